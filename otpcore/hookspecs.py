@@ -1,0 +1,121 @@
+"""What a provider or an observer may implement.
+
+A provider is any object that carries some of these methods, each marked with ``@hookimpl``; each takes exactly one
+positional request object and may be ``async def`` or blocking (then it runs in a worker thread). A provider raises
+``ProviderError`` with the ``ErrorKind`` that fits; any other exception counts as ``ambiguous``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import attrs
+import pluggy
+
+from otpcore.models import CancelRequest, CheckRequest, CheckResult, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.structuring import structure
+
+if TYPE_CHECKING:
+    from otpcore.events import Event
+
+__all__ = ["ObserverHooks", "ProviderContext", "ProviderHooks", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("otpcore")
+hookimpl = pluggy.HookimplMarker("otpcore")
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware UTC."""
+    return datetime.now(UTC)
+
+
+@attrs.frozen(kw_only=True)
+class ProviderContext:
+    """What a provider factory gets: ``create_provider(context) -> object``.
+
+    Args:
+        instance: The name under which it is configured, such as ``"twilio_eu"``.
+        settings: The instance's own settings; secrets stay out of repr.
+        clock: Aware UTC; use it instead of ``datetime.now``.
+        timeout: Seconds the core allows one call; the HTTP client's own timeouts fit into it.
+        max_connections: How many calls may be in flight at once.
+        transport: A test's httpx transport that replaces the real one, or None.
+    """
+
+    instance: str
+    settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    clock: Callable[[], datetime] = utc_now
+    timeout: float = 5.0
+    max_connections: int = 256
+    transport: Any = None
+
+    @property
+    def logger(self) -> logging.Logger:
+        """``otpcore.providers.<instance>``."""
+        return logging.getLogger(f"otpcore.providers.{self.instance}")
+
+    def structure(self, cls: type[T]) -> T:
+        """The settings as a frozen attrs class; every error names ``providers.<instance>.<key>``.
+
+        Raises:
+            SettingsError: A key is unknown, missing or of the wrong type.
+        """
+        return structure(self.settings, cls, prefix=f"providers.{self.instance}")
+
+
+class ProviderHooks(Protocol):
+    """Hooks that are called on the one chosen instance, never broadcast."""
+
+    @hookspec(firstresult=True)
+    def describe(self) -> ProviderInfo:
+        """Say what this instance is. Plain ``def``, no I/O; called once at load."""
+
+    @hookspec(firstresult=True)
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Open clients and push their closing on the stack. Optional."""
+
+    @hookspec(firstresult=True)
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one SMS to the vendor.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
+    async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one voice call to the vendor.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
+    async def check_code(self, request: CheckRequest) -> CheckResult:
+        """Ask the vendor about a code that it owns. Exactly where ``describe`` says ``CodeOwner.PROVIDER``.
+
+        Raises:
+            ProviderError: The vendor did not answer.
+        """
+
+    @hookspec(firstresult=True)
+    async def cancel(self, request: CancelRequest) -> None:
+        """End a verification at the vendor. Optional; "already gone" returns normally.
+
+        Raises:
+            ProviderError: It may still verify.
+        """
+
+
+class ObserverHooks(Protocol):
+    """Hooks that are broadcast, each observer on its own."""
+
+    @hookspec
+    def otp_event(self, event: Event) -> None:
+        """Something happened. Plain ``def``, quick; an exception is logged and goes no further."""
