@@ -22,8 +22,14 @@ class PhoneNumber:
 
     @property
     def masked(self) -> str:
-        """``+3598*****67``: four digits and the last two stay readable."""
-        return f"{self.e164[:5]}{'*' * max(len(self.e164) - 7, 3)}{self.e164[-2:]}"
+        """``+3598******67``: the beginning and the last two stay readable, five digits or more are hidden.
+
+        A number too short for that shows less of its beginning, or nothing.
+        """
+        if len(self.e164) < len("+") + 5 + 2:
+            return "+" + "*" * len(self.digits)
+        head = min(5, len(self.e164) - 5 - 2)
+        return f"{self.e164[:head]}{'*' * (len(self.e164) - head - 2)}{self.e164[-2:]}"
 
     def __str__(self) -> str:
         return self.masked
@@ -36,24 +42,35 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     """Parse what a person typed.
 
     Args:
-        text: The number, with a leading ``+`` unless ``default_region`` is given.
+        text: The number, with a leading ``+`` unless ``default_region`` is given; blanks, brackets, hyphens and
+            other scripts' digits are understood.
         default_region: Two-letter region for numbers without ``+``, such as ``"BG"``.
         require_valid: Also refuse numbers that no operator has been assigned (libphonenumber ``is_valid_number``);
             impossible ones are always refused.
 
     Raises:
-        InvalidPhoneNumber: It is not a number, or not one that could exist. The message never quotes it.
+        InvalidPhoneNumber: It is not a number, or not one that could exist, or it has an extension. The message
+            never quotes it.
     """
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
     if not isinstance(text, str):
         raise InvalidPhoneNumber(f"a phone number must be text, not {type(text).__name__}")
+    number = text.strip()
+    if number[:4].casefold() == "tel:":
+        number = number[4:]
+    if any(character.isalpha() for character in number):
+        # libphonenumber dials letters on the keypad: "+359871234567 now" would become another person's number.
+        raise InvalidPhoneNumber("not a phone number: it has letters in it")
     try:
-        parsed = phonenumbers.parse(text, default_region)
+        parsed = phonenumbers.parse(number, default_region.upper() if default_region else None)
     except phonenumbers.NumberParseException:
         hint = "" if default_region else "; write it with a leading + and country code, or set otp.default_region"
         raise InvalidPhoneNumber(f"not a phone number{hint}") from None
-    if not phonenumbers.is_possible_number(parsed):
+    if parsed.extension:
+        raise InvalidPhoneNumber("a phone number with an extension cannot be reached directly")
+    # Not is_possible_number: that also takes a number without its area code, which nobody can dial from abroad.
+    if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise InvalidPhoneNumber("not a possible phone number: its length does not fit its country")
     if require_valid and not phonenumbers.is_valid_number(parsed):
         raise InvalidPhoneNumber("not a phone number in use: its country has not assigned this range")

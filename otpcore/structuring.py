@@ -2,12 +2,384 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import difflib
+import enum
+import functools
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+
+import attrs
+
+from otpcore.errors import OTPConfigurationError, SettingsError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
+
+__all__ = ["structure"]
 
 T = TypeVar("T")
 
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_COLLECTIONS: dict[Any, Callable[[list[Any]], Any]] = {
+    tuple: tuple,
+    Sequence: tuple,
+    list: list,
+    frozenset: frozenset,
+    AbstractSet: frozenset,
+    set: set,
+}
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_KINDS = {bool: "true/false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
+_SHOWN_LENGTH = 40
 
-def structure(values: Mapping[str, Any], cls: type[T], *, prefix: str = "") -> T:
-    """WIP: replaced by the settings work."""
-    raise NotImplementedError
+
+def structure(
+    values: Mapping[str, Any], cls: type[T], *, prefix: str = "", where: Callable[[str], str] | None = None
+) -> T:
+    """Build ``cls`` from plain values, strictly.
+
+    Text is never made from numbers (``+15005550006`` without quotes has lost its plus). The other way round text is
+    read, because the environment has nothing else: ``true/false/yes/no/on/off/1/0``, decimal numbers, and comma-separated
+    lists. Lists and tables in text may also be written as in TOML: ``["a", "b"]``, ``{ key = "value" }``.
+
+    Args:
+        values: Setting names and values.
+        cls: A frozen attrs class. Fields with ``repr=False`` are secret: no error shows their value.
+        prefix: The key of the whole, such as ``"providers.twilio"``.
+        where: Says for a full key where it was read, such as a file name; "" where nobody knows.
+
+    Raises:
+        SettingsError: A key is unknown, missing, of the wrong type or refused by a validator of ``cls``. All problems
+            are listed, each with its full key.
+    """
+    problems: list[_Problem] = []
+    try:
+        return _converter().structure(values, cls)
+    except Exception as failure:  # noqa: BLE001 - sorted by _problems, which raises what is not about settings again
+        problems.extend(_problems(failure, prefix, secret=False))
+    # Outside the handler: the original exceptions quote values, secrets too, and must not travel along as context.
+    if len(problems) == 1 and problems[0].error is not None:
+        raise problems[0].error
+    raise SettingsError(_listing(problems, where))
+
+
+@attrs.frozen
+class _Problem:
+    """What is wrong with one key; ``error`` where it already has a narrower type than ``SettingsError``."""
+
+    key: str
+    text: str
+    error: OTPConfigurationError | None = None
+
+
+class _RefusedError(ValueError):
+    """One refused value; ``value`` is shown only where its field is no secret."""
+
+    def __init__(self, problem: str, value: Any = attrs.NOTHING) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.value = value
+
+    def text(self, *, secret: bool) -> str:
+        if secret or self.value is attrs.NOTHING:
+            return self.problem
+        shown = repr(self.value)
+        return f"{self.problem}, not {shown if len(shown) <= _SHOWN_LENGTH else shown[: _SHOWN_LENGTH - 1] + '…'}"
+
+
+def _listing(problems: list[_Problem], where: Callable[[str], str] | None) -> str:
+    lines = []
+    for problem in problems:
+        place = where(problem.key) if where else ""
+        lines.append(f"{problem.key or 'settings'}{f' ({place})' if place else ''}: {problem.text}")
+    return lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} settings are wrong:", *lines])
+
+
+def _problems(failure: Exception, key: str, *, secret: bool) -> Iterator[_Problem]:
+    """Each refused key with its problem; anything that is not about settings is raised as it is."""
+    from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError  # noqa: PLC0415 - heavy: at first use
+
+    match failure:
+        case BaseValidationError():
+            for inner in failure.exceptions:
+                name = _noted_name(inner)
+                hidden = secret or _is_secret(failure.cl, name)
+                yield from _problems(inner, _join(key, name), secret=hidden)
+        case ForbiddenExtraKeysError():
+            known = [field.name for field in _settings_of(failure.cl)]
+            for unknown in sorted(map(str, failure.extra_fields)):
+                yield _Problem(_join(key, unknown), _unknown(unknown, known, key))
+        case _RefusedError():
+            yield _narrowest(key, failure.text(secret=secret))
+        case OTPConfigurationError():
+            failure.__notes__ = []  # cattrs' notes are about Python classes
+            yield _Problem(key, str(failure), failure)
+        case KeyError() if _noted_name(failure):
+            yield _Problem(key, "is required")
+        case _:
+            raise failure
+
+
+def _narrowest(key: str, text: str) -> _Problem:
+    """A check may have put the full key before its text, of the field itself or of one below it."""
+    named, colon, rest = text.partition(": ")
+    return _Problem(named, rest) if colon and f"{named}.".startswith(f"{key}.") else _Problem(key, text)
+
+
+def _settings_of(cls: Any) -> list[attrs.Attribute[Any]]:
+    """The fields that may be set; the metadata ``setting: False`` takes one out."""
+    return [field for field in attrs.fields(cls) if field.init and field.metadata.get("setting", True)]
+
+
+def _unknown(name: str, known: list[str], key: str) -> str:
+    near = difflib.get_close_matches(name.casefold(), known, 1)
+    return f"unknown key; did you mean {_join(key, near[0])}?" if near else f"unknown key; known are {', '.join(known)}"
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key and name else key or name
+
+
+def _noted_name(failure: BaseException) -> str:
+    """The attribute, index or mapping key that cattrs noted on an error of one part; "" for an error of the whole."""
+    for note in getattr(failure, "__notes__", ()):
+        name = getattr(note, "name", getattr(note, "index", None))
+        if name is not None:
+            return str(name)
+    return ""
+
+
+def _is_secret(cls: Any, name: str) -> bool:
+    return attrs.has(cls) and any(field.name == name and field.repr is False for field in attrs.fields(cls))
+
+
+@functools.cache
+def _converter() -> Converter:
+    from cattrs import Converter  # noqa: PLC0415 - heavy: at first use
+
+    converter = Converter(forbid_extra_keys=True, detailed_validation=True)
+    for cls, hook in {str: _text, bool: _boolean, int: _integer, float: _number}.items():
+        converter.register_structure_hook(cls, hook)
+    converter.register_structure_hook(enum.Enum, _member)
+    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_factory(_is_collection, _collection_hook)
+    converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
+    converter.register_structure_hook_factory(attrs.has, _class_hook)
+    return converter
+
+
+def _text(value: Any, cls: Any) -> Any:
+    if issubclass(cls, enum.Enum):  # StrEnum: cattrs finds the hook of str first
+        return _member(value, cls)
+    if isinstance(value, str):
+        return str(value)
+    lost = "; write it in quotes" if isinstance(value, (bool, int, float)) else ""
+    raise _RefusedError(f"must be text, but is {_kind(value)}{lost}")
+
+
+def _boolean(value: Any, _: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
+        return _BOOLEANS[value.strip().lower()]
+    raise _RefusedError("must be true or false", value)
+
+
+def _integer(value: Any, cls: Any) -> Any:
+    if issubclass(cls, enum.Enum):
+        return _member(value, cls)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+        return int(value)
+    raise _RefusedError("must be a whole number", value)
+
+
+def _number(value: Any, _: Any) -> float:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise _RefusedError("must be a number", value)
+
+
+def _member(value: Any, cls: type[enum.Enum]) -> enum.Enum:
+    if isinstance(value, cls):
+        return value
+    return _choose(value, {str(member.value): member for member in cls})
+
+
+def _is_literal(cls: Any) -> bool:
+    origin: Any = get_origin(cls)
+    return origin is Literal
+
+
+def _literal(value: Any, cls: Any) -> Any:
+    return _choose(value, {str(choice): choice for choice in get_args(cls)})
+
+
+def _choose(value: Any, choices: Mapping[str, T]) -> T:
+    text = str(value).strip()
+    for name, choice in choices.items():
+        if name.casefold() == text.casefold():
+            return choice
+    raise _RefusedError(f"must be one of {', '.join(choices)}", value)
+
+
+def _is_collection(cls: Any) -> bool:
+    """``tuple[X, ...]`` and the like; not ``tuple[X, Y]``, whose places have a meaning each."""
+    return get_origin(cls) in _COLLECTIONS and (get_origin(cls) is not tuple or get_args(cls)[-1] is Ellipsis)
+
+
+def _is_mapping(cls: Any) -> bool:
+    origin = get_origin(cls)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _collection_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    from cattrs.cols import list_structure_factory  # noqa: PLC0415 - heavy: at first use
+
+    collect = _COLLECTIONS[get_origin(cls)]
+    items = list_structure_factory(cls, converter)
+
+    def hook(value: Any, _: Any) -> Any:
+        if isinstance(value, str):
+            value = _inline(value, "[", otherwise=[part.strip() for part in value.split(",") if part.strip()])
+        if not isinstance(value, (list, tuple, AbstractSet)):
+            raise _RefusedError("must be a list", value)
+        return collect(items(value, cls))
+
+    return hook
+
+
+def _mapping_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    from cattrs.gen import make_mapping_structure_fn  # noqa: PLC0415 - heavy: at first use
+
+    entries = make_mapping_structure_fn(cls, converter, structure_to=dict, detailed_validation=True)
+    return lambda value, _: entries(_table(value), cls)
+
+
+def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
+    from cattrs.errors import ClassValidationError  # noqa: PLC0415 - heavy: at first use
+    from cattrs.gen import make_dict_structure_fn, override  # noqa: PLC0415 - heavy: at first use
+
+    attrs.resolve_types(cls)
+    left_out: Any = {field.name: override(omit=True) for field in attrs.fields(cls) if field not in _settings_of(cls)}
+    build = make_dict_structure_fn(
+        cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **left_out
+    )
+
+    def hook(value: Any, _: Any) -> Any:
+        table = _table(value)
+        try:
+            return build(table, cls)
+        except ClassValidationError as failure:
+            errors = _completed(failure.exceptions, table, cls, converter)
+            raise ClassValidationError(failure.message, errors, cls) from None
+
+    return hook
+
+
+def _completed(found: Sequence[Exception], table: Mapping[str, Any], cls: Any, converter: Converter) -> list[Exception]:
+    """What cattrs found, with every validator's refusal (the constructor stops at the first) and without secrets."""
+    from cattrs.errors import ForbiddenExtraKeysError  # noqa: PLC0415 - heavy: at first use
+
+    refusals = list(_refusals(table, cls, converter))
+    if refusals:
+        found = [error for error in found if _noted_name(error) or isinstance(error, ForbiddenExtraKeysError)]
+    secrets = {text for text in _secret_texts(table, cls) if text}
+    return [_speakable(error, secrets) for error in [*found, *refusals]]
+
+
+def _refusals(table: Mapping[str, Any], cls: Any, converter: Converter) -> Iterator[Exception]:
+    """Run each field's validator on its own, against an instance that carries all fields that could be read."""
+    from cattrs.errors import AttributeValidationNote  # noqa: PLC0415 - heavy: at first use
+
+    draft = object.__new__(cls)
+    readable = []
+    for field in attrs.fields(cls):
+        try:
+            value = (
+                converter.structure(table[field.name], field.type) if field.name in table else _default(field, draft)
+            )
+        except Exception:  # noqa: BLE001, S112 - already among what cattrs found
+            continue
+        object.__setattr__(draft, field.name, value)
+        readable.append((field, value))
+    for field, value in readable:
+        try:
+            if field.validator is not None:
+                field.validator(draft, field, value)
+        except (ValueError, TypeError, SettingsError) as refusal:
+            refusal.add_note(AttributeValidationNote("", field.name, field.type))
+            yield refusal
+        except AttributeError:  # it looks at another field, which could not be read
+            continue
+
+
+def _default(field: attrs.Attribute[Any], draft: Any) -> Any:
+    default: Any = field.default
+    if default is attrs.NOTHING:
+        raise LookupError(field.name)
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type] # the stubs call the class a function
+        return default
+    return default.factory(draft) if default.takes_self else default.factory()
+
+
+def _speakable(error: Exception, secrets: set[str]) -> Exception:
+    """A validator's error as text that quotes no secret; other errors as they are."""
+    if isinstance(error, _RefusedError) or not isinstance(error, (ValueError, TypeError, SettingsError)):
+        return error
+    if isinstance(error, OTPConfigurationError) and not isinstance(error, SettingsError):
+        return error
+    text = str(error.args[0]) if error.args else "is refused by its check"
+    for secret in sorted(secrets, key=len, reverse=True):
+        for quoted in (secret, repr(secret)[1:-1]):
+            text = text.replace(quoted, "***")
+    refused = _RefusedError(text)
+    for note in getattr(error, "__notes__", ()):
+        refused.add_note(note)
+    return refused
+
+
+def _secret_texts(value: Any, cls: Any, *, secret: bool = False) -> Iterator[str]:
+    """All texts below fields with ``repr=False``."""
+    if isinstance(value, Mapping) and attrs.has(cls):
+        for field in attrs.fields(cls):
+            hidden = secret or field.repr is False
+            yield from _secret_texts(value.get(field.name), field.type, secret=hidden)
+    elif isinstance(value, (Mapping, list, tuple, AbstractSet)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            for inner in get_args(cls) or (cls,):
+                yield from _secret_texts(part, inner, secret=secret)
+    elif secret and value is not None:
+        yield str(value)
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, str):
+        value = _inline(value, "{", otherwise=value)
+    if not isinstance(value, Mapping):
+        raise _RefusedError(f"must be a table of settings, but is {_kind(value)}")
+    return value
+
+
+def _inline(text: str, opening: str, *, otherwise: Any) -> Any:
+    """Read ``[…]`` or ``{…}`` as TOML does."""
+    if not text.strip().startswith(opening):
+        return otherwise
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        raise _RefusedError(f"begins with {opening} but is not written as in TOML") from None
+
+
+def _kind(value: Any) -> str:
+    return next((kind for cls, kind in _KINDS.items() if isinstance(value, cls)), f"of type {type(value).__name__}")

@@ -1,0 +1,263 @@
+"""The HTTP client of provider plugins: one request, never repeated, each failure mapped to an ``ErrorKind``.
+
+Needs the extra ``http``. What was certainly not sent is ``unavailable``; everything else that goes wrong on the way is
+``ambiguous``, because the vendor may have done the work. A status such as 500 is an answer, not a failure: each plugin knows
+what its vendor means by it.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import ipaddress
+import json as jsonlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlencode, urlsplit
+
+import anyio
+import attrs
+
+from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.hookspecs import ProviderContext
+
+if TYPE_CHECKING:
+    from otpcore._http_transport import Transport
+
+__all__ = ["HttpAnswer", "HttpClient", "check_base_url", "open_client"]
+
+_COMMON_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # answers are short, and what arrives is bounded as it arrives
+    "User-Agent": "otpcore",
+}
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+def check_base_url(url: str, *, key: str, allow_plain_http: bool = False) -> str:
+    """The URL under which a vendor is reached, without a trailing slash.
+
+    Args:
+        url: As the settings give it; https, or http on loopback.
+        key: Full name of the setting, such as ``"providers.twilio.api_base_url"``, for the error.
+        allow_plain_http: The operator has accepted http by name.
+
+    Raises:
+        SettingsError: It is not such a URL. The message never quotes it, since it might hold a password.
+    """
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"{key}: not a URL; write it as https://host/path")
+    if "@" in parts.netloc:
+        raise SettingsError(f"{key}: user name and password do not belong in the URL; use the settings made for them")
+    if "?" in url or "#" in url:
+        raise SettingsError(f"{key}: must have no query and no fragment; cut it off before '?' or '#'")
+    if parts.scheme == "http" and not allow_plain_http and not _is_loopback(parts.hostname):
+        raise SettingsError(
+            f"{key}: plain http would show codes and credentials to the network; use https, "
+            "or set allow_plain_http = true beside it if the way there is protected otherwise"
+        )
+    return url.rstrip("/")
+
+
+async def open_client(
+    exit_stack: AsyncExitStack,
+    context: ProviderContext,
+    *,
+    base_url: str,
+    auth: tuple[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> HttpClient:
+    """Open the client of one instance; call it in the hook ``start``.
+
+    Args:
+        exit_stack: Closes the client. A transport that comes in ``context.transport`` stays with its owner.
+        context: Gives the timeout of each whole request, the number of connections, the clock and a test's transport.
+        base_url: What ``check_base_url`` returned.
+        auth: User and password of HTTP Basic authentication.
+        headers: Go with each request.
+    """
+    from otpcore._http_transport import Transport, open_transport  # noqa: PLC0415 - heavy: imported at first use
+
+    if context.transport is not None:
+        transport = Transport(inner=context.transport)
+    else:
+        transport = await open_transport(
+            exit_stack, timeout=context.timeout, max_connections=context.max_connections
+        )
+    every = {**_COMMON_HEADERS, **(headers or {})}
+    if auth is not None:
+        every["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
+    return HttpClient(transport, base_url=base_url, headers=every, timeout=context.timeout, clock=context.clock)
+
+
+@attrs.frozen(kw_only=True)
+class HttpAnswer:
+    """What the vendor answered, whatever the status.
+
+    Args:
+        status: HTTP status, 200 to 599; a redirect is an answer like any other.
+        headers: Names in any case.
+        body: As received.
+        retry_after: Seconds, from the header ``Retry-After`` (RFC 9110 §10.2.3); None without it.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+    retry_after: float | None = None
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ProviderError: ``ambiguous``: it is not JSON, so nobody knows what the vendor did.
+        """
+        decoded = _decode(self.body)
+        if decoded is None:
+            raise ProviderError(ErrorKind.AMBIGUOUS, f"the answer (HTTP {self.status}) is not JSON")
+        return decoded[0]
+
+    def json_object(self) -> dict[str, Any]:
+        """The body as a JSON object; empty when it is anything else. For error bodies, where the status already says no."""
+        decoded = _decode(self.body)
+        return decoded[0] if decoded is not None and isinstance(decoded[0], dict) else {}
+
+
+class HttpClient:
+    """Requests to one vendor. Made by ``open_client``; safe for any number of tasks of one event loop."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        base_url: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._transport = transport
+        self._base_url = base_url
+        self._base_path = urlsplit(base_url).path
+        self._host = urlsplit(base_url).hostname or ""
+        self._headers = dict(headers)
+        self._timeout = timeout
+        self._clock = clock
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        form: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Send one request; it is never repeated and no redirect is followed.
+
+        Args:
+            method: Such as ``"POST"``.
+            path: What follows the base URL, with its query if there is one; sent byte for byte, a raw ``+`` stays ``+``.
+            form: The body as form fields; a name may come more than once in a sequence of pairs.
+            json: The body as a JSON value; compact, UTF-8.
+            content: The body as it is; give its ``Content-Type`` in ``headers``.
+            headers: For this request, over those of the client.
+
+        Raises:
+            ProviderError: ``unavailable`` when it was certainly not sent; ``ambiguous`` when nobody knows: the connection
+                broke, the answer made no sense, or there was none within the timeout. ``misconfigured`` when a header
+                cannot be sent.
+            ValueError: The call itself is wrong (two bodies, a path that cannot go out as it is).
+        """
+        body, content_type = _body(form, json, content)
+        every = _merged(self._headers, content_type, headers or {})
+        if not all(_HEADER_VALUE.fullmatch(value) for value in every.values()):
+            raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
+        request = self._transport.build(
+            method, self._base_url + path, target=self._base_path + path or "/", headers=every, body=body
+        )
+        failure = ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
+        with anyio.move_on_after(self._timeout):
+            try:
+                status, answered, received = await self._transport.exchange(request)
+            except Exception as error:  # noqa: BLE001 - transports raise more than they say; unknown means ambiguous
+                failure = self._failure(error)
+            else:
+                retry_after = _retry_after(answered.get("Retry-After", ""), self._clock)
+                return HttpAnswer(status=status, headers=answered, body=received, retry_after=retry_after)
+        # Outside the handler: the original quotes the URL with its number and the headers with the credentials, and must
+        # not travel along as context.
+        raise failure
+
+    def _failure(self, error: Exception) -> ProviderError:
+        from otpcore._http_transport import AnswerTooLargeError, certainly_not_sent  # noqa: PLC0415 - as in open_client
+
+        name = type(error).__name__
+        if isinstance(error, AnswerTooLargeError):
+            return ProviderError(ErrorKind.AMBIGUOUS, f"the answer of {self._host} is too large")
+        if certainly_not_sent(error):
+            return ProviderError(ErrorKind.UNAVAILABLE, f"no connection to {self._host} ({name})")
+        return ProviderError(ErrorKind.AMBIGUOUS, f"the exchange with {self._host} broke off ({name})")
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL; None when it cannot be one."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no number
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _body(
+    form: Mapping[str, str] | Sequence[tuple[str, str]] | None, json: Any, content: bytes | None
+) -> tuple[bytes | None, dict[str, str]]:
+    """The body and the header that says what it is."""
+    if sum(body is not None for body in (form, json, content)) > 1:
+        raise ValueError("a request has one body: form, json or content")
+    if form is not None:
+        return urlencode(form).encode("ascii"), {"Content-Type": _FORM}
+    if json is not None:
+        return jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(), {"Content-Type": _JSON}
+    return content, {}
+
+
+def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of all layers; a later one replaces an earlier one of the same name in any case."""
+    merged = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
+    return dict(merged.values())
+
+
+def _retry_after(value: str, clock: Callable[[], datetime]) -> float | None:
+    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((moment - clock()).total_seconds(), 0.0)
+
+
+def _decode(body: bytes) -> tuple[Any] | None:
+    """The JSON value in a tuple; None when it is not JSON. No exception leaves: it would quote the body."""
+    try:
+        return (jsonlib.loads(body),)
+    except (ValueError, RecursionError):
+        return None

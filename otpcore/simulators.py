@@ -1,0 +1,274 @@
+"""The base of the vendors' simulators: a small HTTP server on loopback that speaks one vendor's wire protocol.
+
+It runs in threads of its own, so it serves asyncio, trio and blocking code alike, and needs no test library::
+
+    with TwilioSimulator() as twilio:
+        ...                                  # settings={"providers": {"twilio": twilio.provider_settings()}}
+        assert twilio.inbox[-1].code
+        twilio.fail(Fault.HTTP_503)          # the next request only
+        twilio.down()                        # connection refused, until up()
+
+A vendor's simulator overrides ``handle`` and ``provider_settings``; its entry point is in the group
+``otpcore.simulators`` and names the class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import http.server
+import json
+import re
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+import attrs
+
+from otpcore.models import Channel
+
+__all__ = ["Fault", "SimulatedAnswer", "SimulatedMessage", "SimulatedRequest", "Simulator", "find_code", "running"]
+
+
+class Fault(enum.Enum):
+    """What goes wrong with a request. Only the two ``…_AFTER_WORK`` do the vendor's work."""
+
+    HANG = "hang"
+    """Read the request, never answer."""
+    CLOSE_AFTER_READ = "close_after_read"
+    """Read the request, close the connection in order (FIN)."""
+    RESET_AFTER_READ = "reset_after_read"
+    """Read the request, reset the connection (RST)."""
+    RESET_AFTER_WORK = "reset_after_work"
+    """Do the work, then reset the connection: the answer is lost."""
+    HANG_AFTER_WORK = "hang_after_work"
+    """Do the work, never answer."""
+    GARBAGE_STATUS_LINE = "garbage_status_line"
+    """Answer with something that is not HTTP."""
+    GARBAGE_BODY = "garbage_body"
+    """Answer 200 with a body that no vendor would send."""
+    HTTP_500 = "http_500"
+    HTTP_503 = "http_503"
+    HTTP_429 = "http_429"
+    """With ``Retry-After: 7``."""
+    HTTP_401 = "http_401"
+    REDIRECT = "redirect"
+    """307 to ``/redirected`` on the same simulator, which a client must not follow."""
+    HUGE_BODY = "huge_body"
+    """Answer 200 with 4 MiB."""
+    SLOW_BODY = "slow_body"
+    """Answer 200 with a long body, byte by byte."""
+
+
+@attrs.frozen
+class SimulatedRequest:
+    """One request as it arrived.
+
+    Args:
+        method: In upper case.
+        path: As sent, nothing decoded; without the query.
+        query: What follows the ``?``, as sent.
+        headers: Names in lower case.
+        body: Bytes.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes = b""
+
+    def form(self) -> dict[str, list[str]]:
+        """The body as form fields."""
+        return parse_qs(self.body.decode(), keep_blank_values=True)
+
+    def json(self) -> Any:
+        """The body as JSON; ValueError when it is not."""
+        return json.loads(self.body)
+
+
+@attrs.frozen
+class SimulatedAnswer:
+    """One answer; ``Content-Length`` is added."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def json(cls, status: int, value: Any, headers: Mapping[str, str] | None = None) -> Self:
+        """A JSON body."""
+        return cls(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    @classmethod
+    def xml(cls, status: int, text: str) -> Self:
+        """An XML body."""
+        return cls(status, text.encode(), {"Content-Type": "text/xml; charset=utf-8"})
+
+    @classmethod
+    def empty(cls, status: int) -> Self:
+        """No body."""
+        return cls(status)
+
+
+@attrs.frozen(kw_only=True)
+class SimulatedMessage:
+    """What a person received.
+
+    Args:
+        recipient: E.164.
+        channel: SMS or call.
+        text: What was read or heard.
+        code: The code in it.
+        reference: The vendor's id of the message or verification.
+    """
+
+    recipient: str
+    channel: Channel = attrs.field(converter=Channel)
+    text: str
+    code: str
+    reference: str = ""
+
+
+class Simulator:
+    """One vendor on loopback; a context manager, or ``start`` and ``stop``.
+
+    Attributes:
+        requests: Everything that arrived, oldest first; faults too.
+        inbox: What people received, oldest first.
+        clock: Aware UTC; the vendor's expiry follows it. A test may replace it at any time.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[SimulatedRequest] = []
+        self.inbox: list[SimulatedMessage] = []
+        self.clock: Callable[[], datetime] = _utc_now
+        self._faults: list[tuple[Fault, int | None]] = []
+        self._state = threading.Lock()
+        self._port = 0
+        self._listener: _Listener | None = None
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        """Do the vendor's work. Called under a lock, one request at a time, so state needs no care."""
+        raise NotImplementedError
+
+    def provider_settings(self) -> dict[str, Any]:
+        """Settings (``providers.<instance>``) of an instance that talks to this simulator, which must be running."""
+        raise NotImplementedError
+
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:PORT``; the port stays the same through ``down`` and ``up``.
+
+        Raises:
+            RuntimeError: The simulator has not been started.
+        """
+        if not self._port:
+            raise RuntimeError("the simulator has not been started")
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Listen on a free port of loopback."""
+        if self._listener is not None:
+            raise RuntimeError("the simulator is running")
+        self._listener = _Listener(self._serve, 0)
+        self._port = self._listener.port
+        self._listener.open()
+
+    def stop(self) -> None:
+        """Close every connection, those that hang too, and end every thread. A second call does nothing."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self._port = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def down(self) -> None:
+        """Take the vendor away: open connections break, new ones are refused."""
+        if self._listener is None:
+            raise RuntimeError("the simulator has not been started")
+        self._listener.close()
+        # Bound, but not listening: refuses connections and keeps the port.
+        self._listener = _Listener(self._serve, self._port)
+
+    def up(self) -> None:
+        """Bring it back on the same port, with all its state."""
+        if self._listener is None:
+            raise RuntimeError("the simulator has not been started")
+        self._listener.open()
+
+    def fail(self, fault: Fault, *, times: int | None = 1) -> None:
+        """Let the next ``times`` requests fail (None: all, until ``recover``). Several calls queue up."""
+        with self._state:
+            self._faults.append((fault, times))
+
+    def recover(self) -> None:
+        """Forget all faults that have not happened yet."""
+        with self._state:
+            self._faults.clear()
+
+    def deliver(self, *, recipient: str, channel: Channel, text: str, code: str = "", reference: str = "") -> None:
+        """Put a message into the inbox; without ``code`` it is looked for in the text."""
+        self.inbox.append(
+            SimulatedMessage(
+                recipient=recipient, channel=channel, text=text, code=code or find_code(text), reference=reference
+            )
+        )
+
+    def _serve(self, request: SimulatedRequest, connection: _Connection) -> None:
+        with self._state:
+            self.requests.append(request)
+            fault = self._next_fault()
+            works = fault in (None, Fault.RESET_AFTER_WORK, Fault.HANG_AFTER_WORK)
+            answer = self.handle(request) if works else SimulatedAnswer.empty(500)
+        if fault is None:
+            connection.answer(answer)
+        else:
+            _FAULTS[fault](connection)
+
+    def _next_fault(self) -> Fault | None:
+        if not self._faults:
+            return None
+        fault, times = self._faults[0]
+        if times is not None:
+            self._faults[:1] = [(fault, times - 1)] if times > 1 else []
+        return fault
+
+
+@contextlib.contextmanager
+def running(*simulators: Simulator) -> Iterator[tuple[Simulator, ...]]:
+    """Run several simulators together; all are stopped, whatever happens."""
+    with contextlib.ExitStack() as stack:
+        yield tuple(stack.enter_context(simulator) for simulator in simulators)
+
+
+def find_code(text: str) -> str:
+    """The first 4 to 10 digits that stand together, or else apart as they are spoken; "" when there are none."""
+    for pattern in (r"(?<![0-9])[0-9]{4,10}(?![0-9])", r"(?<![0-9])[0-9](?:[ ,]+[0-9]){3,9}(?![0-9])"):
+        if found := re.search(pattern, text):
+            return re.sub(r"[ ,]", "", found.group())
+    return ""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Listener:
+    """One listening socket, its thread, and a thread for each connection."""
+
+    def __init__(self, serve: Callable[[SimulatedRequest, _Connection], None], port: int) -> None:
+        self._serve = serve
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=0) if False else _bound_socket(port)
+        self.port: int = self._socket.getsockname()[1]

@@ -1,0 +1,159 @@
+"""The verbs of a store whose rows are reached through `Rows`: each runs one shared transaction."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import TypeVar
+
+from otpcore.interfaces import (
+    Begun,
+    BreakerRecord,
+    CallResult,
+    ChallengeRecord,
+    ChallengeView,
+    Charge,
+    Charged,
+    ClaimBatch,
+    ClaimRule,
+    CounterRecord,
+    EndedSend,
+    LockRule,
+    NewSend,
+    PurgeCount,
+    Reservation,
+    ScheduleRecord,
+    Step,
+    WalkPlan,
+    WalkRef,
+)
+from otpcore.models import Channel
+from otpcore.stores import _sending, _upkeep, _verifying
+from otpcore.stores._rows import Rows
+
+T = TypeVar("T")
+
+
+class RowStore(abc.ABC):
+    """A ``Store`` over rows. A subclass says how a unit of work runs; the rules are here and shared."""
+
+    durable = True
+
+    @abc.abstractmethod
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Open what is needed and push its closing."""
+
+    @abc.abstractmethod
+    async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
+        """Run a unit of work in one transaction; return when it is committed.
+
+        ``even_if_cancelled``: once handed over it takes place, whether or not the caller still waits.
+        """
+
+    @abc.abstractmethod
+    async def _read(self, unit: Callable[[Rows], T]) -> T:
+        """Run a unit that changes nothing."""
+
+    @abc.abstractmethod
+    async def diagnose(self) -> Mapping[str, str]:
+        """Facts for ``otp doctor``."""
+
+    async def latest(self, subject: str) -> ChallengeRecord | None:
+        return await self._read(lambda rows: rows.latest(subject))
+
+    async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
+        return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
+
+    async def charge(
+        self, charges: Sequence[Charge], now: datetime | None
+    ) -> tuple[Charged, ...] | tuple[Charge, float]:
+        return await self._write(lambda rows: _sending.charge(rows, charges, now))
+
+    async def begin(self, send: NewSend, now: datetime | None) -> Begun:
+        return await self._write(lambda rows: _sending.begin(rows, send, now))
+
+    async def record(
+        self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+    ) -> Step:
+        return await self._write(
+            lambda rows: _sending.record(rows, walk, delivery_id, result, plan, now), even_if_cancelled=True
+        )
+
+    async def clear_mark(self, walk: WalkRef, scope: str, now: datetime | None) -> bool:
+        return await self._write(lambda rows: _sending.clear_mark(rows, walk, scope, now))
+
+    async def claim(self, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
+        return await self._write(lambda rows: _sending.claim(rows, rule, limit, now))
+
+    async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        return await self._write(lambda rows: _sending.begin_retry(rows, walk, plan, now))
+
+    async def next_due(self) -> datetime | None:
+        return await self._read(lambda rows: rows.next_due())
+
+    async def reserve(
+        self, *, subject: str, challenge_id: str, purpose: str, locks: LockRule, now: datetime | None
+    ) -> Reservation:
+        return await self._write(
+            lambda rows: _verifying.reserve(
+                rows, subject=subject, challenge_id=challenge_id, purpose=purpose, locks=locks, now=now
+            )
+        )
+
+    async def settle(
+        self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
+    ) -> ChallengeRecord | None:
+        return await self._write(
+            lambda rows: _verifying.settle(rows, reservation, give_back=give_back, gone=gone, now=now),
+            even_if_cancelled=True,
+        )
+
+    async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+        return await self._write(
+            lambda rows: _verifying.approve(rows, reservation, settled=settled, now=now), even_if_cancelled=True
+        )
+
+    async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
+        return await self._write(lambda rows: _verifying.cancel(rows, challenge_id, now))
+
+    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
+        return await self._write(lambda rows: _upkeep.sweep(rows, retried=retried, limit=limit, now=now))
+
+    async def purge(
+        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+    ) -> PurgeCount:
+        return await self._write(
+            lambda rows: _upkeep.purge(
+                rows,
+                challenges_before=challenges_before,
+                deliveries_before=deliveries_before,
+                phone_key=phone_key,
+                now=now,
+            )
+        )
+
+    async def settings(self) -> Mapping[str, str]:
+        return await self._read(lambda rows: rows.settings())
+
+    async def write_setting(self, name: str, value: str | None) -> None:
+        await self._write(lambda rows: rows.put_setting(name, value))
+
+    async def breakers(self) -> tuple[BreakerRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.breakers(1)))
+
+    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.counters(prefix, rows.now(now))))
+
+    async def reset_counters(self, prefix: str) -> int:
+        return await self._write(lambda rows: rows.reset_counters(prefix))
+
+    async def retries(self, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+        return await self._read(lambda rows: _upkeep.retries(rows, limit))
+
+    async def requeue(self, challenge_id: str, now: datetime | None) -> int:
+        return await self._write(lambda rows: _upkeep.requeue(rows, challenge_id, now))
+
+    async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
+        return await self._write(lambda rows: _upkeep.drop(rows, challenge_id, now))

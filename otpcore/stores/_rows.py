@@ -1,0 +1,177 @@
+"""What a store keeps, row by row: the primitives on which the shared transactions run.
+
+All calls of one unit of work see one consistent state and take effect together. Where two units may race, a primitive is
+a conditional update that says whether it took place. ``challenge`` locks its row until the end of the unit, so that the
+units of one challenge follow one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from otpcore.interfaces import (
+    BreakerRecord,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    CounterRecord,
+    DeliveryRecord,
+    FailureRecord,
+    ScheduleRecord,
+    SlotRecord,
+)
+from otpcore.models import Channel
+
+
+class Rows(Protocol):
+    """The rows of one unit of work."""
+
+    def now(self, now: datetime | None) -> datetime:
+        """The clock that decides: the given one, else the database's."""
+
+    # Challenges.
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        """By id; locked until the end of the unit."""
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        """The newest of a subject; locked until the end of the unit."""
+
+    def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
+        """All of one phone, newest first."""
+
+    def insert_challenge(self, challenge: ChallengeRecord) -> bool:
+        """False, and nothing is written, when the subject has another one that is not over."""
+
+    def update_challenge(self, challenge_id: str, **changes: Any) -> None:
+        """Set columns; a state that is over frees the subject."""
+
+    def take_attempt(self, challenge_id: str, now: datetime) -> bool:
+        """One more attempt of a living challenge that has any left."""
+
+    def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
+        """One attempt less, at most ``givebacks`` times."""
+
+    def consume(self, challenge_id: str, now: datetime) -> bool:
+        """Approve a living challenge; True for one caller only."""
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        """Challenges that are not over though their life is; locked."""
+
+    # Deliveries.
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        """By id."""
+
+    def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
+        """All of a challenge, in the order in which they were recorded."""
+
+    def insert_delivery(self, delivery: DeliveryRecord) -> None:
+        """A new one."""
+
+    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
+        """Set columns."""
+
+    def mark_gone(self, delivery_ids: Collection[str]) -> None:
+        """The vendor no longer has their verifications."""
+
+    # Schedule rows.
+
+    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
+        """Of one challenge and channel."""
+
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        """Of one challenge."""
+
+    def put_schedule(self, row: ScheduleRecord) -> None:
+        """Insert or replace; the caller holds the challenge."""
+
+    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
+        """Remove."""
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        """The earliest due rows that this process can handle; nobody else's locked ones where the database can skip them.
+
+        ``instances``: a forced list must lie within. None: no such condition.
+        """
+
+    def next_due(self) -> datetime | None:
+        """The earliest due time of all rows."""
+
+    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
+        """All rows, the earliest due first."""
+
+    # Vendor slots.
+
+    def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
+        """Who holds it."""
+
+    def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
+        """Write the slot if it is still held so (None: there is no row)."""
+
+    # Counters.
+
+    def charge(self, charge: Charge, now: datetime) -> Charged | float:
+        """Count one in its window, or the seconds until the full window ends."""
+
+    def refund(self, charged: Charged) -> None:
+        """Count one less, if the window is still the same."""
+
+    def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
+        """Of windows that have not ended."""
+
+    def reset_counters(self, prefix: str) -> int:
+        """Remove send and failure counters whose key begins so."""
+
+    def failures(self, key: str) -> FailureRecord | None:
+        """Failures in a row."""
+
+    def count_failure(self, key: str) -> int:
+        """One more; how many there are now."""
+
+    def put_failures(self, record: FailureRecord) -> None:
+        """Replace."""
+
+    def clear_failures(self, keys: Collection[str]) -> None:
+        """Remove."""
+
+    # Breakers.
+
+    def breakers(self, least: int) -> Sequence[BreakerRecord]:
+        """Those with at least so many failures in a row."""
+
+    def count_breaker(self, instance: str) -> int:
+        """One more failure; how many there are now."""
+
+    def close_breaker(self, instance: str) -> int:
+        """No failures any more; how many there were."""
+
+    def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
+        """True for one caller: the probe was due, and the next is due later."""
+
+    # Settings and upkeep.
+
+    def settings(self) -> dict[str, str]:
+        """All."""
+
+    def put_setting(self, name: str, value: str | None) -> None:
+        """Set, or remove with None."""
+
+    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
+        """Remove those that are over and expired before then, or all of a phone, with their schedule rows and the slots they hold."""
+
+    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
+        """Remove those recorded before then, or all of a phone."""
+
+    def purge_counters(self, now: datetime) -> int:
+        """Remove counters whose window has ended."""

@@ -1,0 +1,513 @@
+"""Transactions of sending and retrying (DESIGN §6, §8), written once over the rows of any store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from otpcore.interfaces import (
+    Begun,
+    CallResult,
+    Candidate,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    Claim,
+    ClaimBatch,
+    ClaimRule,
+    DeliveryRecord,
+    EndedSend,
+    Mark,
+    NewSend,
+    Refusal,
+    ScheduleRecord,
+    SlotRecord,
+    Step,
+    StepKind,
+    WalkPlan,
+    WalkRef,
+)
+from otpcore.lifecycle import (
+    NOT_SENT,
+    OVER,
+    STOPS,
+    failure_keys,
+    is_living,
+    is_spent,
+    left_out,
+    mark_of,
+    nothing_sent,
+    sending_over,
+    unresolved,
+)
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.stores._rows import Rows
+
+_BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
+
+
+def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | tuple[Charge, float]:
+    """All counters or none, in sorted order so that two sends never wait for each other crosswise."""
+    moment = rows.now(now)
+    done: list[Charged] = []
+    for wanted in sorted(charges, key=lambda one: one.key):
+        charged = rows.charge(wanted, moment)
+        if not isinstance(charged, Charged):
+            for taken in done:
+                rows.refund(taken)
+            return wanted, charged
+        done.append(charged)
+    return tuple(done)
+
+
+def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
+    """First transaction of a send: challenge, schedule row and first delivery."""
+    moment = rows.now(now)
+    challenge, refusal = _resent(rows, send, moment) if send.is_resend else _fresh(rows, send, moment)
+    if refusal is None and (locked := _locked_until(rows, send)) and locked >= challenge.expires_at:
+        refusal = Begun(refusal=Refusal.LOCKED, retry_after=_seconds(locked - moment), challenge=challenge)
+    if refusal is None:
+        choice = _choose(rows, challenge, send.plan, (), moment)
+        refusal = None if choice.candidate else _nobody(choice, send, challenge, moment)
+    if refusal is not None:
+        for charged in send.charges:
+            rows.refund(charged)
+        return refusal
+    row = ScheduleRecord(
+        challenge_id=challenge.id,
+        channel=send.channel,
+        send_id=send.send_id,
+        token=send.token,
+        due_at=moment + send.lease,
+        leased=True,
+        charges=send.charges,
+        key_id=send.key_id,
+        forced=send.forced,
+    )
+    if send.is_resend:
+        if older := rows.schedule(challenge.id, send.channel):
+            _end_send(rows, older)
+    elif not rows.insert_challenge(challenge):
+        for charged in send.charges:
+            rows.refund(charged)
+        return Begun(refusal=Refusal.CONFLICT)
+    begun_state: dict[str, Any] = (
+        {
+            "state": ChallengeState.SENDING,
+            "reason": None,
+            "expires_at": challenge.expires_at,
+            "message_sealed": send.message_sealed,
+            "locale": send.locale,
+            "forced": send.forced,
+            "confirmed": False,
+        }
+        if send.is_resend
+        else {}
+    )
+    if choice.candidate is None:  # every breaker is open, and retries are on
+        due_at = moment + timedelta(seconds=send.plan.breaker.probe_every)
+        return Begun(step=_queue(rows, challenge, row, due_at, begun_state))
+    return Begun(step=_record_delivery(rows, challenge, row, choice.candidate, send.plan, (), moment, begun_state))
+
+
+def record(
+    rows: Rows, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+) -> Step:
+    """Write a provider's answer and go on."""
+    moment = rows.now(now)
+    challenge, delivery = rows.challenge(walk.challenge_id), rows.delivery(delivery_id)
+    opened, closed = _note_breaker(rows, plan, delivery, result, moment)
+    step = _recorded(rows, walk, challenge, delivery, result, plan, moment)
+    return attrs.evolve(step, opened=opened, closed=closed)
+
+
+def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> bool:
+    """The marked verification is cancelled, if this walk still owns its row."""
+    challenge = rows.challenge(walk.challenge_id)
+    if challenge is None or not is_living(challenge, rows.now(now)) or _own_row(rows, walk) is None:
+        return False
+    slot = rows.slot(scope, challenge.phone_key)
+    if slot is None or slot.holder != challenge.id:
+        return False
+    return rows.take_slot(attrs.evolve(slot, mark=None), slot.holder)
+
+
+def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
+    """Claim due retries; end those that have nothing left to try for."""
+    moment = rows.now(now)
+    claims: list[Claim] = []
+    ended: list[EndedSend] = []
+    for number, row in enumerate(_due(rows, rule, limit, moment)):
+        challenge = rows.challenge(row.challenge_id)
+        current = rows.schedule(row.challenge_id, row.channel)
+        if challenge is None or current is None or current.token != row.token:
+            continue
+        reason = None
+        if not is_living(challenge, moment):
+            ended.append(EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)))
+            continue
+        if is_spent(challenge):
+            reason = UnsendableReason.MAX_ATTEMPTS
+        elif challenge.expires_at - moment < rule.min_useful_life:
+            reason = UnsendableReason.EXPIRED
+        elif row.attempts >= rule.max_retries[row.channel]:
+            reason = UnsendableReason.MAX_RETRIES
+        if reason is not None:
+            ended.append(EndedSend(challenge=stop_sending(rows, challenge, row, reason), channel=row.channel))
+            continue
+        claimed = attrs.evolve(
+            row, token=f"{rule.token}.{number}", due_at=moment + rule.lease, leased=True, attempts=row.attempts + 1
+        )
+        rows.put_schedule(claimed)
+        walk = WalkRef(challenge_id=row.challenge_id, channel=row.channel, send_id=row.send_id, token=claimed.token)
+        claims.append(
+            Claim(
+                challenge=challenge,
+                walk=walk,
+                attempts=claimed.attempts,
+                deliveries=_of_send(rows, challenge.id, row.send_id),
+            )
+        )
+    return ClaimBatch(claims=tuple(claims), ended=tuple(ended))
+
+
+def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+    """Record the first delivery of a claimed retry, or put it off uncounted."""
+    moment = rows.now(now)
+    challenge = rows.challenge(walk.challenge_id)
+    row = _own_row(rows, walk)
+    if challenge is None or row is None or not is_living(challenge, moment):
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    sent = _of_send(rows, challenge.id, row.send_id)
+    if is_spent(challenge):
+        return _ended(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
+    if challenge.expires_at - moment < plan.min_useful_life:
+        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
+    choice = _choose(rows, challenge, plan, sent, moment)
+    if choice.candidate is not None:
+        return _record_delivery(rows, challenge, row, choice.candidate, plan, sent, moment, {})
+    if not choice.free_at:
+        return _ended(rows, challenge, row, UnsendableReason.PERMANENT)
+    due_at = min(choice.free_at)
+    if challenge.expires_at - due_at < plan.min_useful_life:
+        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
+    uncounted = attrs.evolve(row, attempts=max(row.attempts - 1, 0))
+    return _queue(rows, challenge, uncounted, due_at, _without_cooldown(walk.channel, sent))
+
+
+def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
+    """The challenge is over: what was sealed goes, and so do its schedule rows."""
+    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None}
+    rows.update_challenge(challenge.id, **erased)
+    for row in rows.schedules(challenge.id):
+        _end_send(rows, row)
+    return attrs.evolve(challenge, **erased)
+
+
+def stop_sending(
+    rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason
+) -> ChallengeRecord:
+    """The send of this row ended without acceptance."""
+    sent = _of_send(rows, challenge.id, row.send_id)
+    _end_send(rows, row, sent)
+    state, why = sending_over(sent, reason, other_row=bool(rows.schedules(challenge.id)))
+    changes: dict[str, Any] = {
+        "state": state,
+        "reason": why,
+        "confirmed": False,
+        **_without_cooldown(row.channel, sent),
+    }
+    rows.update_challenge(challenge.id, **changes)
+    return attrs.evolve(challenge, **changes)
+
+
+@attrs.frozen(kw_only=True)
+class _Choice:
+    """The instance to call next; else when those that could be tried later come free, and why they could not now."""
+
+    candidate: Candidate | None = None
+    free_at: tuple[datetime, ...] = ()
+    breaker_open: bool = False
+
+
+def _choose(
+    rows: Rows, challenge: ChallengeRecord, plan: WalkPlan, sent: Sequence[DeliveryRecord], now: datetime
+) -> _Choice:
+    untried = [candidate for candidate in plan.untried if not left_out(candidate.instance, sent)]
+    if not untried:
+        return _Choice()
+    opened = {breaker.instance for breaker in rows.breakers(plan.breaker.threshold)}
+    next_probe = now + timedelta(seconds=plan.breaker.probe_every)
+    free_at: list[datetime] = []
+    breaker_open = False
+    for candidate in untried:
+        if (wait := _not_before(candidate.instance, sent)) and wait > now:
+            free_at.append(wait)
+        elif candidate.scope and (held := _held_until(rows, candidate.scope, challenge, now)):
+            free_at.append(max(held, now + plan.call_lease))
+        elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
+            breaker_open = True
+            free_at.append(next_probe)
+        else:
+            return _Choice(candidate=candidate)
+    return _Choice(free_at=tuple(free_at), breaker_open=breaker_open)
+
+
+def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: datetime) -> Begun | None:
+    """Why a send cannot begin though its route is not empty; None: it may wait for a breaker."""
+    if choice.breaker_open:
+        return None if send.plan.retry is not None else Begun(refusal=Refusal.BREAKER_OPEN)
+    wait = _seconds(min(choice.free_at) - now) if choice.free_at else None
+    return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
+
+
+def _fresh(rows: Rows, send: NewSend, now: datetime) -> tuple[ChallengeRecord, Begun | None]:
+    """The new challenge; its subject is free or held by one that has expired."""
+    holder = rows.latest(send.challenge.subject)
+    if holder is not None and holder.state not in OVER:
+        if is_living(holder, now):
+            return holder, Begun(refusal=Refusal.CONFLICT, challenge=holder)
+        close(rows, holder, ChallengeState.EXPIRED)
+    return attrs.evolve(send.challenge, first_sent_at=now, expires_at=now + send.life), None
+
+
+def _resent(rows: Rows, send: NewSend, now: datetime) -> tuple[ChallengeRecord, Begun | None]:
+    """The living challenge with its new expiry, or why it may not be sent again."""
+    challenge = rows.challenge(send.challenge.id)
+    if challenge is None or not is_living(challenge, now):
+        return send.challenge, Begun(refusal=Refusal.CONFLICT)
+    left = _seconds(challenge.expires_at - now)
+    if is_spent(challenge):
+        return challenge, Begun(refusal=Refusal.MAX_ATTEMPTS, retry_after=left, challenge=challenge)
+    cooldown = challenge.cooldown(send.channel)
+    if cooldown and cooldown > now:
+        return challenge, Begun(refusal=Refusal.COOLDOWN, retry_after=_seconds(cooldown - now), challenge=challenge)
+    expires_at = min(now + send.life, challenge.first_sent_at + send.cap)
+    if expires_at - now < send.renewal:
+        return challenge, Begun(refusal=Refusal.RENEWAL, retry_after=left, challenge=challenge)
+    return attrs.evolve(challenge, expires_at=expires_at), None
+
+
+def _recorded(
+    rows: Rows,
+    walk: WalkRef,
+    challenge: ChallengeRecord | None,
+    delivery: DeliveryRecord | None,
+    result: CallResult,
+    plan: WalkPlan,
+    now: datetime,
+) -> Step:
+    if challenge is None or delivery is None:
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    answer: dict[str, Any] = {
+        "outcome": result.outcome,
+        "reference": result.reference,
+        "provider_code": result.provider_code,
+        "not_before": now + timedelta(seconds=result.retry_after) if result.retry_after else None,
+    }
+    rows.update_delivery(delivery.id, **answer)
+    delivery = attrs.evolve(delivery, **answer)
+    if delivery.scope and result.outcome in NOT_SENT:
+        _release_slot(rows, challenge, delivery.scope)
+    if not is_living(challenge, now):
+        if result.outcome not in NOT_SENT and result.reference and _holds_slot(rows, challenge, delivery.scope):
+            return Step(kind=StepKind.CANCEL_LATE, challenge=challenge, delivery=delivery)
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    if result.outcome is Outcome.ACCEPTED:
+        accepted: dict[str, Any] = {
+            "state": ChallengeState.SENT,
+            "confirmed": True,
+            "reason": None,
+            "provider": delivery.instance,
+        }
+        rows.update_challenge(challenge.id, **accepted)
+        for row in rows.schedules(challenge.id):
+            _end_send(rows, row)
+        return Step(kind=StepKind.ACCEPTED, challenge=attrs.evolve(challenge, **accepted), delivery=delivery)
+    own = _own_row(rows, walk)
+    if own is None:
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    if result.outcome in STOPS:
+        return _ended(rows, challenge, own, UnsendableReason.PERMANENT)
+    return _walk_on(rows, challenge, own, plan, now)
+
+
+def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
+    """The next delivery of this walk, a retry, or the end of sending."""
+    sent = _of_send(rows, challenge.id, row.send_id)
+    if is_spent(challenge):
+        return _ended(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
+    too_late = challenge.expires_at - now < plan.min_useful_life
+    if not (plan.is_retry and too_late):
+        choice = _choose(rows, challenge, plan, sent, now)
+        if choice.candidate is not None:
+            return _record_delivery(rows, challenge, row, choice.candidate, plan, sent, now, {})
+    again = [candidate.instance for candidate in plan.route if not left_out(candidate.instance, sent)]
+    if not again:
+        return _ended(rows, challenge, row, UnsendableReason.PERMANENT)
+    if plan.retry is None:
+        return _ended(rows, challenge, row, UnsendableReason.FAILED)
+    backoff = now + timedelta(seconds=plan.retry.delay(row.attempts))
+    due_at = min(max(backoff, _not_before(instance, sent) or backoff) for instance in again)
+    if challenge.expires_at - due_at < plan.min_useful_life:
+        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
+    return _queue(rows, challenge, row, due_at, _without_cooldown(row.channel, sent))
+
+
+def _record_delivery(
+    rows: Rows,
+    challenge: ChallengeRecord,
+    row: ScheduleRecord,
+    candidate: Candidate,
+    plan: WalkPlan,
+    sent: Sequence[DeliveryRecord],
+    now: datetime,
+    changes: dict[str, Any],
+) -> Step:
+    """Write the delivery before the network call, with lease, cooldown and the vendor's slot."""
+    lease_until = now + plan.call_lease
+    delivery = DeliveryRecord(
+        id=plan.delivery_id,
+        challenge_id=challenge.id,
+        send_id=row.send_id,
+        instance=candidate.instance,
+        channel=row.channel,
+        owner=candidate.owner,
+        scope=candidate.scope,
+        is_retry=plan.is_retry,
+        recorded_at=now,
+        lease_until=lease_until,
+    )
+    mark = _take_slot(rows, challenge, candidate.scope) if candidate.scope else None
+    rows.insert_delivery(delivery)
+    rows.put_schedule(attrs.evolve(row, due_at=lease_until, leased=True))
+    changes = {**changes, "provider": candidate.instance, f"{row.channel}_cooldown": now + plan.cooldown}
+    if candidate.owner is CodeOwner.CORE and not challenge.core_recorded:
+        changes["core_recorded"] = True
+    rows.update_challenge(challenge.id, **changes)
+    return Step(
+        kind=StepKind.CALL,
+        challenge=attrs.evolve(challenge, **changes),
+        delivery=delivery,
+        mark=mark,
+        repeat=unresolved(candidate.instance, sent),
+    )
+
+
+def _queue(
+    rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, changes: dict[str, Any]
+) -> Step:
+    rows.put_schedule(attrs.evolve(row, due_at=due_at, leased=False))
+    changes = {**changes, "state": ChallengeState.QUEUED}
+    rows.update_challenge(challenge.id, **changes)
+    return Step(kind=StepKind.QUEUED, challenge=attrs.evolve(challenge, **changes), due_at=due_at)
+
+
+def _ended(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
+    return Step(kind=StepKind.ENDED, challenge=stop_sending(rows, challenge, row, reason))
+
+
+def _end_send(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
+    """Remove the row; give back what the send was charged, if certainly nothing left."""
+    rows.delete_schedule(row.challenge_id, row.channel)
+    if row.charges and nothing_sent(_of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
+        for charged in row.charges:
+            rows.refund(charged)
+
+
+def _own_row(rows: Rows, walk: WalkRef) -> ScheduleRecord | None:
+    row = rows.schedule(walk.challenge_id, walk.channel)
+    return row if row is not None and row.token == walk.token else None
+
+
+def _of_send(rows: Rows, challenge_id: str, send_id: str) -> tuple[DeliveryRecord, ...]:
+    return tuple(delivery for delivery in rows.deliveries(challenge_id) if delivery.send_id == send_id)
+
+
+def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:
+    if rule.job is None:
+        return rows.due(now, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
+    row = rows.schedule(rule.job.challenge_id, rule.job.channel)
+    ready = row is not None and row.due_at <= max(now, rule.job.due_at) and row.channel in rule.max_retries
+    able = row is not None and row.key_id in rule.key_ids and rule.instances.issuperset(row.forced or ())
+    return [row] if row is not None and ready and able else []
+
+
+def _note_breaker(
+    rows: Rows, plan: WalkPlan, delivery: DeliveryRecord | None, result: CallResult, now: datetime
+) -> tuple[str | None, str | None]:
+    """Count failures in a row; the instance whose breaker this opened, and the one it closed."""
+    if delivery is None:
+        return None, None
+    if result.outcome is Outcome.ACCEPTED:
+        before = rows.close_breaker(delivery.instance)
+        return None, delivery.instance if before >= plan.breaker.threshold else None
+    if result.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
+        rows.win_probe(delivery.instance, now, now + timedelta(seconds=plan.breaker.probe_every))
+        return delivery.instance, None
+    return None, None
+
+
+def _not_before(instance: str, sent: Sequence[DeliveryRecord]) -> datetime | None:
+    return next((d.not_before for d in reversed(sent) if d.instance == instance), None)
+
+
+def _without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
+    """The cooldown runs only if something may have left."""
+    return {f"{channel}_cooldown": None} if nothing_sent(sent) else {}
+
+
+def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
+    keys = failure_keys(send.challenge.phone_key, send.client)
+    locks = [record.locked_until for key in keys if (record := rows.failures(key)) and record.locked_until]
+    return max(locks, default=None)
+
+
+# Vendor slots.
+
+
+def _held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:
+    """Until when somebody else holds the slot: its living holder, or a call of an ended one that may still be under way."""
+    slot = rows.slot(scope, challenge.phone_key)
+    if slot is None or slot.holder in ("", challenge.id):
+        return None
+    holder = rows.challenge(slot.holder)
+    if holder is not None and is_living(holder, now):
+        return holder.expires_at
+    calling = [d.lease_until for d in rows.deliveries(slot.holder) if d.scope == scope and d.outcome is Outcome.OPEN]
+    return max((until for until in calling if until > now), default=None)
+
+
+def _take_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> Mark | None:
+    """Hold the slot; what must be cancelled at the vendor before a start."""
+    slot = rows.slot(scope, challenge.phone_key)
+    if slot is not None and slot.holder == challenge.id:
+        return slot.mark
+    old = slot.mark if slot is not None else None
+    if slot is not None and slot.holder and old is None:
+        old = mark_of(scope, rows.deliveries(slot.holder))
+    taken = SlotRecord(scope=scope, phone_key=challenge.phone_key, holder=challenge.id, mark=old)
+    if not rows.take_slot(taken, None if slot is None else slot.holder):
+        raise RuntimeError("the slot changed hands within one unit of work")
+    return old
+
+
+def _release_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> None:
+    """A slot whose only deliveries were certainly not sent is free again; its mark stays."""
+    if any(d.scope == scope and d.outcome not in NOT_SENT for d in rows.deliveries(challenge.id)):
+        return
+    slot = rows.slot(scope, challenge.phone_key)
+    if slot is not None and slot.holder == challenge.id:
+        rows.take_slot(attrs.evolve(slot, holder=""), challenge.id)
+
+
+def _holds_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> bool:
+    slot = rows.slot(scope, challenge.phone_key) if scope else None
+    return slot is not None and slot.holder == challenge.id
+
+
+def _seconds(span: timedelta) -> float:
+    return span.total_seconds()

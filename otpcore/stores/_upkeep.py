@@ -1,0 +1,90 @@
+"""Transactions of sweeping, purging and an operator's commands, written once over the rows of any store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+import attrs
+
+from otpcore.interfaces import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord
+from otpcore.lifecycle import is_living
+from otpcore.models import ChallengeState, Channel, UnsendableReason
+from otpcore.stores._rows import Rows
+from otpcore.stores._sending import close, stop_sending
+
+
+def sweep(rows: Rows, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
+    """Expire what is over; end what died half-way where nothing is retried."""
+    moment = rows.now(now)
+    ended = [
+        EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in rows.expired(moment, limit)
+    ]
+    unretried = frozenset(Channel) - frozenset(retried)
+    for row in rows.due(moment, limit, channels=unretried) if unretried else ():
+        challenge = rows.challenge(row.challenge_id)
+        if challenge is not None and is_living(challenge, moment):
+            stopped = stop_sending(rows, challenge, row, UnsendableReason.INTERRUPTED)
+            ended.append(EndedSend(challenge=stopped, channel=row.channel))
+    return tuple(ended)
+
+
+def purge(
+    rows: Rows, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+) -> PurgeCount:
+    """Remove what is old, or everything of one phone."""
+    if phone_key is not None:
+        deliveries = rows.purge_deliveries(None, phone_key)
+        challenges = rows.purge_challenges(None, phone_key)
+        counters = rows.reset_counters(f"{phone_key}/")
+        return PurgeCount(challenges=challenges, deliveries=deliveries, counters=counters)
+    return PurgeCount(
+        deliveries=rows.purge_deliveries(deliveries_before, None),
+        challenges=rows.purge_challenges(challenges_before, None),
+        counters=rows.purge_counters(rows.now(now)),
+    )
+
+
+def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:
+    """Everything about one challenge, or about those of one phone."""
+    if challenge_id:
+        found = rows.challenge(challenge_id)
+        challenges = [found] if found is not None else []
+    else:
+        challenges = list(rows.challenges_of(phone_key))
+    return tuple(
+        ChallengeView(
+            challenge=challenge,
+            deliveries=tuple(rows.deliveries(challenge.id)),
+            schedule=tuple(rows.schedules(challenge.id)),
+        )
+        for challenge in challenges
+    )
+
+
+def retries(rows: Rows, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+    """Schedule rows with their challenges."""
+    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit)]
+    return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
+
+
+def requeue(rows: Rows, challenge_id: str, now: datetime | None) -> int:
+    """Make the waiting rows due now."""
+    moment = rows.now(now)
+    challenge = rows.challenge(challenge_id)
+    waiting = [row for row in rows.schedules(challenge_id) if not row.leased] if challenge is not None else []
+    for row in waiting:
+        rows.put_schedule(attrs.evolve(row, due_at=moment))
+    return len(waiting)
+
+
+def drop(rows: Rows, challenge_id: str, now: datetime | None) -> EndedSend | None:
+    """End sending; verifying goes on."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is None or not is_living(challenge, rows.now(now)):
+        return None
+    ended = None
+    for row in rows.schedules(challenge_id):
+        challenge = stop_sending(rows, challenge, row, UnsendableReason.FAILED)
+        ended = EndedSend(challenge=challenge, channel=row.channel)
+    return ended

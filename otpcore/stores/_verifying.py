@@ -1,0 +1,120 @@
+"""Transactions of verifying and cancelling (DESIGN §7), written once over the rows of any store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+import attrs
+
+from otpcore.interfaces import (
+    ChallengeRecord,
+    ChallengeView,
+    FailureRecord,
+    LockRule,
+    Reservation,
+    ReservationStatus,
+)
+from otpcore.lifecycle import MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
+from otpcore.models import ChallengeState
+from otpcore.stores._rows import Rows
+from otpcore.stores._sending import close
+
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The lock that only an operator lifts."""
+
+
+def reserve(
+    rows: Rows, *, subject: str, challenge_id: str, purpose: str, locks: LockRule, now: datetime | None
+) -> Reservation:
+    """Use up one attempt and count one failure, before anything is compared."""
+    moment = rows.now(now)
+    challenge = rows.challenge(challenge_id) if challenge_id else rows.latest(subject)
+    if challenge is None or challenge.purpose != purpose or (subject and challenge.subject != subject):
+        return Reservation(status=ReservationStatus.NOT_FOUND)
+    if challenge.state in (ChallengeState.APPROVED, ChallengeState.CANCELLED):
+        return Reservation(status=ReservationStatus.NOT_FOUND)
+    if not is_living(challenge, moment):
+        return Reservation(status=ReservationStatus.EXPIRED, challenge=challenge)
+    keys = failure_keys(challenge.phone_key, locks.client)
+    until = [failed.locked_until for key in keys if (failed := rows.failures(key)) and failed.locked_until]
+    if (locked := max(until, default=moment)) > moment:
+        return Reservation(
+            status=ReservationStatus.LOCKED,
+            challenge=challenge,
+            locked_until=None if locked >= FOREVER else locked,
+        )
+    if is_spent(challenge) or not rows.take_attempt(challenge.id, moment):
+        return Reservation(status=ReservationStatus.MAX_ATTEMPTS, challenge=challenge)
+    locked_until = _count_failure(rows, keys, locks, moment)
+    deliveries = tuple(rows.deliveries(challenge.id))
+    marked = set()
+    for scope in {delivery.scope for delivery in deliveries if delivery.scope}:
+        slot = rows.slot(scope, challenge.phone_key)
+        if slot is None or slot.holder != challenge.id or slot.mark is not None:
+            marked.add(scope)
+    return Reservation(
+        status=ReservationStatus.RESERVED,
+        challenge=attrs.evolve(challenge, attempts=challenge.attempts + 1),
+        deliveries=deliveries,
+        marked=frozenset(marked),
+        locked_until=locked_until,
+        locks=locks,
+    )
+
+
+def settle(
+    rows: Rows, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
+) -> ChallengeRecord | None:
+    """An attempt that did not match."""
+    reserved = reservation.challenge
+    challenge = rows.challenge(reserved.id) if reserved is not None else None
+    if challenge is None:
+        return None
+    rows.mark_gone(gone)
+    if give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS):
+        for key in failure_keys(challenge.phone_key, reservation.locks.client):
+            failed = rows.failures(key)
+            if failed is not None and failed.failures > 0:
+                ours = failed.locked_until is not None and failed.locked_until == reservation.locked_until
+                until = None if ours else failed.locked_until
+                rows.put_failures(FailureRecord(key=key, failures=failed.failures - 1, locked_until=until))
+    return rows.challenge(challenge.id)
+
+
+def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+    """Consume a living challenge, for exactly one caller."""
+    reserved = reservation.challenge
+    if reserved is None or not rows.consume(reserved.id, rows.now(now)):
+        return False
+    close(rows, reserved, ChallengeState.APPROVED)
+    rows.mark_gone(settled)
+    rows.clear_failures(failure_keys(reserved.phone_key, reservation.locks.client))
+    return True
+
+
+def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView | None:
+    """End a living challenge."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is None or challenge.state in OVER:
+        return None
+    if not is_living(challenge, rows.now(now)):
+        close(rows, challenge, ChallengeState.EXPIRED)
+        return None
+    closed = close(rows, challenge, ChallengeState.CANCELLED)
+    return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
+
+
+def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:
+    """Count in both counters and lock what is due; the lock that this attempt set, if any."""
+    of_client, of_phone = keys
+    failures = rows.count_failure(of_client)
+    wait = lock_wait(failures, locks)
+    until = now + wait if wait is not None else None
+    if until is not None:
+        rows.put_failures(FailureRecord(key=of_client, failures=failures, locked_until=until))
+    in_all = rows.count_failure(of_phone)
+    if in_all >= locks.hard_limit:
+        rows.put_failures(FailureRecord(key=of_phone, failures=in_all, locked_until=FOREVER))
+        until = FOREVER
+    return until

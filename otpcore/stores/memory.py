@@ -1,0 +1,313 @@
+"""The memory store: one process, nothing survives. The reference for every other store, and for tests."""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import attrs
+
+from otpcore.hookspecs import utc_now
+from otpcore.interfaces import (
+    BreakerRecord,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    CounterRecord,
+    DeliveryRecord,
+    FailureRecord,
+    ScheduleRecord,
+    SlotRecord,
+)
+from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.models import ChallengeState, Channel
+from otpcore.stores._base import RowStore
+from otpcore.stores._rows import Rows
+
+__all__ = ["MemoryStore", "create_store"]
+
+T = TypeVar("T")
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
+_logger = logging.getLogger("otpcore.stores.memory")
+
+
+def create_store(settings: Any) -> MemoryStore:  # noqa: ARG001 - every store's factory gets the settings
+    """The factory behind ``storage.store = "memory"``."""
+    return MemoryStore()
+
+
+class MemoryStore(RowStore):
+    """Keeps everything in dictionaries, under one lock. A service that ends takes it all with it."""
+
+    durable = False
+
+    def __init__(self) -> None:
+        self._rows = _MemoryRows()
+        self._lock = threading.Lock()
+
+    async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
+        """Warn: this store is for tests and trials."""
+        _logger.warning(
+            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users"
+        )
+
+    async def diagnose(self) -> Mapping[str, str]:
+        """Kind and size."""
+        return {"store": "memory", "challenges": str(len(self._rows.challenge_rows))}
+
+    async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:  # noqa: ARG002
+        with self._lock:
+            return unit(self._rows)
+
+    async def _read(self, unit: Callable[[Rows], T]) -> T:
+        with self._lock:
+            return unit(self._rows)
+
+
+class _MemoryRows:
+    """`Rows` in dictionaries."""
+
+    def __init__(self) -> None:
+        self.challenge_rows: dict[str, ChallengeRecord] = {}
+        self._of_subject: dict[str, list[str]] = {}
+        self._of_phone: dict[str, list[str]] = {}
+        self._deliveries: dict[str, DeliveryRecord] = {}
+        self._of_challenge: dict[str, list[str]] = {}
+        self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
+        self._due: list[tuple[datetime, str, Channel]] = []
+        self._slots: dict[tuple[str, str], SlotRecord] = {}
+        self._counters: dict[str, CounterRecord] = {}
+        self._failures: dict[str, FailureRecord] = {}
+        self._breakers: dict[str, BreakerRecord] = {}
+        self._settings: dict[str, str] = {}
+
+    def now(self, now: datetime | None) -> datetime:
+        return utc_now() if now is None else now
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge_rows.get(challenge_id)
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        ids = self._of_subject.get(subject)
+        return self.challenge_rows[ids[-1]] if ids else None
+
+    def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
+        return [self.challenge_rows[one] for one in reversed(self._of_phone.get(phone_key, ()))]
+
+    def insert_challenge(self, challenge: ChallengeRecord) -> bool:
+        holder = self.latest(challenge.subject)
+        if holder is not None and holder.state not in OVER:
+            return False
+        self.challenge_rows[challenge.id] = challenge
+        self._of_subject.setdefault(challenge.subject, []).append(challenge.id)
+        self._of_phone.setdefault(challenge.phone_key, []).append(challenge.id)
+        return True
+
+    def update_challenge(self, challenge_id: str, **changes: Any) -> None:
+        self.challenge_rows[challenge_id] = attrs.evolve(self.challenge_rows[challenge_id], **changes)
+
+    def take_attempt(self, challenge_id: str, now: datetime) -> bool:
+        challenge = self.challenge_rows[challenge_id]
+        if not is_living(challenge, now) or is_spent(challenge):
+            return False
+        self.update_challenge(challenge_id, attempts=challenge.attempts + 1)
+        return True
+
+    def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
+        challenge = self.challenge_rows[challenge_id]
+        if challenge.givebacks >= givebacks or not challenge.attempts:
+            return False
+        self.update_challenge(challenge_id, attempts=challenge.attempts - 1, givebacks=challenge.givebacks + 1)
+        return True
+
+    def consume(self, challenge_id: str, now: datetime) -> bool:
+        challenge = self.challenge_rows.get(challenge_id)
+        if challenge is None or not is_living(challenge, now):
+            return False
+        self.update_challenge(challenge_id, state=ChallengeState.APPROVED)
+        return True
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
+        return [challenge for challenge, _ in zip(over, range(limit), strict=False)]
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._deliveries.get(delivery_id)
+
+    def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
+        return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
+
+    def insert_delivery(self, delivery: DeliveryRecord) -> None:
+        self._deliveries[delivery.id] = delivery
+        self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
+
+    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
+        self._deliveries[delivery_id] = attrs.evolve(self._deliveries[delivery_id], **changes)
+
+    def mark_gone(self, delivery_ids: Collection[str]) -> None:
+        for delivery_id in delivery_ids:
+            self.update_delivery(delivery_id, gone=True)
+
+    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
+        return self._schedule.get((challenge_id, channel))
+
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        return [row for channel in Channel if (row := self._schedule.get((challenge_id, channel)))]
+
+    def put_schedule(self, row: ScheduleRecord) -> None:
+        self.delete_schedule(row.challenge_id, row.channel)
+        self._schedule[row.challenge_id, row.channel] = row
+        bisect.insort(self._due, (row.due_at, row.challenge_id, row.channel))
+
+    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
+        old = self._schedule.pop((challenge_id, channel), None)
+        if old is not None:
+            del self._due[bisect.bisect_left(self._due, (old.due_at, challenge_id, channel))]
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        found: list[ScheduleRecord] = []
+        for due_at, challenge_id, channel in self._due:
+            if due_at > now or len(found) >= limit:
+                break
+            row = self._schedule[challenge_id, channel]
+            has_key = key_ids is None or row.key_id in key_ids
+            has_instances = instances is None or all(one in instances for one in row.forced or ())
+            if channel in channels and has_key and has_instances:
+                found.append(row)
+        return found
+
+    def next_due(self) -> datetime | None:
+        return self._due[0][0] if self._due else None
+
+    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
+        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[:limit]]
+
+    def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
+        return self._slots.get((scope, phone_key))
+
+    def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
+        current = self._slots.get((slot.scope, slot.phone_key))
+        if (None if current is None else current.holder) != held_by:
+            return False
+        self._slots[slot.scope, slot.phone_key] = slot
+        return True
+
+    def charge(self, charge: Charge, now: datetime) -> Charged | float:
+        counter = self._counters.get(charge.key)
+        if counter is None or counter.window_ends_at <= now:
+            counter = CounterRecord(key=charge.key, count=0, window_ends_at=now + charge.window)
+        if counter.count >= charge.limit:
+            return (counter.window_ends_at - now).total_seconds()
+        self._counters[charge.key] = attrs.evolve(counter, count=counter.count + 1)
+        return Charged(key=charge.key, window_ends_at=counter.window_ends_at)
+
+    def refund(self, charged: Charged) -> None:
+        counter = self._counters.get(charged.key)
+        if counter is not None and counter.window_ends_at == charged.window_ends_at and counter.count:
+            self._counters[charged.key] = attrs.evolve(counter, count=counter.count - 1)
+
+    def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
+        return sorted(
+            (c for c in self._counters.values() if c.key.startswith(prefix) and c.window_ends_at > now),
+            key=lambda counter: counter.key,
+        )
+
+    def reset_counters(self, prefix: str) -> int:
+        tables: tuple[dict[str, Any], ...] = (self._counters, self._failures)
+        found = [(table, key) for table in tables for key in table if key.startswith(prefix)]
+        for table, key in found:
+            del table[key]
+        return len(found)
+
+    def failures(self, key: str) -> FailureRecord | None:
+        return self._failures.get(key)
+
+    def count_failure(self, key: str) -> int:
+        failed = self._failures.get(key, FailureRecord(key=key, failures=0))
+        self._failures[key] = attrs.evolve(failed, failures=failed.failures + 1)
+        return failed.failures + 1
+
+    def put_failures(self, record: FailureRecord) -> None:
+        self._failures[record.key] = record
+
+    def clear_failures(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self._failures.pop(key, None)
+
+    def breakers(self, least: int) -> Sequence[BreakerRecord]:
+        return [breaker for breaker in self._breakers.values() if breaker.failures >= least]
+
+    def count_breaker(self, instance: str) -> int:
+        breaker = self._breakers.get(instance)
+        failures = breaker.failures + 1 if breaker else 1
+        probe_at = breaker.probe_at if breaker else _EVER
+        self._breakers[instance] = BreakerRecord(instance=instance, failures=failures, probe_at=probe_at)
+        return failures
+
+    def close_breaker(self, instance: str) -> int:
+        breaker = self._breakers.pop(instance, None)
+        return breaker.failures if breaker else 0
+
+    def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
+        breaker = self._breakers.get(instance)
+        if breaker is None or breaker.probe_at > now:
+            return False
+        self._breakers[instance] = attrs.evolve(breaker, probe_at=next_probe)
+        return True
+
+    def settings(self) -> dict[str, str]:
+        return dict(self._settings)
+
+    def put_setting(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._settings.pop(name, None)
+        else:
+            self._settings[name] = value
+
+    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
+        gone = [
+            c
+            for c in self.challenge_rows.values()
+            if (phone_key is None or c.phone_key == phone_key)
+            and (before is None or (c.state in OVER and c.expires_at < before))
+        ]
+        for challenge in gone:
+            for row in self.schedules(challenge.id):
+                self.delete_schedule(row.challenge_id, row.channel)
+            del self.challenge_rows[challenge.id]
+            self._of_subject[challenge.subject].remove(challenge.id)
+            self._of_phone[challenge.phone_key].remove(challenge.id)
+        ids = {challenge.id for challenge in gone}
+        self._slots = {key: slot for key, slot in self._slots.items() if slot.holder not in ids and key[1] != phone_key}
+        return len(gone)
+
+    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
+        of_phone = set(self._of_phone.get(phone_key, ())) if phone_key is not None else None
+        gone = [
+            d
+            for d in self._deliveries.values()
+            if (of_phone is None or d.challenge_id in of_phone) and (before is None or d.recorded_at < before)
+        ]
+        for delivery in gone:
+            del self._deliveries[delivery.id]
+            self._of_challenge[delivery.challenge_id].remove(delivery.id)
+        return len(gone)
+
+    def purge_counters(self, now: datetime) -> int:
+        ended = [key for key, counter in self._counters.items() if counter.window_ends_at <= now]
+        for key in ended:
+            del self._counters[key]
+        return len(ended)
