@@ -15,7 +15,14 @@ __all__ = ["a_section", "between", "compliant", "full_key", "matching", "not_a_s
 _Check = Callable[[Any, Any, Any], None]
 
 
-def setting(default: Any, meaning: str, *checks: _Check, secret: bool = False, names: str = "") -> Any:
+def setting(
+    default: Any,
+    meaning: str,
+    *checks: _Check,
+    secret: bool = False,
+    names: str = "",
+    converter: Callable[[Any], Any] | None = None,
+) -> Any:
     """One setting.
 
     Args:
@@ -24,12 +31,13 @@ def setting(default: Any, meaning: str, *checks: _Check, secret: bool = False, n
         checks: attrs validators that raise ``SettingsError``.
         secret: It is shown in no repr and no error.
         names: For a table of free names, what stands for them in the reference, such as ``"<locale>"``.
+        converter: Brings a value into one form before the checks.
     """
     metadata = {"meaning": meaning, "names": names}
     return attrs.field(
         default=attrs.Factory(dict) if default is dict else default,
-        converter=_blank_is_none if default is None else None,
-        validator=list(checks),
+        converter=_blank_is_none if default is None else converter,
+        validator=list(checks) or None,
         repr=not secret,
         metadata=metadata,
     )

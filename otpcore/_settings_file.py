@@ -25,7 +25,7 @@ _PREFIX = "OTPCORE_"
 _NOT_SETTINGS = {_FILE_VARIABLE, "OTPCORE_APP"}
 _NAMES = ("otpcore.toml", "otpcore.yaml", "otpcore.json")
 _SECRETS_NAME = ".otpcore.secrets.toml"
-_SUFFIXES = (".toml", ".yaml", ".yml", ".json")
+_LOADERS = {".toml": "toml_loader", ".yaml": "yaml_loader", ".yml": "yaml_loader", ".json": "json_loader"}
 _OLD_DYNACONF_NAMES = {"SETTINGS_MODULE", "PROJECT_ROOT"}  # dynaconf still obeys these; the others carry its name
 _LOWERED_LEVELS = {"providers": 3}  # providers.<instance>.<key>; deeper, and below other keys, names are data
 _USUAL_LOWERED_LEVELS = 2
@@ -92,15 +92,15 @@ def _main_file(path: str | os.PathLike[str] | None) -> Path | None:
         return next((file for file in map(Path.cwd().joinpath, _NAMES) if file.exists()), None)
     file = Path(asked).expanduser().absolute()
     by = "" if path else f"; {_FILE_VARIABLE} asks for it"
-    if file.suffix not in _SUFFIXES:
-        raise SettingsError(f"{file}: the name of a settings file must end in {', '.join(_SUFFIXES)}{by}")
+    if file.suffix not in _LOADERS:
+        raise SettingsError(f"{file}: the name of a settings file must end in {', '.join(_LOADERS)}{by}")
     if not file.is_file():
         raise SettingsError(f"{file}: there is no such settings file{by}. Correct the path, or run `otp init`")
     return file
 
 
 def _refuse_local_file(file: Path) -> None:
-    """dynaconf would merge it without a word."""
+    """Dynaconf would merge it without a word."""
     local = file.with_name(f"{file.stem}.local{file.suffix}")
     if local.exists():
         raise SettingsError(f"{local}: local overrides are not read; move what it says into {file.name} and delete it")
@@ -122,7 +122,7 @@ def _read_file(file: Path) -> Mapping[str, Any]:
         problem = "is not UTF-8 text"
     except Exception as error:  # noqa: BLE001 - each parser has its own errors, and they quote lines with secrets
         line = _line(error)
-        kind = {".toml": "TOML", ".json": "JSON"}.get(file.suffix, "YAML")
+        kind = _LOADERS[file.suffix].removesuffix("_loader").upper()
         problem = f"line {line} is not valid {kind}" if line else f"is not a table of settings in valid {kind}"
     raise SettingsError(f"{file}: {problem}")
 
@@ -139,20 +139,16 @@ def _line(error: Exception) -> int | None:
 def _read_with_dynaconf(file: Path) -> Mapping[str, Any]:
     # One file at a time: merging inside dynaconf would append lists, and its errors do not all name the file.
     with _dynaconf_alone():
-        from dynaconf import Dynaconf  # noqa: PLC0415 - heavy: imported at first use
+        from dynaconf import Dynaconf, loaders  # noqa: PLC0415 - heavy: imported at first use
 
         settings = Dynaconf(
             envvar_prefix=None,  # it would make numbers and dates of texts; see _environment
-            settings_files=[],
+            settings_files=[],  # named here, a file would bring along .local files and a host's dynaconf_hooks.py
             environments=False,
             load_dotenv=False,
-            merge_enabled=True,
             auto_cast=False,
-            core_loaders=["TOML", "YAML", "JSON"],
         )
-        # Escaped, because dynaconf takes names with brackets for patterns; without hooks, because a host's
-        # dynaconf_hooks.py in the same directory would run and add to our settings.
-        settings.load_file(path=re.sub(r"([*?[])", r"[\1]", str(file)), run_hooks=False, silent=False)
+        getattr(loaders, _LOADERS[file.suffix]).load(settings, filename=str(file), silent=False)
         return {key: value for key, value in settings.as_dict().items() if key != "LOAD_DOTENV"}
 
 

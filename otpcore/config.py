@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 
-from otpcore._settings_fields import (
-    a_section,
-    between,
-    compliant,
-    full_key,
-    matching,
-    not_a_setting,
-    one_of,
-    setting,
+from otpcore._settings_fields import a_section, not_a_setting, one_of, setting
+from otpcore._settings_file import read_settings
+from otpcore._settings_keys import KeySettings, generate_keys
+from otpcore._settings_reference import SettingDescription, describe_settings, starter_file
+from otpcore._settings_sections import (
+    CallSettings,
+    Limit,
+    LimitSettings,
+    OtpSettings,
+    PluginSettings,
+    RetrySettings,
+    RoutingSettings,
+    SmsSettings,
+    StorageSettings,
+    parse_limit,
 )
-from otpcore._settings_file import SettingsTree, read_settings
 from otpcore.errors import RoutingSyntaxError, SettingsError
-from otpcore.keys import KeySettings
+from otpcore.routing import parse_rules
 from otpcore.structuring import structure
 
 __all__ = [
     "CallSettings",
+    "KeySettings",
     "Limit",
     "LimitSettings",
     "OtpSettings",
@@ -39,6 +44,131 @@ __all__ = [
     "SmsSettings",
     "StorageSettings",
     "documented_keys",
+    "generate_keys",
     "load_settings",
     "parse_limit",
+    "starter_file",
 ]
+
+_INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # the grammar of DESIGN §4, folded
+
+
+def _good_rules(_: Settings, attribute: attrs.Attribute[str], value: str) -> None:
+    if not value.strip():
+        return
+    try:
+        parse_rules(value)
+    except RoutingSyntaxError as error:
+        raise RoutingSyntaxError(f"{attribute.name}: {error.problem}", error.text, error.column) from error
+
+
+def _retries_have_time(instance: Settings, _: attrs.Attribute[RetrySettings], value: RetrySettings) -> None:
+    if value.lease <= instance.otp.provider_timeout:
+        allowed = f"otp.provider_timeout ({instance.otp.provider_timeout:g} s)"
+        raise SettingsError(f"retry.lease: must be longer than {allowed}, or two workers make the same call")
+    if (instance.sms.retry or instance.call.retry) and value.min_useful_life >= instance.otp.life:
+        raise SettingsError(f"retry.min_useful_life: must be shorter than otp.life ({instance.otp.life:g} s)")
+
+
+def _good_providers(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, settings in value.items():
+        if not _INSTANCE.fullmatch(name.casefold()):
+            raise SettingsError(f"providers.{name}: a name is an ASCII letter, then letters, digits, - and _")
+        if not isinstance(settings.get("plugin", ""), str):
+            raise SettingsError(f"providers.{name}.plugin: must be text: an entry point or module:factory")
+
+
+def _casefolded(providers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {name.casefold(): settings for name, settings in providers.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything otpcore can be told. Built from files by ``load_settings``, from a mapping by ``from_mapping``.
+
+    Args:
+        files: Absolute paths of the files that were read.
+        directory: Where the settings file is; None when there was none.
+
+    The other fields are described in their metadata; see ``documented_keys``.
+    """
+
+    section: ClassVar[str] = ""
+
+    otp_sms_provider: str = setting(
+        "", "Which provider sends to which numbers: Twilio;Mada:+35987,+35988.", _good_rules
+    )
+    otp_call_provider: str = setting("", "The same for calls; not set: otp_sms_provider.", _good_rules)
+    sms: SmsSettings = attrs.field(factory=SmsSettings, validator=a_section(SmsSettings))
+    call: CallSettings = attrs.field(factory=CallSettings, validator=a_section(CallSettings))
+    otp: OtpSettings = attrs.field(factory=OtpSettings, validator=a_section(OtpSettings))
+    limits: LimitSettings = attrs.field(factory=LimitSettings, validator=a_section(LimitSettings))
+    retry: RetrySettings = attrs.field(factory=RetrySettings, validator=[a_section(RetrySettings), _retries_have_time])
+    routing: RoutingSettings = attrs.field(factory=RoutingSettings, validator=a_section(RoutingSettings))
+    plugins: PluginSettings = attrs.field(factory=PluginSettings, validator=a_section(PluginSettings))
+    storage: StorageSettings = attrs.field(factory=StorageSettings, validator=a_section(StorageSettings))
+    keys: KeySettings = attrs.field(factory=KeySettings, validator=a_section(KeySettings))
+    environment: Literal["development", "staging", "production"] = setting(
+        "development", "Production refuses what is made for trying out.", one_of("development", "staging", "production")
+    )
+    providers: Mapping[str, Mapping[str, Any]] = setting(
+        dict,
+        "Settings of one provider instance; plugin names its plugin (not set: the instance's name).",
+        _good_providers,
+        secret=True,
+        names="<instance>",
+        converter=_casefolded,
+    )
+    files: tuple[str, ...] = not_a_setting(())
+    directory: str | None = not_a_setting(None)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Check and convert a plain nested mapping with lower-case keys.
+
+        Raises:
+            SettingsError: All that is wrong, each with its key and the fix.
+            RoutingSyntaxError: A rule cannot be read.
+        """
+        return structure(values, cls)
+
+    @property
+    def database_url(self) -> str:
+        """``storage.url``, else an SQLite file beside the settings file.
+
+        Raises:
+            SettingsError: There is neither.
+        """
+        if self.storage.url:
+            return self.storage.url
+        if self.directory is None:
+            raise SettingsError(
+                "storage.url: must be set when there is no settings file to put a database beside, "
+                "for example sqlite:////var/lib/myapp/otpcore.sqlite3"
+            )
+        return f"sqlite:///{PurePath(self.directory, 'otpcore.sqlite3').as_posix()}"
+
+
+def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
+    """Read the settings file, ``.otpcore.secrets.toml`` beside it, and the environment (``OTPCORE_SMS__RETRY=true``).
+
+    Args:
+        path: The settings file. None: the one that ``OTPCORE_SETTINGS_FILE`` names, else the first of otpcore.toml,
+            otpcore.yaml and otpcore.json in the current directory, else none.
+
+    Raises:
+        SettingsError: All that is wrong, each with its key, where it was read, and the fix.
+        RoutingSyntaxError: A rule cannot be read.
+    """
+    tree = read_settings(path)
+    try:
+        settings = structure(tree.values, Settings, where=tree.where)
+    except RoutingSyntaxError as error:
+        key, _, problem = error.problem.partition(": ")
+        raise RoutingSyntaxError(f"{key} ({tree.where(key)}): {problem}", error.text, error.column) from error
+    return attrs.evolve(settings, files=tree.files, directory=tree.directory)
+
+
+def documented_keys() -> tuple[SettingDescription, ...]:
+    """Every key with its default and meaning, in the order of the reference."""
+    return tuple(describe_settings(Settings))

@@ -87,9 +87,7 @@ async def open_client(
     if context.transport is not None:
         transport = Transport(inner=context.transport)
     else:
-        transport = await open_transport(
-            exit_stack, timeout=context.timeout, max_connections=context.max_connections
-        )
+        transport = await open_transport(exit_stack, seconds=context.timeout, max_connections=context.max_connections)
     every = {**_COMMON_HEADERS, **(headers or {})}
     if auth is not None:
         every["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")

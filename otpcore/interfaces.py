@@ -27,6 +27,7 @@ __all__ = [
     "ChallengeRecord",
     "ChallengeView",
     "Charge",
+    "ChargeRefused",
     "Charged",
     "Claim",
     "ClaimBatch",
@@ -414,6 +415,14 @@ class Charge:
 
 
 @attrs.frozen(kw_only=True)
+class ChargeRefused:
+    """A full counter: its reason, and the seconds until its window ends."""
+
+    reason: str
+    retry_after: float
+
+
+@attrs.frozen(kw_only=True)
 class ClaimRule:
     """What a process may claim, and how.
 
@@ -547,10 +556,8 @@ class Store(Protocol):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
 
-    async def charge(
-        self, charges: Sequence[Charge], now: datetime | None
-    ) -> tuple[Charged, ...] | tuple[Charge, float]:
-        """Charge all counters, or none: then the one that refused and the seconds until it may pass."""
+    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
+        """Charge all counters or none."""
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         """Write challenge, schedule row and first delivery in one transaction; born leased.

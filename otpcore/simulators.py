@@ -16,12 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import http.server
 import json
 import re
-import selectors
-import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -30,6 +26,7 @@ from urllib.parse import parse_qs
 
 import attrs
 
+from otpcore._simulator_server import Connection, Listener
 from otpcore.models import Channel
 
 __all__ = ["Fault", "SimulatedAnswer", "SimulatedMessage", "SimulatedRequest", "Simulator", "find_code", "running"]
@@ -151,7 +148,7 @@ class Simulator:
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
         self._port = 0
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
 
     def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
         """Do the vendor's work. Called under a lock, one request at a time, so state needs no care."""
@@ -176,7 +173,7 @@ class Simulator:
         """Listen on a free port of loopback."""
         if self._listener is not None:
             raise RuntimeError("the simulator is running")
-        self._listener = _Listener(self._serve, 0)
+        self._listener = Listener(self._serve)
         self._port = self._listener.port
         self._listener.open()
 
@@ -200,7 +197,7 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         self._listener.close()
         # Bound, but not listening: refuses connections and keeps the port.
-        self._listener = _Listener(self._serve, self._port)
+        self._listener = Listener(self._serve, self._port)
 
     def up(self) -> None:
         """Bring it back on the same port, with all its state."""
@@ -226,16 +223,19 @@ class Simulator:
             )
         )
 
-    def _serve(self, request: SimulatedRequest, connection: _Connection) -> None:
+    def _serve(self, connection: Connection) -> None:
+        path, _, query = connection.path.partition("?")
+        headers = {name.lower(): value for name, value in connection.headers.items()}
+        request = SimulatedRequest(connection.command, path, query, headers, connection.body)
         with self._state:
             self.requests.append(request)
             fault = self._next_fault()
             works = fault in (None, Fault.RESET_AFTER_WORK, Fault.HANG_AFTER_WORK)
-            answer = self.handle(request) if works else SimulatedAnswer.empty(500)
-        if fault is None:
-            connection.answer(answer)
-        else:
+            answer = self.handle(request) if works else None
+        if fault is not None:
             _FAULTS[fault](connection)
+        elif answer is not None:
+            connection.answer(answer.status, answer.headers, answer.body)
 
     def _next_fault(self) -> Fault | None:
         if not self._faults:
@@ -265,10 +265,20 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class _Listener:
-    """One listening socket, its thread, and a thread for each connection."""
-
-    def __init__(self, serve: Callable[[SimulatedRequest, _Connection], None], port: int) -> None:
-        self._serve = serve
-        self._socket = socket.create_server(("127.0.0.1", port), backlog=0) if False else _bound_socket(port)
-        self.port: int = self._socket.getsockname()[1]
+# What each fault does with the connection that waits for an answer.
+_FAULTS: dict[Fault, Callable[[Connection], None]] = {
+    Fault.HANG: Connection.hang,
+    Fault.HANG_AFTER_WORK: Connection.hang,
+    Fault.CLOSE_AFTER_READ: Connection.close_in_order,
+    Fault.RESET_AFTER_READ: Connection.reset,
+    Fault.RESET_AFTER_WORK: Connection.reset,
+    Fault.GARBAGE_STATUS_LINE: Connection.answer_without_status_line,
+    Fault.GARBAGE_BODY: lambda connection: connection.answer(200, {"Content-Type": "text/plain"}, b"\xff<<nonsense"),
+    Fault.HTTP_500: lambda connection: connection.answer(500, {}, b"Internal Server Error"),
+    Fault.HTTP_503: lambda connection: connection.answer(503, {}, b"Service Unavailable"),
+    Fault.HTTP_429: lambda connection: connection.answer(429, {"Retry-After": "7"}, b"Too Many Requests"),
+    Fault.HTTP_401: lambda connection: connection.answer(401, {}, b"Unauthorized"),
+    Fault.REDIRECT: lambda connection: connection.answer(307, {"Location": "/redirected"}, b""),
+    Fault.HUGE_BODY: Connection.answer_with_many_bytes,
+    Fault.SLOW_BODY: Connection.answer_slowly,
+}

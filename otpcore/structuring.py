@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 import enum
 import functools
-import math
-import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
 
+from otpcore import _conversions as convert
+from otpcore._conversions import RefusedError
 from otpcore.errors import OTPConfigurationError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ __all__ = ["structure"]
 
 T = TypeVar("T")
 
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _COLLECTIONS: dict[Any, Callable[[list[Any]], Any]] = {
     tuple: tuple,
     Sequence: tuple,
@@ -32,9 +31,6 @@ _COLLECTIONS: dict[Any, Callable[[list[Any]], Any]] = {
     AbstractSet: frozenset,
     set: set,
 }
-_INTEGER = re.compile(r"[+-]?[0-9]+")
-_KINDS = {bool: "true/false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
-_SHOWN_LENGTH = 40
 
 
 def structure(
@@ -76,21 +72,6 @@ class _Problem:
     error: OTPConfigurationError | None = None
 
 
-class _RefusedError(ValueError):
-    """One refused value; ``value`` is shown only where its field is no secret."""
-
-    def __init__(self, problem: str, value: Any = attrs.NOTHING) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.value = value
-
-    def text(self, *, secret: bool) -> str:
-        if secret or self.value is attrs.NOTHING:
-            return self.problem
-        shown = repr(self.value)
-        return f"{self.problem}, not {shown if len(shown) <= _SHOWN_LENGTH else shown[: _SHOWN_LENGTH - 1] + '…'}"
-
-
 def _listing(problems: list[_Problem], where: Callable[[str], str] | None) -> str:
     lines = []
     for problem in problems:
@@ -113,7 +94,7 @@ def _problems(failure: Exception, key: str, *, secret: bool) -> Iterator[_Proble
             known = [field.name for field in _settings_of(failure.cl)]
             for unknown in sorted(map(str, failure.extra_fields)):
                 yield _Problem(_join(key, unknown), _unknown(unknown, known, key))
-        case _RefusedError():
+        case RefusedError():
             yield _narrowest(key, failure.text(secret=secret))
         case OTPConfigurationError():
             failure.__notes__ = []  # cattrs' notes are about Python classes
@@ -162,75 +143,19 @@ def _converter() -> Converter:
     from cattrs import Converter  # noqa: PLC0415 - heavy: at first use
 
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for cls, hook in {str: _text, bool: _boolean, int: _integer, float: _number}.items():
+    for cls, hook in {str: convert.text, bool: convert.boolean, int: convert.integer, float: convert.number}.items():
         converter.register_structure_hook(cls, hook)
-    converter.register_structure_hook(enum.Enum, _member)
-    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook(enum.Enum, convert.member)
+    converter.register_structure_hook_func(_is_literal, convert.literal)
     converter.register_structure_hook_factory(_is_collection, _collection_hook)
     converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     return converter
 
 
-def _text(value: Any, cls: Any) -> Any:
-    if issubclass(cls, enum.Enum):  # StrEnum: cattrs finds the hook of str first
-        return _member(value, cls)
-    if isinstance(value, str):
-        return str(value)
-    lost = "; write it in quotes" if isinstance(value, (bool, int, float)) else ""
-    raise _RefusedError(f"must be text, but is {_kind(value)}{lost}")
-
-
-def _boolean(value: Any, _: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
-        return _BOOLEANS[value.strip().lower()]
-    raise _RefusedError("must be true or false", value)
-
-
-def _integer(value: Any, cls: Any) -> Any:
-    if issubclass(cls, enum.Enum):
-        return _member(value, cls)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
-    raise _RefusedError("must be a whole number", value)
-
-
-def _number(value: Any, _: Any) -> float:
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = math.nan
-        if math.isfinite(number):
-            return number
-    raise _RefusedError("must be a number", value)
-
-
-def _member(value: Any, cls: type[enum.Enum]) -> enum.Enum:
-    if isinstance(value, cls):
-        return value
-    return _choose(value, {str(member.value): member for member in cls})
-
-
 def _is_literal(cls: Any) -> bool:
     origin: Any = get_origin(cls)
     return origin is Literal
-
-
-def _literal(value: Any, cls: Any) -> Any:
-    return _choose(value, {str(choice): choice for choice in get_args(cls)})
-
-
-def _choose(value: Any, choices: Mapping[str, T]) -> T:
-    text = str(value).strip()
-    for name, choice in choices.items():
-        if name.casefold() == text.casefold():
-            return choice
-    raise _RefusedError(f"must be one of {', '.join(choices)}", value)
 
 
 def _is_collection(cls: Any) -> bool:
@@ -251,9 +176,10 @@ def _collection_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any
 
     def hook(value: Any, _: Any) -> Any:
         if isinstance(value, str):
-            value = _inline(value, "[", otherwise=[part.strip() for part in value.split(",") if part.strip()])
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            value = convert.inline(value, "[", otherwise=parts)
         if not isinstance(value, (list, tuple, AbstractSet)):
-            raise _RefusedError("must be a list", value)
+            raise RefusedError("must be a list", value)
         return collect(items(value, cls))
 
     return hook
@@ -263,7 +189,7 @@ def _mapping_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     from cattrs.gen import make_mapping_structure_fn  # noqa: PLC0415 - heavy: at first use
 
     entries = make_mapping_structure_fn(cls, converter, structure_to=dict, detailed_validation=True)
-    return lambda value, _: entries(_table(value), cls)
+    return lambda value, _: entries(convert.table(value), cls)
 
 
 def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
@@ -277,7 +203,7 @@ def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     )
 
     def hook(value: Any, _: Any) -> Any:
-        table = _table(value)
+        table = convert.table(value)
         try:
             return build(table, cls)
         except ClassValidationError as failure:
@@ -306,9 +232,9 @@ def _refusals(table: Mapping[str, Any], cls: Any, converter: Converter) -> Itera
     readable = []
     for field in attrs.fields(cls):
         try:
-            value = (
-                converter.structure(table[field.name], field.type) if field.name in table else _default(field, draft)
-            )
+            given = field.name in table
+            value = converter.structure(table[field.name], field.type) if given else _default(field, draft)
+            value = field.converter(value) if field.converter else value
         except Exception:  # noqa: BLE001, S112 - already among what cattrs found
             continue
         object.__setattr__(draft, field.name, value)
@@ -335,7 +261,7 @@ def _default(field: attrs.Attribute[Any], draft: Any) -> Any:
 
 def _speakable(error: Exception, secrets: set[str]) -> Exception:
     """A validator's error as text that quotes no secret; other errors as they are."""
-    if isinstance(error, _RefusedError) or not isinstance(error, (ValueError, TypeError, SettingsError)):
+    if isinstance(error, RefusedError) or not isinstance(error, (ValueError, TypeError, SettingsError)):
         return error
     if isinstance(error, OTPConfigurationError) and not isinstance(error, SettingsError):
         return error
@@ -343,7 +269,7 @@ def _speakable(error: Exception, secrets: set[str]) -> Exception:
     for secret in sorted(secrets, key=len, reverse=True):
         for quoted in (secret, repr(secret)[1:-1]):
             text = text.replace(quoted, "***")
-    refused = _RefusedError(text)
+    refused = RefusedError(text)
     for note in getattr(error, "__notes__", ()):
         refused.add_note(note)
     return refused
@@ -351,7 +277,10 @@ def _speakable(error: Exception, secrets: set[str]) -> Exception:
 
 def _secret_texts(value: Any, cls: Any, *, secret: bool = False) -> Iterator[str]:
     """All texts below fields with ``repr=False``."""
-    if isinstance(value, Mapping) and attrs.has(cls):
+    if get_origin(cls) in (Union, UnionType):
+        for choice in get_args(cls):
+            yield from _secret_texts(value, choice, secret=secret)
+    elif isinstance(value, Mapping) and attrs.has(cls):
         for field in attrs.fields(cls):
             hidden = secret or field.repr is False
             yield from _secret_texts(value.get(field.name), field.type, secret=hidden)
@@ -361,25 +290,3 @@ def _secret_texts(value: Any, cls: Any, *, secret: bool = False) -> Iterator[str
                 yield from _secret_texts(part, inner, secret=secret)
     elif secret and value is not None:
         yield str(value)
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    if isinstance(value, str):
-        value = _inline(value, "{", otherwise=value)
-    if not isinstance(value, Mapping):
-        raise _RefusedError(f"must be a table of settings, but is {_kind(value)}")
-    return value
-
-
-def _inline(text: str, opening: str, *, otherwise: Any) -> Any:
-    """Read ``[…]`` or ``{…}`` as TOML does."""
-    if not text.strip().startswith(opening):
-        return otherwise
-    try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        raise _RefusedError(f"begins with {opening} but is not written as in TOML") from None
-
-
-def _kind(value: Any) -> str:
-    return next((kind for cls, kind in _KINDS.items() if isinstance(value, cls)), f"of type {type(value).__name__}")

@@ -16,6 +16,7 @@ from otpcore.interfaces import (
     ChallengeView,
     Charge,
     Charged,
+    ChargeRefused,
     ClaimBatch,
     ClaimRule,
     CounterRecord,
@@ -66,9 +67,7 @@ class RowStore(abc.ABC):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
-    async def charge(
-        self, charges: Sequence[Charge], now: datetime | None
-    ) -> tuple[Charged, ...] | tuple[Charge, float]:
+    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
         return await self._write(lambda rows: _sending.charge(rows, charges, now))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:

@@ -68,8 +68,8 @@ class Rows(Protocol):
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         """All of a challenge, in the order in which they were recorded."""
 
-    def insert_delivery(self, delivery: DeliveryRecord) -> None:
-        """A new one."""
+    def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
+        """A new one; ``phone_key`` finds it when its challenge is gone already."""
 
     def update_delivery(self, delivery_id: str, **changes: Any) -> None:
         """Set columns."""

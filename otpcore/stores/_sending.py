@@ -15,6 +15,7 @@ from otpcore.interfaces import (
     ChallengeRecord,
     Charge,
     Charged,
+    ChargeRefused,
     Claim,
     ClaimBatch,
     ClaimRule,
@@ -49,7 +50,7 @@ from otpcore.stores._rows import Rows
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
-def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | tuple[Charge, float]:
+def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
     """All counters or none, in sorted order so that two sends never wait for each other crosswise."""
     moment = rows.now(now)
     done: list[Charged] = []
@@ -58,7 +59,7 @@ def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple
         if not isinstance(charged, Charged):
             for taken in done:
                 rows.refund(taken)
-            return wanted, charged
+            return ChargeRefused(reason=wanted.reason, retry_after=charged)
         done.append(charged)
     return tuple(done)
 
@@ -382,7 +383,7 @@ def _record_delivery(
         lease_until=lease_until,
     )
     mark = _take_slot(rows, challenge, candidate.scope) if candidate.scope else None
-    rows.insert_delivery(delivery)
+    rows.insert_delivery(delivery, challenge.phone_key)
     rows.put_schedule(attrs.evolve(row, due_at=lease_until, leased=True))
     changes = {**changes, "provider": candidate.instance, f"{row.channel}_cooldown": now + plan.cooldown}
     if candidate.owner is CodeOwner.CORE and not challenge.core_recorded:

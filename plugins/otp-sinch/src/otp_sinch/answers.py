@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
+
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
 from otpcore.models import CheckResult

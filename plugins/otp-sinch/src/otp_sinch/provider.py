@@ -9,10 +9,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import attrs
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
-from otpcore.hookspecs import ProviderContext, hookimpl
-from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
-from otpcore.models import Channel, CheckRequest, CheckResult, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
 
 from otp_sinch.answers import (
     VerificationStatus,
@@ -27,6 +23,10 @@ from otp_sinch.answers import (
 from otp_sinch.locales import accept_language, speech_locale
 from otp_sinch.settings import Auth, SinchSettings
 from otp_sinch.signing import signed_headers
+from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.hookspecs import ProviderContext, hookimpl
+from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
+from otpcore.models import Channel, CheckRequest, CheckResult, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
 
 __all__ = ["SinchProvider", "create_provider"]
 
@@ -107,7 +107,7 @@ class SinchProvider:
         verification = request.reference
         if not verification:
             found = await self._find(request.delivery_id)
-            if found is None or status_of(found) is not VerificationStatus.PENDING:
+            if found is None or _has_ended(found):
                 return CheckResult.GONE
             verification = _id_of(found)
         method = _METHODS[request.channel]
@@ -184,9 +184,7 @@ class SinchProvider:
             answer = await self._request("GET", _by_id(verification))
         except ProviderError:
             return False
-        if is_refusal(answer):
-            return False
-        return status_of(answer.json_object()) not in (None, VerificationStatus.PENDING)
+        return not is_refusal(answer) and _has_ended(answer.json_object())
 
     async def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
@@ -210,6 +208,10 @@ class SinchProvider:
 
 def _by_id(verification: str) -> str:
     return f"{_VERIFICATIONS}/id/{quote(verification, safe='')}"
+
+
+def _has_ended(body: dict[str, Any]) -> bool:
+    return status_of(body) not in (None, VerificationStatus.PENDING)
 
 
 def _id_of(body: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ It makes the codes, checks signatures and Basic credentials, ends a running veri
 verifications expire by ``clock``, and counts wrong codes. Where Sinch publishes no figure, the ones here are ours:
 four digits, five minutes by default, five wrong codes, timestamps up to five minutes off.
 
-``MAGIC_NUMBERS`` (from the range that Sweden keeps for fiction) choose a failure.
+The numbers in ``otp_sinch.magic`` choose a failure.
 """
 
 from __future__ import annotations
@@ -14,58 +14,21 @@ import hmac
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
 import attrs
-from otpcore.models import Channel
-from otpcore.simulators import SimulatedAnswer, SimulatedMessage, SimulatedRequest, Simulator
 
 from otp_sinch.answers import VerificationStatus
+from otp_sinch.magic import MAGIC_NUMBERS
 from otp_sinch.signing import decode_secret, signature, string_to_sign
+from otpcore.models import Channel
+from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
-__all__ = ["MAGIC_NUMBERS", "Ending", "SinchSimulator"]
+__all__ = ["SinchSimulator"]
 
-
-@attrs.frozen
-class Ending:
-    """How a verification of a magic number ends.
-
-    Args:
-        status: Its status.
-        reason: The reason beside it.
-        at_once: The answer to the start says so; else the start looks well and only a status query shows it.
-    """
-
-    status: VerificationStatus
-    reason: str
-    at_once: bool = True
-
-
-MAGIC_NUMBERS: Mapping[str, Ending | int] = {
-    "+46701740610": Ending(VerificationStatus.DENIED, "Fraud"),
-    "+46701740611": Ending(VerificationStatus.DENIED, "Blocked"),
-    "+46701740612": Ending(VerificationStatus.DENIED, "Not enough credit"),
-    "+46701740613": Ending(VerificationStatus.DENIED, "Destination denied"),
-    "+46701740614": Ending(VerificationStatus.DENIED, "Denied by callback"),
-    "+46701740615": Ending(VerificationStatus.DENIED, "Invalid callback"),
-    "+46701740620": Ending(VerificationStatus.ERROR, "Network error or number unreachable"),
-    "+46701740621": Ending(VerificationStatus.ERROR, "Internal error"),
-    "+46701740622": Ending(VerificationStatus.ERROR, "SMS delivery failure", at_once=False),
-    "+46701740630": 40001,
-    "+46701740631": 40200,
-    "+46701740632": 40303,
-    "+46701740633": 40900,
-    "+46701740634": 42201,
-    "+46701740635": 42900,
-    "+46701740636": 42901,
-    "+46701740637": 50000,
-    "+46701740638": 50300,
-    "+46701740639": 50301,
-}
-"""What a start for these numbers leads to: an ending, or an ``errorCode`` (whose first three digits are the HTTP status)."""
 
 _MESSAGES = {
     40001: "Number is invalid. Too short.",
@@ -136,7 +99,7 @@ class SinchSimulator(Simulator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._verifications: list[_Verification] = []
+        self._latest: dict[tuple[str, str], _Verification] = {}
 
     def provider_settings(self) -> dict[str, Any]:
         """The settings of an instance that talks to this simulator."""
@@ -150,10 +113,17 @@ class SinchSimulator(Simulator):
         """Answer one request."""
         if refusal := self._unauthorized(request):
             return _error(refusal)
-        for method, path, action in _ROUTES:
-            match = path.fullmatch(request.path)
+        routes: tuple[tuple[str, str, Callable[..., SimulatedAnswer]], ...] = (
+            ("POST", _BASE, self._start),
+            ("PUT", f"{_BASE}/id/([^/]+)", self._report_by_id),
+            ("PUT", f"{_BASE}/number/([^/]+)", self._report_by_number),
+            ("GET", f"{_BASE}/(id|reference)/([^/]+)", self._status),
+            ("GET", f"{_BASE}/(sms|callout)/number/([^/]+)", self._status),
+        )
+        for method, path, action in routes:
+            match = re.fullmatch(path, request.path)
             if match and request.method == method:
-                return action(self, request, *map(unquote, match.groups()))
+                return action(request, *map(unquote, match.groups()))
         return _error(40400)
 
     def _unauthorized(self, request: SimulatedRequest) -> int:
@@ -201,10 +171,10 @@ class SinchSimulator(Simulator):
         magic = MAGIC_NUMBERS.get(number)
         if isinstance(magic, int):
             return _error(magic)
-        for running in self._of(number):
-            if running.status is VerificationStatus.PENDING:
-                running.end(VerificationStatus.ABORTED)
-        verification = self._begin(number, method, body)
+        older = self._find("number", number)
+        if older and older.status is VerificationStatus.PENDING:
+            older.end(VerificationStatus.ABORTED)
+        verification = self._begin(number, method, body, older.code if older else "")
         if magic is not None:
             verification.end(magic.status, magic.reason)
             if magic.at_once:
@@ -213,7 +183,7 @@ class SinchSimulator(Simulator):
             self._deliver(verification)
         return _started(verification, request.headers.get("accept-language") or "en-US")
 
-    def _begin(self, number: str, method: str, body: dict[str, Any]) -> _Verification:
+    def _begin(self, number: str, method: str, body: dict[str, Any], older_code: str) -> _Verification:
         now = self.clock()
         expiry = _EXPIRY.fullmatch(str(_part(body, "smsOptions").get("expiry", "")))
         hours, minutes, seconds = map(int, expiry.groups()) if expiry else (0, 0, 0)
@@ -222,32 +192,37 @@ class SinchSimulator(Simulator):
             id=str(uuid.uuid4()),
             method=method,
             number=number,
-            code=f"{secrets.randbelow(10**self.code_digits):0{self.code_digits}}",
+            code=self._new_code(older_code),
             reference=str(body.get("reference") or ""),
             started=now,
             expires=now + life,
         )
-        self._verifications.append(verification)
+        names = (("id", verification.id), ("reference", verification.reference), ("number", number), (method, number))
+        self._latest.update(dict.fromkeys(names, verification))
         return verification
+
+    def _new_code(self, older_code: str) -> str:
+        """Never the number's last one, or tests that tell old from new would fail by chance."""
+        while (code := f"{secrets.randbelow(10**self.code_digits):0{self.code_digits}}") == older_code:
+            pass
+        return code
 
     def _deliver(self, verification: _Verification) -> None:
         said = verification.code if verification.method == "sms" else ", ".join(verification.code)
-        self.inbox.append(
-            SimulatedMessage(
-                recipient=verification.number,
-                channel=_METHODS[verification.method],
-                text=f"Your verification code is {said}.",
-                code=verification.code,
-                reference=verification.id,
-            )
+        self.deliver(
+            recipient=verification.number,
+            channel=_METHODS[verification.method],
+            text=f"Your verification code is {said}.",
+            code=verification.code,
+            reference=verification.id,
         )
 
     def _report_by_id(self, request: SimulatedRequest, verification_id: str) -> SimulatedAnswer:
-        found = self._latest(lambda verification: verification.id == verification_id)
+        found = self._find("id", verification_id)
         return self._report(request, found) if found else _error(40400)
 
     def _report_by_number(self, request: SimulatedRequest, number: str) -> SimulatedAnswer:
-        found = self._latest(lambda verification: verification.number == number)
+        found = self._find("number", number)
         return self._report(request, found) if found else _error(40400, _INVALID_CODE)
 
     def _report(self, request: SimulatedRequest, verification: _Verification) -> SimulatedAnswer:
@@ -264,30 +239,16 @@ class SinchSimulator(Simulator):
         verification.end(VerificationStatus.FAIL, "Invalid code")
         return SimulatedAnswer.json(200, verification.to_json())
 
-    def _status_by_id(self, _: SimulatedRequest, verification_id: str) -> SimulatedAnswer:
-        return _status(self._latest(lambda verification: verification.id == verification_id))
+    def _status(self, _: SimulatedRequest, name: str, value: str) -> SimulatedAnswer:
+        found = self._find(name, value)
+        return SimulatedAnswer.json(200, found.to_json()) if found else _error(40400)
 
-    def _status_by_reference(self, _: SimulatedRequest, reference: str) -> SimulatedAnswer:
-        return _status(self._latest(lambda verification: verification.reference == reference))
-
-    def _status_by_number(self, _: SimulatedRequest, method: str, number: str) -> SimulatedAnswer:
-        return _status(self._latest(lambda found: (found.method, found.number) == (method, number)))
-
-    def _of(self, number: str) -> Iterator[_Verification]:
-        return (verification for verification in self._verifications if verification.number == number)
-
-    def _latest(self, wanted: Callable[[_Verification], bool]) -> _Verification | None:
-        """The newest one wanted; where its time is over, it has expired."""
-        found = next(filter(wanted, reversed(self._verifications)), None)
+    def _find(self, name: str, value: str) -> _Verification | None:
+        """The newest one of that id, reference, number, or method and number; where its time is over, it has expired."""
+        found = self._latest.get((name, value))
         if found and found.status is VerificationStatus.PENDING and self.clock() >= found.expires:
             found.end(VerificationStatus.FAIL, "Expired")
         return found
-
-
-_Action = Callable[..., SimulatedAnswer]
-_ROUTES: tuple[tuple[str, re.Pattern[str], _Action], ...] = (
-    ("POST", re.compile(_BASE), SinchSimulator._start),  # noqa: SLF001 - this module's own
-)
 
 
 def _started(verification: _Verification, language: str) -> SimulatedAnswer:
@@ -295,15 +256,15 @@ def _started(verification: _Verification, language: str) -> SimulatedAnswer:
         {"rel": rel, "href": f"{_BASE}/id/{verification.id}", "method": method}
         for rel, method in (("status", "GET"), ("report", "PUT"))
     ]
-    answer = {"id": verification.id, "method": verification.method, "_links": links}
+    answer: dict[str, Any] = {"id": verification.id, "method": verification.method, "_links": links}
     if verification.method == "sms":
         life = int((verification.expires - verification.started).total_seconds())
-        answer["sms"] = {"template": "Your verification code is {{CODE}}.", "interceptionTimeout": life, "codeType": "Numeric"}
-    return attrs.evolve(SimulatedAnswer.json(200, answer))
-
-
-def _status(verification: _Verification | None) -> SimulatedAnswer:
-    return SimulatedAnswer.json(200, verification.to_json()) if verification else _error(40400)
+        answer["sms"] = {
+            "template": "Your verification code is {{CODE}}.",
+            "interceptionTimeout": life,
+            "codeType": "Numeric",
+        }
+    return SimulatedAnswer.json(200, answer, {"Content-Language": language})
 
 
 def _error(code: int, message: str = "") -> SimulatedAnswer:

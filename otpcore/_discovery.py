@@ -1,0 +1,150 @@
+"""Finds plugins by their entry points and imports the one that is asked for; a broken one hurts nobody else."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.metadata
+import logging
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import attrs
+
+from otpcore.errors import PluginLoadError, UnknownProviderError
+
+__all__ = [
+    "PROVIDERS",
+    "RETRY_RUNNERS",
+    "SIMULATORS",
+    "STORES",
+    "InstalledPlugin",
+    "find",
+    "import_target",
+    "installed",
+]
+
+PROVIDERS = "otpcore.providers"
+STORES = "otpcore.stores"
+RETRY_RUNNERS = "otpcore.retry_runners"
+SIMULATORS = "otpcore.simulators"
+
+_logger = logging.getLogger("otpcore.plugins")
+
+
+@attrs.frozen(kw_only=True)
+class InstalledPlugin:
+    """One entry point, as the metadata of its distribution says; nothing has been imported.
+
+    Args:
+        name: Casefolded.
+        target: ``module:attribute``.
+        distribution: Such as ``"otp-mada"``; empty for what was handed in or named as ``module:attribute``.
+        version: Of the distribution, such as ``"0.1.0"``.
+        problem: Why it cannot be used; empty when nothing speaks against it so far.
+    """
+
+    name: str
+    target: str
+    distribution: str = ""
+    version: str = ""
+    problem: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, for messages: ``otp-mada 0.1.0``."""
+        return f"{self.distribution} {self.version}".strip() or self.target
+
+
+def installed(group: str) -> tuple[InstalledPlugin, ...]:
+    """What is installed in an entry-point group, by name. Imports nothing.
+
+    Two entry points of one name with different targets both carry a ``problem``; the same target twice is one plugin.
+    """
+    first: dict[tuple[str, str], InstalledPlugin] = {}
+    for plugin in map(_described, _entry_points(group)):
+        first.setdefault((plugin.name, plugin.target), plugin)
+    plugins = sorted(first.values(), key=lambda plugin: (plugin.name, plugin.origin))
+    return tuple(attrs.evolve(plugin, problem=_problem(plugin, plugins)) for plugin in plugins)
+
+
+def find(group: str, name: str, *, subject: str) -> InstalledPlugin:
+    """The plugin of that name, or the in-house one that ``module:attribute`` names.
+
+    Args:
+        subject: Who needs it, for messages: ``provider 'mada_eu'``.
+
+    Raises:
+        UnknownProviderError: There is no such provider.
+        PluginLoadError: There is no such plugin in another group, or the name is ambiguous.
+    """
+    if ":" in name:
+        return InstalledPlugin(name=name, target=name)
+    every = installed(group)
+    for plugin in every:
+        if plugin.name == name.casefold():
+            if plugin.problem:
+                raise PluginLoadError(f"{subject}: {plugin.problem}. Fix: uninstall all but one of them.")
+            return plugin
+    names = [plugin.name for plugin in every]
+    near = difflib.get_close_matches(name.casefold(), names, 1)
+    there = f"{f'did you mean {near[0]!r}? ' if near else ''}installed: {', '.join(names) or 'none'}"
+    if group == PROVIDERS:
+        raise UnknownProviderError(
+            f"{subject}: no plugin {name!r} is installed ({there}). Fix: pip install otp-{name.casefold()}, "
+            f"or set providers.<instance>.plugin to an installed one or to module:factory."
+        )
+    raise PluginLoadError(f"{subject}: no plugin {name!r} is installed in the group {group} ({there}).")
+
+
+def import_target(plugin: InstalledPlugin, group: str, *, subject: str) -> Any:
+    """Import what a plugin's target names.
+
+    Args:
+        subject: As for ``find``.
+
+    Raises:
+        PluginLoadError: Importing failed; with the distribution, version and cause.
+    """
+    try:
+        return EntryPoint(name=plugin.name, value=plugin.target, group=group).load()
+    except (Exception, SystemExit) as error:
+        # SystemExit: a script named by mistake must not end the host. An import's message has seen no settings.
+        cause = f"{type(error).__name__}: {error}"
+        if not isinstance(error, ImportError | AttributeError):
+            fix = "mend or update that package"
+        elif plugin.distribution:
+            fix = f"reinstall it (pip install --force-reinstall {plugin.distribution})"
+        else:
+            fix = "write it as module:attribute, with the module on Python's path"
+        raise PluginLoadError(
+            f"{subject} ({plugin.origin}): importing {plugin.target} failed with {cause}. Fix: {fix}."
+        ) from error
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    """The group's entry points, in the order of Python's path; unreadable metadata costs only its own distribution."""
+    try:
+        return list(importlib.metadata.entry_points(group=group))
+    except Exception as error:  # noqa: BLE001 - one damaged file spoils the whole answer, with whatever the parser raises
+        _logger.warning("the entry points of some distribution cannot be read (%s)", type(error).__name__)
+    points: dict[str, list[EntryPoint]] = {}
+    for distribution in importlib.metadata.distributions():
+        try:
+            found = [point for point in distribution.entry_points if point.group == group]
+            points.setdefault(str(distribution.name), found)  # the first on the path is the one that Python imports
+        except Exception as error:  # noqa: BLE001 - the same, in the file of this one
+            _logger.warning("entry points ignored: %s (%s)", getattr(distribution, "_path", ""), type(error).__name__)
+    return [point for found in points.values() for point in found]
+
+
+def _described(point: EntryPoint) -> InstalledPlugin:
+    try:
+        distribution, version = str(point.dist.name or ""), str(point.dist.version or "")  # type: ignore[union-attr] # caught
+    except Exception:  # noqa: BLE001 - without readable metadata it may still be importable
+        distribution, version = "", ""
+    return InstalledPlugin(name=point.name.casefold(), target=point.value, distribution=distribution, version=version)
+
+
+def _problem(plugin: InstalledPlugin, every: list[InstalledPlugin]) -> str:
+    same = [f"{other.origin} ({other.target})" for other in every if other.name == plugin.name]
+    return f"the name {plugin.name!r} is claimed by {' and by '.join(same)}" if len(same) > 1 else ""

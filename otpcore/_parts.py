@@ -1,0 +1,108 @@
+"""The parts of a started service that its modules share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from otpcore.codes import KeyRing
+from otpcore.config import Settings
+from otpcore.errors import NoRouteError
+from otpcore.events import Event, EventType
+from otpcore.interfaces import BreakerRule, Candidate, ChallengeRecord, LockRule, Store, WalkPlan
+from otpcore.models import Channel, CodeOwner
+from otpcore.phone import PhoneNumber
+from otpcore.plugins import Observers, Provider
+from otpcore.retrying import RetryPolicy
+
+_LEASE_MARGIN = 5.0  # seconds beyond the provider timeout (DESIGN §8)
+
+
+@attrs.frozen(kw_only=True)
+class Parts:
+    """What every module of a service works with.
+
+    Args:
+        providers: Every loaded instance by name.
+        clock: Aware UTC.
+    """
+
+    settings: Settings
+    store: Store
+    keys: KeyRing
+    providers: Mapping[str, Provider]
+    observers: Observers
+    clock: Callable[[], datetime]
+
+    def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
+        """Tell the observers."""
+        about = (
+            {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
+            if challenge is not None
+            else {}
+        )
+        said = {name: str(value) for name, value in {**about, **details}.items() if value is not None}
+        self.observers.emit(Event(type=kind, at=self.clock(), **said))
+
+    def policy(self, channel: Channel) -> RetryPolicy | None:
+        """How this channel is retried; None: not at all."""
+        chosen = self.settings.sms if channel is Channel.SMS else self.settings.call
+        retry = self.settings.retry
+        if not chosen.retry:
+            return None
+        return RetryPolicy(
+            max_retries=chosen.max_retries,
+            first_delay=retry.first_delay,
+            max_delay=retry.max_delay,
+            jitter=retry.jitter,
+        )
+
+    def plan(self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool) -> WalkPlan:
+        """The plan of a walk that has tried nothing yet."""
+        settings = self.settings
+        return WalkPlan(
+            delivery_id=new_id(),
+            route=route,
+            untried=route,
+            is_retry=is_retry,
+            call_lease=timedelta(seconds=settings.otp.provider_timeout + _LEASE_MARGIN),
+            cooldown=timedelta(seconds=settings.otp.cooldown),
+            min_useful_life=timedelta(seconds=settings.retry.min_useful_life),
+            retry=self.policy(channel),
+            breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
+        )
+
+    def candidates(self, names: tuple[str, ...], channel: Channel) -> tuple[Candidate, ...]:
+        """The named instances that are loaded and can do the channel."""
+        able = [self.providers[name] for name in names if name in self.providers]
+        return tuple(
+            Candidate(
+                instance=provider.instance,
+                owner=provider.info.code_owner,
+                scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+            )
+            for provider in able
+            if channel in provider.channels
+        )
+
+    def lock_rule(self, client: str | None) -> LockRule:
+        """How failures of this phone and client are counted."""
+        return LockRule(client=self.keys.client_key(client), lock_after=self.settings.limits.lock_after)
+
+    def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
+        """The number of a stored challenge."""
+        return PhoneNumber(self.keys.unseal(challenge.id, "phone", challenge.phone_sealed))
+
+
+def new_id() -> str:
+    """An unguessable, URL-safe id of 144 bits."""
+    return secrets.token_urlsafe(18)
+
+
+def no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:
+    """The error for a number that nobody serves over this channel."""
+    return NoRouteError(f"no provider of the routing rules serves {phone.masked} by {channel}; see otp routes explain")

@@ -1,0 +1,115 @@
+"""Load the provider instances that a service needs; a broken one hurts only who routes to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import attrs
+
+from otpcore.config import Settings
+from otpcore.errors import OTPConfigurationError, RoutingSyntaxError, SettingsError
+from otpcore.hookspecs import ProviderContext
+from otpcore.models import Channel
+from otpcore.plugins import Provider, load_provider, provider_from_object
+from otpcore.routing import parse_rules
+
+_logger = logging.getLogger("otpcore.providers")
+
+ForcedProviders = Sequence[str] | Mapping[str, object]
+"""What a host may force: instance names in order, or a mapping of name to provider object."""
+
+
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """What could be loaded, and what could not.
+
+    Args:
+        broken: The error by instance.
+    """
+
+    providers: Mapping[str, Provider]
+    broken: Mapping[str, OTPConfigurationError]
+
+    def capable(self) -> dict[Channel, frozenset[str]]:
+        """Which instances can do each channel."""
+        return {
+            channel: frozenset(name for name, one in self.providers.items() if channel in one.channels)
+            for channel in Channel
+        }
+
+
+def forced_names(forced: ForcedProviders | None) -> tuple[str, ...] | None:
+    """The forced list as instance names."""
+    if forced is None:
+        return None
+    if isinstance(forced, str):
+        raise SettingsError(f"providers={forced!r}: pass a list of instance names, such as [{forced!r}]")
+    names = tuple(name.casefold() for name in forced)
+    if not names:
+        raise SettingsError("providers=[]: a forced list names at least one instance; pass None to follow the rules")
+    return names
+
+
+def load_providers(
+    settings: Settings,
+    *,
+    forced: ForcedProviders | None,
+    stored_rules: Iterable[str],
+    clock: Callable[[], datetime],
+) -> Loaded:
+    """Load every instance that rules, settings or the host name.
+
+    Args:
+        stored_rules: Rule texts of the store; what they name is loaded if it can be.
+
+    Raises:
+        OTPConfigurationError: A routed instance cannot be loaded, and ``plugins.on_error`` is not ``"skip"`` or nothing
+            is left of a rule.
+    """
+    objects = {name.casefold(): value for name, value in forced.items()} if isinstance(forced, Mapping) else {}
+    routed = [*_named([settings.otp_sms_provider]), *_named([settings.otp_call_provider])]
+    needed = forced_names(forced) or tuple(routed)
+    wished = dict.fromkeys((*needed, *routed, *settings.providers, *_named(stored_rules)))
+    providers: dict[str, Provider] = {}
+    broken: dict[str, OTPConfigurationError] = {}
+    for name in wished:
+        try:
+            providers[name] = _load(name, settings, objects, clock)
+        except OTPConfigurationError as error:
+            if name in needed and settings.plugins.on_error == "raise":
+                raise
+            broken[name] = error
+            log = _logger.error if name in needed else _logger.warning
+            log("provider %s is left out: %s", name, error)
+    if needed and not any(name in providers for name in needed):
+        raise broken[needed[0]]
+    return Loaded(providers=providers, broken=broken)
+
+
+def _load(name: str, settings: Settings, objects: Mapping[str, object], clock: Callable[[], datetime]) -> Provider:
+    slots = settings.plugins.thread_slots
+    if name in objects:
+        return provider_from_object(name, objects[name], thread_slots=slots)
+    own = dict(settings.providers.get(name, {}))
+    plugin = own.pop("plugin", None)
+    context = ProviderContext(
+        instance=name,
+        settings=own,
+        clock=clock,
+        timeout=settings.otp.provider_timeout,
+    )
+    return load_provider(name, plugin, context, thread_slots=slots)
+
+
+def _named(rules: Iterable[str]) -> list[str]:
+    """Instances named by rule texts; a text that is no rule names none."""
+    names: list[str] = []
+    for text in rules:
+        if text:
+            try:
+                names.extend(parse_rules(text).instances)
+            except RoutingSyntaxError:
+                continue
+    return names

@@ -1,0 +1,129 @@
+"""Retries as a runner sees them: claim what is due, run it, keep house."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import anyio
+import attrs
+
+from otpcore._delivery import Walk, report_end, report_ended
+from otpcore._parts import Parts, new_id
+from otpcore._rules import Rules
+from otpcore.interfaces import Claim, ClaimRule, PurgeCount, StepKind
+from otpcore.models import Channel, RetryJob
+
+_logger = logging.getLogger("otpcore.retries")
+
+_SWEEP_EVERY = timedelta(seconds=5)
+_PURGE_EVERY = timedelta(minutes=10)
+_SWEEP_LIMIT = 500
+
+
+@attrs.define(kw_only=True)
+class Retries:
+    """What a runner may do; the service's side of ``RetryHost``."""
+
+    parts: Parts
+    rules: Rules
+    _swept_at: datetime | None = None
+    _purged_at: datetime | None = None
+
+    def now(self) -> datetime:
+        """The service's clock."""
+        return self.parts.clock()
+
+    async def next_due(self) -> datetime | None:
+        """When anything is due next."""
+        return await self.parts.store.next_due()
+
+    async def claim(self, limit: int) -> Sequence[Claim]:
+        """Claim due retries whose instances and keys this process has."""
+        return await self._claim(limit, None)
+
+    async def run(self, claim: Claim) -> RetryJob | None:
+        """Run one claimed retry; whatever goes wrong is logged, and its lease runs out."""
+        try:
+            return await self._run(claim)
+        except Exception as error:  # noqa: BLE001 - one retry never stops a runner
+            _logger.error("challenge %s: retry failed: %s", claim.challenge.id, type(error).__name__)
+            return None
+
+    async def run_retry(self, job: RetryJob) -> RetryJob | None:
+        """Claim and run one retry by name."""
+        claims = await self._claim(1, job)
+        return await self.run(claims[0]) if claims else None
+
+    async def upkeep(self) -> None:
+        """Sweep every few seconds, purge every few minutes."""
+        now = self.now()
+        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
+            self._swept_at = now
+            await self.sweep()
+        if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
+            self._purged_at = now
+            await self.purge()
+
+    async def sweep(self) -> None:
+        """Expire what is over; end what died half-way where nothing is retried."""
+        for ended in await self.parts.store.sweep(retried=self._retried(), limit=_SWEEP_LIMIT, now=self.now()):
+            report_ended(self.parts, ended.channel, ended.challenge)
+
+    async def purge(self) -> PurgeCount:
+        """Remove what is older than the settings keep."""
+        storage, now = self.parts.settings.storage, self.now()
+        return await self.parts.store.purge(
+            challenges_before=now - timedelta(seconds=storage.keep_challenges),
+            deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
+            phone_key=None,
+            now=now,
+        )
+
+    async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
+        await self.rules.refresh()
+        retry = self.parts.settings.retry
+        rule = ClaimRule(
+            token=new_id(),
+            key_ids=self.parts.keys.ids,
+            instances=frozenset(self.parts.providers),
+            lease=timedelta(seconds=retry.lease),
+            max_retries=self._retried(),
+            min_useful_life=timedelta(seconds=retry.min_useful_life),
+            job=job,
+        )
+        batch = await self.parts.store.claim(rule, limit, self.now())
+        for ended in batch.ended:
+            report_ended(self.parts, ended.channel, ended.challenge)
+        return batch.claims
+
+    async def _run(self, claim: Claim) -> RetryJob | None:
+        parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
+        phone = parts.phone_of(challenge)
+        names = self.rules.route(phone.e164, channel, forced=challenge.forced)
+        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
+        code = parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else ""
+        sealed = challenge.message_sealed
+        message = parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
+        step = await parts.store.begin_retry(claim.walk, plan, self.now())
+        if step.kind is StepKind.CALL:
+            walk = Walk(
+                parts=parts,
+                ref=claim.walk,
+                phone=phone,
+                code=code,
+                message=message,
+                plan=plan,
+                deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+            )
+            step = await walk.run(step)
+        else:
+            report_end(parts, channel, step)
+        if step.kind is StepKind.QUEUED and step.due_at is not None:
+            return RetryJob(challenge_id=challenge.id, channel=channel, due_at=step.due_at)
+        return None
+
+    def _retried(self) -> dict[Channel, int]:
+        policies = {channel: self.parts.policy(channel) for channel in Channel}
+        return {channel: policy.max_retries for channel, policy in policies.items() if policy is not None}

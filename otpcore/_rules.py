@@ -1,0 +1,163 @@
+"""Which routing rules are in force: a forced list, the store's setting, or the settings file's; read again while running."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime, timedelta
+
+import attrs
+
+from otpcore.config import Settings
+from otpcore.errors import OTPConfigurationError, StoreError, UnknownProviderError
+from otpcore.models import Channel
+from otpcore.routing import RouteStep, RoutingTable, parse_rules
+
+_logger = logging.getLogger("otpcore.routing")
+
+RULE_SETTINGS = {Channel.SMS: "otp_sms_provider", Channel.CALL: "otp_call_provider"}
+"""The setting that holds the rules of each channel, in the store and in the settings file."""
+
+
+class RuleSource(enum.StrEnum):
+    """Where the rules in force come from, strongest first."""
+
+    FORCED = "forced"
+    DATABASE = "database"
+    FILE = "file"
+
+
+@attrs.frozen(kw_only=True)
+class RulesInForce:
+    """The rules of one channel, with all instances, before any is left out."""
+
+    source: RuleSource
+    table: RoutingTable
+
+
+def check_rules(text: str, known: Collection[str]) -> RoutingTable:
+    """Parse rules and see that this process has every instance.
+
+    Raises:
+        RoutingSyntaxError: The text is not a rule.
+        UnknownProviderError: An instance was not started.
+    """
+    table = parse_rules(text)
+    unknown = [name for name in table.instances if name not in known]
+    if unknown:
+        raise UnknownProviderError(
+            f"the routing rule names {', '.join(unknown)}; started here: {', '.join(sorted(known)) or 'none'}. "
+            f"Install and configure providers.{unknown[0]}, then restart"
+        )
+    return table
+
+
+def rules_of_file(settings: Settings) -> dict[str, RoutingTable]:
+    """The settings file's rules by setting name."""
+    texts = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
+    return {name: parse_rules(text) for name, text in texts.items() if text}
+
+
+class Rules:
+    """The rules in force.
+
+    Each of the two settings counts on its own: the store's value, else the file's. Calls follow the SMS rules unless
+    ``otp_call_provider`` is set somewhere.
+
+    Args:
+        settings: With the file's rules and how often the store is asked again.
+        forced: Ordered instance names that the host forced, or None.
+        capable: Which started instances can do each channel.
+        read: Reads the store's settings.
+        report: Told the setting's name and what was wrong with its new value; None: it took force.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        forced: tuple[str, ...] | None,
+        capable: Mapping[Channel, frozenset[str]],
+        read: Callable[[], Awaitable[Mapping[str, str]]],
+        clock: Callable[[], datetime],
+        report: Callable[[str, OTPConfigurationError | None], None],
+    ) -> None:
+        self.forced = forced
+        self._settings = settings
+        self._capable = capable
+        self._read = read
+        self._clock = clock
+        self._report = report
+        self._file = rules_of_file(settings)
+        self._seen: dict[str, str | None] = {}
+        self._stored: dict[str, RoutingTable] = {}
+        self._routes: dict[Channel, RoutingTable] = {}
+        self._read_at: datetime | None = None
+
+    async def refresh(self, *, force: bool = False) -> None:
+        """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing."""
+        now = self._clock()
+        wait = timedelta(seconds=self._settings.routing.reload_every)
+        if not force and self._read_at is not None and now - self._read_at < wait:
+            return
+        first = self._read_at is None
+        self._read_at = now
+        try:
+            values = await self._read()
+        except StoreError:
+            if first:
+                raise
+            _logger.warning("the store did not give its routing rules; the last ones stay in force")
+            return
+        for name in RULE_SETTINGS.values():
+            self._adopt(name, values.get(name), first=first)
+
+    def in_force(self, channel: Channel) -> RulesInForce | None:
+        """The rules of a channel and where they come from; None: there are none."""
+        if self.forced is not None:
+            return RulesInForce(source=RuleSource.FORCED, table=RoutingTable.of(self.forced))
+        for name in dict.fromkeys((RULE_SETTINGS[channel], RULE_SETTINGS[Channel.SMS])):
+            if name in self._stored:
+                return RulesInForce(source=RuleSource.DATABASE, table=self._stored[name])
+            if name in self._file:
+                return RulesInForce(source=RuleSource.FILE, table=self._file[name])
+        return None
+
+    def route(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Instances for a number, in order; a forced list, the host's or a stored one, goes before all rules."""
+        forced = self.forced if forced is None else forced
+        if forced is not None:
+            return tuple(name for name in forced if name in self._capable[channel])
+        if channel not in self._routes:
+            rules = self.in_force(channel)
+            table = RoutingTable.of(()) if rules is None else rules.table
+            self._routes[channel] = table.restricted_to(self._capable[channel])
+        fallback = self._settings.routing.fallback_to_default
+        return self._routes[channel].candidates(e164, fallback_to_default=fallback)
+
+    def explain(self, e164: str, channel: Channel) -> tuple[RouteStep, ...]:
+        """Why each instance is in or out, in order."""
+        rules = self.in_force(channel)
+        if rules is None:
+            return ()
+        fallback = self._settings.routing.fallback_to_default
+        return rules.table.explain(e164, capable=self._capable[channel], fallback_to_default=fallback)
+
+    def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
+        if not first and text == self._seen.get(name):
+            return
+        self._seen[name] = text
+        if text is None:
+            if self._stored.pop(name, None) is not None:
+                self._report(name, None)
+            self._routes.clear()
+            return
+        try:
+            self._stored[name] = check_rules(text, frozenset[str]().union(*self._capable.values()))
+        except OTPConfigurationError as error:
+            self._report(name, error)
+            return
+        self._routes.clear()
+        if not first:
+            self._report(name, None)

@@ -1,0 +1,233 @@
+"""Start or repeat a send: from the caller's number to a recorded, walked challenge."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import anyio
+import attrs
+
+from otpcore._delivery import Walk
+from otpcore._parts import Parts, new_id, no_route
+from otpcore._rules import Rules
+from otpcore.codes import make_code
+from otpcore.errors import DeliveryError, RateLimited, StoreError
+from otpcore.events import EventType
+from otpcore.interfaces import (
+    Begun,
+    Candidate,
+    ChallengeRecord,
+    Charged,
+    ChargeRefused,
+    NewSend,
+    Refusal,
+    RetryJob,
+    Step,
+    StepKind,
+    WalkRef,
+)
+from otpcore.lifecycle import is_living
+from otpcore.limits import charges_of
+from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner
+from otpcore.phone import PhoneNumber
+
+_RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)
+_LIFE_CAP = timedelta(minutes=10)  # from the first send on: NIST SP 800-63B 3.1.3.2
+_RACES = 5  # other callers that may be faster before we give up
+
+
+@attrs.frozen(kw_only=True)
+class SendOrder:
+    """What a caller asked for, parsed."""
+
+    phone: PhoneNumber
+    channel: Channel
+    purpose: str
+    client: str | None
+    locale: str
+    message: str | None = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """What a send came to: the challenge to show, and the retry that it left due."""
+
+    challenge: Challenge
+    job: RetryJob | None = None
+
+
+async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
+    """One send over one channel.
+
+    Raises:
+        NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
+    """
+    await rules.refresh()
+    names = rules.route(order.phone.e164, order.channel)
+    route = parts.candidates(names, order.channel)
+    if not route:
+        raise no_route(order.phone, order.channel)
+    subject = parts.keys.subject(order.phone.e164, order.purpose)
+    for _ in range(_RACES):
+        living = await _living(parts, subject)
+        if living is not None and _cooling(parts, living, order.channel):
+            return Sent(challenge=shown(living, order.phone, order.channel))
+        charges = await _charge(parts, order)
+        if living is None:
+            code = make_code(parts.settings.otp.length)
+            challenge = _fresh(parts, order, subject, code)
+        else:
+            code, challenge = _code_of(parts, living), living
+        begun_send = _new_send(parts, rules, order, challenge, route, charges, is_resend=living is not None)
+        begun = await parts.store.begin(begun_send, parts.clock())
+        if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
+            return Sent(challenge=shown(begun.challenge, order.phone, order.channel))
+        if begun.refusal is not Refusal.CONFLICT:
+            return await _walk(parts, order, begun_send, begun, code)
+    raise StoreError("other callers kept starting the same verification; try again")
+
+
+def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: str | None = None) -> Challenge:
+    """A stored challenge as the host sees it."""
+    return Challenge(
+        id=record.id,
+        phone=phone,
+        channel=channel,
+        purpose=record.purpose,
+        state=record.state,
+        confirmed=record.confirmed,
+        provider=record.provider,
+        expires_at=record.expires_at,
+        resend_at=record.cooldown(channel),
+        code=code,
+    )
+
+
+async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code: str) -> Sent:
+    """The walk of a send that began, or the error that says why it did not."""
+    if begun.step is None or begun.step.challenge is None:
+        raise _refused(parts, order, begun)
+    first = begun.step
+    parts.emit(
+        EventType.SEND_STARTED, first.challenge, channel=order.channel, detail="resend" if new.is_resend else None
+    )
+    walk = Walk(
+        parts=parts,
+        ref=WalkRef(challenge_id=new.challenge.id, channel=order.channel, send_id=new.send_id, token=new.token),
+        phone=order.phone,
+        code=code,
+        message=order.message,
+        plan=new.plan,
+        deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+    )
+    step = await walk.run(first)
+    return _result(parts, order, walk, step, code)
+
+
+def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -> Sent:
+    record = step.challenge
+    if record is None:
+        raise StoreError("the challenge was purged while it was being sent")
+    if step.kind is StepKind.ENDED and record.state is ChallengeState.UNSENDABLE:
+        raise walk.failure(record.reason)
+    owner = parts.providers[step.delivery.instance].info.code_owner if step.delivery is not None else None
+    took_ours = step.kind is StepKind.ACCEPTED and owner is CodeOwner.CORE
+    job = None
+    if step.kind is StepKind.QUEUED and step.due_at is not None:
+        job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=step.due_at)
+    return Sent(challenge=shown(record, order.phone, order.channel, code if took_ours else None), job=job)
+
+
+def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | DeliveryError:
+    reason = begun.refusal or Refusal.CONFLICT
+    parts.emit(EventType.SEND_REFUSED, begun.challenge, phone=order.phone.masked, channel=order.channel, reason=reason)
+    if reason is Refusal.BREAKER_OPEN:
+        return DeliveryError(reason)
+    return RateLimited(str(reason), begun.retry_after)
+
+
+async def _living(parts: Parts, subject: str) -> ChallengeRecord | None:
+    latest = await parts.store.latest(subject)
+    return latest if latest is not None and is_living(latest, parts.clock()) else None
+
+
+def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
+    cooldown = living.cooldown(channel)
+    return cooldown is not None and cooldown > parts.clock()
+
+
+async def _charge(parts: Parts, order: SendOrder) -> tuple[Charged, ...]:
+    """Charge every limit, or refuse before anything is written."""
+    wanted = charges_of(parts.keys.phone_key(order.phone.e164), parts.settings.limits.phone_limits)
+    if not wanted:
+        return ()
+    charged = await parts.store.charge(wanted, parts.clock())
+    if isinstance(charged, ChargeRefused):
+        parts.emit(
+            EventType.SEND_REFUSED,
+            phone=order.phone.masked,
+            channel=order.channel,
+            purpose=order.purpose,
+            reason=charged.reason,
+        )
+        raise RateLimited(charged.reason, charged.retry_after)
+    return charged
+
+
+def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:
+    keys, settings, challenge_id, now = parts.keys, parts.settings.otp, new_id(), parts.clock()
+    return ChallengeRecord(
+        id=challenge_id,
+        subject=subject,
+        phone_key=keys.phone_key(order.phone.e164),
+        phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
+        phone_masked=order.phone.masked,
+        purpose=order.purpose,
+        state=ChallengeState.SENDING,
+        max_attempts=settings.attempts,
+        first_sent_at=now,
+        expires_at=now + timedelta(seconds=settings.life),
+        code_digest=keys.digest(challenge_id, code),
+        code_sealed=keys.seal(challenge_id, "code", code),
+        locale=order.locale,
+    )
+
+
+def _code_of(parts: Parts, living: ChallengeRecord) -> str:
+    if living.code_sealed is None:
+        raise StoreError("a living challenge has lost its sealed code")
+    return parts.keys.unseal(living.id, "code", living.code_sealed)
+
+
+def _new_send(
+    parts: Parts,
+    rules: Rules,
+    order: SendOrder,
+    challenge: ChallengeRecord,
+    route: tuple[Candidate, ...],
+    charges: tuple[Charged, ...],
+    *,
+    is_resend: bool,
+) -> NewSend:
+    life = timedelta(seconds=parts.settings.otp.life)
+    sealed = parts.keys.seal(challenge.id, "message", order.message) if order.message is not None else None
+    written = attrs.evolve(challenge, message_sealed=sealed, locale=order.locale, forced=rules.forced)
+    key_id = (challenge.code_sealed or b"").partition(b":")[0].decode()
+    return NewSend(
+        challenge=challenge if is_resend else written,
+        is_resend=is_resend,
+        send_id=new_id(),
+        token=new_id(),
+        channel=order.channel,
+        plan=parts.plan(order.channel, route, is_retry=False),
+        life=life,
+        cap=max(life, _LIFE_CAP),
+        renewal=min(_RENEWAL, life),
+        lease=timedelta(seconds=parts.settings.retry.lease),
+        key_id=key_id,
+        charges=charges,
+        client=parts.keys.client_key(order.client),
+        message_sealed=sealed,
+        locale=order.locale,
+        forced=rules.forced,
+    )

@@ -1,0 +1,83 @@
+"""The keys section: which secrets there are, whether they are usable, and fresh ones."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import ClassVar
+
+import attrs
+
+from otpcore._settings_fields import setting
+from otpcore.errors import SettingsError
+
+__all__ = ["KeySettings", "generate_keys"]
+
+_KEY_BYTES = 32
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+_KEY_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+@attrs.frozen(kw_only=True)
+class KeySettings:
+    """``keys.*``: secrets as base64url text of at least 32 bytes; empty until ``otp init`` has made them."""
+
+    section: ClassVar[str] = "keys"
+
+    index: str = setting("", "Secret under which phone numbers are looked up; it must never change.", secret=True)
+    code: Mapping[str, str] = setting(
+        dict, "Secrets that protect codes; older ones are still read.", secret=True, names="<id>"
+    )
+    current: str = setting("", "Id of the code key that protects new codes.")
+
+    @property
+    def missing(self) -> bool:
+        """There are no keys to work with: no index key, no code key, or none of them named as current."""
+        return not (self.index and self.code and self.current)
+
+    def check(self) -> None:
+        """Refuse keys that cannot be used.
+
+        Raises:
+            SettingsError: Keys are missing or malformed; all of them are named, no value is shown.
+        """
+        problems = "; ".join(self._problems())
+        if problems:
+            fix = "Restore the keys that were used, or let `otp init` write fresh ones to .otpcore.secrets.toml"
+            raise SettingsError(f"{problems}. {fix}")
+
+    def _problems(self) -> Iterator[str]:
+        if not self.code:
+            yield "keys.code: holds no key"
+        for key, text in [
+            ("keys.index", self.index),
+            *((f"keys.code.{name}", text) for name, text in self.code.items()),
+        ]:
+            if not text:
+                yield f"{key}: is missing"
+            elif _bytes_in(text) < _KEY_BYTES:
+                yield f"{key}: must be base64url text of at least {_KEY_BYTES} bytes (43 characters)"
+        for name in self.code:
+            if not _KEY_ID.fullmatch(name):
+                yield f"keys.code.{name}: an id is lower-case letters, digits, - and _, 32 at most"
+        if not self.current:
+            yield "keys.current: is missing"
+        elif self.code and self.current not in self.code:
+            yield f"keys.current: names {self.current!r}, but keys.code holds {', '.join(self.code)}"
+
+
+def generate_keys(now: datetime) -> KeySettings:
+    """Fresh keys; the code key's id tells the day, such as ``k20261122``."""
+    name = f"k{now:%Y%m%d}"
+    return KeySettings(
+        index=secrets.token_urlsafe(_KEY_BYTES), code={name: secrets.token_urlsafe(_KEY_BYTES)}, current=name
+    )
+
+
+def _bytes_in(text: str) -> int:
+    """How many bytes base64url text stands for; 0 where it is none."""
+    unpadded = text.rstrip("=")
+    whole = len(text) % 4 == 0 or text == unpadded
+    return len(unpadded) * 3 // 4 if whole and len(unpadded) % 4 != 1 and _BASE64URL.fullmatch(unpadded) else 0

@@ -1,0 +1,233 @@
+"""Decide whether a typed code is right: the core's digest first, then the vendors that own a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from otpcore._delivery import cancel_at_vendor
+from otpcore._parts import Parts
+from otpcore.codes import digest_length
+from otpcore.errors import ErrorKind, ProviderError, RateLimited, SettingsError
+from otpcore.events import EventType
+from otpcore.interfaces import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
+from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
+from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
+from otpcore.phone import PhoneNumber
+
+_STATUSES = {
+    ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,
+    ReservationStatus.EXPIRED: VerificationStatus.EXPIRED,
+    ReservationStatus.MAX_ATTEMPTS: VerificationStatus.MAX_ATTEMPTS,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Guess:
+    """What a person typed, and where it should fit. ``code`` is normalised."""
+
+    phone: PhoneNumber | None
+    challenge_id: str
+    purpose: str
+    client: str | None
+    code: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class _Verdict:
+    """What the vendors said about one guess.
+
+    Args:
+        approved: Ids of the deliveries whose verification was approved.
+        gone: Ids of the deliveries whose verification the vendor no longer has.
+        error: Of the last check that was not answered.
+        incorrect: Some vendor said that the code is wrong.
+        asked: How many checks were made.
+    """
+
+    approved: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    error: ProviderError | None = None
+    incorrect: bool = False
+    asked: int = 0
+
+    @property
+    def answered(self) -> bool:
+        return self.incorrect or bool(self.gone)
+
+
+async def verify(parts: Parts, guess: Guess) -> Verification:
+    """Check a guess; reserve an attempt before anything is compared.
+
+    Raises:
+        RateLimited: ``locked``: too many failures in a row on this phone.
+        ProviderError: The code's owner did not answer and nothing else matched.
+    """
+    subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else ""
+    if len(guess.code) != parts.settings.otp.length and (unfit := await _unfit(parts, guess, subject)):
+        return unfit
+    reservation = await parts.store.reserve(
+        subject=subject,
+        challenge_id=guess.challenge_id,
+        purpose=guess.purpose,
+        locks=parts.lock_rule(guess.client),
+        now=parts.clock(),
+    )
+    challenge = reservation.challenge
+    if reservation.status is ReservationStatus.LOCKED:
+        until = reservation.locked_until
+        wait = (until - parts.clock()).total_seconds() if until is not None else None
+        _failed(parts, challenge, "locked")
+        raise RateLimited("locked", wait)
+    if reservation.status is not ReservationStatus.RESERVED or challenge is None:
+        parts.keys.digest(guess.challenge_id, guess.code)  # the same work as for a challenge that lives
+        return _refused(parts, challenge, _STATUSES[reservation.status])
+    if challenge.core_recorded and parts.keys.matches(challenge.id, guess.code, challenge.code_digest):
+        return await _approve(parts, reservation, challenge, ())
+    verdict = await _ask_vendors(parts, reservation, challenge, guess)
+    if verdict.approved:
+        return await _approve(parts, reservation, challenge, verdict.approved)
+    return await _settle(parts, reservation, challenge, verdict)
+
+
+async def cancel(parts: Parts, challenge_id: str) -> bool:
+    """End a living challenge, here and at the vendors; False when there is none."""
+    view = await parts.store.cancel(challenge_id, parts.clock())
+    if view is None:
+        return False
+    parts.emit(EventType.CANCELLED, view.challenge)
+    phone = parts.phone_of(view.challenge)
+    for check in _checks(view.deliveries, frozenset()):
+        if check.reference:
+            await cancel_at_vendor(parts, phone, check)
+    return True
+
+
+async def _unfit(parts: Parts, guess: Guess, subject: str) -> Verification | None:
+    """A length that nobody could have sent is wrong and uses no attempt; None: it may fit, or nothing lives."""
+    if guess.challenge_id:
+        views = await parts.store.view(challenge_id=guess.challenge_id)
+        challenge = views[0].challenge if views else None
+    else:
+        challenge = await parts.store.latest(subject)
+    if challenge is None or challenge.purpose != guess.purpose or (subject and challenge.subject != subject):
+        return None
+    if not is_living(challenge, parts.clock()) or is_spent(challenge):
+        return None
+    lengths = {digest_length(challenge.code_digest)}
+    for provider in parts.providers.values():
+        if provider.info.code_owner is CodeOwner.PROVIDER:
+            lengths |= provider.info.code_lengths
+    if len(guess.code) in lengths:
+        return None
+    return _incorrect(parts, challenge)
+
+
+async def _approve(
+    parts: Parts, reservation: Reservation, challenge: ChallengeRecord, settled: tuple[str, ...]
+) -> Verification:
+    if await parts.store.approve(reservation, settled=settled, now=parts.clock()):
+        parts.emit(EventType.VERIFY_APPROVED, challenge)
+        left = challenge.max_attempts - challenge.attempts
+        return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
+    views = await parts.store.view(challenge_id=challenge.id)
+    consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > parts.clock()
+    return _refused(parts, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
+
+
+async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: ChallengeRecord, guess: Guess) -> _Verdict:
+    """Ask each distinct vendor verification once; within a scope, the first answer other than GONE settles it."""
+    checks = list(_checks(reservation.deliveries, reservation.marked))
+    if not checks:
+        return _Verdict()
+    phone = guess.phone if guess.phone is not None else parts.phone_of(challenge)
+    verdict, settled = _Verdict(), set[str]()
+    for check in checks:
+        if check.scope in settled:
+            continue
+        verdict = attrs.evolve(verdict, asked=verdict.asked + 1)
+        try:
+            answer = await _ask(parts, check, phone, guess.code)
+        except ProviderError as error:
+            settled.add(check.scope)
+            verdict = attrs.evolve(verdict, error=error)
+            continue
+        same = tuple(d.id for d in reservation.deliveries if d.scope == check.scope and d.reference == check.reference)
+        if answer is CheckResult.APPROVED:
+            return attrs.evolve(verdict, approved=same)
+        if answer is CheckResult.INCORRECT:
+            settled.add(check.scope)
+            verdict = attrs.evolve(verdict, incorrect=True)
+        else:
+            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
+    return verdict
+
+
+def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
+    """One delivery for each vendor verification that may still be checked: newest first, those without reference last."""
+    usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
+    seen = set[tuple[str, str]]()
+    for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
+        verification = (delivery.scope, delivery.reference)
+        by_recipient = not delivery.reference
+        if verification in seen or (by_recipient and delivery.scope in marked):
+            continue
+        seen.add(verification)
+        yield delivery
+
+
+async def _ask(parts: Parts, check: DeliveryRecord, phone: PhoneNumber, code: str) -> CheckResult:
+    provider = parts.providers.get(check.instance)
+    if provider is None:
+        raise ProviderError(
+            ErrorKind.MISCONFIGURED, "it sent this code and is not configured any more", provider=check.instance
+        )
+    request = CheckRequest(
+        challenge_id=check.challenge_id,
+        delivery_id=check.id,
+        recipient=phone,
+        channel=check.channel,
+        code=code,
+        reference=check.reference,
+    )
+    return await provider.check_code(request, parts.settings.otp.provider_timeout)
+
+
+async def _settle(
+    parts: Parts, reservation: Reservation, challenge: ChallengeRecord, verdict: _Verdict
+) -> Verification:
+    """Nothing matched."""
+    compared = challenge.core_recorded
+    referenced = {d.id for d in reservation.deliveries if d.reference}
+    gone = tuple(one for one in verdict.gone if one in referenced)
+    give_back = verdict.error is not None and not compared and not verdict.answered
+    if give_back or gone:
+        await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+    if verdict.error is not None:
+        _failed(parts, challenge, "provider_error", instance=verdict.error.provider)
+        raise verdict.error
+    if verdict.asked and not verdict.incorrect and not compared:
+        return _refused(parts, challenge, VerificationStatus.EXPIRED)
+    return _incorrect(parts, challenge)
+
+
+def _incorrect(parts: Parts, challenge: ChallengeRecord) -> Verification:
+    _failed(parts, challenge, VerificationStatus.INCORRECT)
+    left = challenge.max_attempts - challenge.attempts
+    return Verification(status=VerificationStatus.INCORRECT, attempts_left=left, challenge_id=challenge.id)
+
+
+def _refused(parts: Parts, challenge: ChallengeRecord | None, status: VerificationStatus) -> Verification:
+    _failed(parts, challenge, status)
+    return Verification(status=status, challenge_id=challenge.id if challenge is not None else None)
+
+
+def _failed(parts: Parts, challenge: ChallengeRecord | None, reason: str, *, instance: str = "") -> None:
+    parts.emit(EventType.VERIFY_FAILED, challenge, reason=reason, instance=instance)
+
+
+def require_id(verify_by: str, challenge_id: str | None) -> None:
+    """Refuse a look-up by phone alone where the settings forbid it."""
+    if verify_by == "id" and not challenge_id:
+        raise SettingsError('otp.verify_by = "id": pass challenge_id to verify; a phone alone is not enough')

@@ -1,0 +1,145 @@
+"""Codes and keys: make codes, digest, seal and compare them, and keyed look-ups of phones.
+
+One index key makes look-ups and is never rotated. Code keys digest and seal; one of them is current, the others are kept
+to read what they wrote. Every purpose has a sub-key of its own (HKDF-SHA-256, RFC 5869). Digests are HMAC-SHA-256 under a
+key that the database does not hold: a million codes fall at once to any unkeyed hash (OWASP ASVS 6.5.2, NIST SP 800-63B).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from typing import TYPE_CHECKING
+
+import attrs
+
+from otpcore.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+__all__ = ["KeyRing", "digest_length", "make_code"]
+
+_NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
+
+
+def make_code(length: int) -> str:
+    """Uniform over all codes of this many digits, leading zeros included, from the system's CSPRNG."""
+    return f"{secrets.randbelow(10**length):0{length}d}"
+
+
+@attrs.frozen(repr=False)
+class _CodeKey:
+    digest: bytes
+    aead: AESGCM
+
+
+class KeyRing:
+    """All keys of a process, ready to use.
+
+    Args:
+        index: The index key, base64url.
+        code: Code keys by id, base64url.
+        current: Id of the code key for everything new.
+    """
+
+    def __init__(self, *, index: str, code: Mapping[str, str], current: str) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - heavy: at first use
+
+        index_key = _decode(index)
+        self._phone = _derive(index_key, "phone")
+        self._subject = _derive(index_key, "subject")
+        self._client = _derive(index_key, "client")
+        self._keys = {
+            name: _CodeKey(_derive(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
+            for name, text in code.items()
+        }
+        self.current = current
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of the code keys this process has."""
+        return frozenset(self._keys)
+
+    def phone_key(self, e164: str) -> str:
+        """Keyed look-up of a phone."""
+        return _mac(self._phone, e164)
+
+    def subject(self, e164: str, purpose: str) -> str:
+        """Keyed look-up of a phone and a purpose."""
+        return _mac(self._subject, f"{e164}\n{purpose}")
+
+    def client_key(self, client: str | None) -> str:
+        """Keyed look-up of what the host calls its client; empty for none."""
+        return _mac(self._client, client) if client else ""
+
+    def digest(self, challenge_id: str, code: str) -> str:
+        """``key:length:HMAC`` over challenge id and code."""
+        return self._digest(self.current, challenge_id, code)
+
+    def matches(self, challenge_id: str, code: str, digest: str) -> bool:
+        """Whether the code is the one digested, in constant time."""
+        key_id = digest.partition(":")[0]
+        return hmac.compare_digest(self._digest(key_id, challenge_id, code), digest)
+
+    def seal(self, challenge_id: str, what: str, text: str) -> bytes:
+        """AES-256-GCM under the current key; ``what`` and the challenge id are bound as associated data."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = self._key(self.current).aead.encrypt(nonce, text.encode(), _bound(challenge_id, what))
+        return self.current.encode() + b":" + nonce + sealed
+
+    def unseal(self, challenge_id: str, what: str, sealed: bytes) -> str:
+        """The sealed text.
+
+        Raises:
+            SettingsError: The key is missing, or the bytes were sealed for something else.
+        """
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - heavy: at first use
+
+        key_id, _, rest = sealed.partition(b":")
+        aead = self._key(key_id.decode(errors="replace")).aead
+        try:
+            return aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound(challenge_id, what)).decode()
+        except InvalidTag:
+            raise SettingsError(
+                f"keys.code.{key_id.decode(errors='replace')}: cannot open what a key of this name sealed; "
+                "restore the key that was used"
+            ) from None
+
+    def _digest(self, key_id: str, challenge_id: str, code: str) -> str:
+        mac = _mac(self._key(key_id).digest, f"{challenge_id}\n{code}")
+        return f"{key_id}:{len(code)}:{mac}"
+
+    def _key(self, key_id: str) -> _CodeKey:
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise SettingsError(f"keys.code.{key_id}: a stored challenge needs this key; list it as readable") from None
+
+
+def digest_length(digest: str) -> int:
+    """How many characters the digested code has."""
+    return int(digest.split(":")[1])
+
+
+def _mac(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _bound(challenge_id: str, what: str) -> bytes:
+    return f"{challenge_id}/{what}".encode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def _derive(key: bytes, purpose: str) -> bytes:
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - heavy: at first use
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - heavy: at first use
+
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"otpcore {purpose}".encode()).derive(key)

@@ -1,0 +1,93 @@
+"""Events: what happened, with everything masked, and the observer that logs them."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from datetime import datetime
+
+import attrs
+
+from otpcore.hookspecs import hookimpl
+
+__all__ = ["Event", "EventType", "LoggingObserver"]
+
+
+class EventType(enum.StrEnum):
+    """Every change of state that somebody may want to count or be told about."""
+
+    SEND_STARTED = "send_started"
+    DELIVERY_ACCEPTED = "delivery_accepted"
+    DELIVERY_FAILED = "delivery_failed"
+    RETRY_SCHEDULED = "retry_scheduled"
+    SENT_UNCONFIRMED = "sent_unconfirmed"
+    UNSENDABLE = "unsendable"
+    SEND_REFUSED = "send_refused"
+    VERIFY_APPROVED = "verify_approved"
+    VERIFY_FAILED = "verify_failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_CLOSED = "breaker_closed"
+    RULES_CHANGED = "rules_changed"
+    RULES_REFUSED = "rules_refused"
+
+
+_WARNINGS = frozenset(
+    {
+        EventType.DELIVERY_FAILED,
+        EventType.UNSENDABLE,
+        EventType.BREAKER_OPENED,
+        EventType.SENT_UNCONFIRMED,
+    }
+)
+_ERRORS = frozenset({EventType.RULES_REFUSED})
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """One thing that happened. Nothing in it is readable: the phone is masked, codes never enter.
+
+    Args:
+        type: What happened.
+        at: Aware UTC.
+        challenge_id: Whose, or empty.
+        phone: Masked, or empty.
+        channel: ``sms``, ``call`` or empty.
+        purpose: Of the challenge, or empty.
+        instance: The provider instance concerned, or empty.
+        reason: Machine-readable: an error kind, an unsendable reason, a limit, a verification status.
+        provider_code: The vendor's error code, or empty.
+        detail: Our own words, or empty.
+    """
+
+    type: EventType
+    at: datetime
+    challenge_id: str = ""
+    phone: str = ""
+    channel: str = ""
+    purpose: str = ""
+    instance: str = ""
+    reason: str = ""
+    provider_code: str = ""
+    detail: str = ""
+
+
+class LoggingObserver:
+    """Writes every event to the logger ``otpcore.events``; an operator's own errors at ERROR level."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("otpcore.events")
+
+    @hookimpl
+    def otp_event(self, event: Event) -> None:
+        """Log one event on one line."""
+        level = logging.INFO
+        if event.type in _WARNINGS:
+            level = logging.WARNING
+        if event.type in _ERRORS or event.reason == "misconfigured":
+            level = logging.ERROR
+        if not self._logger.isEnabledFor(level):
+            return
+        named = attrs.asdict(event, filter=lambda field, value: field.name not in {"type", "at"} and bool(value))
+        self._logger.log(level, "%s %s", event.type, " ".join(f"{name}={value}" for name, value in named.items()))

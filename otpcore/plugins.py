@@ -1,0 +1,319 @@
+"""Loads provider plugins, each guarded and on its own, and makes the one targeted hook call; tells observers of events.
+
+A hook call reaches exactly the object of the chosen instance, because each instance has a ``PluginManager`` of its own.
+Whatever a plugin does, what leaves here is an answer of the right type or a ``ProviderError`` that holds nothing readable.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import attrs
+
+from otpcore import _discovery, _hook_checks
+from otpcore._discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
+from otpcore._hook_checks import SEND_HOOKS, raised_at, register
+from otpcore._threads import NoThreadError, ThreadSlots
+from otpcore.errors import ErrorKind, OTPConfigurationError, PluginLoadError, ProviderError, SettingsError
+from otpcore.hookspecs import ObserverHooks, ProviderContext, ProviderHooks
+from otpcore.models import (
+    CancelRequest,
+    Channel,
+    CheckRequest,
+    CheckResult,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+)
+
+__all__ = [
+    "PROVIDERS",
+    "RETRY_RUNNERS",
+    "SIMULATORS",
+    "STORES",
+    "InstalledPlugin",
+    "Observers",
+    "Provider",
+    "installed",
+    "load_provider",
+    "load_target",
+    "provider_from_object",
+]
+
+T = TypeVar("T")
+
+_logger = logging.getLogger("otpcore.plugins")
+
+
+def load_target(group: str, name: str) -> Any:
+    """Import what an entry point, or an in-house ``module:attribute``, names.
+
+    Raises:
+        UnknownProviderError: No such provider is installed.
+        PluginLoadError: No such plugin is installed in another group, the name is claimed twice, or importing it failed.
+    """
+    subject = f"plugin {name!r}"
+    return _discovery.import_target(_discovery.find(group, name, subject=subject), group, subject=subject)
+
+
+def load_provider(
+    instance: str, plugin: str | None, context: ProviderContext, *, thread_slots: int = 32
+) -> Provider:
+    """Import a plugin, let its factory make the provider, and check that declaration and hooks agree. No I/O.
+
+    Args:
+        instance: The name under which it is configured.
+        plugin: Entry-point name or ``module:factory``; None: the instance name.
+        context: For the factory.
+        thread_slots: How many of its blocking hooks may run at once.
+
+    Raises:
+        SettingsError: The plugin refused its settings; passed on untouched.
+        UnknownProviderError: It is not installed.
+        PluginLoadError: Anything else; with instance, distribution, version, cause and fix.
+    """
+    subject = f"provider {instance!r}"
+    found = _discovery.find(PROVIDERS, plugin or instance, subject=subject)
+    factory = _discovery.import_target(found, PROVIDERS, subject=subject)
+    return _make(instance, found, factory, context, thread_slots)
+
+
+def provider_from_object(instance: str, obj: object, *, thread_slots: int = 32) -> Provider:
+    """The provider around an object that a host hands in; the same checks as for a plugin.
+
+    Raises:
+        PluginLoadError: Declaration and hooks do not agree.
+    """
+    return _wrap(instance, InstalledPlugin(name=instance, target=_type_name(obj)), obj, thread_slots)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Provider:
+    """One instance that can be called. Made by ``load_provider`` and ``provider_from_object``.
+
+    Every call raises ``ProviderError`` with the instance filled in and nothing else; only cancellation and what is no
+    ``Exception`` passes through. A blocking hook runs in a worker thread; one that is still running at the timeout is
+    abandoned.
+
+    Args:
+        instance: The name under which it is configured.
+        info: What ``describe`` said.
+        channels: What it delivers.
+        distribution: Such as ``"otp-mada"``; empty for an in-house one.
+        version: Of the distribution.
+        can_cancel: It implements ``cancel``.
+    """
+
+    instance: str
+    info: ProviderInfo = attrs.field(repr=False)
+    channels: frozenset[Channel]
+    distribution: str
+    version: str
+    can_cancel: bool
+    _hooks: _hook_checks.Hooks = attrs.field(repr=False)
+    _slots: ThreadSlots = attrs.field(repr=False)
+
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Let it open its clients; their closing goes on the stack.
+
+        Raises:
+            SettingsError: The plugin refused a setting now.
+            PluginLoadError: It did not start.
+        """
+        if "start" not in self._hooks.implemented:
+            return
+        failure: Exception
+        try:
+            await self._answer("start", {"exit_stack": exit_stack})
+            return
+        except SettingsError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            failure = self._hooks.load_error(f"start raised {raised_at(error)}", _fix_of(error))
+        raise failure  # outside the handler: the original may quote settings, and must not travel along as context
+
+    async def send(self, request: DeliveryRequest, timeout: float) -> DeliveryReceipt:  # noqa: ASYNC109 - part of the answer
+        """Hand over one message or call, by the hook of its channel.
+
+        Args:
+            request: What, to whom, over which channel.
+            timeout: Seconds; after them the outcome is ``ambiguous``, or ``unavailable`` when no thread was free.
+
+        Raises:
+            ProviderError: It was not sent, or nobody knows.
+        """
+        receipt = await self._call(SEND_HOOKS[request.channel], request, timeout, DeliveryReceipt)
+        if not isinstance(receipt.reference, str):
+            raise self._error(
+                ErrorKind.AMBIGUOUS, f"answered a reference of type {_type_name(receipt.reference)} instead of str"
+            )
+        return receipt
+
+    async def check_code(self, request: CheckRequest, timeout: float) -> CheckResult:  # noqa: ASYNC109 - as in send
+        """Ask the vendor about a code that it owns.
+
+        Raises:
+            ProviderError: The vendor did not answer, within ``timeout`` seconds or at all.
+        """
+        return await self._call("check_code", request, timeout, CheckResult)
+
+    async def cancel(self, request: CancelRequest, timeout: float) -> None:  # noqa: ASYNC109 - as in send
+        """End a verification at the vendor; "already gone" is success. Only where ``can_cancel``.
+
+        Raises:
+            ProviderError: It may still verify.
+        """
+        await self._call("cancel", request, timeout, type(None))
+
+    async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:  # noqa: ASYNC109 - as in send
+        """One hook call under a deadline; each way in which it can go wrong gets its kind."""
+        if hook not in self._hooks.implemented:
+            raise self._error(ErrorKind.MISCONFIGURED, f"does not implement {hook}")
+        if timeout <= 0:
+            raise self._error(ErrorKind.UNAVAILABLE, "no time was left to call it")
+        progress = _Progress()
+        failure = None
+        with anyio.move_on_after(timeout):
+            try:
+                answer = await self._answer(hook, {"request": request}, progress)
+            except ProviderError as error:
+                failure = error.with_provider(self.instance)
+            except NoThreadError:
+                failure = self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
+            except Exception as error:  # noqa: BLE001 - a plugin may raise anything; unknown means ambiguous
+                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error))  # noqa: TRY400 - the traceback would quote what the plugin held
+                failure = self._error(ErrorKind.AMBIGUOUS, f"raised {type(error).__name__}")
+            else:
+                if isinstance(answer, expected):
+                    return answer
+                failure = self._error(
+                    ErrorKind.AMBIGUOUS, f"answered {_type_name(answer)} instead of {expected.__name__}"
+                )
+        if failure is not None:
+            # Outside the handler and without a cause: the original may quote the number, the code or a credential.
+            failure.__cause__ = None
+            raise failure
+        if progress.waiting_for_thread:
+            raise self._error(ErrorKind.UNAVAILABLE, f"no worker thread was free within {timeout:g} s")
+        raise self._error(ErrorKind.AMBIGUOUS, f"no answer within {timeout:g} s")
+
+    async def _answer(self, hook: str, arguments: dict[str, Any], progress: _Progress | None = None) -> Any:
+        """What the hook answers, in a thread if it blocks. The one place that decides."""
+        call = partial(getattr(self._hooks.relay, hook), **arguments)
+        if hook in self._hooks.asynchronous:
+            return await call()
+        progress = progress or _Progress()
+        progress.waiting_for_thread = True
+        await self._slots.acquire()
+        progress.waiting_for_thread = False
+        answer = await self._slots.run(call)
+        # A decorator may hide that the hook is asynchronous: then the thread only made the coroutine.
+        return await answer if inspect.isawaitable(answer) else answer
+
+    def _error(self, kind: ErrorKind, summary: str) -> ProviderError:
+        return ProviderError(kind, summary, provider=self.instance)
+
+
+class Observers:
+    """Those who are told of events, each on its own: what one of them does wrong reaches neither the others nor the send.
+
+    Args:
+        objects: Each carries ``otp_event``, marked with ``@hookimpl``.
+
+    Raises:
+        PluginLoadError: One of them does not.
+    """
+
+    def __init__(self, objects: Iterable[object] = ()) -> None:
+        self._hooks: tuple[_hook_checks.Hooks, ...] = ()
+        for obj in objects:
+            self.add(obj)
+
+    def add(self, obj: object) -> None:
+        """Tell this one too.
+
+        Raises:
+            PluginLoadError: It carries no usable ``otp_event``.
+        """
+        name = _type_name(obj)
+        hooks = register(obj, ObserverHooks, "an observer", f"observer {name}", InstalledPlugin(name=name, target=name))
+        if "otp_event" not in hooks.implemented:
+            raise hooks.load_error("it has no otp_event", "add otp_event(self, event), marked with @hookimpl")
+        if "otp_event" in hooks.asynchronous:
+            raise hooks.load_error("otp_event is async", "make it a plain def that hands the event on")
+        self._hooks = (*self._hooks, hooks)
+
+    def emit(self, event: object) -> None:
+        """Tell everyone, in the order in which they were added."""
+        for hooks in self._hooks:
+            try:
+                hooks.relay.otp_event(event=event)
+            except Exception as error:  # noqa: BLE001 - an observer may raise anything, and nobody else must feel it
+                _logger.error("%s: otp_event raised %s", hooks.subject, raised_at(error))  # noqa: TRY400 - as in Provider
+
+
+@attrs.define
+class _Progress:
+    """How far a hook call has come."""
+
+    waiting_for_thread: bool = False
+
+
+def _make(
+    instance: str,
+    origin: InstalledPlugin,
+    factory: Callable[[ProviderContext], object],
+    context: ProviderContext,
+    thread_slots: int,
+) -> Provider:
+    """Call the factory and wrap what it made."""
+    problem = partial(_hook_checks.load_error, f"provider {instance!r}", origin)
+    if not callable(factory):
+        raise problem(f"{origin.target} is {_type_name(factory)}, not a factory", "name create_provider(context)")
+    failure = None
+    try:
+        obj = factory(context)
+    except SettingsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        failure = problem(f"its factory raised {raised_at(error)}", _fix_of(error))
+    if failure is not None:
+        raise failure  # outside the handler, as in Provider.start
+    if inspect.iscoroutine(obj):
+        obj.close()
+        raise problem("its factory is async", "make it a plain def; open clients in the hook start")
+    if obj is None:
+        raise problem("its factory answered None", "return the provider object")
+    return _wrap(instance, origin, obj, thread_slots)
+
+
+def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int) -> Provider:
+    """Register the object on its own, and check it."""
+    hooks = register(obj, ProviderHooks, "a provider", f"provider {instance!r}", origin)
+    info, channels = _hook_checks.describe(hooks)
+    return Provider(
+        instance=instance,
+        info=info,
+        channels=channels,
+        distribution=origin.distribution,
+        version=origin.version,
+        can_cancel="cancel" in hooks.implemented,
+        hooks=hooks,
+        slots=ThreadSlots(thread_slots),
+    )
+
+
+def _fix_of(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "install what is missing"
+    return "mend the plugin, or its settings"
+
+
+def _type_name(value: object) -> str:
+    return type(value).__name__

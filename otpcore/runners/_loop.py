@@ -1,0 +1,77 @@
+"""The loop that claims due retries and runs them; no task waits for a retry that is not due."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import anyio.abc
+
+from otpcore.interfaces import Claim, RetryHost
+
+_logger = logging.getLogger("otpcore.runners")
+
+_PAUSE_AFTER_ERROR = 1.0  # seconds; the store may be back by then
+
+
+class RetryLoop:
+    """Claims only as many retries as can start now, and runs each in a task of its own.
+
+    Args:
+        concurrency: How many run at once.
+        poll: Seconds after which the store is asked again though nothing was due.
+    """
+
+    def __init__(self, *, concurrency: int, poll: float) -> None:
+        self._concurrency = concurrency
+        self._poll = poll
+        self._running = 0
+        self._stopping = False
+        self._wake: anyio.Event | None = None
+
+    async def run(self, host: RetryHost) -> None:
+        """Until ``stop``; then finish what is under way."""
+        async with anyio.create_task_group() as tasks:
+            while not self._stopping:
+                self._wake = anyio.Event()
+                try:
+                    pause = await self._round(host, tasks)
+                except Exception as error:  # noqa: BLE001 - a store that is away must not end the loop
+                    _logger.warning("retries wait: %s: %s", type(error).__name__, error)
+                    pause = _PAUSE_AFTER_ERROR
+                if not self._stopping:
+                    with anyio.move_on_after(pause):
+                        await self._wake.wait()
+
+    def stop(self) -> None:
+        """Claim no more."""
+        self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Something may be due, or a place is free: look again."""
+        if self._wake is not None:
+            self._wake.set()
+
+    async def _round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
+        """Claim what is due; how long to sleep."""
+        await host.upkeep()
+        free = self._concurrency - self._running
+        if free <= 0:
+            return self._poll
+        due_at = await host.next_due()
+        wait = (due_at - host.now()).total_seconds() if due_at is not None else self._poll
+        if wait > 0:
+            return min(wait, self._poll)
+        claims = await host.claim(free)
+        for claim in claims:
+            self._running += 1
+            tasks.start_soon(self._one, host, claim)
+        return 0 if claims else self._poll
+
+    async def _one(self, host: RetryHost, claim: Claim) -> None:
+        try:
+            await host.run(claim)
+        finally:
+            self._running -= 1
+            self.wake()

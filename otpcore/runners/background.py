@@ -1,0 +1,39 @@
+"""The embedded default: one task in the host's own process runs what is due in the store."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import anyio
+
+from otpcore.config import Settings
+from otpcore.interfaces import RetryHost
+from otpcore.models import RetryJob
+from otpcore.runners._loop import RetryLoop
+
+__all__ = ["BackgroundRunner", "create_runner"]
+
+
+def create_runner(settings: Settings) -> BackgroundRunner:
+    """The factory behind ``retry.runner = "background"``."""
+    return BackgroundRunner(concurrency=settings.retry.concurrency, poll=settings.retry.poll)
+
+
+class BackgroundRunner:
+    """Runs due retries, sweeps and purges for as long as the service is open.
+
+    The rows in the store are the queue, so what one process leaves another takes up.
+    """
+
+    def __init__(self, *, concurrency: int = 64, poll: float = 0.25) -> None:
+        self._loop = RetryLoop(concurrency=concurrency, poll=poll)
+
+    async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:
+        """Start the task; closing the stack lets it finish what is under way."""
+        tasks = await exit_stack.enter_async_context(anyio.create_task_group())
+        exit_stack.callback(self._loop.stop)
+        tasks.start_soon(self._loop.run, host, name="otpcore retries")
+
+    async def submit(self, job: RetryJob) -> None:  # noqa: ARG002 - the row is in the store; look there
+        """Look at the store now instead of at the next poll."""
+        self._loop.wake()

@@ -1,0 +1,33 @@
+"""Retries are left to ``otp worker`` processes; this process only writes the rows."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from otpcore.config import Settings
+from otpcore.errors import SettingsError
+from otpcore.interfaces import RetryHost
+from otpcore.models import RetryJob
+
+__all__ = ["WorkerRunner", "create_runner"]
+
+
+def create_runner(settings: Settings) -> WorkerRunner:
+    """The factory behind ``retry.runner = "worker"``.
+
+    Raises:
+        SettingsError: The store is one that no other process can see.
+    """
+    if settings.storage.store == "memory":
+        raise SettingsError('retry.runner = "worker": another process cannot see storage.store = "memory"; use "sql"')
+    return WorkerRunner()
+
+
+class WorkerRunner:
+    """Does nothing here: any number of ``otp worker`` processes find the rows in the store."""
+
+    async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:
+        """Nothing to start."""
+
+    async def submit(self, job: RetryJob) -> None:
+        """The row is in the store already."""

@@ -1,0 +1,236 @@
+"""`Rows` over one connection to an SQL database: prebuilt Core statements, plain values in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import attrs
+from sqlalchemy import Connection, Executable
+
+from otpcore.hookspecs import utc_now
+from otpcore.interfaces import (
+    BreakerRecord,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    CounterRecord,
+    DeliveryRecord,
+    FailureRecord,
+    ScheduleRecord,
+    SlotRecord,
+)
+from otpcore.lifecycle import OVER
+from otpcore.models import Channel
+from otpcore.stores import _sql_statements as sql
+
+R = TypeVar("R")
+
+
+class SqlRows:
+    """The rows of one unit of work. No result stays open: an unread one would make the commit fail."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._execute = connection.execute
+
+    def now(self, now: datetime | None) -> datetime:
+        return utc_now() if now is None else now
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.CHALLENGE, row_id=challenge_id)
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.LATEST, subject=subject)
+
+    def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
+        return self._all(ChallengeRecord, sql.CHALLENGES_OF, phone_key=phone_key)
+
+    def insert_challenge(self, challenge: ChallengeRecord) -> bool:
+        live_key = None if challenge.state in OVER else challenge.subject
+        return self._changed(sql.INSERT_CHALLENGE, live_key=live_key, **_values(challenge)) == 1
+
+    def update_challenge(self, challenge_id: str, **changes: Any) -> None:
+        if changes.get("state") in OVER:
+            changes["live_key"] = None
+        self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
+
+    def take_attempt(self, challenge_id: str, now: datetime) -> bool:
+        return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now) == 1
+
+    def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
+        return self._changed(sql.GIVE_ATTEMPT_BACK, row_id=challenge_id, most=givebacks) == 1
+
+    def consume(self, challenge_id: str, now: datetime) -> bool:
+        return self._changed(sql.CONSUME, row_id=challenge_id, now=now) == 1
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        return self._all(ChallengeRecord, sql.EXPIRED, now=now, most=limit)
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.DELIVERY, row_id=delivery_id)
+
+    def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
+        return self._all(DeliveryRecord, sql.DELIVERIES, challenge_id=challenge_id)
+
+    def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
+        self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **_values(delivery))
+
+    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
+        self._changed(sql.UPDATE_DELIVERY, row_id=delivery_id, **changes)
+
+    def mark_gone(self, delivery_ids: Collection[str]) -> None:
+        if delivery_ids:
+            self._changed(sql.MARK_GONE, ids=list(delivery_ids))
+
+    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
+        return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
+
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        return self._all(ScheduleRecord, sql.SCHEDULES, row_id=challenge_id)
+
+    def put_schedule(self, row: ScheduleRecord) -> None:
+        self._changed(sql.PUT_SCHEDULE, **_values(row))
+
+    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
+        self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        wanted: dict[str, Any] = {"now": now, "most": limit, "channels": list(channels)}
+        if key_ids is not None:
+            wanted["key_ids"] = list(key_ids)
+        by_key = key_ids is not None
+        rows = self._all(ScheduleRecord, sql.due(by_key=by_key, by_forced=False), **wanted)
+        if instances is None:
+            return rows
+        able = frozenset(instances)
+        claimable = [row for row in rows if able.issuperset(row.forced or ())]
+        if len(claimable) == len(rows) or len(rows) < limit:
+            return claimable
+        # Somebody else's rows came first: ask again without them, so that they never starve ours.
+        lists = [text for text in self._scalars(sql.FORCED_LISTS, now=now) if able.issuperset(json.loads(text))]
+        return self._all(ScheduleRecord, sql.due(by_key=by_key, by_forced=True), forced=lists, **wanted)
+
+    def next_due(self) -> datetime | None:
+        due_at: datetime | None = self._scalar(sql.NEXT_DUE)
+        return due_at
+
+    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
+        return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
+
+    def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
+        return self._one(SlotRecord, sql.SLOT, scope=scope, phone_key=phone_key)
+
+    def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
+        if held_by is None:
+            return self._changed(sql.INSERT_SLOT, **_values(slot)) == 1
+        where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
+        return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
+
+    def charge(self, charge: Charge, now: datetime) -> Charged | float:
+        wanted = {"key": charge.key, "count": 1, "window_ends_at": now + charge.window, "most": charge.limit}
+        ends_at = self._scalar(sql.CHARGE, now=now, **wanted)
+        if ends_at is not None:
+            return Charged(key=charge.key, window_ends_at=ends_at)
+        full = self._one(CounterRecord, sql.COUNTER, row_key=charge.key)
+        return 0.0 if full is None else (full.window_ends_at - now).total_seconds()
+
+    def refund(self, charged: Charged) -> None:
+        self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
+
+    def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
+        return self._all(CounterRecord, sql.COUNTERS, prefix=prefix, length=len(prefix), now=now)
+
+    def reset_counters(self, prefix: str) -> int:
+        return sum(self._changed(statement, prefix=prefix, length=len(prefix)) for statement in sql.RESET)
+
+    def failures(self, key: str) -> FailureRecord | None:
+        return self._one(FailureRecord, sql.FAILURES, row_key=key)
+
+    def count_failure(self, key: str) -> int:
+        return int(self._scalar(sql.COUNT_FAILURE, key=key))
+
+    def put_failures(self, record: FailureRecord) -> None:
+        self._changed(sql.PUT_FAILURES, **_values(record))
+
+    def clear_failures(self, keys: Collection[str]) -> None:
+        self._changed(sql.CLEAR_FAILURES, keys=list(keys))
+
+    def breakers(self, least: int) -> Sequence[BreakerRecord]:
+        return self._all(BreakerRecord, sql.BREAKERS, least=least)
+
+    def count_breaker(self, instance: str) -> int:
+        return int(self._scalar(sql.COUNT_BREAKER, instance=instance))
+
+    def close_breaker(self, instance: str) -> int:
+        return int(self._scalar(sql.CLOSE_BREAKER, row_key=instance) or 0)
+
+    def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
+        return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
+
+    def settings(self) -> dict[str, str]:
+        return {name: value for name, value in self._execute(sql.SETTINGS).all()}
+
+    def put_setting(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._changed(sql.DELETE_SETTING, row_key=name)
+        else:
+            self._changed(sql.PUT_SETTING, name=name, value=value)
+
+    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
+        wanted = {"before": before} if phone_key is None else {"phone_key": phone_key}
+        removed = [self._changed(one, **wanted) for one in sql.purge_challenges(by_phone=phone_key is not None)]
+        return removed[-1]
+
+    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
+        if phone_key is not None:
+            return self._changed(sql.PURGE_DELIVERIES_OF, phone_key=phone_key)
+        return self._changed(sql.PURGE_DELIVERIES, before=before)
+
+    def purge_counters(self, now: datetime) -> int:
+        return self._changed(sql.PURGE_COUNTERS, now=now)
+
+    def _changed(self, statement: Executable, **parameters: Any) -> int:
+        """Run a statement; how many rows it changed."""
+        return int(self._execute(statement, parameters).rowcount)  # type: ignore[attr-defined] # a cursor result
+
+    def _scalar(self, statement: Executable, **parameters: Any) -> Any:
+        return self._execute(statement, parameters).scalar_one_or_none()
+
+    def _scalars(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
+        return self._execute(statement, parameters).scalars().all()
+
+    def _one(self, kind: type[R], statement: Executable, **parameters: Any) -> R | None:
+        row = self._execute(statement, parameters).one_or_none()
+        return None if row is None else _record(kind, row)
+
+    def _all(self, kind: type[R], statement: Executable, **parameters: Any) -> list[R]:
+        return [_record(kind, row) for row in self._execute(statement, parameters).all()]
+
+
+def _record(kind: type[R], row: Sequence[Any]) -> R:
+    return kind(**dict(zip(_names(kind), row, strict=True)))
+
+
+_NAMES: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Names of a record's fields, in the order of its columns."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
+    return _NAMES[kind]
+
+
+def _values(record: Any) -> dict[str, Any]:
+    """A record as the values of its columns."""
+    return {name: getattr(record, name) for name in _names(type(record))}

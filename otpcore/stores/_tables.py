@@ -1,0 +1,299 @@
+"""The tables of the SQL store: SQLModel classes on a registry and MetaData of their own."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Dialect, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy.orm import registry
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+from otpcore.interfaces import Charged, Mark
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+
+__all__ = [
+    "VERSION_TABLE",
+    "breakers",
+    "challenges",
+    "counters",
+    "deliveries",
+    "failures",
+    "from_microseconds",
+    "include_name",
+    "metadata",
+    "schedule",
+    "settings",
+    "slots",
+    "to_microseconds",
+]
+
+VERSION_TABLE = "otp_alembic_version"
+"""Where Alembic keeps the revision of these tables, apart from the host's own."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""All tables of otpcore, and nobody else's."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_KEY_LENGTH = 255
+
+
+def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | None]) -> bool:  # noqa: ARG001 - Alembic's signature
+    """False for the tables of otpcore: a host's Alembic takes it as ``include_name``, so that autogenerate leaves them alone."""
+    return type_ != "table" or not (name in metadata.tables or name == VERSION_TABLE)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 UTC, as every time is stored."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The aware UTC time."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time as BIGINT microseconds UTC: the same in every database, exact, and cheap to compare."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - its signature
+        """Into the database."""
+        return None if value is None else to_microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - its signature
+        """Out of the database."""
+        return None if value is None else from_microseconds(value)
+
+
+class Word(TypeDecorator[enum.StrEnum]):
+    """A member of a string enum, by its value."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, words: type[enum.StrEnum]) -> None:
+        super().__init__(20)
+        self.words = words
+
+    def process_bind_param(self, value: enum.StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - its signature
+        """Into the database."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> enum.StrEnum | None:  # noqa: ARG002 - its signature
+        """Out of the database."""
+        return None if value is None else self.words(value)
+
+
+class Names(TypeDecorator[tuple[str, ...]]):
+    """An ordered list of names as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - its signature
+        """Into the database."""
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - its signature
+        """Out of the database."""
+        return None if value is None else tuple(json.loads(value))
+
+
+class Charges(TypeDecorator[tuple[Charged, ...]]):
+    """What a send was charged to, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[Charged, ...] | None, dialect: Dialect) -> str:  # noqa: ARG002 - its signature
+        """Into the database."""
+        return json.dumps([(one.key, to_microseconds(one.window_ends_at)) for one in value or ()])
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Charged, ...]:  # noqa: ARG002 - its signature
+        """Out of the database."""
+        pairs = json.loads(value or "[]")
+        return tuple(Charged(key=key, window_ends_at=from_microseconds(ends)) for key, ends in pairs)
+
+
+class MarkText(TypeDecorator[Mark]):
+    """An old verification to cancel, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Mark | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - its signature
+        """Into the database."""
+        if value is None:
+            return None
+        return json.dumps([value.scope, value.challenge_id, value.delivery_id, value.channel, value.reference])
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Mark | None:  # noqa: ARG002 - its signature
+        """Out of the database."""
+        if value is None:
+            return None
+        scope, challenge_id, delivery_id, channel, reference = json.loads(value)
+        return Mark(
+            scope=scope,
+            challenge_id=challenge_id,
+            delivery_id=delivery_id,
+            channel=Channel(channel),
+            reference=reference,
+        )
+
+
+_NUMBERED = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER primary key
+
+
+class _Row(SQLModel, registry=registry(metadata=metadata)):
+    """Base of the tables. They are declared here and read through Core: an ORM session costs 15 to 20 times as much."""
+
+
+class ChallengeRow(_Row, table=True):
+    """`ChallengeRecord`. ``number`` is the order of creation; ``live_key`` is the subject until the challenge is over."""
+
+    __tablename__ = "otp_challenge"
+    __table_args__ = (Index(None, "state", "expires_at"),)
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    id: str = Field(sa_type=String(64), unique=True)
+    live_key: str | None = Field(sa_type=String(_KEY_LENGTH), unique=True)
+    subject: str = Field(sa_type=String(_KEY_LENGTH), index=True)
+    phone_key: str = Field(sa_type=String(_KEY_LENGTH), index=True)
+    phone_sealed: bytes = Field(sa_type=LargeBinary)
+    phone_masked: str = Field(sa_type=Text)
+    purpose: str = Field(sa_type=Text)
+    state: ChallengeState = Field(sa_type=Word(ChallengeState))
+    confirmed: bool = Field(sa_type=Boolean)
+    reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))
+    provider: str | None = Field(sa_type=Text)
+    attempts: int
+    max_attempts: int
+    givebacks: int
+    first_sent_at: datetime = Field(sa_type=Moment)
+    expires_at: datetime = Field(sa_type=Moment)
+    code_digest: str = Field(sa_type=Text)
+    code_sealed: bytes | None = Field(sa_type=LargeBinary)
+    message_sealed: bytes | None = Field(sa_type=LargeBinary)
+    locale: str = Field(sa_type=Text)
+    forced: Any = Field(sa_type=Names, nullable=True)
+    core_recorded: bool = Field(sa_type=Boolean)
+    sms_cooldown: datetime | None = Field(sa_type=Moment)
+    call_cooldown: datetime | None = Field(sa_type=Moment)
+
+
+class DeliveryRow(_Row, table=True):
+    """`DeliveryRecord`. ``number`` is the order of recording; ``phone_key`` finds what is left of an erased person."""
+
+    __tablename__ = "otp_delivery"
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    id: str = Field(sa_type=String(64), unique=True)
+    challenge_id: str = Field(sa_type=String(64), index=True)
+    phone_key: str = Field(sa_type=String(_KEY_LENGTH), index=True)
+    send_id: str = Field(sa_type=String(64))
+    instance: str = Field(sa_type=Text)
+    channel: Channel = Field(sa_type=Word(Channel))
+    owner: CodeOwner = Field(sa_type=Word(CodeOwner))
+    scope: str = Field(sa_type=String(_KEY_LENGTH))
+    is_retry: bool = Field(sa_type=Boolean)
+    outcome: Outcome = Field(sa_type=Word(Outcome))
+    reference: str = Field(sa_type=Text)
+    provider_code: str = Field(sa_type=Text)
+    recorded_at: datetime = Field(sa_type=Moment, index=True)
+    lease_until: datetime = Field(sa_type=Moment)
+    not_before: datetime | None = Field(sa_type=Moment)
+    gone: bool = Field(sa_type=Boolean)
+
+
+class ScheduleRow(_Row, table=True):
+    """`ScheduleRecord`."""
+
+    __tablename__ = "otp_schedule"
+    __table_args__ = (Index(None, "due_at", "challenge_id", "channel"),)
+
+    challenge_id: str = Field(sa_type=String(64), primary_key=True)
+    channel: Channel = Field(sa_type=Word(Channel), primary_key=True)
+    send_id: str = Field(sa_type=String(64))
+    token: str = Field(sa_type=String(_KEY_LENGTH))
+    due_at: datetime = Field(sa_type=Moment)
+    leased: bool = Field(sa_type=Boolean)
+    attempts: int
+    charges: Any = Field(sa_type=Charges, nullable=False)
+    key_id: str = Field(sa_type=String(_KEY_LENGTH))
+    forced: Any = Field(sa_type=Names, nullable=True)
+
+
+class SlotRow(_Row, table=True):
+    """`SlotRecord`."""
+
+    __tablename__ = "otp_slot"
+
+    scope: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    phone_key: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    holder: str = Field(sa_type=String(64), index=True)
+    mark: Any = Field(sa_type=MarkText, nullable=True)
+
+
+class CounterRow(_Row, table=True):
+    """`CounterRecord`."""
+
+    __tablename__ = "otp_counter"
+
+    key: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    count: int
+    window_ends_at: datetime = Field(sa_type=Moment, index=True)
+
+
+class FailureRow(_Row, table=True):
+    """`FailureRecord`."""
+
+    __tablename__ = "otp_failure"
+
+    key: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    failures: int
+    locked_until: datetime | None = Field(sa_type=Moment)
+
+
+class BreakerRow(_Row, table=True):
+    """`BreakerRecord`."""
+
+    __tablename__ = "otp_breaker"
+
+    instance: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    failures: int
+    probe_at: datetime = Field(sa_type=Moment)
+
+
+class SettingRow(_Row, table=True):
+    """One setting that lives in the database."""
+
+    __tablename__ = "otp_setting"
+
+    name: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    value: str = Field(sa_type=Text)
+
+
+challenges: Table = metadata.tables["otp_challenge"]
+deliveries: Table = metadata.tables["otp_delivery"]
+schedule: Table = metadata.tables["otp_schedule"]
+slots: Table = metadata.tables["otp_slot"]
+counters: Table = metadata.tables["otp_counter"]
+failures: Table = metadata.tables["otp_failure"]
+breakers: Table = metadata.tables["otp_breaker"]
+settings: Table = metadata.tables["otp_setting"]

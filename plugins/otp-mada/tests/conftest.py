@@ -1,0 +1,71 @@
+"""A running gateway, and providers that talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from otp_mada import MadaProvider, create_provider
+from otp_mada.simulator import MadaSimulator
+
+from otpcore.hookspecs import ProviderContext
+from otpcore.models import Channel, DeliveryRequest
+from otpcore.phone import PhoneNumber
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def simulator() -> Iterator[MadaSimulator]:
+    with MadaSimulator() as running:
+        running.clock = lambda: NOW
+        yield running
+
+
+@pytest.fixture
+async def open_provider(simulator: MadaSimulator) -> AsyncIterator[Callable[..., Any]]:
+    """``await open_provider(source_name=…)``: a started provider of the simulated account, with other settings."""
+    async with AsyncExitStack() as stack:
+
+        async def open_with(*, patience: float = 5.0, **settings: Any) -> MadaProvider:
+            context = ProviderContext(
+                instance="mada",
+                settings={**simulator.provider_settings(), **settings},
+                clock=lambda: NOW,
+                timeout=patience,
+                max_connections=2,
+            )
+            provider = create_provider(context)
+            await provider.start(stack)
+            return provider
+
+        yield open_with
+
+
+@pytest.fixture
+async def provider(open_provider: Callable[..., Any]) -> MadaProvider:
+    return await open_provider()
+
+
+@pytest.fixture
+def request_to() -> Callable[..., DeliveryRequest]:
+    """``request_to("+359…", text=…)``: what the core would hand over."""
+
+    def build(number: str = "+359871234567", **changes: Any) -> DeliveryRequest:
+        values: dict[str, Any] = {
+            "delivery_id": "delivery-1",
+            "challenge_id": "challenge-1",
+            "recipient": PhoneNumber(number),
+            "channel": Channel.SMS,
+            "code": "482913",
+            "text": "482913 is your code. It is valid for 5 minutes.",
+            "deadline": NOW + timedelta(minutes=5),
+            "idempotency_key": "challenge-1:mada",
+            **changes,
+        }
+        return DeliveryRequest(**values)
+
+    return build
