@@ -21,14 +21,13 @@ from otpcore.interfaces import (
     ChargeRefused,
     NewSend,
     Refusal,
-    RetryJob,
     Step,
     StepKind,
     WalkRef,
 )
 from otpcore.lifecycle import is_living
 from otpcore.limits import charges_of
-from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner
+from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone import PhoneNumber
 
 _RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)

@@ -65,8 +65,10 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
         ProviderError: The code's owner did not answer and nothing else matched.
     """
     subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else ""
-    if len(guess.code) != parts.settings.otp.length and (unfit := await _unfit(parts, guess, subject)):
-        return unfit
+    if len(guess.code) != parts.settings.otp.length:
+        unfit = await _unfit(parts, guess, subject)
+        if unfit is not None:
+            return unfit
     reservation = await parts.store.reserve(
         subject=subject,
         challenge_id=guess.challenge_id,

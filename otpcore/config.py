@@ -79,7 +79,10 @@ def _good_providers(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, M
 
 
 def _casefolded(providers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {name.casefold(): settings for name, settings in providers.items()}
+    result = {name.casefold(): settings for name, settings in providers.items()}
+    if len(result) < len(providers):
+        raise SettingsError(f"providers: names must differ in more than case: {', '.join(providers)}")
+    return result
 
 
 @attrs.frozen(kw_only=True)

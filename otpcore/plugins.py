@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -18,9 +19,9 @@ import attrs
 
 from otpcore import _discovery, _hook_checks
 from otpcore._discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
-from otpcore._hook_checks import SEND_HOOKS, raised_at, register
+from otpcore._hook_checks import SEND_HOOKS, explained, raised_at, register
 from otpcore._threads import NoThreadError, ThreadSlots
-from otpcore.errors import ErrorKind, OTPConfigurationError, PluginLoadError, ProviderError, SettingsError
+from otpcore.errors import ErrorKind, ProviderError, SettingsError
 from otpcore.hookspecs import ObserverHooks, ProviderContext, ProviderHooks
 from otpcore.models import (
     CancelRequest,
@@ -62,9 +63,7 @@ def load_target(group: str, name: str) -> Any:
     return _discovery.import_target(_discovery.find(group, name, subject=subject), group, subject=subject)
 
 
-def load_provider(
-    instance: str, plugin: str | None, context: ProviderContext, *, thread_slots: int = 32
-) -> Provider:
+def load_provider(instance: str, plugin: str | None, context: ProviderContext, *, thread_slots: int = 32) -> Provider:
     """Import a plugin, let its factory make the provider, and check that declaration and hooks agree. No I/O.
 
     Args:
@@ -128,17 +127,19 @@ class Provider:
         """
         if "start" not in self._hooks.implemented:
             return
-        failure: Exception
+        failure = None
         try:
             await self._answer("start", {"exit_stack": exit_stack})
-            return
         except SettingsError:
             raise
+        except NoThreadError:
+            failure = self._hooks.load_error("no worker thread could be started for start", "raise the thread limit")
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            failure = self._hooks.load_error(f"start raised {raised_at(error)}", _fix_of(error))
-        raise failure  # outside the handler: the original may quote settings, and must not travel along as context
+            failure = self._hooks.load_error(f"start raised {explained(error)}", _fix_of(error))
+        if failure is not None:
+            raise failure  # outside the handler: the original may quote settings, and must not travel along as context
 
-    async def send(self, request: DeliveryRequest, timeout: float) -> DeliveryReceipt:  # noqa: ASYNC109 - part of the answer
+    async def send(self, request: DeliveryRequest, timeout: float) -> DeliveryReceipt:
         """Hand over one message or call, by the hook of its channel.
 
         Args:
@@ -155,7 +156,7 @@ class Provider:
             )
         return receipt
 
-    async def check_code(self, request: CheckRequest, timeout: float) -> CheckResult:  # noqa: ASYNC109 - as in send
+    async def check_code(self, request: CheckRequest, timeout: float) -> CheckResult:
         """Ask the vendor about a code that it owns.
 
         Raises:
@@ -163,7 +164,7 @@ class Provider:
         """
         return await self._call("check_code", request, timeout, CheckResult)
 
-    async def cancel(self, request: CancelRequest, timeout: float) -> None:  # noqa: ASYNC109 - as in send
+    async def cancel(self, request: CancelRequest, timeout: float) -> None:
         """End a verification at the vendor; "already gone" is success. Only where ``can_cancel``.
 
         Raises:
@@ -171,7 +172,7 @@ class Provider:
         """
         await self._call("cancel", request, timeout, type(None))
 
-    async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:  # noqa: ASYNC109 - as in send
+    async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:
         """One hook call under a deadline; each way in which it can go wrong gets its kind."""
         if hook not in self._hooks.implemented:
             raise self._error(ErrorKind.MISCONFIGURED, f"does not implement {hook}")
@@ -183,11 +184,12 @@ class Provider:
             try:
                 answer = await self._answer(hook, {"request": request}, progress)
             except ProviderError as error:
-                failure = error.with_provider(self.instance)
+                failure = _named(error, self.instance)
             except NoThreadError:
                 failure = self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; unknown means ambiguous
-                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error))  # noqa: TRY400 - the traceback would quote what the plugin held
+                # Type and place only: the text and the traceback's text may quote what the plugin held.
+                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error))
                 failure = self._error(ErrorKind.AMBIGUOUS, f"raised {type(error).__name__}")
             else:
                 if isinstance(answer, expected):
@@ -196,9 +198,7 @@ class Provider:
                     ErrorKind.AMBIGUOUS, f"answered {_type_name(answer)} instead of {expected.__name__}"
                 )
         if failure is not None:
-            # Outside the handler and without a cause: the original may quote the number, the code or a credential.
-            failure.__cause__ = None
-            raise failure
+            raise failure  # outside the handler: the original and its cause may quote the number, the code or a credential
         if progress.waiting_for_thread:
             raise self._error(ErrorKind.UNAVAILABLE, f"no worker thread was free within {timeout:g} s")
         raise self._error(ErrorKind.AMBIGUOUS, f"no answer within {timeout:g} s")
@@ -255,7 +255,7 @@ class Observers:
             try:
                 hooks.relay.otp_event(event=event)
             except Exception as error:  # noqa: BLE001 - an observer may raise anything, and nobody else must feel it
-                _logger.error("%s: otp_event raised %s", hooks.subject, raised_at(error))  # noqa: TRY400 - as in Provider
+                _logger.error("%s: otp_event raised %s", hooks.subject, raised_at(error))
 
 
 @attrs.define
@@ -282,7 +282,7 @@ def _make(
     except SettingsError:
         raise
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-        failure = problem(f"its factory raised {raised_at(error)}", _fix_of(error))
+        failure = problem(f"its factory raised {explained(error)}", _fix_of(error))
     if failure is not None:
         raise failure  # outside the handler, as in Provider.start
     if inspect.iscoroutine(obj):
@@ -306,6 +306,15 @@ def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int
         can_cancel="cancel" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
+    )
+
+
+def _named(error: ProviderError, instance: str) -> ProviderError:
+    """The plugin's error under the name of its instance, with values that the rest can rely on, and without its cause."""
+    wait = error.retry_after
+    usable = isinstance(wait, int | float) and math.isfinite(wait) and wait >= 0
+    return ProviderError(
+        error.kind, str(error.summary), wait if usable else None, str(error.provider_code or ""), instance
     )
 
 

@@ -108,7 +108,8 @@ def _problems(failure: Exception, key: str, *, secret: bool) -> Iterator[_Proble
 def _narrowest(key: str, text: str) -> _Problem:
     """A check may have put the full key before its text, of the field itself or of one below it."""
     named, colon, rest = text.partition(": ")
-    return _Problem(named, rest) if colon and f"{named}.".startswith(f"{key}.") else _Problem(key, text)
+    is_key = f"{named}.".startswith(f"{key}.") if key else named.isidentifier()
+    return _Problem(named, rest) if colon and is_key else _Problem(key, text)
 
 
 def _settings_of(cls: Any) -> list[attrs.Attribute[Any]]:

@@ -175,6 +175,9 @@ def test_instance_names_know_no_case() -> None:
     settings = Settings.from_mapping({"providers": {"Twilio_EU": {"plugin": "twilio"}}})
     assert settings.providers == {"twilio_eu": {"plugin": "twilio"}}
     assert Settings(providers={"Mada": {}}).providers == {"mada": {}}
+    assert from_mapping_refusal(providers={"mada": {}, "Mada": {}}) == (
+        "providers: names must differ in more than case: mada, Mada"
+    )
     assert from_mapping_refusal(providers={"2nd": {}}).startswith("providers.2nd: a name is")
     assert from_mapping_refusal(providers={"mada": {"plugin": 5}}).startswith("providers.mada.plugin: must be text")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otpcore.errors import OTPConfigurationError, RoutingSyntaxError, SettingsError
@@ -271,6 +271,7 @@ json_like = st.recursive(
 names = st.sampled_from([field.name for field in attrs.fields(Vendor)]) | st.text()
 
 
+@settings(deadline=None)  # the first example imports cattrs
 @given(st.dictionaries(names, json_like, max_size=6))
 def test_whatever_is_written_it_is_settings_or_a_configuration_error(values: dict[str, Any]) -> None:
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import heapq
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -77,6 +78,7 @@ class _MemoryRows:
         self._of_subject: dict[str, list[str]] = {}
         self._of_phone: dict[str, list[str]] = {}
         self._deliveries: dict[str, DeliveryRecord] = {}
+        self._phone_of: dict[str, str] = {}
         self._of_challenge: dict[str, list[str]] = {}
         self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
         self._due: list[tuple[datetime, str, Channel]] = []
@@ -134,7 +136,7 @@ class _MemoryRows:
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
-        return [challenge for challenge, _ in zip(over, range(limit), strict=False)]
+        return heapq.nsmallest(limit, over, key=lambda challenge: (challenge.expires_at, challenge.id))
 
     def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         return self._deliveries.get(delivery_id)
@@ -142,15 +144,16 @@ class _MemoryRows:
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
 
-    def insert_delivery(self, delivery: DeliveryRecord) -> None:
+    def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._deliveries[delivery.id] = delivery
+        self._phone_of[delivery.id] = phone_key
         self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
 
     def update_delivery(self, delivery_id: str, **changes: Any) -> None:
         self._deliveries[delivery_id] = attrs.evolve(self._deliveries[delivery_id], **changes)
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
-        for delivery_id in delivery_ids:
+        for delivery_id in self._deliveries.keys() & set(delivery_ids):  # a purge may have been faster
             self.update_delivery(delivery_id, gone=True)
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
@@ -248,7 +251,7 @@ class _MemoryRows:
             self._failures.pop(key, None)
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
-        return [breaker for breaker in self._breakers.values() if breaker.failures >= least]
+        return [self._breakers[one] for one in sorted(self._breakers) if self._breakers[one].failures >= least]
 
     def count_breaker(self, instance: str) -> int:
         breaker = self._breakers.get(instance)
@@ -295,14 +298,13 @@ class _MemoryRows:
         return len(gone)
 
     def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
-        of_phone = set(self._of_phone.get(phone_key, ())) if phone_key is not None else None
         gone = [
             d
             for d in self._deliveries.values()
-            if (of_phone is None or d.challenge_id in of_phone) and (before is None or d.recorded_at < before)
+            if (phone_key is None or self._phone_of[d.id] == phone_key) and (before is None or d.recorded_at < before)
         ]
         for delivery in gone:
-            del self._deliveries[delivery.id]
+            del self._deliveries[delivery.id], self._phone_of[delivery.id]
             self._of_challenge[delivery.challenge_id].remove(delivery.id)
         return len(gone)
 

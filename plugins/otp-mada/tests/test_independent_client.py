@@ -6,19 +6,20 @@ This proves that the simulator reads what an independent SOAP stack writes and t
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import requests
 from otp_mada.simulator import MadaSimulator
 from otp_mada.soap import SOS_NAMESPACE, Address, Submission, write_submission
 
 zeep = pytest.importorskip("zeep", reason="the extra otp-mada[tests] is not installed")
 etree = pytest.importorskip("lxml.etree")
+requests = pytest.importorskip("requests")
 
 WSDL = Path(__file__).with_name("sos.wsdl")
-XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
+SCHEMA = "http://www.w3.org/2001/XMLSchema"
 
 
 @pytest.fixture
@@ -42,13 +43,15 @@ def message(recipient: str = "359871234567", **changes):
 
 def complaints(element, type_name: str, *, qualified: bool = False) -> str:
     """What libxml2 finds wrong with an element of one of the WSDL's types; "" when nothing is."""
-    schema = etree.parse(WSDL).find(".//{*}schema")
+    schema = copy.deepcopy(etree.parse(WSDL).find(".//{*}schema"))
     schema.set("elementFormDefault", "qualified" if qualified else "unqualified")
-    typed = etree.fromstring(f'<sos:root xmlns:sos="{SOS_NAMESPACE}"/>')
-    typed.set(XSI_TYPE, f"sos:{type_name}")
-    typed.extend(element)
+    schema.append(
+        etree.fromstring(f'<element xmlns="{SCHEMA}" xmlns:sos="{SOS_NAMESPACE}" name="root" type="sos:{type_name}"/>')
+    )
+    root = etree.fromstring(f'<sos:root xmlns:sos="{SOS_NAMESPACE}"/>')
+    root.extend(element)
     validator = etree.XMLSchema(etree.fromstring(etree.tostring(schema)))
-    return "" if validator.validate(typed) else str(validator.error_log)
+    return "" if validator.validate(root) else str(validator.error_log)
 
 
 @pytest.mark.parametrize("qualified", [True, False], ids=["qualified", "unqualified"])

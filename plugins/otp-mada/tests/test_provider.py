@@ -9,9 +9,11 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
+from otp_mada import create_provider
 from otp_mada.statuses import COMMAND_STATUSES
 
 from otpcore.errors import ErrorKind, ProviderError
+from otpcore.hookspecs import ProviderContext
 from otpcore.simulators import Fault
 
 
@@ -108,7 +110,7 @@ async def test_an_acceptance_without_an_id_is_an_acceptance(simulator, provider,
 
 
 UNSENDABLE = [
-    "482913 е вашият код",
+    "482913 вашият код",
     "482913 😀",
     "482913" + "x" * 155,
     "482913" + "€" * 78,
@@ -138,8 +140,8 @@ async def test_a_text_of_one_gsm_message_arrives_as_it_is(simulator, provider, r
 async def test_other_alphabets_are_sent_where_the_setting_says_so(simulator, open_provider, request_to):
     simulator.accepts_unicode = True
     provider = await open_provider(unicode="send")
-    await provider.send_sms(request_to(text="482913 е вашият код"))
-    assert simulator.inbox[0].text == "482913 е вашият код"
+    await provider.send_sms(request_to(text="482913 вашият код"))
+    assert simulator.inbox[0].text == "482913 вашият код"
     error = await refusal(provider, request_to(text="482913 " + "ж" * 64))
     assert error.kind is ErrorKind.MISCONFIGURED
     assert len(simulator.requests) == 1
@@ -194,10 +196,6 @@ async def test_wrong_credentials_are_the_operator_s_to_mend(simulator, open_prov
 
 
 async def test_an_instance_that_was_not_started_has_sent_nothing(simulator, request_to):
-    from otp_mada import create_provider
-
-    from otpcore.hookspecs import ProviderContext
-
     provider = create_provider(ProviderContext(instance="mada", settings=simulator.provider_settings()))
     assert (await refusal(provider, request_to())).kind is ErrorKind.UNAVAILABLE
 

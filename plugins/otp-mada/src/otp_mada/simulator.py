@@ -37,7 +37,7 @@ from otpcore.messages import segments
 from otpcore.models import Channel
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
-__all__ = ["MadaSimulator"]
+__all__ = ["MAGIC_NUMBERS", "MadaSimulator", "Magic"]
 
 _PATH = "/sos"
 _MAGIC_STATUS = re.compile(r"35988800([0-9]{4})")
@@ -57,8 +57,15 @@ _THROTTLED, _BAD_VALIDITY, _BAD_CODING, _NO_CREDIT = 88, 98, 260, 1035
 
 
 @attrs.frozen
-class _Magic:
-    """How one recipient is answered: a fault, or an answer with some parts left out."""
+class Magic:
+    """How one recipient is answered.
+
+    Args:
+        fault: Code of the SOAP fault; "" for an answer.
+        delivers: The message arrives all the same.
+        with_status: The answer has a ``commandStatus``.
+        with_message_id: The answer has a ``messageId``.
+    """
 
     fault: str = ""
     delivers: bool = True
@@ -66,14 +73,14 @@ class _Magic:
     with_message_id: bool = True
 
 
-_MAGIC: Mapping[str, _Magic] = {
-    "359888010001": _Magic(fault="Client", delivers=False),
-    "359888010002": _Magic(fault="Server", delivers=False),
-    "359888010003": _Magic(fault="Server"),
-    "359888010004": _Magic(with_status=False),
-    "359888010005": _Magic(with_message_id=False),
+MAGIC_NUMBERS: Mapping[str, Magic] = {
+    "+359888010001": Magic(fault="Client", delivers=False),
+    "+359888010002": Magic(fault="Server", delivers=False),
+    "+359888010003": Magic(fault="Server"),
+    "+359888010004": Magic(with_status=False),
+    "+359888010005": Magic(with_message_id=False),
 }
-_ORDINARY = _Magic()
+_ORDINARY = Magic()
 
 
 @attrs.frozen
@@ -157,7 +164,7 @@ class MadaSimulator(Simulator):
 
     def _submit(self, message: _Message) -> SimulatedAnswer:
         status = self._refusal(message) or _magic_status(message) or self._lack()
-        magic = _MAGIC.get(message.destination, _ORDINARY)
+        magic = MAGIC_NUMBERS.get(f"+{message.destination}", _ORDINARY)
         if status != ACCEPTED:
             return self._answer(status)
         message_id = self._deliver(message) if magic.delivers else ""

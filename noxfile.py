@@ -1,0 +1,95 @@
+"""What a developer and CI run: ``nox -s demo``, ``nox -s tests``, ``nox -s lint imports types wheels``."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit("otpcore needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031 - an old Python must be able to read this line
+
+import pathlib
+import shutil
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "imports", "types", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PLUGINS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
+
+
+def group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Shows sending, failover, retries and verifying against simulators; needs no account and no network."""
+    session.install("-q", ".[http]", *PLUGINS)
+    session.run("otp", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, against the built wheels."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    session.run("pytest", *(session.posargs or ["-n", "2", "--dist", "loadfile"]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes."""
+    session.install("-q", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """The layers of the design, and that nothing heavy is imported early."""
+    session.install("-q", ".[testing]", *PLUGINS, *group("lint"))
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy over everything that is shipped, pyright over the public API."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("types"))
+    session.run("mypy", "otpcore", *(str(path) for path in sorted(pathlib.Path("plugins").glob("*/src/*"))))
+    session.run("pyright", "tests/typing")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Builds every wheel; the core alone, and each plugin with nothing but the core, pass their tests."""
+    session.install("-q", "build")
+    shutil.rmtree("dist", ignore_errors=True)
+    for folder in (".", *PLUGINS):
+        session.run("python", "-m", "build", "--wheel", "--outdir", "dist", folder, silent=True)
+    session.notify("core_alone")
+    for plugin in PLUGINS:
+        session.notify(f"plugin_alone(plugin={pathlib.Path(plugin).name!r})")
+
+
+@nox.session
+def core_alone(session: nox.Session) -> None:
+    """The core's wheel without any plugin."""
+    session.install("-q", f"{_wheel('otpcore')}[testing]")
+    session.run("pytest", "-q", "tests/test_service.py", "tests/stores/test_store.py", "tests/test_public_api.py")
+
+
+@nox.session
+@nox.parametrize("plugin", [pathlib.Path(path).name for path in PLUGINS])
+def plugin_alone(session: nox.Session, plugin: str) -> None:
+    """One plugin's wheel with only the core's."""
+    session.install("-q", f"{_wheel('otpcore')}[testing]", f"{_wheel(plugin)}[tests]")
+    session.run("pytest", "-q", f"plugins/{plugin}/tests")
+
+
+def _wheel(distribution: str) -> pathlib.Path:
+    name = distribution.replace("-", "_")
+    return next(pathlib.Path("dist").glob(f"{name}-*.whl")).absolute()

@@ -1,0 +1,132 @@
+"""The settings of one Twilio instance (``providers.<instance>``)."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+import attrs
+
+__all__ = ["Mode", "TwilioSettings", "is_number"]
+
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_SHORT_CODE = re.compile(r"[0-9]{3,8}")
+_SENDER_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}")  # Twilio's alphanumeric sender ID
+_HOST_PART = re.compile(r"[a-z0-9-]+")
+
+_Validator: TypeAlias = "Callable[[TwilioSettings, attrs.Attribute[str], str], None]"
+
+
+class Mode(enum.StrEnum):
+    """Which of Twilio's products carries the code."""
+
+    VERIFY = "verify"
+    """Verify v2: Twilio makes, words, sends and checks the code."""
+    MESSAGING = "messaging"
+    """Programmable Messaging and Voice: otpcore makes, words and checks it, Twilio carries text and speech."""
+
+
+def is_number(sender: str) -> bool:
+    """Whether a sender is a full phone number (E.164), which can also call."""
+    return _NUMBER.fullmatch(sender) is not None
+
+
+def _sid(prefix: str, what: str) -> _Validator:
+    shape = re.compile(rf"{prefix}[0-9a-fA-F]{{32}}")
+
+    def check(_: TwilioSettings, __: attrs.Attribute[str], value: str) -> None:
+        if value and not shape.fullmatch(value):
+            raise ValueError(f"must be the SID of {what}: {prefix} and 32 hexadecimal digits")
+
+    return check
+
+
+def _required_account(_: TwilioSettings, __: attrs.Attribute[str], value: str) -> None:
+    if not value:
+        raise ValueError("must be the SID of the account: AC and 32 hexadecimal digits")
+
+
+def _one_way_to_log_in(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+    if value and (settings.api_key or settings.api_key_secret):
+        raise ValueError("give either auth_token, or api_key with api_key_secret, not both")
+    if not value and not settings.api_key:
+        raise ValueError("is required, unless api_key and api_key_secret are given")
+
+
+def _beside(other: str) -> _Validator:
+    def check(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+        if value and not getattr(settings, other):
+            raise ValueError(f"needs {other} beside it")
+
+    return check
+
+
+def _service_of_verify(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+    if settings.mode is Mode.VERIFY and not value:
+        raise ValueError('is required (the SID of a Verify service, VA…), unless mode = "messaging"')
+    if settings.mode is Mode.MESSAGING and value:
+        raise ValueError('belongs to mode = "verify" only')
+
+
+def _sender_of_messaging(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+    if settings.mode is Mode.MESSAGING and not value and not settings.messaging_service_sid:
+        raise ValueError('is required in mode = "messaging", unless messaging_service_sid is given')
+    if settings.mode is Mode.VERIFY and (value or settings.messaging_service_sid):
+        raise ValueError('from_number and messaging_service_sid belong to mode = "messaging" only')
+    if value and not any(shape.fullmatch(value) for shape in (_NUMBER, _SHORT_CODE, _SENDER_NAME)):
+        raise ValueError("must be a number with leading +, a short code, or a sender name of at most 11 characters")
+
+
+def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
+    if value and not _HOST_PART.fullmatch(value):
+        raise ValueError("must be in Twilio's spelling: lower-case letters and digits, such as ie1 or dublin")
+    if value and (settings.verify_base_url or settings.api_base_url):
+        raise ValueError(f"give either {attribute.name}, or the base URLs, not both")
+
+
+@attrs.frozen(kw_only=True)
+class TwilioSettings:
+    """What a Twilio instance needs to know. Empty means not given.
+
+    Args:
+        mode: ``verify`` or ``messaging``.
+        account_sid: ``AC…``; part of the URLs of Messages and Calls, and the user name beside ``auth_token``.
+        auth_token: Password of the account. Twilio recommends an API key instead.
+        api_key: ``SK…``.
+        api_key_secret: Its secret.
+        service_sid: ``VA…``, the Verify service; ``verify`` only.
+        from_number: Sender: a number (E.164), a short code or a sender name; ``messaging`` only. Calls need a number.
+        messaging_service_sid: ``MG…``: sends the SMS instead of ``from_number``; ``messaging`` only.
+        region: Twilio's region, such as ``ie1``; credentials belong to one region.
+        edge: Twilio's edge, such as ``dublin``. The short host names with a region alone are retired, so both or neither.
+        verify_base_url: Instead of ``https://verify.twilio.com``.
+        api_base_url: Instead of ``https://api.twilio.com``.
+        allow_plain_http: Allow ``http://`` base URLs beyond loopback.
+    """
+
+    mode: Mode = Mode.VERIFY
+    account_sid: str = attrs.field(validator=[_required_account, _sid("AC", "the account")])
+    auth_token: str = attrs.field(default="", repr=False, validator=_one_way_to_log_in)
+    api_key: str = attrs.field(default="", validator=[_sid("SK", "an API key"), _beside("api_key_secret")])
+    api_key_secret: str = attrs.field(default="", repr=False, validator=_beside("api_key"))
+    service_sid: str = attrs.field(default="", validator=[_sid("VA", "a Verify service"), _service_of_verify])
+    from_number: str = attrs.field(default="", validator=_sender_of_messaging)
+    messaging_service_sid: str = attrs.field(default="", validator=_sid("MG", "a messaging service"))
+    region: str = attrs.field(default="", validator=[_host_part, _beside("edge")])
+    edge: str = attrs.field(default="", validator=[_host_part, _beside("region")])
+    verify_base_url: str = ""
+    api_base_url: str = ""
+    allow_plain_http: bool = False
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and password of HTTP Basic authentication."""
+        return (self.api_key, self.api_key_secret) if self.api_key else (self.account_sid, self.auth_token)
+
+    def base_url(self, product: str) -> tuple[str, str]:
+        """The base URL of ``verify`` or ``api``, and the name of the setting that would change it."""
+        key = f"{product}_base_url"
+        place = f"{self.edge}.{self.region}." if self.region else ""
+        return getattr(self, key) or f"https://{product}.{place}twilio.com", key
