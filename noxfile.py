@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs it with an older one is told so
     sys.exit("otpcore needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031 - an old Python must be able to read this line
 
 import pathlib

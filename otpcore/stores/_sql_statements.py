@@ -89,9 +89,7 @@ GIVE_ATTEMPT_BACK = (
     .where(_THIS_CHALLENGE, challenges.c.givebacks < bindparam("most"), challenges.c.attempts > 0)
     .values(attempts=challenges.c.attempts - 1, givebacks=challenges.c.givebacks + 1)
 )
-CONSUME = (
-    update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=ChallengeState.APPROVED, live_key=None)
-)
+CONSUME = update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=ChallengeState.APPROVED, live_key=None)
 EXPIRED = (
     _records(ChallengeRecord, challenges)
     .where(challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)), challenges.c.expires_at <= _NOW)
@@ -172,9 +170,7 @@ PUT_FAILURES = _upsert(failures)
 CLEAR_FAILURES = delete(failures).where(failures.c.key.in_(bindparam("keys", expanding=True)))
 
 BREAKERS = (
-    _records(BreakerRecord, breakers)
-    .where(breakers.c.failures >= bindparam("least"))
-    .order_by(breakers.c.instance)
+    _records(BreakerRecord, breakers).where(breakers.c.failures >= bindparam("least")).order_by(breakers.c.instance)
 )
 COUNT_BREAKER = (
     insert(breakers)
@@ -182,9 +178,7 @@ COUNT_BREAKER = (
     .on_conflict_do_update(index_elements=[breakers.c.instance], set_={"failures": breakers.c.failures + 1})
     .returning(breakers.c.failures)
 )
-CLOSE_BREAKER = (
-    delete(breakers).where(breakers.c.instance == bindparam("row_key")).returning(breakers.c.failures)
-)
+CLOSE_BREAKER = delete(breakers).where(breakers.c.instance == bindparam("row_key")).returning(breakers.c.failures)
 WIN_PROBE = (
     update(breakers)
     .where(breakers.c.instance == bindparam("row_key"), breakers.c.probe_at <= _NOW)
@@ -206,9 +200,7 @@ def due(*, by_key: bool, by_forced: bool) -> Select[Any]:
         statement = statement.where(schedule.c.key_id.in_(bindparam("key_ids", expanding=True)))
     if by_forced:
         forced = type_coerce(schedule.c.forced, Text)
-        statement = statement.where(
-            or_(schedule.c.forced.is_(None), forced.in_(bindparam("forced", expanding=True)))
-        )
+        statement = statement.where(or_(schedule.c.forced.is_(None), forced.in_(bindparam("forced", expanding=True))))
     return statement.order_by(*_BY_DUE).limit(bindparam("most"))
 
 

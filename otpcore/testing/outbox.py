@@ -44,7 +44,7 @@ class Outbox:
 
     messages: list[OutboxMessage] = attrs.field(factory=list)
     clock: FakeClock = attrs.field(factory=FakeClock)
-    _failures: list[ProviderError] = attrs.field(factory=list)
+    _failures: list[tuple[ProviderError, bool]] = attrs.field(factory=list)
 
     @property
     def code(self) -> str:
@@ -78,9 +78,16 @@ class Outbox:
 
         return OTPService({**self.settings, **(settings or {})}, **self._defaults(arguments))
 
-    def fail(self, kind: ErrorKind | str, *, times: int = 1, retry_after: float | None = None) -> None:
-        """Answer the next sends with this kind of error instead of taking them."""
-        self._failures.extend(ProviderError(ErrorKind(kind), "asked for by the test", retry_after) for _ in range(times))
+    def fail(
+        self, kind: ErrorKind | str, *, times: int = 1, retry_after: float | None = None, delivered: bool = False
+    ) -> None:
+        """Answer the next sends with this kind of error.
+
+        Args:
+            delivered: The message reaches the person all the same, as happens with ``ambiguous``.
+        """
+        error = ProviderError(ErrorKind(kind), "asked for by the test", retry_after)
+        self._failures.extend((error, delivered) for _ in range(times))
 
     @hookimpl
     def describe(self) -> ProviderInfo:
@@ -98,18 +105,20 @@ class Outbox:
         return self._take(request)
 
     def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
-        if self._failures:
-            raise self._failures.pop(0)
-        self.messages.append(
-            OutboxMessage(
-                phone=request.recipient.e164,
-                channel=request.channel,
-                code=request.code or "",
-                text=request.text or "",
-                purpose=request.purpose,
-                locale=request.locale,
+        error, delivered = self._failures.pop(0) if self._failures else (None, True)
+        if delivered:
+            self.messages.append(
+                OutboxMessage(
+                    phone=request.recipient.e164,
+                    channel=request.channel,
+                    code=request.code or "",
+                    text=request.text or "",
+                    purpose=request.purpose,
+                    locale=request.locale,
+                )
             )
-        )
+        if error is not None:
+            raise error
         return DeliveryReceipt(reference=request.delivery_id)
 
     def _defaults(self, arguments: dict[str, Any]) -> dict[str, Any]:

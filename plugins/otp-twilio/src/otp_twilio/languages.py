@@ -10,8 +10,8 @@ _VERIFY = frozenset(
     "af ar ca cs da de el en en-GB es fi fr he hi hr hu id it ja ko ms nb nl pl pt pt-BR ro ru sv th tl tr vi zh "
     "zh-CN zh-HK".split()
 )
-_VERIFY_TAGS = {tag.lower(): tag for tag in _VERIFY}
 _VERIFY_SYNONYMS = {"no": "nb", "nn": "nb", "fil": "tl", "iw": "he", "in": "id", "zh-tw": "zh-HK", "zh-hant": "zh-HK"}
+_VERIFY_KNOWN = _VERIFY_SYNONYMS | {tag.lower(): tag for tag in _VERIFY}
 
 # Text-to-Speech: language IDs of <Say>. The first of a language stands for the bare language.
 _SAY = (
@@ -20,22 +20,19 @@ _SAY = (
     "ml-IN mr-IN ms-MY nb-NO nl-NL nl-BE pa-IN pl-PL pt-PT pt-BR ro-RO ru-RU sk-SK sr-RS sv-SE ta-IN te-IN th-TH "
     "tr-TR uk-UA vi-VN yue-HK"
 ).split()
-_SAY_TAGS = {tag.lower(): tag for tag in _SAY}
-_SAY_BARE: dict[str, str] = {}
-for _tag in _SAY:
-    _SAY_BARE.setdefault(_tag.partition("-")[0], _tag)
 _SAY_SYNONYMS = {"zh": "cmn-CN", "zh-cn": "cmn-CN", "zh-hans": "cmn-CN", "zh-tw": "cmn-TW", "zh-hant": "cmn-TW"}
 _SAY_SYNONYMS |= {"zh-hk": "yue-HK", "no": "nb-NO", "nn": "nb-NO", "iw": "he-IL", "in": "id-ID", "tl": "fil-PH"}
+_SAY_KNOWN = {tag.partition("-")[0]: tag for tag in reversed(_SAY)} | _SAY_SYNONYMS | {tag.lower(): tag for tag in _SAY}
 
 
 def verify_locale(tag: str) -> str:
     """Verify's ``Locale`` for a BCP 47 tag; "" where Verify should choose by itself."""
-    return _find(tag, _VERIFY_SYNONYMS | _VERIFY_TAGS)
+    return _find(tag, _VERIFY_KNOWN)
 
 
 def say_language(tag: str) -> str:
     """The ``language`` of ``<Say>`` for a BCP 47 tag; "" where Twilio has no voice for it."""
-    return _find(tag, _SAY_BARE | _SAY_SYNONYMS | _SAY_TAGS)
+    return _find(tag, _SAY_KNOWN)
 
 
 def _find(tag: str, known: dict[str, str]) -> str:

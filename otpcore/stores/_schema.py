@@ -1,0 +1,60 @@
+"""Brings the tables of the SQL store up to date, or says why it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlalchemy import Connection
+
+from otpcore.errors import StoreError
+from otpcore.stores._tables import VERSION_TABLE
+
+__all__ = ["HEAD", "check", "is_older", "migrate", "revision"]
+
+_REVISIONS = ("0001",)
+"""All migrations, oldest first. Kept here too, so that a start at the head need not import Alembic (270 ms)."""
+
+HEAD = _REVISIONS[-1]
+"""The revision that this version of otpcore works with."""
+
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+_LOOK = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608 - a constant of ours
+
+
+def revision(raw: sqlite3.Connection) -> str | None:
+    """The revision of the tables in an SQLite file; None: there are none yet."""
+    if not raw.execute(_TABLES, (VERSION_TABLE,)).fetchone()[0]:
+        return None
+    row = raw.execute(_LOOK).fetchone()
+    return None if row is None else str(row[0])
+
+
+def is_older(found: str | None) -> bool:
+    """Migrations are missing."""
+    return found is None or found in _REVISIONS[:-1]
+
+
+def check(found: str | None, place: str) -> None:
+    """Accept the head only.
+
+    Raises:
+        StoreError: The tables are missing, older, or newer than this version of otpcore; with the fix.
+    """
+    if found == HEAD:
+        return
+    if found is None or found in _REVISIONS:
+        state = "has no tables of otpcore" if found is None else f"is at revision {found} instead of {HEAD}"
+        raise StoreError(f"{place} {state}: run 'otp db upgrade'")
+    raise StoreError(f"{place} was written by a newer otpcore (revision {found}, known up to {HEAD}): update otpcore")
+
+
+def migrate(connection: Connection) -> None:
+    """Run all migrations that are missing, inside the transaction that the caller has begun."""
+    from alembic import command  # noqa: PLC0415 - 270 ms that only a new or older database pays
+    from alembic.config import Config  # noqa: PLC0415 - the same
+
+    config = Config()
+    config.set_main_option("script_location", "otpcore.stores:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

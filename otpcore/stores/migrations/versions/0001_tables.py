@@ -1,0 +1,145 @@
+"""The tables of otpcore 0.1."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.create_table(
+        "otp_challenge",
+        sa.Column("number", _NUMBER, primary_key=True, nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("live_key", sa.String(255)),
+        sa.Column("subject", sa.String(255), nullable=False),
+        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("phone_masked", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("confirmed", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(20)),
+        sa.Column("provider", sa.Text()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("givebacks", sa.Integer(), nullable=False),
+        sa.Column("first_sent_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("code_digest", sa.Text(), nullable=False),
+        sa.Column("code_sealed", sa.LargeBinary()),
+        sa.Column("message_sealed", sa.LargeBinary()),
+        sa.Column("locale", sa.Text(), nullable=False),
+        sa.Column("forced", sa.Text()),
+        sa.Column("core_recorded", sa.Boolean(), nullable=False),
+        sa.Column("sms_cooldown", sa.BigInteger()),
+        sa.Column("call_cooldown", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("number", name="pk_otp_challenge"),
+        sa.UniqueConstraint("id", name="uq_otp_challenge_id"),
+        sa.UniqueConstraint("live_key", name="uq_otp_challenge_live_key"),
+    )
+    op.create_index("ix_otp_challenge_subject", "otp_challenge", ["subject"])
+    op.create_index("ix_otp_challenge_phone_key", "otp_challenge", ["phone_key"])
+    op.create_index("ix_otp_challenge_state_expires_at", "otp_challenge", ["state", "expires_at"])
+    op.create_table(
+        "otp_delivery",
+        sa.Column("number", _NUMBER, primary_key=True, nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("challenge_id", sa.String(64), nullable=False),
+        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("send_id", sa.String(64), nullable=False),
+        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("owner", sa.String(20), nullable=False),
+        sa.Column("scope", sa.String(255), nullable=False),
+        sa.Column("is_retry", sa.Boolean(), nullable=False),
+        sa.Column("outcome", sa.String(20), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("provider_code", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=False),
+        sa.Column("not_before", sa.BigInteger()),
+        sa.Column("gone", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_otp_delivery"),
+        sa.UniqueConstraint("id", name="uq_otp_delivery_id"),
+    )
+    op.create_index("ix_otp_delivery_challenge_id", "otp_delivery", ["challenge_id"])
+    op.create_index("ix_otp_delivery_phone_key", "otp_delivery", ["phone_key"])
+    op.create_index("ix_otp_delivery_recorded_at", "otp_delivery", ["recorded_at"])
+    op.create_table(
+        "otp_schedule",
+        sa.Column("challenge_id", sa.String(64), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("send_id", sa.String(64), nullable=False),
+        sa.Column("token", sa.String(255), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("leased", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("charges", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.String(255), nullable=False),
+        sa.Column("forced", sa.Text()),
+        sa.PrimaryKeyConstraint("challenge_id", "channel", name="pk_otp_schedule"),
+    )
+    op.create_index(
+        "ix_otp_schedule_due_at_challenge_id_channel", "otp_schedule", ["due_at", "challenge_id", "channel"]
+    )
+    op.create_table(
+        "otp_slot",
+        sa.Column("scope", sa.String(255), nullable=False),
+        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("mark", sa.Text()),
+        sa.PrimaryKeyConstraint("scope", "phone_key", name="pk_otp_slot"),
+    )
+    op.create_index("ix_otp_slot_holder", "otp_slot", ["holder"])
+    op.create_table(
+        "otp_counter",
+        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("window_ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_counter"),
+    )
+    op.create_index("ix_otp_counter_window_ends_at", "otp_counter", ["window_ends_at"])
+    op.create_table(
+        "otp_failure",
+        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("locked_until", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_failure"),
+    )
+    op.create_table(
+        "otp_breaker",
+        sa.Column("instance", sa.String(255), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("probe_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("instance", name="pk_otp_breaker"),
+    )
+    op.create_table(
+        "otp_setting",
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_otp_setting"),
+    )
+
+
+def downgrade() -> None:
+    """Remove the tables and all that is in them."""
+    for name in (
+        "otp_setting",
+        "otp_breaker",
+        "otp_failure",
+        "otp_counter",
+        "otp_slot",
+        "otp_schedule",
+        "otp_delivery",
+        "otp_challenge",
+    ):
+        op.drop_table(name)

@@ -1,0 +1,73 @@
+"""Requests to one of Twilio's products: what a 2xx answer has to hold, and everything else as an error."""
+
+from __future__ import annotations
+
+import re
+from contextlib import AsyncExitStack
+from typing import Any
+
+from otp_twilio.errors import error_of, refusal_in
+from otp_twilio.settings import TwilioSettings
+from otpcore.errors import ErrorKind, ProviderError
+from otpcore.hookspecs import ProviderContext
+from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
+
+__all__ = ["TwilioClient", "is_success"]
+
+_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
+
+
+def is_success(answer: HttpAnswer) -> bool:
+    """2xx: Twilio documents 200 and 201 side by side."""
+    return 200 <= answer.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+class TwilioClient:
+    """One product (``verify`` or ``api``) of one account. Checks its base URL when made; opened by ``start``.
+
+    Raises:
+        SettingsError: The base URL cannot be used.
+    """
+
+    def __init__(self, context: ProviderContext, settings: TwilioSettings, product: str) -> None:
+        self._context = context
+        self._settings = settings
+        url, name = settings.base_url(product)
+        key = f"providers.{context.instance}.{name}"
+        self._base_url = check_base_url(url, key=key, allow_plain_http=settings.allow_plain_http)
+        self._http: HttpClient | None = None
+
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Open the HTTP client."""
+        self._http = await open_client(
+            exit_stack, self._context, base_url=self._base_url, auth=self._settings.credentials
+        )
+
+    async def post(self, path: str, form: dict[str, str]) -> HttpAnswer:
+        """One POST; any status is an answer."""
+        return await self._request("POST", path, form)
+
+    async def get(self, path: str) -> HttpAnswer:
+        """One GET; any status is an answer."""
+        return await self._request("GET", path, None)
+
+    async def create(self, path: str, form: dict[str, str]) -> str:
+        """Create a message, a call or a verification; its SID.
+
+        Raises:
+            ProviderError: Twilio refused it, in the status of the answer or in its body, or nobody knows.
+        """
+        answer = await self.post(path, form)
+        if not is_success(answer):
+            raise error_of(answer)
+        created: Any = answer.json()
+        if not isinstance(created, dict) or not _SID.fullmatch(str(created.get("sid"))):
+            raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no SID")
+        if refusal := refusal_in(created):
+            raise refusal
+        return str(created["sid"])
+
+    async def _request(self, method: str, path: str, form: dict[str, str] | None) -> HttpAnswer:
+        if self._http is None:
+            raise ProviderError(ErrorKind.UNAVAILABLE, "the instance has not been started")
+        return await self._http.request(method, path, form=form)

@@ -1,0 +1,131 @@
+"""Mode ``messaging``: Programmable Messaging and Voice carry text and speech; otpcore owns the code."""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from xml.sax.saxutils import escape, quoteattr
+
+import attrs
+
+from otp_twilio.client import TwilioClient, is_success
+from otp_twilio.errors import error_of, refusal_in
+from otp_twilio.languages import say_language
+from otp_twilio.settings import TwilioSettings, is_number
+from otpcore.errors import ErrorKind, ProviderError
+from otpcore.hookspecs import ProviderContext, hookimpl
+from otpcore.models import Channel, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+
+__all__ = ["MessagingProvider", "twiml"]
+
+_VALIDITY_SECONDS = (1, 36_000)  # Messages: ValidityPeriod
+_RING_SECONDS = (5, 60)  # Calls: Timeout, whose default is 60
+_LOOK_BACK = timedelta(minutes=15)  # longer than any challenge lives by default
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@attrs.define(eq=False, kw_only=True)
+class MessagingProvider:
+    """One sender of one account. It can call only where ``from_number`` is a full number."""
+
+    context: ProviderContext
+    settings: TwilioSettings
+    client: TwilioClient
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        """What this instance is."""
+        calls = {Channel.CALL} if is_number(self.settings.from_number) else set()
+        return ProviderInfo(
+            display_name="Twilio Messaging", code_owner=CodeOwner.CORE, channels=frozenset({Channel.SMS} | calls)
+        )
+
+    @hookimpl
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Open the HTTP client."""
+        await self.client.start(exit_stack)
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Send the text; Twilio drops it when the code has expired before it could be delivered."""
+        if request.repeat and (sent := await self._already_sent(request)):
+            return DeliveryReceipt(reference=sent)
+        form = {
+            "To": request.recipient.e164,
+            "Body": request.text or "",
+            "ValidityPeriod": str(self._remaining_seconds(request, *_VALIDITY_SECONDS)),
+        }
+        if request.sender or not self.settings.messaging_service_sid:
+            form["From"] = request.sender or self.settings.from_number
+        else:
+            form["MessagingServiceSid"] = self.settings.messaging_service_sid
+        return DeliveryReceipt(reference=await self.client.create(self._path("Messages"), form))
+
+    @hookimpl
+    async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Call and speak the text, which already says the digits apart and twice; it rings no longer than the code lives."""
+        form = {
+            "To": request.recipient.e164,
+            "From": request.sender if request.sender and is_number(request.sender) else self.settings.from_number,
+            "Twiml": twiml(request.text or "", request.locale),
+            "Timeout": str(self._remaining_seconds(request, *_RING_SECONDS)),
+        }
+        return DeliveryReceipt(reference=await self.client.create(self._path("Calls"), form))
+
+    def _path(self, resource: str) -> str:
+        return f"/2010-04-01/Accounts/{self.settings.account_sid}/{resource}.json"
+
+    def _remaining_seconds(self, request: DeliveryRequest, least: int, most: int) -> int:
+        remaining = int((request.deadline - self.context.clock()).total_seconds())
+        return min(max(remaining, least), most)
+
+    async def _already_sent(self, request: DeliveryRequest) -> str:
+        """The SID of a recent message to this number that carries this code; "" where Twilio has none.
+
+        Twilio knows no idempotency key, so this is the way to ask whether a lost answer was an acceptance.
+
+        Raises:
+            ProviderError: Twilio did not say; never ``ambiguous``, because asking sends nothing.
+        """
+        path = f"{self._path('Messages')}?To={quote(request.recipient.e164, safe='')}&PageSize=20"
+        try:
+            answer = await self.client.get(path)
+            if not is_success(answer):
+                raise error_of(answer)
+            messages = answer.json_object().get("messages")
+        except ProviderError as error:
+            if error.kind is not ErrorKind.AMBIGUOUS:
+                raise
+            raise ProviderError(
+                ErrorKind.UNAVAILABLE, "asking for the earlier message failed", error.retry_after, error.provider_code
+            ) from error
+        for message in messages if isinstance(messages, list) else []:
+            if self._is_recent(message) and _carries(message, request.code or "") and not refusal_in(message):
+                return str(message.get("sid"))
+        return ""
+
+    def _is_recent(self, message: dict[str, Any]) -> bool:
+        try:
+            created = email.utils.parsedate_to_datetime(str(message.get("date_created")))
+        except ValueError:
+            return False
+        return _aware(created) >= self.context.clock() - _LOOK_BACK
+
+
+def twiml(text: str, locale: str) -> str:
+    """TwiML that says the text; without ``language`` where Twilio has no voice for it, then the account's own speaks."""
+    language = say_language(locale)
+    attribute = f" language={quoteattr(language)}" if language else ""
+    return f"<Response><Say{attribute}>{escape(_NOT_IN_XML.sub(' ', text))}</Say></Response>"
+
+
+def _carries(message: dict[str, Any], code: str) -> bool:
+    return re.search(rf"(?<![0-9]){re.escape(code)}(?![0-9])", str(message.get("body"))) is not None
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,23 @@
+"""The factory behind the entry point ``twilio``."""
+
+from __future__ import annotations
+
+from otp_twilio.client import TwilioClient
+from otp_twilio.messaging import MessagingProvider
+from otp_twilio.settings import Mode, TwilioSettings
+from otp_twilio.verify import VerifyProvider
+from otpcore.hookspecs import ProviderContext
+
+__all__ = ["create_provider"]
+
+
+def create_provider(context: ProviderContext) -> VerifyProvider | MessagingProvider:
+    """Make the provider of the configured mode; no I/O.
+
+    Raises:
+        SettingsError: A setting is missing or wrong.
+    """
+    settings = context.structure(TwilioSettings)
+    if settings.mode is Mode.VERIFY:
+        return VerifyProvider(settings=settings, client=TwilioClient(context, settings, "verify"))
+    return MessagingProvider(context=context, settings=settings, client=TwilioClient(context, settings, "api"))
