@@ -1,6 +1,6 @@
 """Sends one-time passcodes by SMS or voice call through pluggable providers, retries, and verifies them.
 
-The heavy half (services, settings) is imported when one of its names is first used.
+Only the errors come with the package; everything else is imported when its name is first used.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from otpcore.errors import (
     StoreError,
     UnknownProviderError,
 )
-from otpcore.hookspecs import ProviderContext, hookimpl
-from otpcore.models import (
-    CancelRequest,
-    Challenge,
-    ChallengeState,
-    Channel,
-    CheckRequest,
-    CheckResult,
-    CodeOwner,
-    DeliveryReceipt,
-    DeliveryRequest,
-    ProviderInfo,
-    RetryJob,
-    Verification,
-    VerificationStatus,
-)
-from otpcore.phone import PhoneNumber
 
 if TYPE_CHECKING:
     from otpcore._service import AsyncOTPService
     from otpcore._sync import OTPService
     from otpcore.config import Settings, load_settings
     from otpcore.events import Event, EventType
+    from otpcore.hookspecs import ProviderContext, hookimpl
     from otpcore.interfaces import RetryHost, RetryRunner, Store
+    from otpcore.models import (
+        CancelRequest,
+        Challenge,
+        ChallengeState,
+        Channel,
+        CheckRequest,
+        CheckResult,
+        CodeOwner,
+        DeliveryReceipt,
+        DeliveryRequest,
+        ProviderInfo,
+        RetryJob,
+        Verification,
+        VerificationStatus,
+    )
+    from otpcore.phone import PhoneNumber
     from otpcore.routing import RoutingTable, parse_rules
 
 __all__ = [
@@ -96,14 +96,30 @@ __all__ = [
 
 _LATER = {
     "AsyncOTPService": "otpcore._service",
+    "CancelRequest": "otpcore.models",
+    "Challenge": "otpcore.models",
+    "ChallengeState": "otpcore.models",
+    "Channel": "otpcore.models",
+    "CheckRequest": "otpcore.models",
+    "CheckResult": "otpcore.models",
+    "CodeOwner": "otpcore.models",
+    "DeliveryReceipt": "otpcore.models",
+    "DeliveryRequest": "otpcore.models",
     "Event": "otpcore.events",
     "EventType": "otpcore.events",
     "OTPService": "otpcore._sync",
+    "PhoneNumber": "otpcore.phone",
+    "ProviderContext": "otpcore.hookspecs",
+    "ProviderInfo": "otpcore.models",
     "RetryHost": "otpcore.interfaces",
+    "RetryJob": "otpcore.models",
     "RetryRunner": "otpcore.interfaces",
     "RoutingTable": "otpcore.routing",
     "Settings": "otpcore.config",
     "Store": "otpcore.interfaces",
+    "Verification": "otpcore.models",
+    "VerificationStatus": "otpcore.models",
+    "hookimpl": "otpcore.hookspecs",
     "load_settings": "otpcore.config",
     "parse_rules": "otpcore.routing",
 }

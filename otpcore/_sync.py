@@ -154,7 +154,8 @@ class OTPService:
     def _run(self, use: Callable[[AsyncOTPService], Coroutine[Any, Any, T]]) -> T:
         _refuse_inside_a_loop()
         opened = self._opened()
-        return opened.portal.call(use, opened.service)
+        result: T = opened.portal.call(use, opened.service)
+        return result
 
     def _opened(self) -> _Open:
         _refuse_inside_a_loop()

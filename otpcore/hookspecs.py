@@ -17,7 +17,6 @@ import attrs
 import pluggy
 
 from otpcore.models import CancelRequest, CheckRequest, CheckResult, DeliveryReceipt, DeliveryRequest, ProviderInfo
-from otpcore.structuring import structure
 
 if TYPE_CHECKING:
     from otpcore.events import Event
@@ -66,6 +65,8 @@ class ProviderContext:
         Raises:
             SettingsError: A key is unknown, missing or of the wrong type.
         """
+        from otpcore.structuring import structure  # noqa: PLC0415 - its parsers are needed at start only
+
         return structure(self.settings, cls, prefix=f"providers.{self.instance}")
 
 

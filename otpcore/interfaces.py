@@ -630,8 +630,8 @@ class Store(Protocol):
     async def breakers(self) -> tuple[BreakerRecord, ...]:
         """All breakers that have failures."""
 
-    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord, ...]:
-        """Counters whose key begins so, of windows that have not ended; failure counters too, with their lock."""
+    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord | FailureRecord, ...]:
+        """Counters whose key begins so, of windows that have not ended; then failure counters, with their lock."""
 
     async def reset_counters(self, prefix: str) -> int:
         """Remove counters and failure counters whose key begins so."""

@@ -254,11 +254,11 @@ def running(*simulators: Simulator) -> Iterator[tuple[Simulator, ...]]:
 
 
 def find_code(text: str) -> str:
-    """The first 4 to 10 digits that stand together, or else apart as they are spoken; "" when there are none."""
-    for pattern in (r"(?<![0-9])[0-9]{4,10}(?![0-9])", r"(?<![0-9])[0-9](?:[ ,]+[0-9]){3,9}(?![0-9])"):
-        if found := re.search(pattern, text):
-            return re.sub(r"[ ,]", "", found.group())
-    return ""
+    """The code in a message: 4 to 10 digits, said one by one, else the longest that stand together; "" without any."""
+    spoken = re.search(r"(?<![0-9])[0-9](?:[ ,]+[0-9]){3,9}(?![0-9])", text)
+    if spoken:
+        return re.sub(r"[ ,]", "", spoken.group())
+    return max(re.findall(r"(?<![0-9])[0-9]{4,10}(?![0-9])", text), key=len, default="")
 
 
 def _utc_now() -> datetime:

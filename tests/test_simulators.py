@@ -187,6 +187,8 @@ def test_a_delivered_message_carries_the_code_found_in_its_text(echo):
     [
         ("Your code is 123456. It works for 5 minutes.", "123456"),
         ("5 minutes: 0042", "0042"),
+        ("Acme 2024: 042137", "042137"),
+        ("Your Acme 2024 code is: 1, 2, 3, 4.", "1234"),
         ("Your code is 1, 2, 3, 4, 5, 6. Again: 1, 2, 3, 4, 5, 6.", "123456"),
         ("Your code: 1 2 3 4. Once more: 1 2 3 4.", "1234"),
         ("call 359871234567 now", ""),

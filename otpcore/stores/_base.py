@@ -21,6 +21,7 @@ from otpcore.interfaces import (
     ClaimRule,
     CounterRecord,
     EndedSend,
+    FailureRecord,
     LockRule,
     NewSend,
     PurgeCount,
@@ -142,8 +143,8 @@ class RowStore(abc.ABC):
     async def breakers(self) -> tuple[BreakerRecord, ...]:
         return await self._read(lambda rows: tuple(rows.breakers(1)))
 
-    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord, ...]:
-        return await self._read(lambda rows: tuple(rows.counters(prefix, rows.now(now))))
+    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord | FailureRecord, ...]:
+        return await self._read(lambda rows: (*rows.counters(prefix, rows.now(now)), *rows.failure_counters(prefix)))
 
     async def reset_counters(self, prefix: str) -> int:
         return await self._write(lambda rows: rows.reset_counters(prefix))

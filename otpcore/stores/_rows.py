@@ -128,7 +128,10 @@ class Rows(Protocol):
         """Count one less, if the window is still the same."""
 
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
-        """Of windows that have not ended."""
+        """Those whose key begins so, of windows that have not ended; by key."""
+
+    def failure_counters(self, prefix: str) -> Sequence[FailureRecord]:
+        """Those whose key begins so."""
 
     def reset_counters(self, prefix: str) -> int:
         """Remove send and failure counters whose key begins so."""

@@ -150,6 +150,9 @@ class SqlRows:
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
         return self._all(CounterRecord, sql.COUNTERS, prefix=prefix, length=len(prefix), now=now)
 
+    def failure_counters(self, prefix: str) -> Sequence[FailureRecord]:
+        return self._all(FailureRecord, sql.FAILURE_COUNTERS, prefix=prefix, length=len(prefix))
+
     def reset_counters(self, prefix: str) -> int:
         return sum(self._changed(statement, prefix=prefix, length=len(prefix)) for statement in sql.RESET)
 
@@ -178,7 +181,7 @@ class SqlRows:
         return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
 
     def settings(self) -> dict[str, str]:
-        return {name: value for name, value in self._execute(sql.SETTINGS).all()}
+        return {str(name): str(value) for name, value in self._execute(sql.SETTINGS)}
 
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
@@ -201,7 +204,7 @@ class SqlRows:
 
     def _changed(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement; how many rows it changed."""
-        return int(self._execute(statement, parameters).rowcount)  # type: ignore[attr-defined] # a cursor result
+        return int(self._execute(statement, parameters).rowcount)
 
     def _scalar(self, statement: Executable, **parameters: Any) -> Any:
         return self._execute(statement, parameters).scalar_one_or_none()

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    Update,
     bindparam,
     case,
     delete,
@@ -56,6 +55,11 @@ def _upsert(table: Table) -> Any:
     statement = insert(table)
     others = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+
+
+def _begins(table: Table) -> Any:
+    """The key begins so; LIKE would read % and _, and ignore case."""
+    return func.substr(table.c.key, 1, bindparam("length")) == bindparam("prefix")
 
 
 _NOW = bindparam("now", type_=challenges.c.expires_at.type)
@@ -150,13 +154,11 @@ REFUND = (
 )
 COUNTERS = (
     _records(CounterRecord, counters)
-    .where(func.substr(counters.c.key, 1, bindparam("length")) == bindparam("prefix"), counters.c.window_ends_at > _NOW)
+    .where(_begins(counters), counters.c.window_ends_at > _NOW)
     .order_by(counters.c.key)
 )
-RESET = tuple(
-    delete(table).where(func.substr(table.c.key, 1, bindparam("length")) == bindparam("prefix"))
-    for table in (counters, failures)
-)
+FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).order_by(failures.c.key)
+RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
 PURGE_COUNTERS = delete(counters).where(_OVER_WINDOW)
 
 FAILURES = _records(FailureRecord, failures).where(failures.c.key == bindparam("row_key"))
@@ -217,9 +219,8 @@ def purge_challenges(*, by_phone: bool) -> tuple[Delete, Delete, Delete]:
     """Remove the schedule rows and slots of some challenges, then these."""
     gone = _gone(by_phone=by_phone)
     ids = select(challenges.c.id).where(gone)
-    slots_of = slots.c.holder.in_(ids)
-    if by_phone:
-        slots_of = or_(slots_of, slots.c.phone_key == bindparam("phone_key"))
+    held = slots.c.holder.in_(ids)
+    slots_of = or_(held, slots.c.phone_key == bindparam("phone_key")) if by_phone else held
     return (
         delete(schedule).where(schedule.c.challenge_id.in_(ids)),
         delete(slots).where(slots_of),

@@ -57,9 +57,7 @@ class SqliteDatabase:
         gate: Entered for all work on the file.
     """
 
-    def __init__(
-        self, path: Path, *, synchronous: Literal["FULL", "NORMAL"], patience: float, gate: ForkGate
-    ) -> None:
+    def __init__(self, path: Path, *, synchronous: Literal["FULL", "NORMAL"], patience: float, gate: ForkGate) -> None:
         self._path = path
         self._synchronous = synchronous
         self._patience = patience
@@ -196,7 +194,9 @@ class SqliteDatabase:
                 pass
             except OSError as error:
                 reason = os.strerror(error.errno or errno.EIO)
-                raise StoreError(f"{self._path} cannot be created ({reason}): give this user a directory to write to") from error
+                raise StoreError(
+                    f"{self._path} cannot be created ({reason}): give this user a directory to write to"
+                ) from error
         elif not self._path.exists():
             raise StoreError(f"there is no database at {self._path}: run 'otp db upgrade'")
         if not (os.access(self._path, os.R_OK | os.W_OK) and os.access(directory, os.W_OK | os.X_OK)):
@@ -206,7 +206,8 @@ class SqliteDatabase:
         """Run the missing migrations; processes that start together do it once."""
         self._patiently(lambda: self._use_wal(connection))
         raw = raw_connection(connection)
-        self._patiently(lambda: raw.execute("BEGIN IMMEDIATE"))
+        # Through SQLAlchemy, so that Alembic sees a transaction under way and leaves its end to us.
+        self._patiently(lambda: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         try:
             if _schema.is_older(_schema.revision(raw)):
                 _schema.migrate(connection)

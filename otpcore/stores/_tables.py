@@ -51,7 +51,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _KEY_LENGTH = 255
 
 
-def include_name(name: str | None, type_: str, parent_names: Mapping[str, str | None]) -> bool:  # noqa: ARG001 - Alembic's signature
+def include_name(name: str | None, type_: str, parent_names: Mapping[Any, str | None]) -> bool:  # noqa: ARG001 - Alembic's signature
     """False for the tables of otpcore: a host's Alembic takes it as ``include_name``, so that autogenerate leaves them alone."""
     return type_ != "table" or not (name in metadata.tables or name == VERSION_TABLE)
 

@@ -228,6 +228,9 @@ class _MemoryRows:
             key=lambda counter: counter.key,
         )
 
+    def failure_counters(self, prefix: str) -> Sequence[FailureRecord]:
+        return [self._failures[key] for key in sorted(self._failures) if key.startswith(prefix)]
+
     def reset_counters(self, prefix: str) -> int:
         tables: tuple[dict[str, Any], ...] = (self._counters, self._failures)
         found = [(table, key) for table in tables for key in table if key.startswith(prefix)]

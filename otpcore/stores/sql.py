@@ -170,7 +170,9 @@ def _path(url: str) -> Path:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise SettingsError("storage.url: not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3") from error
+        raise SettingsError(
+            "storage.url: not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3"
+        ) from error
     _check(parsed)
     return Path(parsed.database or "").absolute()
 
@@ -181,4 +183,6 @@ def _check(url: URL) -> None:
     if url.query:
         raise SettingsError("storage.url: an sqlite URL takes no parameters here; remove what follows the '?'")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        raise SettingsError("storage.url: name a file, as in sqlite:////var/lib/otp/otp.sqlite3 (or storage.store = 'memory')")
+        raise SettingsError(
+            "storage.url: name a file, as in sqlite:////var/lib/otp/otp.sqlite3 (or storage.store = 'memory')"
+        )

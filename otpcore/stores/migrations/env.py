@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, create_engine
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, create_engine
 from otpcore.stores import _tables
 
 
-def _ours(name: str | None, type_: str, parent_names: Mapping[str, str | None]) -> bool:
+def _ours(name: str | None, type_: str, parent_names: Mapping[Any, str | None]) -> bool:
     """Only the tables of otpcore: the database may belong to a host."""
     return type_ != "table" or not _tables.include_name(name, type_, parent_names)
 

@@ -24,7 +24,8 @@ __all__ = ["MessagingProvider", "twiml"]
 
 _VALIDITY_SECONDS = (1, 36_000)  # Messages: ValidityPeriod
 _RING_SECONDS = (5, 60)  # Calls: Timeout, whose default is 60
-_LOOK_BACK = timedelta(minutes=15)  # longer than any challenge lives by default
+# Shorter than the cooldown of a resend, which carries the same code: its predecessor must not be taken for it.
+_LOOK_BACK = timedelta(seconds=30)
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

@@ -1,0 +1,81 @@
+"""The simulated account: who may log in, and which part of Twilio answers which path."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from otp_twilio.settings import Mode
+from otp_twilio.simulator.answers import error, new_sid
+from otp_twilio.simulator.messaging import SimulatedCalls, SimulatedMessages, SimulatedResource
+from otp_twilio.simulator.verify import SimulatedVerify
+from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
+
+__all__ = ["TwilioSimulator"]
+
+_VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+]+))?")
+_API = re.compile(r"/2010-04-01/Accounts/(\w+)/(\w+)(?:/(\w+))?\.json")
+
+
+class TwilioSimulator(Simulator):
+    """One Twilio account with one Verify service, one number and one messaging service.
+
+    Attributes:
+        account_sid: ``AC…``.
+        auth_token: Goes with it.
+        api_key: ``SK…``; another way to log in.
+        api_key_secret: Goes with it.
+        service_sid: ``VA…``, the Verify service.
+        from_number: A number of the account.
+        messaging_service_sid: ``MG…``, a messaging service of the account.
+        code_digits: Length of Verify's codes.
+        verification_life: How long Verify keeps a verification, from its first send.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account_sid = new_sid("AC")
+        self.auth_token = secrets.token_hex(16)
+        self.api_key = new_sid("SK")
+        self.api_key_secret = secrets.token_urlsafe(24)
+        self.service_sid = new_sid("VA")
+        self.from_number = "+15005550006"
+        self.messaging_service_sid = new_sid("MG")
+        self.code_digits = 6
+        self.verification_life = timedelta(minutes=10)
+        self._verify = SimulatedVerify(self)
+        self._resources: dict[str, SimulatedResource] = {
+            "Messages": SimulatedMessages(self),
+            "Calls": SimulatedCalls(self),
+        }
+
+    def provider_settings(self, mode: Mode = Mode.VERIFY) -> dict[str, Any]:
+        """Settings of an instance that talks to this simulator, in either mode."""
+        common = {
+            "mode": mode.value,
+            "account_sid": self.account_sid,
+            "auth_token": self.auth_token,
+            "verify_base_url": self.base_url,
+            "api_base_url": self.base_url,
+        }
+        own = {"service_sid": self.service_sid} if mode is Mode.VERIFY else {"from_number": self.from_number}
+        return common | own
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        """Check the credentials, then answer as the API of the path."""
+        if not self._may_enter(request):
+            return error(401, 20003, "Authenticate")
+        form = {name: values[-1] for name, values in request.form().items()}
+        if (found := _VERIFY.fullmatch(request.path)) and found[1] == self.service_sid:
+            return self._verify.answer(request.method, found[2], found[3], form)
+        if (found := _API.fullmatch(request.path)) and found[1] == self.account_sid and found[2] in self._resources:
+            return self._resources[found[2]].answer(request.method, found[3], request.query, form)
+        return error(404, 20404, f"The requested resource {request.path} was not found")
+
+    def _may_enter(self, request: SimulatedRequest) -> bool:
+        pairs = ((self.account_sid, self.auth_token), (self.api_key, self.api_key_secret))
+        given = request.headers.get("authorization", "")
+        return any(given == "Basic " + base64.b64encode(":".join(pair).encode()).decode() for pair in pairs)

@@ -1,0 +1,100 @@
+"""Answers in Twilio's form, and the failures that magic numbers stand for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+import attrs
+
+from otpcore.models import Channel
+from otpcore.simulators import SimulatedAnswer
+
+__all__ = [
+    "CALL_FAILURES",
+    "FAILS_LATER",
+    "MESSAGE_FAILURES",
+    "NEVER_ARRIVES",
+    "VERIFY_FAILURES",
+    "Failure",
+    "error",
+    "new_sid",
+]
+
+FAILS_LATER = "+15005550998"
+NEVER_ARRIVES = "+15005550999"
+
+
+@attrs.frozen
+class Failure:
+    """How a create is refused.
+
+    Args:
+        status: HTTP status.
+        code: Twilio's error code.
+        message: Twilio's words.
+        channel: Only on this one; None: on both.
+        retry_after: Seconds in the header ``Retry-After``; 0: no header.
+    """
+
+    status: int
+    code: int
+    message: str
+    channel: Channel | None = None
+    retry_after: int = 0
+
+    def answer(self) -> SimulatedAnswer:
+        """The refusal on the wire."""
+        headers = {"Retry-After": str(self.retry_after)} if self.retry_after else {}
+        return error(self.status, self.code, self.message, headers)
+
+
+def error(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> SimulatedAnswer:
+    """Twilio's error body."""
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return SimulatedAnswer.json(
+        status, {"code": code, "message": message, "more_info": more, "status": status}, headers
+    )
+
+
+def new_sid(prefix: str) -> str:
+    """A SID that nobody had before."""
+    return prefix + secrets.token_hex(16)
+
+
+_EVERYWHERE = {
+    "+15005550401": Failure(401, 20003, "Authenticate"),
+    "+15005550402": Failure(403, 20005, "Account not active"),
+    "+15005550429": Failure(429, 20429, "Too Many Requests", retry_after=7),
+    "+15005550500": Failure(500, 20500, "Internal Server Error"),
+    "+15005550503": Failure(503, 20503, "Service Unavailable"),
+}
+
+MESSAGE_FAILURES: Mapping[str, Failure] = {
+    **_EVERYWHERE,
+    "+15005550001": Failure(400, 21211, "The 'To' number +15005550001 is not a valid phone number."),
+    "+15005550002": Failure(400, 21612, "The 'To' phone number +15005550002 is not currently reachable via SMS."),
+    "+15005550003": Failure(400, 21408, "Permission to send an SMS has not been enabled for the region."),
+    "+15005550004": Failure(400, 21610, "Attempt to send to unsubscribed recipient"),
+    "+15005550009": Failure(400, 21614, "'To' number is not a valid mobile number"),
+}
+
+CALL_FAILURES: Mapping[str, Failure] = {
+    **_EVERYWHERE,
+    "+15005550001": Failure(400, 21217, "Phone number does not appear to be valid"),
+    "+15005550002": Failure(400, 21214, "'To' phone number cannot be reached"),
+    "+15005550003": Failure(400, 21215, "Account not authorized to call +15005550003."),
+    "+15005550004": Failure(400, 21216, "Account not allowed to call +15005550004"),
+    "+15005550410": Failure(400, 21216, "Account not allowed to call +15005550410"),
+}
+
+VERIFY_FAILURES: Mapping[str, Failure] = {
+    **_EVERYWHERE,
+    "+15005550001": Failure(400, 60200, "Invalid parameter `To`: +15005550001"),
+    "+15005550003": Failure(403, 60605, "The destination phone number has been blocked by Verify Geo-Permissions."),
+    "+15005550004": Failure(403, 60412, "The destination phone number has been blocked by fraud prevention."),
+    "+15005550009": Failure(403, 60205, "SMS is not supported by landline phone number", Channel.SMS),
+    "+15005550203": Failure(429, 60203, "Max send attempts reached"),
+    "+15005550212": Failure(429, 60212, "Too many concurrent requests for phone number"),
+    "+15005550410": Failure(403, 60410, "The destination phone number has been temporarily blocked", Channel.SMS),
+}

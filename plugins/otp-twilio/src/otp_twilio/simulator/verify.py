@@ -1,0 +1,191 @@
+"""Simulated Verify v2: five sends and five checks of one code within ten minutes."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from otp_twilio.languages import verify_locale
+from otp_twilio.simulator.answers import FAILS_LATER, NEVER_ARRIVES, VERIFY_FAILURES, error, new_sid
+from otpcore.models import Channel
+from otpcore.simulators import SimulatedAnswer
+
+if TYPE_CHECKING:
+    from otp_twilio.simulator.account import TwilioSimulator
+
+__all__ = ["SimulatedVerify"]
+
+_MAX_SENDS = 5
+_MAX_CHECKS = 5
+_CHECKABLE = ("pending", "max_attempts_reached")
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+_CODE = re.compile(r".{4,10}")
+
+
+@attrs.define(kw_only=True)
+class Verification:
+    """One verification; it lives while its status is ``pending`` and its time is not over."""
+
+    sid: str
+    to: str
+    code: str
+    channel: Channel
+    created: datetime
+    status: str = "pending"
+    checks: int = 0
+    sends: list[dict[str, str]] = attrs.field(factory=list)
+
+
+class SimulatedVerify:
+    """The resources of one Verify service."""
+
+    def __init__(self, account: TwilioSimulator) -> None:
+        self._account = account
+        self._verifications: list[Verification] = []
+
+    def answer(self, method: str, resource: str, name: str | None, form: dict[str, str]) -> SimulatedAnswer:
+        """Answer one request; ``name`` is the last part of the path: a SID, or a number."""
+        if (method, resource, name) == ("POST", "Verifications", None):
+            return self._create(form)
+        if (method, resource, name) == ("POST", "VerificationCheck", None):
+            return self._check(form)
+        if resource == "Verifications" and name and method in ("GET", "POST"):
+            return self._update(name, form) if method == "POST" else self._fetch(name)
+        return _not_found(resource)
+
+    def _create(self, form: dict[str, str]) -> SimulatedAnswer:
+        for parameter in ("To", "Channel"):
+            if parameter not in form:
+                return error(400, 20001, f"Missing required parameter {parameter} in the post body")
+        if form["Channel"] not in list(Channel):
+            return _invalid("Channel", form["Channel"])
+        to, channel = form["To"], Channel(form["Channel"])
+        if not _NUMBER.fullmatch(to):
+            return _invalid("To", to)
+        if (locale := form.get("Locale")) and verify_locale(locale) != locale:
+            return _not_found("Locale")
+        failure = VERIFY_FAILURES.get(to)
+        if failure and failure.channel in (None, channel):
+            return failure.answer()
+        verification = self._living(to) or self._new(to, channel)
+        if len(verification.sends) >= _MAX_SENDS:
+            return error(429, 60203, "Max send attempts reached")
+        verification.channel = channel
+        verification.sends.append(
+            {"time": self._account.clock().isoformat(), "channel": channel.upper(), "attempt_sid": new_sid("VL")}
+        )
+        if to == FAILS_LATER:
+            verification.status = "failed"
+        elif to != NEVER_ARRIVES:
+            self._deliver(verification)
+        return SimulatedAnswer.json(201, self._shown(verification))
+
+    def _check(self, form: dict[str, str]) -> SimulatedAnswer:
+        if not _CODE.fullmatch(form.get("Code", "")):
+            return _invalid("Code", form.get("Code", ""))
+        if ("To" in form) == ("VerificationSid" in form):
+            return _invalid("To" if "To" in form else "VerificationSid", "give one of To and VerificationSid")
+        verification = self._newest(form["To"]) if "To" in form else self._find(form["VerificationSid"])
+        if verification is None or verification.status not in _CHECKABLE:
+            return _not_found("VerificationCheck")
+        if verification.checks >= _MAX_CHECKS:
+            return error(429, 60202, "Max check attempts reached")
+        verification.checks += 1
+        if form["Code"] == verification.code:
+            verification.status = "approved"
+            self._verifications.remove(verification)
+        answer = SimulatedAnswer.json(201, self._shown(verification))
+        if verification.status == "pending" and verification.checks >= _MAX_CHECKS:
+            verification.status = "max_attempts_reached"
+        return answer
+
+    def _update(self, name: str, form: dict[str, str]) -> SimulatedAnswer:
+        verification = self._living(name) if name.startswith("+") else self._find(name)
+        if verification is None or verification.status == "canceled":
+            return _not_found("Verifications")
+        if form.get("Status") not in ("approved", "canceled"):
+            return _invalid("Status", form.get("Status", ""))
+        verification.status = form["Status"]
+        if verification.status == "approved":
+            self._verifications.remove(verification)
+        return SimulatedAnswer.json(200, self._shown(verification))
+
+    def _fetch(self, name: str) -> SimulatedAnswer:
+        verification = self._living(name) if name.startswith("+") else self._find(name)
+        if verification is None:
+            return _not_found("Verifications")
+        return SimulatedAnswer.json(200, self._shown(verification))
+
+    def _kept(self) -> list[Verification]:
+        """The verifications whose time is not over, newest first."""
+        oldest = self._account.clock() - self._account.verification_life
+        self._verifications = [each for each in self._verifications if each.created > oldest]
+        return self._verifications[::-1]
+
+    def _find(self, sid: str) -> Verification | None:
+        return next((each for each in self._kept() if each.sid == sid), None)
+
+    def _newest(self, to: str) -> Verification | None:
+        return next((each for each in self._kept() if each.to == to and each.status in _CHECKABLE), None)
+
+    def _living(self, to: str) -> Verification | None:
+        return next((each for each in self._kept() if each.to == to and each.status == "pending"), None)
+
+    def _new(self, to: str, channel: Channel) -> Verification:
+        digits = self._account.code_digits
+        verification = Verification(
+            sid=new_sid("VE"),
+            to=to,
+            code=f"{secrets.randbelow(10**digits):0{digits}}",
+            channel=channel,
+            created=self._account.clock(),
+        )
+        self._verifications.append(verification)
+        return verification
+
+    def _deliver(self, verification: Verification) -> None:
+        apart = verification.channel is Channel.CALL
+        code = ", ".join(verification.code) if apart else verification.code
+        self._account.deliver(
+            recipient=verification.to,
+            channel=verification.channel,
+            text=f"Your Simulated Service verification code is: {code}",
+            code=verification.code,
+            reference=verification.sid,
+        )
+
+    def _shown(self, verification: Verification) -> dict[str, Any]:
+        service = self._account.service_sid
+        return {
+            "sid": verification.sid,
+            "service_sid": service,
+            "account_sid": self._account.account_sid,
+            "to": verification.to,
+            "channel": verification.channel.value,
+            "status": verification.status,
+            "valid": verification.status == "approved",
+            "lookup": {},
+            "amount": None,
+            "payee": None,
+            "sna": None,
+            "send_code_attempts": verification.sends,
+            "date_created": _iso(verification.created),
+            "date_updated": _iso(self._account.clock()),
+            "url": f"https://verify.twilio.com/v2/Services/{service}/Verifications/{verification.sid}",
+        }
+
+
+def _invalid(parameter: str, value: str) -> SimulatedAnswer:
+    return error(400, 60200, f"Invalid parameter `{parameter}`: {value}")
+
+
+def _not_found(resource: str) -> SimulatedAnswer:
+    return error(404, 20404, f"The requested resource {resource} was not found")
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
