@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import datetime
 
 import attrs
@@ -26,11 +27,14 @@ class Loaded:
     """What could be loaded, and what could not.
 
     Args:
+        needed: Routed or forced instances, whose failure stops the start unless ``plugins.on_error = "skip"``.
         broken: The error by instance.
     """
 
-    providers: Mapping[str, Provider]
-    broken: Mapping[str, OTPConfigurationError]
+    needed: tuple[str, ...]
+    providers: dict[str, Provider]
+    broken: dict[str, OTPConfigurationError]
+    strict: bool
 
     def capable(self) -> dict[Channel, frozenset[str]]:
         """Which instances can do each channel."""
@@ -72,20 +76,42 @@ def load_providers(
     routed = [*_named([settings.otp_sms_provider]), *_named([settings.otp_call_provider])]
     needed = forced_names(forced) or tuple(routed)
     wished = dict.fromkeys((*needed, *routed, *settings.providers, *_named(stored_rules)))
-    providers: dict[str, Provider] = {}
-    broken: dict[str, OTPConfigurationError] = {}
+    loaded = Loaded(needed=needed, providers={}, broken={}, strict=settings.plugins.on_error == "raise")
     for name in wished:
         try:
-            providers[name] = _load(name, settings, objects, clock)
+            loaded.providers[name] = _load(name, settings, objects, clock)
         except OTPConfigurationError as error:
-            if name in needed and settings.plugins.on_error == "raise":
-                raise
-            broken[name] = error
-            log = _logger.error if name in needed else _logger.warning
-            log("provider %s is left out: %s", name, error)
-    if needed and not any(name in providers for name in needed):
-        raise broken[needed[0]]
-    return Loaded(providers=providers, broken=broken)
+            _leave_out(loaded, name, error)
+    _refuse_if_nothing_is_left(loaded)
+    return loaded
+
+
+async def start_providers(loaded: Loaded, exit_stack: AsyncExitStack) -> None:
+    """Open what the instances need; one that does not start is left out like one that does not load.
+
+    Raises:
+        OTPConfigurationError: As ``load_providers``.
+    """
+    for name, provider in list(loaded.providers.items()):
+        try:
+            await provider.start(exit_stack)
+        except OTPConfigurationError as error:
+            del loaded.providers[name]
+            _leave_out(loaded, name, error)
+    _refuse_if_nothing_is_left(loaded)
+
+
+def _leave_out(loaded: Loaded, name: str, error: OTPConfigurationError) -> None:
+    if name in loaded.needed and loaded.strict:
+        raise error
+    loaded.broken[name] = error
+    log = _logger.error if name in loaded.needed else _logger.warning
+    log("provider %s is left out: %s", name, error)
+
+
+def _refuse_if_nothing_is_left(loaded: Loaded) -> None:
+    if loaded.needed and not any(name in loaded.providers for name in loaded.needed):
+        raise loaded.broken[loaded.needed[0]]
 
 
 def _load(name: str, settings: Settings, objects: Mapping[str, object], clock: Callable[[], datetime]) -> Provider:

@@ -11,7 +11,7 @@ from otpcore._delivery import Walk
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
 from otpcore.codes import make_code
-from otpcore.errors import DeliveryError, RateLimited, StoreError
+from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
 from otpcore.interfaces import (
     Begun,
@@ -65,6 +65,8 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
     names = rules.route(order.phone.e164, order.channel)
     route = parts.candidates(names, order.channel)
     if not route:
+        if rules.in_force(order.channel) is None:
+            raise NoRouteError("there are no routing rules; set otp_sms_provider, such as \"twilio;mada:+35987\"")
         raise no_route(order.phone, order.channel)
     subject = parts.keys.subject(order.phone.e164, order.purpose)
     for _ in range(_RACES):

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from otpcore._parts import Parts
-from otpcore._providers import ForcedProviders, Loaded, forced_names, load_providers
+from otpcore._providers import ForcedProviders, Loaded, forced_names, load_providers, start_providers
 from otpcore._retries import Retries
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
@@ -259,8 +259,7 @@ class AsyncOTPService:
             stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
             clock=self._clock,
         )
-        for provider in self._loaded.providers.values():
-            await provider.start(stack)
+        await start_providers(self._loaded, stack)
         self._open_parts = Parts(
             settings=settings,
             store=store,

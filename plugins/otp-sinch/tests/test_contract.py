@@ -1,0 +1,51 @@
+"""Sinch keeps the contract of otpcore's providers."""
+
+from __future__ import annotations
+
+import pytest
+from otp_sinch.simulator import SinchSimulator
+
+from otpcore.errors import ErrorKind
+from otpcore.models import CodeOwner
+from otpcore.testing.provider import ProviderContract, Refusal
+
+
+class TestSinch(ProviderContract):
+    code_owner = CodeOwner.PROVIDER
+    required_settings = ("application_key", "application_secret")
+    secret_settings = ("application_secret",)
+    messages_after_repeat = 1
+    refusals = (
+        Refusal("+46701740610", ErrorKind.BLOCKED, "DENIED: fraud"),
+        Refusal("+46701740612", ErrorKind.MISCONFIGURED, "DENIED: not enough credit"),
+        Refusal("+46701740630", ErrorKind.REJECTED_NUMBER, "40001"),
+        Refusal("+46701740631", ErrorKind.MISCONFIGURED, "40200"),
+        Refusal("+46701740635", ErrorKind.THROTTLED, "42900"),
+        Refusal("+46701740636", ErrorKind.LIMIT_REACHED, "42901"),
+        Refusal("+46701740637", ErrorKind.AMBIGUOUS, "50000"),
+        Refusal("+46701740638", ErrorKind.UNAVAILABLE, "50300"),
+        Refusal(
+            lambda simulator: setattr(simulator, "application_secret", "YW5vdGhlcg=="), ErrorKind.MISCONFIGURED, "40102"
+        ),
+    )
+
+    @pytest.fixture
+    def simulator(self):
+        with SinchSimulator() as simulator:
+            yield simulator
+
+    @pytest.fixture
+    def plugin(self):
+        return "otp_sinch:create_provider"
+
+
+class TestSinchWithBasicAuthentication(TestSinch):
+    refusals = (
+        Refusal(
+            lambda simulator: setattr(simulator, "application_secret", "YW5vdGhlcg=="), ErrorKind.MISCONFIGURED, "40108"
+        ),
+    )
+
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        return {**simulator.provider_settings(), "auth": "basic"}

@@ -1,0 +1,301 @@
+"""A store of each kind, and a world around it: a clock, numbered ids, and walks that answer for the provider."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from otpcore.interfaces import (
+    Begun,
+    BreakerRule,
+    CallResult,
+    Candidate,
+    ChallengeRecord,
+    ChallengeView,
+    Charge,
+    Charged,
+    Claim,
+    ClaimBatch,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    Reservation,
+    Step,
+    Store,
+    WalkPlan,
+    WalkRef,
+)
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.retrying import RetryPolicy
+from otpcore.stores.memory import MemoryStore
+from otpcore.stores.sql import SqlStore, upgrade
+
+START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+POLICY = RetryPolicy(max_retries=20, first_delay=1.0, max_delay=30.0, jitter=0.0)
+
+
+def core(instance: str) -> Candidate:
+    """An instance that carries our code."""
+    return Candidate(instance=instance)
+
+
+def vendor(instance: str, scope: str = "twilio:VA1") -> Candidate:
+    """An instance whose vendor owns the code."""
+    return Candidate(instance=instance, owner=CodeOwner.PROVIDER, scope=scope)
+
+
+@attrs.define
+class World:
+    """One store, and a clock that moves only when a test says so."""
+
+    store: Store
+    now: datetime = START
+    retry: RetryPolicy | None = None
+    breaker: BreakerRule = BreakerRule()
+    numbers: Any = attrs.field(factory=lambda: itertools.count(1))
+
+    def later(self, seconds: float) -> datetime:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+    def at(self, seconds: float) -> datetime:
+        """So many seconds after the start of the test."""
+        return START + timedelta(seconds=seconds)
+
+    def challenge(self, subject: str = "login", phone: str = "phone-1", **more: Any) -> ChallengeRecord:
+        """A challenge to begin."""
+        fields: dict[str, Any] = {
+            "id": f"challenge-{next(self.numbers)}",
+            "subject": f"{phone}/{subject}",
+            "phone_key": phone,
+            "phone_sealed": b"sealed number",
+            "phone_masked": "+359•••567",
+            "purpose": subject,
+            "state": ChallengeState.SENDING,
+            "max_attempts": 5,
+            "first_sent_at": self.now,
+            "expires_at": self.now,
+            "code_digest": "digest",
+            "code_sealed": b"sealed code",
+            "locale": "en",
+        }
+        return ChallengeRecord(**{**fields, **more})
+
+    def plan(
+        self, route: Sequence[Candidate], tried: Collection[str] = (), *, is_retry: bool = False, **more: Any
+    ) -> WalkPlan:
+        """The walk over a route, some of it tried already."""
+        fields: dict[str, Any] = {
+            "delivery_id": f"delivery-{next(self.numbers)}",
+            "route": tuple(route),
+            "untried": tuple(candidate for candidate in route if candidate.instance not in tried),
+            "is_retry": is_retry,
+            "retry": self.retry,
+            "breaker": self.breaker,
+        }
+        return WalkPlan(**{**fields, **more})
+
+    def new_send(
+        self, challenge: ChallengeRecord, route: Sequence[Candidate], *, is_resend: bool = False, **more: Any
+    ) -> NewSend:
+        """A send to begin, with the limits and times of the defaults."""
+        number = next(self.numbers)
+        fields: dict[str, Any] = {
+            "challenge": challenge,
+            "is_resend": is_resend,
+            "send_id": f"send-{number}",
+            "token": f"token-{number}",
+            "channel": Channel.SMS,
+            "plan": self.plan(route),
+            "life": timedelta(minutes=5),
+            "cap": timedelta(minutes=10),
+            "renewal": timedelta(seconds=60),
+            "lease": timedelta(seconds=15),
+            "key_id": "key-1",
+            "charges": (),
+        }
+        return NewSend(**{**fields, **more})
+
+    async def begin(
+        self, route: Sequence[Candidate] = (core("mada"),), subject: str = "login", phone: str = "phone-1", **more: Any
+    ) -> Walk:
+        """Begin a first send."""
+        return await self.send(self.new_send(self.challenge(subject, phone), route, **more))
+
+    async def resend(self, challenge_id: str, route: Sequence[Candidate] = (core("mada"),), **more: Any) -> Walk:
+        """Send a living challenge again."""
+        (view,) = await self.store.view(challenge_id=challenge_id)
+        return await self.send(self.new_send(view.challenge, route, is_resend=True, **more))
+
+    async def send(self, send: NewSend) -> Walk:
+        """Begin a send; the walk that it starts, or the refusal in ``begun``."""
+        begun = await self.store.begin(send, self.now)
+        ref = WalkRef(
+            challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token
+        )
+        return Walk(world=self, ref=ref, route=send.plan.route, begun=begun, step=begun.step)
+
+    async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
+        """Charge one counter."""
+        charge = Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason="phone")
+        return await self.store.charge([charge], self.now)
+
+    async def used(self, key: str = "phone-1/send/600") -> int:
+        """How much of one counter is used up."""
+        return sum(counter.count for counter in await self.store.counters(key, self.now))
+
+    def rule(self, **more: Any) -> ClaimRule:
+        """What a process with all keys and instances of these tests claims."""
+        fields: dict[str, Any] = {
+            "token": f"claim-{next(self.numbers)}",
+            "key_ids": frozenset({"key-1"}),
+            "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+            "lease": timedelta(seconds=15),
+            "max_retries": {Channel.SMS: 20, Channel.CALL: 2},
+            "min_useful_life": timedelta(seconds=30),
+        }
+        return ClaimRule(**{**fields, **more})
+
+    async def claim(self, limit: int = 10, **more: Any) -> ClaimBatch:
+        """Claim what is due."""
+        return await self.store.claim(self.rule(**more), limit, self.now)
+
+    async def claim_next(self, route: Sequence[Candidate] = (core("mada"),), **more: Any) -> Walk:
+        """Wait for the next due time, claim the only due retry, and begin it."""
+        due_at = await self.store.next_due()
+        assert due_at is not None
+        self.now = max(self.now, due_at)
+        batch = await self.claim(**more)
+        (claim,) = batch.claims
+        return await self.begin_retry(claim, route)
+
+    async def begin_retry(self, claim: Claim, route: Sequence[Candidate] = (core("mada"),)) -> Walk:
+        """Record the first delivery of a claimed retry."""
+        step = await self.store.begin_retry(claim.walk, self.plan(route, is_retry=True), self.now)
+        return Walk(world=self, ref=claim.walk, route=tuple(route), step=step, is_retry=True)
+
+    async def reserve(
+        self,
+        subject: str = "login",
+        phone: str = "phone-1",
+        *,
+        challenge_id: str = "",
+        purpose: str | None = None,
+        **locks: Any,
+    ) -> Reservation:
+        """Reserve a verification attempt."""
+        return await self.store.reserve(
+            subject="" if challenge_id else f"{phone}/{subject}",
+            challenge_id=challenge_id,
+            purpose=subject if purpose is None else purpose,
+            locks=LockRule(**locks),
+            now=self.now,
+        )
+
+    async def view(self, challenge_id: str) -> ChallengeView:
+        """One challenge with everything that belongs to it."""
+        (view,) = await self.store.view(challenge_id=challenge_id)
+        return view
+
+    async def job(self, challenge_id: str, channel: Channel = Channel.SMS) -> RetryJob:
+        """The waiting retry by name."""
+        row = next(row for row in (await self.view(challenge_id)).schedule if row.channel is channel)
+        return RetryJob(challenge_id=challenge_id, channel=channel, due_at=row.due_at)
+
+
+@attrs.define
+class Walk:
+    """A send or retry under way; tests say what the provider answers."""
+
+    world: World
+    ref: WalkRef
+    route: tuple[Candidate, ...]
+    step: Step | None
+    begun: Begun | None = None
+    is_retry: bool = False
+    tried: list[str] = attrs.field(factory=list)
+
+    @property
+    def id(self) -> str:
+        return self.ref.challenge_id
+
+    @property
+    def delivery(self) -> Any:
+        assert self.step is not None
+        return self.step.delivery
+
+    async def answer(
+        self,
+        outcome: Outcome,
+        *,
+        reference: str = "",
+        retry_after: float | None = None,
+        delivery_id: str = "",
+        **plan: Any,
+    ) -> Step:
+        """The provider answered the call under way; the next step."""
+        called = self.delivery
+        self.tried.append(called.instance)
+        self.step = await self.world.store.record(
+            self.ref,
+            delivery_id or called.id,
+            CallResult(outcome=outcome, reference=reference, retry_after=retry_after),
+            self.world.plan(self.route, self.tried, is_retry=self.is_retry, **plan),
+            self.world.now,
+        )
+        return self.step
+
+    async def view(self) -> ChallengeView:
+        return await self.world.view(self.id)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file to copy: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("stores") / "migrated.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Path:
+    """A fresh database file of this test's own."""
+    return Path(shutil.copy(migrated, tmp_path / "otp.sqlite3"))
+
+
+@pytest.fixture(params=["memory", "sql"])
+def new_store(request: pytest.FixtureRequest) -> Store:
+    """A store of each kind, not started."""
+    if request.param == "memory":
+        return MemoryStore()
+    return SqlStore(f"sqlite:///{request.getfixturevalue('database')}", synchronous="NORMAL")
+
+
+@pytest.fixture
+async def world(new_store: Store) -> AsyncIterator[World]:
+    """A world around a started store of each kind."""
+    async with AsyncExitStack() as stack:
+        await new_store.start(stack)
+        yield World(store=new_store)
+
+
+@pytest.fixture
+async def sql_world(database: Path) -> AsyncIterator[World]:
+    """A world around a started SQL store."""
+    store = SqlStore(f"sqlite:///{database}", synchronous="NORMAL")
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        yield World(store=store)
+
+
+__all__ = ["POLICY", "START", "Walk", "World", "core", "vendor"]
+_ = Charged
