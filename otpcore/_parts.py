@@ -11,12 +11,12 @@ import attrs
 
 from otpcore.codes import KeyRing
 from otpcore.config import Settings
-from otpcore.errors import NoRouteError
+from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
 from otpcore.interfaces import BreakerRule, Candidate, ChallengeRecord, LockRule, Store, WalkPlan
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
-from otpcore.plugins import Observers, Provider
+from otpcore.plugins import STORES, Observers, Provider, load_target
 from otpcore.retrying import RetryPolicy
 
 _LEASE_MARGIN = 5.0  # seconds beyond the provider timeout (DESIGN §8)
@@ -96,6 +96,34 @@ class Parts:
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""
         return PhoneNumber(self.keys.unseal(challenge.id, "phone", challenge.phone_sealed))
+
+
+def make_keys(settings: Settings) -> KeyRing:
+    """The settings' keys, ready to use.
+
+    Raises:
+        SettingsError: Keys are missing or malformed.
+    """
+    keys = settings.keys
+    keys.check()
+    return KeyRing(index=keys.index, code=keys.code, current=keys.current)
+
+
+def make_store(settings: Settings, given: Store | str | None) -> Store:
+    """The store that a host gave, by itself or by name, else the settings' one; not yet started.
+
+    Raises:
+        SettingsError: It may not be used here.
+        PluginLoadError: There is none of that name, or it cannot be loaded.
+    """
+    store: Store
+    if given is None or isinstance(given, str):
+        store = load_target(STORES, given or settings.storage.store)(settings)
+    else:
+        store = given
+    if settings.environment == "production" and not store.durable:
+        raise SettingsError('storage.store: environment = "production" needs a store that survives, such as "sql"')
+    return store
 
 
 def new_id() -> str:

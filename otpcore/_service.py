@@ -10,22 +10,23 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from otpcore._parts import Parts
+import attrs
+
+from otpcore._parts import Parts, make_keys, make_store
 from otpcore._providers import ForcedProviders, Loaded, forced_names, load_providers, start_providers
 from otpcore._retries import Retries
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
 from otpcore._verifying import Guess, cancel, require_id, verify
-from otpcore.codes import KeyRing
 from otpcore.config import Settings, load_settings
-from otpcore.errors import OTPConfigurationError, SettingsError
+from otpcore.errors import OTPConfigurationError
 from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import PurgeCount, RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
 from otpcore.models import Challenge, Channel, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
-from otpcore.plugins import RETRY_RUNNERS, STORES, Observers, load_target
+from otpcore.plugins import RETRY_RUNNERS, Observers, load_target
 
 _logger = logging.getLogger("otpcore.service")
 
@@ -248,9 +249,8 @@ class AsyncOTPService:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        settings.keys.check()
-        keys = KeyRing(index=settings.keys.index, code=settings.keys.code, current=settings.keys.current)
-        store = self._store(settings)
+        keys = make_keys(settings)
+        store = make_store(settings, self._given_store)
         await store.start(stack)
         stored = await store.settings()
         self._loaded: Loaded = load_providers(
@@ -280,16 +280,6 @@ class AsyncOTPService:
         self._retries = Retries(parts=self._open_parts, rules=self._rules)
         self._runner = self._make_runner(settings)
         await self._runner.start(stack, self._retries)
-
-    def _store(self, settings: Settings) -> Store:
-        given = self._given_store
-        if given is None or isinstance(given, str):
-            factory = load_target(STORES, given or settings.storage.store)
-            given = factory(settings)
-        store: Store = given
-        if settings.environment == "production" and not store.durable:
-            raise SettingsError('storage.store: environment = "production" needs a store that survives, such as "sql"')
-        return store
 
     def _make_runner(self, settings: Settings) -> RetryRunner:
         given = self._given_runner
@@ -345,3 +335,27 @@ class AsyncOTPService:
     def _opened(self) -> None:
         if self._stack is None:
             raise RuntimeError("this AsyncOTPService is not open; use it as `async with AsyncOTPService(...) as otp:`")
+
+
+@attrs.frozen(kw_only=True)
+class Setup:
+    """What a host gave its service, for the command line to make its own from: never the runner, the clock or open state."""
+
+    settings: Settings
+    providers: ForcedProviders | None = None
+    store: Store | str | None = None
+    observers: tuple[object, ...] = ()
+
+
+def setup_of(service: AsyncOTPService) -> Setup:
+    """What a service was given.
+
+    Raises:
+        SettingsError: Its settings are wrong.
+    """
+    return Setup(
+        settings=service.settings,
+        providers=service._given_providers,  # noqa: SLF001 - of this module
+        store=service._given_store,  # noqa: SLF001 - of this module
+        observers=service._observers,  # noqa: SLF001 - of this module
+    )

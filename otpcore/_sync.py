@@ -149,7 +149,7 @@ class OTPService:
     @property
     def settings(self) -> Settings:
         """As ``AsyncOTPService.settings``."""
-        return AsyncOTPService(self._given_settings).settings
+        return asynchronous(self).settings
 
     def _run(self, use: Callable[[AsyncOTPService], Coroutine[Any, Any, T]]) -> T:
         _refuse_inside_a_loop()
@@ -161,7 +161,7 @@ class OTPService:
         _refuse_inside_a_loop()
         with self._lock:
             if self._open is None:
-                self._open = _Open(AsyncOTPService(self._given_settings, **self._arguments))
+                self._open = _Open(asynchronous(self))
             return self._open
 
     def _set_aside(self) -> None:
@@ -174,6 +174,11 @@ class OTPService:
                 forget()
         self._open = None
         self._lock = threading.Lock()
+
+
+def asynchronous(service: OTPService) -> AsyncOTPService:
+    """A new ``AsyncOTPService`` with the same arguments, not open."""
+    return AsyncOTPService(service._given_settings, **service._arguments)  # noqa: SLF001 - of this module
 
 
 class _Open:

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import Body, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi import Body, FastAPI, Request, Response
 
 from otpcore import AsyncOTPService, InvalidPhoneNumber, NoRouteError, OTPError, RateLimited
 
-STATUSES = {InvalidPhoneNumber: 422, NoRouteError: 422, RateLimited: 429}  # the others: 503
+STATUSES = {InvalidPhoneNumber: 422, NoRouteError: 422, "permanent": 422, RateLimited: 429}  # all else: 503
 Text = Annotated[str, Body(embed=True)]
+otp = AsyncOTPService.from_settings()
 
 
 @asynccontextmanager
-async def lifespan(app):
-    async with AsyncOTPService.from_settings() as app.state.otp:
+async def lifespan(_):
+    async with otp:
         yield
 
 
-app = FastAPI(lifespan=lifespan)
+async def refused(_, error):
+    status = STATUSES.get(type(error)) or STATUSES.get(getattr(error, "reason", ""), 503)
+    wait = getattr(error, "retry_after", None)
+    return Response(type(error).__name__, status, {"Retry-After": f"{wait + 1:.0f}"} if wait else {})
+
+
+app = FastAPI(lifespan=lifespan, exception_handlers={OTPError: refused})
 
 
 @app.post("/codes", status_code=202)
 async def send(request: Request, phone: Text):
-    challenge = await request.app.state.otp.send_sms(phone, client=request.client.host)
-    return {"challenge_id": challenge.id, "expires_at": challenge.expires_at}
+    return {"challenge_id": (await otp.send_sms(phone, client=request.client.host)).id}
 
 
-@app.post("/codes/verify")
-async def verify(request: Request, challenge_id: Text, code: Text):
-    otp = request.app.state.otp
-    return {"code_valid": bool(await otp.verify(challenge_id=challenge_id, code=code, client=request.client.host))}
-
-
-@app.exception_handler(OTPError)
-async def refused(_: Request, error: OTPError):
-    status = 422 if getattr(error, "reason", "") == "permanent" else STATUSES.get(type(error), 503)
-    wait = getattr(error, "retry_after", None)
-    headers = {"Retry-After": str(math.ceil(wait))} if wait else {}
-    return JSONResponse({"error": type(error).__name__, "reason": getattr(error, "reason", "")}, status, headers)
+@app.post("/codes/verify")  # with the phone, so that the answer is about this phone
+async def verify(request: Request, challenge_id: Text, phone: Text, code: Text):
+    return {"code_valid": bool(await otp.verify(phone, code, challenge_id=challenge_id, client=request.client.host))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -62,6 +63,7 @@ def _begins(table: Table) -> Any:
     return func.substr(table.c.key, 1, bindparam("length")) == bindparam("prefix")
 
 
+_AT_ONCE = datetime(1, 1, 1, tzinfo=UTC)
 _NOW = bindparam("now", type_=challenges.c.expires_at.type)
 _ALIVE = challenges.c.live_key.is_not(None)
 _LIVING = _ALIVE & (challenges.c.expires_at > _NOW)
@@ -176,7 +178,7 @@ BREAKERS = (
 )
 COUNT_BREAKER = (
     insert(breakers)
-    .values(failures=1)
+    .values(failures=1, probe_at=_AT_ONCE)
     .on_conflict_do_update(index_elements=[breakers.c.instance], set_={"failures": breakers.c.failures + 1})
     .returning(breakers.c.failures)
 )

@@ -21,7 +21,6 @@ from otpcore.interfaces import (
     ChallengeRecord,
     ChallengeView,
     Charge,
-    Charged,
     Claim,
     ClaimBatch,
     ClaimRule,
@@ -39,28 +38,35 @@ from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
-POLICY = RetryPolicy(max_retries=20, first_delay=1.0, max_delay=30.0, jitter=0.0)
 
 
-def core(instance: str) -> Candidate:
-    """An instance that carries our code."""
-    return Candidate(instance=instance)
-
-
-def vendor(instance: str, scope: str = "twilio:VA1") -> Candidate:
-    """An instance whose vendor owns the code."""
-    return Candidate(instance=instance, owner=CodeOwner.PROVIDER, scope=scope)
+MADA = (Candidate(instance="mada"),)
 
 
 @attrs.define
 class World:
-    """One store, and a clock that moves only when a test says so."""
+    """One store, and a clock that moves only when a test says so. Nothing is retried until ``with_retries``."""
 
     store: Store
     now: datetime = START
     retry: RetryPolicy | None = None
     breaker: BreakerRule = BreakerRule()
-    numbers: Any = attrs.field(factory=lambda: itertools.count(1))
+    numbers: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
+
+    def with_retries(self) -> World:
+        """Failed sends are tried again after 1, 2, 4 … 30 seconds."""
+        self.retry = RetryPolicy(max_retries=20, first_delay=1.0, max_delay=30.0, jitter=0.0)
+        return self
+
+    @staticmethod
+    def core(*instances: str) -> tuple[Candidate, ...]:
+        """A route of instances that carry our code."""
+        return tuple(Candidate(instance=instance) for instance in instances)
+
+    @staticmethod
+    def vendor(instance: str = "twilio", scope: str = "twilio:VA1") -> tuple[Candidate, ...]:
+        """A route of one instance whose vendor owns the code."""
+        return (Candidate(instance=instance, owner=CodeOwner.PROVIDER, scope=scope),)
 
     def later(self, seconds: float) -> datetime:
         """Let time pass."""
@@ -126,12 +132,12 @@ class World:
         return NewSend(**{**fields, **more})
 
     async def begin(
-        self, route: Sequence[Candidate] = (core("mada"),), subject: str = "login", phone: str = "phone-1", **more: Any
+        self, route: Sequence[Candidate] = MADA, subject: str = "login", phone: str = "phone-1", **more: Any
     ) -> Walk:
         """Begin a first send."""
         return await self.send(self.new_send(self.challenge(subject, phone), route, **more))
 
-    async def resend(self, challenge_id: str, route: Sequence[Candidate] = (core("mada"),), **more: Any) -> Walk:
+    async def resend(self, challenge_id: str, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
         """Send a living challenge again."""
         (view,) = await self.store.view(challenge_id=challenge_id)
         return await self.send(self.new_send(view.challenge, route, is_resend=True, **more))
@@ -144,10 +150,14 @@ class World:
         )
         return Walk(world=self, ref=ref, route=send.plan.route, begun=begun, step=begun.step)
 
+    @staticmethod
+    def limit(key: str, limit: int, seconds: float = 600) -> Charge:
+        """One counter to charge; the reason of a refusal is its key."""
+        return Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason=key)
+
     async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
         """Charge one counter."""
-        charge = Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason="phone")
-        return await self.store.charge([charge], self.now)
+        return await self.store.charge([self.limit(key, limit, seconds)], self.now)
 
     async def used(self, key: str = "phone-1/send/600") -> int:
         """How much of one counter is used up."""
@@ -169,7 +179,7 @@ class World:
         """Claim what is due."""
         return await self.store.claim(self.rule(**more), limit, self.now)
 
-    async def claim_next(self, route: Sequence[Candidate] = (core("mada"),), **more: Any) -> Walk:
+    async def claim_next(self, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
         """Wait for the next due time, claim the only due retry, and begin it."""
         due_at = await self.store.next_due()
         assert due_at is not None
@@ -178,7 +188,7 @@ class World:
         (claim,) = batch.claims
         return await self.begin_retry(claim, route)
 
-    async def begin_retry(self, claim: Claim, route: Sequence[Candidate] = (core("mada"),)) -> Walk:
+    async def begin_retry(self, claim: Claim, route: Sequence[Candidate] = MADA) -> Walk:
         """Record the first delivery of a claimed retry."""
         step = await self.store.begin_retry(claim.walk, self.plan(route, is_retry=True), self.now)
         return Walk(world=self, ref=claim.walk, route=tuple(route), step=step, is_retry=True)
@@ -296,6 +306,3 @@ async def sql_world(database: Path) -> AsyncIterator[World]:
         await store.start(stack)
         yield World(store=store)
 
-
-__all__ = ["POLICY", "START", "Walk", "World", "core", "vendor"]
-_ = Charged

@@ -30,12 +30,11 @@ async def open_provider(simulator: MadaSimulator) -> AsyncIterator[Callable[...,
     """``await open_provider(source_name=…)``: a started provider of the simulated account, with other settings."""
     async with AsyncExitStack() as stack:
 
-        async def open_with(*, patience: float = 5.0, **settings: Any) -> MadaProvider:
+        async def open_with(**settings: Any) -> MadaProvider:
             context = ProviderContext(
                 instance="mada",
                 settings={**simulator.provider_settings(), **settings},
                 clock=lambda: NOW,
-                timeout=patience,
                 max_connections=2,
             )
             provider = create_provider(context)

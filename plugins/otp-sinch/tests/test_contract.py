@@ -37,15 +37,3 @@ class TestSinch(ProviderContract):
     @pytest.fixture
     def plugin(self):
         return "otp_sinch:create_provider"
-
-
-class TestSinchWithBasicAuthentication(TestSinch):
-    refusals = (
-        Refusal(
-            lambda simulator: setattr(simulator, "application_secret", "YW5vdGhlcg=="), ErrorKind.MISCONFIGURED, "40108"
-        ),
-    )
-
-    @pytest.fixture
-    def provider_settings(self, simulator):
-        return {**simulator.provider_settings(), "auth": "basic"}

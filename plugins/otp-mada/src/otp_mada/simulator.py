@@ -119,7 +119,7 @@ class MadaSimulator(Simulator):
     def __init__(self) -> None:
         super().__init__()
         self.username = "otpcore"
-        self.password = "simulated"  # noqa: S105 - of a simulated account
+        self.password = "simulated-password"  # noqa: S105 - of a simulated account
         self.senders = {"otpcore"}
         self.qualified_children = True
         self.accepts_unicode = False

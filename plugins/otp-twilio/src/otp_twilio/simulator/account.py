@@ -7,6 +7,7 @@ import re
 import secrets
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from otp_twilio.settings import Mode
 from otp_twilio.simulator.answers import error, new_sid
@@ -16,7 +17,7 @@ from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["TwilioSimulator"]
 
-_VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+]+))?")
+_VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+%]+))?")
 _API = re.compile(r"/2010-04-01/Accounts/(\w+)/(\w+)(?:/(\w+))?\.json")
 
 
@@ -70,7 +71,7 @@ class TwilioSimulator(Simulator):
             return error(401, 20003, "Authenticate")
         form = {name: values[-1] for name, values in request.form().items()}
         if (found := _VERIFY.fullmatch(request.path)) and found[1] == self.service_sid:
-            return self._verify.answer(request.method, found[2], found[3], form)
+            return self._verify.answer(request.method, found[2], unquote(found[3] or ""), form)
         if (found := _API.fullmatch(request.path)) and found[1] == self.account_sid and found[2] in self._resources:
             return self._resources[found[2]].answer(request.method, found[3], request.query, form)
         return error(404, 20404, f"The requested resource {request.path} was not found")

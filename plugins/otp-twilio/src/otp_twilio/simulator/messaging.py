@@ -34,7 +34,10 @@ _SENDERS = {
 }
 _LONGEST_BODY = 1600
 _LONGEST_VALIDITY = 36_000
-_UNDELIVERABLE = {"error_code": 30005, "error_message": "Unknown destination handset"}
+_FAILED = {
+    FAILS_LATER: (30005, "Unknown destination handset"),
+    "+15005550410": (30450, "Message delivery blocked (SMS Pumping Protection)"),
+}
 
 
 class SimulatedResource:
@@ -58,7 +61,117 @@ class SimulatedResource:
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         raise NotImplementedError
 
-    def _fetched(known: list[dict[str, Any]], sid: str) -> SimulatedAnswer:
+    def _common(self, to: str) -> dict[str, Any]:
+        sid, now = new_sid(self.prefix), email.utils.format_datetime(self._account.clock())
+        return {
+            "sid": sid,
+            "account_sid": self._account.account_sid,
+            "api_version": "2010-04-01",
+            "to": to,
+            "direction": "outbound-api",
+            "date_created": now,
+            "date_updated": now,
+            "price": None,
+            "price_unit": "USD",
+            "uri": f"/2010-04-01/Accounts/{self._account.account_sid}/{self.name}/{sid}.json",
+            "subresource_uris": {},
+        }
+
+
+class SimulatedMessages(SimulatedResource):
+    """``Messages.json`` and what is below it."""
+
+    name, prefix = "Messages", "SM"
+
+    def _create(self, form: dict[str, str]) -> SimulatedAnswer:
+        refusal = self._refusal(form)
+        if refusal:
+            return refusal.answer()
+        to, service = form["To"], form.get("MessagingServiceSid")
+        message = {
+            **self._common(to),
+            "from": form.get("From"),
+            "body": form["Body"],
+            "status": "accepted" if service else "queued",
+            "error_code": None,
+            "error_message": None,
+            "messaging_service_sid": service,
+            "num_segments": "0" if service else "1",
+            "num_media": "0",
+        }
+        if to in _FAILED:
+            code, words = _FAILED[to]
+            message |= {"status": "failed", "error_code": code, "error_message": words}
+        elif to != NEVER_ARRIVES:
+            self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
+        self._made.append(message)
+        return SimulatedAnswer.json(201, message)
+
+    def _refusal(self, form: dict[str, str]) -> Failure | None:
+        to, sender, service = form.get("To", ""), form.get("From", ""), form.get("MessagingServiceSid", "")
+        if not to:
+            return Failure(400, 21604, "A 'To' phone number is required.")
+        if not _NUMBER.fullmatch(to):
+            return Failure(400, 21211, f"The 'To' number {to} is not a valid phone number.")
+        if not sender and not service:
+            return Failure(400, 21603, "A 'From' phone number is required.")
+        if service and service != self._account.messaging_service_sid:
+            return Failure(400, 21701, "The Messaging Service does not exist.")
+        if sender.startswith("+") and sender not in (_TEST_NUMBER, self._account.from_number):
+            return _SENDERS.get(sender) or Failure(400, 21606, "The 'From' phone number is not yours.")
+        if not form.get("Body"):
+            return Failure(400, 21602, "Message body is required.")
+        if len(form["Body"]) > _LONGEST_BODY:
+            return Failure(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+        validity = form.get("ValidityPeriod", "36000")
+        if not validity.isdigit() or not 1 <= int(validity) <= _LONGEST_VALIDITY:
+            return Failure(400, 90007, "ValidityPeriod is out of range")
+        return MESSAGE_FAILURES.get(to)
+
+
+class SimulatedCalls(SimulatedResource):
+    """``Calls.json`` and what is below it."""
+
+    name, prefix = "Calls", "CA"
+
+    def _create(self, form: dict[str, str]) -> SimulatedAnswer:
+        refusal = self._refusal(form)
+        if refusal:
+            return refusal.answer()
+        to = form["To"]
+        call = {**self._common(to), "from": form["From"], "status": "failed" if to == FAILS_LATER else "queued"}
+        if to not in (FAILS_LATER, NEVER_ARRIVES):
+            heard = _spoken(form["Twiml"])
+            self._account.deliver(recipient=to, channel=Channel.CALL, text=heard, reference=call["sid"])
+        self._made.append(call)
+        return SimulatedAnswer.json(201, call)
+
+    def _refusal(self, form: dict[str, str]) -> Failure | None:
+        to, caller = form.get("To", ""), form.get("From", "")
+        if not to:
+            return Failure(400, 21201, "No 'To' number is specified")
+        if not _NUMBER.fullmatch(to):
+            return Failure(400, 21211, "Invalid 'To' Phone Number")
+        if caller == "+15005550001":
+            return Failure(400, 21212, "Invalid 'From' Phone Number")
+        if caller not in (_TEST_NUMBER, self._account.from_number):
+            return Failure(400, 21210, "'From' phone number not verified")
+        if not form.get("Twiml"):
+            return Failure(400, 21205, "Url parameter is required.")
+        return CALL_FAILURES.get(to)
+
+
+def _spoken(twiml: str) -> str:
+    """What the person hears; Twilio reads TwiML only when the call is answered, and apologises when it cannot."""
+    try:
+        response = ET.fromstring(twiml)  # noqa: S314 - what a test on this machine sends, on loopback
+    except ET.ParseError:
+        return "We are sorry. An application error has occurred. Goodbye."
+    said = [" ".join([say.text or ""] * int(say.get("loop", "1"))) for say in response.iter("Say")]
+    return " ".join(said)
+
+
+def _fetched(known: list[dict[str, Any]], sid: str) -> SimulatedAnswer:
     found = next((each for each in known if each["sid"] == sid), None)
     return SimulatedAnswer.json(200, found) if found else _not_found()
 

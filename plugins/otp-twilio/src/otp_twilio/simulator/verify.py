@@ -47,11 +47,11 @@ class SimulatedVerify:
         self._account = account
         self._verifications: list[Verification] = []
 
-    def answer(self, method: str, resource: str, name: str | None, form: dict[str, str]) -> SimulatedAnswer:
-        """Answer one request; ``name`` is the last part of the path: a SID, or a number."""
-        if (method, resource, name) == ("POST", "Verifications", None):
+    def answer(self, method: str, resource: str, name: str, form: dict[str, str]) -> SimulatedAnswer:
+        """Answer one request; ``name`` is the last part of the path: a SID, a number, or nothing."""
+        if (method, resource, name) == ("POST", "Verifications", ""):
             return self._create(form)
-        if (method, resource, name) == ("POST", "VerificationCheck", None):
+        if (method, resource, name) == ("POST", "VerificationCheck", ""):
             return self._check(form)
         if resource == "Verifications" and name and method in ("GET", "POST"):
             return self._update(name, form) if method == "POST" else self._fetch(name)

@@ -1,0 +1,108 @@
+"""A simulated Twilio whose clock a test moves, and instances that talk to it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from otp_twilio import Mode, create_provider
+from otp_twilio.simulator import TwilioSimulator
+
+from otpcore.errors import ProviderError
+from otpcore.hookspecs import ProviderContext
+from otpcore.models import CancelRequest, Channel, CheckRequest, DeliveryRequest
+from otpcore.phone import PhoneNumber
+
+NUMBER = "+359871234567"
+
+
+class Bench:
+    """A running simulator with everything a test asks of an instance."""
+
+    def __init__(self, simulator):
+        self.simulator = simulator
+        self.now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+        simulator.clock = lambda: self.now
+        self.deliveries = 0
+
+    def advance(self, seconds):
+        self.now += timedelta(seconds=seconds)
+
+    @asynccontextmanager
+    async def instance(self, mode=Mode.VERIFY, *, timeout=5.0, without=(), transport=None, **settings):
+        values = {**self.simulator.provider_settings(mode), **settings}
+        context = ProviderContext(
+            instance="twilio",
+            settings={key: value for key, value in values.items() if key not in without},
+            clock=self.simulator.clock,
+            timeout=timeout,
+            transport=transport,
+        )
+        provider = create_provider(context)
+        async with AsyncExitStack() as stack:
+            await provider.start(stack)
+            yield provider
+
+    def delivery(self, number=NUMBER, *, channel=Channel.SMS, life=300.0, **other):
+        self.deliveries += 1
+        return DeliveryRequest(
+            delivery_id=f"delivery-{self.deliveries}",
+            challenge_id="challenge",
+            recipient=PhoneNumber(number),
+            channel=channel,
+            deadline=self.now + timedelta(seconds=life),
+            idempotency_key="key",
+            **other,
+        )
+
+    def check(self, code, reference="", number=NUMBER):
+        return CheckRequest(
+            challenge_id="challenge",
+            delivery_id="delivery-1",
+            recipient=PhoneNumber(number),
+            channel=Channel.SMS,
+            code=code,
+            reference=reference,
+        )
+
+    def cancel(self, reference="", number=NUMBER):
+        return CancelRequest(
+            challenge_id="challenge",
+            delivery_id="delivery-1",
+            recipient=PhoneNumber(number),
+            channel=Channel.SMS,
+            reference=reference,
+        )
+
+    @property
+    def code(self):
+        """The code that the person received last."""
+        return self.simulator.inbox[-1].code
+
+    @property
+    def wrong_code(self):
+        return f"{(int(self.code) + 1) % 10**6:06}"
+
+    @property
+    def form(self):
+        """The form of the last request, each field once."""
+        return {name: value for name, (value,) in self.simulator.requests[-1].form().items()}
+
+
+@pytest.fixture
+def bench():
+    with TwilioSimulator() as simulator:
+        yield Bench(simulator)
+
+
+@pytest.fixture
+def failure_of():
+    """``await failure_of(provider.send_sms(…))``: the error that it must raise."""
+
+    async def catch(awaitable):
+        with pytest.raises(ProviderError) as caught:
+            await awaitable
+        return caught.value
+
+    return catch

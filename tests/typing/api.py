@@ -1,0 +1,71 @@
+"""How a host uses the public API; checked by pyright, never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import attrs
+
+from otpcore import (
+    AsyncOTPService,
+    Challenge,
+    DeliveryReceipt,
+    DeliveryRequest,
+    Event,
+    OTPService,
+    ProviderContext,
+    ProviderInfo,
+    Settings,
+    Verification,
+    hookimpl,
+    load_settings,
+)
+
+
+async def use_async() -> None:
+    async with AsyncOTPService.from_settings("otpcore.toml", providers=["twilio"]) as otp:
+        assert_type(otp, AsyncOTPService)
+        challenge = await otp.send_sms("+359871234567", purpose="login", client="203.0.113.7")
+        assert_type(challenge, Challenge)
+        assert_type(challenge.code, str | None)
+        verification = await otp.verify(challenge_id=challenge.id, code="123456")
+        assert_type(verification, Verification)
+        request_valid, code_valid = verification
+        assert_type(request_valid, bool)
+        assert_type(code_valid, bool)
+        assert_type(await otp.cancel(challenge.id), bool)
+
+
+def use_blocking() -> None:
+    with OTPService({"otp_sms_provider": "twilio"}) as otp:
+        assert_type(otp.send_sms("+359871234567"), Challenge)
+        assert_type(otp.call("+359871234567", locale="bg"), Challenge)
+        assert_type(otp.verify("+359871234567", "123456"), Verification)
+    assert_type(load_settings(), Settings)
+
+
+@attrs.frozen
+class GatewaySettings:
+    token: str = attrs.field(repr=False)
+
+
+@attrs.define(eq=False)
+class Gateway:
+    settings: GatewaySettings
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Gateway")
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        assert_type(request.text, str | None)
+        return DeliveryReceipt(reference="1")
+
+    @hookimpl
+    def otp_event(self, event: Event) -> None:
+        assert_type(event.phone, str)
+
+
+def create_provider(context: ProviderContext) -> Gateway:
+    return Gateway(context.structure(GatewaySettings))
