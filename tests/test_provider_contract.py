@@ -1,15 +1,14 @@
-"""Tests of the provider contract: two correct providers pass all of it, and whoever breaks one promise fails.
-
-The broken ones run in a pytest of their own, on this same file: the variable ``BROKEN_PROVIDER`` names which.
-"""
+"""Tests of the provider contract: two correct providers pass all of it, and whoever breaks one promise fails."""
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
+import urllib.request
+from types import MappingProxyType
 
+import anyio
 import attrs
 import pytest
 
@@ -31,7 +30,7 @@ NO_SUCH_NUMBER = "+359871000013"
 class Acme(Simulator):
     """Carries text under /messages; makes and checks codes under /verifications."""
 
-    token = "acme-token-of-the-test"  # noqa: S105 - for loopback
+    token = "acme-token-of-the-test"
 
     def __init__(self):
         super().__init__()
@@ -101,14 +100,16 @@ class Settings:
     base_url: str = "https://acme.example.com"
 
 
-KINDS = {
-    13: ErrorKind.REJECTED_NUMBER,
-    99: ErrorKind.MISCONFIGURED,
-    401: ErrorKind.MISCONFIGURED,
-    429: ErrorKind.THROTTLED,
-    307: ErrorKind.MISCONFIGURED,
-    503: ErrorKind.UNAVAILABLE,
-}
+KINDS = MappingProxyType(
+    {
+        13: ErrorKind.REJECTED_NUMBER,
+        99: ErrorKind.MISCONFIGURED,
+        401: ErrorKind.MISCONFIGURED,
+        429: ErrorKind.THROTTLED,
+        307: ErrorKind.MISCONFIGURED,
+        503: ErrorKind.UNAVAILABLE,
+    }
+)
 
 
 class Text:
@@ -136,10 +137,6 @@ class Text:
 
     @hookimpl
     async def send_sms(self, request):
-        return await self.send(request)
-
-    @hookimpl
-    async def call(self, request):
         return await self.send(request)
 
     async def open(self, exit_stack):
@@ -176,6 +173,10 @@ class Codes(Text):
         )
 
     @hookimpl
+    async def call(self, request):
+        return await self.send(request)
+
+    @hookimpl
     async def check_code(self, request):
         path = f"/verifications/{self.which(request)}"
         return self.verdict(await self.client.request("PUT", path, json={"code": request.code}))
@@ -197,7 +198,7 @@ class Codes(Text):
         return CheckResult.APPROVED if answer.json()["status"] == "right" else CheckResult.INCORRECT
 
 
-# Whoever breaks one promise: the class, and the test that must notice it
+# Whoever breaks one promise; BROKEN below says which tests must notice, and with which words
 
 
 class RepeatsInSecret(Text):
@@ -225,7 +226,7 @@ class BelievesEvery200(Text):
 
 
 class KnowsBetterThan500(Text):
-    kinds = {**KINDS, 500: ErrorKind.UNAVAILABLE}
+    kinds = MappingProxyType({**KINDS, 500: ErrorKind.UNAVAILABLE})
 
 
 class ForgetsHowLongToWait(Text):
@@ -234,7 +235,7 @@ class ForgetsHowLongToWait(Text):
         return ProviderError(error.kind, error.summary, None, error.provider_code)
 
 
-class FollowsRedirects(Text):
+class GoesWhereItIsSent(Text):
     async def send(self, request):
         answer = await self.client.request("POST", self.path, json=self.body(request))
         if answer.status == 307:
@@ -243,7 +244,7 @@ class FollowsRedirects(Text):
 
 
 class BlamesTheWrongOne(Text):
-    kinds = {**KINDS, 13: ErrorKind.BLOCKED}
+    kinds = MappingProxyType({**KINDS, 13: ErrorKind.BLOCKED})
 
 
 class QuotesTheNumber(Text):
@@ -301,20 +302,18 @@ class SwallowsCancellation(Text):
     async def send(self, request):
         try:
             return await super().send(request)
-        except ProviderError:
-            raise
-        except BaseException:
+        except anyio.get_cancelled_exc_class():
             return DeliveryReceipt()
 
 
 class SharesOneClient(Text):
-    shared = []
+    shared = None
 
     async def open(self, exit_stack):
-        self.shared.append(await super().open(exit_stack))
+        SharesOneClient.shared = await super().open(exit_stack)
 
     async def send(self, request):
-        self.client = self.shared[-1]
+        self.client = self.shared
         return await super().send(request)
 
 
@@ -344,8 +343,6 @@ class NamesNoKey(Text):
 class CallsWhileLoading(Text):
     def read_settings(self):
         settings = super().read_settings()
-        import urllib.request
-
         request = urllib.request.Request(settings.base_url, method="DELETE")
         try:
             urllib.request.urlopen(request, timeout=5).close()
@@ -388,57 +385,47 @@ class HidesThatCancellingFailed(Codes):
             return
 
 
+REPEATED = "repeated in secret"
 BROKEN = {
-    RepeatsInSecret: "what_breaks and close_after_read",
-    RepeatsChecksInSecret: "check_without_an_answer and reset_after_read",
-    BelievesEvery200: "what_breaks and garbage_body",
-    KnowsBetterThan500: "bare_http_status and http_500",
-    ForgetsHowLongToWait: "bare_http_status and http_429",
-    FollowsRedirects: "bare_http_status and redirect",
-    BlamesTheWrongOne: "has_its_kind_and_code and 13",
-    QuotesTheNumber: "no_refusal_shows and 13",
-    LogsTheCode: "nothing_readable",
-    LogsTheNumberAsAnExtra: "nothing_readable",
-    LogsItsHeaders: "nothing_readable",
-    ShowsItsToken: "nothing_readable",
-    SpoilsTheText: "arrives_once_and_intact",
-    SendsTwice: "arrives_once_and_intact",
-    InventsReferences: "arrives_once_and_intact",
-    WaitsForEver: "what_breaks and hang and not after",
-    SwallowsCancellation: "cancellation_passes",
-    SharesOneClient: "side_by_side",
-    TakesDownForDoubt: "refused_connection",
-    TakesAnySettings: "unknown_setting or required_setting or plain_http",
-    NamesNoKey: "unknown_setting or required_setting or plain_http",
-    CallsWhileLoading: "asks_the_vendor_nothing",
-    TakesGoneForWrong: "gone_not_wrong",
-    TakesNonsenseForWrong: "check_without_an_answer and garbage_body",
-    TakesFailureForWrong: "gives_no_verdict and http_500",
-    NeedsAReference: "right_code and recipient",
-    CancelsInVain: "after_cancelling",
-    HidesThatCancellingFailed: "cancel_that_failed",
+    RepeatsInSecret: ("what_breaks and close_after_read", REPEATED),
+    RepeatsChecksInSecret: ("check_without_an_answer and reset_after_read", REPEATED),
+    BelievesEvery200: ("what_breaks and garbage_body", "DID NOT RAISE"),
+    KnowsBetterThan500: ("bare_http_status and http_500", "kind_of_"),
+    ForgetsHowLongToWait: ("bare_http_status and http_429", "how long to wait"),
+    GoesWhereItIsSent: ("bare_http_status and redirect", REPEATED),
+    BlamesTheWrongOne: ("has_its_kind_and_code and 13", "REJECTED_NUMBER"),
+    QuotesTheNumber: ("no_refusal_shows and 13", "an error shows the full number"),
+    LogsTheCode: ("nothing_readable", "a record of the logger acme shows"),
+    LogsTheNumberAsAnExtra: ("nothing_readable", "a record of the logger acme shows the full number"),
+    LogsItsHeaders: ("nothing_readable", "a record of the logger acme shows the setting token"),
+    ShowsItsToken: ("nothing_readable", "the provider's repr shows the setting token"),
+    SpoilsTheText: ("arrives_once_and_intact", "Söhne &amp;"),
+    SendsTwice: ("arrives_once_and_intact", "one send is one message"),
+    InventsReferences: ("arrives_once_and_intact", ".reference"),
+    WaitsForEver: ("does_not_answer", "must fit into context.timeout"),
+    SwallowsCancellation: ("cancellation_passes", "must not answer"),
+    SharesOneClient: ("side_by_side", "ProviderError"),
+    TakesDownForDoubt: ("refused_connection", "ErrorKind.UNAVAILABLE"),
+    TakesAnySettings: ("unknown_setting or required_setting or plain_http", "DID NOT RAISE"),
+    NamesNoKey: ("unknown_setting or required_setting or plain_http", "providers."),
+    CallsWhileLoading: ("asks_the_vendor_nothing", "DELETE"),
+    TakesGoneForWrong: ("gone_not_wrong", "CheckResult.GONE"),
+    TakesNonsenseForWrong: ("check_without_an_answer and garbage_body", "DID NOT RAISE"),
+    TakesFailureForWrong: ("gives_no_verdict and http_500", "DID NOT RAISE"),
+    NeedsAReference: ("right_code and recipient", "CheckResult.INCORRECT"),
+    CancelsInVain: ("after_cancelling", "CheckResult.GONE"),
+    HidesThatCancellingFailed: ("cancel_that_failed", "DID NOT RAISE"),
 }
 
 
-def create_text(context):
-    return chosen(Text)(context)
-
-
-def create_codes(context):
-    return chosen(Codes)(context)
-
-
-def chosen(correct):
-    named = globals().get(os.environ.get("BROKEN_PROVIDER", ""), correct)
-    return named if issubclass(named, correct) else correct
-
-
 class TestText(ProviderContract):
+    provider = Text
+    channels = (Channel.SMS,)
     required_settings = ("token",)
     secret_settings = ("token",)
     refusals = (
         Refusal(NO_SUCH_NUMBER, ErrorKind.REJECTED_NUMBER, "13"),
-        Refusal(lambda simulator: setattr(simulator, "credit", 0), ErrorKind.MISCONFIGURED, "99", Channel.CALL),
+        Refusal(lambda simulator: setattr(simulator, "credit", 0), ErrorKind.MISCONFIGURED, "99", Channel.SMS),
     )
 
     @pytest.fixture
@@ -448,26 +435,38 @@ class TestText(ProviderContract):
 
     @pytest.fixture
     def plugin(self):
-        return create_text
+        return self.provider
 
 
 class TestCodes(TestText):
+    provider = Codes
+    channels = tuple(Channel)
     code_owner = CodeOwner.PROVIDER
 
-    @pytest.fixture
-    def plugin(self):
-        return create_codes
+
+# Collected by the inner pytest only, which looks for classes of this name.
+for broken in BROKEN:
+    suite = TestCodes if issubclass(broken, Codes) else TestText
+    only_asyncio = pytest.fixture(lambda self: "asyncio")
+    globals()[f"Broken{broken.__name__}"] = type(
+        f"Broken{broken.__name__}", (suite,), {"provider": broken, "anyio_backend": only_asyncio}
+    )
 
 
-@pytest.mark.parametrize(("provider", "selection"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_a_broken_promise_is_noticed(pytester, monkeypatch, provider, selection):
-    suite = "TestCodes" if issubclass(provider, Codes) else "TestText"
-    monkeypatch.setenv("BROKEN_PROVIDER", provider.__name__)
-    arguments = ["--import-mode=importlib", "-p", "no:cacheprovider", "-k", f"{suite} and ({selection}) and not trio"]
-    outcomes = pytester.inline_run(__file__, *arguments).listoutcomes()
-    passed, _, failed = outcomes
-    assert failed
-    assert not passed
+def test_whoever_breaks_a_promise_fails_where_it_is_tested(pytester):
+    chosen = " or ".join(f"(Broken{broken.__name__} and ({tests}))" for broken, (tests, _) in BROKEN.items())
+    plugins = ["no:cacheprovider", "no:hypothesispytest", "no:xdist", "no:timeout"]
+    run = pytester.inline_run(
+        *(__file__, "--import-mode=importlib", "-o", "python_classes=Broken", "-k", chosen),
+        *(part for plugin in plugins for part in ("-p", plugin)),
+    )
+    reports = [report for report in run.getreports("pytest_runtest_logreport") if report.when == "call"]
+    for broken, (_, words) in BROKEN.items():
+        own = [report for report in reports if f"::Broken{broken.__name__}::" in report.nodeid]
+        assert {report.outcome for report in own} == {"failed"}, f"{broken.__name__} was not noticed"
+        for report in own:
+            said = report.longrepr.reprcrash.message
+            assert words in said, f"{broken.__name__} failed for another reason: {said}"
 
 
 def test_a_suite_without_its_fixtures_says_what_is_missing(pytester):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpResponse, JsonResponse
+from django.http import JsonResponse
 from django.urls import path
 
 from otpcore import InvalidPhoneNumber, NoRouteError, OTPError, OTPService, RateLimited
@@ -20,20 +19,19 @@ otp = OTPService.from_settings()  # opens on first use, in each worker process
 
 def answer(request, action):
     try:
-        return JsonResponse(action(**json.loads(request.body), client=request.META["REMOTE_ADDR"]))
+        return JsonResponse(action(request.POST.get, request.META["REMOTE_ADDR"]))
     except OTPError as error:
         status = STATUSES.get(type(error)) or STATUSES.get(getattr(error, "reason", ""), 503)
-        wait = getattr(error, "retry_after", None)
-        return HttpResponse(
-            type(error).__name__, status=status, headers={"Retry-After": f"{wait + 1:.0f}"} if wait else {}
-        )
+        headers = {"Retry-After": f"{error.retry_after + 1:.0f}"} if getattr(error, "retry_after", None) else {}
+        return JsonResponse({"error": type(error).__name__}, status=status, headers=headers)
 
 
-def send(phone, client):
-    return {"challenge_id": otp.send_sms(phone, client=client).id}
+def send(form, client):
+    return {"challenge_id": otp.send_sms(form("phone", ""), client=client).id}
 
 
-def verify(challenge_id, phone, code, client):
+def verify(form, client):
+    phone, code, challenge_id = (form(name, "-") for name in ("phone", "code", "challenge_id"))
     return {"code_valid": otp.verify(phone, code, challenge_id=challenge_id, client=client).code_valid}
 
 

@@ -22,8 +22,8 @@ async def lifespan(_):
 
 async def refused(_, error):
     status = STATUSES.get(type(error)) or STATUSES.get(getattr(error, "reason", ""), 503)
-    wait = getattr(error, "retry_after", None)
-    return Response(type(error).__name__, status, {"Retry-After": f"{wait + 1:.0f}"} if wait else {})
+    headers = {"Retry-After": f"{error.retry_after + 1:.0f}"} if getattr(error, "retry_after", None) else {}
+    return Response(type(error).__name__, status, headers)
 
 
 app = FastAPI(lifespan=lifespan, exception_handlers={OTPError: refused})

@@ -34,5 +34,5 @@ def verify():
 @app.errorhandler(OTPError)
 def refused(error):
     status = STATUSES.get(type(error)) or STATUSES.get(getattr(error, "reason", ""), 503)
-    wait = getattr(error, "retry_after", None)
-    return type(error).__name__, status, {"Retry-After": f"{wait + 1:.0f}"} if wait else {}
+    headers = {"Retry-After": f"{error.retry_after + 1:.0f}"} if getattr(error, "retry_after", None) else {}
+    return {"error": type(error).__name__}, status, headers

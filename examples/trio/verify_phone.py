@@ -6,25 +6,23 @@ import sys
 
 import trio
 
-from otpcore import AsyncOTPService, ChallengeState, OTPError
+from otpcore import AsyncOTPService, OTPError
 
 
 async def main(phone: str) -> str | None:
-    """None: the phone is verified; else what went wrong."""
+    """What went wrong; None when the phone is verified."""
     async with AsyncOTPService.from_settings() as otp:
         try:
             challenge = await otp.send_sms(phone)
-            if challenge.state is ChallengeState.QUEUED:
-                print("No provider took it yet; it is tried again in the background.")
+            prompt = f"Code sent to {challenge.phone.masked}: "
             while True:
-                code = await trio.to_thread.run_sync(input, f"Code sent to {challenge.phone.masked}: ")
-                request_valid, code_valid = await otp.verify(challenge_id=challenge.id, code=code)
-                if code_valid:
-                    print("Verified.")
+                code = await trio.to_thread.run_sync(input, prompt, abandon_on_cancel=True)
+                verification = await otp.verify(challenge_id=challenge.id, code=code)
+                if verification:
                     return None
-                if not request_valid:
-                    return "This code can no longer be used; ask for a new one."
-                print("That is not the code.")
+                if not verification.attempts_left:
+                    return "This code can no longer be used."
+                prompt = f"Wrong; {verification.attempts_left} more to try: "
         except OTPError as error:
             return str(error)
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+import anyio
 import attrs
 import pytest
 
@@ -20,14 +21,37 @@ from otpcore.phone import PhoneNumber
 from otpcore.plugins import Provider, load_provider
 from otpcore.simulators import Fault, SimulatedMessage, Simulator
 
-__all__ = ["CODE", "PATIENCE", "PATIENT_FAULTS", "Bench", "ContractBase", "Refusal"]
+__all__ = [
+    "CODE",
+    "IN_DOUBT",
+    "PATIENCE",
+    "SILENT_FAULTS",
+    "STATUSES",
+    "Bench",
+    "ContractBase",
+    "Refusal",
+    "name_of",
+]
 
 CODE = "7301946528"
 PATIENCE = 5.0
 """Seconds that a test waits for what takes milliseconds."""
 
-PATIENT_FAULTS = (Fault.HANG, Fault.HANG_AFTER_WORK, Fault.SLOW_BODY)
+SILENT_FAULTS = (Fault.HANG, Fault.HANG_AFTER_WORK, Fault.SLOW_BODY)
 """Only the provider's own timeout ends these."""
+
+IN_DOUBT = (
+    Fault.CLOSE_AFTER_READ,
+    Fault.RESET_AFTER_READ,
+    Fault.RESET_AFTER_WORK,
+    Fault.GARBAGE_STATUS_LINE,
+    Fault.GARBAGE_BODY,
+    Fault.HUGE_BODY,
+)
+"""The vendor had read the request, and said nothing that can be relied on."""
+
+STATUSES = (Fault.HTTP_401, Fault.HTTP_429, Fault.HTTP_500, Fault.HTTP_503, Fault.REDIRECT)
+"""The vendor answered with nothing but a status."""
 
 _INSTANCE = "contract"
 _LIFE = timedelta(minutes=5)
@@ -109,10 +133,6 @@ class ContractBase:
         later = simulator.clock() + timedelta(hours=1)
         simulator.clock = lambda: later
 
-    def patience(self, fault: Fault) -> tuple[float, float]:
-        """Seconds that the provider is given for a request, and seconds after which the core would give up."""
-        return (self.short_timeout, 5 * self.short_timeout) if fault in PATIENT_FAULTS else (PATIENCE, PATIENCE)
-
     def wrong_code(self, code: str) -> str:
         """Another code of the same length."""
         return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
@@ -132,6 +152,11 @@ class ContractBase:
             metafunc.parametrize("channel", self.channels, ids=str)
         if "required_setting" in names:
             metafunc.parametrize("required_setting", self.required_settings)
+
+
+def name_of(fault: Fault) -> str:
+    """For the ids of tests."""
+    return fault.value
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -221,6 +246,20 @@ class Bench:
         self.assert_unreadable(caught.value)
         assert caught.value.provider == _INSTANCE
         return caught.value
+
+    async def unanswered(self, calls: Sequence[Awaitable[object]]) -> list[ProviderError]:
+        """The errors of calls that run at once, while the vendor takes each and answers none in time."""
+        failures: list[ProviderError] = []
+
+        async def fail(call: Awaitable[object]) -> None:
+            failures.append(await self.failure(call))
+
+        for fault in SILENT_FAULTS:
+            self.simulator.fail(fault)
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(fail, call)
+        return failures
 
     def assert_unreadable(self, error: BaseException) -> None:
         """Neither the error nor what is chained to it shows a number, a code or a secret."""

@@ -9,12 +9,9 @@ from otpcore.errors import ErrorKind, ProviderError
 from otpcore.models import Channel, CheckResult, CodeOwner, DeliveryReceipt, DeliveryRequest
 from otpcore.plugins import Provider
 from otpcore.simulators import Fault
-from otpcore.testing._provider_bench import PATIENCE, Bench, ContractBase
-from otpcore.testing._provider_faults import FAULTS_IN_DOUBT
+from otpcore.testing._provider_bench import IN_DOUBT, PATIENCE, SILENT_FAULTS, STATUSES, Bench, ContractBase, name_of
 
 __all__ = ["CodeTests"]
-
-_STATUSES = (Fault.HTTP_401, Fault.HTTP_429, Fault.HTTP_500, Fault.HTTP_503, Fault.REDIRECT)
 
 
 class CodeTests(ContractBase):
@@ -82,24 +79,34 @@ class CodeTests(ContractBase):
         assert verdict is CheckResult.GONE
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", FAULTS_IN_DOUBT, ids=str)
+    @pytest.mark.parametrize("fault", IN_DOUBT, ids=name_of)
     async def test_a_check_without_an_answer_is_no_verdict_and_asked_once(self, owned: Bench, fault: Fault) -> None:
-        own, outer = self.patience(fault)
-        async with owned.open() as starter:
-            request, receipt, code = await _sent(owned, starter, self.channels[0])
-        async with owned.open(timeout=own) as provider:
+        async with owned.open() as provider:
+            request, receipt, code = await _sent(owned, provider, self.channels[0])
             before = len(owned.simulator.requests)
             owned.simulator.fail(fault, times=None)
-            began = anyio.current_time()
             check = owned.check(request, receipt.reference, code)
-            failure = await owned.failure(provider.check_code(check, outer))
-            took = anyio.current_time() - began
+            failure = await owned.failure(provider.check_code(check, PATIENCE))
         assert failure.kind is ErrorKind.AMBIGUOUS
         assert len(owned.simulator.requests) == before + 1, "a check uses up a try: it is never repeated in secret"
+
+    @pytest.mark.anyio
+    async def test_a_check_that_is_not_answered_in_time_is_no_verdict(self, owned: Bench) -> None:
+        outer = 5 * self.short_timeout
+        async with owned.open() as starter:
+            request, receipt, code = await _sent(owned, starter, self.channels[0])
+        before = len(owned.simulator.requests)
+        async with owned.open(timeout=self.short_timeout) as provider:
+            began = anyio.current_time()
+            check = owned.check(request, receipt.reference, self.wrong_code(code))
+            failures = await owned.unanswered([provider.check_code(check, outer) for _ in SILENT_FAULTS])
+            took = anyio.current_time() - began
+        assert {failure.kind for failure in failures} == {ErrorKind.AMBIGUOUS}
+        assert len(owned.simulator.requests) == before + len(SILENT_FAULTS), "never repeated in secret"
         assert took < outer, "the provider's own timeout must fit into context.timeout"
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", _STATUSES, ids=str)
+    @pytest.mark.parametrize("fault", STATUSES, ids=name_of)
     async def test_a_failing_vendor_gives_no_verdict(self, owned: Bench, channel: Channel, fault: Fault) -> None:
         async with owned.open() as provider:
             request, receipt, code = await _sent(owned, provider, channel)
@@ -132,7 +139,7 @@ class CodeTests(ContractBase):
         assert verdict is CheckResult.GONE
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", [*_STATUSES, Fault.RESET_AFTER_READ, Fault.GARBAGE_STATUS_LINE], ids=str)
+    @pytest.mark.parametrize("fault", [*STATUSES, Fault.RESET_AFTER_READ, Fault.GARBAGE_STATUS_LINE], ids=name_of)
     async def test_a_cancel_that_failed_says_so(self, cancelling: Bench, fault: Fault) -> None:
         async with cancelling.open() as provider:
             request, receipt, _ = await _sent(cancelling, provider, self.channels[0])

@@ -12,12 +12,12 @@ from otpcore.errors import ErrorKind
 from otpcore.models import Channel, CheckResult, CodeOwner, DeliveryRequest
 from otpcore.plugins import PROVIDERS, load_target
 from otpcore.simulators import Fault
-from otpcore.testing._provider_bench import PATIENCE, PATIENT_FAULTS, Bench, ContractBase, Refusal
+from otpcore.testing._provider_bench import IN_DOUBT, PATIENCE, STATUSES, Bench, ContractBase, Refusal, name_of
 
 __all__ = ["SendTests"]
 
 # RESET_AFTER_WORK looks like RESET_AFTER_READ from here, and may end the verification that is to be checked.
-_QUICK_FAULTS = [fault for fault in Fault if fault not in (*PATIENT_FAULTS, Fault.RESET_AFTER_WORK)]
+_QUICK_FAULTS = tuple(fault for fault in (*IN_DOUBT, *STATUSES) if fault is not Fault.RESET_AFTER_WORK)
 
 
 class SendTests(ContractBase):
@@ -73,7 +73,7 @@ class SendTests(ContractBase):
             assert failure.provider_code == refusal.provider_code
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=str)
+    @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=name_of)
     async def test_a_repeat_sends_no_more_than_the_author_says(
         self, bench: Bench, channel: Channel, fault: Fault
     ) -> None:
@@ -91,9 +91,8 @@ class SendTests(ContractBase):
                 assert verdict is CheckResult.APPROVED, "the code that the person has last must verify"
 
     @pytest.mark.anyio
-    async def test_cancellation_passes_at_once_and_leaves_the_provider_usable(
-        self, bench: Bench, channel: Channel
-    ) -> None:
+    async def test_cancellation_passes_at_once_and_leaves_the_provider_usable(self, bench: Bench) -> None:
+        channel = self.channels[0]
         async with bench.open(timeout=60.0) as provider:
             bench.simulator.fail(Fault.HANG)
             began = anyio.current_time()

@@ -371,7 +371,7 @@ class TestBreaker:
     async def fail(self, world, count, outcome=Outcome.UNAVAILABLE):
         steps = []
         for _ in range(count):
-            walk = await world.begin(phone=f"phone-{next(world.numbers)}")
+            walk = await world.begin(phone=f"failing-{next(world.numbers)}")
             steps.append(await walk.answer(outcome))
         return steps
 

@@ -29,17 +29,15 @@ class Bench:
     def advance(self, seconds):
         self.now += timedelta(seconds=seconds)
 
-    @asynccontextmanager
-    async def instance(self, mode=Mode.VERIFY, *, timeout=5.0, without=(), transport=None, **settings):
+    def provider(self, mode=Mode.VERIFY, **settings):
+        """An instance that has not been started."""
         values = {**self.simulator.provider_settings(mode), **settings}
-        context = ProviderContext(
-            instance="twilio",
-            settings={key: value for key, value in values.items() if key not in without},
-            clock=self.simulator.clock,
-            timeout=timeout,
-            transport=transport,
-        )
-        provider = create_provider(context)
+        return create_provider(ProviderContext(instance="twilio", settings=values, clock=self.simulator.clock))
+
+    @asynccontextmanager
+    async def instance(self, mode=Mode.VERIFY, **settings):
+        """A started instance."""
+        provider = self.provider(mode, **settings)
         async with AsyncExitStack() as stack:
             await provider.start(stack)
             yield provider

@@ -33,7 +33,7 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 class MessagingProvider:
     """One sender of one account. It can call only where ``from_number`` is a full number."""
 
-    context: ProviderContext
+    context: ProviderContext = attrs.field(repr=False)
     settings: TwilioSettings
     client: TwilioClient
 

@@ -70,11 +70,15 @@ def _service_of_verify(settings: TwilioSettings, _: attrs.Attribute[str], value:
         raise ValueError('belongs to mode = "verify" only')
 
 
-def _sender_of_messaging(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+def _only_in_messaging(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+    if settings.mode is Mode.VERIFY and value:
+        raise ValueError('belongs to mode = "messaging" only')
+
+
+def _sender_of_messaging(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
     if settings.mode is Mode.MESSAGING and not value and not settings.messaging_service_sid:
         raise ValueError('is required in mode = "messaging", unless messaging_service_sid is given')
-    if settings.mode is Mode.VERIFY and (value or settings.messaging_service_sid):
-        raise ValueError('from_number and messaging_service_sid belong to mode = "messaging" only')
+    _only_in_messaging(settings, attribute, value)
     if value and not any(shape.fullmatch(value) for shape in (_NUMBER, _SHORT_CODE, _SENDER_NAME)):
         raise ValueError("must be a number with leading +, a short code, or a sender name of at most 11 characters")
 
@@ -113,7 +117,9 @@ class TwilioSettings:
     api_key_secret: str = attrs.field(default="", repr=False, validator=_beside("api_key"))
     service_sid: str = attrs.field(default="", validator=[_sid("VA", "a Verify service"), _service_of_verify])
     from_number: str = attrs.field(default="", validator=_sender_of_messaging)
-    messaging_service_sid: str = attrs.field(default="", validator=_sid("MG", "a messaging service"))
+    messaging_service_sid: str = attrs.field(
+        default="", validator=[_sid("MG", "a messaging service"), _only_in_messaging]
+    )
     region: str = attrs.field(default="", validator=[_host_part, _beside("edge")])
     edge: str = attrs.field(default="", validator=[_host_part, _beside("region")])
     verify_base_url: str = ""

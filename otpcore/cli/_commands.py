@@ -1,0 +1,274 @@
+"""What people type: every command with its arguments; the work is done in modules that are imported when it is asked for."""
+# ruff: noqa: PLC0415 - `otp --help` must not wait for what only one command needs
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otpcore.cli._exits import ExitCode
+from otpcore.cli._options import Options
+from otpcore.models import Channel
+
+__all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
+
+
+class Backend(enum.StrEnum):
+    """The event loops that a worker runs on."""
+
+    ASYNCIO = "asyncio"
+    TRIO = "trio"
+
+
+Phone = Annotated[str, typer.Argument(metavar="PHONE", help="With a leading +, unless otp.default_region is set.")]
+IdOrPhone = Annotated[str, typer.Argument(metavar="ID|PHONE", help="A challenge's id, or a phone number.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The challenge's id.")]
+Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987,+35988;Sinch".')]
+ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
+Purpose = Annotated[str, typer.Option(metavar="TEXT", help="What the code is for.")]
+Client = Annotated[str | None, typer.Option(metavar="TEXT", help="Who asks, such as the client's IP address.")]
+Locale = Annotated[str | None, typer.Option(metavar="TAG", help="Language of the text, such as pt-BR.")]
+Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
+
+
+def init(
+    context: typer.Context,
+    directory: Annotated[Path, typer.Option(metavar="PATH", help="Where to write them.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there; its keys are lost.")] = False,
+) -> ExitCode:
+    """Write otpcore.toml and .otpcore.secrets.toml with fresh keys."""
+    from otpcore.cli import _init
+
+    return _init.init(_options(context), directory, force=force)
+
+
+def demo(context: typer.Context) -> ExitCode:
+    """Show sending, failover, retries and verifying against simulators; needs no account and no network."""
+    from otpcore.cli import _demo
+
+    return _demo.demo(_options(context))
+
+
+def send(
+    context: typer.Context,
+    phone: Phone,
+    purpose: Purpose = "default",
+    client: Client = None,
+    locale: Locale = None,
+    message: Message = None,
+) -> ExitCode:
+    """Send a code by SMS, or the living one again.
+
+    Retries that are due are run here, unless they are left to workers.
+    """
+    from otpcore.cli import _sending
+
+    order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
+    return _sending.send(_options(context), Channel.SMS, order)
+
+
+def call(
+    context: typer.Context,
+    phone: Phone,
+    purpose: Purpose = "default",
+    client: Client = None,
+    locale: Locale = None,
+    message: Message = None,
+) -> ExitCode:
+    """Speak a code in a voice call; while a challenge lives, its own code."""
+    from otpcore.cli import _sending
+
+    order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
+    return _sending.send(_options(context), Channel.CALL, order)
+
+
+def verify(
+    context: typer.Context,
+    target: IdOrPhone,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="As it was typed.")],
+    purpose: Purpose = "default",
+    client: Client = None,
+) -> ExitCode:
+    """Say whether a code is right; a right one is accepted once."""
+    from otpcore.cli import _sending
+
+    return _sending.verify(_options(context), target, code, purpose=purpose, client=client)
+
+
+def check_routes(context: typer.Context, rules: Rules, for_calls: ForCalls = False) -> ExitCode:
+    """Check a rule text against what is installed and configured here."""
+    from otpcore.cli import _routes
+
+    return _routes.check(_options(context), rules, _channel(for_calls))
+
+
+def explain_routes(context: typer.Context, phone: Phone, for_calls: ForCalls = False) -> ExitCode:
+    """Say which providers serve a number, in order, and why."""
+    from otpcore.cli import _routes
+
+    return _routes.explain(_options(context), phone, _channel(for_calls))
+
+
+def show_routes(context: typer.Context) -> ExitCode:
+    """Show the rules of each channel and where they come from."""
+    from otpcore.cli import _routes
+
+    return _routes.show(_options(context))
+
+
+def set_routes(
+    context: typer.Context,
+    rules: Annotated[str | None, typer.Argument(metavar="[RULES]", help="As for check.")] = None,
+    for_calls: ForCalls = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the stored rules; the file's count again.")] = False,
+) -> ExitCode:
+    """Write rules to the store, once they are checked; running services take them up within seconds."""
+    from otpcore.cli import _routes
+
+    return _routes.set_rules(_options(context), rules, _channel(for_calls), clear=clear)
+
+
+def providers(context: typer.Context) -> ExitCode:
+    """List provider plugins: what is installed, what is configured, what is broken and why."""
+    from otpcore.cli import _providers
+
+    return _providers.providers(_options(context))
+
+
+def worker(
+    context: typer.Context,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Retries at once; not given: retry.concurrency.")
+    ] = None,
+    backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
+) -> ExitCode:
+    """Run due retries, sweep and purge until SIGTERM or Ctrl-C; then finish what is under way."""
+    from otpcore.cli import _worker
+
+    return _worker.worker(_options(context), concurrency, str(backend))
+
+
+def list_retries(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the earliest due first.")] = 50,
+) -> ExitCode:
+    """List sends that wait for their next try, or are under way."""
+    from otpcore.cli import _retries
+
+    return _retries.list_retries(_options(context), limit)
+
+
+def requeue(context: typer.Context, challenge_id: Id) -> ExitCode:
+    """Make the waiting retries of a challenge due now."""
+    from otpcore.cli import _retries
+
+    return _retries.requeue(_options(context), challenge_id)
+
+
+def drop(context: typer.Context, challenge_id: Id) -> ExitCode:
+    """End the sending of a challenge; what has arrived still verifies."""
+    from otpcore.cli import _retries
+
+    return _retries.drop(_options(context), challenge_id)
+
+
+def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
+    """Show a challenge, or all of a phone, with deliveries and retries."""
+    from otpcore.cli import _challenges
+
+    return _challenges.show(_options(context), target)
+
+
+def show_limits(context: typer.Context, phone: Phone) -> ExitCode:
+    """Show what a phone has used up: sends, wrong codes, and until when it is locked."""
+    from otpcore.cli import _limits
+
+    return _limits.show(_options(context), phone)
+
+
+def reset_limits(context: typer.Context, phone: Phone) -> ExitCode:
+    """Forget what a phone has used up, and unlock it."""
+    from otpcore.cli import _limits
+
+    return _limits.reset(_options(context), phone)
+
+
+def upgrade(context: typer.Context) -> ExitCode:
+    """Create the tables, or bring them up to date."""
+    from otpcore.cli import _database
+
+    return _database.upgrade(_options(context))
+
+
+def current(context: typer.Context) -> ExitCode:
+    """Show at which revision the tables are."""
+    from otpcore.cli import _database
+
+    return _database.current(_options(context))
+
+
+def purge(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Erase everything about one person.")] = None,
+) -> ExitCode:
+    """Remove what is older than storage.keep_challenges and storage.keep_deliveries."""
+    from otpcore.cli import _database
+
+    return _database.purge(_options(context), phone)
+
+
+def doctor(context: typer.Context) -> ExitCode:
+    """Check settings, keys, store, rules, providers and retries."""
+    from otpcore.cli import _doctor
+
+    return _doctor.doctor(_options(context))
+
+
+def new_keys(context: typer.Context) -> ExitCode:
+    """Print the lines of a fresh key; of a whole set, where there are no keys yet."""
+    from otpcore.cli import _init
+
+    return _init.new_keys(_options(context))
+
+
+COMMANDS = {
+    "init": init,
+    "demo": demo,
+    "send": send,
+    "call": call,
+    "verify": verify,
+    "providers": providers,
+    "worker": worker,
+    "purge": purge,
+    "doctor": doctor,
+}
+
+GROUPS = {
+    "routes": (
+        "Which provider serves which numbers.",
+        {"check": check_routes, "explain": explain_routes, "show": show_routes, "set": set_routes},
+    ),
+    "retries": (
+        "Sends that wait for their next try.",
+        {"list": list_retries, "requeue": requeue, "drop": drop},
+    ),
+    "challenges": ("Started verifications.", {"show": show_challenges}),
+    "limits": ("What a phone has used up.", {"show": show_limits, "reset": reset_limits}),
+    "db": ("The tables of the database.", {"upgrade": upgrade, "current": current}),
+    "keys": ("The keys that protect codes and numbers.", {"new": new_keys}),
+}
+
+MAY_TAKE_AN_ID = frozenset({verify, requeue, drop, show_challenges})
+"""A challenge's id may begin with a hyphen, and is no option then."""
+
+
+def _options(context: typer.Context) -> Options:
+    options: Options = context.obj
+    return options
+
+
+def _channel(for_calls: bool) -> Channel:
+    return Channel.CALL if for_calls else Channel.SMS

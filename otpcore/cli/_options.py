@@ -1,0 +1,143 @@
+"""The global options, and how a command says something with them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from otpcore.cli._exits import Explanation
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Options", "fields", "table", "text", "when"]
+
+_PIPE_WIDTH = 1000  # columns where nobody looks: a table must not wrap in a file or a pipe
+
+
+@attrs.define(kw_only=True)
+class Options:
+    """What stands before or after a command's name; filled in by the root command.
+
+    Args:
+        settings: Path of the settings file.
+        app: ``module:name`` of the host's object.
+        json: One JSON document on standard output instead of text.
+        reveal: Show full numbers and codes.
+        verbose: Log everything.
+    """
+
+    settings: Path | None = None
+    app: str | None = None
+    json: bool = False
+    reveal: bool = False
+    verbose: bool = False
+
+    def say(self, document: Mapping[str, Any], *lines: Any) -> None:
+        """Print a result: the document for programs, or the lines (text, or rich's own) for people."""
+        if self.json:
+            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            return
+        out = console()
+        for line in lines:
+            # A terminal breaks long lines by itself; text that is broken here cannot be copied.
+            out.print(line, soft_wrap=isinstance(line, str))
+
+    def say_error(self, told: Explanation) -> None:
+        """Print an error: one document on standard output, or a line and the fix on standard error."""
+        if self.json:
+            self.say(told.to_dict())
+            return
+        err = console(stderr=True)
+        err.print(f"error: {told.message}", style="red", soft_wrap=True)
+        if told.fix:
+            err.print(f"fix: {told.fix}", soft_wrap=True)
+
+    def show_stack(self, error: BaseException) -> None:
+        """With ``--verbose``, where an unforeseen error came from: places only, as texts may quote numbers and codes."""
+        if self.verbose:
+            sys.stderr.write("".join(traceback.format_tb(error.__traceback__)))
+
+    def configure_logging(self) -> None:
+        """Log otpcore's own loggers to standard error; other libraries' may quote what must not be read."""
+        logger = logging.getLogger("otpcore")
+        for old in [handler for handler in logger.handlers if isinstance(handler, _StderrHandler)]:
+            logger.removeHandler(old)
+        handler = _StderrHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG if self.verbose else logging.WARNING)
+
+    @contextlib.contextmanager
+    def progress(self, what: str) -> Iterator[None]:
+        """Show on a terminal that something takes its time."""
+        err = console(stderr=True)
+        if self.json or not err.is_terminal:
+            yield
+            return
+        with err.status(what):
+            yield
+
+
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Ours, to be told from a host's handlers."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes text as it is: no markup, no guessed colours."""
+    from rich.console import Console  # noqa: PLC0415 - heavy: imported at first use
+
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _PIPE_WIDTH
+    return made
+
+
+def text(words: str, style: str) -> Any:
+    """Words in a colour."""
+    from rich.text import Text  # noqa: PLC0415 - heavy: imported at first use
+
+    return Text(words, style=style)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Any:
+    """Rows under a head; nothing is shown as a dash."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - heavy: imported at first use
+    from rich.table import Table  # noqa: PLC0415 - heavy: imported at first use
+
+    made = Table(*columns, box=SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for row in rows:
+        made.add_row(*map(_cell, row))
+    return made
+
+
+def fields(values: Mapping[str, Any]) -> Any:
+    """Names and values below one another."""
+    from rich.table import Table  # noqa: PLC0415 - heavy: imported at first use
+
+    made = Table.grid(padding=(0, 2))
+    for name, value in values.items():
+        made.add_row(text(name, "dim"), _cell(value))
+    return made
+
+
+def when(moment: datetime | None) -> str:
+    """A time in the reader's own time zone."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "":
+        return "-"
+    return value if hasattr(value, "__rich_console__") else str(value)
