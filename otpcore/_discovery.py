@@ -129,11 +129,14 @@ def _entry_points(group: str) -> list[EntryPoint]:
         _logger.warning("the entry points of some distribution cannot be read (%s)", type(error).__name__)
     points: dict[str, list[EntryPoint]] = {}
     for distribution in importlib.metadata.distributions():
+        name = "?"
         try:
+            name = str(distribution.name)
             found = [point for point in distribution.entry_points if point.group == group]
-            points.setdefault(str(distribution.name), found)  # the first on the path is the one that Python imports
         except Exception as error:  # noqa: BLE001 - the same, in the file of this one
-            _logger.warning("entry points ignored: %s (%s)", getattr(distribution, "_path", ""), type(error).__name__)
+            _logger.warning("the entry points of the distribution %s are ignored (%s)", name, type(error).__name__)
+        else:
+            points.setdefault(name, found)  # the first on the path is the one that Python imports
     return [point for found in points.values() for point in found]
 
 

@@ -13,7 +13,7 @@ from otpcore.codes import KeyRing
 from otpcore.config import Settings
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
-from otpcore.interfaces import BreakerRule, Candidate, ChallengeRecord, LockRule, Store, WalkPlan
+from otpcore.interfaces import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, Store, WalkPlan
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, load_target
@@ -92,6 +92,18 @@ class Parts:
     def lock_rule(self, client: str | None) -> LockRule:
         """How failures of this phone and client are counted."""
         return LockRule(client=self.keys.client_key(client), lock_after=self.settings.limits.lock_after)
+
+    async def purge(self, phone: PhoneNumber | None) -> PurgeCount:
+        """Remove what is older than the settings keep; with a phone, everything about it."""
+        storage, now = self.settings.storage, self.clock()
+        keep = (storage.keep_challenges, storage.keep_deliveries) if phone is None else (0, 0)
+        challenges_before, deliveries_before = (now - timedelta(seconds=seconds) for seconds in keep)
+        return await self.store.purge(
+            challenges_before=challenges_before,
+            deliveries_before=deliveries_before,
+            phone_key=self.keys.phone_key(phone.e164) if phone is not None else None,
+            now=now,
+        )
 
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""

@@ -73,13 +73,7 @@ class Retries:
 
     async def purge(self) -> PurgeCount:
         """Remove what is older than the settings keep."""
-        storage, now = self.parts.settings.storage, self.now()
-        return await self.parts.store.purge(
-            challenges_before=now - timedelta(seconds=storage.keep_challenges),
-            deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
-            phone_key=None,
-            now=now,
-        )
+        return await self.parts.purge(None)
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
         await self.rules.refresh()

@@ -211,11 +211,7 @@ class AsyncOTPService:
     async def purge(self, *, phone: str | None = None) -> PurgeCount:
         """Remove what is older than ``storage.keep_*``; with ``phone``, everything about one person."""
         parts = self._parts
-        if phone is None:
-            return await self._retries.purge()
-        now = parts.clock()
-        key = parts.keys.phone_key(self._parse(phone).e164)
-        return await parts.store.purge(challenges_before=now, deliveries_before=now, phone_key=key, now=now)
+        return await parts.purge(self._parse(phone) if phone is not None else None)
 
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -17,90 +18,103 @@ import attrs
 import httpx
 import pytest
 
-from otpcore import OTPService, VerificationStatus
 from otpcore.config import generate_keys, starter_file
 from otpcore.simulators import Simulator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.py"))
 PHONE = "+359871234567"
+OTHER = "+359881234567"
+PROMPT = "Code sent to +3598******67: "
 PATIENCE = 60.0  # seconds until a test gives up on a server
-UVICORN = ["-m", "uvicorn", "--app-dir", str(EXAMPLES / "fastapi"), "--fd", "{fd}", "app:app"]
 GUNICORN = ["-m", "gunicorn", "--bind", "fd://{fd}", "--workers", "2", "--preload", "--chdir"]
 COMMANDS = {
-    "fastapi": UVICORN,
+    "fastapi": ["-m", "uvicorn", "--fd", "{fd}", "--app-dir", str(EXAMPLES / "fastapi"), "app:app"],
     "flask": [*GUNICORN, str(EXAMPLES / "flask"), "app:app"],
     "django": [*GUNICORN, str(EXAMPLES / "django"), "app:application"],
 }
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[Simulator]:
-    (found,) = entry_points(group="otpcore.simulators", name="mada")
-    with found.load()() as running:
-        yield running
+@attrs.frozen
+class Host:
+    """A directory with a settings file, and the environment of a program that runs there."""
 
+    directory: Path
+    environment: dict[str, str]
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory, gateway: Simulator) -> Iterator[Path]:
-    """A host's settings file, and its environment, which says where the gateway is."""
-    directory = tmp_path_factory.mktemp("host")
-    settings, secrets = starter_file(generate_keys(datetime.now(UTC)))
-    settings = settings.replace('otp_sms_provider = ""', 'otp_sms_provider = "Mada:+359"')
-    (directory / "otpcore.toml").write_text(settings + '[otp]\nverify_by = "id"\n', encoding="utf-8")
-    (directory / ".otpcore.secrets.toml").write_text(secrets, encoding="utf-8")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OTPCORE_SETTINGS_FILE", str(directory / "otpcore.toml"))
-        environment.setenv("SECRET_KEY", "of the test")
-        for key, value in gateway.provider_settings().items():
-            environment.setenv(f"OTPCORE_PROVIDERS__MADA__{key.upper()}", str(value))
-        yield directory
+    @classmethod
+    def set_up(cls, directory: Path, gateway: Simulator) -> Host:
+        settings, secrets = starter_file(generate_keys(datetime.now(UTC)))
+        settings = settings.replace('otp_sms_provider = ""', 'otp_sms_provider = "Mada:+359"')
+        (directory / "otpcore.toml").write_text(settings + '[otp]\nverify_by = "id"\ncooldown = 0\n', encoding="utf-8")
+        (directory / ".otpcore.secrets.toml").write_text(secrets, encoding="utf-8")
+        account = gateway.provider_settings().items()
+        return cls(
+            directory,
+            {
+                **os.environ,
+                **{f"OTPCORE_PROVIDERS__MADA__{key.upper()}": value for key, value in account},
+                "OTPCORE_SETTINGS_FILE": str(directory / "otpcore.toml"),
+                "SECRET_KEY": "of the test",
+            },
+        )
+
+    @contextlib.contextmanager
+    def serving(self, command: list[str]) -> Iterator[str]:
+        """The URL of a server that runs until SIGTERM. It inherits the listening socket: nobody waits until it is ready."""
+        with socket.create_server(("127.0.0.1", 0)) as listener, self.log.open("wb") as output:
+            fd, port = listener.fileno(), listener.getsockname()[1]
+            server = subprocess.Popen(
+                [sys.executable, *(word.replace("{fd}", str(fd)) for word in command)],
+                cwd=self.directory,
+                env=self.environment,
+                pass_fds=[fd],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        with server:
+            try:
+                yield f"http://127.0.0.1:{port}"
+                server.send_signal(signal.SIGTERM)
+                assert server.wait(PATIENCE) in (0, -signal.SIGTERM)
+            finally:
+                server.kill()
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log"
 
 
 @attrs.frozen
 class Site:
-    """A server that runs."""
+    """A server that runs, and the gateway that it sends through."""
 
     client: httpx.Client
+    gateway: Simulator
     takes_forms: bool
 
     def post(self, path: str, **values: str) -> httpx.Response:
         return self.client.post(path, data=values) if self.takes_forms else self.client.post(path, json=values)
 
-    def code_valid(self, **values: str) -> bool:
-        answer = self.post("/codes/verify", **values)
-        assert answer.status_code == 200, answer.text
-        return {'{"code_valid":true}': True, '{"code_valid":false}': False}[answer.text.strip().replace(" ", "")]
-
 
 @pytest.fixture(scope="module", params=COMMANDS)
-def site(request: pytest.FixtureRequest, directory: Path) -> Iterator[Site]:
-    """The server on a free port, until SIGTERM."""
-    log = directory / f"{request.param}.log"
-    with serving(COMMANDS[request.param], directory, log) as url:
-        with httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client:
-            yield Site(client, takes_forms=request.param == "django")
-    said = log.read_text(encoding="utf-8")
-    assert "Traceback" not in said
-    assert not re.search(r"\b[0-9]{6}\b|35988", said), "a code or a number in the server's log"
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with gateway() as running:
+        host = Host.set_up(tmp_path_factory.mktemp(request.param), running)
+        with (
+            host.serving(COMMANDS[request.param]) as url,
+            httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False) as client,
+        ):
+            yield Site(client, running, takes_forms=request.param == "django")
+    log = host.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert not re.search(r"\b[0-9]{6}\b|35987|35988", log), "a code or a number in the server's log"
 
 
-@contextlib.contextmanager
-def serving(command: list[str], directory: Path, log: Path) -> Iterator[str]:
-    """Run a server; it inherits the listening socket, so that connections may come before it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        words = [sys.executable, *(word.replace("{fd}", str(listener.fileno())) for word in command)]
-        server = subprocess.Popen(
-            words, cwd=directory, pass_fds=[listener.fileno()], stdout=output, stderr=subprocess.STDOUT
-        )
-    with server:
-        try:
-            yield url
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(PATIENCE) in (0, -signal.SIGTERM)
-        finally:
-            server.kill()
+def gateway() -> Simulator:
+    (found,) = entry_points(group="otpcore.simulators", name="mada")
+    simulator: Simulator = found.load()()
+    return simulator
 
 
 def wrong(code: str) -> str:
@@ -112,14 +126,57 @@ def test_there_is_a_short_example_for_each_kind_of_host():
     assert max(len(file.read_text(encoding="utf-8").splitlines()) for file in FILES) < 40
 
 
-def test_a_site_sends_a_code_and_accepts_it_once(site, gateway):
-    gateway.inbox.clear()
-    phone = f"+35988123450{list(COMMANDS).index('django') if site.takes_forms else 1}"
-    sent = site.post("/codes", phone=phone)
+def test_a_site_sends_a_code_and_accepts_it_once(site):
+    sent = site.post("/codes", phone=PHONE)
     assert sent.is_success, sent.text
-    guess = {"phone": phone, "challenge_id": sent.json().get("challenge_id", "")}
-    (message,) = gateway.inbox
-    assert message.recipient == phone
-    assert not site.code_valid(code=wrong(message.code), **guess)
-    assert site.code_valid(code=message.code, **guess)
-    assert not site.code_valid(code=message.code, **guess)
+    message = site.gateway.inbox[-1]
+    assert message.recipient == PHONE
+    guess = {"phone": PHONE, **sent.json()}
+    answers = [
+        site.post("/codes/verify", code=code, **guess).json()
+        for code in (wrong(message.code), message.code, message.code)
+    ]
+    assert answers == [{"code_valid": False}, {"code_valid": True}, {"code_valid": False}]
+
+
+def test_a_site_says_with_the_status_what_cannot_be_done(site):
+    assert site.post("/codes", phone="+35987").status_code == 422, "no such number"
+    assert site.post("/codes", phone="+447700900123").status_code == 422, "no provider serves it"
+    assert site.post("/codes", phone="+359888000011").status_code == 422, "the gateway knows no such recipient"
+    site.gateway.down()
+    assert site.post("/codes", phone=OTHER).status_code == 503, "nobody takes it"
+    site.gateway.up()
+    assert [site.post("/codes", phone=OTHER).status_code // 100 for _ in range(4)] == [2, 2, 2, 4]
+    refused = site.post("/codes", phone=OTHER)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 601
+
+
+def test_the_trio_program_verifies_a_phone(tmp_path):
+    with gateway() as running:
+        host = Host.set_up(tmp_path, running)
+        with verifying(host) as first, verifying(host) as second:
+            assert {first.stdout.read(len(PROMPT)), second.stdout.read(len(PROMPT))} == {PROMPT}
+            code = running.inbox[0].code
+            said, _ = first.communicate(f"{wrong(code)}\n{code}\n", PATIENCE)
+            assert (said, first.returncode) == ("Wrong; 4 more to try: ", 0)
+            said, _ = second.communicate(f"{code}\n", PATIENCE)
+            assert (said, second.returncode) == ("This code can no longer be used.\n", 1)
+
+
+@contextlib.contextmanager
+def verifying(host: Host) -> Iterator[subprocess.Popen[str]]:
+    """The trio program."""
+    with subprocess.Popen(
+        [sys.executable, "-u", str(EXAMPLES / "trio" / "verify_phone.py"), PHONE],
+        cwd=host.directory,
+        env=host.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()

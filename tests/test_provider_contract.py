@@ -122,6 +122,9 @@ class Text:
         self.context = context
         self.settings = self.read_settings()
 
+    def __repr__(self):
+        return f"Text({self.context!r}, {self.settings!r})"
+
     def read_settings(self):
         settings = self.context.structure(Settings)
         check_base_url(settings.base_url, key=f"providers.{self.context.instance}.base_url")
@@ -401,7 +404,7 @@ BROKEN = {
     ShowsItsToken: ("nothing_readable", "the provider's repr shows the setting token"),
     SpoilsTheText: ("arrives_once_and_intact", "Söhne &amp;"),
     SendsTwice: ("arrives_once_and_intact", "one send is one message"),
-    InventsReferences: ("arrives_once_and_intact", ".reference"),
+    InventsReferences: ("arrives_once_and_intact", "delivery-1"),
     WaitsForEver: ("does_not_answer", "must fit into context.timeout"),
     SwallowsCancellation: ("cancellation_passes", "must not answer"),
     SharesOneClient: ("side_by_side", "ProviderError"),

@@ -10,7 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+import attrs
+
 from otpcore._parts import Parts, make_keys, make_store
+from otpcore._providers import Loaded, forced_names, load_providers, start_providers
 from otpcore._service import AsyncOTPService, Setup, setup_of
 from otpcore._sync import OTPService, asynchronous
 from otpcore.cli._exits import CommandError, ExitCode
@@ -23,7 +26,7 @@ from otpcore.interfaces import ChallengeRecord, RetryRunner
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import Observers
 
-__all__ = ["load_host", "open_parts", "open_service", "parse_number", "run", "shown_number"]
+__all__ = ["load_host", "load_instances", "open_parts", "open_service", "parse_number", "run", "shown_number"]
 
 T = TypeVar("T")
 
@@ -71,6 +74,33 @@ async def open_parts(host: Setup) -> AsyncIterator[Parts]:
             observers=Observers([LoggingObserver(), *host.observers]),
             clock=utc_now,
         )
+
+
+@asynccontextmanager
+async def load_instances(host: Setup, *rules: str) -> AsyncIterator[Loaded]:
+    """Every instance of the settings, the host's list and these rules, started; a broken one stops nobody.
+
+    Raises:
+        OTPConfigurationError: Not one of the objects that the host forces can be used.
+    """
+    forced = host.providers
+    texts = [host.settings.otp_sms_provider, host.settings.otp_call_provider, ";".join(forced_names(forced) or ())]
+    # Without rules of its own no instance is needed, so none can stop the others.
+    settings = attrs.evolve(
+        host.settings,
+        otp_sms_provider="",
+        otp_call_provider="",
+        plugins=attrs.evolve(host.settings.plugins, on_error="skip"),
+    )
+    loaded = load_providers(
+        settings,
+        forced=forced if isinstance(forced, Mapping) else None,
+        stored_rules=[*texts, *rules],
+        clock=utc_now,
+    )
+    async with AsyncExitStack() as stack:
+        await start_providers(loaded, stack)
+        yield loaded
 
 
 def run(work: Callable[..., Awaitable[T]], *arguments: Any, backend: str = "asyncio") -> T:

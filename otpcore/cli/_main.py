@@ -20,11 +20,11 @@ __all__ = ["run"]
 _FLAGS = frozenset({"--json", "--reveal", "--verbose"})
 _VALUED = frozenset({"--settings", "--app"})
 
-_EPILOG = "\n\n".join(
+_EPILOG = "\n".join(
     [
-        "Exit codes:",
+        "Exit codes:\n",
         *(f"{int(code):>3}  {meaning}" for code, meaning in MEANINGS.items()),
-        "With --json, standard output is one JSON document, an error too; logs go to standard error.",
+        "\nWith --json, standard output is one JSON document, an error too; logs go to standard error.",
     ]
 )
 

@@ -46,11 +46,16 @@ class Options:
         """Print a result: the document for programs, or the lines (text, or rich's own) for people."""
         if self.json:
             sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
             return
         out = console()
-        for line in lines:
+        for line in filter(None, lines):
             # A terminal breaks long lines by itself; text that is broken here cannot be copied.
             out.print(line, soft_wrap=isinstance(line, str))
+
+    def note(self, line: str) -> None:
+        """Tell people something that is no result."""
+        console(stderr=True).print(line, soft_wrap=True)
 
     def say_error(self, told: Explanation) -> None:
         """Print an error: one document on standard output, or a line and the fix on standard error."""

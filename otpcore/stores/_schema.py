@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from otpcore.errors import StoreError
 from otpcore.stores._tables import VERSION_TABLE
 
-__all__ = ["HEAD", "check", "is_older", "migrate", "revision"]
+__all__ = ["HEAD", "check", "is_older", "migrate", "revision", "try_to_write"]
 
 _REVISIONS = ("0001",)
 """All migrations, oldest first. Kept here too, so that a start at the head need not import Alembic (270 ms)."""
@@ -46,6 +46,15 @@ def check(found: str | None, place: str) -> None:
         state = "has no tables of otpcore" if found is None else f"is at revision {found} instead of {HEAD}"
         raise StoreError(f"{place} {state}: run 'otp db upgrade'")
     raise StoreError(f"{place} was written by a newer otpcore (revision {found}, known up to {HEAD}): update otpcore")
+
+
+def try_to_write(raw: sqlite3.Connection) -> None:
+    """Find out now, not at the first send, whether this user may write; BEGIN alone succeeds on a read-only file."""
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        raw.execute(f"UPDATE {VERSION_TABLE} SET version_num = version_num")  # noqa: S608 - a constant of ours
+    finally:
+        raw.rollback()
 
 
 def migrate(connection: Connection) -> None:

@@ -93,6 +93,7 @@ class SqliteDatabase:
                 self._migrate(connection)
             _schema.check(_schema.revision(raw), str(self._path))
             self._patiently(lambda: self._use_wal(connection))
+            self._patiently(lambda: _schema.try_to_write(raw))
 
     def start(self) -> None:
         """Begin to take work."""
@@ -148,7 +149,8 @@ class SqliteDatabase:
         if not isinstance(cause, sqlite3.Error):
             return error
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        unknown = f"could not be used: SQLite says {getattr(cause, 'sqlite_errorname', type(cause).__name__)}"
+        name = getattr(cause, "sqlite_errorname", type(cause).__name__)
+        unknown = f"could not be used: {cause} ({name})"  # SQLite's text names tables and columns, never values
         explained = StoreError(f"{self._path} {_MEANING.get(code & 0xFF, unknown)}")
         explained.__cause__ = cause
         return explained
@@ -181,7 +183,7 @@ class SqliteDatabase:
         return found.st_dev, found.st_ino
 
     def _place(self, *, create: bool) -> None:
-        """Make sure that there is a file which this user may write."""
+        """Make sure that there is a file, readable for its owner only if it is made here."""
         directory = self._path.parent
         if not directory.is_dir():
             raise SettingsError(f"storage.url: the directory {directory} does not exist; create it")
@@ -199,8 +201,6 @@ class SqliteDatabase:
                 ) from error
         elif not self._path.exists():
             raise StoreError(f"there is no database at {self._path}: run 'otp db upgrade'")
-        if not (os.access(self._path, os.R_OK | os.W_OK) and os.access(directory, os.W_OK | os.X_OK)):
-            raise StoreError(f"{self._path} {_MEANING[sqlite3.SQLITE_READONLY]}")
 
     def _migrate(self, connection: Connection) -> None:
         """Run the missing migrations; processes that start together do it once."""

@@ -88,7 +88,8 @@ def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], n
     if reserved is None or not rows.consume(reserved.id, rows.now(now)):
         return False
     close(rows, reserved, ChallengeState.APPROVED)
-    rows.mark_gone(settled)
+    referenced = {delivery.id for delivery in reservation.deliveries if delivery.reference}
+    rows.mark_gone(referenced.intersection(settled))  # one without may yet start, or have started, another verification
     rows.clear_failures(failure_keys(reserved.phone_key, reservation.locks.client))
     return True
 

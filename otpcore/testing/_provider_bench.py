@@ -159,7 +159,7 @@ def name_of(fault: Fault) -> str:
     return fault.value
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Bench:
     """A running simulator, and instances and requests that fit it.
 

@@ -50,7 +50,7 @@ class World:
     store: Store
     now: datetime = START
     retry: RetryPolicy | None = None
-    breaker: BreakerRule = BreakerRule()
+    breaker: BreakerRule = attrs.field(factory=BreakerRule)
     numbers: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
 
     def with_retries(self) -> World:
@@ -145,9 +145,7 @@ class World:
     async def send(self, send: NewSend) -> Walk:
         """Begin a send; the walk that it starts, or the refusal in ``begun``."""
         begun = await self.store.begin(send, self.now)
-        ref = WalkRef(
-            challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token
-        )
+        ref = WalkRef(challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token)
         return Walk(world=self, ref=ref, route=send.plan.route, begun=begun, step=begun.step)
 
     @staticmethod
@@ -305,4 +303,3 @@ async def sql_world(database: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         await store.start(stack)
         yield World(store=store)
-

@@ -33,9 +33,7 @@ async def test_everything_of_a_challenge_comes_back_as_it_was_written(world):
     challenge = world.challenge(
         message_sealed=b"\x00sealed", locale="pt-BR", forced=("mada", "backup"), code_digest="d" * 64
     )
-    walk = await world.send(
-        world.new_send(challenge, world.core("mada"), forced=("mada", "backup"), locale="pt-BR")
-    )
+    walk = await world.send(world.new_send(challenge, world.core("mada"), forced=("mada", "backup"), locale="pt-BR"))
     kept = (await walk.view()).challenge
     assert kept == attrs.evolve(
         challenge, provider="mada", expires_at=world.at(300), sms_cooldown=world.at(30), core_recorded=True
@@ -446,5 +444,7 @@ async def test_the_same_instance_may_be_in_doubt_twice_and_is_then_left_out(worl
 
 
 async def test_each_delivery_is_recorded_with_its_own_life(world):
-    walk = await world.begin(world.core("mada", "backup"), plan=world.plan(world.core("mada"), call_lease=timedelta(seconds=7)))
+    walk = await world.begin(
+        world.core("mada", "backup"), plan=world.plan(world.core("mada"), call_lease=timedelta(seconds=7))
+    )
     assert walk.delivery.lease_until == world.at(7)

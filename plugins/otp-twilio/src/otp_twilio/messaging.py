@@ -53,7 +53,7 @@ class MessagingProvider:
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Send the text; Twilio drops it when the code has expired before it could be delivered."""
-        if request.repeat and (sent := await self._already_sent(request)):
+        if request.repeat and request.code and (sent := await self._already_sent(request, request.code)):
             return DeliveryReceipt(reference=sent)
         form = {
             "To": request.recipient.e164,
@@ -84,7 +84,7 @@ class MessagingProvider:
         remaining = int((request.deadline - self.context.clock()).total_seconds())
         return min(max(remaining, least), most)
 
-    async def _already_sent(self, request: DeliveryRequest) -> str:
+    async def _already_sent(self, request: DeliveryRequest, code: str) -> str:
         """The SID of a recent message to this number that carries this code; "" where Twilio has none.
 
         Twilio knows no idempotency key, so this is the way to ask whether a lost answer was an acceptance.
@@ -105,7 +105,7 @@ class MessagingProvider:
                 ErrorKind.UNAVAILABLE, "asking for the earlier message failed", error.retry_after, error.provider_code
             ) from error
         for message in messages if isinstance(messages, list) else []:
-            if self._is_recent(message) and _carries(message, request.code or "") and not refusal_in(message):
+            if self._is_recent(message) and _carries(message, code) and not refusal_in(message):
                 return str(message.get("sid"))
         return ""
 

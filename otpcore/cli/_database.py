@@ -1,0 +1,79 @@
+"""``otp db`` and ``otp purge``: the tables, and what is too old to keep."""
+
+from __future__ import annotations
+
+import attrs
+
+from otpcore._service import Setup
+from otpcore.cli._exits import CommandError, ExitCode
+from otpcore.cli._host import load_host, open_parts, parse_number, run
+from otpcore.cli._options import Options
+from otpcore.interfaces import PurgeCount
+from otpcore.phone import PhoneNumber
+
+__all__ = ["current", "database_url", "purge", "upgrade"]
+
+
+def upgrade(options: Options) -> ExitCode:
+    """Run the missing migrations."""
+    from otpcore.stores import sql  # noqa: PLC0415 - heavy: a host's own store may do without
+
+    url = _url(load_host(options))
+    with options.progress("upgrading the tables"):
+        revision = sql.upgrade(url)
+    options.say({"revision": revision}, f"the tables are at {revision}")
+    return ExitCode.OK
+
+
+def current(options: Options) -> ExitCode:
+    """Compare the tables with what this version works with."""
+    from otpcore.stores import sql  # noqa: PLC0415 - heavy: as above
+    from otpcore.stores._schema import HEAD  # noqa: PLC0415 - heavy: as above
+
+    revision = sql.current(_url(load_host(options)))
+    is_current = revision == HEAD
+    options.say(
+        {"revision": revision, "head": HEAD, "is_current": is_current},
+        f"the tables are at {revision or 'no revision: there are none yet'}",
+        "" if is_current else f"this version works with {HEAD}: run `otp db upgrade`",
+    )
+    return ExitCode.OK if is_current else ExitCode.REFUSED
+
+
+def purge(options: Options, phone: str | None) -> ExitCode:
+    """Remove what is old, or one person."""
+    host = load_host(options)
+    number = parse_number(host.settings, phone) if phone is not None else None
+    with options.progress("purging"):
+        count = run(_purge, host, number)
+    options.say(
+        attrs.asdict(count),
+        f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.counters} counters",
+    )
+    return ExitCode.OK
+
+
+def database_url(host: Setup) -> str | None:
+    """Where the SQL store keeps its tables; None: another store is used, or one that the host made itself.
+
+    Raises:
+        SettingsError: The settings do not say.
+    """
+    name = host.store if host.store is not None else host.settings.storage.store
+    return host.settings.database_url if name == "sql" else None
+
+
+def _url(host: Setup) -> str:
+    url = database_url(host)
+    if url is None:
+        raise CommandError(
+            "the tables are not this command's: the store is not the one of storage.url",
+            "use the host's own migrations, or what its store brings",
+            ExitCode.CONFIGURATION,
+        )
+    return url
+
+
+async def _purge(host: Setup, number: PhoneNumber | None) -> PurgeCount:
+    async with open_parts(host) as parts:
+        return await parts.purge(number)

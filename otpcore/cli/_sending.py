@@ -1,0 +1,100 @@
+"""``otp send``, ``otp call`` and ``otp verify``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import attrs
+
+from otpcore._service import Setup
+from otpcore.cli._exits import ExitCode
+from otpcore.cli._host import load_host, open_service, run
+from otpcore.cli._options import Options, fields, when
+from otpcore.models import Challenge, ChallengeState, Channel, Verification
+from otpcore.runners.worker import WorkerRunner
+
+__all__ = ["Order", "is_id", "send", "verify"]
+
+_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
+
+_WITHOUT_SUCCESS = frozenset({ChallengeState.UNSENDABLE, ChallengeState.EXPIRED, ChallengeState.CANCELLED})
+
+_NOTES = {
+    ChallengeState.QUEUED: "no provider took it yet; a retry is due, run by the host or by `otp worker`",
+    ChallengeState.UNSENDABLE: "no provider took it, and nothing more will be tried",
+}
+_UNCONFIRMED = "no provider said that it took it, and none said that it did not"
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What was typed."""
+
+    phone: str
+    purpose: str
+    client: str | None
+    locale: str | None
+    message: str | None
+
+
+def is_id(target: str) -> bool:
+    """Whether this is a challenge's id, and no phone number."""
+    return _ID.fullmatch(target) is not None
+
+
+def send(options: Options, channel: Channel, order: Order) -> ExitCode:
+    """Send, and wait for the retries that nobody else would run."""
+    host = load_host(options)
+    with options.progress("sending"):
+        challenge = run(_send, host, channel, order)
+    options.say(_document(options, challenge), _shown(options, challenge), _note(challenge))
+    return ExitCode.REFUSED if challenge.state in _WITHOUT_SUCCESS else ExitCode.OK
+
+
+def verify(options: Options, target: str, code: str, *, purpose: str, client: str | None) -> ExitCode:
+    """Check a code against a phone or a challenge."""
+    host = load_host(options)
+    result = run(_verify, host, target, code, purpose, client)
+    document = {
+        "status": str(result.status),
+        "request_valid": result.request_valid,
+        "code_valid": result.code_valid,
+        "attempts_left": result.attempts_left,
+        "challenge_id": result.challenge_id,
+    }
+    options.say(document, fields({name.replace("_", " "): value for name, value in document.items()}))
+    return ExitCode.OK if result else ExitCode.REFUSED
+
+
+async def _send(host: Setup, channel: Channel, order: Order) -> Challenge:
+    # The embedded runner would end with this process: whoever asks for one send waits for its retries.
+    runner = host.settings.retry.runner
+    async with open_service(host, "inline" if runner == "background" else runner) as otp:
+        ask = otp.send_sms if channel is Channel.SMS else otp.call
+        return await ask(
+            order.phone, purpose=order.purpose, client=order.client, locale=order.locale, message=order.message
+        )
+
+
+async def _verify(host: Setup, target: str, code: str, purpose: str, client: str | None) -> Verification:
+    async with open_service(host, WorkerRunner()) as otp:
+        if is_id(target):
+            return await otp.verify(code=code, challenge_id=target, purpose=purpose, client=client)
+        return await otp.verify(target, code, purpose=purpose, client=client)
+
+
+def _document(options: Options, challenge: Challenge) -> dict[str, Any]:
+    shown = challenge.to_dict()
+    return {**shown, "phone": challenge.phone.e164, "code": challenge.code} if options.reveal else shown
+
+
+def _shown(options: Options, challenge: Challenge) -> Any:
+    times = {"expires_at": when(challenge.expires_at), "resend_at": when(challenge.resend_at)}
+    return fields({name.replace("_", " "): value for name, value in {**_document(options, challenge), **times}.items()})
+
+
+def _note(challenge: Challenge) -> str:
+    if challenge.state is ChallengeState.SENT and not challenge.confirmed:
+        return _UNCONFIRMED
+    return _NOTES.get(challenge.state, "")

@@ -1,0 +1,58 @@
+"""``otp worker``: runs due retries, sweeps and purges until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+
+import anyio
+import attrs
+
+from otpcore._parts import make_store
+from otpcore._service import AsyncOTPService, Setup
+from otpcore.cli._exits import CommandError, ExitCode
+from otpcore.cli._host import load_host, open_service, run
+from otpcore.cli._options import Options
+from otpcore.errors import SettingsError
+from otpcore.runners.background import BackgroundRunner
+
+__all__ = ["worker"]
+
+
+def worker(options: Options, concurrency: int | None, backend: str) -> ExitCode:
+    """Work until SIGTERM or SIGINT, then finish what is under way."""
+    if find_spec(backend) is None:
+        raise CommandError(f"{backend} is not installed", f"pip install {backend}", ExitCode.CONFIGURATION)
+    host = load_host(options)
+    store = make_store(host.settings, host.store)
+    if not store.durable:
+        raise SettingsError('storage.store: a worker cannot see the "memory" store of another process; use "sql"')
+    slots = concurrency or host.settings.retry.concurrency
+    run(_work, options, attrs.evolve(host, store=store), slots, backend=backend)
+    return ExitCode.OK
+
+
+async def _work(options: Options, host: Setup, slots: int) -> None:
+    service = open_service(host, BackgroundRunner(concurrency=slots, poll=host.settings.retry.poll))
+    async with AsyncExitStack() as stack:
+        # From here on a signal waits for its turn: what a worker has claimed, it finishes.
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await stack.enter_async_context(service)
+            await _announce(options, service, slots)
+            async for number in signals:
+                name = signal.Signals(number).name
+                options.note(f"{name}: finishing what is under way; another one stops at once")
+                break
+
+
+async def _announce(options: Options, service: AsyncOTPService, slots: int) -> None:
+    facts = await service.diagnose()
+    store, instances, retried = facts["store"], sorted(facts["providers"]), facts["retries"]
+    options.say(
+        {"ready": True, "concurrency": slots, "store": store, "instances": instances, "retries": retried},
+        f"ready: up to {slots} retries at once through {', '.join(instances) or 'no provider'}; "
+        f"store: {store.get('place') or store.get('store')}; Ctrl-C or SIGTERM stops it",
+    )
+    if not any(retried.values()):
+        options.note("retries are off (sms.retry, call.retry): it only sweeps and purges")

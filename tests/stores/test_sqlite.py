@@ -1,0 +1,223 @@
+"""The SQLite file: where it may be, how it is made, and what an operator reads when something is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import traceback
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import pytest
+
+from otpcore.errors import SettingsError, StoreError
+from otpcore.stores.sql import SqlStore, create_store
+
+
+async def start_error(url):
+    """What a start raises."""
+    with pytest.raises((SettingsError, StoreError)) as caught:
+        await SqlStore(url).start(AsyncExitStack())
+    return caught.value
+
+
+async def test_a_new_file_is_made_for_its_owner_only_and_its_absolute_path_is_logged(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "otpcore.stores.sql")
+    async with AsyncExitStack() as stack:
+        await SqlStore("sqlite:///otp.sqlite3").start(stack)
+        assert stat.S_IMODE((tmp_path / "otp.sqlite3").stat().st_mode) == 0o600
+    assert str(tmp_path / "otp.sqlite3") in caplog.text
+
+
+async def test_the_settings_say_where_and_how(tmp_path):
+    settings = SimpleNamespace(
+        database_url=f"sqlite:///{tmp_path / 'otp.sqlite3'}", storage=SimpleNamespace(synchronous="NORMAL")
+    )
+    store = create_store(settings)
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        pragmas = await store._opened().write(
+            lambda c: (
+                c.exec_driver_sql("PRAGMA synchronous").scalar_one(),
+                c.exec_driver_sql("PRAGMA journal_mode").scalar_one(),
+                c.exec_driver_sql("PRAGMA busy_timeout").scalar_one(),
+            ),
+            even_if_cancelled=False,
+        )
+    assert pragmas == (1, "wal", 0)
+
+
+async def test_by_default_a_power_cut_loses_nothing(sql_world, database):
+    store = SqlStore(f"sqlite:///{database}")
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        synchronous = await store._opened().write(
+            lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one(), even_if_cancelled=False
+        )
+    assert synchronous == 2
+
+
+async def test_a_path_with_strange_characters_works(tmp_path):
+    directory = tmp_path / "a b?c#d%20é"
+    directory.mkdir()
+    async with AsyncExitStack() as stack:
+        store = SqlStore(f"sqlite:///{quote(str(directory))}/otp.sqlite3")
+        await store.start(stack)
+        await store.write_setting("a", "b")
+    assert os.listdir(directory) == ["otp.sqlite3"]
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("postgresql+psycopg://u:secret@host/db", "only sqlite is supported by this version, not postgresql"),
+        ("sqlite+aiosqlite:///x.db", "only sqlite is supported"),
+        ("sqlite:///x.db?timeout=5", "takes no parameters"),
+        ("sqlite://", "name a file"),
+        ("sqlite:///:memory:", "name a file"),
+        ("otp.sqlite3", "not a database URL"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_by_name(url, complaint):
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        SqlStore(url)
+    assert str(caught.value).startswith("storage.url: ")
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_missing_directory_is_named(tmp_path):
+    error = await start_error(f"sqlite:///{tmp_path / 'missing' / 'otp.sqlite3'}")
+    assert isinstance(error, SettingsError)
+    assert f"the directory {tmp_path / 'missing'} does not exist; create it" in str(error)
+
+
+async def test_a_directory_instead_of_a_file_is_named(tmp_path):
+    assert "is a directory; name a file in it" in str(await start_error(f"sqlite:///{tmp_path}"))
+
+
+async def test_a_file_of_another_kind_is_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and longer than the header of one, so that SQLite has something to read\n" * 20)
+    before = path.read_bytes()
+    error = await start_error(f"sqlite:///{path}")
+    assert f"{path} is not an SQLite database: move it away" in str(error)
+    assert path.read_bytes() == before
+
+
+async def test_a_damaged_file_is_named(database):
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    damaged = bytearray(database.read_bytes())
+    damaged[100:8000] = b"\xff" * 7900
+    database.write_bytes(damaged)
+    assert f"{database} is damaged: restore it" in str(await start_error(f"sqlite:///{database}"))
+
+
+@pytest.mark.parametrize(
+    ("file", "directory", "complaint"),
+    [
+        (0o444, 0o777, "cannot be written: give this user write permission on the file and its directory"),
+        (0o000, 0o777, "cannot be opened: give this user read and write permission"),
+        (0o666, 0o555, "cannot be written: give this user write permission on the file and its directory"),
+    ],
+)
+async def test_a_file_that_may_not_be_written_says_so(migrated, file, directory, complaint):
+    with tempfile.TemporaryDirectory() as place:
+        path = shutil.copy(migrated, place)
+        async with AsyncExitStack() as stack:  # everything is imported while this user may still read it
+            await SqlStore(f"sqlite:///{path}").start(stack)
+        Path(path).chmod(file)
+        Path(place).chmod(directory)
+        is_root = os.geteuid() == 0
+        try:
+            if is_root:
+                os.seteuid(65534)
+            assert f"{path} {complaint}" in str(await start_error(f"sqlite:///{path}"))
+        finally:
+            if is_root:
+                os.seteuid(0)
+            Path(place).chmod(0o700)
+
+
+async def test_a_directory_that_may_not_be_written_says_so(migrated):
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o555)
+        is_root = os.geteuid() == 0
+        try:
+            if is_root:
+                os.seteuid(65534)
+            assert "cannot be created (Permission denied)" in str(await start_error(f"sqlite:///{place}/otp.sqlite3"))
+        finally:
+            if is_root:
+                os.seteuid(0)
+            Path(place).chmod(0o700)
+
+
+async def test_a_file_that_was_deleted_is_missed_at_once(database):
+    store = SqlStore(f"sqlite:///{database}")
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        await store.write_setting("a", "b")
+        await store.settings()
+        for side in ("", "-wal", "-shm"):
+            os.unlink(f"{database}{side}")
+        with pytest.raises(StoreError, match="is gone: put it back"):
+            await store.write_setting("a", "c")
+        with pytest.raises(StoreError, match="is gone: put it back"):
+            await store.settings()
+    assert not database.exists()
+
+
+async def test_a_backup_that_was_put_back_is_used(database, migrated):
+    store = SqlStore(f"sqlite:///{database}")
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        await store.write_setting("old", "x")
+        await store.settings()
+        for side in ("", "-wal", "-shm"):
+            os.unlink(f"{database}{side}")
+        shutil.copy(migrated, database)
+        await store.write_setting("new", "x")
+        assert await store.settings() == {"new": "x"}
+
+
+async def test_another_file_in_its_place_is_not_written_to(database):
+    store = SqlStore(f"sqlite:///{database}")
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        for side in ("", "-wal", "-shm"):
+            if os.path.exists(f"{database}{side}"):
+                os.unlink(f"{database}{side}")
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+        with pytest.raises(StoreError, match="has no tables of otpcore"):
+            await store.write_setting("a", "b")
+        with pytest.raises(StoreError, match="has no tables of otpcore"):
+            await store.settings()
+
+
+async def test_an_error_holds_nothing_that_was_to_be_written(sql_world):
+    challenge = sql_world.challenge(code_digest="DIGEST-OF-CODE", code_sealed=b"SEALED-CODE")
+    await sql_world.store._write(lambda rows: rows.insert_challenge(challenge))
+    with pytest.raises(StoreError) as caught:
+        await sql_world.store._write(
+            lambda rows: rows.insert_challenge(sql_world.challenge(id=challenge.id, subject="other"))
+        )
+    said = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert "UNIQUE constraint failed: otp_challenge.id" in said
+    for secret in ("DIGEST-OF-CODE", "SEALED-CODE", "sealed code", challenge.phone_key, challenge.id):
+        assert secret not in said
+    assert not hasattr(caught.value.__cause__, "params")
+
+
+async def test_doctor_sees_where_it_is_and_how_it_runs(sql_world, database):
+    facts = await sql_world.store.diagnose()
+    assert facts["place"] == str(database)
+    assert (facts["schema"], facts["synchronous"]) == ("0001", "NORMAL")
