@@ -12,7 +12,7 @@ import attrs
 from otpcore._delivery import Walk, report_end, report_ended
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
-from otpcore.interfaces import Claim, ClaimRule, PurgeCount, StepKind
+from otpcore.interfaces import Claim, ClaimRule, StepKind
 from otpcore.models import Channel, RetryJob
 
 _logger = logging.getLogger("otpcore.retries")
@@ -64,16 +64,12 @@ class Retries:
             await self.sweep()
         if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
             self._purged_at = now
-            await self.purge()
+            await self.parts.purge(None)
 
     async def sweep(self) -> None:
         """Expire what is over; end what died half-way where nothing is retried."""
         for ended in await self.parts.store.sweep(retried=self._retried(), limit=_SWEEP_LIMIT, now=self.now()):
             report_ended(self.parts, ended.channel, ended.challenge)
-
-    async def purge(self) -> PurgeCount:
-        """Remove what is older than the settings keep."""
-        return await self.parts.purge(None)
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
         await self.rules.refresh()

@@ -3,21 +3,253 @@
 from __future__ import annotations
 
 import enum
+import os
 import stat
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
 
+from otpcore._parts import Parts, make_keys, make_store
 from otpcore._rules import RULE_SETTINGS
 from otpcore._service import Setup
 from otpcore.cli._database import database_url
 from otpcore.cli._exits import CommandError, ExitCode
-from otpcore.cli._host import load_host, run
+from otpcore.cli._host import load_host, open_parts, run
 from otpcore.cli._options import Options, table, text
 from otpcore.cli._routes import RoutingView, open_view
 from otpcore.errors import OTPConfigurationError, OTPError
+from otpcore.hookspecs import utc_now
 from otpcore.models import Channel
-from otpcore.plugins import PROVIDERS, installed
+from otpcore.plugins import PROVIDERS, Observers, installed
 from otpcore.routing import format_rules
+from otpcore.stores.memory import MemoryStore
+
+__all__ = ["CHECKS", "ROUTING_CHECKS", "Finding", "Level", "doctor"]
+
+_OVERDUE = timedelta(seconds=60)  # far longer than any runner's poll and any lease that it may wait for
+
+
+class Level(enum.StrEnum):
+    """How bad a finding is; only problems let the command fail."""
+
+    OK = "ok"
+    NOTE = "note"
+    PROBLEM = "problem"
+
+
+_STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
+
+
+@attrs.frozen
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    detail: str
+    fix: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class Routing:
+    """What the checks of rules, providers and retries look at.
+
+    Args:
+        next_due: When the earliest retry is due.
+    """
+
+    view: RoutingView
+    next_due: datetime | None
+    now: datetime
+
+
+def doctor(options: Options) -> ExitCode:
+    """Run every check and list what was found."""
+    found = _examined(options)
+    is_well = all(one.level is not Level.PROBLEM for _, one in found)
+    options.say(
+        {"ok": is_well, "checks": [{"about": about, **attrs.asdict(one)} for about, one in found]},
+        table(
+            ("", "about", "found", "fix"),
+            [(text(str(one.level), _STYLES[one.level]), about, one.detail, one.fix) for about, one in found],
+        ),
+        "nothing stands in the way of sending" if is_well else "mend what is marked as a problem",
+    )
+    return ExitCode.OK if is_well else ExitCode.REFUSED
+
+
+def _examined(options: Options) -> list[tuple[str, Finding]]:
+    try:
+        host = load_host(options)
+    except (OTPConfigurationError, CommandError) as error:
+        return [("settings", Finding(Level.PROBLEM, str(error), getattr(error, "fix", "")))]
+    found = [(about, finding) for about, check in CHECKS.items() for finding in _guarded(lambda: check(host))]  # noqa: B023 - used up at once
+    if any(finding.level is Level.PROBLEM for _, finding in found):
+        return [
+            *found,
+            ("the rest", Finding(Level.NOTE, "rules, providers and retries are checked once this is mended")),
+        ]
+    return [*found, *run(_routing, host)]
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """A refusal is a finding too."""
+    try:
+        return list(check())
+    except (OTPError, OTPConfigurationError) as error:
+        return [Finding(Level.PROBLEM, str(error))]
+
+
+async def _routing(host: Setup) -> list[tuple[str, Finding]]:
+    try:
+        async with AsyncExitStack() as stack:
+            parts = _blank(host) if _is_blank(host) else await stack.enter_async_context(open_parts(host))
+            view = await stack.enter_async_context(open_view(host, parts))
+            scene = Routing(view=view, next_due=await parts.store.next_due(), now=datetime.now(UTC))
+            return [(about, finding) for about, check in ROUTING_CHECKS.items() for finding in check(scene)]
+    except (OTPError, OTPConfigurationError) as error:
+        return [("store", Finding(Level.PROBLEM, str(error)))]
+
+
+def _settings(host: Setup) -> Iterator[Finding]:
+    settings = host.settings
+    if not settings.files and settings.keys.missing:
+        yield Finding(Level.NOTE, "no settings file was read", "run `otp init`, or name one with --settings or --app")
+    else:
+        read = ", ".join(settings.files) or "what the host and the environment say"
+        yield Finding(Level.OK, f"{read} (environment: {settings.environment})")
+    for file in map(Path, settings.files):
+        readable = stat.S_IRGRP | stat.S_IROTH
+        if os.name == "posix" and "secrets" in file.name and file.stat().st_mode & readable:
+            yield Finding(Level.NOTE, f"other users can read {file}", f"chmod 600 {file}")
+
+
+def _keys(host: Setup) -> Iterator[Finding]:
+    make_keys(host.settings)
+    keys = host.settings.keys
+    yield Finding(Level.OK, f"codes are protected by {keys.current}; readable: {', '.join(keys.code)}")
+
+
+def _store(host: Setup) -> Iterator[Finding]:
+    store = make_store(host.settings, host.store)
+    if not store.durable:
+        yield Finding(Level.NOTE, "the store forgets everything when its process ends", 'set storage.store = "sql"')
+    elif (file := _database_file(host)) is None:
+        yield Finding(Level.OK, f"the host's or a plugin's own: {type(store).__name__}")
+    elif not file.exists():
+        yield Finding(Level.NOTE, f"there is no {file} yet; the first start makes it")
+    else:
+        yield from _tables(host, file)
+
+
+def _tables(host: Setup, file: Path) -> Iterator[Finding]:
+    from otpcore.stores import sql  # noqa: PLC0415 - heavy: a host's own store may do without
+    from otpcore.stores._schema import HEAD  # noqa: PLC0415 - heavy: as above
+
+    revision = sql.current(database_url(host) or "")
+    if revision == HEAD:
+        yield Finding(Level.OK, f"{file}, tables at {revision}")
+    else:
+        yield Finding(
+            Level.NOTE, f"{file}, tables at {revision}; the next start brings them to {HEAD}", "otp db upgrade"
+        )
+
+
+CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {"settings": _settings, "keys": _keys, "store": _store}
+"""What needs no store and no provider; the rest waits for them."""
+
+
+def _rules(routing: Routing) -> Iterator[Finding]:
+    view = routing.view
+    for name, error in view.refused.items():
+        yield Finding(
+            Level.PROBLEM, f"the stored {name} is refused: {error}", "otp routes set, or otp routes set --clear"
+        )
+    for channel in Channel:
+        in_force = view.rules.in_force(channel)
+        able = view.loaded.capable()[channel]
+        if in_force is None:
+            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            yield Finding(level, f"{channel}: no rules, nobody is served", f"set {RULE_SETTINGS[channel]}")
+        elif not able.intersection(in_force.table.instances):
+            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            yield Finding(level, f"{channel}: no instance of the rules can do it", "otp providers")
+        else:
+            yield Finding(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
+
+
+def _providers(routing: Routing) -> Iterator[Finding]:
+    view = routing.view
+    in_force = [rules for channel in Channel if (rules := view.rules.in_force(channel)) is not None]
+    routed = {name for rules in in_force for name in rules.table.instances}
+    for name, one in view.loaded.providers.items():
+        version = f"{one.distribution} {one.version}".strip() or "the host's own"
+        yield Finding(Level.OK, f"{name}: {version}; {', '.join(sorted(one.channels))}")
+    for name, error in view.loaded.broken.items():
+        yield Finding(Level.PROBLEM if name in routed else Level.NOTE, f"{name}: {error}")
+    for plugin in installed(PROVIDERS):
+        if plugin.problem:
+            yield Finding(Level.NOTE, plugin.problem, "uninstall all but one of them")
+
+
+_RUN_BY = {
+    "background": "in the host's own process, while its service is open",
+    "inline": "by whoever sends, who waits for them",
+    "worker": "by `otp worker`, which must run",
+}
+
+
+def _retries(routing: Routing) -> Iterator[Finding]:
+    settings = routing.view.host.settings
+    runner = settings.retry.runner
+    where = _RUN_BY.get(runner, f"by the plugin {runner}")
+    for channel, chosen in ((Channel.SMS, settings.sms), (Channel.CALL, settings.call)):
+        if chosen.retry:
+            yield Finding(Level.OK, f"{channel}: up to {chosen.max_retries} retries, run {where}")
+        else:
+            yield Finding(Level.NOTE, f"{channel}: not retried when no provider takes it", f"{channel}.retry = true")
+    overdue = routing.now - routing.next_due if routing.next_due is not None else timedelta()
+    if overdue > _OVERDUE:
+        yield Finding(
+            Level.PROBLEM,
+            f"a retry is overdue by {overdue.total_seconds():.0f} s: nobody runs them",
+            "start the host, or `otp worker`",
+        )
+    if runner == "inline":
+        yield Finding(Level.NOTE, "nobody sweeps and purges", "run `otp worker`, or `otp purge` every day")
+
+
+ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Finding]]] = {
+    "rules": _rules,
+    "providers": _providers,
+    "retries": _retries,
+}
+"""What looks at rules, providers and the store's content."""
+
+
+def _is_blank(host: Setup) -> bool:
+    """There is nothing to read: a store without content yet, or one that only its own process sees."""
+    file = _database_file(host)
+    return not make_store(host.settings, host.store).durable or (file is not None and not file.exists())
+
+
+def _blank(host: Setup) -> Parts:
+    """In place of a store that is not there yet: looking must not make it, with this user as its owner."""
+    return Parts(
+        settings=host.settings,
+        store=MemoryStore(),
+        keys=make_keys(host.settings),
+        providers={},
+        observers=Observers(),
+        clock=utc_now,
+    )
+
+
+def _database_file(host: Setup) -> Path | None:
+    """The file of the SQL store; None: another store."""
+    from sqlalchemy import make_url  # noqa: PLC0415 - heavy: a host's own store may do without
+
+    url = database_url(host)
+    return Path(make_url(url).database or "") if url is not None else None

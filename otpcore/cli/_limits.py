@@ -49,7 +49,9 @@ def reset(options: Options, phone: str) -> ExitCode:
     host = load_host(options)
     number = parse_number(host.settings, phone)
     count = run(_reset, host, number)
-    options.say({"phone": _shown(options, number), "removed": count}, f"{count} counters removed; it may send and verify")
+    options.say(
+        {"phone": _shown(options, number), "removed": count}, f"{count} counters removed; it may send and verify"
+    )
     return ExitCode.OK
 
 

@@ -78,7 +78,9 @@ def _otp(
     context: typer.Context,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="The settings file; not given: OTPCORE_SETTINGS_FILE, else otpcore.toml here."),
+        typer.Option(
+            metavar="PATH", help="The settings file; not given: OTPCORE_SETTINGS_FILE, else otpcore.toml here."
+        ),
     ] = None,
     app: Annotated[
         str | None,

@@ -34,40 +34,34 @@ class RoutingView:
     """
 
     host: Setup
-    parts: Parts
     stored: Mapping[str, str]
     loaded: Loaded
     rules: Rules
     refused: Mapping[str, OTPConfigurationError]
 
-    def in_force(self, channel: Channel) -> RulesInForce | None:
-        """The rules of a channel."""
-        return self.rules.in_force(channel)
-
 
 @asynccontextmanager
-async def open_view(host: Setup) -> AsyncIterator[RoutingView]:
-    """Open the store and load every instance that anything names; a broken one stops nobody."""
-    async with open_parts(host) as parts:
-        stored = await parts.store.settings()
-        texts = [stored[name] for name in RULE_SETTINGS.values() if name in stored]
-        async with load_instances(host, *texts) as loaded:
-            refused: dict[str, OTPConfigurationError] = {}
+async def open_view(host: Setup, parts: Parts) -> AsyncIterator[RoutingView]:
+    """Load every instance that anything names, the store's rules too; a broken one stops nobody."""
+    stored = await parts.store.settings()
+    texts = [stored[name] for name in RULE_SETTINGS.values() if name in stored]
+    async with load_instances(host, *texts) as loaded:
+        refused: dict[str, OTPConfigurationError] = {}
 
-            def report(name: str, error: OTPConfigurationError | None) -> None:
-                if error is not None:
-                    refused[name] = error
+        def report(name: str, error: OTPConfigurationError | None) -> None:
+            if error is not None:
+                refused[name] = error
 
-            rules = Rules(
-                settings=host.settings,
-                forced=forced_names(host.providers),
-                capable=loaded.capable(),
-                read=parts.store.settings,
-                clock=parts.clock,
-                report=report,
-            )
-            await rules.refresh(force=True)
-            yield RoutingView(host=host, parts=parts, stored=stored, loaded=loaded, rules=rules, refused=refused)
+        rules = Rules(
+            settings=host.settings,
+            forced=forced_names(host.providers),
+            capable=loaded.capable(),
+            read=parts.store.settings,
+            clock=parts.clock,
+            report=report,
+        )
+        await rules.refresh(force=True)
+        yield RoutingView(host=host, stored=stored, loaded=loaded, rules=rules, refused=refused)
 
 
 def check(options: Options, rules: str, channel: Channel) -> ExitCode:
@@ -163,8 +157,8 @@ def _checked(loaded: Loaded, rules: str, channel: Channel) -> tuple[RoutingTable
 
 
 async def _explain(host: Setup, e164: str, channel: Channel) -> tuple[RulesInForce | None, list[RouteStep]]:
-    async with open_view(host) as view:
-        in_force = view.in_force(channel)
+    async with open_parts(host) as parts, open_view(host, parts) as view:
+        in_force = view.rules.in_force(channel)
         if in_force is None:
             return None, []
         steps = in_force.table.explain(
@@ -181,10 +175,10 @@ async def _explain(host: Setup, e164: str, channel: Channel) -> tuple[RulesInFor
 
 
 async def _show(host: Setup) -> dict[str, Any]:
-    async with open_view(host) as view:
+    async with open_parts(host) as parts, open_view(host, parts) as view:
         settings = host.settings
         of_file = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
-        in_force = {channel: view.in_force(channel) for channel in Channel}
+        in_force = {channel: view.rules.in_force(channel) for channel in Channel}
         return {
             **{
                 str(channel): {
