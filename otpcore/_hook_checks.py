@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 import pluggy
 
-from otpcore._discovery import InstalledPlugin
 from otpcore.errors import OTPConfigurationError, OTPError, PluginLoadError
 from otpcore.hookspecs import ObserverHooks, ProviderHooks
 from otpcore.models import Channel, CodeOwner, ProviderInfo
@@ -37,23 +36,23 @@ class Hooks:
         implemented: The names of its hooks.
         asynchronous: Those of them that are ``async def``.
         subject: Whose they are, for messages: ``provider 'mada_eu'``.
-        origin: Where the object comes from.
+        origin: Where the object comes from: ``otp-mada 0.1.0``.
     """
 
     relay: Any = attrs.field(repr=False)
     implemented: frozenset[str]
     asynchronous: frozenset[str]
     subject: str
-    origin: InstalledPlugin
+    origin: str
 
     def load_error(self, what: str, fix: str) -> PluginLoadError:
         """The refusal of this object."""
         return load_error(self.subject, self.origin, what, fix)
 
 
-def load_error(subject: str, origin: InstalledPlugin, what: str, fix: str) -> PluginLoadError:
+def load_error(subject: str, origin: str, what: str, fix: str) -> PluginLoadError:
     """A refusal that names who, from where, what is wrong, and the fix."""
-    return PluginLoadError(f"{subject} ({origin.origin}): {what}. Fix: {fix}.")
+    return PluginLoadError(f"{subject} ({origin}): {what}. Fix: {fix}.")
 
 
 def raised_at(error: BaseException) -> str:
@@ -68,7 +67,7 @@ def explained(error: BaseException) -> str:
     return raised_at(error) + (f" ({error})" if isinstance(error, _SPEAKABLE) else "")
 
 
-def register(obj: object, specs: type, role: str, subject: str, origin: InstalledPlugin) -> Hooks:
+def register(obj: object, specs: type, role: str, subject: str, origin: str) -> Hooks:
     """Give the object a manager of its own and check its hooks one by one.
 
     Args:

@@ -17,6 +17,7 @@ from otpcore.interfaces import (
     Begun,
     Candidate,
     ChallengeRecord,
+    Charge,
     Charged,
     ChargeRefused,
     NewSend,
@@ -66,25 +67,31 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
     route = parts.candidates(names, order.channel)
     if not route:
         if rules.in_force(order.channel) is None:
-            raise NoRouteError("there are no routing rules; set otp_sms_provider, such as \"twilio;mada:+35987\"")
+            raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
         raise no_route(order.phone, order.channel)
     subject = parts.keys.subject(order.phone.e164, order.purpose)
+    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
-        living = await _living(parts, subject)
         if living is not None and _cooling(parts, living, order.channel):
             return Sent(challenge=shown(living, order.phone, order.channel))
-        charges = await _charge(parts, order)
+        charged = await parts.store.charge(_charges(parts, order), parts.clock())
+        if isinstance(charged, ChargeRefused):
+            living = await _living(parts, subject)
+            if living is not None and _cooling(parts, living, order.channel):
+                continue
+            raise _over_limit(parts, order, charged)
         if living is None:
             code = make_code(parts.settings.otp.length)
             challenge = _fresh(parts, order, subject, code)
         else:
             code, challenge = _code_of(parts, living), living
-        begun_send = _new_send(parts, rules, order, challenge, route, charges, is_resend=living is not None)
-        begun = await parts.store.begin(begun_send, parts.clock())
+        new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
+        begun = await parts.store.begin(new, parts.clock())
         if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
             return Sent(challenge=shown(begun.challenge, order.phone, order.channel))
         if begun.refusal is not Refusal.CONFLICT:
-            return await _walk(parts, order, begun_send, begun, code)
+            return await _walk(parts, order, new, begun, code)
+        living = await _living(parts, subject) if begun.challenge is None else begun.challenge
     raise StoreError("other callers kept starting the same verification; try again")
 
 
@@ -157,22 +164,19 @@ def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
     return cooldown is not None and cooldown > parts.clock()
 
 
-async def _charge(parts: Parts, order: SendOrder) -> tuple[Charged, ...]:
-    """Charge every limit, or refuse before anything is written."""
-    wanted = charges_of(parts.keys.phone_key(order.phone.e164), parts.settings.limits.phone_limits)
-    if not wanted:
-        return ()
-    charged = await parts.store.charge(wanted, parts.clock())
-    if isinstance(charged, ChargeRefused):
-        parts.emit(
-            EventType.SEND_REFUSED,
-            phone=order.phone.masked,
-            channel=order.channel,
-            purpose=order.purpose,
-            reason=charged.reason,
-        )
-        raise RateLimited(charged.reason, charged.retry_after)
-    return charged
+def _charges(parts: Parts, order: SendOrder) -> tuple[Charge, ...]:
+    return charges_of(parts.keys.phone_key(order.phone.e164), parts.settings.limits.phone_limits)
+
+
+def _over_limit(parts: Parts, order: SendOrder, refused: ChargeRefused) -> RateLimited:
+    parts.emit(
+        EventType.SEND_REFUSED,
+        phone=order.phone.masked,
+        channel=order.channel,
+        purpose=order.purpose,
+        reason=refused.reason,
+    )
+    return RateLimited(refused.reason, refused.retry_after)
 
 
 def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:

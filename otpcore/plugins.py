@@ -242,7 +242,7 @@ class Observers:
             PluginLoadError: It carries no usable ``otp_event``.
         """
         name = _type_name(obj)
-        hooks = register(obj, ObserverHooks, "an observer", f"observer {name}", InstalledPlugin(name=name, target=name))
+        hooks = register(obj, ObserverHooks, "an observer", "observer", name)
         if "otp_event" not in hooks.implemented:
             raise hooks.load_error("it has no otp_event", "add otp_event(self, event), marked with @hookimpl")
         if "otp_event" in hooks.asynchronous:
@@ -255,7 +255,7 @@ class Observers:
             try:
                 hooks.relay.otp_event(event=event)
             except Exception as error:  # noqa: BLE001 - an observer may raise anything, and nobody else must feel it
-                _logger.error("%s: otp_event raised %s", hooks.subject, raised_at(error))
+                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error))
 
 
 @attrs.define
@@ -273,7 +273,7 @@ def _make(
     thread_slots: int,
 ) -> Provider:
     """Call the factory and wrap what it made."""
-    problem = partial(_hook_checks.load_error, f"provider {instance!r}", origin)
+    problem = partial(_hook_checks.load_error, f"provider {instance!r}", origin.origin)
     if not callable(factory):
         raise problem(f"{origin.target} is {_type_name(factory)}, not a factory", "name create_provider(context)")
     failure = None
@@ -295,7 +295,7 @@ def _make(
 
 def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int) -> Provider:
     """Register the object on its own, and check it."""
-    hooks = register(obj, ProviderHooks, "a provider", f"provider {instance!r}", origin)
+    hooks = register(obj, ProviderHooks, "a provider", f"provider {instance!r}", origin.origin)
     info, channels = _hook_checks.describe(hooks)
     return Provider(
         instance=instance,

@@ -451,9 +451,8 @@ class TestCodes(TestText):
 for broken in BROKEN:
     suite = TestCodes if issubclass(broken, Codes) else TestText
     only_asyncio = pytest.fixture(lambda self: "asyncio")
-    globals()[f"Broken{broken.__name__}"] = type(
-        f"Broken{broken.__name__}", (suite,), {"provider": broken, "anyio_backend": only_asyncio}
-    )
+    changed = {"provider": broken, "anyio_backend": only_asyncio, "short_timeout": 0.3}
+    globals()[f"Broken{broken.__name__}"] = type(f"Broken{broken.__name__}", (suite,), changed)
 
 
 def test_whoever_breaks_a_promise_fails_where_it_is_tested(pytester):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ class Backend(enum.StrEnum):
     ASYNCIO = "asyncio"
     TRIO = "trio"
 
+
+Command = Callable[..., ExitCode]
 
 Phone = Annotated[str, typer.Argument(metavar="PHONE", help="With a leading +, unless otp.default_region is set.")]
 IdOrPhone = Annotated[str, typer.Argument(metavar="ID|PHONE", help="A challenge's id, or a phone number.")]
@@ -234,7 +237,7 @@ def new_keys(context: typer.Context) -> ExitCode:
     return _init.new_keys(_options(context))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command] = {
     "init": init,
     "demo": demo,
     "send": send,
@@ -246,7 +249,7 @@ COMMANDS = {
     "doctor": doctor,
 }
 
-GROUPS = {
+GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "routes": (
         "Which provider serves which numbers.",
         {"check": check_routes, "explain": explain_routes, "show": show_routes, "set": set_routes},
@@ -261,7 +264,7 @@ GROUPS = {
     "keys": ("The keys that protect codes and numbers.", {"new": new_keys}),
 }
 
-MAY_TAKE_AN_ID = frozenset({verify, requeue, drop, show_challenges})
+MAY_TAKE_AN_ID: frozenset[Command] = frozenset({verify, requeue, drop, show_challenges})
 """A challenge's id may begin with a hyphen, and is no option then."""
 
 

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from otpcore.cli._commands import COMMANDS, GROUPS, MAY_TAKE_AN_ID
+from otpcore.cli._commands import COMMANDS, GROUPS, MAY_TAKE_AN_ID, Command
 from otpcore.cli._exits import MEANINGS, CommandError, ExitCode, Explanation, explain
 from otpcore.cli._options import Options
 
@@ -60,7 +60,7 @@ def _tree() -> typer.Typer:
     return tree
 
 
-def _add(tree: typer.Typer, name: str, command: Any) -> None:
+def _add(tree: typer.Typer, name: str, command: Command) -> None:
     # A challenge's id may begin with a hyphen, and is no option then.
     settings = {"ignore_unknown_options": True} if command in MAY_TAKE_AN_ID else None
     tree.command(name, context_settings=settings)(command)

@@ -45,7 +45,7 @@ class Options:
     def say(self, document: Mapping[str, Any], *lines: Any) -> None:
         """Print a result: the document for programs, or the lines (text, or rich's own) for people."""
         if self.json:
-            sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(document, indent=2) + "\n")
             sys.stdout.flush()
             return
         out = console()

@@ -10,7 +10,8 @@ from otpcore._service import Setup
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, load_instances, run
 from otpcore.cli._options import Options, table, text
-from otpcore.plugins import PROVIDERS, installed
+from otpcore.errors import OTPConfigurationError
+from otpcore.plugins import PROVIDERS, Provider, installed
 
 __all__ = ["providers"]
 
@@ -41,31 +42,20 @@ def providers(options: Options) -> ExitCode:
 
 async def _instances(host: Setup) -> list[dict[str, Any]]:
     async with load_instances(host) as loaded:
-        usable = [
-            {
-                "instance": name,
-                "distribution": one.distribution,
-                "version": one.version,
-                "display_name": one.info.display_name,
-                "channels": sorted(map(str, one.channels)),
-                "code_owner": str(one.info.code_owner),
-                "error": None,
-            }
-            for name, one in loaded.providers.items()
-        ]
-        broken = [
-            {
-                "instance": name,
-                "distribution": None,
-                "version": None,
-                "display_name": None,
-                "channels": [],
-                "code_owner": None,
-                "error": str(error),
-            }
-            for name, error in loaded.broken.items()
-        ]
-    return [*usable, *broken]
+        usable = [_instance(name, one, None) for name, one in loaded.providers.items()]
+        return [*usable, *(_instance(name, None, error) for name, error in loaded.broken.items())]
+
+
+def _instance(name: str, one: Provider | None, error: OTPConfigurationError | None) -> dict[str, Any]:
+    return {
+        "instance": name,
+        "distribution": one.distribution if one else None,
+        "version": one.version if one else None,
+        "display_name": one.info.display_name if one else None,
+        "channels": sorted(map(str, one.channels)) if one else [],
+        "code_owner": str(one.info.code_owner) if one else None,
+        "error": str(error) if error else None,
+    }
 
 
 def _state(one: dict[str, Any]) -> Any:

@@ -92,7 +92,8 @@ def explain(options: Options, phone: str, channel: Channel) -> ExitCode:
             "route": route,
             "steps": [attrs.asdict(step) for step in steps],
         },
-        f"{shown} by {channel}: {' → '.join(route) or 'nobody'}" + (f" (rules: {source})" if source else " (no rules)"),
+        f"{shown} by {channel}: {', then '.join(route) or 'nobody'}"
+        + (f" (rules: {source})" if source else " (no rules)"),
         table(("order", "instance", "why"), [(step.position, step.instance, step.reason) for step in steps]),
     )
     return ExitCode.OK if route else ExitCode.REFUSED

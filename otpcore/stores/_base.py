@@ -69,7 +69,7 @@ class RowStore(abc.ABC):
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
     async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-        return await self._write(lambda rows: _sending.charge(rows, charges, now))
+        return await self._write(lambda rows: _sending.charge(rows, charges, now)) if charges else ()
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         return await self._write(lambda rows: _sending.begin(rows, send, now))

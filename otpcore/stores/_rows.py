@@ -62,17 +62,14 @@ class Rows(Protocol):
 
     # Deliveries.
 
-    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
-        """By id."""
-
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         """All of a challenge, in the order in which they were recorded."""
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         """A new one; ``phone_key`` finds it when its challenge is gone already."""
 
-    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
-        """Set columns."""
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+        """Set columns; the delivery as it is now, or None where it was purged."""
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         """The vendor no longer has their verifications."""
@@ -90,6 +87,9 @@ class Rows(Protocol):
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         """Remove."""
+
+    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        """Remove all rows of a challenge; what they were."""
 
     def due(
         self,
@@ -121,8 +121,8 @@ class Rows(Protocol):
 
     # Counters.
 
-    def charge(self, charge: Charge, now: datetime) -> Charged | float:
-        """Count one in its window, or the seconds until the full window ends."""
+    def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
+        """Count one in each window that is not full; those that were counted."""
 
     def refund(self, charged: Charged) -> None:
         """Count one less, if the window is still the same."""
@@ -136,8 +136,8 @@ class Rows(Protocol):
     def reset_counters(self, prefix: str) -> int:
         """Remove send and failure counters whose key begins so."""
 
-    def failures(self, key: str) -> FailureRecord | None:
-        """Failures in a row."""
+    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
+        """Failures in a row, of those keys that have any."""
 
     def count_failure(self, key: str) -> int:
         """One more; how many there are now."""

@@ -51,67 +51,27 @@ _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
 def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-    """All counters or none, in sorted order so that two sends never wait for each other crosswise."""
+    """All counters or none."""
     moment = rows.now(now)
-    done: list[Charged] = []
-    for wanted in sorted(charges, key=lambda one: one.key):
-        charged = rows.charge(wanted, moment)
-        if not isinstance(charged, Charged):
-            for taken in done:
-                rows.refund(taken)
-            return ChargeRefused(reason=wanted.reason, retry_after=charged)
-        done.append(charged)
-    return tuple(done)
+    wanted = sorted(charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
+    done = rows.charge(wanted, moment)
+    full = next((one for one in wanted if one.key not in {charged.key for charged in done}), None)
+    if full is None:
+        return tuple(done)
+    for charged in done:
+        rows.refund(charged)
+    ends_at = next((one.window_ends_at for one in rows.counters(full.key, moment) if one.key == full.key), moment)
+    return ChargeRefused(reason=full.reason, retry_after=_seconds(ends_at - moment))
 
 
 def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
     """First transaction of a send: challenge, schedule row and first delivery."""
     moment = rows.now(now)
-    challenge, refusal = _resent(rows, send, moment) if send.is_resend else _fresh(rows, send, moment)
-    if refusal is None and (locked := _locked_until(rows, send)) and locked >= challenge.expires_at:
-        refusal = Begun(refusal=Refusal.LOCKED, retry_after=_seconds(locked - moment), challenge=challenge)
-    if refusal is None:
-        choice = _choose(rows, challenge, send.plan, (), moment)
-        refusal = None if choice.candidate else _nobody(choice, send, challenge, moment)
-    if refusal is not None:
+    begun = _resend(rows, send, moment) if send.is_resend else _start(rows, send, moment)
+    if begun.refusal is not None:
         for charged in send.charges:
             rows.refund(charged)
-        return refusal
-    row = ScheduleRecord(
-        challenge_id=challenge.id,
-        channel=send.channel,
-        send_id=send.send_id,
-        token=send.token,
-        due_at=moment + send.lease,
-        leased=True,
-        charges=send.charges,
-        key_id=send.key_id,
-        forced=send.forced,
-    )
-    if send.is_resend:
-        if older := rows.schedule(challenge.id, send.channel):
-            _end_send(rows, older)
-    elif not rows.insert_challenge(challenge):
-        for charged in send.charges:
-            rows.refund(charged)
-        return Begun(refusal=Refusal.CONFLICT)
-    begun_state: dict[str, Any] = (
-        {
-            "state": ChallengeState.SENDING,
-            "reason": None,
-            "expires_at": challenge.expires_at,
-            "message_sealed": send.message_sealed,
-            "locale": send.locale,
-            "forced": send.forced,
-            "confirmed": False,
-        }
-        if send.is_resend
-        else {}
-    )
-    if choice.candidate is None:  # every breaker is open, and retries are on
-        due_at = moment + timedelta(seconds=send.plan.breaker.probe_every)
-        return Begun(step=_queue(rows, challenge, row, due_at, begun_state))
-    return Begun(step=_record_delivery(rows, challenge, row, choice.candidate, send.plan, (), moment, begun_state))
+    return begun
 
 
 def record(
@@ -119,9 +79,18 @@ def record(
 ) -> Step:
     """Write a provider's answer and go on."""
     moment = rows.now(now)
-    challenge, delivery = rows.challenge(walk.challenge_id), rows.delivery(delivery_id)
-    opened, closed = _note_breaker(rows, plan, delivery, result, moment)
-    step = _recorded(rows, walk, challenge, delivery, result, plan, moment)
+    challenge = rows.challenge(walk.challenge_id)
+    delivery = rows.answer_delivery(
+        delivery_id,
+        outcome=result.outcome,
+        reference=result.reference,
+        provider_code=result.provider_code,
+        not_before=moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
+    )
+    if challenge is None or delivery is None:
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    opened, closed = _note_breaker(rows, plan, delivery, moment)
+    step = _recorded(rows, walk, challenge, delivery, plan, moment)
     return attrs.evolve(step, opened=opened, closed=closed)
 
 
@@ -203,8 +172,8 @@ def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> Chal
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
     erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None}
     rows.update_challenge(challenge.id, **erased)
-    for row in rows.schedules(challenge.id):
-        _end_send(rows, row)
+    for row in rows.end_schedules(challenge.id):
+        _refund(rows, row)
     return attrs.evolve(challenge, **erased)
 
 
@@ -213,7 +182,8 @@ def stop_sending(
 ) -> ChallengeRecord:
     """The send of this row ended without acceptance."""
     sent = _of_send(rows, challenge.id, row.send_id)
-    _end_send(rows, row, sent)
+    rows.delete_schedule(row.challenge_id, row.channel)
+    _refund(rows, row, sent)
     state, why = sending_over(sent, reason, other_row=bool(rows.schedules(challenge.id)))
     changes: dict[str, Any] = {
         "state": state,
@@ -265,75 +235,133 @@ def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: dat
     return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
 
 
-def _fresh(rows: Rows, send: NewSend, now: datetime) -> tuple[ChallengeRecord, Begun | None]:
-    """The new challenge; its subject is free or held by one that has expired."""
-    holder = rows.latest(send.challenge.subject)
-    if holder is not None and holder.state not in OVER:
-        if is_living(holder, now):
-            return holder, Begun(refusal=Refusal.CONFLICT, challenge=holder)
+def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
+    """A new challenge with its first delivery, unless its subject has a living one."""
+    challenge = attrs.evolve(send.challenge, first_sent_at=now, expires_at=now + send.life)
+    choice, refused = _admit(rows, send, challenge, now)
+    if refused is not None:
+        holder = rows.latest(challenge.subject)
+        in_the_way = holder is not None and is_living(holder, now)
+        return Begun(refusal=Refusal.CONFLICT, challenge=holder) if in_the_way else refused
+    row = _row(send, challenge, now)
+    if choice.candidate is None:
+        challenge = attrs.evolve(challenge, state=ChallengeState.QUEUED)
+    else:
+        challenge = attrs.evolve(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
+    holder = _insert(rows, challenge, now)
+    if holder is not None:
+        return Begun(refusal=Refusal.CONFLICT, challenge=holder)
+    if choice.candidate is None:
+        return Begun(step=_put_off(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every)))
+    return Begun(step=_write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now))
+
+
+def _insert(rows: Rows, challenge: ChallengeRecord, now: datetime) -> ChallengeRecord | None:
+    """Write a new challenge, freeing an expired holder of its subject; the living holder that is in the way, if any."""
+    if rows.insert_challenge(challenge):
+        return None
+    holder = rows.latest(challenge.subject)
+    if holder is not None and holder.state not in OVER and not is_living(holder, now):
         close(rows, holder, ChallengeState.EXPIRED)
-    return attrs.evolve(send.challenge, first_sent_at=now, expires_at=now + send.life), None
+    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject)
 
 
-def _resent(rows: Rows, send: NewSend, now: datetime) -> tuple[ChallengeRecord, Begun | None]:
-    """The living challenge with its new expiry, or why it may not be sent again."""
+def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
+    """The living challenge again: it takes the channel's row over and ends the older send."""
     challenge = rows.challenge(send.challenge.id)
     if challenge is None or not is_living(challenge, now):
-        return send.challenge, Begun(refusal=Refusal.CONFLICT)
+        return Begun(refusal=Refusal.CONFLICT)
     left = _seconds(challenge.expires_at - now)
     if is_spent(challenge):
-        return challenge, Begun(refusal=Refusal.MAX_ATTEMPTS, retry_after=left, challenge=challenge)
+        return Begun(refusal=Refusal.MAX_ATTEMPTS, retry_after=left, challenge=challenge)
     cooldown = challenge.cooldown(send.channel)
     if cooldown and cooldown > now:
-        return challenge, Begun(refusal=Refusal.COOLDOWN, retry_after=_seconds(cooldown - now), challenge=challenge)
+        return Begun(refusal=Refusal.COOLDOWN, retry_after=_seconds(cooldown - now), challenge=challenge)
     expires_at = min(now + send.life, challenge.first_sent_at + send.cap)
     if expires_at - now < send.renewal:
-        return challenge, Begun(refusal=Refusal.RENEWAL, retry_after=left, challenge=challenge)
-    return attrs.evolve(challenge, expires_at=expires_at), None
+        return Begun(refusal=Refusal.RENEWAL, retry_after=left, challenge=challenge)
+    choice, refused = _admit(rows, send, attrs.evolve(challenge, expires_at=expires_at), now)
+    if refused is not None:
+        return refused
+    if older := rows.schedule(challenge.id, send.channel):
+        _refund(rows, older)
+    renewed: dict[str, Any] = {
+        "state": ChallengeState.SENDING,
+        "reason": None,
+        "confirmed": False,
+        "expires_at": expires_at,
+        "message_sealed": send.message_sealed,
+        "locale": send.locale,
+        "forced": send.forced,
+    }
+    row = _row(send, challenge, now)
+    if choice.candidate is None:
+        return Begun(step=_queue(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every), renewed))
+    return Begun(step=_record_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, renewed))
+
+
+def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime) -> tuple[_Choice, Begun | None]:
+    """The instance to begin with, or why the send may not begin."""
+    locked = _locked_until(rows, send)
+    if locked is not None and locked >= challenge.expires_at:
+        return _Choice(), Begun(refusal=Refusal.LOCKED, retry_after=_seconds(locked - now), challenge=challenge)
+    choice = _choose(rows, challenge, send.plan, (), now)
+    return choice, None if choice.candidate else _nobody(choice, send, challenge, now)
+
+
+def _row(send: NewSend, challenge: ChallengeRecord, now: datetime) -> ScheduleRecord:
+    """The schedule row of a new send, born leased."""
+    return ScheduleRecord(
+        challenge_id=challenge.id,
+        channel=send.channel,
+        send_id=send.send_id,
+        token=send.token,
+        due_at=now + send.lease,
+        leased=True,
+        charges=send.charges,
+        key_id=send.key_id,
+        forced=send.forced,
+    )
 
 
 def _recorded(
     rows: Rows,
     walk: WalkRef,
-    challenge: ChallengeRecord | None,
-    delivery: DeliveryRecord | None,
-    result: CallResult,
+    challenge: ChallengeRecord,
+    delivery: DeliveryRecord,
     plan: WalkPlan,
     now: datetime,
 ) -> Step:
-    if challenge is None or delivery is None:
-        return Step(kind=StepKind.STOPPED, challenge=challenge)
-    answer: dict[str, Any] = {
-        "outcome": result.outcome,
-        "reference": result.reference,
-        "provider_code": result.provider_code,
-        "not_before": now + timedelta(seconds=result.retry_after) if result.retry_after else None,
-    }
-    rows.update_delivery(delivery.id, **answer)
-    delivery = attrs.evolve(delivery, **answer)
-    if delivery.scope and result.outcome in NOT_SENT:
+    """What follows from an answer that is written to its delivery."""
+    if delivery.scope and delivery.outcome in NOT_SENT:
         _release_slot(rows, challenge, delivery.scope)
     if not is_living(challenge, now):
-        if result.outcome not in NOT_SENT and result.reference and _holds_slot(rows, challenge, delivery.scope):
+        if delivery.outcome not in NOT_SENT and delivery.reference and _holds_slot(rows, challenge, delivery.scope):
             return Step(kind=StepKind.CANCEL_LATE, challenge=challenge, delivery=delivery)
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    if result.outcome is Outcome.ACCEPTED:
-        accepted: dict[str, Any] = {
-            "state": ChallengeState.SENT,
-            "confirmed": True,
-            "reason": None,
-            "provider": delivery.instance,
-        }
-        rows.update_challenge(challenge.id, **accepted)
-        for row in rows.schedules(challenge.id):
-            _end_send(rows, row)
-        return Step(kind=StepKind.ACCEPTED, challenge=attrs.evolve(challenge, **accepted), delivery=delivery)
+    if delivery.outcome is Outcome.ACCEPTED:
+        return _accepted(rows, challenge, delivery)
     own = _own_row(rows, walk)
     if own is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    if result.outcome in STOPS:
+    if delivery.outcome in STOPS:
         return _ended(rows, challenge, own, UnsendableReason.PERMANENT)
     return _walk_on(rows, challenge, own, plan, now)
+
+
+def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
+    """Whatever the token: the person has a message, so sending is over on every channel."""
+    changes: dict[str, Any] = {
+        "state": ChallengeState.SENT,
+        "confirmed": True,
+        "reason": None,
+        "provider": delivery.instance,
+    }
+    rows.update_challenge(challenge.id, **changes)
+    for row in rows.end_schedules(challenge.id):
+        if row.send_id != delivery.send_id:
+            _refund(rows, row)
+    return Step(kind=StepKind.ACCEPTED, challenge=attrs.evolve(challenge, **changes), delivery=delivery)
 
 
 def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
@@ -368,7 +396,33 @@ def _record_delivery(
     now: datetime,
     changes: dict[str, Any],
 ) -> Step:
-    """Write the delivery before the network call, with lease, cooldown and the vendor's slot."""
+    """The next delivery of a challenge that exists."""
+    changes = {**changes, **_begun_by(challenge, row, candidate, plan, now)}
+    rows.update_challenge(challenge.id, **changes)
+    return _write_delivery(rows, attrs.evolve(challenge, **changes), row, candidate, plan, sent, now)
+
+
+def _begun_by(
+    challenge: ChallengeRecord, row: ScheduleRecord, candidate: Candidate, plan: WalkPlan, now: datetime
+) -> dict[str, Any]:
+    """How recording a delivery changes its challenge."""
+    return {
+        "provider": candidate.instance,
+        "core_recorded": challenge.core_recorded or candidate.owner is CodeOwner.CORE,
+        f"{row.channel}_cooldown": now + plan.cooldown,
+    }
+
+
+def _write_delivery(
+    rows: Rows,
+    challenge: ChallengeRecord,
+    row: ScheduleRecord,
+    candidate: Candidate,
+    plan: WalkPlan,
+    sent: Sequence[DeliveryRecord],
+    now: datetime,
+) -> Step:
+    """Write the delivery before the network call, with its lease and the vendor's slot."""
     lease_until = now + plan.call_lease
     delivery = DeliveryRecord(
         id=plan.delivery_id,
@@ -385,13 +439,9 @@ def _record_delivery(
     mark = _take_slot(rows, challenge, candidate.scope) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)
     rows.put_schedule(attrs.evolve(row, due_at=lease_until, leased=True))
-    changes = {**changes, "provider": candidate.instance, f"{row.channel}_cooldown": now + plan.cooldown}
-    if candidate.owner is CodeOwner.CORE and not challenge.core_recorded:
-        changes["core_recorded"] = True
-    rows.update_challenge(challenge.id, **changes)
     return Step(
         kind=StepKind.CALL,
-        challenge=attrs.evolve(challenge, **changes),
+        challenge=challenge,
         delivery=delivery,
         mark=mark,
         repeat=unresolved(candidate.instance, sent),
@@ -401,19 +451,22 @@ def _record_delivery(
 def _queue(
     rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, changes: dict[str, Any]
 ) -> Step:
-    rows.put_schedule(attrs.evolve(row, due_at=due_at, leased=False))
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return Step(kind=StepKind.QUEUED, challenge=attrs.evolve(challenge, **changes), due_at=due_at)
+    return _put_off(rows, attrs.evolve(challenge, **changes), row, due_at)
+
+
+def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime) -> Step:
+    rows.put_schedule(attrs.evolve(row, due_at=due_at, leased=False))
+    return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at)
 
 
 def _ended(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
     return Step(kind=StepKind.ENDED, challenge=stop_sending(rows, challenge, row, reason))
 
 
-def _end_send(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
-    """Remove the row; give back what the send was charged, if certainly nothing left."""
-    rows.delete_schedule(row.challenge_id, row.channel)
+def _refund(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
+    """The send of this row is over: give back what it was charged, if certainly nothing left."""
     if row.charges and nothing_sent(_of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
         for charged in row.charges:
             rows.refund(charged)
@@ -437,16 +490,12 @@ def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[Sch
     return [row] if row is not None and ready and able else []
 
 
-def _note_breaker(
-    rows: Rows, plan: WalkPlan, delivery: DeliveryRecord | None, result: CallResult, now: datetime
-) -> tuple[str | None, str | None]:
+def _note_breaker(rows: Rows, plan: WalkPlan, delivery: DeliveryRecord, now: datetime) -> tuple[str | None, str | None]:
     """Count failures in a row; the instance whose breaker this opened, and the one it closed."""
-    if delivery is None:
-        return None, None
-    if result.outcome is Outcome.ACCEPTED:
+    if delivery.outcome is Outcome.ACCEPTED:
         before = rows.close_breaker(delivery.instance)
         return None, delivery.instance if before >= plan.breaker.threshold else None
-    if result.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
+    if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
         rows.win_probe(delivery.instance, now, now + timedelta(seconds=plan.breaker.probe_every))
         return delivery.instance, None
     return None, None
@@ -462,9 +511,8 @@ def _without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[
 
 
 def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
-    keys = failure_keys(send.challenge.phone_key, send.client)
-    locks = [record.locked_until for key in keys if (record := rows.failures(key)) and record.locked_until]
-    return max(locks, default=None)
+    failed = rows.failures(failure_keys(send.challenge.phone_key, send.client))
+    return max((record.locked_until for record in failed if record.locked_until), default=None)
 
 
 # Vendor slots.

@@ -68,17 +68,14 @@ class SqlRows:
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.EXPIRED, now=now, most=limit)
 
-    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
-        return self._one(DeliveryRecord, sql.DELIVERY, row_id=delivery_id)
-
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return self._all(DeliveryRecord, sql.DELIVERIES, challenge_id=challenge_id)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **_values(delivery))
 
-    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
-        self._changed(sql.UPDATE_DELIVERY, row_id=delivery_id, **changes)
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.ANSWER_DELIVERY, row_id=delivery_id, **answer)
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         if delivery_ids:
@@ -95,6 +92,9 @@ class SqlRows:
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
+
+    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        return self._all(ScheduleRecord, sql.END_SCHEDULES, row_id=challenge_id)
 
     def due(
         self,
@@ -136,13 +136,15 @@ class SqlRows:
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
 
-    def charge(self, charge: Charge, now: datetime) -> Charged | float:
-        wanted = {"key": charge.key, "count": 1, "window_ends_at": now + charge.window, "most": charge.limit}
-        ends_at = self._scalar(sql.CHARGE, now=now, **wanted)
-        if ends_at is not None:
-            return Charged(key=charge.key, window_ends_at=ends_at)
-        full = self._one(CounterRecord, sql.COUNTER, row_key=charge.key)
-        return 0.0 if full is None else (full.window_ends_at - now).total_seconds()
+    def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
+        wanted: dict[str, Any] = {"now": now}
+        for number, charge in enumerate(charges):
+            wanted |= {
+                f"key_{number}": charge.key,
+                f"most_{number}": charge.limit,
+                f"ends_{number}": now + charge.window,
+            }
+        return self._all(Charged, sql.charge(len(charges)), **wanted)
 
     def refund(self, charged: Charged) -> None:
         self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
@@ -156,8 +158,8 @@ class SqlRows:
     def reset_counters(self, prefix: str) -> int:
         return sum(self._changed(statement, prefix=prefix, length=len(prefix)) for statement in sql.RESET)
 
-    def failures(self, key: str) -> FailureRecord | None:
-        return self._one(FailureRecord, sql.FAILURES, row_key=key)
+    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
+        return self._all(FailureRecord, sql.FAILURES, keys=list(keys))
 
     def count_failure(self, key: str) -> int:
         return int(self._scalar(sql.COUNT_FAILURE, key=key))

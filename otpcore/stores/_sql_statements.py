@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 from sqlalchemy import (
+    Column,
     Delete,
     Select,
     Table,
@@ -26,6 +27,7 @@ from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two m
 from otpcore.interfaces import (
     BreakerRecord,
     ChallengeRecord,
+    Charged,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
@@ -47,8 +49,13 @@ from otpcore.stores._tables import (
 
 
 def _records(kind: type[Any], table: Table) -> Select[Any]:
+    """Read records."""
+    return select(*_columns(kind, table))
+
+
+def _columns(kind: type[Any], table: Table) -> tuple[Column[Any], ...]:
     """The columns that make one record, in the order of its fields."""
-    return select(*(table.c[field.name] for field in attrs.fields(kind)))
+    return tuple(table.c[field.name] for field in attrs.fields(kind))
 
 
 def _upsert(table: Table) -> Any:
@@ -103,14 +110,15 @@ EXPIRED = (
     .limit(bindparam("most"))
 )
 
-DELIVERY = _records(DeliveryRecord, deliveries).where(deliveries.c.id == bindparam("row_id"))
 DELIVERIES = (
     _records(DeliveryRecord, deliveries)
     .where(deliveries.c.challenge_id == bindparam("challenge_id"))
     .order_by(deliveries.c.number)
 )
 INSERT_DELIVERY = insert(deliveries)
-UPDATE_DELIVERY = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
+ANSWER_DELIVERY = (
+    update(deliveries).where(deliveries.c.id == bindparam("row_id")).returning(*_columns(DeliveryRecord, deliveries))
+)
 MARK_GONE = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(gone=True)
 
 SCHEDULE = _records(ScheduleRecord, schedule).where(_THIS_ROW)
@@ -120,6 +128,11 @@ SCHEDULES = (
     .order_by(schedule.c.channel.desc())  # SMS first, as everywhere
 )
 PUT_SCHEDULE = _upsert(schedule)
+END_SCHEDULES = (
+    delete(schedule)
+    .where(schedule.c.challenge_id == bindparam("row_id"))
+    .returning(*_columns(ScheduleRecord, schedule))
+)
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
@@ -135,16 +148,6 @@ TAKE_SLOT = update(slots).where(
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW
-_NEW_COUNTER = insert(counters)
-CHARGE = _NEW_COUNTER.on_conflict_do_update(
-    index_elements=[counters.c.key],
-    set_={
-        "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
-        "window_ends_at": case((_OVER_WINDOW, _NEW_COUNTER.excluded.window_ends_at), else_=counters.c.window_ends_at),
-    },
-    where=or_(_OVER_WINDOW, counters.c.count < bindparam("most")),
-).returning(counters.c.window_ends_at)
-COUNTER = _records(CounterRecord, counters).where(counters.c.key == bindparam("row_key"))
 REFUND = (
     update(counters)
     .where(
@@ -163,7 +166,7 @@ FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).or
 RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
 PURGE_COUNTERS = delete(counters).where(_OVER_WINDOW)
 
-FAILURES = _records(FailureRecord, failures).where(failures.c.key == bindparam("row_key"))
+FAILURES = _records(FailureRecord, failures).where(failures.c.key.in_(bindparam("keys", expanding=True)))
 COUNT_FAILURE = (
     insert(failures)
     .values(failures=1)
@@ -192,6 +195,30 @@ WIN_PROBE = (
 SETTINGS = select(settings.c.name, settings.c.value)
 PUT_SETTING = _upsert(settings)
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
+
+
+@functools.cache
+def charge(size: int) -> Any:
+    """Count one in each of so many counters whose window is over or not full; returns those that were counted."""
+    statement = insert(counters).values(
+        [
+            {
+                "key": bindparam(f"key_{number}"),
+                "count": 1,
+                "window_ends_at": bindparam(f"ends_{number}", type_=counters.c.window_ends_at.type),
+            }
+            for number in range(size)
+        ]
+    )
+    limits = [(counters.c.key == bindparam(f"key_{number}"), bindparam(f"most_{number}")) for number in range(size)]
+    return statement.on_conflict_do_update(
+        index_elements=[counters.c.key],
+        set_={
+            "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
+            "window_ends_at": case((_OVER_WINDOW, statement.excluded.window_ends_at), else_=counters.c.window_ends_at),
+        },
+        where=or_(_OVER_WINDOW, counters.c.count < case(*limits, else_=0)),
+    ).returning(*_columns(Charged, counters))
 
 
 @functools.cache

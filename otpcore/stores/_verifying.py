@@ -37,7 +37,7 @@ def reserve(
     if not is_living(challenge, moment):
         return Reservation(status=ReservationStatus.EXPIRED, challenge=challenge)
     keys = failure_keys(challenge.phone_key, locks.client)
-    until = [failed.locked_until for key in keys if (failed := rows.failures(key)) and failed.locked_until]
+    until = [failed.locked_until for failed in rows.failures(keys) if failed.locked_until]
     if (locked := max(until, default=moment)) > moment:
         return Reservation(
             status=ReservationStatus.LOCKED,
@@ -73,12 +73,11 @@ def settle(
         return None
     rows.mark_gone(gone)
     if give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS):
-        for key in failure_keys(challenge.phone_key, reservation.locks.client):
-            failed = rows.failures(key)
-            if failed is not None and failed.failures > 0:
+        for failed in rows.failures(failure_keys(challenge.phone_key, reservation.locks.client)):
+            if failed.failures > 0:
                 ours = failed.locked_until is not None and failed.locked_until == reservation.locked_until
                 until = None if ours else failed.locked_until
-                rows.put_failures(FailureRecord(key=key, failures=failed.failures - 1, locked_until=until))
+                rows.put_failures(FailureRecord(key=failed.key, failures=failed.failures - 1, locked_until=until))
     return rows.challenge(challenge.id)
 
 

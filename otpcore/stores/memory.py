@@ -138,9 +138,6 @@ class _MemoryRows:
         over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
         return heapq.nsmallest(limit, over, key=lambda challenge: (challenge.expires_at, challenge.id))
 
-    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
-        return self._deliveries.get(delivery_id)
-
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
 
@@ -149,12 +146,16 @@ class _MemoryRows:
         self._phone_of[delivery.id] = phone_key
         self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
 
-    def update_delivery(self, delivery_id: str, **changes: Any) -> None:
-        self._deliveries[delivery_id] = attrs.evolve(self._deliveries[delivery_id], **changes)
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+        delivery = self._deliveries.get(delivery_id)
+        if delivery is None:
+            return None
+        self._deliveries[delivery_id] = attrs.evolve(delivery, **answer)
+        return self._deliveries[delivery_id]
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in self._deliveries.keys() & set(delivery_ids):  # a purge may have been faster
-            self.update_delivery(delivery_id, gone=True)
+            self.answer_delivery(delivery_id, gone=True)
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._schedule.get((challenge_id, channel))
@@ -171,6 +172,12 @@ class _MemoryRows:
         old = self._schedule.pop((challenge_id, channel), None)
         if old is not None:
             del self._due[bisect.bisect_left(self._due, (old.due_at, challenge_id, channel))]
+
+    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        rows = self.schedules(challenge_id)
+        for row in rows:
+            self.delete_schedule(row.challenge_id, row.channel)
+        return rows
 
     def due(
         self,
@@ -208,14 +215,16 @@ class _MemoryRows:
         self._slots[slot.scope, slot.phone_key] = slot
         return True
 
-    def charge(self, charge: Charge, now: datetime) -> Charged | float:
-        counter = self._counters.get(charge.key)
-        if counter is None or counter.window_ends_at <= now:
-            counter = CounterRecord(key=charge.key, count=0, window_ends_at=now + charge.window)
-        if counter.count >= charge.limit:
-            return (counter.window_ends_at - now).total_seconds()
-        self._counters[charge.key] = attrs.evolve(counter, count=counter.count + 1)
-        return Charged(key=charge.key, window_ends_at=counter.window_ends_at)
+    def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
+        done = []
+        for charge in charges:
+            counter = self._counters.get(charge.key)
+            if counter is None or counter.window_ends_at <= now:
+                counter = CounterRecord(key=charge.key, count=0, window_ends_at=now + charge.window)
+            if counter.count < charge.limit:
+                self._counters[charge.key] = attrs.evolve(counter, count=counter.count + 1)
+                done.append(Charged(key=charge.key, window_ends_at=counter.window_ends_at))
+        return done
 
     def refund(self, charged: Charged) -> None:
         counter = self._counters.get(charged.key)
@@ -238,8 +247,8 @@ class _MemoryRows:
             del table[key]
         return len(found)
 
-    def failures(self, key: str) -> FailureRecord | None:
-        return self._failures.get(key)
+    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
+        return [self._failures[key] for key in keys if key in self._failures]
 
     def count_failure(self, key: str) -> int:
         failed = self._failures.get(key, FailureRecord(key=key, failures=0))

@@ -93,7 +93,7 @@ class ContractBase:
     sms_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s\n@app.example.com #{code}'
     call_text: ClassVar[str] = "Your code for Smith & Sons is {digits}. Once more: {digits}."
     messages_after_repeat: ClassVar[int] = 2
-    short_timeout: ClassVar[float] = 0.3
+    short_timeout: ClassVar[float] = 1.0
 
     @pytest.fixture
     def simulator(self) -> Simulator:

@@ -92,7 +92,7 @@ class CodeTests(ContractBase):
 
     @pytest.mark.anyio
     async def test_a_check_that_is_not_answered_in_time_is_no_verdict(self, owned: Bench) -> None:
-        outer = 5 * self.short_timeout
+        outer = 2 * self.short_timeout
         async with owned.open() as starter:
             request, receipt, code = await _sent(owned, starter, self.channels[0])
         before = len(owned.simulator.requests)

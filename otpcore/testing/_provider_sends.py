@@ -19,6 +19,8 @@ __all__ = ["SendTests"]
 # RESET_AFTER_WORK looks like RESET_AFTER_READ from here, and may end the verification that is to be checked.
 _QUICK_FAULTS = tuple(fault for fault in (*IN_DOUBT, *STATUSES) if fault is not Fault.RESET_AFTER_WORK)
 
+_MIDWAY = 0.2  # seconds after which a send that hangs is cancelled
+
 
 class SendTests(ContractBase):
     """What a provider is, and what becomes of a message."""
@@ -96,10 +98,10 @@ class SendTests(ContractBase):
         async with bench.open(timeout=60.0) as provider:
             bench.simulator.fail(Fault.HANG)
             began = anyio.current_time()
-            with anyio.move_on_after(self.short_timeout) as scope:
+            with anyio.move_on_after(_MIDWAY) as scope:
                 await provider.send(bench.delivery(channel), 60.0)
             assert scope.cancelled_caught, "a cancelled send must not answer"
-            assert anyio.current_time() - began < self.short_timeout + PATIENCE
+            assert anyio.current_time() - began < PATIENCE
             await provider.send(bench.delivery(channel), PATIENCE)
 
     @pytest.mark.anyio

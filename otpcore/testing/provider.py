@@ -74,7 +74,7 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests):
     - ``sms_text``, ``call_text``: what is sent where otpcore owns the code, with ``{code}`` and ``{digits}`` in it.
     - ``messages_after_repeat``: how many messages a person has after a send whose answer was lost and its repeat: 2, or 1
       where the vendor can be asked first or knows the idempotency key.
-    - ``short_timeout``: seconds that a test waits for a vendor who hangs.
+    - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
 
     Methods to override where the vendor is different: ``assert_delivered`` (the message of a request), ``make_gone`` (let a
     verification end at the vendor), ``wrong_code`` (of the same length).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -303,3 +303,9 @@ async def sql_world(database: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         await store.start(stack)
         yield World(store=store)
+
+
+@pytest.fixture
+def new_world() -> Callable[[], World]:
+    """Worlds without a store, for whoever only wants requests and a clock."""
+    return lambda: World(store=MemoryStore())

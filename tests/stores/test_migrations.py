@@ -8,6 +8,7 @@ import sys
 from contextlib import AsyncExitStack, closing
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -75,9 +76,7 @@ def test_processes_that_start_together_on_a_new_file_migrate_it_once(tmp_path):
 from otpcore.stores.sql import upgrade
 upgrade("sqlite:///{database}")
 """
-    started = [
-        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)
-    ]
+    started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [("", 0)] * 4
     assert execute(database, "SELECT version_num FROM otp_alembic_version") == [(_schema.HEAD,)]
 
@@ -127,8 +126,6 @@ def test_a_hosts_autogenerate_leaves_our_tables_alone(database):
 
 
 def test_the_migration_can_be_undone(database):
-    from alembic import command
-
     engine = create_engine(f"sqlite:///{database}")
     config = Config()
     config.set_main_option("script_location", "otpcore.stores:migrations")

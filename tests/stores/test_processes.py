@@ -26,7 +26,8 @@ passed = reserved = 0
 async def charge(store):
     global passed
     charge = Charge(key="shared", limit=150, window=timedelta(hours=1), reason="shared")
-    passed += isinstance(await store.charge([charge], NOW), tuple)
+    charged = await store.charge([charge], NOW)
+    passed += isinstance(charged, tuple)
 
 
 async def reserve(store):
@@ -83,9 +84,7 @@ anyio.run(main)
 
 
 def start(code, url):
-    return subprocess.Popen(
-        [sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 async def test_two_processes_at_once_count_exactly(sql_world, database):
@@ -93,7 +92,10 @@ async def test_two_processes_at_once_count_exactly(sql_world, database):
     processes = [start(HAMMER, f"sqlite:///{database}") for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
-    results = [process.communicate("go\n", timeout=60)[0].split() for process in processes]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    results = [process.communicate(timeout=60)[0].split() for process in processes]
     assert sum(int(passed) for passed, _ in results) == 150
     assert sum(int(reserved) for _, reserved in results) == 5
     assert await sql_world.used("shared") == 150

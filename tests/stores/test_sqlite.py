@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import tempfile
 import traceback
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
@@ -18,6 +18,19 @@ import pytest
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores.sql import SqlStore, create_store
+
+
+@pytest.fixture
+def public():
+    """A directory that other users can reach; pytest's own are closed to them."""
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+def remove(database):
+    """Remove the file and what SQLite keeps beside it."""
+    for side in ("", "-wal", "-shm"):
+        Path(f"{database}{side}").unlink(missing_ok=True)
 
 
 async def start_error(url):
@@ -71,7 +84,7 @@ async def test_a_path_with_strange_characters_works(tmp_path):
         store = SqlStore(f"sqlite:///{quote(str(directory))}/otp.sqlite3")
         await store.start(stack)
         await store.write_setting("a", "b")
-    assert os.listdir(directory) == ["otp.sqlite3"]
+    assert [path.name for path in directory.iterdir()] == ["otp.sqlite3"]
 
 
 @pytest.mark.parametrize(
@@ -120,44 +133,42 @@ async def test_a_damaged_file_is_named(database):
     assert f"{database} is damaged: restore it" in str(await start_error(f"sqlite:///{database}"))
 
 
+@contextmanager
+def permissions(directory, of_directory, path=None, of_file=0o600):
+    """As a user who is not root, since root may write everything, with these permissions."""
+    is_root = os.geteuid() == 0
+    if path is not None:
+        path.chmod(of_file)
+    directory.chmod(of_directory)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        directory.chmod(0o700)
+
+
 @pytest.mark.parametrize(
-    ("file", "directory", "complaint"),
+    ("of_file", "of_directory", "complaint"),
     [
         (0o444, 0o777, "cannot be written: give this user write permission on the file and its directory"),
         (0o000, 0o777, "cannot be opened: give this user read and write permission"),
         (0o666, 0o555, "cannot be written: give this user write permission on the file and its directory"),
     ],
 )
-async def test_a_file_that_may_not_be_written_says_so(migrated, file, directory, complaint):
-    with tempfile.TemporaryDirectory() as place:
-        path = shutil.copy(migrated, place)
-        async with AsyncExitStack() as stack:  # everything is imported while this user may still read it
-            await SqlStore(f"sqlite:///{path}").start(stack)
-        Path(path).chmod(file)
-        Path(place).chmod(directory)
-        is_root = os.geteuid() == 0
-        try:
-            if is_root:
-                os.seteuid(65534)
-            assert f"{path} {complaint}" in str(await start_error(f"sqlite:///{path}"))
-        finally:
-            if is_root:
-                os.seteuid(0)
-            Path(place).chmod(0o700)
+async def test_a_file_that_may_not_be_written_says_so(migrated, public, of_file, of_directory, complaint):
+    path = Path(shutil.copy(migrated, public))
+    async with AsyncExitStack() as stack:  # everything is imported while this user may still read it
+        await SqlStore(f"sqlite:///{path}").start(stack)
+    with permissions(public, of_directory, path, of_file):
+        assert f"{path} {complaint}" in str(await start_error(f"sqlite:///{path}"))
 
 
-async def test_a_directory_that_may_not_be_written_says_so(migrated):
-    with tempfile.TemporaryDirectory() as place:
-        Path(place).chmod(0o555)
-        is_root = os.geteuid() == 0
-        try:
-            if is_root:
-                os.seteuid(65534)
-            assert "cannot be created (Permission denied)" in str(await start_error(f"sqlite:///{place}/otp.sqlite3"))
-        finally:
-            if is_root:
-                os.seteuid(0)
-            Path(place).chmod(0o700)
+async def test_a_directory_that_may_not_be_written_says_so(public):
+    with permissions(public, 0o555):
+        assert "cannot be created (Permission denied)" in str(await start_error(f"sqlite:///{public}/otp.sqlite3"))
 
 
 async def test_a_file_that_was_deleted_is_missed_at_once(database):
@@ -166,8 +177,7 @@ async def test_a_file_that_was_deleted_is_missed_at_once(database):
         await store.start(stack)
         await store.write_setting("a", "b")
         await store.settings()
-        for side in ("", "-wal", "-shm"):
-            os.unlink(f"{database}{side}")
+        remove(database)
         with pytest.raises(StoreError, match="is gone: put it back"):
             await store.write_setting("a", "c")
         with pytest.raises(StoreError, match="is gone: put it back"):
@@ -181,8 +191,7 @@ async def test_a_backup_that_was_put_back_is_used(database, migrated):
         await store.start(stack)
         await store.write_setting("old", "x")
         await store.settings()
-        for side in ("", "-wal", "-shm"):
-            os.unlink(f"{database}{side}")
+        remove(database)
         shutil.copy(migrated, database)
         await store.write_setting("new", "x")
         assert await store.settings() == {"new": "x"}
@@ -192,9 +201,7 @@ async def test_another_file_in_its_place_is_not_written_to(database):
     store = SqlStore(f"sqlite:///{database}")
     async with AsyncExitStack() as stack:
         await store.start(stack)
-        for side in ("", "-wal", "-shm"):
-            if os.path.exists(f"{database}{side}"):
-                os.unlink(f"{database}{side}")
+        remove(database)
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("CREATE TABLE theirs (x)")
         with pytest.raises(StoreError, match="has no tables of otpcore"):

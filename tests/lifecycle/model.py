@@ -1,0 +1,634 @@
+"""The life cycle of challenges in plain Python, read from DESIGN §5-§8 and §11 alone: what every store must do.
+
+One person, several purposes. Times are seconds since the start; states, outcomes and reasons are the design's words.
+Nothing is imported from otpcore, so that a mistake there is not repeated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+OVER = {"approved", "expired", "cancelled"}
+NOT_SENT = {"unavailable", "throttled", "misconfigured", "rejected_number", "blocked", "limit_reached"}
+REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reached"}
+STOPS = {"rejected_number", "blocked"}
+IN_DOUBT = {"open", "ambiguous"}
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The settings that matter here; times in seconds.
+
+    Args:
+        routes: Instances in order, for each channel.
+        retries: The most retries, for each channel that is retried.
+        scopes: The vendor account of each instance whose vendor owns the code.
+        limits: How many sends in how long a window.
+    """
+
+    routes: Mapping[str, tuple[str, ...]]
+    retries: Mapping[str, int]
+    scopes: Mapping[str, str]
+    limits: tuple[tuple[int, int], ...] = ((6, 600), (9, 3600))
+    attempts: int = 4
+    givebacks: int = 3
+    lock_from: int = 5
+    first_wait: int = 30
+    max_wait: int = 3600
+    hard_limit: int = 9
+    life: int = 300
+    cap: int = 600
+    renewal: int = 60
+    cooldown: int = 30
+    useful_life: int = 30
+    lease: int = 15
+    call_lease: int = 10
+    breaker_from: int = 4
+    probe_every: int = 1
+
+    def delay(self, attempts: int) -> int:
+        return min(2**attempts, 30)
+
+
+@dataclass
+class Challenge:
+    id: str
+    purpose: str
+    began_at: float
+    expires_at: float
+    state: str = "sending"
+    confirmed: bool = False
+    reason: str = ""
+    provider: str = ""
+    attempts: int = 0
+    givebacks: int = 0
+    core_sent: bool = False
+    cooldown: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Delivery:
+    id: str
+    challenge: str
+    send: str
+    instance: str
+    channel: str
+    is_retry: bool
+    recorded_at: float
+    lease_until: float
+    outcome: str = "open"
+    reference: str = ""
+    not_before: float = 0
+    gone: bool = False
+
+
+@dataclass
+class Row:
+    """The schedule row of a challenge and channel. ``due_at`` ends the lease while ``leased``."""
+
+    send: str
+    owner: str
+    due_at: float
+    leased: bool = True
+    attempts: int = 0
+    charges: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class Slot:
+    """``mark``: the reference to cancel before the next start; empty: by recipient; None: nothing."""
+
+    holder: str = ""
+    mark: str | None = None
+
+
+@dataclass
+class Failures:
+    count: int = 0
+    locked_until: float = 0
+    locked_by: int = 0
+
+
+@dataclass
+class Breaker:
+    failures: int = 0
+    probe_at: float = 0
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What a reservation came to; ``number`` tells one from another."""
+
+    status: str
+    challenge: str = ""
+    number: int = 0
+    marked: frozenset[str] = frozenset()
+
+
+@dataclass
+class Walk:
+    """Who walks over the route of which row; ``tried`` in this walk."""
+
+    challenge: str
+    channel: str
+    owner: str
+    send: str
+    is_retry: bool = False
+    tried: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a verb of a walk answers. ``at``: when the retry is due, or the seconds that a refusal lasts (None: unknown)."""
+
+    kind: str
+    delivery: str = ""
+    instance: str = ""
+    mark: str | None = None
+    repeat: str = ""
+    at: float | None = None
+    reason: str = ""
+    opened: str | None = None
+    closed: str | None = None
+
+
+class Model:
+    """The store as the design wants it; one method for each verb."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.now: float = 0
+        self.challenges: dict[str, Challenge] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self.rows: dict[tuple[str, str], Row] = {}
+        self.slots: dict[str, Slot] = {}
+        self.counters: dict[int, tuple[int, float]] = {}
+        self.failures: dict[str, Failures] = {}
+        self.breakers: dict[str, Breaker] = {}
+        self.reservations = 0
+
+    # What it knows.
+
+    def lives(self, challenge: Challenge | None) -> bool:
+        return challenge is not None and challenge.state not in OVER and challenge.expires_at > self.now
+
+    def spent(self, challenge: Challenge) -> bool:
+        return challenge.attempts >= self.rules.attempts
+
+    def of(self, purpose: str) -> Challenge | None:
+        """The newest."""
+        return next((c for c in reversed(self.challenges.values()) if c.purpose == purpose), None)
+
+    def sent(self, **wanted: str) -> list[Delivery]:
+        """Deliveries with these fields, oldest first."""
+        return [d for d in self.deliveries.values() if all(getattr(d, name) == value for name, value in wanted.items())]
+
+    def at_vendor(self, scope: str, challenge: str) -> list[Delivery]:
+        return [d for d in self.sent(challenge=challenge) if self.rules.scopes.get(d.instance) == scope]
+
+    def left_out(self, instance: str, send: str) -> bool:
+        outcomes = [d.outcome for d in self.sent(send=send, instance=instance)]
+        return any(o in REFUSED_FOR_GOOD for o in outcomes) or sum(o in IN_DOUBT for o in outcomes) > 1
+
+    def nothing_left(self, send: str) -> bool:
+        return all(d.outcome in NOT_SENT for d in self.sent(send=send))
+
+    def marked(self, challenge: str) -> frozenset[str]:
+        """Scopes in which a check by recipient could meet somebody else's verification."""
+        scopes = {self.rules.scopes[d.instance] for d in self.sent(challenge=challenge) if d.instance in self.rules.scopes}
+        slots = {scope: self.slots.get(scope, Slot()) for scope in scopes}
+        return frozenset(s for s, slot in slots.items() if slot.holder != challenge or slot.mark is not None)
+
+    def checks(self, challenge: str) -> list[tuple[str, str]]:
+        """Vendor verifications to ask, as (scope, reference): newest first, those without reference last."""
+        usable = [
+            (self.rules.scopes[d.instance], d.reference)
+            for d in reversed(self.sent(challenge=challenge))
+            if d.instance in self.rules.scopes and d.outcome not in NOT_SENT and not d.gone
+        ]
+        marked = self.marked(challenge)
+        known = [one for one in usable if one[1]]
+        return list(dict.fromkeys([*known, *(one for one in usable if not one[1] and one[0] not in marked)]))
+
+    def locked_until(self, client: str) -> float:
+        return max(self.failures.get(key, Failures()).locked_until for key in (client, "*"))
+
+    def instants(self) -> list[float]:
+        """When something changes by itself, soonest first."""
+        rules = self.rules
+        found = [row.due_at for row in self.rows.values()]
+        found += [t for d in self.deliveries.values() for t in (d.lease_until, d.not_before)]
+        found += [failed.locked_until for failed in self.failures.values()]
+        found += [ends_at for _, ends_at in self.counters.values()]
+        found += [b.probe_at for b in self.breakers.values() if b.failures >= rules.breaker_from]
+        for c in self.challenges.values():
+            if c.state not in OVER:
+                found += [c.expires_at, c.expires_at - rules.useful_life, c.expires_at - rules.useful_life + 1]
+                found += [*c.cooldown.values(), c.began_at + rules.cap - rules.renewal + 1]
+        return sorted({t for t in found if self.now < t < FOREVER})
+
+    # Sending.
+
+    def charge(self) -> tuple[tuple[int, float], ...] | set[float]:
+        """What was charged, as (window, its end); else how long each full window lasts."""
+        windows = {window: self.counters.get(window, (0, 0)) for _, window in self.rules.limits}
+        for window, (_, ends_at) in windows.items():
+            if ends_at <= self.now:
+                windows[window] = (0, self.now + window)
+        if full := {windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit}:
+            return full
+        self.counters = {window: (count + 1, ends_at) for window, (count, ends_at) in windows.items()}
+        return tuple((window, ends_at) for window, (_, ends_at) in windows.items())
+
+    def refund(self, charges: Sequence[tuple[int, float]]) -> None:
+        for window, ends_at in charges:
+            count, current = self.counters.get(window, (0, 0))
+            if current == ends_at and count:
+                self.counters[window] = (count - 1, ends_at)
+
+    def begin(
+        self,
+        walk: Walk,
+        purpose: str,
+        *,
+        is_resend: bool,
+        charges: tuple[tuple[int, float], ...],
+        client: str,
+        delivery: str,
+    ) -> Said:
+        said = self._begin(walk, purpose, is_resend, charges, client, delivery)
+        if said.kind == "refused":
+            self.refund(charges)
+        return said
+
+    def record(
+        self, walk: Walk, delivery: str, outcome: str, reference: str, retry_after: float, following: str, *, go_on: bool
+    ) -> Said:
+        done, challenge = self.deliveries.get(delivery), self.challenges.get(walk.challenge)
+        opened, closed = self._note(done.instance, outcome) if done else (None, None)
+        said = Said("stopped")
+        if done and challenge:
+            done.outcome, done.reference = outcome, reference
+            done.not_before = self.now + retry_after if retry_after else 0
+            said = self._recorded(walk, challenge, done, following, go_on=go_on)
+        return Said(**{**vars(said), "opened": opened, "closed": closed})
+
+    def clear_mark(self, walk: Walk, scope: str) -> bool:
+        if self._own(walk) is None or self.slots[scope].holder != walk.challenge:
+            return False
+        self.slots[scope].mark = None
+        return True
+
+    def claim(self, key: tuple[str, str], owner: str) -> Walk | None:
+        """Claim one due row, which gets the new owner; None: its send is over now."""
+        challenge, row, rules = self.challenges[key[0]], self.rows[key], self.rules
+        if not self.lives(challenge):
+            self.close(challenge, "expired")
+        elif self.spent(challenge):
+            self._stop(challenge, key[1], "max_attempts")
+        elif challenge.expires_at - self.now < rules.useful_life:
+            self._stop(challenge, key[1], "expired")
+        elif row.attempts >= rules.retries[key[1]]:
+            self._stop(challenge, key[1], "max_retries")
+        else:
+            row.owner, row.due_at, row.leased, row.attempts = owner, self.now + rules.lease, True, row.attempts + 1
+            return Walk(challenge.id, key[1], owner, row.send, is_retry=True)
+        return None
+
+    def due(self) -> list[tuple[str, str]]:
+        """Rows that may be claimed, the earliest first."""
+        found = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now and key[1] in self.rules.retries]
+        return [key for _, key in sorted(found)]
+
+    def begin_retry(self, walk: Walk, delivery: str) -> Said:
+        challenge, row = self.challenges.get(walk.challenge), self._own(walk)
+        if challenge is None or row is None:
+            return Said("stopped")
+        if self.spent(challenge):
+            return self._stop(challenge, walk.channel, "max_attempts")
+        if challenge.expires_at - self.now < self.rules.useful_life:
+            return self._stop(challenge, walk.channel, "expired")
+        instance, free_at, _ = self._pick(challenge, walk)
+        if instance:
+            return self._deliver(challenge, row, walk, instance, delivery)
+        if not free_at:
+            return self._stop(challenge, walk.channel, "permanent")
+        row.attempts -= 1
+        return self._queue(challenge, row, walk, min(free_at))
+
+    # Verifying.
+
+    def reserve(self, purpose: str, challenge_id: str, client: str) -> Reserved:
+        challenge = self.challenges.get(challenge_id) if challenge_id else self.of(purpose)
+        if challenge is None or challenge.purpose != purpose or challenge.state in ("approved", "cancelled"):
+            return Reserved("not_found")
+        if not self.lives(challenge):
+            return Reserved("expired", challenge.id)
+        if self.locked_until(client) > self.now:
+            return Reserved("locked", challenge.id)
+        if self.spent(challenge):
+            return Reserved("max_attempts", challenge.id)
+        challenge.attempts += 1
+        self.reservations += 1
+        for key in (client, "*"):
+            self.failures.setdefault(key, Failures()).count += 1
+        mine, everybody = self.failures[client], self.failures["*"]
+        if mine.count >= self.rules.lock_from:
+            wait = min(self.rules.first_wait * 2 ** (mine.count - self.rules.lock_from), self.rules.max_wait)
+            mine.locked_until, mine.locked_by = self.now + wait, self.reservations
+        if everybody.count >= self.rules.hard_limit:
+            everybody.locked_until, everybody.locked_by = FOREVER, self.reservations
+        return Reserved("reserved", challenge.id, self.reservations, self.marked(challenge.id))
+
+    def settle(self, reserved: Reserved, client: str, *, give_back: bool, gone: set[str]) -> None:
+        challenge = self.challenges.get(reserved.challenge)
+        if challenge is None:
+            return
+        self._mark_gone(gone)
+        if give_back and self.lives(challenge) and challenge.givebacks < self.rules.givebacks and challenge.attempts:
+            challenge.attempts, challenge.givebacks = challenge.attempts - 1, challenge.givebacks + 1
+            for failed in (self.failures[key] for key in (client, "*") if key in self.failures):
+                failed.count = max(0, failed.count - 1)
+                if failed.locked_by == reserved.number:
+                    failed.locked_until = 0
+
+    def approve(self, reserved: Reserved, client: str, settled: set[str]) -> bool:
+        challenge = self.challenges.get(reserved.challenge)
+        if challenge is None or not self.lives(challenge):
+            return False
+        self.close(challenge, "approved")
+        self._mark_gone({one for one in settled if one in self.deliveries and self.deliveries[one].reference})
+        for key in (client, "*"):
+            self.failures.pop(key, None)
+        return True
+
+    def _mark_gone(self, deliveries: set[str]) -> None:
+        for one in deliveries & self.deliveries.keys():
+            self.deliveries[one].gone = True
+
+    # Upkeep.
+
+    def cancel(self, challenge: Challenge) -> bool:
+        if challenge.state in OVER:
+            return False
+        lived = self.lives(challenge)
+        self.close(challenge, "cancelled" if lived else "expired")
+        return lived
+
+    def sweep(self) -> None:
+        for challenge in self.challenges.values():
+            if challenge.state not in OVER and not self.lives(challenge):
+                self.close(challenge, "expired")
+        overdue = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now]
+        for _, (challenge_id, channel) in sorted(overdue):
+            if channel not in self.rules.retries:
+                self._stop(self.challenges[challenge_id], channel, "interrupted")
+
+    def drop(self, challenge: Challenge) -> None:
+        for channel in ("sms", "call"):
+            if self.lives(challenge) and (challenge.id, channel) in self.rows:
+                self._stop(challenge, channel, "failed")
+
+    def requeue(self, challenge: Challenge) -> None:
+        for key, row in self.rows.items():
+            if key[0] == challenge.id and not row.leased:
+                row.due_at = self.now
+
+    def purge(self, challenges_before: float, deliveries_before: float) -> None:
+        gone = {c.id for c in self.challenges.values() if c.state in OVER and c.expires_at < challenges_before}
+        self.challenges = {one: c for one, c in self.challenges.items() if one not in gone}
+        self.slots = {scope: slot for scope, slot in self.slots.items() if slot.holder not in gone}
+        self.deliveries = {d.id: d for d in self.deliveries.values() if d.recorded_at >= deliveries_before}
+        self.counters = {window: counter for window, counter in self.counters.items() if counter[1] > self.now}
+
+    def erase(self) -> None:
+        """Everything of the person."""
+        for kept in (self.challenges, self.deliveries, self.rows, self.slots, self.counters, self.failures):
+            kept.clear()
+
+    def close(self, challenge: Challenge, state: str) -> None:
+        challenge.state = state
+        for key in [key for key in self.rows if key[0] == challenge.id]:
+            self._end_send(self.rows.pop(key))
+
+    # Parts of verbs.
+
+    def _begin(
+        self, walk: Walk, purpose: str, is_resend: bool, charges: tuple[tuple[int, float], ...], client: str, delivery: str
+    ) -> Said:
+        rules, now = self.rules, self.now
+        if is_resend:
+            challenge = self.challenges.get(walk.challenge)
+            if challenge is None or not self.lives(challenge):
+                return Said("refused", reason="conflict")
+            if self.spent(challenge):
+                return Said("refused", reason="max_attempts", at=challenge.expires_at - now)
+            if (until := challenge.cooldown.get(walk.channel, 0)) > now:
+                return Said("refused", reason="cooldown", at=until - now)
+            expires_at = min(now + rules.life, challenge.began_at + rules.cap)
+            if expires_at - now < rules.renewal:
+                return Said("refused", reason="renewal", at=challenge.expires_at - now)
+        else:
+            holder = self.of(purpose)
+            if holder is not None and self.lives(holder):
+                return Said("refused", reason="conflict")
+            if holder is not None and holder.state not in OVER:
+                self.close(holder, "expired")
+            expires_at = now + rules.life
+            challenge = Challenge(walk.challenge, purpose, now, expires_at)
+        if (locked := self.locked_until(client)) >= expires_at:
+            return Said("refused", reason="locked", at=None if locked == FOREVER else locked - now)
+        instance, free_at, breaker_open = self._pick(challenge, walk)
+        if not instance and not breaker_open:
+            return Said("refused", reason="provider_busy", at=min(free_at) - now)
+        if not instance and walk.channel not in rules.retries:
+            return Said("refused", reason="breaker_open")
+        if older := self.rows.pop((challenge.id, walk.channel), None):
+            self._end_send(older)
+        self.challenges[challenge.id] = challenge
+        challenge.state, challenge.confirmed, challenge.reason, challenge.expires_at = "sending", False, "", expires_at
+        row = self.rows[challenge.id, walk.channel] = Row(walk.send, walk.owner, now + rules.lease, charges=charges)
+        if instance:
+            return self._deliver(challenge, row, walk, instance, delivery)
+        row.due_at, row.leased, challenge.state = now + rules.probe_every, False, "queued"
+        return Said("queued", at=row.due_at)
+
+    def _recorded(self, walk: Walk, challenge: Challenge, done: Delivery, following: str, *, go_on: bool) -> Said:
+        """The answer is written; what follows from it."""
+        scope = self.rules.scopes.get(done.instance, "")
+        slot = self.slots.get(scope)
+        holds = slot is not None and slot.holder == challenge.id
+        if slot and holds and all(d.outcome in NOT_SENT for d in self.at_vendor(scope, challenge.id)):
+            slot.holder = ""
+        if not self.lives(challenge):
+            took = done.outcome not in NOT_SENT and done.reference
+            return Said("cancel_late", done.id, done.instance) if took and holds else Said("stopped")
+        if done.outcome == "accepted":
+            challenge.state, challenge.confirmed, challenge.reason = "sent", True, ""
+            challenge.provider = done.instance
+            for channel in ("sms", "call"):
+                if row := self.rows.pop((challenge.id, channel), None):
+                    self._end_send(row)
+            return Said("accepted", done.id, done.instance)
+        own = self._own(walk)
+        if own is None:
+            return Said("stopped")
+        if done.outcome in STOPS:
+            return self._stop(challenge, walk.channel, "permanent")
+        return self._walk_on(challenge, own, walk, following, go_on=go_on)
+
+    def _walk_on(self, challenge: Challenge, row: Row, walk: Walk, following: str, *, go_on: bool) -> Said:
+        rules = self.rules
+        if self.spent(challenge):
+            return self._stop(challenge, walk.channel, "max_attempts")
+        useful = challenge.expires_at - self.now >= rules.useful_life
+        if go_on and (useful or not walk.is_retry):
+            instance, _, _ = self._pick(challenge, walk)
+            if instance:
+                return self._deliver(challenge, row, walk, instance, following)
+        again = [i for i in rules.routes[walk.channel] if not self.left_out(i, row.send)]
+        if not again:
+            return self._stop(challenge, walk.channel, "permanent")
+        if walk.channel not in rules.retries:
+            return self._stop(challenge, walk.channel, "failed")
+        backoff = self.now + rules.delay(row.attempts)
+        return self._queue(challenge, row, walk, min(max(backoff, self._asked_to_wait(i, row.send)) for i in again))
+
+    def _pick(self, challenge: Challenge, walk: Walk) -> tuple[str, list[float], bool]:
+        """The instance to call now; else when others come free, and whether a breaker kept one back."""
+        free_at: list[float] = []
+        breaker_open = False
+        for instance in self.rules.routes[walk.channel]:
+            if instance in walk.tried or self.left_out(instance, walk.send):
+                continue
+            if (until := self._asked_to_wait(instance, walk.send)) > self.now:
+                free_at.append(until)
+            elif until := self._held_until(self.rules.scopes.get(instance, ""), challenge):
+                free_at.append(max(until, self.now + self.rules.call_lease))
+            elif self._shut(instance):
+                breaker_open = True
+                free_at.append(self.now + self.rules.probe_every)
+            else:
+                return instance, [], False
+        return "", free_at, breaker_open
+
+    def _asked_to_wait(self, instance: str, send: str) -> float:
+        mine = self.sent(send=send, instance=instance)
+        return mine[-1].not_before if mine else 0
+
+    def _held_until(self, scope: str, challenge: Challenge) -> float:
+        """Until when the slot is somebody else's; 0: it may be taken."""
+        slot = self.slots.get(scope, Slot())
+        if slot.holder in ("", challenge.id):
+            return 0
+        holder = self.challenges.get(slot.holder)
+        if holder is not None and self.lives(holder):
+            return holder.expires_at
+        calls = [d.lease_until for d in self.at_vendor(scope, slot.holder) if d.outcome == "open"]
+        return max((until for until in calls if until > self.now), default=0)
+
+    def _shut(self, instance: str) -> bool:
+        """The breaker is open, and this is not the walk that may probe."""
+        breaker = self.breakers.get(instance, Breaker())
+        if breaker.failures < self.rules.breaker_from:
+            return False
+        if breaker.probe_at > self.now:
+            return True
+        breaker.probe_at = self.now + self.rules.probe_every
+        return False
+
+    def _note(self, instance: str, outcome: str) -> tuple[str | None, str | None]:
+        """Count failures in a row; the instance whose breaker opened, and the one whose closed."""
+        if outcome == "accepted":
+            was_open = self.breakers.pop(instance, Breaker()).failures >= self.rules.breaker_from
+            return None, instance if was_open else None
+        if outcome not in ("unavailable", "ambiguous"):
+            return None, None
+        breaker = self.breakers.setdefault(instance, Breaker())
+        breaker.failures += 1
+        if breaker.failures != self.rules.breaker_from:
+            return None, None
+        breaker.probe_at = self.now + self.rules.probe_every
+        return instance, None
+
+    def _deliver(self, challenge: Challenge, row: Row, walk: Walk, instance: str, delivery: str) -> Said:
+        rules, scope = self.rules, self.rules.scopes.get(instance, "")
+        unresolved = [d.id for d in self.sent(send=row.send, instance=instance) if d.outcome in IN_DOUBT]
+        row.due_at, row.leased = self.now + rules.call_lease, True
+        challenge.cooldown[walk.channel] = self.now + rules.cooldown
+        challenge.provider = instance
+        challenge.core_sent |= not scope
+        mark = self._take(scope, challenge) if scope else None
+        self.deliveries[delivery] = Delivery(
+            delivery, challenge.id, row.send, instance, walk.channel, walk.is_retry, self.now, row.due_at
+        )
+        return Said("call", delivery, instance, mark, unresolved[-1] if unresolved else "")
+
+    def _take(self, scope: str, challenge: Challenge) -> str | None:
+        """Take the slot; what is to be cancelled before a start."""
+        slot = self.slots.setdefault(scope, Slot())
+        if slot.holder != challenge.id:
+            started = [d for d in self.at_vendor(scope, slot.holder) if d.outcome not in NOT_SENT and not d.gone]
+            if slot.mark is None and started:
+                slot.mark = "" if any(not d.reference for d in started) else started[-1].reference
+            slot.holder = challenge.id
+        return slot.mark
+
+    def _queue(self, challenge: Challenge, row: Row, walk: Walk, due_at: float) -> Said:
+        if challenge.expires_at - due_at < self.rules.useful_life:
+            return self._stop(challenge, walk.channel, "expired")
+        row.due_at, row.leased, challenge.state = due_at, False, "queued"
+        self._forget_cooldown(challenge, walk.channel, row.send)
+        return Said("queued", at=due_at)
+
+    def _stop(self, challenge: Challenge, channel: str, reason: str) -> Said:
+        row = self.rows.pop((challenge.id, channel))
+        in_doubt = any(d.outcome in IN_DOUBT for d in self.sent(send=row.send))
+        challenge.confirmed, challenge.reason = False, ""
+        if any(key[0] == challenge.id for key in self.rows):
+            challenge.state = "queued"
+        elif in_doubt and reason != "interrupted":
+            challenge.state = "sent"
+        else:
+            challenge.state, challenge.reason = "unsendable", reason
+        self._forget_cooldown(challenge, channel, row.send)
+        self._end_send(row)
+        return Said("ended")
+
+    def _forget_cooldown(self, challenge: Challenge, channel: str, send: str) -> None:
+        if self.nothing_left(send):
+            challenge.cooldown.pop(channel, None)
+
+    def _end_send(self, row: Row) -> None:
+        if self.nothing_left(row.send):
+            self.refund(row.charges)
+
+    def _own(self, walk: Walk) -> Row | None:
+        """The row, while this walk owns it and the challenge lives."""
+        row = self.rows.get((walk.challenge, walk.channel))
+        living = self.lives(self.challenges.get(walk.challenge))
+        return row if row is not None and living and row.owner == walk.owner else None
+
+    # What people can see.
+
+    def observe(self) -> dict[str, Any]:
+        """Everything, as `world.World.observe` reads it from a store."""
+        return {
+            "challenges": {
+                c.id: (c.purpose, c.state, c.expires_at, c.attempts, c.givebacks, c.core_sent, c.provider)
+                + ((c.confirmed, c.reason, dict(c.cooldown)) if c.state not in OVER else ())
+                for c in self.challenges.values()
+            },
+            "rows": {key: (r.send, r.due_at, r.leased, r.attempts, len(r.charges)) for key, r in self.rows.items()},
+            "deliveries": {d.id: vars(d) for d in self.deliveries.values() if d.challenge in self.challenges},
+            "counters": {window: count for window, (count, ends_at) in self.counters.items() if ends_at > self.now},
+            "failures": {
+                key: (failed.count, failed.locked_until if failed.locked_until > self.now else 0)
+                for key, failed in self.failures.items()
+                if failed.count
+            },
+            "breakers": {instance: breaker.failures for instance, breaker in self.breakers.items()},
+        }

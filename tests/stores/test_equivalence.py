@@ -1,0 +1,295 @@
+"""Whatever happens in whatever order, the SQL store answers and keeps the same as the memory store."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from otpcore.interfaces import CallResult, LockRule, StepKind, WalkRef
+from otpcore.lifecycle import OVER
+from otpcore.models import Channel, Outcome, RetryJob
+from otpcore.stores.memory import MemoryStore
+from otpcore.stores.sql import SqlStore
+
+EXAMPLES = int(os.environ.get("OTPCORE_EQUIVALENCE_EXAMPLES", "25"))
+
+PHONES = ("phone-1", "phone-2")
+SUBJECTS = ("login", "payment")
+SECONDS = (0.5, 1, 5, 10, 15, 30, 60, 240, 300, 600)
+COUNTERS = ("phone-1/send", "phone-2/send")
+ANSWERS = tuple(outcome for outcome in Outcome if outcome is not Outcome.OPEN)
+
+index = st.integers(0, 1_000_000)
+phones, subjects, channels = st.sampled_from(PHONES), st.sampled_from(SUBJECTS), st.sampled_from(list(Channel))
+forced_lists = st.sampled_from([None, None, ("mada",), ("in_house", "mada")])
+
+
+@attrs.define
+class Running:
+    """A walk under way: who it is, what it calls now, what it tried."""
+
+    ref: WalkRef
+    route: tuple
+    delivery: object
+    is_retry: bool
+    tried: list = attrs.field(factory=list)
+
+
+class Machine(RuleBasedStateMachine):
+    """Gives both stores the same verbs and compares every answer, and everything that is kept."""
+
+    def __init__(self, portal, world, migrated):
+        super().__init__()
+        self.portal, self.world = portal, world
+        self.directory = tempfile.TemporaryDirectory()
+        path = shutil.copy(migrated, Path(self.directory.name, "otp.sqlite3"))
+        self.memory, self.sql = MemoryStore(), SqlStore(f"sqlite:///{path}", synchronous="NORMAL")
+        self.stack = AsyncExitStack()
+        portal.call(self.sql.start, self.stack)
+        self.walks, self.claims, self.reservations, self.charged, self.challenges = [], [], [], (), []
+        self.routes = [
+            world.core("mada"),
+            world.core("mada", "backup"),
+            world.vendor("twilio") + world.core("mada"),
+            world.vendor("twilio") + world.vendor("sinch"),
+            world.vendor("sinch", "sinch:app"),
+        ]
+
+    def teardown(self):
+        self.portal.call(self.stack.aclose)
+        self.directory.cleanup()
+
+    def both(self, verb, *args, **more):
+        """Run a verb on both stores; the answer, which must be the same."""
+        expected, found = (
+            self.portal.call(functools.partial(getattr(store, verb), *args, **more))
+            for store in (self.memory, self.sql)
+        )
+        assert found == expected
+        return found
+
+    def one_of(self, things, number):
+        return things[number % len(things)]
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def time_passes(self, seconds):
+        self.world.later(seconds)
+
+    @rule(key=st.sampled_from(COUNTERS), limit=st.integers(1, 3), seconds=st.sampled_from((60, 600)))
+    def charge(self, key, limit, seconds):
+        charges = [self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)]
+        charged = self.both("charge", charges, self.world.now)
+        self.charged = charged if isinstance(charged, tuple) else ()
+
+    @rule(
+        phone=phones,
+        subject=subjects,
+        channel=channels,
+        route=index,
+        forced=forced_lists,
+        key_id=st.sampled_from(["key-1", "key-1", "key-2"]),
+        retried=st.booleans(),
+    )
+    def begin(self, phone, subject, channel, route, forced, key_id, retried):
+        self.world.retry = None
+        if retried:
+            self.world.with_retries()
+        challenge = self.world.challenge(subject, phone, forced=forced, max_attempts=3)
+        self.challenges.append(challenge.id)
+        send = self.world.new_send(
+            challenge,
+            self.one_of(self.routes, route),
+            channel=channel,
+            forced=forced,
+            key_id=key_id,
+            charges=self.charged,
+        )
+        self.run_send(send)
+
+    @rule(phone=phones, subject=subjects, channel=channels, route=index, forced=forced_lists)
+    def resend(self, phone, subject, channel, route, forced):
+        challenge = self.both("latest", f"{phone}/{subject}")
+        if challenge is not None:
+            route = self.one_of(self.routes, route)
+            self.run_send(
+                self.world.new_send(
+                    challenge, route, is_resend=True, channel=channel, forced=forced, charges=self.charged
+                )
+            )
+
+    def run_send(self, send):
+        self.charged = ()
+        begun = self.both("begin", send, self.world.now)
+        ref = WalkRef(challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token)
+        if begun.step is not None and begun.step.kind is StepKind.CALL:
+            self.walks.append(Running(ref, send.plan.route, begun.step.delivery, is_retry=False))
+
+    @precondition(lambda self: self.walks)
+    @rule(
+        walk=index,
+        outcome=st.sampled_from(ANSWERS),
+        reference=st.sampled_from(["", "VE1", "VE2"]),
+        retry_after=st.sampled_from([None, None, 5.0, 280.0]),
+        ends=st.booleans(),
+    )
+    def answer(self, walk, outcome, reference, retry_after, ends):
+        running = self.one_of(self.walks, walk)
+        running.tried.append(running.delivery.instance)
+        result = CallResult(
+            outcome=outcome, reference=reference if outcome is Outcome.ACCEPTED else "", retry_after=retry_after
+        )
+        plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry)
+        step = self.both("record", running.ref, running.delivery.id, result, plan, self.world.now)
+        if step.kind is StepKind.CALL:
+            running.delivery = step.delivery
+        elif ends:  # else the answer may come once more, too late
+            self.walks.remove(running)
+
+    @precondition(lambda self: self.walks)
+    @rule(walk=index)
+    def clear_mark(self, walk):
+        running = self.one_of(self.walks, walk)
+        self.both("clear_mark", running.ref, running.delivery.scope, self.world.now)
+
+    @rule(
+        limit=st.integers(1, 3),
+        max_retries=st.sampled_from([0, 1, 20]),
+        key_ids=st.sampled_from([{"key-1"}, {"key-1", "key-2"}]),
+        instances=st.sampled_from([{"mada", "backup", "twilio", "sinch"}, {"mada", "in_house"}]),
+    )
+    def claim(self, limit, max_retries, key_ids, instances):
+        claim_rule = self.world.rule(
+            max_retries={Channel.SMS: max_retries, Channel.CALL: 2},
+            key_ids=frozenset(key_ids),
+            instances=frozenset(instances),
+        )
+        self.claims += self.both("claim", claim_rule, limit, self.world.now).claims
+
+    @precondition(lambda self: self.challenges)
+    @rule(challenge=index, channel=channels)
+    def claim_by_name(self, challenge, channel):
+        job = RetryJob(challenge_id=self.one_of(self.challenges, challenge), channel=channel, due_at=self.world.now)
+        self.claims += self.both("claim", self.world.rule(job=job), 1, self.world.now).claims
+
+    @precondition(lambda self: self.claims)
+    @rule(claim=index, route=index)
+    def begin_retry(self, claim, route):
+        walk, route = self.one_of(self.claims, claim).walk, self.one_of(self.routes, route)
+        self.world.with_retries()
+        step = self.both("begin_retry", walk, self.world.plan(route, is_retry=True), self.world.now)
+        if step.kind is StepKind.CALL:
+            self.walks.append(Running(walk, route, step.delivery, is_retry=True))
+
+    @rule(phone=phones, subject=subjects, client=st.sampled_from(["", "client"]), purpose=subjects)
+    def reserve(self, phone, subject, client, purpose):
+        locks = LockRule(client=client, lock_after=2, hard_limit=5)
+        self.reservations.append(
+            self.both(
+                "reserve",
+                subject=f"{phone}/{subject}",
+                challenge_id="",
+                purpose=purpose,
+                locks=locks,
+                now=self.world.now,
+            )
+        )
+
+    @precondition(lambda self: self.challenges)
+    @rule(challenge=index, purpose=subjects)
+    def reserve_by_id(self, challenge, purpose):
+        self.both(
+            "reserve",
+            subject="",
+            challenge_id=self.one_of(self.challenges, challenge),
+            purpose=purpose,
+            locks=LockRule(),
+            now=self.world.now,
+        )
+
+    @precondition(lambda self: self.reservations)
+    @rule(reservation=index, give_back=st.booleans(), gone=st.booleans())
+    def settle(self, reservation, give_back, gone):
+        reservation = self.one_of(self.reservations, reservation)
+        ids = [delivery.id for delivery in reservation.deliveries] if gone else []
+        self.both("settle", reservation, give_back=give_back, gone=ids, now=self.world.now)
+
+    @precondition(lambda self: self.reservations)
+    @rule(reservation=index, settled=st.booleans())
+    def approve(self, reservation, settled):
+        reservation = self.one_of(self.reservations, reservation)
+        ids = [delivery.id for delivery in reservation.deliveries] if settled else []
+        self.both("approve", reservation, settled=ids, now=self.world.now)
+
+    @precondition(lambda self: self.challenges)
+    @rule(challenge=index, verb=st.sampled_from(["cancel", "requeue", "drop"]))
+    def end(self, challenge, verb):
+        self.both(verb, self.one_of(self.challenges, challenge), self.world.now)
+
+    @rule(retried=st.sampled_from([(), (Channel.SMS,), tuple(Channel)]), limit=st.integers(1, 3))
+    def sweep(self, retried, limit):
+        self.both("sweep", retried=retried, limit=limit, now=self.world.now)
+
+    @rule(
+        challenges=st.sampled_from((0, 300)),
+        deliveries=st.sampled_from((0, 900)),
+        phone=st.sampled_from([None, None, *PHONES]),
+    )
+    def purge(self, challenges, deliveries, phone):
+        self.both(
+            "purge",
+            challenges_before=self.world.now - timedelta(seconds=challenges),
+            deliveries_before=self.world.now - timedelta(seconds=deliveries),
+            phone_key=phone,
+            now=self.world.now,
+        )
+
+    @rule(prefix=st.sampled_from(["phone-1/", "phone", "all", ""]))
+    def reset_counters(self, prefix):
+        self.both("reset_counters", prefix)
+
+    @rule(name=st.sampled_from(["paused", "rules"]), value=st.sampled_from([None, "a", "b"]))
+    def write_setting(self, name, value):
+        self.both("write_setting", name, value)
+
+    @invariant()
+    def both_keep_the_same(self):
+        kept = self.both("_read", functools.partial(_everything, now=self.world.now))
+        living = [challenge.subject for challenge, *_ in kept["challenges"] if challenge.state not in OVER]
+        assert len(living) == len(set(living))
+
+
+def _everything(rows, now):
+    """All that a store keeps, read in one go."""
+    challenges = [challenge for phone in PHONES for challenge in rows.challenges_of(phone)]
+    return {
+        "challenges": [(one, list(rows.deliveries(one.id)), list(rows.schedules(one.id))) for one in challenges],
+        "slots": [rows.slot(scope, phone) for scope in ("twilio:VA1", "sinch:app") for phone in PHONES],
+        "schedule": (list(rows.upcoming(100)), rows.next_due()),
+        "counters": (list(rows.counters("", now)), list(rows.failure_counters(""))),
+        "breakers": list(rows.breakers(1)),
+        "settings": rows.settings(),
+    }
+
+
+def test_the_sql_store_is_the_memory_store_that_survives(new_world, migrated):
+    with start_blocking_portal("asyncio") as portal:
+        run_state_machine_as_test(
+            lambda: Machine(portal, new_world(), migrated),
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=40,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

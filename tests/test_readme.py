@@ -1,0 +1,261 @@
+"""Every command and snippet of the README is executed, with a simulated gateway standing in for the vendor."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from otpcore import Channel, OTPService, parse_rules
+from otpcore.config import load_settings
+from otpcore.plugins import PROVIDERS
+from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PHONE = "+359871234567"
+PATIENCE = 60.0  # seconds until a test gives up on a program
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+DEMO, TESTS, INSTALL, INIT, FIRST_CODE, ROUTES, WORKER = blocks("sh")
+SETTINGS, SECRETS, RETRY, RUNNER, ACME, ENTRY_POINT = blocks("toml")
+(RETRY_IN_YAML,) = blocks("yaml")
+ASYNCHRONOUS, BLOCKING, CONFTEST, HOST_TEST, PROVIDER = blocks("python")
+
+
+@attrs.frozen
+class Newcomer:
+    """Somebody who does what the README says, in an empty directory."""
+
+    directory: Path
+    gateway: Simulator
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The programs of this virtualenv come first, and the vendor is not where the README's settings say."""
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **{f"OTPCORE_PROVIDERS__MADA__{key.upper()}": str(value) for key, value in self.account.items()},
+        }
+
+    @property
+    def account(self) -> Mapping[str, Any]:
+        return self.gateway.provider_settings()
+
+    def runs(self, command: str) -> str:
+        """A line in a shell; what it prints."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.directory,
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A program that goes on."""
+        with subprocess.Popen(
+            words,
+            cwd=self.directory,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as program:
+            try:
+                yield program
+            finally:
+                program.kill()
+
+    def sets_up(self, *more: str) -> None:
+        """`otp init`, and the README's settings in the files that it wrote."""
+        self.runs(INIT)
+        for name, wanted in (("otpcore.toml", (SETTINGS, *more)), (".otpcore.secrets.toml", (SECRETS,))):
+            file = self.directory / name
+            text = file.read_text(encoding="utf-8")
+            for block in wanted:
+                text = edited(text, block)
+            assert all(holds(tomllib.loads(text), tomllib.loads(block)) for block in wanted)
+            file.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
+    (found,) = entry_points(group="otpcore.simulators", name="mada")
+    with found.load()() as gateway:
+        yield Newcomer(tmp_path, gateway)
+
+
+def edited(text: str, block: str) -> str:
+    """Settings as a person edits them: a key that is there is changed, the rest goes to the end."""
+    for paragraph in block.strip().split("\n\n"):
+        lines = [line for line in paragraph.splitlines() if " = " in line]
+        changed = text
+        for line in lines:
+            changed = re.sub(rf"^{line.partition(' = ')[0]} = .*$", line, changed, flags=re.MULTILINE)
+        text = changed if all(line in changed for line in lines) else f"{text}\n{paragraph}\n"
+    return text
+
+
+def holds(tree: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
+    return all(
+        holds(tree[key], value) if isinstance(value, Mapping) else tree[key] == value for key, value in part.items()
+    )
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
+
+
+def test_no_block_is_of_a_kind_that_nothing_here_executes():
+    assert set(re.findall(r"^```(\w*)$", README, re.MULTILINE)) == {"", "sh", "toml", "yaml", "python"}
+
+
+def test_the_first_two_commands_are_what_ci_runs_on_a_clean_checkout():
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    ours = [command.strip().split(" && ") for command in (DEMO, TESTS)]
+    assert [line for line in ci if line in {part for parts in ours for part in parts}] == [*ours[1], ours[0][-1]]
+    assert ours[0][:-1] == ours[1][:-1]
+
+
+def test_the_named_pythons_are_the_supported_ones():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    supported = re.findall(r"Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    assert f"CPython {', '.join(supported[:-1])} or {supported[-1]}." in README
+
+
+def test_the_core_and_one_provider_are_enough(newcomer):
+    newcomer.runs(INSTALL)
+
+
+def test_the_first_code_arrives_and_verifies(newcomer):
+    newcomer.sets_up()
+    doctor, send, verify = FIRST_CODE.splitlines()
+    newcomer.runs(doctor)
+    newcomer.runs(send)
+    (message,) = newcomer.gateway.inbox
+    assert message.recipient == PHONE
+    newcomer.runs(verify.replace("123456", message.code))
+
+
+@pytest.mark.parametrize(
+    ("program", "answers"),
+    [
+        (ASYNCHRONOUS, ("That was not the code.\n", "Welcome!\n")),
+        (ASYNCHRONOUS.replace("asyncio", "trio"), ("That was not the code.\n", "Welcome!\n")),
+        (BLOCKING, ("incorrect\n", "approved\n")),
+    ],
+    ids=["asyncio", "trio", "blocking"],
+)
+def test_ten_lines_send_and_verify(newcomer, program, answers):
+    newcomer.sets_up("[otp]\ncooldown = 0\n")
+    for type_in, answer in zip((wrong, str), answers, strict=True):
+        with newcomer.running(sys.executable, "-u", "-c", program) as running:
+            assert running.stdout.read(len("Code: ")) == "Code: "
+            said, _ = running.communicate(type_in(newcomer.gateway.inbox[-1].code) + "\n", PATIENCE)
+        assert (said, running.returncode) == (answer, 0)
+
+
+def test_the_routes_are_as_the_table_says():
+    (rules,) = re.findall(r"^With `(.*)`:$", README, re.MULTILINE)
+    rows = re.findall(r"^\| (\+\d+) \| (.*) \|$", README, re.MULTILINE)
+    assert [parse_rules(rules).candidates(number) for number, _ in rows] == [
+        tuple(route.split(", then ")) for _, route in rows
+    ]
+    assert len(rows) == 3
+    assert f"`{Channel.SMS}" not in rules
+    assert parse_rules(rules).restricted_to({"twilio", "sinch"}).candidates(PHONE) == ("twilio", "sinch"), "a call"
+
+
+def test_rules_are_explained_and_changed_while_everything_runs(newcomer):
+    newcomer.sets_up()
+    explain, change, show = ROUTES.splitlines()
+    assert "mada" in newcomer.runs(explain)
+    newcomer.runs(change)
+    assert re.search(r"sms +database +mada:\+35987,\+35988", newcomer.runs(show))
+
+
+def test_retries_are_switched_on_alike_in_yaml_and_toml(tmp_path):
+    for name, text in (("otpcore.yaml", RETRY_IN_YAML), ("otpcore.toml", RETRY)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        settings = load_settings(tmp_path / name)
+        assert (settings.sms.retry, settings.sms.max_retries, settings.retry.runner) == (True, 20, "background")
+
+
+def test_a_worker_delivers_what_nobody_took(newcomer):
+    newcomer.sets_up(RETRY, RUNNER)
+    arrived, deliver = threading.Event(), newcomer.gateway.deliver
+
+    def tell(**message: Any) -> None:
+        deliver(**message)
+        arrived.set()
+
+    newcomer.gateway.deliver = tell
+    newcomer.gateway.down()
+    _, send, verify = FIRST_CODE.splitlines()
+    assert "queued" in newcomer.runs(send)
+    newcomer.gateway.up()
+    with newcomer.running(*WORKER.split()) as worker:
+        assert arrived.wait(PATIENCE), "nothing arrived"
+        worker.send_signal(signal.SIGTERM)
+        said, _ = worker.communicate(timeout=PATIENCE)
+        assert worker.returncode == 0, said
+    newcomer.runs(verify.replace("123456", newcomer.gateway.inbox[0].code))
+
+
+def test_a_host_tests_its_application_with_the_outbox(newcomer):
+    (newcomer.directory / "conftest.py").write_text(CONFTEST, encoding="utf-8")
+    (newcomer.directory / "test_door.py").write_text(HOST_TEST, encoding="utf-8")
+    assert "1 passed" in newcomer.runs("python -m pytest -q -W error -p no:cacheprovider")
+
+
+class Acme(Simulator):
+    """What the README's provider talks to."""
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        assert (request.method, request.path) == ("POST", "/messages")
+        assert request.headers["authorization"] == "Bearer of the account"
+        message = request.json()
+        self.deliver(recipient=message["to"], channel=Channel.SMS, text=message["text"])
+        return SimulatedAnswer.json(201, {"id": "M1"})
+
+
+def test_the_provider_of_fifty_lines_sends(newcomer, monkeypatch):
+    assert len(PROVIDER.splitlines()) < 55
+    (newcomer.directory / "otp_acme.py").write_text(PROVIDER, encoding="utf-8")
+    monkeypatch.syspath_prepend(newcomer.directory)
+    newcomer.sets_up()
+    file = newcomer.directory / "otpcore.toml"
+    file.write_text(edited(file.read_text(encoding="utf-8"), ACME), encoding="utf-8")
+    with Acme() as acme:
+        monkeypatch.setenv("OTPCORE_PROVIDERS__ACME__BASE_URL", acme.base_url)
+        with OTPService.from_settings(file) as otp:
+            challenge = otp.send_sms(PHONE)
+            assert challenge.provider == "acme"
+            assert otp.verify(challenge_id=challenge.id, code=acme.inbox[-1].code)
+    ((group, points),) = tomllib.loads(ENTRY_POINT)["project"]["entry-points"].items()
+    assert (group, points) == (PROVIDERS, {"acme": tomllib.loads(ACME)["providers"]["acme"]["plugin"]})
