@@ -131,7 +131,7 @@ class Rules:
             return tuple(name for name in forced if name in self._capable[channel])
         if channel not in self._routes:
             rules = self.in_force(channel)
-            table = RoutingTable.of(()) if rules is None else rules.table
+            table = RoutingTable(()) if rules is None else rules.table
             self._routes[channel] = table.restricted_to(self._capable[channel])
         fallback = self._settings.routing.fallback_to_default
         return self._routes[channel].candidates(e164, fallback_to_default=fallback)

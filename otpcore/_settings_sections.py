@@ -11,6 +11,7 @@ import attrs
 from otpcore._settings_fields import between, compliant, full_key, matching, one_of, setting
 from otpcore.errors import SettingsError
 from otpcore.messages import check_android_hash, check_template, check_web_otp_host
+from otpcore.phone import is_region
 
 __all__ = [
     "CallSettings",
@@ -69,11 +70,8 @@ def _not_below_first_delay(instance: RetrySettings, attribute: attrs.Attribute[f
 
 
 def _known_region(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
-    if value:
-        import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
-
-        if value not in phonenumbers.SUPPORTED_REGIONS:
-            raise SettingsError(f"otp.default_region: must be a two-letter region in capitals like BG, not {value!r}")
+    if value and not is_region(value):
+        raise SettingsError(f"otp.default_region: must be a two-letter region in capitals like BG, not {value!r}")
 
 
 def _good_templates(_: OtpSettings, __: attrs.Attribute[Any], value: Mapping[str, Mapping[str, str]]) -> None:

@@ -6,7 +6,7 @@ import attrs
 
 from otpcore.errors import InvalidPhoneNumber
 
-__all__ = ["PhoneNumber", "parse_phone"]
+__all__ = ["PhoneNumber", "is_region", "parse_phone"]
 
 
 @attrs.frozen(repr=False)
@@ -75,3 +75,10 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     if require_valid and not phonenumbers.is_valid_number(parsed):
         raise InvalidPhoneNumber("not a phone number in use: its country has not assigned this range")
     return PhoneNumber(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def is_region(text: str) -> bool:
+    """Whether this is a region whose numbers can be read without a leading ``+``, such as ``"BG"``."""
+    import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
+
+    return text in phonenumbers.SUPPORTED_REGIONS

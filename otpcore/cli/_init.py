@@ -42,7 +42,7 @@ def init(options: Options, directory: Path, *, force: bool) -> ExitCode:
         {"settings": str(settings), "secrets": str(secrets), "current_key": keys.current},
         f"wrote {settings}",
         f"wrote {secrets} (keys and passwords: keep it out of version control)",
-        "next: set otp_sms_provider and [providers.…] there, then run `otp doctor`; `otp demo` shows what it can do",
+        "next: set otp_sms_provider and [providers.NAME] there, then run `otp doctor`; `otp demo` shows what it can do",
     )
     return ExitCode.OK
 

@@ -210,7 +210,9 @@ def charge(size: int) -> Any:
             for number in range(size)
         ]
     )
-    limits = [(counters.c.key == bindparam(f"key_{number}"), bindparam(f"most_{number}")) for number in range(size)]
+    limits: list[Any] = [
+        (counters.c.key == bindparam(f"key_{number}"), bindparam(f"most_{number}")) for number in range(size)
+    ]
     return statement.on_conflict_do_update(
         index_elements=[counters.c.key],
         set_={
