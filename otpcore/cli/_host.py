@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -92,14 +93,15 @@ async def load_instances(host: Setup, *rules: str) -> AsyncIterator[Loaded]:
         otp_call_provider="",
         plugins=attrs.evolve(host.settings.plugins, on_error="skip"),
     )
-    loaded = load_providers(
-        settings,
-        forced=forced if isinstance(forced, Mapping) else None,
-        stored_rules=[*texts, *rules],
-        clock=utc_now,
-    )
     async with AsyncExitStack() as stack:
-        await start_providers(loaded, stack)
+        with _quiet("otpcore.providers"):  # the commands say themselves what is broken
+            loaded = load_providers(
+                settings,
+                forced=forced if isinstance(forced, Mapping) else None,
+                stored_rules=[*texts, *rules],
+                clock=utc_now,
+            )
+            await start_providers(loaded, stack)
         yield loaded
 
 
@@ -127,6 +129,17 @@ def shown_number(options: Options, parts: Parts, challenge: ChallengeRecord) -> 
         SettingsError: The key that sealed it is not here.
     """
     return parts.phone_of(challenge).e164 if options.reveal else challenge.phone_masked
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _import_app(target: str) -> Any:

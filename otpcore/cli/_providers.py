@@ -27,7 +27,9 @@ def providers(options: Options) -> ExitCode:
             ("plugin", "distribution", "version", "problem"),
             [(plugin["name"], plugin["distribution"], plugin["version"], plugin["problem"]) for plugin in plugins],
             title="installed",
-        ),
+        )
+        if plugins
+        else "no provider plugin is installed; pip install one, such as otp-twilio",
         table(
             ("instance", "plugin", "channels", "code made by", "state"),
             [
@@ -35,7 +37,9 @@ def providers(options: Options) -> ExitCode:
                 for one in instances
             ],
             title="configured",
-        ),
+        )
+        if instances
+        else "no instance is configured: neither otp_sms_provider nor [providers.NAME] names one",
     )
     return ExitCode.OK
 

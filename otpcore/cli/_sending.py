@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -11,6 +12,8 @@ from otpcore._service import Setup
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_service, run
 from otpcore.cli._options import Options, fields, when
+from otpcore.events import Event, EventType
+from otpcore.hookspecs import hookimpl
 from otpcore.models import Challenge, ChallengeState, Channel, Verification
 from otpcore.runners.worker import WorkerRunner
 
@@ -24,6 +27,7 @@ _NOTES = {
     ChallengeState.QUEUED: "no provider took it yet; a retry is due, run by the host or by `otp worker`",
     ChallengeState.UNSENDABLE: "no provider took it, and nothing more will be tried",
 }
+_COOLING = "nothing new was sent: the last message has just left; it may be sent again at the time above"
 _UNCONFIRMED = "no provider said that it took it, and none said that it did not"
 
 
@@ -46,9 +50,11 @@ def is_id(target: str) -> bool:
 def send(options: Options, channel: Channel, order: Order) -> ExitCode:
     """Send, and wait for the retries that nobody else would run."""
     host = load_host(options)
+    starts = _Starts()
     with options.progress("sending"):
-        challenge = run(_send, host, channel, order)
-    options.say(_document(options, challenge), _shown(options, challenge), _note(challenge))
+        challenge = run(_send, attrs.evolve(host, observers=(*host.observers, starts)), channel, order)
+    document = {**_document(options, challenge), "is_new_send": starts.seen}
+    options.say(document, _shown(document, challenge), _note(challenge) if starts.seen else _COOLING)
     return ExitCode.REFUSED if challenge.state in _WITHOUT_SUCCESS else ExitCode.OK
 
 
@@ -65,6 +71,18 @@ def verify(options: Options, target: str, code: str, *, purpose: str, client: st
     }
     options.say(document, fields({name.replace("_", " "): value for name, value in document.items()}))
     return ExitCode.OK if result else ExitCode.REFUSED
+
+
+class _Starts:
+    """An observer that knows whether a send began; within the cooldown none does."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    @hookimpl
+    def otp_event(self, event: Event) -> None:
+        """Look for the start."""
+        self.seen = self.seen or event.type is EventType.SEND_STARTED
 
 
 async def _send(host: Setup, channel: Channel, order: Order) -> Challenge:
@@ -89,9 +107,9 @@ def _document(options: Options, challenge: Challenge) -> dict[str, Any]:
     return {**shown, "phone": challenge.phone.e164, "code": challenge.code} if options.reveal else shown
 
 
-def _shown(options: Options, challenge: Challenge) -> Any:
+def _shown(document: Mapping[str, Any], challenge: Challenge) -> Any:
     times = {"expires_at": when(challenge.expires_at), "resend_at": when(challenge.resend_at)}
-    return fields({name.replace("_", " "): value for name, value in {**_document(options, challenge), **times}.items()})
+    return fields({name.replace("_", " "): value for name, value in {**document, **times}.items()})
 
 
 def _note(challenge: Challenge) -> str:

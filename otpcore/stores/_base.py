@@ -36,6 +36,7 @@ from otpcore.stores import _sending, _upkeep, _verifying
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
+_PURGE_LIMIT = 250
 
 
 class RowStore(abc.ABC):
@@ -124,15 +125,26 @@ class RowStore(abc.ABC):
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
     ) -> PurgeCount:
-        return await self._write(
-            lambda rows: _upkeep.purge(
-                rows,
-                challenges_before=challenges_before,
-                deliveries_before=deliveries_before,
-                phone_key=phone_key,
-                now=now,
+        if phone_key is not None:
+            return await self._write(lambda rows: _upkeep.erase(rows, phone_key))
+        total = PurgeCount()
+        while True:  # in small units, so that sends and verifications go on between them
+            count = await self._write(
+                lambda rows: _upkeep.purge(
+                    rows,
+                    challenges_before=challenges_before,
+                    deliveries_before=deliveries_before,
+                    limit=_PURGE_LIMIT,
+                    now=now,
+                )
             )
-        )
+            total = PurgeCount(
+                challenges=total.challenges + count.challenges,
+                deliveries=total.deliveries + count.deliveries,
+                counters=total.counters + count.counters,
+            )
+            if max(count.challenges, count.deliveries, count.counters) < _PURGE_LIMIT:
+                return total
 
     async def settings(self) -> Mapping[str, str]:
         return await self._read(lambda rows: rows.settings())

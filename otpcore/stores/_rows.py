@@ -170,11 +170,14 @@ class Rows(Protocol):
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
 
-    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
-        """Remove those that are over and expired before then, or all of a phone, with their schedule rows and the slots they hold."""
+    def purge_challenges(self, before: datetime, limit: int) -> int:
+        """Remove those that are over and expired before then, with their schedule rows and the slots they hold."""
 
-    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
-        """Remove those recorded before then, or all of a phone."""
+    def purge_deliveries(self, before: datetime, limit: int) -> int:
+        """Remove those recorded before then."""
 
-    def purge_counters(self, now: datetime) -> int:
+    def purge_counters(self, now: datetime, limit: int) -> int:
         """Remove counters whose window has ended."""
+
+    def erase(self, phone_key: str) -> tuple[int, int]:
+        """Remove all challenges and deliveries of a phone, with schedule rows and slots; how many of the two there were."""

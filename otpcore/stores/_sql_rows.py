@@ -137,14 +137,13 @@ class SqlRows:
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        wanted: dict[str, Any] = {"now": now}
-        for number, charge in enumerate(charges):
-            wanted |= {
-                f"key_{number}": charge.key,
-                f"most_{number}": charge.limit,
-                f"ends_{number}": now + charge.window,
-            }
-        return self._all(Charged, sql.charge(len(charges)), **wanted)
+        done = []
+        for charge in charges:
+            wanted = {"key": charge.key, "count": 1, "window_ends_at": now + charge.window, "most": charge.limit}
+            ends_at = self._scalar(sql.CHARGE, now=now, **wanted)
+            if ends_at is not None:
+                done.append(Charged(key=charge.key, window_ends_at=ends_at))
+        return done
 
     def refund(self, charged: Charged) -> None:
         self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
@@ -191,18 +190,24 @@ class SqlRows:
         else:
             self._changed(sql.PUT_SETTING, name=name, value=value)
 
-    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
-        wanted = {"before": before} if phone_key is None else {"phone_key": phone_key}
-        removed = [self._changed(one, **wanted) for one in sql.purge_challenges(by_phone=phone_key is not None)]
-        return removed[-1]
+    def purge_challenges(self, before: datetime, limit: int) -> int:
+        return self._remove_challenges(self._scalars(sql.OVER_BEFORE, before=before, most=limit))
 
-    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
-        if phone_key is not None:
-            return self._changed(sql.PURGE_DELIVERIES_OF, phone_key=phone_key)
-        return self._changed(sql.PURGE_DELIVERIES, before=before)
+    def purge_deliveries(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_DELIVERIES, before=before, most=limit)
 
-    def purge_counters(self, now: datetime) -> int:
-        return self._changed(sql.PURGE_COUNTERS, now=now)
+    def purge_counters(self, now: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_COUNTERS, now=now, most=limit)
+
+    def erase(self, phone_key: str) -> tuple[int, int]:
+        removed = self._remove_challenges(self._scalars(sql.OF_PHONE, phone_key=phone_key))
+        self._changed(sql.DELETE_SLOTS_OF, phone_key=phone_key)
+        return removed, self._changed(sql.DELETE_DELIVERIES_OF, phone_key=phone_key)
+
+    def _remove_challenges(self, ids: Sequence[str]) -> int:
+        for statement in sql.REMOVE_CHALLENGES:
+            self._changed(statement, ids=ids)
+        return len(ids)
 
     def _changed(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement; how many rows it changed."""

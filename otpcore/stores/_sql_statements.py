@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 from sqlalchemy import (
     Column,
-    Delete,
     Select,
     Table,
     Text,
@@ -27,7 +26,6 @@ from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two m
 from otpcore.interfaces import (
     BreakerRecord,
     ChallengeRecord,
-    Charged,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
@@ -148,6 +146,15 @@ TAKE_SLOT = update(slots).where(
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW
+_NEW_COUNTER = insert(counters)
+CHARGE = _NEW_COUNTER.on_conflict_do_update(
+    index_elements=[counters.c.key],
+    set_={
+        "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
+        "window_ends_at": case((_OVER_WINDOW, _NEW_COUNTER.excluded.window_ends_at), else_=counters.c.window_ends_at),
+    },
+    where=or_(_OVER_WINDOW, counters.c.count < bindparam("most")),
+).returning(counters.c.window_ends_at)
 REFUND = (
     update(counters)
     .where(
@@ -164,7 +171,6 @@ COUNTERS = (
 )
 FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).order_by(failures.c.key)
 RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
-PURGE_COUNTERS = delete(counters).where(_OVER_WINDOW)
 
 FAILURES = _records(FailureRecord, failures).where(failures.c.key.in_(bindparam("keys", expanding=True)))
 COUNT_FAILURE = (
@@ -198,32 +204,6 @@ DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
 
 
 @functools.cache
-def charge(size: int) -> Any:
-    """Count one in each of so many counters whose window is over or not full; returns those that were counted."""
-    statement = insert(counters).values(
-        [
-            {
-                "key": bindparam(f"key_{number}"),
-                "count": 1,
-                "window_ends_at": bindparam(f"ends_{number}", type_=counters.c.window_ends_at.type),
-            }
-            for number in range(size)
-        ]
-    )
-    limits: list[Any] = [
-        (counters.c.key == bindparam(f"key_{number}"), bindparam(f"most_{number}")) for number in range(size)
-    ]
-    return statement.on_conflict_do_update(
-        index_elements=[counters.c.key],
-        set_={
-            "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
-            "window_ends_at": case((_OVER_WINDOW, statement.excluded.window_ends_at), else_=counters.c.window_ends_at),
-        },
-        where=or_(_OVER_WINDOW, counters.c.count < case(*limits, else_=0)),
-    ).returning(*_columns(Charged, counters))
-
-
-@functools.cache
 def due(*, by_key: bool, by_forced: bool) -> Select[Any]:
     """The earliest due rows: of some channels, where asked of some keys, and of some forced lists or none."""
     statement = _records(ScheduleRecord, schedule).where(
@@ -245,25 +225,23 @@ FORCED_LISTS = (
 """The few different forced lists among the due rows, as they are stored."""
 
 
-@functools.cache
-def purge_challenges(*, by_phone: bool) -> tuple[Delete, Delete, Delete]:
-    """Remove the schedule rows and slots of some challenges, then these."""
-    gone = _gone(by_phone=by_phone)
-    ids = select(challenges.c.id).where(gone)
-    held = slots.c.holder.in_(ids)
-    slots_of = or_(held, slots.c.phone_key == bindparam("phone_key")) if by_phone else held
-    return (
-        delete(schedule).where(schedule.c.challenge_id.in_(ids)),
-        delete(slots).where(slots_of),
-        delete(challenges).where(gone),
+OVER_BEFORE = (
+    select(challenges.c.id)
+    .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"))
+    .limit(bindparam("most"))
+)
+OF_PHONE = select(challenges.c.id).where(challenges.c.phone_key == bindparam("phone_key"))
+REMOVE_CHALLENGES = tuple(
+    delete(column.table).where(column.in_(bindparam("ids", expanding=True)))
+    for column in (schedule.c.challenge_id, slots.c.holder, challenges.c.id)
+)
+PURGE_DELIVERIES = delete(deliveries).where(
+    deliveries.c.number.in_(
+        select(deliveries.c.number).where(deliveries.c.recorded_at < bindparam("before")).limit(bindparam("most"))
     )
-
-
-def _gone(*, by_phone: bool) -> Any:
-    if by_phone:
-        return challenges.c.phone_key == bindparam("phone_key")
-    return challenges.c.state.in_(sorted(OVER)) & (challenges.c.expires_at < bindparam("before"))
-
-
-PURGE_DELIVERIES_OF = delete(deliveries).where(deliveries.c.phone_key == bindparam("phone_key"))
-PURGE_DELIVERIES = delete(deliveries).where(deliveries.c.recorded_at < bindparam("before"))
+)
+PURGE_COUNTERS = delete(counters).where(
+    counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
+)
+DELETE_SLOTS_OF = delete(slots).where(slots.c.phone_key == bindparam("phone_key"))
+DELETE_DELIVERIES_OF = delete(deliveries).where(deliveries.c.phone_key == bindparam("phone_key"))

@@ -30,19 +30,21 @@ def sweep(rows: Rows, *, retried: Collection[Channel], limit: int, now: datetime
 
 
 def purge(
-    rows: Rows, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+    rows: Rows, *, challenges_before: datetime, deliveries_before: datetime, limit: int, now: datetime | None
 ) -> PurgeCount:
-    """Remove what is old, or everything of one phone."""
-    if phone_key is not None:
-        deliveries = rows.purge_deliveries(None, phone_key)
-        challenges = rows.purge_challenges(None, phone_key)
-        counters = rows.reset_counters(f"{phone_key}/")
-        return PurgeCount(challenges=challenges, deliveries=deliveries, counters=counters)
+    """Remove what is old, at most ``limit`` of each kind."""
     return PurgeCount(
-        deliveries=rows.purge_deliveries(deliveries_before, None),
-        challenges=rows.purge_challenges(challenges_before, None),
-        counters=rows.purge_counters(rows.now(now)),
+        deliveries=rows.purge_deliveries(deliveries_before, limit),
+        challenges=rows.purge_challenges(challenges_before, limit),
+        counters=rows.purge_counters(rows.now(now), limit),
     )
+
+
+def erase(rows: Rows, phone_key: str) -> PurgeCount:
+    """Remove everything of one phone."""
+    challenges, deliveries = rows.erase(phone_key)
+    counters = rows.reset_counters(f"{phone_key}/")
+    return PurgeCount(challenges=challenges, deliveries=deliveries, counters=counters)
 
 
 def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:

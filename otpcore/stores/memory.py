@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import itertools
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -292,36 +293,45 @@ class _MemoryRows:
         else:
             self._settings[name] = value
 
-    def purge_challenges(self, before: datetime | None, phone_key: str | None) -> int:
-        gone = [
-            c
-            for c in self.challenge_rows.values()
-            if (phone_key is None or c.phone_key == phone_key)
-            and (before is None or (c.state in OVER and c.expires_at < before))
-        ]
-        for challenge in gone:
-            for row in self.schedules(challenge.id):
-                self.delete_schedule(row.challenge_id, row.channel)
-            del self.challenge_rows[challenge.id]
-            self._of_subject[challenge.subject].remove(challenge.id)
-            self._of_phone[challenge.phone_key].remove(challenge.id)
-        ids = {challenge.id for challenge in gone}
-        self._slots = {key: slot for key, slot in self._slots.items() if slot.holder not in ids and key[1] != phone_key}
-        return len(gone)
+    def purge_challenges(self, before: datetime, limit: int) -> int:
+        over = (c for c in self.challenge_rows.values() if c.state in OVER and c.expires_at < before)
+        return self._remove_challenges(list(itertools.islice(over, limit)))
 
-    def purge_deliveries(self, before: datetime | None, phone_key: str | None) -> int:
-        gone = [
-            d
-            for d in self._deliveries.values()
-            if (phone_key is None or self._phone_of[d.id] == phone_key) and (before is None or d.recorded_at < before)
-        ]
-        for delivery in gone:
-            del self._deliveries[delivery.id], self._phone_of[delivery.id]
-            self._of_challenge[delivery.challenge_id].remove(delivery.id)
-        return len(gone)
+    def purge_deliveries(self, before: datetime, limit: int) -> int:
+        old = (delivery.id for delivery in self._deliveries.values() if delivery.recorded_at < before)
+        return self._remove_deliveries(list(itertools.islice(old, limit)))
 
-    def purge_counters(self, now: datetime) -> int:
-        ended = [key for key, counter in self._counters.items() if counter.window_ends_at <= now]
+    def purge_counters(self, now: datetime, limit: int) -> int:
+        over = (key for key, counter in self._counters.items() if counter.window_ends_at <= now)
+        ended = list(itertools.islice(over, limit))
         for key in ended:
             del self._counters[key]
         return len(ended)
+
+    def erase(self, phone_key: str) -> tuple[int, int]:
+        removed = self._remove_challenges(self.challenges_of(phone_key))
+        self._slots = {key: slot for key, slot in self._slots.items() if key[1] != phone_key}
+        return removed, self._remove_deliveries([one for one, owner in self._phone_of.items() if owner == phone_key])
+
+    def _remove_challenges(self, gone: Sequence[ChallengeRecord]) -> int:
+        for challenge in gone:
+            self.end_schedules(challenge.id)
+            del self.challenge_rows[challenge.id]
+            _forget(self._of_subject, challenge.subject, challenge.id)
+            _forget(self._of_phone, challenge.phone_key, challenge.id)
+        ids = {challenge.id for challenge in gone}
+        self._slots = {key: slot for key, slot in self._slots.items() if slot.holder not in ids}
+        return len(gone)
+
+    def _remove_deliveries(self, gone: Sequence[str]) -> int:
+        for delivery_id in gone:
+            _forget(self._of_challenge, self._deliveries.pop(delivery_id).challenge_id, delivery_id)
+            del self._phone_of[delivery_id]
+        return len(gone)
+
+
+def _forget(index: dict[str, list[str]], key: str, member: str) -> None:
+    """Take a member out of an index, and the key with the last one."""
+    index[key].remove(member)
+    if not index[key]:
+        del index[key]
