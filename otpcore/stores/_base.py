@@ -36,7 +36,7 @@ from otpcore.stores import _sending, _upkeep, _verifying
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
-_PURGE_LIMIT = 250
+_PURGE_LIMIT = 500
 
 
 class RowStore(abc.ABC):

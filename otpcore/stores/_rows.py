@@ -136,7 +136,7 @@ class Rows(Protocol):
     def reset_counters(self, prefix: str) -> int:
         """Remove send and failure counters whose key begins so."""
 
-    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         """Failures in a row, of those keys that have any."""
 
     def count_failure(self, key: str) -> int:
@@ -145,7 +145,7 @@ class Rows(Protocol):
     def put_failures(self, record: FailureRecord) -> None:
         """Replace."""
 
-    def clear_failures(self, keys: Collection[str]) -> None:
+    def clear_failures(self, keys: tuple[str, str]) -> None:
         """Remove."""
 
     # Breakers.

@@ -25,6 +25,8 @@ from otpcore.interfaces import (
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel
 from otpcore.stores import _sql_statements as sql
+from otpcore.stores._prepared import run
+from otpcore.stores._writer import raw_connection
 
 R = TypeVar("R")
 
@@ -33,7 +35,8 @@ class SqlRows:
     """The rows of one unit of work. No result stays open: an unread one would make the commit fail."""
 
     def __init__(self, connection: Connection) -> None:
-        self._execute = connection.execute
+        self._connection = connection
+        self._raw = raw_connection(connection)
 
     def now(self, now: datetime | None) -> datetime:
         return utc_now() if now is None else now
@@ -157,8 +160,9 @@ class SqlRows:
     def reset_counters(self, prefix: str) -> int:
         return sum(self._changed(statement, prefix=prefix, length=len(prefix)) for statement in sql.RESET)
 
-    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
-        return self._all(FailureRecord, sql.FAILURES, keys=list(keys))
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        first, second = keys
+        return self._all(FailureRecord, sql.FAILURES, first=first, second=second)
 
     def count_failure(self, key: str) -> int:
         return int(self._scalar(sql.COUNT_FAILURE, key=key))
@@ -166,8 +170,9 @@ class SqlRows:
     def put_failures(self, record: FailureRecord) -> None:
         self._changed(sql.PUT_FAILURES, **_values(record))
 
-    def clear_failures(self, keys: Collection[str]) -> None:
-        self._changed(sql.CLEAR_FAILURES, keys=list(keys))
+    def clear_failures(self, keys: tuple[str, str]) -> None:
+        first, second = keys
+        self._changed(sql.CLEAR_FAILURES, first=first, second=second)
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
         return self._all(BreakerRecord, sql.BREAKERS, least=least)
@@ -182,7 +187,7 @@ class SqlRows:
         return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
 
     def settings(self) -> dict[str, str]:
-        return {str(name): str(value) for name, value in self._execute(sql.SETTINGS)}
+        return {str(name): str(value) for name, value in self._rows(sql.SETTINGS, {})}
 
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
@@ -211,20 +216,24 @@ class SqlRows:
 
     def _changed(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement; how many rows it changed."""
-        return int(self._execute(statement, parameters).rowcount)
+        return run(self._connection, self._raw, statement, parameters)[1]
 
     def _scalar(self, statement: Executable, **parameters: Any) -> Any:
-        return self._execute(statement, parameters).scalar_one_or_none()
+        rows = self._rows(statement, parameters)
+        return rows[0][0] if rows else None
 
     def _scalars(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
-        return self._execute(statement, parameters).scalars().all()
+        return [row[0] for row in self._rows(statement, parameters)]
 
     def _one(self, kind: type[R], statement: Executable, **parameters: Any) -> R | None:
-        row = self._execute(statement, parameters).one_or_none()
-        return None if row is None else _record(kind, row)
+        rows = self._rows(statement, parameters)
+        return _record(kind, rows[0]) if rows else None
 
     def _all(self, kind: type[R], statement: Executable, **parameters: Any) -> list[R]:
-        return [_record(kind, row) for row in self._execute(statement, parameters).all()]
+        return [_record(kind, row) for row in self._rows(statement, parameters)]
+
+    def _rows(self, statement: Executable, parameters: dict[str, Any]) -> list[Any]:
+        return run(self._connection, self._raw, statement, parameters)[0]
 
 
 def _record(kind: type[R], row: Sequence[Any]) -> R:

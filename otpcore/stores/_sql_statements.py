@@ -172,7 +172,8 @@ COUNTERS = (
 FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).order_by(failures.c.key)
 RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
 
-FAILURES = _records(FailureRecord, failures).where(failures.c.key.in_(bindparam("keys", expanding=True)))
+_BOTH_KEYS = failures.c.key.in_([bindparam("first"), bindparam("second")])
+FAILURES = _records(FailureRecord, failures).where(_BOTH_KEYS)
 COUNT_FAILURE = (
     insert(failures)
     .values(failures=1)
@@ -180,7 +181,7 @@ COUNT_FAILURE = (
     .returning(failures.c.failures)
 )
 PUT_FAILURES = _upsert(failures)
-CLEAR_FAILURES = delete(failures).where(failures.c.key.in_(bindparam("keys", expanding=True)))
+CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
 BREAKERS = (
     _records(BreakerRecord, breakers).where(breakers.c.failures >= bindparam("least")).order_by(breakers.c.instance)

@@ -248,7 +248,7 @@ class _MemoryRows:
             del table[key]
         return len(found)
 
-    def failures(self, keys: Collection[str]) -> Sequence[FailureRecord]:
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         return [self._failures[key] for key in keys if key in self._failures]
 
     def count_failure(self, key: str) -> int:
@@ -259,7 +259,7 @@ class _MemoryRows:
     def put_failures(self, record: FailureRecord) -> None:
         self._failures[record.key] = record
 
-    def clear_failures(self, keys: Collection[str]) -> None:
+    def clear_failures(self, keys: tuple[str, str]) -> None:
         for key in keys:
             self._failures.pop(key, None)
 

@@ -198,6 +198,7 @@ class World:
         self._wait(self.store.reset_counters(f"{PHONE}/"))
         self.model.counters.clear()
         self.model.failures.clear()
+        self.memory.charged.clear()
 
     # What can be seen.
 
