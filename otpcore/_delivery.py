@@ -159,7 +159,7 @@ class Walk:
 
     def _text(self, challenge: ChallengeRecord) -> str:
         settings = self.parts.settings.otp
-        minutes = int((challenge.expires_at - self.parts.clock()).total_seconds() // 60)
+        minutes = round((challenge.expires_at - self.parts.clock()).total_seconds()) // 60
         if self.ref.channel is Channel.CALL:
             return render_call(
                 code=self.code,

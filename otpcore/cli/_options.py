@@ -70,7 +70,8 @@ class Options:
     def show_stack(self, error: BaseException) -> None:
         """With ``--verbose``, where an unforeseen error came from: places only, as texts may quote numbers and codes."""
         if self.verbose:
-            sys.stderr.write("".join(traceback.format_tb(error.__traceback__)))
+            for frame in traceback.extract_tb(error.__traceback__):
+                self.note(f"  {frame.filename}:{frame.lineno} in {frame.name}")
 
     def configure_logging(self) -> None:
         """Log otpcore's own loggers to standard error; other libraries' may quote what must not be read."""

@@ -22,7 +22,7 @@ from otpcore.models import Channel, Outcome, RetryJob
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 
-EXAMPLES = int(os.environ.get("OTPCORE_EQUIVALENCE_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("OTPCORE_EQUIVALENCE_EXAMPLES", "15"))
 
 PHONES = ("phone-1", "phone-2")
 SUBJECTS = ("login", "payment")
@@ -288,7 +288,7 @@ def test_the_sql_store_is_the_memory_store_that_survives(new_world, migrated):
             lambda: Machine(portal, new_world(), migrated),
             settings=settings(
                 max_examples=EXAMPLES,
-                stateful_step_count=40,
+                stateful_step_count=30,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),

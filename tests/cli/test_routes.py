@@ -1,0 +1,125 @@
+"""``otp routes`` and ``otp providers``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from otp_sinch.simulator import SinchSimulator
+
+from otpcore.cli._exits import ExitCode
+from otpcore.stores.sql import SqlStore
+
+from .desk import PHONE, Desk, Otp
+
+SINCH = {"application_key": SinchSimulator.application_key, "application_secret": SinchSimulator.application_secret}
+
+
+@pytest.fixture
+def two_vendors(desk: Desk) -> Desk:
+    desk.write(providers={"sinch": SINCH})
+    return desk
+
+
+def write_setting(directory: Path, name: str, value: str) -> None:
+    async def write() -> None:
+        from contextlib import AsyncExitStack  # noqa: PLC0415 - only here
+
+        async with AsyncExitStack() as stack:
+            store = SqlStore(f"sqlite:///{directory / 'otpcore.sqlite3'}")
+            await store.start(stack)
+            await store.write_setting(name, value)
+
+    anyio.run(write)
+
+
+def test_a_good_rule_is_shown_as_it_is_understood(otp: Otp, two_vendors: Desk) -> None:
+    good = otp("routes", "check", " SINCH ; Mada : +35987 , +35988 ", "--json")
+    assert good.code == ExitCode.OK
+    assert good.document["rules"] == "sinch;mada:+35987,+35988"
+    assert good.document["instances"] == ["sinch", "mada"]
+
+
+def test_a_bad_rule_is_shown_with_a_caret(otp: Otp, two_vendors: Desk) -> None:
+    bad = otp("routes", "check", "Sinch;Mada:35987")
+    assert bad.code == ExitCode.CONFIGURATION
+    lines = bad.err.splitlines()
+    assert "Sinch;Mada:35987" in lines[1]
+    assert lines[2].index("^") == lines[1].index("35987")
+
+
+def test_an_instance_that_is_not_there_is_named_with_those_that_are(otp: Otp, two_vendors: Desk) -> None:
+    bad = otp("routes", "check", "Sinhc")
+    assert bad.code == ExitCode.CONFIGURATION
+    assert "did you mean 'sinch'" in bad.err
+    assert "WARNING" not in bad.err
+
+
+def test_an_instance_that_is_installed_but_not_configured_is_refused_with_the_key(otp: Otp, desk: Desk) -> None:
+    bad = otp("routes", "check", "Sinch")
+    assert bad.code == ExitCode.CONFIGURATION
+    assert "providers.sinch.application_key" in bad.err
+
+
+def test_who_cannot_do_the_channel_is_said(otp: Otp, two_vendors: Desk) -> None:
+    assert otp("routes", "check", "Mada;Sinch", "--call", "--json").document["idle"] == ["mada"]
+
+
+def test_explain_says_who_serves_a_number_and_why(otp: Otp, two_vendors: Desk) -> None:
+    two_vendors.write(otp_sms_provider="Sinch;Mada:+35987", providers={"sinch": SINCH})
+    by_sms = otp("routes", "explain", PHONE, "--json")
+    assert by_sms.code == ExitCode.OK
+    assert by_sms.document["route"] == ["mada"]
+    by_call = otp("routes", "explain", PHONE, "--call", "--json").document
+    assert by_call["route"] == ["sinch"]
+    [mada] = [step for step in by_call["steps"] if step["instance"] == "mada"]
+    assert mada["reason"] == "cannot place calls"
+
+
+def test_explain_names_what_could_not_be_loaded(otp: Otp, desk: Desk) -> None:
+    desk.write(otp_sms_provider="Mada:+44;Sinch")
+    nobody = otp("routes", "explain", PHONE)
+    assert nobody.code == ExitCode.REFUSED
+    assert "not loaded" in nobody.out
+    assert "providers.sinch.application_key" in nobody.out
+
+
+def test_set_checks_before_it_writes_and_clear_brings_the_file_back(otp: Otp, two_vendors: Desk) -> None:
+    assert otp("routes", "set", "Sinch;Nobody").code == ExitCode.CONFIGURATION
+    assert sources(otp) == {"sms": ("file", "mada"), "call": ("file", "mada")}
+    assert otp("routes", "set", "Sinch; Mada:+35987").code == ExitCode.OK
+    assert otp("routes", "set", "Sinch", "--call").code == ExitCode.OK
+    assert sources(otp) == {"sms": ("database", "sinch;mada:+35987"), "call": ("database", "sinch")}
+    assert otp("routes", "set", "--clear").code == ExitCode.OK
+    assert sources(otp) == {"sms": ("file", "mada"), "call": ("database", "sinch")}
+
+
+@pytest.mark.parametrize("arguments", [[], ["Mada", "--clear"]])
+def test_set_wants_either_rules_or_clear(otp: Otp, desk: Desk, arguments: list[str]) -> None:
+    assert otp("routes", "set", *arguments).code == ExitCode.USAGE
+
+
+def test_a_stored_rule_that_cannot_take_force_is_shown_as_refused(otp: Otp, desk: Desk) -> None:
+    write_setting(desk.directory, "otp_sms_provider", "Mada;Gone")
+    document = otp("routes", "show", "--json").document
+    assert document["sms"] == {"source": "file", "rules": "mada"}
+    assert "gone" in document["refused"]["otp_sms_provider"]
+
+
+def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> None:
+    desk.write(providers={"sinch": {}, "mada_eu": {**desk.mada.provider_settings(), "plugin": "mada"}, "old": {}})
+    document = otp("providers", "--json").document
+    assert {"mada", "sinch"} <= {plugin["name"] for plugin in document["installed"]}
+    instances: dict[str, dict[str, Any]] = {one["instance"]: one for one in document["instances"]}
+    assert instances["mada_eu"]["channels"] == ["sms"]
+    assert instances["mada_eu"]["error"] is None
+    assert "providers.sinch.application_key" in instances["sinch"]["error"]
+    assert "no plugin 'old' is installed" in instances["old"]["error"]
+    assert "broken: " in otp("providers").out
+
+
+def sources(otp: Otp) -> dict[str, tuple[str, str]]:
+    document = otp("routes", "show", "--json").document
+    return {channel: (document[channel]["source"], document[channel]["rules"]) for channel in ("sms", "call")}
