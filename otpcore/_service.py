@@ -183,12 +183,12 @@ class AsyncOTPService:
         """
         parts = self._parts
         require_id(parts.settings.otp.verify_by, challenge_id)
-        if phone is None and not challenge_id:
+        if phone is None and challenge_id is None:
             raise TypeError("verify needs a phone or a challenge_id")
         number = self._parse(phone) if phone is not None else None
         guess = Guess(
             phone=number,
-            challenge_id=challenge_id or "",
+            challenge_id=challenge_id,
             purpose=purpose,
             client=client,
             code=normalise_code(code[:_TYPED_MAX]),

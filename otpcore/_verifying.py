@@ -28,7 +28,7 @@ class Guess:
     """What a person typed, and where it should fit. ``code`` is normalised."""
 
     phone: PhoneNumber | None
-    challenge_id: str
+    challenge_id: str | None
     purpose: str
     client: str | None
     code: str = attrs.field(repr=False)
@@ -64,7 +64,7 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
         RateLimited: ``locked``: too many failures in a row on this phone.
         ProviderError: The code's owner did not answer and nothing else matched.
     """
-    subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else ""
+    subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
     if len(guess.code) != parts.settings.otp.length:
         unfit = await _unfit(parts, guess, subject)
         if unfit is not None:
@@ -83,7 +83,7 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
         _failed(parts, challenge, "locked")
         raise RateLimited("locked", wait)
     if reservation.status is not ReservationStatus.RESERVED or challenge is None:
-        parts.keys.digest(guess.challenge_id, guess.code)  # the same work as for a challenge that lives
+        parts.keys.digest(guess.challenge_id or "", guess.code)  # the same work as for a challenge that lives
         return _refused(parts, challenge, _STATUSES[reservation.status])
     if challenge.core_recorded and parts.keys.matches(challenge.id, guess.code, challenge.code_digest):
         return await _approve(parts, reservation, challenge, ())
@@ -106,14 +106,18 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     return True
 
 
-async def _unfit(parts: Parts, guess: Guess, subject: str) -> Verification | None:
+async def _unfit(parts: Parts, guess: Guess, subject: str | None) -> Verification | None:
     """A length that nobody could have sent is wrong and uses no attempt; None: it may fit, or nothing lives."""
-    if guess.challenge_id:
+    if guess.challenge_id is not None:
         views = await parts.store.view(challenge_id=guess.challenge_id)
         challenge = views[0].challenge if views else None
     else:
-        challenge = await parts.store.latest(subject)
-    if challenge is None or challenge.purpose != guess.purpose or (subject and challenge.subject != subject):
+        challenge = await parts.store.latest(subject) if subject is not None else None
+    if (
+        challenge is None
+        or challenge.purpose != guess.purpose
+        or (subject is not None and challenge.subject != subject)
+    ):
         return None
     if not is_living(challenge, parts.clock()) or is_spent(challenge):
         return None
@@ -231,5 +235,5 @@ def _failed(parts: Parts, challenge: ChallengeRecord | None, reason: str, *, ins
 
 def require_id(verify_by: str, challenge_id: str | None) -> None:
     """Refuse a look-up by phone alone where the settings forbid it."""
-    if verify_by == "id" and not challenge_id:
+    if verify_by == "id" and challenge_id is None:
         raise SettingsError('otp.verify_by = "id": pass challenge_id to verify; a phone alone is not enough')

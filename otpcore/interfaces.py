@@ -592,7 +592,7 @@ class Store(Protocol):
         """When the earliest schedule row is due."""
 
     async def reserve(
-        self, *, subject: str, challenge_id: str, purpose: str, locks: LockRule, now: datetime | None
+        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
     ) -> Reservation:
         """Use up one attempt and count one failure before anything is compared.
 

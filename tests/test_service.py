@@ -183,6 +183,14 @@ async def test_codes_of_different_purposes_do_not_verify_one_another(otp_outbox:
         assert await otp.verify(PHONE, login.code, purpose="login")
 
 
+async def test_an_empty_challenge_id_is_not_the_same_as_none(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service() as otp:
+        await otp.send_sms(PHONE)
+        answer = await otp.verify(PHONE, otp_outbox.code, challenge_id="")
+        assert answer.status is VerificationStatus.NOT_FOUND
+        assert await otp.verify(PHONE, otp_outbox.code)
+
+
 async def test_a_cancelled_challenge_does_not_verify(otp_outbox: Outbox) -> None:
     async with otp_outbox.service() as otp:
         challenge = await otp.send_sms(PHONE)

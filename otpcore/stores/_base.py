@@ -95,7 +95,7 @@ class RowStore(abc.ABC):
         return await self._read(lambda rows: rows.next_due())
 
     async def reserve(
-        self, *, subject: str, challenge_id: str, purpose: str, locks: LockRule, now: datetime | None
+        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
     ) -> Reservation:
         return await self._write(
             lambda rows: _verifying.reserve(

@@ -25,12 +25,12 @@ FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def reserve(
-    rows: Rows, *, subject: str, challenge_id: str, purpose: str, locks: LockRule, now: datetime | None
+    rows: Rows, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
 ) -> Reservation:
     """Use up one attempt and count one failure, before anything is compared."""
     moment = rows.now(now)
-    challenge = rows.challenge(challenge_id) if challenge_id else rows.latest(subject)
-    if challenge is None or challenge.purpose != purpose or (subject and challenge.subject != subject):
+    challenge = rows.challenge(challenge_id) if challenge_id is not None else rows.latest(subject or "")
+    if challenge is None or challenge.purpose != purpose or (subject is not None and challenge.subject != subject):
         return Reservation(status=ReservationStatus.NOT_FOUND)
     if challenge.state in (ChallengeState.APPROVED, ChallengeState.CANCELLED):
         return Reservation(status=ReservationStatus.NOT_FOUND)

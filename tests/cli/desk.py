@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 from otp_mada.simulator import MadaSimulator
+
+from otpcore import AsyncOTPService
 
 PHONE = "+359871234567"
 OTHER_PHONE = "+359881234567"
@@ -72,6 +76,16 @@ class Desk:
     def secrets(self) -> list[str]:
         """What no output may hold: numbers, codes, the gateway's password."""
         return [PHONE[1:], OTHER_PHONE[1:], self.mada.password, *(message.code for message in self.mada.inbox)]
+
+
+def send_at(now: datetime, phone: str) -> None:
+    """Send as a service whose clock stands at ``now``."""
+
+    async def send() -> None:
+        async with AsyncOTPService.from_settings(clock=lambda: now) as service:
+            await service.send_sms(phone)
+
+    anyio.run(send)
 
 
 def shown_secrets(text: str, secrets: list[str]) -> list[str]:

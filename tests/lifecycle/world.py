@@ -252,7 +252,7 @@ class World:
         if (c.code_sealed is None) != over:
             raise AssertionError(f"{c.id} is {c.state}, and its sealed code is {'there' if c.code_sealed else 'gone'}")
         cooldown = {str(channel): at(until) for channel in Channel if (until := c.cooldown(channel))}
-        shown = (c.purpose, c.state, at(c.expires_at), c.attempts, c.givebacks, c.core_recorded, c.provider)
+        shown = (c.purpose, c.state, at(c.expires_at), c.attempts, c.givebacks, c.core_recorded, c.provider or "")
         return shown if over else (*shown, c.confirmed, c.reason or "", cooldown)
 
     def _lock(self, until: datetime | None) -> float:
@@ -374,8 +374,8 @@ class World:
         yield "reserve"
         reservation = self._wait(
             self.store.reserve(
-                subject="" if challenge_id else purpose,
-                challenge_id=challenge_id,
+                subject=None if challenge_id else purpose,
+                challenge_id=challenge_id or None,
                 purpose=purpose,
                 locks=self._locks(client),
                 now=self.now,

@@ -196,13 +196,13 @@ class World:
         subject: str = "login",
         phone: str = "phone-1",
         *,
-        challenge_id: str = "",
+        challenge_id: str | None = None,
         purpose: str | None = None,
         **locks: Any,
     ) -> Reservation:
         """Reserve a verification attempt."""
         return await self.store.reserve(
-            subject="" if challenge_id else f"{phone}/{subject}",
+            subject=None if challenge_id else f"{phone}/{subject}",
             challenge_id=challenge_id,
             purpose=subject if purpose is None else purpose,
             locks=LockRule(**locks),

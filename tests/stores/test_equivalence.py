@@ -198,7 +198,7 @@ class Machine(RuleBasedStateMachine):
             self.both(
                 "reserve",
                 subject=f"{phone}/{subject}",
-                challenge_id="",
+                challenge_id=None,
                 purpose=purpose,
                 locks=locks,
                 now=self.world.now,
@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
     def reserve_by_id(self, challenge, purpose):
         self.both(
             "reserve",
-            subject="",
+            subject=None,
             challenge_id=self.one_of(self.challenges, challenge),
             purpose=purpose,
             locks=LockRule(),

@@ -33,7 +33,7 @@ async def charge(store):
 async def reserve(store):
     global reserved
     locks = LockRule(lock_after=1000, hard_limit=1000)
-    found = await store.reserve(subject="phone-1/login", challenge_id="", purpose="login", locks=locks, now=NOW)
+    found = await store.reserve(subject="phone-1/login", challenge_id=None, purpose="login", locks=locks, now=NOW)
     reserved += found.status is ReservationStatus.RESERVED
 
 
@@ -50,7 +50,7 @@ async def main():
     print(passed, reserved, flush=True)
 
 
-anyio.run(main)
+anyio.run(main, backend=sys.argv[2])
 """
 
 SENDER = """
@@ -79,17 +79,18 @@ async def main():
                 tasks.start_soon(send, store, number)
 
 
-anyio.run(main)
+anyio.run(main, backend=sys.argv[2])
 """
 
 
-def start(code, url):
-    return subprocess.Popen([sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start(code, database, backend):
+    command = [sys.executable, "-c", code, f"sqlite:///{database}", backend]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-async def test_two_processes_at_once_count_exactly(sql_world, database):
+async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_backend_name):
     walk = await sql_world.begin()
-    processes = [start(HAMMER, f"sqlite:///{database}") for _ in range(2)]
+    processes = [start(HAMMER, database, anyio_backend_name) for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -102,8 +103,8 @@ async def test_two_processes_at_once_count_exactly(sql_world, database):
     assert (await walk.view()).challenge.attempts == 5
 
 
-async def test_what_a_killed_process_was_told_is_done_is_in_the_file(database):
-    process = start(SENDER, f"sqlite:///{database}")
+async def test_what_a_killed_process_was_told_is_done_is_in_the_file(database, anyio_backend_name):
+    process = start(SENDER, database, anyio_backend_name)
     told = [process.stdout.readline().strip() for _ in range(100)]
     process.kill()
     told += process.communicate(timeout=60)[0].split("\n")[:-1]
