@@ -12,8 +12,9 @@ import attrs
 from otpcore._delivery import Walk, report_end, report_ended
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
-from otpcore.interfaces import Claim, ClaimRule, StepKind
+from otpcore.interfaces import Claim, ClaimRule, PurgeCount, StepKind
 from otpcore.models import Channel, RetryJob
+from otpcore.phone import PhoneNumber
 
 _logger = logging.getLogger("otpcore.retries")
 
@@ -61,15 +62,10 @@ class Retries:
         now = self.now()
         if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
             self._swept_at = now
-            await self.sweep()
+            await sweep(self.parts)
         if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
             self._purged_at = now
             await self.parts.purge(None)
-
-    async def sweep(self) -> None:
-        """Expire what is over; end what died half-way where nothing is retried."""
-        for ended in await self.parts.store.sweep(retried=self._retried(), limit=_SWEEP_LIMIT, now=self.now()):
-            report_ended(self.parts, ended.channel, ended.challenge)
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
         await self.rules.refresh()
@@ -79,7 +75,7 @@ class Retries:
             key_ids=self.parts.keys.ids,
             instances=frozenset(self.parts.providers),
             lease=timedelta(seconds=retry.lease),
-            max_retries=self._retried(),
+            max_retries=_retried(self.parts),
             min_useful_life=timedelta(seconds=retry.min_useful_life),
             job=job,
         )
@@ -114,6 +110,23 @@ class Retries:
             return RetryJob(challenge_id=challenge.id, channel=channel, due_at=step.due_at)
         return None
 
-    def _retried(self) -> dict[Channel, int]:
-        policies = {channel: self.parts.policy(channel) for channel in Channel}
-        return {channel: policy.max_retries for channel, policy in policies.items() if policy is not None}
+
+async def sweep(parts: Parts) -> int:
+    """Expire what is over; end what died half-way where nothing is retried; how many. At most a few hundred at once."""
+    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, now=parts.clock())
+    for one in ended:
+        report_ended(parts, one.channel, one.challenge)
+    return len(ended)
+
+
+async def purge(parts: Parts, phone: PhoneNumber | None) -> PurgeCount:
+    """Remove what is older than the settings keep; with a phone, everything about it."""
+    if phone is None:
+        while await sweep(parts):  # only what is over is removed, and where retries run inline nobody else sweeps
+            pass
+    return await parts.purge(phone)
+
+
+def _retried(parts: Parts) -> dict[Channel, int]:
+    policies = {channel: parts.policy(channel) for channel in Channel}
+    return {channel: policy.max_retries for channel, policy in policies.items() if policy is not None}

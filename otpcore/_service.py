@@ -14,7 +14,7 @@ import attrs
 
 from otpcore._parts import Parts, make_keys, make_store
 from otpcore._providers import ForcedProviders, Loaded, forced_names, load_providers, start_providers
-from otpcore._retries import Retries
+from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
 from otpcore._verifying import Guess, cancel, require_id, verify
@@ -211,7 +211,7 @@ class AsyncOTPService:
     async def purge(self, *, phone: str | None = None) -> PurgeCount:
         """Remove what is older than ``storage.keep_*``; with ``phone``, everything about one person."""
         parts = self._parts
-        return await parts.purge(self._parse(phone) if phone is not None else None)
+        return await purge(parts, self._parse(phone) if phone is not None else None)
 
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""

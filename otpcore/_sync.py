@@ -154,8 +154,12 @@ class OTPService:
     def _run(self, use: Callable[[AsyncOTPService], Coroutine[Any, Any, T]]) -> T:
         _refuse_inside_a_loop()
         opened = self._opened()
-        result: T = opened.portal.call(use, opened.service)
-        return result
+        future = opened.portal.start_task_soon(use, opened.service)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C stops waiting here; what the call was doing must stop too, or closing waits for it
+            raise
 
     def _opened(self) -> _Open:
         _refuse_inside_a_loop()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from otpcore.interfaces import ChallengeRecord, DeliveryRecord, LockRule, Mark
 from otpcore.models import ChallengeState, Outcome, UnsendableReason
 
 __all__ = [
+    "FOREVER",
     "IN_DOUBT",
     "MAX_GIVEBACKS",
     "NOT_SENT",
@@ -46,6 +47,8 @@ IN_DOUBT = frozenset({Outcome.OPEN, Outcome.AMBIGUOUS})
 """May have left."""
 MAX_GIVEBACKS = 3
 """Attempts of one challenge that are given back when no provider answers."""
+FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""The lock that only an operator lifts."""
 
 _MAX_IN_DOUBT = 2  # the first try and one repeat at the same instance
 

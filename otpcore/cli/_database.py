@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from otpcore import _retries
 from otpcore._service import Setup
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run
@@ -76,4 +77,4 @@ def _url(host: Setup) -> str:
 
 async def _purge(host: Setup, number: PhoneNumber | None) -> PurgeCount:
     async with open_parts(host) as parts:
-        return await parts.purge(number)
+        return await _retries.purge(parts, number)

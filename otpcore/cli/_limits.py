@@ -12,8 +12,8 @@ from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run
 from otpcore.cli._options import Options, table, when
 from otpcore.interfaces import CounterRecord, FailureRecord
+from otpcore.lifecycle import FOREVER
 from otpcore.phone import PhoneNumber
-from otpcore.stores._verifying import FOREVER
 
 __all__ = ["reset", "show"]
 

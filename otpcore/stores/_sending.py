@@ -32,6 +32,7 @@ from otpcore.interfaces import (
     WalkRef,
 )
 from otpcore.lifecycle import (
+    FOREVER,
     NOT_SENT,
     OVER,
     STOPS,
@@ -304,7 +305,8 @@ def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime)
     """The instance to begin with, or why the send may not begin."""
     locked = _locked_until(rows, send)
     if locked is not None and locked >= challenge.expires_at:
-        return _Choice(), Begun(refusal=Refusal.LOCKED, retry_after=_seconds(locked - now), challenge=challenge)
+        wait = None if locked >= FOREVER else _seconds(locked - now)
+        return _Choice(), Begun(refusal=Refusal.LOCKED, retry_after=wait, challenge=challenge)
     choice = _choose(rows, challenge, send.plan, (), now)
     return choice, None if choice.candidate else _nobody(choice, send, challenge, now)
 
@@ -519,12 +521,18 @@ def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
 
 
 def _held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:
-    """Until when somebody else holds the slot: its living holder, or a call of an ended one that may still be under way."""
+    """Until when the slot may not be used: another holder lives, or a call of the holder may still be under way.
+
+    The latter holds up another walk of the same challenge only while the slot is marked by recipient: the cancelling
+    of the one could end the verification that the other has just started.
+    """
     slot = rows.slot(scope, challenge.phone_key)
-    if slot is None or slot.holder in ("", challenge.id):
+    if slot is None or not slot.holder:
         return None
-    holder = rows.challenge(slot.holder)
-    if holder is not None and is_living(holder, now):
+    if slot.holder == challenge.id:
+        if slot.mark is None or slot.mark.reference:
+            return None
+    elif (holder := rows.challenge(slot.holder)) is not None and is_living(holder, now):
         return holder.expires_at
     calling = [d.lease_until for d in rows.deliveries(slot.holder) if d.scope == scope and d.outcome is Outcome.OPEN]
     return max((until for until in calling if until > now), default=None)

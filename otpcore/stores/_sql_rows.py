@@ -152,13 +152,13 @@ class SqlRows:
         self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
 
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
-        return self._all(CounterRecord, sql.COUNTERS, prefix=prefix, length=len(prefix), now=now)
+        return self._all(CounterRecord, sql.COUNTERS, **_span(prefix), now=now)
 
     def failure_counters(self, prefix: str) -> Sequence[FailureRecord]:
-        return self._all(FailureRecord, sql.FAILURE_COUNTERS, prefix=prefix, length=len(prefix))
+        return self._all(FailureRecord, sql.FAILURE_COUNTERS, **_span(prefix))
 
     def reset_counters(self, prefix: str) -> int:
-        return sum(self._changed(statement, prefix=prefix, length=len(prefix)) for statement in sql.RESET)
+        return sum(self._changed(statement, **_span(prefix)) for statement in sql.RESET)
 
     def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         first, second = keys
@@ -248,6 +248,11 @@ def _names(kind: type[Any]) -> tuple[str, ...]:
     if kind not in _NAMES:
         _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
     return _NAMES[kind]
+
+
+def _span(prefix: str) -> dict[str, str]:
+    """All keys that begin so, up to the last character that there is."""
+    return {"prefix": prefix, "after": f"{prefix}\U0010ffff"}
 
 
 def _values(record: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -54,7 +54,7 @@ class SqliteDatabase:
         path: The file.
         synchronous: ``FULL`` survives a power cut; ``NORMAL`` may forget the last moments before one.
         patience: Seconds to wait at most for other processes.
-        gate: Entered for all work on the file.
+        gate: Held for all work on the file, from opening to closing.
     """
 
     def __init__(self, path: Path, *, synchronous: Literal["FULL", "NORMAL"], patience: float, gate: ForkGate) -> None:
@@ -78,7 +78,7 @@ class SqliteDatabase:
         self._writer = GroupWriter(self, gate, patience)
 
     def prepare(self, *, migrate: bool) -> None:
-        """Create the file if need be, and bring or check its schema. Blocks; the caller holds the gate.
+        """Create the file if need be, and bring or check its schema. Blocks.
 
         Raises:
             SettingsError: The place cannot hold a database.
@@ -100,7 +100,7 @@ class SqliteDatabase:
         self._writer.start()
 
     def revision(self) -> str | None:
-        """Of the tables; None: there are none. Blocks; the caller holds the gate."""
+        """Of the tables; None: there are none. Blocks."""
         self._place(create=False)
         with self._explained(), self._starting.connect() as connection:
             return _schema.revision(raw_connection(connection))
@@ -262,7 +262,8 @@ class SqliteDatabase:
         )
 
     @contextlib.contextmanager
-    def _explained(self) -> Any:
+    def _explained(self) -> Iterator[None]:
+        """Raise database errors as callers shall see them; outside ``except``, so that nothing of them is chained."""
         failure = None
         try:
             yield

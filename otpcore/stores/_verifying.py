@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 import attrs
 
@@ -15,13 +15,10 @@ from otpcore.interfaces import (
     Reservation,
     ReservationStatus,
 )
-from otpcore.lifecycle import MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
+from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
-
-FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""The lock that only an operator lifts."""
 
 
 def reserve(
@@ -108,13 +105,12 @@ def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView
 def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:
     """Count in both counters and lock what is due; the lock that this attempt set, if any."""
     of_client, of_phone = keys
-    failures = rows.count_failure(of_client)
-    wait = lock_wait(failures, locks)
-    until = now + wait if wait is not None else None
-    if until is not None:
-        rows.put_failures(FailureRecord(key=of_client, failures=failures, locked_until=until))
-    in_all = rows.count_failure(of_phone)
-    if in_all >= locks.hard_limit:
+    failures, in_all = rows.count_failure(of_client), rows.count_failure(of_phone)
+    if in_all >= locks.hard_limit:  # instead of a wait: whoever gets the attempt back lifts one lock
         rows.put_failures(FailureRecord(key=of_phone, failures=in_all, locked_until=FOREVER))
-        until = FOREVER
-    return until
+        return FOREVER
+    wait = lock_wait(failures, locks)
+    if wait is None:
+        return None
+    rows.put_failures(FailureRecord(key=of_client, failures=failures, locked_until=now + wait))
+    return now + wait

@@ -99,13 +99,13 @@ class SqlStore(RowStore):
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, schema, and how SQLite runs."""
+        await self._read(lambda rows: rows.next_due())  # the file is there, readable, and at the head
         return {
             "store": "sql",
             "place": str(self._path),
             "schema": HEAD,
             "sqlite": sqlite3.sqlite_version,
             "synchronous": self._synchronous,
-            "bytes": str(self._path.stat().st_size),
         }
 
     def let_go(self) -> None:

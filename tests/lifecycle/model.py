@@ -268,9 +268,9 @@ class Model:
         self, walk: Walk, delivery: str, outcome: str, reference: str, retry_after: float, following: str, *, go_on: bool
     ) -> Said:
         done, challenge = self.deliveries.get(delivery), self.challenges.get(walk.challenge)
-        opened, closed = self._note(done.instance, outcome) if done else (None, None)
-        said = Said("stopped")
+        said, opened, closed = Said("stopped"), None, None
         if done and challenge:
+            opened, closed = self._note(done.instance, outcome)
             done.outcome, done.reference = outcome, reference
             done.not_before = self.now + retry_after if retry_after else 0
             said = self._recorded(walk, challenge, done, following, go_on=go_on)
@@ -336,11 +336,11 @@ class Model:
         for key in (client, "*"):
             self.failures.setdefault(key, Failures()).count += 1
         mine, everybody = self.failures[client], self.failures["*"]
-        if mine.count >= self.rules.lock_from:
-            wait = min(self.rules.first_wait * 2 ** (mine.count - self.rules.lock_from), self.rules.max_wait)
-            mine.locked_until, mine.locked_by = self.now + wait, self.reservations
         if everybody.count >= self.rules.hard_limit:
             everybody.locked_until, everybody.locked_by = FOREVER, self.reservations
+        elif mine.count >= self.rules.lock_from:
+            wait = min(self.rules.first_wait * 2 ** (mine.count - self.rules.lock_from), self.rules.max_wait)
+            mine.locked_until, mine.locked_by = self.now + wait, self.reservations
         return Reserved("reserved", challenge.id, self.reservations, self.marked(challenge.id))
 
     def settle(self, reserved: Reserved, client: str, *, give_back: bool, gone: set[str]) -> None:
@@ -419,7 +419,7 @@ class Model:
     def _begin(
         self, walk: Walk, purpose: str, is_resend: bool, charges: tuple[tuple[int, float], ...], client: str, delivery: str
     ) -> Said:
-        rules, now = self.rules, self.now
+        rules, now, holder = self.rules, self.now, None
         if is_resend:
             challenge = self.challenges.get(walk.challenge)
             if challenge is None or not self.lives(challenge):
@@ -435,8 +435,6 @@ class Model:
             holder = self.of(purpose)
             if holder is not None and self.lives(holder):
                 return Said("refused", reason="conflict")
-            if holder is not None and holder.state not in OVER:
-                self.close(holder, "expired")
             expires_at = now + rules.life
             challenge = Challenge(walk.challenge, purpose, now, expires_at)
         if (locked := self.locked_until(client)) >= expires_at:
@@ -446,6 +444,8 @@ class Model:
             return Said("refused", reason="provider_busy", at=min(free_at) - now)
         if not instance and walk.channel not in rules.retries:
             return Said("refused", reason="breaker_open")
+        if holder is not None and holder.state not in OVER:
+            self.close(holder, "expired")
         if older := self.rows.pop((challenge.id, walk.channel), None):
             self._end_send(older)
         self.challenges[challenge.id] = challenge
@@ -520,12 +520,13 @@ class Model:
         return mine[-1].not_before if mine else 0
 
     def _held_until(self, scope: str, challenge: Challenge) -> float:
-        """Until when the slot is somebody else's; 0: it may be taken."""
+        """Until when the slot is somebody else's, or is cleared for another walk of this challenge; 0: it is free."""
         slot = self.slots.get(scope, Slot())
-        if slot.holder in ("", challenge.id):
-            return 0
         holder = self.challenges.get(slot.holder)
-        if holder is not None and self.lives(holder):
+        if slot.holder == challenge.id:
+            if slot.mark != "":  # whoever clears it by recipient, twice, could end what it has just started
+                return 0
+        elif holder is not None and self.lives(holder):
             return holder.expires_at
         calls = [d.lease_until for d in self.at_vendor(scope, slot.holder) if d.outcome == "open"]
         return max((until for until in calls if until > self.now), default=0)

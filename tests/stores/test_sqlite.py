@@ -17,6 +17,8 @@ from urllib.parse import quote
 import pytest
 
 from otpcore.errors import SettingsError, StoreError
+from otpcore.models import Outcome
+from otpcore.stores._writer import raw_connection
 from otpcore.stores.sql import SqlStore, create_store
 
 
@@ -228,3 +230,42 @@ async def test_doctor_sees_where_it_is_and_how_it_runs(sql_world, database):
     facts = await sql_world.store.diagnose()
     assert facts["place"] == str(database)
     assert (facts["schema"], facts["synchronous"]) == ("0001", "NORMAL")
+
+
+async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monkeypatch):
+    monkeypatch.setattr(SqlStore, "_read", SqlStore._write)  # so that one connection sees it all
+    statements = set()
+    await sql_world.store._opened().write(
+        lambda connection: raw_connection(connection).set_trace_callback(statements.add), even_if_cancelled=False
+    )
+    world, store = sql_world.with_retries(), sql_world.store
+    for _ in range(2):
+        await world.charge(limit=1)
+    walk = await world.begin(world.vendor() + world.core("mada"), forced=("mada",))
+    await walk.answer(Outcome.UNAVAILABLE, reference="VE1")
+    await walk.answer(Outcome.UNAVAILABLE)
+    await store.counters("phone-1/", world.now)
+    await store.view(phone_key="phone-1")
+    await (await world.claim_next(instances=frozenset({"mada"}))).answer(Outcome.AMBIGUOUS)
+    await world.claim(instances=frozenset())
+    reservation = await world.reserve()
+    await store.settle(reservation, give_back=True, gone=(), now=world.now)
+    await store.approve(reservation, settled=(), now=world.now)
+    await store.sweep(retried=(), limit=10, now=world.later(1000))
+    await store.purge(challenges_before=world.now, deliveries_before=world.now, phone_key=None, now=world.now)
+    await store.reset_counters("phone-1/")
+    with closing(sqlite3.connect(database)) as connection:
+        plans = {
+            statement: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            for statement in statements
+            if statement.startswith(("SELECT", "UPDATE", "DELETE"))
+        }
+    assert len(plans) > 30
+    small = ("otp_breaker", "otp_alembic_version")
+    scans = {
+        statement
+        for statement, plan in plans.items()
+        for step in plan
+        if step.startswith("SCAN") and not any(table in step for table in small)
+    }
+    assert scans == set()
