@@ -19,6 +19,8 @@ from otpcore.config import Settings, load_settings
 from otpcore.hookspecs import utc_now
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from anyio.from_thread import BlockingPortal
 
     from otpcore._providers import ForcedProviders
@@ -154,7 +156,7 @@ class OTPService:
     def _run(self, use: Callable[[AsyncOTPService], Coroutine[Any, Any, T]]) -> T:
         _refuse_inside_a_loop()
         opened = self._opened()
-        future = opened.portal.start_task_soon(use, opened.service)
+        future: Future[T] = opened.portal.start_task_soon(use, opened.service)
         try:
             return future.result()
         except BaseException:

@@ -169,10 +169,10 @@ def _path(url: str) -> Path:
     """The file of an SQLite URL, made absolute."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingsError(
-            "storage.url: not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3"
-        ) from error
+    except (ArgumentError, ValueError):  # not chained: its text may quote a password
+        parsed = None
+    if parsed is None:
+        raise SettingsError("storage.url: not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3")
     _check(parsed)
     return Path(parsed.database or "").absolute()
 
