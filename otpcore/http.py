@@ -243,6 +243,8 @@ def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _retry_after(value: str, clock: Callable[[], datetime]) -> float | None:
+    if not value:
+        return None
     if re.fullmatch(r"[0-9]{1,9}", value.strip()):
         return float(value)
     try:

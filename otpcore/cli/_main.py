@@ -23,7 +23,7 @@ _VALUED = frozenset({"--settings", "--app"})
 _EPILOG = "\n".join(
     [
         "Exit codes:\n",
-        *(f"{int(code):>3}  {meaning}" for code, meaning in MEANINGS.items()),
+        *(f"{int(code):>3}  {meaning}." for code, meaning in MEANINGS.items()),
         "\nWith --json, standard output is one JSON document, an error too; logs go to standard error.",
     ]
 )

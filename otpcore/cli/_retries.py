@@ -35,6 +35,7 @@ def list_retries(options: Options, limit: int) -> ExitCode:
         )
         if rows
         else "nothing waits",
+        f"these are the first {limit}; --limit shows more" if len(rows) == limit else "",
     )
     return ExitCode.OK
 

@@ -80,7 +80,9 @@ def record(
 ) -> Step:
     """Write a provider's answer and go on."""
     moment = rows.now(now)
-    challenge = rows.challenge(walk.challenge_id)
+    accepted = result.outcome is Outcome.ACCEPTED
+    sent = rows.accept(walk.challenge_id, moment) if accepted else None
+    challenge = sent or rows.challenge(walk.challenge_id)
     delivery = rows.answer_delivery(
         delivery_id,
         outcome=result.outcome,
@@ -91,7 +93,11 @@ def record(
     if challenge is None or delivery is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
     opened, closed = _note_breaker(rows, plan, delivery, moment)
-    step = _recorded(rows, walk, challenge, delivery, plan, moment)
+    step = (
+        _accepted(rows, challenge, delivery)
+        if sent is not None
+        else _recorded(rows, walk, challenge, delivery, plan, moment)
+    )
     return attrs.evolve(step, opened=opened, closed=closed)
 
 
@@ -341,8 +347,6 @@ def _recorded(
         if delivery.outcome not in NOT_SENT and delivery.reference and _holds_slot(rows, challenge, delivery.scope):
             return Step(kind=StepKind.CANCEL_LATE, challenge=challenge, delivery=delivery)
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    if delivery.outcome is Outcome.ACCEPTED:
-        return _accepted(rows, challenge, delivery)
     own = _own_row(rows, walk)
     if own is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
@@ -353,17 +357,13 @@ def _recorded(
 
 def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
     """Whatever the token: the person has a message, so sending is over on every channel."""
-    changes: dict[str, Any] = {
-        "state": ChallengeState.SENT,
-        "confirmed": True,
-        "reason": None,
-        "provider": delivery.instance,
-    }
-    rows.update_challenge(challenge.id, **changes)
+    if challenge.provider != delivery.instance:  # another walk recorded a delivery since
+        rows.update_challenge(challenge.id, provider=delivery.instance)
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             _refund(rows, row)
-    return Step(kind=StepKind.ACCEPTED, challenge=attrs.evolve(challenge, **changes), delivery=delivery)
+    now_sent = attrs.evolve(challenge, provider=delivery.instance)
+    return Step(kind=StepKind.ACCEPTED, challenge=now_sent, delivery=delivery)
 
 
 def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:

@@ -59,6 +59,9 @@ class SqlRows:
             changes["live_key"] = None
         self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
 
+    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now)
+
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
         return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now) == 1
 

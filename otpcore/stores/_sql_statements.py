@@ -90,6 +90,12 @@ CHALLENGES_OF = (
 )
 INSERT_CHALLENGE = insert(challenges).on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
+ACCEPT = (
+    update(challenges)
+    .where(_THIS_CHALLENGE, _LIVING)
+    .values(state=ChallengeState.SENT, confirmed=True, reason=None)
+    .returning(*_columns(ChallengeRecord, challenges))
+)
 TAKE_ATTEMPT = (
     update(challenges)
     .where(_THIS_CHALLENGE, _LIVING, challenges.c.attempts < challenges.c.max_attempts)

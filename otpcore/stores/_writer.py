@@ -60,9 +60,9 @@ class _Job(Generic[T]):
 class GroupWriter:
     """Runs units of work in the order in which they came, as many as wait in one ``BEGIN IMMEDIATE`` transaction.
 
-    Callers await an event and hold no thread; nobody hears "done" before the commit. A unit that fails does so alone. If
-    the transaction itself is lost (a full disk, a refused commit), its units run again one by one, so a unit must be
-    repeatable and return plain values.
+    Callers await an event and hold no thread; nobody hears "done" before the commit. If anything in a transaction fails (a
+    unit, a full disk, a refused commit), it is rolled back and its units run again one by one, so that each fails alone: a
+    unit must be repeatable and return plain values. Savepoints would save the second run, and cost two statements a unit.
 
     Args:
         link: How the file is reached.
@@ -194,10 +194,7 @@ class GroupWriter:
             raw.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 job.error = None
-                if len(jobs) == 1:
-                    job.result = job.unit(connection)
-                else:
-                    self._apart(raw, connection, job)
+                job.result = job.unit(connection)
             raw.execute("COMMIT")
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
@@ -205,18 +202,6 @@ class GroupWriter:
             if _is_trouble(error):
                 self.let_go()  # whatever ails this connection, the next one may be well
             raise
-
-    def _apart(self, raw: sqlite3.Connection, connection: Connection, job: _Job[Any]) -> None:
-        """Run a job so that its failure undoes only its own work; raw savepoints cost a tenth of SQLAlchemy's."""
-        raw.execute("SAVEPOINT unit")
-        try:
-            job.result = job.unit(connection)
-        except Exception as error:
-            if not raw.in_transaction or _is_trouble(error):
-                raise  # the transaction is lost: each for himself
-            raw.execute("ROLLBACK TO unit")
-            job.error = self._link.explain(error)
-        raw.execute("RELEASE unit")
 
     def _connected(self) -> Connection:
         if self._connection is not None and not self._link.is_current():
@@ -227,7 +212,7 @@ class GroupWriter:
 
 
 def raw_connection(connection: Connection) -> sqlite3.Connection:
-    """The driver's connection, for BEGIN, SAVEPOINT and COMMIT: SQLAlchemy's own ways cost more than the work."""
+    """The driver's connection, for BEGIN and COMMIT: SQLAlchemy's own ways cost more than the work."""
     return cast("sqlite3.Connection", connection.connection.dbapi_connection)
 
 

@@ -114,6 +114,13 @@ class _MemoryRows:
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
         self.challenge_rows[challenge_id] = attrs.evolve(self.challenge_rows[challenge_id], **changes)
 
+    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
+        challenge = self.challenge_rows.get(challenge_id)
+        if challenge is None or not is_living(challenge, now):
+            return None
+        self.update_challenge(challenge_id, state=ChallengeState.SENT, confirmed=True, reason=None)
+        return self.challenge_rows[challenge_id]
+
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
         challenge = self.challenge_rows[challenge_id]
         if not is_living(challenge, now) or is_spent(challenge):

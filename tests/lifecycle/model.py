@@ -35,10 +35,10 @@ class Rules:
     limits: tuple[tuple[int, int], ...] = ((6, 600), (9, 3600))
     attempts: int = 4
     givebacks: int = 3
-    lock_from: int = 5
+    lock_from: int = 3
     first_wait: int = 30
     max_wait: int = 3600
-    hard_limit: int = 9
+    hard_limit: int = 6
     life: int = 300
     cap: int = 600
     renewal: int = 60

@@ -30,7 +30,7 @@ from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
 from .invariants import check
-from .model import Rules
+from .model import Challenge, Rules
 from .world import ANSWERS, Task, World, at
 
 STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1500"))
@@ -54,6 +54,7 @@ purposes = st.sampled_from(["login", "payment"])
 channels = st.sampled_from(["sms", "call"])
 clients = st.sampled_from(["", "203.0.113.7"])
 small = st.integers(0, 3)
+moves = st.lists(st.tuples(small, st.integers(0, 15)), min_size=1, max_size=8)  # which task, how the call ends
 
 
 class LifeCycle(RuleBasedStateMachine):
@@ -75,7 +76,7 @@ class LifeCycle(RuleBasedStateMachine):
         roomy=st.booleans(),
     )
     def begin(self, sms: tuple[str, ...], call: tuple[str, ...], retries: dict[str, int], roomy: bool) -> None:
-        tight = {} if not roomy else {"limits": ((50, 600),), "attempts": 10, "hard_limit": 50, "breaker_from": 1000}
+        tight = {} if not roomy else {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
         rules = Rules(routes={"sms": sms, "call": call}, retries=retries, scopes=SCOPES, **tight)
         self.world = World(self.store, self.wait, rules)
         self.views = self.world.views()
@@ -86,9 +87,10 @@ class LifeCycle(RuleBasedStateMachine):
     # Somebody asks for something.
 
     @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE)
-    @rule(purpose=purposes, channel=channels, client=clients)
-    def send(self, purpose: str, channel: str, client: str) -> None:
+    @rule(purpose=purposes, channel=channels, client=clients, moves=moves)
+    def send(self, purpose: str, channel: str, client: str, moves: list[tuple[int, int]]) -> None:
         self.world.start_send(purpose, channel, client)
+        self.go_on(moves)
 
     @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE)
     @rule(purpose=purposes, channel=channels, answer=st.sampled_from(["ok", "lost after delivery", "unavailable"]))
@@ -96,31 +98,42 @@ class LifeCycle(RuleBasedStateMachine):
         self.world.start_send(purpose, channel, "")
         self.run_to_its_end(-1, answer)
 
-    @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE)
-    @rule(purpose=purposes, client=clients, which=st.integers(-1, 3), by_id=st.booleans())
-    def verify(self, purpose: str, client: str, which: int, by_id: bool) -> None:
+    @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE and self.world.model.challenges)
+    @rule(which=small, guess=small, client=clients, by_id=st.booleans(), moves=moves)
+    def verify(self, which: int, guess: int, client: str, by_id: bool, moves: list[tuple[int, int]]) -> None:
+        challenge = self.nth_newest(which // 2)
         received = list(dict.fromkeys(reversed(self.world.memory.codes.values())))
-        code = received[which] if 0 <= which < len(received) else "wrong"
-        newest = self.world.model.of(purpose)
-        self.world.start_verify(purpose, code, client, newest.id if newest and by_id else "")
+        code = received[guess] if guess < len(received) else "wrong"
+        self.world.start_verify(challenge.purpose, code, client, challenge.id if by_id else "")
+        self.go_on(moves)
+
+    @precondition(lambda self: not self.world.tasks and self.world.model.challenges)
+    @rule(which=small, times=st.integers(1, 4), client=clients, answer=st.sampled_from(["up", "down"]))
+    def guess(self, which: int, times: int, client: str, answer: str) -> None:
+        for _ in range(times):
+            self.world.start_verify(self.nth_newest(which // 2).purpose, "wrong", client)
+            self.run_to_its_end(-1, answer)
 
     # What is under way goes on, or ends.
 
     @precondition(lambda self: self.world.tasks)
-    @rule(which=small, data=st.data())
-    def go_on(self, which: int, data: st.DataObject) -> None:
-        task = self.world.tasks[which % len(self.world.tasks)]
-        self.step(task, data.draw(st.sampled_from(ANSWERS.get(task.at, ("",))), label=task.at))
+    @rule(moves=moves)
+    def go_on(self, moves: list[tuple[int, int]]) -> None:
+        for which, answer in moves:
+            if self.world.tasks:
+                task = self.world.tasks[-1 - which % len(self.world.tasks)]
+                answers = ANSWERS.get(task.at, ("",))
+                self.step(task, answers[answer % len(answers)])
 
     @precondition(lambda self: self.world.tasks)
-    @rule(which=small, data=st.data())
-    def newest_goes_on(self, which: int, data: st.DataObject) -> None:
-        self.go_on(len(self.world.tasks) - 1, data)
+    @rule(moves=moves)
+    def go_on_too(self, moves: list[tuple[int, int]]) -> None:
+        self.go_on(moves)
 
     @precondition(lambda self: self.world.tasks)
-    @rule(which=small, answer=st.sampled_from(["ok", "ok", "lost after delivery", "unavailable"]))
+    @rule(which=small, answer=st.sampled_from(["ok", "lost after delivery", "unavailable"]))
     def run_to_its_end(self, which: int, answer: str) -> None:
-        task = self.world.tasks[which % len(self.world.tasks)]
+        task = self.world.tasks[-1 if which < 0 else which % len(self.world.tasks)]
         while task in self.world.tasks:
             self.step(task, answer)
 
@@ -144,29 +157,25 @@ class LifeCycle(RuleBasedStateMachine):
         self.world.tick(instants[min(which, len(instants) - 1)])
         self.check()
 
+    @precondition(lambda self: self.world.to_sweep())
     @rule()
     def sweep(self) -> None:
         self.world.sweep()
         self.check()
 
     @precondition(lambda self: self.world.model.challenges)
-    @rule(what=st.sampled_from(["cancel", "drop", "requeue"]), which=small)
+    @rule(what=st.sampled_from(["cancel", "drop", "requeue", "erase", "reset limits", "purge"]), which=small)
     def somebody_decides(self, what: str, which: int) -> None:
-        ids = list(self.world.model.challenges)
-        getattr(self.world, what)(ids[-1 - which % len(ids)])
-        self.check()
-
-    @precondition(lambda self: self.world.model.challenges)
-    @rule(what=st.sampled_from(["purge", "purge all that is over", "erase", "reset limits"]))
-    def clean_up(self, what: str) -> None:
-        self.world.tick(self.world.model.now + 1)  # a window that begins anew ends at another time
-        if what == "erase":
+        self.world.tick(self.world.model.now + 1)  # so that a window which begins anew ends at another time
+        if what in ("cancel", "drop", "requeue"):
+            getattr(self.world, what)(self.nth_newest(which).id)
+        elif what == "erase":
             self.world.erase()
             self.views = {}
         elif what == "reset limits":
             self.world.reset_limits()
         else:
-            self.world.purge(*((0, 3600) if "all" in what else (600, 7200)))
+            self.world.purge(*((0, 3600) if which else (600, 7200)))
         self.check()
 
     @precondition(lambda self: self.world.model.rows)
@@ -195,6 +204,10 @@ class LifeCycle(RuleBasedStateMachine):
             assert reached or view.challenge.reason or view.challenge.state is not ChallengeState.EXPIRED, "given up"
 
     # Parts.
+
+    def nth_newest(self, which: int) -> Challenge:
+        challenges = list(self.world.model.challenges.values())
+        return challenges[-1 - which % len(challenges)]
 
     def step(self, task: Task, answer: str) -> None:
         """One step of a task, with this answer or, where it makes no sense, the kindest."""

@@ -76,13 +76,6 @@ async def test_units_that_wait_together_share_one_transaction(writer, database):
     assert len(names(database)) == 50
 
 
-async def test_a_lone_unit_needs_no_savepoint(writer):
-    async with held(writer) as statements:
-        pass
-    await writer.run(insert("alone"))
-    assert not [one for one in statements if "SAVEPOINT" in one]
-
-
 async def test_whoever_hears_done_finds_it_in_the_file(writer, database):
     async def check(name):
         assert await writer.run(insert(name)) == name
@@ -106,14 +99,13 @@ async def test_a_unit_that_fails_undoes_only_its_own_work(writer, database):
             await writer.run(unit)
         errors.append(caught.value)
 
-    async with anyio.create_task_group() as tasks, held(writer) as statements:
+    async with anyio.create_task_group() as tasks, held(writer):
         tasks.start_soon(writer.run, insert("before"))
         tasks.start_soon(expect, fails, LookupError)
         tasks.start_soon(expect, insert("taken"), StoreError)
         tasks.start_soon(writer.run, insert("after"))
     assert names(database) == {"taken", "before", "after"}
     assert len(errors) == 2
-    assert transactions(statements).count("BEGIN IMMEDIATE") == 1
 
 
 async def test_a_unit_that_fails_alone_leaves_nothing(writer, database):

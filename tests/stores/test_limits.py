@@ -1,0 +1,144 @@
+"""Limits, on every store: counters hold under concurrency, refunds are exact, breakers open, probe and close."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from otpcore.interfaces import CallResult, Refusal, StepKind
+from otpcore.models import ChallengeState, Outcome
+
+
+async def test_counters_are_charged_all_or_none(world):
+    charges = [world.limit("b", 1), world.limit("a", 5)]
+    assert len(await world.store.charge(charges, world.now)) == 2
+    world.later(100)
+    refused = await world.store.charge(charges, world.now)
+    assert (refused.reason, refused.retry_after) == ("b", 500.0)
+    assert await world.used("a") == 1
+
+
+async def test_a_window_begins_with_its_first_send_and_ends_after_its_length(world):
+    for _ in range(3):
+        assert not hasattr(await world.charge(), "reason")
+    world.later(599)
+    assert (await world.charge()).retry_after == 1.0
+    world.later(1)
+    assert not hasattr(await world.charge(), "reason")
+    assert await world.used() == 1
+
+
+async def test_concurrent_charges_never_pass_the_limit(world):
+    passed = []
+
+    async def charge():
+        passed.append(not hasattr(await world.charge(limit=7), "reason"))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(charge)
+    assert sum(passed) == 7
+    assert await world.used() == 7
+
+
+class TestRefunds:
+    """A send is charged once, and refunded once when certainly nothing left."""
+
+    async def test_certainly_not_sent_is_refunded(self, world):
+        walk = await world.begin(world.core("mada", "backup"), charges=await world.charge())
+        await walk.answer(Outcome.UNAVAILABLE)
+        assert await world.used() == 1
+        await walk.answer(Outcome.BLOCKED)
+        assert await world.used() == 0
+
+    @pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.AMBIGUOUS])
+    async def test_what_may_have_left_is_paid_for(self, world, outcome):
+        walk = await world.begin(charges=await world.charge())
+        await walk.answer(outcome)
+        assert await world.used() == 1
+
+    async def test_a_late_answer_refunds_nothing_twice(self, world):
+        await world.charge()
+        walk = await world.begin(charges=await world.charge())
+        first = walk.delivery
+        await walk.answer(Outcome.UNAVAILABLE)
+        await world.store.record(
+            walk.ref, first.id, CallResult(outcome=Outcome.UNAVAILABLE), world.plan(walk.route), world.now
+        )
+        assert await world.used() == 1
+
+    async def test_a_window_that_ended_meanwhile_is_left_alone(self, world):
+        charges = await world.charge(seconds=10)
+        walk = await world.begin(charges=charges)
+        world.later(10)
+        await world.charge(seconds=10)
+        await walk.answer(Outcome.UNAVAILABLE)
+        assert await world.used() == 1
+
+
+class TestBreaker:
+    """Five failures in a row open it; one walk a second is let through; one success closes it."""
+
+    async def fail(self, world, count, outcome=Outcome.UNAVAILABLE):
+        steps = []
+        for _ in range(count):
+            walk = await world.begin(phone=f"failing-{next(world.numbers)}")
+            steps.append(await walk.answer(outcome))
+        return steps
+
+    async def test_the_fifth_failure_in_a_row_opens_it(self, world):
+        steps = await self.fail(world, 3) + await self.fail(world, 2, Outcome.AMBIGUOUS)
+        assert [step.opened for step in steps] == [None] * 4 + ["mada"]
+        (breaker,) = await world.store.breakers()
+        assert (breaker.instance, breaker.failures, breaker.probe_at) == ("mada", 5, world.at(1))
+
+    async def test_refused_numbers_never_count_and_a_success_starts_anew(self, world):
+        await self.fail(world, 4)
+        await self.fail(world, 3, Outcome.REJECTED_NUMBER)
+        walk = await world.begin()
+        assert (await walk.answer(Outcome.ACCEPTED)).closed is None
+        assert await world.store.breakers() == ()
+
+    async def test_an_open_instance_is_skipped(self, world):
+        await self.fail(world, 5)
+        walk = await world.begin(world.core("mada", "backup"))
+        assert walk.delivery.instance == "backup"
+
+    async def test_without_another_instance_and_without_retries_the_send_is_refused(self, world):
+        await self.fail(world, 5)
+        walk = await world.begin(charges=await world.charge())
+        assert walk.begun.refusal is Refusal.BREAKER_OPEN
+        assert await world.used() == 0
+        assert await world.store.view(phone_key="phone-1") == ()
+
+    async def test_with_retries_the_send_waits_for_the_probe(self, world):
+        await self.fail(world.with_retries(), 5)
+        walk = await world.begin()
+        assert (walk.step.kind, walk.step.due_at) == (StepKind.QUEUED, world.at(1))
+        assert (await walk.view()).challenge.state is ChallengeState.QUEUED
+
+    async def test_one_walk_a_second_is_the_probe(self, world):
+        await self.fail(world, 5)
+        world.later(1)
+        walks = []
+
+        async def begin(number):
+            walks.append(await world.begin(phone=f"probe-{number}"))
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(begin, number)
+        (probe,) = [walk for walk in walks if walk.step is not None]
+        assert {walk.begun.refusal for walk in walks} == {None, Refusal.BREAKER_OPEN}
+        step = await probe.answer(Outcome.ACCEPTED)
+        assert step.closed == "mada"
+        assert (await world.begin(phone="phone-9")).step is not None
+
+    async def test_a_failed_probe_leaves_it_open_for_another_second(self, world):
+        await self.fail(world, 5)
+        world.later(1)
+        (step,) = await self.fail(world, 1)
+        assert step.opened is None
+        assert (await world.begin(phone="phone-9")).begun.refusal is Refusal.BREAKER_OPEN
+        world.later(1)
+        assert (await world.begin(phone="phone-9")).step is not None
