@@ -183,8 +183,9 @@ class Walk:
             android_hash=settings.android_hash,
             default_locale=settings.locale,
         )
-        counted = segments(text)
-        _logger.debug("challenge %s: %d segment(s) in %s", challenge.id, counted.count, counted.encoding)
+        if _logger.isEnabledFor(logging.DEBUG):
+            counted = segments(text)
+            _logger.debug("challenge %s: %d segment(s) in %s", challenge.id, counted.count, counted.encoding)
         return text
 
     async def _record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -197,7 +198,7 @@ class LimitSettings:
         10, "Wrong codes in a row, across challenges, after which a phone has to wait; 1 to 100.", between(1, 100)
     )
 
-    @property
+    @functools.cached_property
     def phone_limits(self) -> tuple[Limit, ...]:
         """``phone``, read."""
         return tuple(parse_limit(text) for text in self.phone)

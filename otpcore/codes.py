@@ -8,7 +8,6 @@ key that the database does not hold: a million codes fall at once to any unkeyed
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import secrets
 from typing import TYPE_CHECKING
@@ -127,7 +126,7 @@ def digest_length(digest: str) -> int:
 
 
 def _mac(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def _bound(challenge_id: str, what: str) -> bytes:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, ClassVar, Literal, Self
+from urllib.parse import quote
 
 import attrs
 
@@ -149,7 +150,8 @@ class Settings:
                 "storage.url: must be set when there is no settings file to put a database beside, "
                 "for example sqlite:////var/lib/myapp/otpcore.sqlite3"
             )
-        return f"sqlite:///{PurePath(self.directory, 'otpcore.sqlite3').as_posix()}"
+        path = PurePath(self.directory, "otpcore.sqlite3").as_posix()
+        return f"sqlite:///{quote(path)}"  # SQLAlchemy unquotes it: a directory may be called "100%25"
 
 
 def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:

@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
+from sqlalchemy import make_url
 
 from otpcore.config import (
     KeySettings,
@@ -534,3 +535,11 @@ def test_importing_it_imports_nothing_heavy() -> None:
     heavy = "{'cattrs', 'dynaconf', 'phonenumbers', 'sqlalchemy', 'cryptography', 'httpx', 'typer'}"
     program = f"import sys, otpcore.config; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_database_lies_beside_the_file_whatever_the_directory_is_called(tmp_path):
+    directory = tmp_path / "100%25 sure?"
+    directory.mkdir()
+    (directory / "otpcore.toml").write_text("")
+    url = load_settings(directory / "otpcore.toml").database_url
+    assert make_url(url).database == (directory / "otpcore.sqlite3").as_posix()
