@@ -139,8 +139,8 @@ def make_store(settings: Settings, given: Store | str | None) -> Store:
 
 
 def new_id() -> str:
-    """An unguessable, URL-safe id of 144 bits."""
-    return secrets.token_urlsafe(18)
+    """An unguessable id of 128 bits; never one that a command line would take for an option."""
+    return secrets.token_hex(16)
 
 
 def no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:

@@ -12,7 +12,7 @@ import attrs
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, StoreError, UnknownProviderError
 from otpcore.models import Channel
-from otpcore.routing import RouteStep, RoutingTable, parse_rules
+from otpcore.routing import RoutingTable, parse_rules
 
 _logger = logging.getLogger("otpcore.routing")
 
@@ -135,14 +135,6 @@ class Rules:
             self._routes[channel] = table.restricted_to(self._capable[channel])
         fallback = self._settings.routing.fallback_to_default
         return self._routes[channel].candidates(e164, fallback_to_default=fallback)
-
-    def explain(self, e164: str, channel: Channel) -> tuple[RouteStep, ...]:
-        """Why each instance is in or out, in order."""
-        rules = self.in_force(channel)
-        if rules is None:
-            return ()
-        fallback = self._settings.routing.fallback_to_default
-        return rules.table.explain(e164, capable=self._capable[channel], fallback_to_default=fallback)
 
     def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
         if not first and text == self._seen.get(name):

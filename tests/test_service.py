@@ -34,6 +34,7 @@ from otpcore import (
     VerificationStatus,
     hookimpl,
 )
+from otpcore.hookspecs import utc_now
 from otpcore.models import CancelRequest
 from otpcore.testing import FakeClock, Outbox
 
@@ -350,6 +351,22 @@ async def test_without_retries_a_failure_is_final_and_may_be_sent_again_at_once(
             await otp.send_sms(PHONE)
         assert caught.value.reason == "failed"
         assert (await otp.send_sms(PHONE)).confirmed  # refunded, and no cooldown
+
+
+async def test_the_background_runner_leaves_the_hosts_exceptions_as_they_are(otp_outbox: Outbox) -> None:
+    with pytest.raises(InvalidPhoneNumber):
+        async with otp_outbox.service(runner="background") as otp:
+            await otp.send_sms("+1")
+
+
+async def test_the_background_runner_delivers_while_the_host_goes_on(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service(RETRY, runner="background", clock=utc_now) as otp:
+        otp_outbox.fail("unavailable", times=2)
+        assert (await otp.send_sms(PHONE)).state is ChallengeState.QUEUED
+        with anyio.fail_after(20):
+            while not otp_outbox.messages:
+                await anyio.sleep(0.01)
+        assert await otp.verify(PHONE, otp_outbox.code)
 
 
 async def test_calls_are_retried_only_when_asked_for(otp_outbox: Outbox) -> None:

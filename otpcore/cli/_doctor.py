@@ -249,7 +249,7 @@ def _blank(host: Setup) -> Parts:
 
 def _database_file(host: Setup) -> Path | None:
     """The file of the SQL store; None: another store."""
-    from sqlalchemy import make_url  # noqa: PLC0415 - heavy: a host's own store may do without
+    from otpcore.stores.sql import database_path  # noqa: PLC0415 - heavy: a host's own store may do without
 
     url = database_url(host)
-    return Path(make_url(url).database or "") if url is not None else None
+    return database_path(url) if url is not None else None

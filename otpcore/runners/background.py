@@ -30,8 +30,15 @@ class BackgroundRunner:
 
     async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:
         """Start the task; closing the stack lets it finish what is under way."""
-        tasks = await exit_stack.enter_async_context(anyio.create_task_group())
-        exit_stack.callback(self._loop.stop)
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+
+        async def finish(*_: object) -> None:
+            # Without the host's own exception: a task group would cancel the retries, and wrap it in a group.
+            self._loop.stop()
+            await tasks.__aexit__(None, None, None)
+
+        exit_stack.push_async_exit(finish)
         tasks.start_soon(self._loop.run, host, name="otpcore retries")
 
     async def submit(self, job: RetryJob) -> None:  # noqa: ARG002 - the row is in the store; look there

@@ -23,7 +23,7 @@ from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._sqlite import SqliteDatabase
 from otpcore.stores._tables import include_name, metadata
 
-__all__ = ["SqlStore", "create_store", "current", "include_name", "metadata", "upgrade"]
+__all__ = ["SqlStore", "create_store", "current", "database_path", "include_name", "metadata", "upgrade"]
 
 T = TypeVar("T")
 _logger = logging.getLogger("otpcore.stores.sql")
@@ -43,13 +43,13 @@ def upgrade(url: str) -> str:
         SettingsError: The URL or the place cannot be used.
         StoreError: The database cannot.
     """
-    _database(_path(url)).prepare(migrate=True)
+    _database(database_path(url)).prepare(migrate=True)
     return HEAD
 
 
 def current(url: str) -> str | None:
     """The revision of the tables, or None where there are none yet. Blocks; raises as ``upgrade``."""
-    return _database(_path(url)).revision()
+    return _database(database_path(url)).revision()
 
 
 class SqlStore(RowStore):
@@ -76,7 +76,7 @@ class SqlStore(RowStore):
         patience: float = _PATIENCE,
     ) -> None:
         self.gate = ForkGate()
-        self._path = _path(url)
+        self._path = database_path(url)
         self._synchronous = synchronous
         self._migrate = migrate
         self._patience = patience
@@ -165,7 +165,7 @@ def _database(
     return SqliteDatabase(path, synchronous=synchronous, patience=patience, gate=gate or ForkGate())
 
 
-def _path(url: str) -> Path:
+def database_path(url: str) -> Path:
     """The file of an SQLite URL, made absolute."""
     try:
         parsed = make_url(url)

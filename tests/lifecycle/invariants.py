@@ -150,7 +150,9 @@ def what_may_have_left_is_paid_for(world: World, before: Views, after: Views) ->
         if ends_at <= world.model.now:
             continue
         sends = {one for one, charges in world.memory.charged.items() if (window, ends_at) in charges}
-        owed = {d.send_id for v in after.values() for d in v.deliveries if d.send_id in sends and _may_have_left(world, d)}
+        owed = {
+            d.send_id for v in after.values() for d in v.deliveries if d.send_id in sends and _may_have_left(world, d)
+        }
         if count < len(owed):
             return f"{len(owed)} sends of a window may have left, and {count} count"
     return ""

@@ -198,7 +198,9 @@ class Model:
 
     def marked(self, challenge: str) -> frozenset[str]:
         """Scopes in which a check by recipient could meet somebody else's verification."""
-        scopes = {self.rules.scopes[d.instance] for d in self.sent(challenge=challenge) if d.instance in self.rules.scopes}
+        scopes = {
+            self.rules.scopes[d.instance] for d in self.sent(challenge=challenge) if d.instance in self.rules.scopes
+        }
         slots = {scope: self.slots.get(scope, Slot()) for scope in scopes}
         return frozenset(s for s, slot in slots.items() if slot.holder != challenge or slot.mark is not None)
 
@@ -238,7 +240,9 @@ class Model:
         for window, (_, ends_at) in windows.items():
             if ends_at <= self.now:
                 windows[window] = (0, self.now + window)
-        if full := {windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit}:
+        if full := {
+            windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit
+        }:
             return full
         self.counters = {window: (count + 1, ends_at) for window, (count, ends_at) in windows.items()}
         return tuple((window, ends_at) for window, (_, ends_at) in windows.items())
@@ -265,7 +269,15 @@ class Model:
         return said
 
     def record(
-        self, walk: Walk, delivery: str, outcome: str, reference: str, retry_after: float, following: str, *, go_on: bool
+        self,
+        walk: Walk,
+        delivery: str,
+        outcome: str,
+        reference: str,
+        retry_after: float,
+        following: str,
+        *,
+        go_on: bool,
     ) -> Said:
         done, challenge = self.deliveries.get(delivery), self.challenges.get(walk.challenge)
         said, opened, closed = Said("stopped"), None, None
@@ -300,7 +312,11 @@ class Model:
 
     def due(self) -> list[tuple[str, str]]:
         """Rows that may be claimed, the earliest first."""
-        found = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now and key[1] in self.rules.retries]
+        found = [
+            (row.due_at, key)
+            for key, row in self.rows.items()
+            if row.due_at <= self.now and key[1] in self.rules.retries
+        ]
         return [key for _, key in sorted(found)]
 
     def begin_retry(self, walk: Walk, delivery: str) -> Said:
@@ -417,7 +433,13 @@ class Model:
     # Parts of verbs.
 
     def _begin(
-        self, walk: Walk, purpose: str, is_resend: bool, charges: tuple[tuple[int, float], ...], client: str, delivery: str
+        self,
+        walk: Walk,
+        purpose: str,
+        is_resend: bool,
+        charges: tuple[tuple[int, float], ...],
+        client: str,
+        delivery: str,
     ) -> Said:
         rules, now, holder = self.rules, self.now, None
         if is_resend:

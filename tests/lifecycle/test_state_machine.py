@@ -76,7 +76,11 @@ class LifeCycle(RuleBasedStateMachine):
         roomy=st.booleans(),
     )
     def begin(self, sms: tuple[str, ...], call: tuple[str, ...], retries: dict[str, int], roomy: bool) -> None:
-        tight = {} if not roomy else {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
+        tight = (
+            {}
+            if not roomy
+            else {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
+        )
         rules = Rules(routes={"sms": sms, "call": call}, retries=retries, scopes=SCOPES, **tight)
         self.world = World(self.store, self.wait, rules)
         self.views = self.world.views()
@@ -235,9 +239,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["memory", "sql"])
-def new_store(
-    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> Callable[[], Store]:
+def new_store(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[[], Store]:
     """Makes empty stores of one kind, one for each history."""
     caplog.set_level(logging.CRITICAL, "otpcore.stores")  # each start of each store says something
     if request.param == "memory":

@@ -157,8 +157,11 @@ class World:
                 self.memory.leases_lost[row.send] = self.memory.leases_lost.get(row.send, 0) + row.leased
                 if walk := self.model.claim(key, f"{token}/{key}"):
                     walks.append(walk)
-        same([(c.walk.challenge_id, c.walk.channel, c.walk.send_id) for c in batch.claims],
-             [(walk.challenge, walk.channel, walk.send) for walk in walks], "claims")
+        same(
+            [(c.walk.challenge_id, c.walk.channel, c.walk.send_id) for c in batch.claims],
+            [(walk.challenge, walk.channel, walk.send) for walk in walks],
+            "claims",
+        )
         for claim, walk in zip(batch.claims, walks, strict=True):
             self._start("worker", self._retry(claim.walk, walk))
 
@@ -223,7 +226,13 @@ class World:
         seen = {
             "challenges": {view.challenge.id: self._challenge(view.challenge) for view in views.values()},
             "rows": {
-                (row.challenge_id, row.channel): (row.send_id, at(row.due_at), row.leased, row.attempts, len(row.charges))
+                (row.challenge_id, row.channel): (
+                    row.send_id,
+                    at(row.due_at),
+                    row.leased,
+                    row.attempts,
+                    len(row.charges),
+                )
                 for view in views.values()
                 for row in view.schedule
             },
@@ -246,14 +255,16 @@ class World:
                 for d in view.deliveries
             },
             "counters": {int(one.key.rpartition("/")[2]): one.count for one in counted},
-            "failures": {
-                one.key.rpartition("/")[2]: (one.failures, self._lock(one.locked_until)) for one in failed
-            },
+            "failures": {one.key.rpartition("/")[2]: (one.failures, self._lock(one.locked_until)) for one in failed},
             "breakers": {one.instance: one.failures for one in self._wait(self.store.breakers())},
         }
         expected = self.model.observe()
         for name, value in seen.items():
-            same(value, {key: one for key, one in expected[name].items() if name != "counters" or one or key in value}, name)
+            same(
+                value,
+                {key: one for key, one in expected[name].items() if name != "counters" or one or key in value},
+                name,
+            )
 
     def _challenge(self, c: ChallengeRecord) -> tuple[Any, ...]:
         over = c.state in OVER
@@ -433,17 +444,18 @@ class World:
         self._wait(self.store.settle(reservation, give_back=give_back, gone=gone, now=self.now))
         self.model.settle(reserved, client, give_back=give_back, gone=gone)
 
-    def _approve(
-        self, reservation: Reservation, reserved: Reserved, client: str, code: str, settled: set[str]
-    ) -> None:
+    def _approve(self, reservation: Reservation, reserved: Reserved, client: str, code: str, settled: set[str]) -> None:
         approved = self._wait(self.store.approve(reservation, settled=settled, now=self.now))
         same(approved, self.model.approve(reserved, client, settled), "approved")
         if not approved:
             return
         self._count(self.memory.successes, reserved.challenge)
         verification = self.verification(code)
-        receivers = {self.model.deliveries[one].challenge for one, got in self.memory.codes.items()
-                     if got == code and one in self.model.deliveries}
+        receivers = {
+            self.model.deliveries[one].challenge
+            for one, got in self.memory.codes.items()
+            if got == code and one in self.model.deliveries
+        }
         if verification is not None:
             receivers.add(verification.starter)
             if verification.stale:
@@ -456,9 +468,7 @@ class World:
 
     def verification(self, code: str) -> Verification | None:
         """The verification at a vendor whose code this is."""
-        return next(
-            (one for vendor in self.vendors.values() for one in vendor.all if vendor.code(one) == code), None
-        )
+        return next((one for vendor in self.vendors.values() for one in vendor.all if vendor.code(one) == code), None)
 
     def _is_stale(self, delivery: str) -> bool:
         """The process stalled between recording and calling, for longer than its lease."""
