@@ -20,6 +20,10 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 PLUGINS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
+CORE_TESTS = [
+    f"tests/{name}.py"
+    for name in ("test_import", "test_plugins", "test_service", "test_sync", "stores/test_sending", "stores/test_sqlite")
+]
 
 
 def group(name: str) -> list[str]:
@@ -79,7 +83,7 @@ def wheels(session: nox.Session) -> None:
 def core_alone(session: nox.Session) -> None:
     """The core's wheel without any plugin."""
     session.install("-q", f"{_wheel('otpcore')}[testing]")
-    session.run("pytest", "-q", "tests/test_service.py", "tests/stores/test_store.py", "tests/test_public_api.py")
+    session.run("pytest", "-q", *CORE_TESTS)
 
 
 @nox.session

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Connection, Dialect, Executable, TypeDecorator
 
 Converter = Callable[[Any], Any] | None
 
@@ -70,9 +70,7 @@ def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepare
     binds = [compiled.binds[name] for name in compiled.positiontup or ()]
     if any(bind.expanding for bind in binds):
         return None
-    converters = tuple(
-        column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
-    )
+    converters = tuple(_reader(column.type, dialect) for column in statement.exported_columns)
     return Prepared(
         text=str(compiled),
         binds=tuple(
@@ -83,6 +81,20 @@ def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepare
 
 
 def _bound(name: str, bind: Any, dialect: Dialect, names: frozenset[str]) -> tuple[str, Any, Converter]:
-    convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
+    convert = _writer(bind.type, dialect)
     fixed = None if name in names else bind.effective_value
     return name, fixed if fixed is None or convert is None else convert(fixed), convert
+
+
+def _writer(type_: Any, dialect: Dialect) -> Converter:
+    convert: Converter = type_.dialect_impl(dialect).bind_processor(dialect)
+    if isinstance(type_, TypeDecorator) and type_.impl_instance.bind_processor(dialect) is None:
+        return functools.partial(type_.process_bind_param, dialect=dialect)  # without a layer that does nothing
+    return convert
+
+
+def _reader(type_: Any, dialect: Dialect) -> Converter:
+    convert: Converter = type_.dialect_impl(dialect).result_processor(dialect, None)
+    if isinstance(type_, TypeDecorator) and type_.impl_instance.result_processor(dialect, None) is None:
+        return functools.partial(type_.process_result_value, dialect=dialect)
+    return convert

@@ -98,7 +98,7 @@ def record(
         if sent is not None
         else _recorded(rows, walk, challenge, delivery, plan, moment)
     )
-    return attrs.evolve(step, opened=opened, closed=closed)
+    return attrs.evolve(step, opened=opened, closed=closed) if opened or closed else step
 
 
 def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> bool:
@@ -359,11 +359,11 @@ def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) 
     """Whatever the token: the person has a message, so sending is over on every channel."""
     if challenge.provider != delivery.instance:  # another walk recorded a delivery since
         rows.update_challenge(challenge.id, provider=delivery.instance)
+        challenge = attrs.evolve(challenge, provider=delivery.instance)
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             _refund(rows, row)
-    now_sent = attrs.evolve(challenge, provider=delivery.instance)
-    return Step(kind=StepKind.ACCEPTED, challenge=now_sent, delivery=delivery)
+    return Step(kind=StepKind.ACCEPTED, challenge=challenge, delivery=delivery)
 
 
 def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:

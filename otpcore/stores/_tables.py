@@ -90,14 +90,15 @@ class Word(TypeDecorator[enum.StrEnum]):
     def __init__(self, words: type[enum.StrEnum]) -> None:
         super().__init__(20)
         self.words = words
+        self._by_value = {word.value: word for word in words}  # calling the enum costs ten times as much
 
     def process_bind_param(self, value: enum.StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - its signature
         """Into the database."""
-        return None if value is None else value.value
+        return None if value is None else str.__str__(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> enum.StrEnum | None:  # noqa: ARG002 - its signature
         """Out of the database."""
-        return None if value is None else self.words(value)
+        return None if value is None else self._by_value[value]
 
 
 class Names(TypeDecorator[tuple[str, ...]]):
