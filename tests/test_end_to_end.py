@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -149,7 +150,7 @@ async def test_nothing_readable_is_stored_or_logged(vendors: Vendors, caplog: py
             await otp.send_sms(number, message="Open sesame {code}" if number == BULGARIAN else None)
         codes = vendors.received()
         await otp.verify(BULGARIAN, vendors.mada.inbox[0].code)
-    with sqlite3.connect(vendors.directory / "otp.sqlite3") as database:
+    with contextlib.closing(sqlite3.connect(vendors.directory / "otp.sqlite3")) as database:
         dump = "\n".join(database.iterdump())
     stored = b"".join(path.read_bytes() for path in vendors.directory.glob("otp.sqlite3*"))
     logged = "\n".join(record.getMessage() for record in caplog.records)

@@ -128,12 +128,19 @@ def test_children_forked_under_load_send_and_verify_on_one_file(tmp_path: Path) 
 
 def test_ctrl_c_ends_a_program_that_is_waiting_for_retries(tmp_path: Path) -> None:
     program = """
+        from otpcore import EventType, hookimpl
         from otpcore.testing import Outbox
+
+        class Teller:
+            @hookimpl
+            def otp_event(self, event):
+                if event.type is EventType.RETRY_SCHEDULED:
+                    print("waiting", flush=True)
+
         outbox = Outbox()
         outbox.fail("unavailable", times=10_000)
-        otp = outbox.blocking_service({"sms": {"retry": True}, "retry": {"runner": "inline"}})
-        print("sending", flush=True)
-        otp.send_sms("+359871234567")
+        settings = {"sms": {"retry": True}, "retry": {"runner": "inline"}}
+        outbox.blocking_service(settings, observers=[Teller()]).send_sms("+359871234567")
         """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
