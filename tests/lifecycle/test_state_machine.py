@@ -9,10 +9,11 @@ A run is short by default. ``LIFECYCLE_STEPS=20000`` takes about so many steps o
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from otpcore.interfaces import Store
 from otpcore.lifecycle import NOT_SENT
@@ -30,11 +31,11 @@ from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
 from .invariants import check
-from .model import Challenge, Rules
+from .model import Rules
 from .world import ANSWERS, Task, World, at
 
 STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1500"))
-STEPS_IN_A_HISTORY = 50
+STEPS_IN_A_HISTORY = 100
 TASKS_AT_ONCE = 4
 
 SCOPES = {"verify": "twilio", "verify_eu": "twilio", "sinch": "sinch"}
@@ -50,11 +51,27 @@ ROUTES = (
 )
 RETRIES = ({}, {"sms": 20}, {"sms": 2, "call": 1}, {"sms": 20, "call": 2})
 
-purposes = st.sampled_from(["login", "payment"])
-channels = st.sampled_from(["sms", "call"])
-clients = st.sampled_from(["", "203.0.113.7"])
-small = st.integers(0, 3)
-moves = st.lists(st.tuples(small, st.integers(0, 15)), min_size=1, max_size=8)  # which task, how the call ends
+PURPOSES = ("login", "payment")
+CHANNELS = ("sms", "call")
+CLIENTS = ("", "203.0.113.7")
+SIMPLY = ("ok", "ok", "lost after delivery", "lost", "unavailable", "unavailable")
+
+WEIGHTS = {
+    "step": 24,
+    "run": 4,
+    "send": 4,
+    "send_at_once": 4,
+    "claim": 8,
+    "tick": 8,
+    "verify": 4,
+    "guess": 1,
+    "sweep": 4,
+    "crash": 1,
+    "decide": 2,
+    "clean_up": 1,
+    "settle": 1,
+}
+"""How often things happen, of those that can."""
 
 
 class LifeCycle(RuleBasedStateMachine):
@@ -88,114 +105,103 @@ class LifeCycle(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.resources.close()
 
-    # Somebody asks for something.
+    @rule(data=st.data())
+    def something_happens(self, data: st.DataObject) -> None:
+        """One step of anything that can happen now, the interesting things more often."""
+        able = [name for name, weight in WEIGHTS.items() if self.options(name) for _ in range(weight)]
+        name = data.draw(st.sampled_from(able), label="what")
+        chosen = data.draw(st.sampled_from(self.options(name)), label=name)
+        getattr(self, name)(*chosen)
+        self.check()
 
-    @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE)
-    @rule(purpose=purposes, channel=channels, client=clients, moves=moves)
-    def send(self, purpose: str, channel: str, client: str, moves: list[tuple[int, int]]) -> None:
+    def options(self, name: str) -> Sequence[tuple[Any, ...]]:
+        """Arguments with which something may happen now."""
+        world, model = self.world, self.world.model
+        living = [c for c in model.challenges.values() if model.lives(c)]
+        received = list(dict.fromkeys(reversed(world.memory.codes.values())))[:4]
+        tasks = range(len(world.tasks))
+        return {
+            "step": lambda: [(one, answer) for one in tasks for answer in self.answers(world.tasks[one])],
+            "run": lambda: [(one, answer) for one in tasks for answer in SIMPLY],
+            "crash": lambda: sorted({(task.process,) for task in world.tasks}),
+            "send": lambda: list(itertools.product(PURPOSES, CHANNELS, CLIENTS)) if len(tasks) < TASKS_AT_ONCE else (),
+            "send_at_once": lambda: list(itertools.product(PURPOSES, CHANNELS, SIMPLY)),
+            "verify": lambda: [
+                (c.purpose, code, client, one)
+                for c in [*living, *model.challenges.values()][:3]
+                for code in [*received, "wrong"]
+                for client in CLIENTS
+                for one in ("", c.id)
+            ]
+            if len(tasks) < TASKS_AT_ONCE
+            else (),
+            "guess": lambda: [(c.purpose, times, how) for c in living for times in (1, 4) for how in ("up", "down")],
+            "claim": lambda: [(None,), (None,), *((key,) for key in model.due())] if model.due() else (),
+            "tick": lambda: [(instant,) for instant in model.instants()[:4]],
+            "sweep": lambda: [()] if world.to_sweep() else (),
+            "decide": lambda: [(what, c.id) for what in ("cancel", "drop", "requeue") for c in model.challenges.values()],
+            "clean_up": lambda: [("erase",), ("reset_limits",), ("purge", 0, 3600), ("purge", 600, 7200)],
+            "settle": lambda: [("ok",), ("unavailable",), ("lost",)] if model.rows else (),
+        }[name]()
+
+    def send(self, purpose: str, channel: str, client: str) -> None:
         self.world.start_send(purpose, channel, client)
-        self.go_on(moves)
 
-    @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE)
-    @rule(purpose=purposes, channel=channels, answer=st.sampled_from(["ok", "lost after delivery", "unavailable"]))
-    def send_in_one_go(self, purpose: str, channel: str, answer: str) -> None:
+    def send_at_once(self, purpose: str, channel: str, answer: str) -> None:
         self.world.start_send(purpose, channel, "")
-        self.run_to_its_end(-1, answer)
+        self.run(-1, answer)
 
-    @precondition(lambda self: len(self.world.tasks) < TASKS_AT_ONCE and self.world.model.challenges)
-    @rule(which=small, guess=small, client=clients, by_id=st.booleans(), moves=moves)
-    def verify(self, which: int, guess: int, client: str, by_id: bool, moves: list[tuple[int, int]]) -> None:
-        challenge = self.nth_newest(which // 2)
-        received = list(dict.fromkeys(reversed(self.world.memory.codes.values())))
-        code = received[guess] if guess < len(received) else "wrong"
-        self.world.start_verify(challenge.purpose, code, client, challenge.id if by_id else "")
-        self.go_on(moves)
+    def verify(self, purpose: str, code: str, client: str, challenge: str) -> None:
+        self.world.start_verify(purpose, code, client, challenge)
 
-    @precondition(lambda self: not self.world.tasks and self.world.model.challenges)
-    @rule(which=small, times=st.integers(1, 4), client=clients, answer=st.sampled_from(["up", "down"]))
-    def guess(self, which: int, times: int, client: str, answer: str) -> None:
+    def guess(self, purpose: str, times: int, answer: str) -> None:
         for _ in range(times):
-            self.world.start_verify(self.nth_newest(which // 2).purpose, "wrong", client)
-            self.run_to_its_end(-1, answer)
+            self.world.start_verify(purpose, "wrong", "")
+            self.run(-1, answer)
 
-    # What is under way goes on, or ends.
+    def step(self, task: int, answer: str) -> None:
+        self.world.go(self.world.tasks[task], answer)
 
-    @precondition(lambda self: self.world.tasks)
-    @rule(moves=moves)
-    def go_on(self, moves: list[tuple[int, int]]) -> None:
-        for which, answer in moves:
-            if self.world.tasks:
-                task = self.world.tasks[-1 - which % len(self.world.tasks)]
-                answers = ANSWERS.get(task.at, ("",))
-                self.step(task, answers[answer % len(answers)])
-
-    @precondition(lambda self: self.world.tasks)
-    @rule(moves=moves)
-    def go_on_too(self, moves: list[tuple[int, int]]) -> None:
-        self.go_on(moves)
-
-    @precondition(lambda self: self.world.tasks)
-    @rule(which=small, answer=st.sampled_from(["ok", "lost after delivery", "unavailable"]))
-    def run_to_its_end(self, which: int, answer: str) -> None:
-        task = self.world.tasks[-1 if which < 0 else which % len(self.world.tasks)]
+    def run(self, number: int, answer: str) -> None:
+        task = self.world.tasks[number]
         while task in self.world.tasks:
-            self.step(task, answer)
+            answers = self.answers(task)
+            self.world.go(task, answer if answer in answers else answers[0])
+            self.check()
 
-    @precondition(lambda self: self.world.tasks)
-    @rule(process=st.sampled_from(["host", "worker"]))
     def crash(self, process: str) -> None:
         self.world.crash(process)
 
-    @precondition(lambda self: self.world.model.due())
-    @rule(by_name=st.booleans())
-    def claim(self, by_name: bool) -> None:
-        self.world.claim(self.world.model.due()[-1] if by_name else None)
-        self.check()
+    def claim(self, only: tuple[str, str] | None) -> None:
+        self.world.claim(only)
 
-    # Time passes, and somebody keeps house.
+    def tick(self, to: float) -> None:
+        self.world.tick(to)
 
-    @precondition(lambda self: self.world.model.instants())
-    @rule(which=st.integers(0, 2))
-    def tick(self, which: int) -> None:
-        instants = self.world.model.instants()
-        self.world.tick(instants[min(which, len(instants) - 1)])
-        self.check()
-
-    @precondition(lambda self: self.world.to_sweep())
-    @rule()
     def sweep(self) -> None:
         self.world.sweep()
-        self.check()
 
-    @precondition(lambda self: self.world.model.challenges)
-    @rule(what=st.sampled_from(["cancel", "drop", "requeue", "erase", "reset limits", "purge"]), which=small)
-    def somebody_decides(self, what: str, which: int) -> None:
+    def decide(self, what: str, challenge: str) -> None:
+        getattr(self.world, what)(challenge)
+
+    def clean_up(self, what: str, *keep: float) -> None:
         self.world.tick(self.world.model.now + 1)  # so that a window which begins anew ends at another time
-        if what in ("cancel", "drop", "requeue"):
-            getattr(self.world, what)(self.nth_newest(which).id)
-        elif what == "erase":
-            self.world.erase()
+        getattr(self.world, what)(*keep)
+        if what == "erase":
             self.views = {}
-        elif what == "reset limits":
-            self.world.reset_limits()
-        else:
-            self.world.purge(*((0, 3600) if which else (600, 7200)))
-        self.check()
 
-    @precondition(lambda self: self.world.model.rows)
-    @rule(answer=st.sampled_from(["ok", "unavailable", "lost"]))
-    def all_get_their_turn(self, answer: str) -> None:
+    def settle(self, answer: str) -> None:
         """Under a fair schedule all sending ends, with a message or with a reason."""
         world, rules = self.world, self.world.rules
         enough = world.model.now + rules.useful_life + rules.lease + rules.call_lease
-        waiting = [one for one, view in self.views.items() if view.schedule and at(view.challenge.expires_at) > enough]
+        waiting = [one for one, v in self.views.items() if v.schedule and at(v.challenge.expires_at) > enough]
         for _ in range(400):
             if world.tasks:
-                self.step(world.tasks[0], answer)
+                self.run(0, answer)
                 continue
             if world.model.due():
                 world.claim()
-            elif any(row.due_at <= world.model.now for row in world.model.rows.values()):
+            elif world.to_sweep():
                 world.sweep()
             elif world.model.rows:
                 world.tick(min(row.due_at for row in world.model.rows.values()))
@@ -207,17 +213,8 @@ class LifeCycle(RuleBasedStateMachine):
             reached = any(delivery.outcome not in NOT_SENT for delivery in view.deliveries)
             assert reached or view.challenge.reason or view.challenge.state is not ChallengeState.EXPIRED, "given up"
 
-    # Parts.
-
-    def nth_newest(self, which: int) -> Challenge:
-        challenges = list(self.world.model.challenges.values())
-        return challenges[-1 - which % len(challenges)]
-
-    def step(self, task: Task, answer: str) -> None:
-        """One step of a task, with this answer or, where it makes no sense, the kindest."""
-        answers = ANSWERS.get(task.at, ("",))
-        self.world.go(task, answer if answer in answers else answers[0])
-        self.check()
+    def answers(self, task: Task) -> tuple[str, ...]:
+        return ANSWERS.get(task.at, ("",))
 
     def check(self) -> None:
         """Store, model and invariants."""

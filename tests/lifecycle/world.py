@@ -50,7 +50,7 @@ ANSWERS = {
         *("throttled", "throttled for long", "misconfigured", "limit_reached", "rejected_number", "cancelled"),
         "cancelled after delivery",
     ),
-    "record": ("", "", "", "out of time"),
+    "record": ("", "", "", "", "", "out of time"),
     "cancel old": ("ok", "ok", "lost", "unavailable"),
     "check": ("up", "up", "down", "lost"),
 }
@@ -288,14 +288,13 @@ class World:
 
     def _send(self, purpose: str, channel: Channel, client: str) -> Steps:
         for _ in range(5):
-            yield "look"
+            yield "charge"
             latest = self._wait(self.store.latest(purpose))
             newest = self.model.of(purpose)
             same(latest and latest.id, newest and newest.id, "latest")
             living = latest if latest is not None and is_living(latest, self.now) else None
             if living is not None and (until := living.cooldown(channel)) and until > self.now:
                 return
-            yield "charge"
             charged = self._charge()
             if charged is None:
                 return
