@@ -10,7 +10,6 @@ import attrs
 from otpcore._parts import Parts, new_id
 from otpcore.errors import DeliveryError, ErrorKind, ProviderError, StoreError
 from otpcore.events import EventType
-from otpcore.interfaces import CallResult, ChallengeRecord, DeliveryRecord, Mark, Step, StepKind, WalkPlan, WalkRef
 from otpcore.messages import render_call, render_sms, segments, text_locale
 from otpcore.models import (
     CancelRequest,
@@ -23,6 +22,16 @@ from otpcore.models import (
 )
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import Provider
+from otpcore.records import (
+    CallResult,
+    ChallengeRecord,
+    DeliveryRecord,
+    Mark,
+    Step,
+    StepKind,
+    WalkPlan,
+    WalkRef,
+)
 
 _logger = logging.getLogger("otpcore.delivery")
 

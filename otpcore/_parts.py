@@ -13,10 +13,11 @@ from otpcore.codes import KeyRing
 from otpcore.config import Settings
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
-from otpcore.interfaces import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, Store, WalkPlan
+from otpcore.interfaces import Store
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, load_target
+from otpcore.records import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, WalkPlan
 from otpcore.retrying import RetryPolicy
 
 _LEASE_MARGIN = 5.0  # seconds beyond the provider timeout (DESIGN §8)

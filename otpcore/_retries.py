@@ -12,9 +12,9 @@ import attrs
 from otpcore._delivery import Walk, report_end, report_ended
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
-from otpcore.interfaces import Claim, ClaimRule, PurgeCount, StepKind
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
+from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind
 
 _logger = logging.getLogger("otpcore.retries")
 

@@ -13,7 +13,11 @@ from otpcore._rules import Rules
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
-from otpcore.interfaces import (
+from otpcore.lifecycle import is_living
+from otpcore.limits import charges_of
+from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
+from otpcore.phone import PhoneNumber
+from otpcore.records import (
     Begun,
     Candidate,
     ChallengeRecord,
@@ -26,10 +30,6 @@ from otpcore.interfaces import (
     StepKind,
     WalkRef,
 )
-from otpcore.lifecycle import is_living
-from otpcore.limits import charges_of
-from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
-from otpcore.phone import PhoneNumber
 
 _RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)
 _LIFE_CAP = timedelta(minutes=10)  # from the first send on: NIST SP 800-63B 3.1.3.2

@@ -22,11 +22,12 @@ from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError
 from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
-from otpcore.interfaces import PurgeCount, RetryRunner, Store
+from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
 from otpcore.models import Challenge, Channel, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, load_target
+from otpcore.records import PurgeCount
 
 _logger = logging.getLogger("otpcore.service")
 

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from otpcore._providers import ForcedProviders
-    from otpcore.interfaces import PurgeCount, RetryRunner, Store
+    from otpcore.interfaces import RetryRunner, Store
     from otpcore.models import Challenge, RetryJob, Verification
+    from otpcore.records import PurgeCount
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from otpcore._parts import Parts
 from otpcore.codes import digest_length
 from otpcore.errors import ErrorKind, ProviderError, RateLimited, SettingsError
 from otpcore.events import EventType
-from otpcore.interfaces import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
 from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
+from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
 
 _STATUSES = {
     ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,

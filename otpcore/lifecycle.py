@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from otpcore.interfaces import ChallengeRecord, DeliveryRecord, LockRule, Mark
 from otpcore.models import ChallengeState, Outcome, UnsendableReason
+from otpcore.records import ChallengeRecord, DeliveryRecord, LockRule, Mark
 
 __all__ = [
     "FOREVER",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from otpcore.config import Limit
-from otpcore.interfaces import Charge
+from otpcore.records import Charge
 
 __all__ = ["charges_of"]
 

@@ -11,8 +11,8 @@ from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run, shown_number
 from otpcore.cli._options import Options, fields, table, when
 from otpcore.cli._sending import is_id
-from otpcore.interfaces import ChallengeView, DeliveryRecord, ScheduleRecord
 from otpcore.lifecycle import is_living
+from otpcore.records import ChallengeView, DeliveryRecord, ScheduleRecord
 
 __all__ = ["show"]
 

@@ -23,9 +23,10 @@ from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
 from otpcore.events import LoggingObserver
 from otpcore.hookspecs import utc_now
-from otpcore.interfaces import ChallengeRecord, RetryRunner
+from otpcore.interfaces import RetryRunner
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import Observers
+from otpcore.records import ChallengeRecord
 
 __all__ = ["load_host", "load_instances", "open_parts", "open_service", "parse_number", "run", "shown_number"]
 

@@ -11,9 +11,9 @@ from otpcore._service import Setup
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run
 from otpcore.cli._options import Options, table, when
-from otpcore.interfaces import CounterRecord, FailureRecord
 from otpcore.lifecycle import FOREVER
 from otpcore.phone import PhoneNumber
+from otpcore.records import CounterRecord, FailureRecord
 
 __all__ = ["reset", "show"]
 

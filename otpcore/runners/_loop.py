@@ -7,7 +7,8 @@ import logging
 import anyio
 import anyio.abc
 
-from otpcore.interfaces import Claim, RetryHost
+from otpcore.interfaces import RetryHost
+from otpcore.records import Claim
 
 _logger = logging.getLogger("otpcore.runners")
 

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TypeVar
 
-from otpcore.interfaces import (
+from otpcore.models import Channel
+from otpcore.records import (
     Begun,
     BreakerRecord,
     CallResult,
@@ -31,8 +32,7 @@ from otpcore.interfaces import (
     WalkPlan,
     WalkRef,
 )
-from otpcore.models import Channel
-from otpcore.stores import _sending, _upkeep, _verifying
+from otpcore.stores import _retrying, _sending, _upkeep, _verifying
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
@@ -86,10 +86,10 @@ class RowStore(abc.ABC):
         return await self._write(lambda rows: _sending.clear_mark(rows, walk, scope, now))
 
     async def claim(self, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
-        return await self._write(lambda rows: _sending.claim(rows, rule, limit, now))
+        return await self._write(lambda rows: _retrying.claim(rows, rule, limit, now))
 
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
-        return await self._write(lambda rows: _sending.begin_retry(rows, walk, plan, now))
+        return await self._write(lambda rows: _retrying.begin_retry(rows, walk, plan, now))
 
     async def next_due(self) -> datetime | None:
         return await self._read(lambda rows: rows.next_due())

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from otpcore.interfaces import (
+from otpcore.models import Channel
+from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     Charge,
@@ -22,7 +23,6 @@ from otpcore.interfaces import (
     ScheduleRecord,
     SlotRecord,
 )
-from otpcore.models import Channel
 
 
 class Rows(Protocol):

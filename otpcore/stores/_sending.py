@@ -1,4 +1,4 @@
-"""Transactions of sending and retrying (DESIGN §6, §8), written once over the rows of any store."""
+"""Transactions of sending (DESIGN §6, §8), written once over the rows of any store; a retry walks on through them too."""
 
 from __future__ import annotations
 
@@ -8,29 +8,6 @@ from typing import Any
 
 import attrs
 
-from otpcore.interfaces import (
-    Begun,
-    CallResult,
-    Candidate,
-    ChallengeRecord,
-    Charge,
-    Charged,
-    ChargeRefused,
-    Claim,
-    ClaimBatch,
-    ClaimRule,
-    DeliveryRecord,
-    EndedSend,
-    Mark,
-    NewSend,
-    Refusal,
-    ScheduleRecord,
-    SlotRecord,
-    Step,
-    StepKind,
-    WalkPlan,
-    WalkRef,
-)
 from otpcore.lifecycle import (
     FOREVER,
     NOT_SENT,
@@ -40,13 +17,30 @@ from otpcore.lifecycle import (
     is_living,
     is_spent,
     left_out,
-    mark_of,
     nothing_sent,
     sending_over,
     unresolved,
 )
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.records import (
+    Begun,
+    CallResult,
+    Candidate,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    ChargeRefused,
+    DeliveryRecord,
+    NewSend,
+    Refusal,
+    ScheduleRecord,
+    Step,
+    StepKind,
+    WalkPlan,
+    WalkRef,
+)
 from otpcore.stores._rows import Rows
+from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
@@ -104,75 +98,12 @@ def record(
 def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> bool:
     """The marked verification is cancelled, if this walk still owns its row."""
     challenge = rows.challenge(walk.challenge_id)
-    if challenge is None or not is_living(challenge, rows.now(now)) or _own_row(rows, walk) is None:
+    if challenge is None or not is_living(challenge, rows.now(now)) or own_row(rows, walk) is None:
         return False
     slot = rows.slot(scope, challenge.phone_key)
     if slot is None or slot.holder != challenge.id:
         return False
     return rows.take_slot(attrs.evolve(slot, mark=None), slot.holder)
-
-
-def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
-    """Claim due retries; end those that have nothing left to try for."""
-    moment = rows.now(now)
-    claims: list[Claim] = []
-    ended: list[EndedSend] = []
-    for number, row in enumerate(_due(rows, rule, limit, moment)):
-        challenge = rows.challenge(row.challenge_id)
-        current = rows.schedule(row.challenge_id, row.channel)
-        if challenge is None or current is None or current.token != row.token:
-            continue
-        reason = None
-        if not is_living(challenge, moment):
-            ended.append(EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)))
-            continue
-        if is_spent(challenge):
-            reason = UnsendableReason.MAX_ATTEMPTS
-        elif challenge.expires_at - moment < rule.min_useful_life:
-            reason = UnsendableReason.EXPIRED
-        elif row.attempts >= rule.max_retries[row.channel]:
-            reason = UnsendableReason.MAX_RETRIES
-        if reason is not None:
-            ended.append(EndedSend(challenge=stop_sending(rows, challenge, row, reason), channel=row.channel))
-            continue
-        claimed = attrs.evolve(
-            row, token=f"{rule.token}.{number}", due_at=moment + rule.lease, leased=True, attempts=row.attempts + 1
-        )
-        rows.put_schedule(claimed)
-        walk = WalkRef(challenge_id=row.challenge_id, channel=row.channel, send_id=row.send_id, token=claimed.token)
-        claims.append(
-            Claim(
-                challenge=challenge,
-                walk=walk,
-                attempts=claimed.attempts,
-                deliveries=_of_send(rows, challenge.id, row.send_id),
-            )
-        )
-    return ClaimBatch(claims=tuple(claims), ended=tuple(ended))
-
-
-def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
-    """Record the first delivery of a claimed retry, or put it off uncounted."""
-    moment = rows.now(now)
-    challenge = rows.challenge(walk.challenge_id)
-    row = _own_row(rows, walk)
-    if challenge is None or row is None or not is_living(challenge, moment):
-        return Step(kind=StepKind.STOPPED, challenge=challenge)
-    sent = _of_send(rows, challenge.id, row.send_id)
-    if is_spent(challenge):
-        return _ended(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
-    if challenge.expires_at - moment < plan.min_useful_life:
-        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
-    choice = _choose(rows, challenge, plan, sent, moment)
-    if choice.candidate is not None:
-        return _record_delivery(rows, challenge, row, choice.candidate, plan, sent, moment, {})
-    if not choice.free_at:
-        return _ended(rows, challenge, row, UnsendableReason.PERMANENT)
-    due_at = min(choice.free_at)
-    if challenge.expires_at - due_at < plan.min_useful_life:
-        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
-    uncounted = attrs.evolve(row, attempts=max(row.attempts - 1, 0))
-    return _queue(rows, challenge, uncounted, due_at, _without_cooldown(walk.channel, sent))
 
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
@@ -188,7 +119,7 @@ def stop_sending(
     rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason
 ) -> ChallengeRecord:
     """The send of this row ended without acceptance."""
-    sent = _of_send(rows, challenge.id, row.send_id)
+    sent = of_send(rows, challenge.id, row.send_id)
     rows.delete_schedule(row.challenge_id, row.channel)
     _refund(rows, row, sent)
     state, why = sending_over(sent, reason, other_row=bool(rows.schedules(challenge.id)))
@@ -196,7 +127,7 @@ def stop_sending(
         "state": state,
         "reason": why,
         "confirmed": False,
-        **_without_cooldown(row.channel, sent),
+        **without_cooldown(row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
     return attrs.evolve(challenge, **changes)
@@ -211,7 +142,7 @@ class _Choice:
     breaker_open: bool = False
 
 
-def _choose(
+def choose(
     rows: Rows, challenge: ChallengeRecord, plan: WalkPlan, sent: Sequence[DeliveryRecord], now: datetime
 ) -> _Choice:
     untried = [candidate for candidate in plan.untried if not left_out(candidate.instance, sent)]
@@ -224,7 +155,7 @@ def _choose(
     for candidate in untried:
         if (wait := _not_before(candidate.instance, sent)) and wait > now:
             free_at.append(wait)
-        elif candidate.scope and (held := _held_until(rows, candidate.scope, challenge, now)):
+        elif candidate.scope and (held := held_until(rows, candidate.scope, challenge, now)):
             free_at.append(max(held, now + plan.call_lease))
         elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
             breaker_open = True
@@ -303,8 +234,8 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
     }
     row = _row(send, challenge, now)
     if choice.candidate is None:
-        return Begun(step=_queue(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every), renewed))
-    return Begun(step=_record_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, renewed))
+        return Begun(step=queue(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every), renewed))
+    return Begun(step=record_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, renewed))
 
 
 def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime) -> tuple[_Choice, Begun | None]:
@@ -313,7 +244,7 @@ def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime)
     if locked is not None and locked >= challenge.expires_at:
         wait = None if locked >= FOREVER else _seconds(locked - now)
         return _Choice(), Begun(refusal=Refusal.LOCKED, retry_after=wait, challenge=challenge)
-    choice = _choose(rows, challenge, send.plan, (), now)
+    choice = choose(rows, challenge, send.plan, (), now)
     return choice, None if choice.candidate else _nobody(choice, send, challenge, now)
 
 
@@ -342,16 +273,16 @@ def _recorded(
 ) -> Step:
     """What follows from an answer that is written to its delivery."""
     if delivery.scope and delivery.outcome in NOT_SENT:
-        _release_slot(rows, challenge, delivery.scope)
+        release_slot(rows, challenge, delivery.scope)
     if not is_living(challenge, now):
-        if delivery.outcome not in NOT_SENT and delivery.reference and _holds_slot(rows, challenge, delivery.scope):
+        if delivery.outcome not in NOT_SENT and delivery.reference and holds_slot(rows, challenge, delivery.scope):
             return Step(kind=StepKind.CANCEL_LATE, challenge=challenge, delivery=delivery)
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    own = _own_row(rows, walk)
+    own = own_row(rows, walk)
     if own is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
     if delivery.outcome in STOPS:
-        return _ended(rows, challenge, own, UnsendableReason.PERMANENT)
+        return end_walk(rows, challenge, own, UnsendableReason.PERMANENT)
     return _walk_on(rows, challenge, own, plan, now)
 
 
@@ -368,27 +299,27 @@ def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) 
 
 def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
     """The next delivery of this walk, a retry, or the end of sending."""
-    sent = _of_send(rows, challenge.id, row.send_id)
+    sent = of_send(rows, challenge.id, row.send_id)
     if is_spent(challenge):
-        return _ended(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
+        return end_walk(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
     too_late = challenge.expires_at - now < plan.min_useful_life
     if not (plan.is_retry and too_late):
-        choice = _choose(rows, challenge, plan, sent, now)
+        choice = choose(rows, challenge, plan, sent, now)
         if choice.candidate is not None:
-            return _record_delivery(rows, challenge, row, choice.candidate, plan, sent, now, {})
+            return record_delivery(rows, challenge, row, choice.candidate, plan, sent, now, {})
     again = [candidate.instance for candidate in plan.route if not left_out(candidate.instance, sent)]
     if not again:
-        return _ended(rows, challenge, row, UnsendableReason.PERMANENT)
+        return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
     if plan.retry is None:
-        return _ended(rows, challenge, row, UnsendableReason.FAILED)
+        return end_walk(rows, challenge, row, UnsendableReason.FAILED)
     backoff = now + timedelta(seconds=plan.retry.delay(row.attempts))
     due_at = min(max(backoff, _not_before(instance, sent) or backoff) for instance in again)
     if challenge.expires_at - due_at < plan.min_useful_life:
-        return _ended(rows, challenge, row, UnsendableReason.EXPIRED)
-    return _queue(rows, challenge, row, due_at, _without_cooldown(row.channel, sent))
+        return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
+    return queue(rows, challenge, row, due_at, without_cooldown(row.channel, sent))
 
 
-def _record_delivery(
+def record_delivery(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
@@ -438,7 +369,7 @@ def _write_delivery(
         recorded_at=now,
         lease_until=lease_until,
     )
-    mark = _take_slot(rows, challenge, candidate.scope) if candidate.scope else None
+    mark = take_slot(rows, challenge, candidate.scope) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)
     rows.put_schedule(attrs.evolve(row, due_at=lease_until, leased=True))
     return Step(
@@ -450,7 +381,7 @@ def _write_delivery(
     )
 
 
-def _queue(
+def queue(
     rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, changes: dict[str, Any]
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
@@ -463,33 +394,24 @@ def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at
     return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at)
 
 
-def _ended(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
+def end_walk(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
     return Step(kind=StepKind.ENDED, challenge=stop_sending(rows, challenge, row, reason))
 
 
 def _refund(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
     """The send of this row is over: give back what it was charged, if certainly nothing left."""
-    if row.charges and nothing_sent(_of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
+    if row.charges and nothing_sent(of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
         for charged in row.charges:
             rows.refund(charged)
 
 
-def _own_row(rows: Rows, walk: WalkRef) -> ScheduleRecord | None:
+def own_row(rows: Rows, walk: WalkRef) -> ScheduleRecord | None:
     row = rows.schedule(walk.challenge_id, walk.channel)
     return row if row is not None and row.token == walk.token else None
 
 
-def _of_send(rows: Rows, challenge_id: str, send_id: str) -> tuple[DeliveryRecord, ...]:
+def of_send(rows: Rows, challenge_id: str, send_id: str) -> tuple[DeliveryRecord, ...]:
     return tuple(delivery for delivery in rows.deliveries(challenge_id) if delivery.send_id == send_id)
-
-
-def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:
-    if rule.job is None:
-        return rows.due(now, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
-    row = rows.schedule(rule.job.challenge_id, rule.job.channel)
-    ready = row is not None and row.due_at <= max(now, rule.job.due_at) and row.channel in rule.max_retries
-    able = row is not None and row.key_id in rule.key_ids and rule.instances.issuperset(row.forced or ())
-    return [row] if row is not None and ready and able else []
 
 
 def _note_breaker(rows: Rows, plan: WalkPlan, delivery: DeliveryRecord, now: datetime) -> tuple[str | None, str | None]:
@@ -507,7 +429,7 @@ def _not_before(instance: str, sent: Sequence[DeliveryRecord]) -> datetime | Non
     return next((d.not_before for d in reversed(sent) if d.instance == instance), None)
 
 
-def _without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
+def without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
     """The cooldown runs only if something may have left."""
     return {f"{channel}_cooldown": None} if nothing_sent(sent) else {}
 
@@ -515,55 +437,6 @@ def _without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[
 def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
     failed = rows.failures(failure_keys(send.challenge.phone_key, send.client))
     return max((record.locked_until for record in failed if record.locked_until), default=None)
-
-
-# Vendor slots.
-
-
-def _held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:
-    """Until when the slot may not be used: another holder lives, or a call of the holder may still be under way.
-
-    The latter holds up another walk of the same challenge only while the slot is marked by recipient: the cancelling
-    of the one could end the verification that the other has just started.
-    """
-    slot = rows.slot(scope, challenge.phone_key)
-    if slot is None or not slot.holder:
-        return None
-    if slot.holder == challenge.id:
-        if slot.mark is None or slot.mark.reference:
-            return None
-    elif (holder := rows.challenge(slot.holder)) is not None and is_living(holder, now):
-        return holder.expires_at
-    calling = [d.lease_until for d in rows.deliveries(slot.holder) if d.scope == scope and d.outcome is Outcome.OPEN]
-    return max((until for until in calling if until > now), default=None)
-
-
-def _take_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> Mark | None:
-    """Hold the slot; what must be cancelled at the vendor before a start."""
-    slot = rows.slot(scope, challenge.phone_key)
-    if slot is not None and slot.holder == challenge.id:
-        return slot.mark
-    old = slot.mark if slot is not None else None
-    if slot is not None and slot.holder and old is None:
-        old = mark_of(scope, rows.deliveries(slot.holder))
-    taken = SlotRecord(scope=scope, phone_key=challenge.phone_key, holder=challenge.id, mark=old)
-    if not rows.take_slot(taken, None if slot is None else slot.holder):
-        raise RuntimeError("the slot changed hands within one unit of work")
-    return old
-
-
-def _release_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> None:
-    """A slot whose only deliveries were certainly not sent is free again; its mark stays."""
-    if any(d.scope == scope and d.outcome not in NOT_SENT for d in rows.deliveries(challenge.id)):
-        return
-    slot = rows.slot(scope, challenge.phone_key)
-    if slot is not None and slot.holder == challenge.id:
-        rows.take_slot(attrs.evolve(slot, holder=""), challenge.id)
-
-
-def _holds_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> bool:
-    slot = rows.slot(scope, challenge.phone_key) if scope else None
-    return slot is not None and slot.holder == challenge.id
 
 
 def _seconds(span: timedelta) -> float:

@@ -11,7 +11,9 @@ import attrs
 from sqlalchemy import Connection, Executable
 
 from otpcore.hookspecs import utc_now
-from otpcore.interfaces import (
+from otpcore.lifecycle import OVER
+from otpcore.models import Channel
+from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     Charge,
@@ -22,8 +24,6 @@ from otpcore.interfaces import (
     ScheduleRecord,
     SlotRecord,
 )
-from otpcore.lifecycle import OVER
-from otpcore.models import Channel
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
 from otpcore.stores._writer import raw_connection

@@ -23,7 +23,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two methods
 
-from otpcore.interfaces import (
+from otpcore.lifecycle import OVER
+from otpcore.models import ChallengeState
+from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     CounterRecord,
@@ -32,8 +34,6 @@ from otpcore.interfaces import (
     ScheduleRecord,
     SlotRecord,
 )
-from otpcore.lifecycle import OVER
-from otpcore.models import ChallengeState
 from otpcore.stores._tables import (
     breakers,
     challenges,

@@ -13,8 +13,8 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from otpcore.interfaces import Charged, Mark
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.records import Charged, Mark
 
 __all__ = [
     "VERSION_TABLE",

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.interfaces import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
+from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close, stop_sending
 

@@ -7,7 +7,9 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.interfaces import (
+from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
+from otpcore.models import ChallengeState
+from otpcore.records import (
     ChallengeRecord,
     ChallengeView,
     FailureRecord,
@@ -15,8 +17,6 @@ from otpcore.interfaces import (
     Reservation,
     ReservationStatus,
 )
-from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
-from otpcore.models import ChallengeState
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
 

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import attrs
 
 from otpcore.hookspecs import utc_now
-from otpcore.interfaces import (
+from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.models import ChallengeState, Channel
+from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     Charge,
@@ -26,8 +28,6 @@ from otpcore.interfaces import (
     ScheduleRecord,
     SlotRecord,
 )
-from otpcore.lifecycle import OVER, is_living, is_spent
-from otpcore.models import ChallengeState, Channel
 from otpcore.stores._base import RowStore
 from otpcore.stores._rows import Rows
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from otpcore._verifying import _checks
-from otpcore.interfaces import ChallengeView, DeliveryRecord
 from otpcore.lifecycle import IN_DOUBT, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Outcome
+from otpcore.records import ChallengeView, DeliveryRecord
 
 from .world import World, at
 

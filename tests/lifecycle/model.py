@@ -33,7 +33,7 @@ class Rules:
     retries: Mapping[str, int]
     scopes: Mapping[str, str]
     limits: tuple[tuple[int, int], ...] = ((6, 600), (9, 3600))
-    attempts: int = 4
+    attempts: int = 3
     givebacks: int = 3
     lock_from: int = 3
     first_wait: int = 30
@@ -240,12 +240,10 @@ class Model:
         for window, (_, ends_at) in windows.items():
             if ends_at <= self.now:
                 windows[window] = (0, self.now + window)
-        if full := {
-            windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit
-        }:
-            return full
-        self.counters = {window: (count + 1, ends_at) for window, (count, ends_at) in windows.items()}
-        return tuple((window, ends_at) for window, (_, ends_at) in windows.items())
+        full = {windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit}
+        charged = {window: (count + (not full), ends_at) for window, (count, ends_at) in windows.items()}
+        self.counters = charged  # what is refused may begin a window too, with nothing in it
+        return full or tuple((window, ends_at) for window, (_, ends_at) in charged.items())
 
     def refund(self, charges: Sequence[tuple[int, float]]) -> None:
         for window, ends_at in charges:

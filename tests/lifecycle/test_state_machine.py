@@ -126,20 +126,24 @@ class LifeCycle(RuleBasedStateMachine):
             "crash": lambda: sorted({(task.process,) for task in world.tasks}),
             "send": lambda: list(itertools.product(PURPOSES, CHANNELS, CLIENTS)) if len(tasks) < TASKS_AT_ONCE else (),
             "send_at_once": lambda: list(itertools.product(PURPOSES, CHANNELS, SIMPLY)),
-            "verify": lambda: [
-                (c.purpose, code, client, one)
-                for c in [*living, *model.challenges.values()][:3]
-                for code in [*received, "wrong"]
-                for client in CLIENTS
-                for one in ("", c.id)
-            ]
-            if len(tasks) < TASKS_AT_ONCE
-            else (),
+            "verify": lambda: (
+                [
+                    (c.purpose, code, client, one)
+                    for c in [*living, *model.challenges.values()][:3]
+                    for code in [*received, "wrong"]
+                    for client in CLIENTS
+                    for one in ("", c.id)
+                ]
+                if len(tasks) < TASKS_AT_ONCE
+                else ()
+            ),
             "guess": lambda: [(c.purpose, times, how) for c in living for times in (1, 4) for how in ("up", "down")],
             "claim": lambda: [(None,), (None,), *((key,) for key in model.due())] if model.due() else (),
             "tick": lambda: [(instant,) for instant in model.instants()[:4]],
             "sweep": lambda: [()] if world.to_sweep() else (),
-            "decide": lambda: [(what, c.id) for what in ("cancel", "drop", "requeue") for c in model.challenges.values()],
+            "decide": lambda: [
+                (what, c.id) for what in ("cancel", "drop", "requeue") for c in model.challenges.values()
+            ],
             "clean_up": lambda: [("erase",), ("reset_limits",), ("purge", 0, 3600), ("purge", 600, 7200)],
             "settle": lambda: [("ok",), ("unavailable",), ("lost",)] if model.rows else (),
         }[name]()

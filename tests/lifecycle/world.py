@@ -13,7 +13,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otpcore._verifying import _checks
-from otpcore.interfaces import (
+from otpcore.interfaces import Store
+from otpcore.lifecycle import OVER, is_living
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.records import (
     BreakerRule,
     CallResult,
     Candidate,
@@ -29,12 +32,9 @@ from otpcore.interfaces import (
     Refusal,
     Reservation,
     Step,
-    Store,
     WalkPlan,
     WalkRef,
 )
-from otpcore.lifecycle import OVER, is_living
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
 from otpcore.retrying import RetryPolicy
 
 from .model import FOREVER, Model, Reserved, Rules, Said, Walk

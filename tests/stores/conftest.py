@@ -13,7 +13,9 @@ from typing import Any
 import attrs
 import pytest
 
-from otpcore.interfaces import (
+from otpcore.interfaces import Store
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.records import (
     Begun,
     BreakerRule,
     CallResult,
@@ -28,11 +30,9 @@ from otpcore.interfaces import (
     NewSend,
     Reservation,
     Step,
-    Store,
     WalkPlan,
     WalkRef,
 )
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade

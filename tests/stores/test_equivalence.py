@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from otpcore.interfaces import CallResult, LockRule, StepKind, WalkRef
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel, Outcome, RetryJob
+from otpcore.records import CallResult, LockRule, StepKind, WalkRef
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from otpcore.interfaces import CallResult, Refusal, StepKind
 from otpcore.models import ChallengeState, Outcome
+from otpcore.records import CallResult, Refusal, StepKind
 
 
 async def test_counters_are_charged_all_or_none(world):

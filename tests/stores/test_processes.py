@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from otpcore.interfaces import Charge, LockRule, ReservationStatus
+from otpcore.records import Charge, LockRule, ReservationStatus
 from otpcore.stores.sql import SqlStore
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

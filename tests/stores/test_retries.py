@@ -6,8 +6,8 @@ import anyio
 import attrs
 import pytest
 
-from otpcore.interfaces import BreakerRule, StepKind
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
+from otpcore.records import BreakerRule, StepKind
 
 
 async def failed(world, route=None, outcome=Outcome.THROTTLED, **more):

@@ -8,8 +8,8 @@ import anyio
 import attrs
 import pytest
 
-from otpcore.interfaces import Refusal, StepKind
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
+from otpcore.records import Refusal, StepKind
 
 
 async def test_a_send_is_born_leased_with_its_first_delivery(world):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from otpcore.interfaces import Mark, Refusal, ReservationStatus, StepKind
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
+from otpcore.records import Mark, Refusal, ReservationStatus, StepKind
 
 
 async def test_a_living_challenge_keeps_the_account_from_another_purpose(world):

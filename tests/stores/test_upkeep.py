@@ -7,8 +7,8 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from otpcore.interfaces import CounterRecord, ReservationStatus, StepKind
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
+from otpcore.records import CounterRecord, ReservationStatus, StepKind
 
 
 async def sweep(world, retried=(), limit=100):

@@ -8,8 +8,8 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from otpcore.interfaces import FailureRecord, LockRule, ReservationStatus
 from otpcore.models import ChallengeState, Outcome
+from otpcore.records import FailureRecord, LockRule, ReservationStatus
 
 KEEP = {"give_back": False, "gone": ()}
 GIVE_BACK = {"give_back": True, "gone": ()}

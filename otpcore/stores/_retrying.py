@@ -1,0 +1,96 @@
+"""Transactions of retrying (DESIGN §8): claim what is due, and begin the walk of a claimed retry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+
+from otpcore.lifecycle import is_living, is_spent
+from otpcore.models import ChallengeState, UnsendableReason
+from otpcore.records import Claim, ClaimBatch, ClaimRule, EndedSend, ScheduleRecord, Step, StepKind, WalkPlan, WalkRef
+from otpcore.stores._rows import Rows
+from otpcore.stores._sending import (
+    choose,
+    close,
+    end_walk,
+    of_send,
+    own_row,
+    queue,
+    record_delivery,
+    stop_sending,
+    without_cooldown,
+)
+
+
+def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
+    """Claim due retries; end those that have nothing left to try for."""
+    moment = rows.now(now)
+    claims: list[Claim] = []
+    ended: list[EndedSend] = []
+    for number, row in enumerate(_due(rows, rule, limit, moment)):
+        challenge = rows.challenge(row.challenge_id)
+        current = rows.schedule(row.challenge_id, row.channel)
+        if challenge is None or current is None or current.token != row.token:
+            continue
+        reason = None
+        if not is_living(challenge, moment):
+            ended.append(EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)))
+            continue
+        if is_spent(challenge):
+            reason = UnsendableReason.MAX_ATTEMPTS
+        elif challenge.expires_at - moment < rule.min_useful_life:
+            reason = UnsendableReason.EXPIRED
+        elif row.attempts >= rule.max_retries[row.channel]:
+            reason = UnsendableReason.MAX_RETRIES
+        if reason is not None:
+            ended.append(EndedSend(challenge=stop_sending(rows, challenge, row, reason), channel=row.channel))
+            continue
+        claimed = attrs.evolve(
+            row, token=f"{rule.token}.{number}", due_at=moment + rule.lease, leased=True, attempts=row.attempts + 1
+        )
+        rows.put_schedule(claimed)
+        walk = WalkRef(challenge_id=row.challenge_id, channel=row.channel, send_id=row.send_id, token=claimed.token)
+        claims.append(
+            Claim(
+                challenge=challenge,
+                walk=walk,
+                attempts=claimed.attempts,
+                deliveries=of_send(rows, challenge.id, row.send_id),
+            )
+        )
+    return ClaimBatch(claims=tuple(claims), ended=tuple(ended))
+
+
+def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+    """Record the first delivery of a claimed retry, or put it off uncounted."""
+    moment = rows.now(now)
+    challenge = rows.challenge(walk.challenge_id)
+    row = own_row(rows, walk)
+    if challenge is None or row is None or not is_living(challenge, moment):
+        return Step(kind=StepKind.STOPPED, challenge=challenge)
+    sent = of_send(rows, challenge.id, row.send_id)
+    if is_spent(challenge):
+        return end_walk(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
+    if challenge.expires_at - moment < plan.min_useful_life:
+        return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
+    choice = choose(rows, challenge, plan, sent, moment)
+    if choice.candidate is not None:
+        return record_delivery(rows, challenge, row, choice.candidate, plan, sent, moment, {})
+    if not choice.free_at:
+        return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
+    due_at = min(choice.free_at)
+    if challenge.expires_at - due_at < plan.min_useful_life:
+        return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
+    uncounted = attrs.evolve(row, attempts=max(row.attempts - 1, 0))
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent))
+
+
+def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:
+    if rule.job is None:
+        return rows.due(now, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
+    row = rows.schedule(rule.job.challenge_id, rule.job.channel)
+    ready = row is not None and row.due_at <= max(now, rule.job.due_at) and row.channel in rule.max_retries
+    able = row is not None and row.key_id in rule.key_ids and rule.instances.issuperset(row.forced or ())
+    return [row] if row is not None and ready and able else []
