@@ -31,6 +31,7 @@ from otpcore.records import (
     StepKind,
     WalkPlan,
     WalkRef,
+    changed,
 )
 
 _logger = logging.getLogger("otpcore.delivery")
@@ -203,9 +204,7 @@ class Walk:
         """Write the outcome; tried again for as long as the walk has time, then ``StoreError``."""
         pause = _RECORD_PAUSE
         while True:
-            go_on = may_go_on and self._left() >= _LEAST_CALL
-            untried = tuple(c for c in self.plan.route if c.instance not in self._tried) if go_on else ()
-            plan = attrs.evolve(self.plan, delivery_id=new_id(), untried=untried)
+            plan = self.plan if result.outcome is Outcome.ACCEPTED else self._next_plan(may_go_on=may_go_on)
             try:
                 step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.clock())
             except StoreError:
@@ -217,6 +216,12 @@ class Walk:
                 continue
             self._report(delivery, challenge, result, step)
             return step
+
+    def _next_plan(self, *, may_go_on: bool) -> WalkPlan:
+        """What this walk may still try after a delivery that was not accepted."""
+        go_on = may_go_on and self._left() >= _LEAST_CALL
+        untried = tuple(c for c in self.plan.route if c.instance not in self._tried) if go_on else ()
+        return changed(self.plan, delivery_id=new_id(), untried=untried)
 
     def _report(self, delivery: DeliveryRecord, challenge: ChallengeRecord, result: CallResult, step: Step) -> None:
         accepted = result.outcome is Outcome.ACCEPTED

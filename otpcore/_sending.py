@@ -216,10 +216,9 @@ def _new_send(
 ) -> NewSend:
     life = timedelta(seconds=parts.settings.otp.life)
     sealed = parts.keys.seal(challenge.id, "message", order.message) if order.message is not None else None
-    written = attrs.evolve(challenge, message_sealed=sealed, locale=order.locale, forced=rules.forced)
     key_id = (challenge.code_sealed or b"").partition(b":")[0].decode()
     return NewSend(
-        challenge=challenge if is_resend else written,
+        challenge=challenge,
         is_resend=is_resend,
         send_id=new_id(),
         token=new_id(),

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-import attrs
-
 from otpcore.lifecycle import is_living, is_spent
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.records import Claim, ClaimBatch, ClaimRule, EndedSend, ScheduleRecord, Step, StepKind, WalkPlan, WalkRef
+from otpcore.records import (
+    Claim,
+    ClaimBatch,
+    ClaimRule,
+    EndedSend,
+    ScheduleRecord,
+    Step,
+    StepKind,
+    WalkPlan,
+    WalkRef,
+    changed,
+)
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import (
     choose,
@@ -47,7 +56,7 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
         if reason is not None:
             ended.append(EndedSend(challenge=stop_sending(rows, challenge, row, reason), channel=row.channel))
             continue
-        claimed = attrs.evolve(
+        claimed = changed(
             row, token=f"{rule.token}.{number}", due_at=moment + rule.lease, leased=True, attempts=row.attempts + 1
         )
         rows.put_schedule(claimed)
@@ -83,7 +92,7 @@ def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None)
     due_at = min(choice.free_at)
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
-    uncounted = attrs.evolve(row, attempts=max(row.attempts - 1, 0))
+    uncounted = changed(row, attempts=max(row.attempts - 1, 0))
     return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent))
 
 

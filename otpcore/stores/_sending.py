@@ -38,6 +38,7 @@ from otpcore.records import (
     StepKind,
     WalkPlan,
     WalkRef,
+    changed,
 )
 from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
@@ -92,7 +93,7 @@ def record(
         if sent is not None
         else _recorded(rows, walk, challenge, delivery, plan, moment)
     )
-    return attrs.evolve(step, opened=opened, closed=closed) if opened or closed else step
+    return changed(step, opened=opened, closed=closed) if opened or closed else step
 
 
 def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> bool:
@@ -103,7 +104,7 @@ def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> b
     slot = rows.slot(scope, challenge.phone_key)
     if slot is None or slot.holder != challenge.id:
         return False
-    return rows.take_slot(attrs.evolve(slot, mark=None), slot.holder)
+    return rows.take_slot(changed(slot, mark=None), slot.holder)
 
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
@@ -112,7 +113,7 @@ def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> Chal
     rows.update_challenge(challenge.id, **erased)
     for row in rows.end_schedules(challenge.id):
         _refund(rows, row)
-    return attrs.evolve(challenge, **erased)
+    return changed(challenge, **erased)
 
 
 def stop_sending(
@@ -130,7 +131,7 @@ def stop_sending(
         **without_cooldown(row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
-    return attrs.evolve(challenge, **changes)
+    return changed(challenge, **changes)
 
 
 @attrs.frozen(kw_only=True)
@@ -175,7 +176,13 @@ def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: dat
 
 def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
     """A new challenge with its first delivery, unless its subject has a living one."""
-    challenge = attrs.evolve(send.challenge, first_sent_at=now, expires_at=now + send.life)
+    challenge = changed(
+        send.challenge,
+        first_sent_at=now,
+        expires_at=now + send.life,
+        message_sealed=send.message_sealed,
+        forced=send.forced,
+    )
     choice, refused = _admit(rows, send, challenge, now)
     if refused is not None:
         holder = rows.latest(challenge.subject)
@@ -183,9 +190,9 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         return Begun(refusal=Refusal.CONFLICT, challenge=holder) if in_the_way else refused
     row = _row(send, challenge, now)
     if choice.candidate is None:
-        challenge = attrs.evolve(challenge, state=ChallengeState.QUEUED)
+        challenge = changed(challenge, state=ChallengeState.QUEUED)
     else:
-        challenge = attrs.evolve(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
+        challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
     holder = _insert(rows, challenge, now)
     if holder is not None:
         return Begun(refusal=Refusal.CONFLICT, challenge=holder)
@@ -218,7 +225,7 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
     expires_at = min(now + send.life, challenge.first_sent_at + send.cap)
     if expires_at - now < send.renewal:
         return Begun(refusal=Refusal.RENEWAL, retry_after=left, challenge=challenge)
-    choice, refused = _admit(rows, send, attrs.evolve(challenge, expires_at=expires_at), now)
+    choice, refused = _admit(rows, send, changed(challenge, expires_at=expires_at), now)
     if refused is not None:
         return refused
     if older := rows.schedule(challenge.id, send.channel):
@@ -290,7 +297,7 @@ def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) 
     """Whatever the token: the person has a message, so sending is over on every channel."""
     if challenge.provider != delivery.instance:  # another walk recorded a delivery since
         rows.update_challenge(challenge.id, provider=delivery.instance)
-        challenge = attrs.evolve(challenge, provider=delivery.instance)
+        challenge = changed(challenge, provider=delivery.instance)
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             _refund(rows, row)
@@ -332,7 +339,7 @@ def record_delivery(
     """The next delivery of a challenge that exists."""
     changes = {**changes, **_begun_by(challenge, row, candidate, plan, now)}
     rows.update_challenge(challenge.id, **changes)
-    return _write_delivery(rows, attrs.evolve(challenge, **changes), row, candidate, plan, sent, now)
+    return _write_delivery(rows, changed(challenge, **changes), row, candidate, plan, sent, now)
 
 
 def _begun_by(
@@ -371,7 +378,7 @@ def _write_delivery(
     )
     mark = take_slot(rows, challenge, candidate.scope) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)
-    rows.put_schedule(attrs.evolve(row, due_at=lease_until, leased=True))
+    rows.put_schedule(changed(row, due_at=lease_until, leased=True))
     return Step(
         kind=StepKind.CALL,
         challenge=challenge,
@@ -386,11 +393,11 @@ def queue(
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return _put_off(rows, attrs.evolve(challenge, **changes), row, due_at)
+    return _put_off(rows, changed(challenge, **changes), row, due_at)
 
 
 def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime) -> Step:
-    rows.put_schedule(attrs.evolve(row, due_at=due_at, leased=False))
+    rows.put_schedule(changed(row, due_at=due_at, leased=False))
     return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at)
 
 

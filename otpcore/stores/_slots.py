@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import attrs
-
 from otpcore.lifecycle import NOT_SENT, is_living, mark_of
 from otpcore.models import Outcome
-from otpcore.records import ChallengeRecord, Mark, SlotRecord
+from otpcore.records import ChallengeRecord, Mark, SlotRecord, changed
 from otpcore.stores._rows import Rows
 
 
@@ -50,7 +48,7 @@ def release_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> None:
         return
     slot = rows.slot(scope, challenge.phone_key)
     if slot is not None and slot.holder == challenge.id:
-        rows.take_slot(attrs.evolve(slot, holder=""), challenge.id)
+        rows.take_slot(changed(slot, holder=""), challenge.id)
 
 
 def holds_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> bool:

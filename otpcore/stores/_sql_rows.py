@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-import attrs
 from sqlalchemy import Connection, Executable
 
 from otpcore.hookspecs import utc_now
@@ -23,6 +22,7 @@ from otpcore.records import (
     FailureRecord,
     ScheduleRecord,
     SlotRecord,
+    names_of,
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
@@ -230,7 +230,8 @@ class SqlRows:
 
     def _one(self, kind: type[R], statement: Executable, **parameters: Any) -> R | None:
         rows = self._rows(statement, parameters)
-        return _record(kind, rows[0]) if rows else None
+        record: R | None = _record(kind, rows[0]) if rows else None
+        return record
 
     def _all(self, kind: type[R], statement: Executable, **parameters: Any) -> list[R]:
         return [_record(kind, row) for row in self._rows(statement, parameters)]
@@ -239,25 +240,16 @@ class SqlRows:
         return run(self._connection, self._raw, statement, parameters)[0]
 
 
-def _record(kind: type[R], row: Sequence[Any]) -> R:
-    return kind(**dict(zip(_names(kind), row, strict=True)))
+def _record(kind: Any, row: Sequence[Any]) -> Any:
+    return kind(**dict(zip(names_of(kind), row, strict=True)))
 
 
-_NAMES: dict[type[Any], tuple[str, ...]] = {}
-
-
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    """Names of a record's fields, in the order of its columns."""
-    if kind not in _NAMES:
-        _NAMES[kind] = tuple(field.name for field in attrs.fields(kind))
-    return _NAMES[kind]
+def _values(record: Any) -> dict[str, Any]:
+    """A record as the values of its columns."""
+    kind: Any = type(record)
+    return {name: getattr(record, name) for name in names_of(kind)}
 
 
 def _span(prefix: str) -> dict[str, str]:
     """All keys that begin so, up to the last character that there is."""
     return {"prefix": prefix, "after": f"{prefix}\U0010ffff"}
-
-
-def _values(record: Any) -> dict[str, Any]:
-    """A record as the values of its columns."""
-    return {name: getattr(record, name) for name in _names(type(record))}

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-import attrs
-
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
-from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord
+from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord, changed
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close, stop_sending
 
@@ -76,7 +74,7 @@ def requeue(rows: Rows, challenge_id: str, now: datetime | None) -> int:
     challenge = rows.challenge(challenge_id)
     waiting = [row for row in rows.schedules(challenge_id) if not row.leased] if challenge is not None else []
     for row in waiting:
-        rows.put_schedule(attrs.evolve(row, due_at=moment))
+        rows.put_schedule(changed(row, due_at=moment))
     return len(waiting)
 
 

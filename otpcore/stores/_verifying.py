@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-import attrs
-
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
 from otpcore.records import (
@@ -16,6 +14,7 @@ from otpcore.records import (
     LockRule,
     Reservation,
     ReservationStatus,
+    changed,
 )
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
@@ -52,7 +51,7 @@ def reserve(
             marked.add(scope)
     return Reservation(
         status=ReservationStatus.RESERVED,
-        challenge=attrs.evolve(challenge, attempts=challenge.attempts + 1),
+        challenge=changed(challenge, attempts=challenge.attempts + 1),
         deliveries=deliveries,
         marked=frozenset(marked),
         locked_until=locked_until,

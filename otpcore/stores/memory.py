@@ -12,8 +12,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import attrs
-
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel
@@ -27,6 +25,7 @@ from otpcore.records import (
     FailureRecord,
     ScheduleRecord,
     SlotRecord,
+    changed,
 )
 from otpcore.stores._base import RowStore
 from otpcore.stores._rows import Rows
@@ -112,7 +111,7 @@ class _MemoryRows:
         return True
 
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
-        self.challenge_rows[challenge_id] = attrs.evolve(self.challenge_rows[challenge_id], **changes)
+        self.challenge_rows[challenge_id] = changed(self.challenge_rows[challenge_id], **changes)
 
     def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
         challenge = self.challenge_rows.get(challenge_id)
@@ -158,7 +157,7 @@ class _MemoryRows:
         delivery = self._deliveries.get(delivery_id)
         if delivery is None:
             return None
-        self._deliveries[delivery_id] = attrs.evolve(delivery, **answer)
+        self._deliveries[delivery_id] = changed(delivery, **answer)
         return self._deliveries[delivery_id]
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
@@ -230,14 +229,14 @@ class _MemoryRows:
             if counter is None or counter.window_ends_at <= now:
                 counter = CounterRecord(key=charge.key, count=0, window_ends_at=now + charge.window)
             if counter.count < charge.limit:
-                self._counters[charge.key] = attrs.evolve(counter, count=counter.count + 1)
+                self._counters[charge.key] = changed(counter, count=counter.count + 1)
                 done.append(Charged(key=charge.key, window_ends_at=counter.window_ends_at))
         return done
 
     def refund(self, charged: Charged) -> None:
         counter = self._counters.get(charged.key)
         if counter is not None and counter.window_ends_at == charged.window_ends_at and counter.count:
-            self._counters[charged.key] = attrs.evolve(counter, count=counter.count - 1)
+            self._counters[charged.key] = changed(counter, count=counter.count - 1)
 
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
         return sorted(
@@ -260,7 +259,7 @@ class _MemoryRows:
 
     def count_failure(self, key: str) -> int:
         failed = self._failures.get(key, FailureRecord(key=key, failures=0))
-        self._failures[key] = attrs.evolve(failed, failures=failed.failures + 1)
+        self._failures[key] = changed(failed, failures=failed.failures + 1)
         return failed.failures + 1
 
     def put_failures(self, record: FailureRecord) -> None:
@@ -288,7 +287,7 @@ class _MemoryRows:
         breaker = self._breakers.get(instance)
         if breaker is None or breaker.probe_at > now:
             return False
-        self._breakers[instance] = attrs.evolve(breaker, probe_at=next_probe)
+        self._breakers[instance] = changed(breaker, probe_at=next_probe)
         return True
 
     def settings(self) -> dict[str, str]:

@@ -6,16 +6,14 @@ the person received, what lives at the vendors, whose processes died. The model 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from otpcore._verifying import _checks
 from otpcore.lifecycle import IN_DOUBT, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Outcome
 from otpcore.records import ChallengeView, DeliveryRecord
 
-from .world import World, at
-
-Views = Mapping[str, ChallengeView]
+from .seeing import Views
+from .sides import at
+from .world import World
 
 SENDING, SENT, QUEUED, UNSENDABLE = (
     ChallengeState.SENDING,
@@ -28,7 +26,7 @@ TRANSITIONS = {SENDING: {SENT, QUEUED, UNSENDABLE}, QUEUED: {SENT, UNSENDABLE}, 
 
 
 def living(world: World, views: Views) -> list[ChallengeView]:
-    return [view for view in views.values() if is_living(view.challenge, world.now)]
+    return [view for view in views.values() if is_living(view.challenge, world.sides.now)]
 
 
 def delivered_codes_verify(world: World, before: Views, after: Views) -> str:
@@ -76,7 +74,7 @@ def nothing_useless_is_recorded(world: World, before: Views, after: Views) -> st
     for one, view in after.items():
         known = {d.id for d in before[one].deliveries} if one in before else set()
         for delivery in (d for d in view.deliveries if d.id not in known):
-            if not is_living(view.challenge, world.now) or is_spent(view.challenge):
+            if not is_living(view.challenge, world.sides.now) or is_spent(view.challenge):
                 return "recorded for a challenge that is over or has no attempts left"
             if delivery.is_retry and at(view.challenge.expires_at) - world.model.now < world.rules.useful_life:
                 return "a retry recorded with too little life left"

@@ -1,236 +1,33 @@
 """The life cycle of challenges in plain Python, read from DESIGN §5-§8 and §11 alone: what every store must do.
 
-One person, several purposes. Times are seconds since the start; states, outcomes and reasons are the design's words.
-Nothing is imported from otpcore, so that a mistake there is not repeated here.
+One person, several purposes. Nothing is imported from otpcore, so that a mistake there is not repeated here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-OVER = {"approved", "expired", "cancelled"}
-NOT_SENT = {"unavailable", "throttled", "misconfigured", "rejected_number", "blocked", "limit_reached"}
-REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reached"}
-STOPS = {"rejected_number", "blocked"}
-IN_DOUBT = {"open", "ambiguous"}
-FOREVER = float("inf")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The settings that matter here; times in seconds.
-
-    Args:
-        routes: Instances in order, for each channel.
-        retries: The most retries, for each channel that is retried.
-        scopes: The vendor account of each instance whose vendor owns the code.
-        limits: How many sends in how long a window.
-    """
-
-    routes: Mapping[str, tuple[str, ...]]
-    retries: Mapping[str, int]
-    scopes: Mapping[str, str]
-    limits: tuple[tuple[int, int], ...] = ((6, 600), (9, 3600))
-    attempts: int = 3
-    givebacks: int = 3
-    lock_from: int = 3
-    first_wait: int = 30
-    max_wait: int = 3600
-    hard_limit: int = 6
-    life: int = 300
-    cap: int = 600
-    renewal: int = 60
-    cooldown: int = 30
-    useful_life: int = 30
-    lease: int = 15
-    call_lease: int = 10
-    breaker_from: int = 4
-    probe_every: int = 1
-
-    def delay(self, attempts: int) -> int:
-        return min(2**attempts, 30)
+from .kept import (
+    FOREVER,
+    IN_DOUBT,
+    NOT_SENT,
+    OVER,
+    STOPS,
+    Breaker,
+    Challenge,
+    Delivery,
+    Failures,
+    Kept,
+    Reserved,
+    Row,
+    Said,
+    Slot,
+    Walk,
+)
 
 
-@dataclass
-class Challenge:
-    id: str
-    purpose: str
-    began_at: float
-    expires_at: float
-    state: str = "sending"
-    confirmed: bool = False
-    reason: str = ""
-    provider: str = ""
-    attempts: int = 0
-    givebacks: int = 0
-    core_sent: bool = False
-    cooldown: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class Delivery:
-    id: str
-    challenge: str
-    send: str
-    instance: str
-    channel: str
-    is_retry: bool
-    recorded_at: float
-    lease_until: float
-    outcome: str = "open"
-    reference: str = ""
-    not_before: float = 0
-    gone: bool = False
-
-
-@dataclass
-class Row:
-    """The schedule row of a challenge and channel. ``due_at`` ends the lease while ``leased``."""
-
-    send: str
-    owner: str
-    due_at: float
-    leased: bool = True
-    attempts: int = 0
-    charges: tuple[tuple[int, float], ...] = ()
-
-
-@dataclass
-class Slot:
-    """``mark``: the reference to cancel before the next start; empty: by recipient; None: nothing."""
-
-    holder: str = ""
-    mark: str | None = None
-
-
-@dataclass
-class Failures:
-    count: int = 0
-    locked_until: float = 0
-    locked_by: int = 0
-
-
-@dataclass
-class Breaker:
-    failures: int = 0
-    probe_at: float = 0
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """What a reservation came to; ``number`` tells one from another."""
-
-    status: str
-    challenge: str = ""
-    number: int = 0
-    marked: frozenset[str] = frozenset()
-
-
-@dataclass
-class Walk:
-    """Who walks over the route of which row; ``tried`` in this walk."""
-
-    challenge: str
-    channel: str
-    owner: str
-    send: str
-    is_retry: bool = False
-    tried: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a verb of a walk answers. ``at``: when the retry is due, or the seconds that a refusal lasts (None: unknown)."""
-
-    kind: str
-    delivery: str = ""
-    instance: str = ""
-    mark: str | None = None
-    repeat: str = ""
-    at: float | None = None
-    reason: str = ""
-    opened: str | None = None
-    closed: str | None = None
-
-
-class Model:
+class Model(Kept):
     """The store as the design wants it; one method for each verb."""
-
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self.now: float = 0
-        self.challenges: dict[str, Challenge] = {}
-        self.deliveries: dict[str, Delivery] = {}
-        self.rows: dict[tuple[str, str], Row] = {}
-        self.slots: dict[str, Slot] = {}
-        self.counters: dict[int, tuple[int, float]] = {}
-        self.failures: dict[str, Failures] = {}
-        self.breakers: dict[str, Breaker] = {}
-        self.reservations = 0
-
-    # What it knows.
-
-    def lives(self, challenge: Challenge | None) -> bool:
-        return challenge is not None and challenge.state not in OVER and challenge.expires_at > self.now
-
-    def spent(self, challenge: Challenge) -> bool:
-        return challenge.attempts >= self.rules.attempts
-
-    def of(self, purpose: str) -> Challenge | None:
-        """The newest."""
-        return next((c for c in reversed(self.challenges.values()) if c.purpose == purpose), None)
-
-    def sent(self, **wanted: str) -> list[Delivery]:
-        """Deliveries with these fields, oldest first."""
-        return [d for d in self.deliveries.values() if all(getattr(d, name) == value for name, value in wanted.items())]
-
-    def at_vendor(self, scope: str, challenge: str) -> list[Delivery]:
-        return [d for d in self.sent(challenge=challenge) if self.rules.scopes.get(d.instance) == scope]
-
-    def left_out(self, instance: str, send: str) -> bool:
-        outcomes = [d.outcome for d in self.sent(send=send, instance=instance)]
-        return any(o in REFUSED_FOR_GOOD for o in outcomes) or sum(o in IN_DOUBT for o in outcomes) > 1
-
-    def nothing_left(self, send: str) -> bool:
-        return all(d.outcome in NOT_SENT for d in self.sent(send=send))
-
-    def marked(self, challenge: str) -> frozenset[str]:
-        """Scopes in which a check by recipient could meet somebody else's verification."""
-        scopes = {
-            self.rules.scopes[d.instance] for d in self.sent(challenge=challenge) if d.instance in self.rules.scopes
-        }
-        slots = {scope: self.slots.get(scope, Slot()) for scope in scopes}
-        return frozenset(s for s, slot in slots.items() if slot.holder != challenge or slot.mark is not None)
-
-    def checks(self, challenge: str) -> list[tuple[str, str]]:
-        """Vendor verifications to ask, as (scope, reference): newest first, those without reference last."""
-        usable = [
-            (self.rules.scopes[d.instance], d.reference)
-            for d in reversed(self.sent(challenge=challenge))
-            if d.instance in self.rules.scopes and d.outcome not in NOT_SENT and not d.gone
-        ]
-        marked = self.marked(challenge)
-        known = [one for one in usable if one[1]]
-        return list(dict.fromkeys([*known, *(one for one in usable if not one[1] and one[0] not in marked)]))
-
-    def locked_until(self, client: str) -> float:
-        return max(self.failures.get(key, Failures()).locked_until for key in (client, "*"))
-
-    def instants(self) -> list[float]:
-        """When something changes by itself, soonest first."""
-        rules = self.rules
-        found = [row.due_at for row in self.rows.values()]
-        found += [t for d in self.deliveries.values() for t in (d.lease_until, d.not_before)]
-        found += [failed.locked_until for failed in self.failures.values()]
-        found += [ends_at for _, ends_at in self.counters.values()]
-        found += [b.probe_at for b in self.breakers.values() if b.failures >= rules.breaker_from]
-        for c in self.challenges.values():
-            if c.state not in OVER:
-                found += [c.expires_at, c.expires_at - rules.useful_life, c.expires_at - rules.useful_life + 1]
-                found += [*c.cooldown.values(), c.began_at + rules.cap - rules.renewal + 1]
-        return sorted({t for t in found if self.now < t < FOREVER})
 
     # Sending.
 
@@ -439,21 +236,16 @@ class Model:
         client: str,
         delivery: str,
     ) -> Said:
-        rules, now, holder = self.rules, self.now, None
+        rules, now, holder = self.rules, self.now, self.of(purpose)
         if is_resend:
             challenge = self.challenges.get(walk.challenge)
             if challenge is None or not self.lives(challenge):
                 return Said("refused", reason="conflict")
-            if self.spent(challenge):
-                return Said("refused", reason="max_attempts", at=challenge.expires_at - now)
-            if (until := challenge.cooldown.get(walk.channel, 0)) > now:
-                return Said("refused", reason="cooldown", at=until - now)
             expires_at = min(now + rules.life, challenge.began_at + rules.cap)
-            if expires_at - now < rules.renewal:
-                return Said("refused", reason="renewal", at=challenge.expires_at - now)
+            if refused := self._not_again(challenge, walk.channel, expires_at):
+                return refused
         else:
-            holder = self.of(purpose)
-            if holder is not None and self.lives(holder):
+            if self.lives(holder):
                 return Said("refused", reason="conflict")
             expires_at = now + rules.life
             challenge = Challenge(walk.challenge, purpose, now, expires_at)
@@ -464,10 +256,7 @@ class Model:
             return Said("refused", reason="provider_busy", at=min(free_at) - now)
         if not instance and walk.channel not in rules.retries:
             return Said("refused", reason="breaker_open")
-        if holder is not None and holder.state not in OVER:
-            self.close(holder, "expired")
-        if older := self.rows.pop((challenge.id, walk.channel), None):
-            self._end_send(older)
+        self._make_way(challenge, holder, walk.channel)
         self.challenges[challenge.id] = challenge
         challenge.state, challenge.confirmed, challenge.reason, challenge.expires_at = "sending", False, "", expires_at
         row = self.rows[challenge.id, walk.channel] = Row(walk.send, walk.owner, now + rules.lease, charges=charges)
@@ -475,6 +264,22 @@ class Model:
             return self._deliver(challenge, row, walk, instance, delivery)
         row.due_at, row.leased, challenge.state = now + rules.probe_every, False, "queued"
         return Said("queued", at=row.due_at)
+
+    def _not_again(self, challenge: Challenge, channel: str, expires_at: float) -> Said | None:
+        """Why a living challenge is not sent again."""
+        lasts = challenge.expires_at - self.now
+        if self.spent(challenge):
+            return Said("refused", reason="max_attempts", at=lasts)
+        if (until := challenge.cooldown.get(channel, 0)) > self.now:
+            return Said("refused", reason="cooldown", at=until - self.now)
+        return Said("refused", reason="renewal", at=lasts) if expires_at - self.now < self.rules.renewal else None
+
+    def _make_way(self, challenge: Challenge, holder: Challenge | None, channel: str) -> None:
+        """End what a send takes the place of: an expired challenge, or the older send of the channel."""
+        if holder is not None and holder.state not in OVER and holder is not challenge:
+            self.close(holder, "expired")
+        if older := self.rows.pop((challenge.id, channel), None):
+            self._end_send(older)
 
     def _recorded(self, walk: Walk, challenge: Challenge, done: Delivery, following: str, *, go_on: bool) -> Said:
         """The answer is written; what follows from it."""
@@ -632,24 +437,3 @@ class Model:
         row = self.rows.get((walk.challenge, walk.channel))
         living = self.lives(self.challenges.get(walk.challenge))
         return row if row is not None and living and row.owner == walk.owner else None
-
-    # What people can see.
-
-    def observe(self) -> dict[str, Any]:
-        """Everything, as `world.World.observe` reads it from a store."""
-        return {
-            "challenges": {
-                c.id: (c.purpose, c.state, c.expires_at, c.attempts, c.givebacks, c.core_sent, c.provider)
-                + ((c.confirmed, c.reason, dict(c.cooldown)) if c.state not in OVER else ())
-                for c in self.challenges.values()
-            },
-            "rows": {key: (r.send, r.due_at, r.leased, r.attempts, len(r.charges)) for key, r in self.rows.items()},
-            "deliveries": {d.id: vars(d) for d in self.deliveries.values() if d.challenge in self.challenges},
-            "counters": {window: count for window, (count, ends_at) in self.counters.items() if ends_at > self.now},
-            "failures": {
-                key: (failed.count, failed.locked_until if failed.locked_until > self.now else 0)
-                for key, failed in self.failures.items()
-                if failed.count
-            },
-            "breakers": {instance: breaker.failures for instance, breaker in self.breakers.items()},
-        }

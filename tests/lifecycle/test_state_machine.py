@@ -13,7 +13,7 @@ import itertools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,15 @@ from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
 from .invariants import check
-from .model import Rules
-from .world import ANSWERS, Task, World, at
+from .kept import Challenge, Rules
+from .seeing import compare, views_of
+from .sides import at
+from .world import ANSWERS, World
 
-STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1500"))
+Options = Iterable[tuple[Any, ...]]
+
+
+STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1000"))
 STEPS_IN_A_HISTORY = 100
 TASKS_AT_ONCE = 4
 
@@ -50,11 +55,12 @@ ROUTES = (
     ("sinch",),
 )
 RETRIES = ({}, {"sms": 20}, {"sms": 2, "call": 1}, {"sms": 20, "call": 2})
+ROOMY = {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
 
-PURPOSES = ("login", "payment")
-CHANNELS = ("sms", "call")
+WANTED = tuple(itertools.product(("login", "payment"), ("sms", "call")))
 CLIENTS = ("", "203.0.113.7")
 SIMPLY = ("ok", "ok", "lost after delivery", "lost", "unavailable", "unavailable")
+GUESSES = (("up",), ("up", "up", "down"), ("up",) * 4, ("down",) * 4)
 
 WEIGHTS = {
     "step": 24,
@@ -64,7 +70,7 @@ WEIGHTS = {
     "claim": 8,
     "tick": 8,
     "verify": 4,
-    "guess": 1,
+    "guess": 2,
     "sweep": 4,
     "crash": 1,
     "decide": 2,
@@ -87,123 +93,129 @@ class LifeCycle(RuleBasedStateMachine):
         self.wait = lambda coroutine: portal.call(_awaited, coroutine)
 
     @initialize(
-        sms=st.sampled_from(ROUTES),
-        call=st.sampled_from(ROUTES),
-        retries=st.sampled_from(RETRIES),
-        roomy=st.booleans(),
+        sms=st.sampled_from(ROUTES), call=st.sampled_from(ROUTES), retries=st.sampled_from(RETRIES), roomy=st.booleans()
     )
     def begin(self, sms: tuple[str, ...], call: tuple[str, ...], retries: dict[str, int], roomy: bool) -> None:
-        tight = (
-            {}
-            if not roomy
-            else {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
-        )
-        rules = Rules(routes={"sms": sms, "call": call}, retries=retries, scopes=SCOPES, **tight)
+        rules = Rules(routes={"sms": sms, "call": call}, retries=retries, scopes=SCOPES, **(ROOMY if roomy else {}))
         self.world = World(self.store, self.wait, rules)
-        self.views = self.world.views()
+        self.views = views_of(self.world.sides)
 
     def teardown(self) -> None:
         self.resources.close()
 
     @rule(data=st.data())
     def something_happens(self, data: st.DataObject) -> None:
-        """One step of anything that can happen now, the interesting things more often."""
-        able = [name for name, weight in WEIGHTS.items() if self.options(name) for _ in range(weight)]
-        name = data.draw(st.sampled_from(able), label="what")
-        chosen = data.draw(st.sampled_from(self.options(name)), label=name)
-        getattr(self, name)(*chosen)
+        """Anything that can happen now, the interesting things more often."""
+        options = {name: found for name in WEIGHTS if (found := list(getattr(self, f"{name}_options")()))}
+        name = data.draw(st.sampled_from([name for name in options for _ in range(WEIGHTS[name])]), label="what")
+        getattr(self, name)(*data.draw(st.sampled_from(options[name]), label=name))
         self.check()
 
-    def options(self, name: str) -> Sequence[tuple[Any, ...]]:
-        """Arguments with which something may happen now."""
-        world, model = self.world, self.world.model
-        living = [c for c in model.challenges.values() if model.lives(c)]
-        received = list(dict.fromkeys(reversed(world.memory.codes.values())))[:4]
-        tasks = range(len(world.tasks))
-        return {
-            "step": lambda: [(one, answer) for one in tasks for answer in self.answers(world.tasks[one])],
-            "run": lambda: [(one, answer) for one in tasks for answer in SIMPLY],
-            "crash": lambda: sorted({(task.process,) for task in world.tasks}),
-            "send": lambda: list(itertools.product(PURPOSES, CHANNELS, CLIENTS)) if len(tasks) < TASKS_AT_ONCE else (),
-            "send_at_once": lambda: list(itertools.product(PURPOSES, CHANNELS, SIMPLY)),
-            "verify": lambda: (
-                [
-                    (c.purpose, code, client, one)
-                    for c in [*living, *model.challenges.values()][:3]
-                    for code in [*received, "wrong"]
-                    for client in CLIENTS
-                    for one in ("", c.id)
-                ]
-                if len(tasks) < TASKS_AT_ONCE
-                else ()
-            ),
-            "guess": lambda: [(c.purpose, times, how) for c in living for times in (1, 4) for how in ("up", "down")],
-            "claim": lambda: [(None,), (None,), *((key,) for key in model.due())] if model.due() else (),
-            "tick": lambda: [(instant,) for instant in model.instants()[:4]],
-            "sweep": lambda: [()] if world.to_sweep() else (),
-            "decide": lambda: [
-                (what, c.id) for what in ("cancel", "drop", "requeue") for c in model.challenges.values()
-            ],
-            "clean_up": lambda: [("erase",), ("reset_limits",), ("purge", 0, 3600), ("purge", 600, 7200)],
-            "settle": lambda: [("ok",), ("unavailable",), ("lost",)] if model.rows else (),
-        }[name]()
+    # What can happen, and with which arguments.
+
+    def step(self, task: int, how: str) -> None:
+        """One step of a task."""
+        self.world.go(self.world.tasks[task], how)
+
+    def step_options(self) -> Options:
+        return ((one, how) for one, task in enumerate(self.world.tasks) for how in ANSWERS.get(task.at, ("",)))
+
+    def run(self, number: int, how: str) -> None:
+        """A task goes on undisturbed to its end."""
+        task = self.world.tasks[number]
+        while task in self.world.tasks:
+            answers = ANSWERS.get(task.at, ("",))
+            self.world.go(task, how if how in answers else answers[0])
+            self.check()
+
+    def run_options(self) -> Options:
+        return itertools.product(range(len(self.world.tasks)), SIMPLY)
 
     def send(self, purpose: str, channel: str, client: str) -> None:
         self.world.start_send(purpose, channel, client)
 
-    def send_at_once(self, purpose: str, channel: str, answer: str) -> None:
+    def send_options(self) -> Options:
+        return ((*what, client) for what in self.wanted() for client in CLIENTS)
+
+    def send_at_once(self, purpose: str, channel: str, how: str) -> None:
         self.world.start_send(purpose, channel, "")
-        self.run(-1, answer)
+        self.run(-1, how)
 
-    def verify(self, purpose: str, code: str, client: str, challenge: str) -> None:
-        self.world.start_verify(purpose, code, client, challenge)
-
-    def guess(self, purpose: str, times: int, answer: str) -> None:
-        for _ in range(times):
-            self.world.start_verify(purpose, "wrong", "")
-            self.run(-1, answer)
-
-    def step(self, task: int, answer: str) -> None:
-        self.world.go(self.world.tasks[task], answer)
-
-    def run(self, number: int, answer: str) -> None:
-        task = self.world.tasks[number]
-        while task in self.world.tasks:
-            answers = self.answers(task)
-            self.world.go(task, answer if answer in answers else answers[0])
-            self.check()
-
-    def crash(self, process: str) -> None:
-        self.world.crash(process)
+    def send_at_once_options(self) -> Options:
+        return ((*what, how) for what in self.wanted() for how in SIMPLY)
 
     def claim(self, only: tuple[str, str] | None) -> None:
         self.world.claim(only)
 
+    def claim_options(self) -> Options:
+        due = [(key,) for key in self.world.model.due()]
+        return [(None,), (None,), *due] if due else ()
+
     def tick(self, to: float) -> None:
         self.world.tick(to)
+
+    def tick_options(self) -> Options:
+        return ((instant,) for instant in self.world.model.instants()[:4])
+
+    def verify(self, purpose: str, code: str, client: str, challenge: str) -> None:
+        self.world.start_verify(purpose, code, client, challenge)
+
+    def verify_options(self) -> Options:
+        codes = [*dict.fromkeys(reversed(self.world.memory.codes.values()))][:4]
+        challenges = [*self.living(), *self.world.model.challenges.values()][:3] if self.has_room() else []
+        return (
+            (c.purpose, code, client, one)
+            for c in challenges
+            for code in (*codes, "wrong")
+            for client in CLIENTS
+            for one in ("", c.id)
+        )
+
+    def guess(self, purpose: str, answers: tuple[str, ...]) -> None:
+        """Wrong codes, one after the other; the vendors are up or down."""
+        for how in answers:
+            self.world.start_verify(purpose, "wrong", "")
+            self.run(-1, how)
+
+    def guess_options(self) -> Options:
+        return ((c.purpose, answers) for c in self.living() for answers in GUESSES)
 
     def sweep(self) -> None:
         self.world.sweep()
 
+    def sweep_options(self) -> Options:
+        return [()] if self.world.to_sweep() else []
+
+    def crash(self, process: str) -> None:
+        self.world.crash(process)
+
+    def crash_options(self) -> Options:
+        return sorted({(task.process,) for task in self.world.tasks})
+
     def decide(self, what: str, challenge: str) -> None:
-        getattr(self.world, what)(challenge)
+        getattr(self.world.sides, what)(challenge)
+
+    def decide_options(self) -> Options:
+        return itertools.product(("cancel", "drop", "requeue"), self.world.model.challenges)
 
     def clean_up(self, what: str, *keep: float) -> None:
         self.world.tick(self.world.model.now + 1)  # so that a window which begins anew ends at another time
-        getattr(self.world, what)(*keep)
+        getattr(self.world.sides if what == "purge" else self.world, what)(*keep)
         if what == "erase":
             self.views = {}
 
-    def settle(self, answer: str) -> None:
+    def clean_up_options(self) -> Options:
+        return [("purge", 600, 7200), ("purge", 0, 3600), ("reset_limits",), ("erase",)]
+
+    def settle(self, how: str) -> None:
         """Under a fair schedule all sending ends, with a message or with a reason."""
         world, rules = self.world, self.world.rules
         enough = world.model.now + rules.useful_life + rules.lease + rules.call_lease
         waiting = [one for one, v in self.views.items() if v.schedule and at(v.challenge.expires_at) > enough]
         for _ in range(400):
             if world.tasks:
-                self.run(0, answer)
-                continue
-            if world.model.due():
+                self.run(0, how)
+            elif world.model.due():
                 world.claim()
             elif world.to_sweep():
                 world.sweep()
@@ -217,13 +229,27 @@ class LifeCycle(RuleBasedStateMachine):
             reached = any(delivery.outcome not in NOT_SENT for delivery in view.deliveries)
             assert reached or view.challenge.reason or view.challenge.state is not ChallengeState.EXPIRED, "given up"
 
-    def answers(self, task: Task) -> tuple[str, ...]:
-        return ANSWERS.get(task.at, ("",))
+    def settle_options(self) -> Options:
+        return [("ok",), ("unavailable",), ("lost",)] if self.world.model.rows else []
+
+    # Parts.
+
+    def has_room(self) -> bool:
+        return len(self.world.tasks) < TASKS_AT_ONCE
+
+    def living(self) -> list[Challenge]:
+        return [c for c in self.world.model.challenges.values() if self.world.model.lives(c)]
+
+    def wanted(self) -> Sequence[tuple[str, str]]:
+        """Purposes and channels, those more often that are not within their cooldown."""
+        now = self.world.model.now
+        cooling = {(c.purpose, channel) for c in self.living() for channel, end in c.cooldown.items() if end > now}
+        return [*WANTED, *(what for what in WANTED * 3 if what not in cooling)] if self.has_room() else ()
 
     def check(self) -> None:
         """Store, model and invariants."""
-        before, self.views = self.views, self.world.views()
-        self.world.compare(self.views)
+        before, self.views = self.views, views_of(self.world.sides)
+        compare(self.world.sides, self.views)
         check(self.world, before, self.views)
 
 

@@ -33,7 +33,8 @@ async def test_everything_of_a_challenge_comes_back_as_it_was_written(world):
     challenge = world.challenge(
         message_sealed=b"\x00sealed", locale="pt-BR", forced=("mada", "backup"), code_digest="d" * 64
     )
-    walk = await world.send(world.new_send(challenge, world.core("mada"), forced=("mada", "backup"), locale="pt-BR"))
+    of_send = {"forced": ("mada", "backup"), "locale": "pt-BR", "message_sealed": b"\x00sealed"}
+    walk = await world.send(world.new_send(challenge, world.core("mada"), **of_send))
     kept = (await walk.view()).challenge
     assert kept == attrs.evolve(
         challenge, provider="mada", expires_at=world.at(300), sms_cooldown=world.at(30), core_recorded=True

@@ -1,0 +1,313 @@
+"""A store and its model side by side: each verb is done by both, and what they answer is compared at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from otpcore.interfaces import Store
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.records import (
+    BreakerRule,
+    CallResult,
+    Candidate,
+    ChallengeRecord,
+    Charge,
+    Charged,
+    ChargeRefused,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    Reservation,
+    Step,
+    WalkPlan,
+    WalkRef,
+)
+from otpcore.retrying import RetryPolicy
+
+from .kept import Reserved, Rules, Said, Walk
+from .model import Model
+
+START = datetime(2030, 1, 1, 12, tzinfo=UTC)
+PHONE = "phone"
+
+Windows = tuple[tuple[int, float], ...]
+
+
+class Sides:
+    """Both sides of one person's challenges.
+
+    Args:
+        store: Started, empty.
+        wait: Runs a coroutine to its end.
+    """
+
+    def __init__(self, store: Store, wait: Callable[[Coroutine[Any, Any, Any]], Any], rules: Rules) -> None:
+        self.store = store
+        self.wait = wait
+        self.rules = rules
+        self.model = Model(rules)
+        self.numbers = itertools.count(1)
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.model.now)
+
+    # Sending.
+
+    def latest(self, purpose: str) -> ChallengeRecord | None:
+        found: ChallengeRecord | None = self.wait(self.store.latest(purpose))
+        newest = self.model.of(purpose)
+        same(found and found.id, newest and newest.id, "latest")
+        return found
+
+    def charge(self) -> tuple[tuple[Charged, ...], Windows] | None:
+        """What both charged; None: a window is full."""
+        charges = [
+            Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
+            for limit, window in self.rules.limits
+        ]
+        charged = self.wait(self.store.charge(charges, self.now))
+        expected = self.model.charge()
+        if isinstance(charged, ChargeRefused):
+            same(isinstance(expected, set) and charged.retry_after in expected, True, "charge refused")
+            return None
+        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in charged)
+        same(set(windows), set(expected), "charged")
+        return charged, windows
+
+    def begin(self, new: NewSend, walk: Walk, charged: Windows) -> Said:
+        begun = self.wait(self.store.begin(new, self.now))
+        said = self.model.begin(
+            walk,
+            new.challenge.purpose,
+            is_resend=new.is_resend,
+            charges=charged,
+            client=new.client,
+            delivery=new.plan.delivery_id,
+        )
+        if begun.step is not None:
+            return _same_step(begun.step, said)
+        same(Said("refused", reason=begun.refusal, at=begun.retry_after), said, "refusal")
+        return said
+
+    def begin_retry(self, ref: WalkRef, walk: Walk) -> Said:
+        plan = self._plan(walk)
+        step = self.wait(self.store.begin_retry(ref, plan, self.now))
+        return _same_step(step, self.model.begin_retry(walk, plan.delivery_id))
+
+    def record(self, ref: WalkRef, walk: Walk, delivery: str, answer: tuple[str, str, float], *, go_on: bool) -> Said:
+        """``answer``: outcome, reference and the seconds to wait."""
+        outcome, reference, retry_after = answer
+        plan = self._plan(walk, go_on=go_on)
+        result = CallResult(outcome=Outcome(outcome), reference=reference, retry_after=retry_after or None)
+        step = self.wait(self.store.record(ref, delivery, result, plan, self.now))
+        said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
+        return _same_step(step, said)
+
+    def clear_mark(self, ref: WalkRef, walk: Walk, scope: str) -> bool:
+        cleared = self.model.clear_mark(walk, scope)
+        same(self.wait(self.store.clear_mark(ref, scope, self.now)), cleared, "mark cleared")
+        return cleared
+
+    def claim(self, only: tuple[str, str] | None) -> list[tuple[WalkRef, Walk]]:
+        """Claim all that is due, or one retry by name."""
+        token = f"claim-{next(self.numbers)}"
+        rule = ClaimRule(
+            token=token,
+            key_ids=frozenset({"key-1"}),
+            instances=frozenset(itertools.chain(*self.rules.routes.values())),
+            lease=timedelta(seconds=self.rules.lease),
+            max_retries={Channel(channel): most for channel, most in self.rules.retries.items()},
+            min_useful_life=timedelta(seconds=self.rules.useful_life),
+            job=RetryJob(challenge_id=only[0], channel=Channel(only[1]), due_at=self.now) if only else None,
+        )
+        claims = self.wait(self.store.claim(rule, 10, self.now)).claims
+        due = [key for key in self.model.due() if only in (None, key)]
+        walks = [self.model.claim(key, f"{token}/{key}") for key in due if key in self.model.rows]
+        made = [walk for walk in walks if walk is not None]
+        same(
+            [(claim.walk.challenge_id, claim.walk.channel, claim.walk.send_id) for claim in claims],
+            [(walk.challenge, walk.channel, walk.send) for walk in made],
+            "claims",
+        )
+        return [(claim.walk, walk) for claim, walk in zip(claims, made, strict=True)]
+
+    # Verifying.
+
+    def reserve(self, purpose: str, challenge_id: str, client: str) -> tuple[Reservation, Reserved]:
+        rules = self.rules
+        locks = LockRule(
+            client=client,
+            lock_after=rules.lock_from,
+            first_wait=rules.first_wait,
+            max_wait=rules.max_wait,
+            hard_limit=rules.hard_limit,
+        )
+        reservation = self.wait(
+            self.store.reserve(
+                subject=None if challenge_id else purpose,
+                challenge_id=challenge_id or None,
+                purpose=purpose,
+                locks=locks,
+                now=self.now,
+            )
+        )
+        reserved = self.model.reserve(purpose, challenge_id, client)
+        same((reservation.status, reservation.marked), (reserved.status, reserved.marked), "reservation")
+        return reservation, reserved
+
+    def settle(
+        self, reservation: Reservation, reserved: Reserved, client: str, *, give_back: bool, gone: set[str]
+    ) -> None:
+        self.wait(self.store.settle(reservation, give_back=give_back, gone=gone, now=self.now))
+        self.model.settle(reserved, client, give_back=give_back, gone=gone)
+
+    def approve(self, reservation: Reservation, reserved: Reserved, client: str, settled: set[str]) -> bool:
+        approved = self.model.approve(reserved, client, settled)
+        same(self.wait(self.store.approve(reservation, settled=settled, now=self.now)), approved, "approved")
+        return approved
+
+    # Upkeep and operators.
+
+    def sweep(self) -> None:
+        retried = frozenset(Channel(channel) for channel in self.rules.retries)
+        self.wait(self.store.sweep(retried=retried, limit=100, now=self.now))
+        self.model.sweep()
+
+    def cancel(self, challenge: str) -> None:
+        view = self.wait(self.store.cancel(challenge, self.now))
+        same(view is not None, self.model.cancel(self.model.challenges[challenge]), "cancelled")
+
+    def drop(self, challenge: str) -> None:
+        self.wait(self.store.drop(challenge, self.now))
+        self.model.drop(self.model.challenges[challenge])
+
+    def requeue(self, challenge: str) -> None:
+        self.wait(self.store.requeue(challenge, self.now))
+        self.model.requeue(self.model.challenges[challenge])
+
+    def purge(self, keep_challenges: float, keep_deliveries: float) -> None:
+        self._purge(keep_challenges, keep_deliveries, None)
+        self.model.purge(self.model.now - keep_challenges, self.model.now - keep_deliveries)
+
+    def erase(self) -> None:
+        """Everything of the person."""
+        self._purge(0, 0, PHONE)
+        self.model.erase()
+
+    def reset_limits(self) -> None:
+        self.wait(self.store.reset_counters(f"{PHONE}/"))
+        self.model.counters.clear()
+        self.model.failures.clear()
+
+    def _purge(self, keep_challenges: float, keep_deliveries: float, phone_key: str | None) -> None:
+        self.wait(
+            self.store.purge(
+                challenges_before=self.now - timedelta(seconds=keep_challenges),
+                deliveries_before=self.now - timedelta(seconds=keep_deliveries),
+                phone_key=phone_key,
+                now=self.now,
+            )
+        )
+
+    # What the service would pass.
+
+    def new_send(
+        self,
+        purpose: str,
+        channel: str,
+        client: str,
+        living: ChallengeRecord | None,
+        charges: Sequence[Charged],
+    ) -> tuple[NewSend, WalkRef, Walk]:
+        number, rules = next(self.numbers), self.rules
+        challenge = living or ChallengeRecord(
+            id=f"c{number}",
+            subject=purpose,
+            phone_key=PHONE,
+            phone_sealed=b"sealed",
+            phone_masked="+359•••567",
+            purpose=purpose,
+            state=ChallengeState.SENDING,
+            max_attempts=rules.attempts,
+            first_sent_at=self.now,
+            expires_at=self.now,
+            code_digest="digest",
+            code_sealed=b"sealed",
+            locale="en",
+        )
+        walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}")
+        ref = WalkRef(challenge_id=challenge.id, channel=Channel(channel), send_id=walk.send, token=walk.owner)
+        new = NewSend(
+            challenge=challenge,
+            is_resend=living is not None,
+            send_id=walk.send,
+            token=walk.owner,
+            channel=Channel(channel),
+            plan=self._plan(walk),
+            life=timedelta(seconds=rules.life),
+            cap=timedelta(seconds=rules.cap),
+            renewal=timedelta(seconds=rules.renewal),
+            lease=timedelta(seconds=rules.lease),
+            key_id="key-1",
+            charges=tuple(charges),
+            client=client,
+        )
+        return new, ref, walk
+
+    def _plan(self, walk: Walk, *, go_on: bool = True) -> WalkPlan:
+        rules = self.rules
+        route = tuple(
+            Candidate(instance=one, owner=CodeOwner.PROVIDER, scope=rules.scopes[one])
+            if one in rules.scopes
+            else Candidate(instance=one)
+            for one in rules.routes[walk.channel]
+        )
+        most = rules.retries.get(walk.channel)
+        policy = None if most is None else RetryPolicy(max_retries=most, first_delay=1, max_delay=30, jitter=0)
+        return WalkPlan(
+            delivery_id=f"d{next(self.numbers)}",
+            route=route,
+            untried=tuple(one for one in route if one.instance not in walk.tried) if go_on else (),
+            is_retry=walk.is_retry,
+            call_lease=timedelta(seconds=rules.call_lease),
+            cooldown=timedelta(seconds=rules.cooldown),
+            min_useful_life=timedelta(seconds=rules.useful_life),
+            retry=policy,
+            breaker=BreakerRule(threshold=rules.breaker_from, probe_every=rules.probe_every),
+        )
+
+
+def at(moment: datetime | None) -> float:
+    """Seconds since the start; 0 for none."""
+    return 0 if moment is None else (moment - START).total_seconds()
+
+
+def same(seen: Any, expected: Any, what: str) -> None:
+    """Raise, naming what differs, unless store and model agree."""
+    if seen == expected:
+        return
+    if isinstance(seen, dict) and isinstance(expected, dict):
+        keys = [key for key in {**seen, **expected} if seen.get(key) != expected.get(key)]
+        seen, expected = {key: seen.get(key) for key in keys}, {key: expected.get(key) for key in keys}
+    raise AssertionError(f"{what}: the store says {seen}, the model {expected}")
+
+
+def _same_step(step: Step, said: Said) -> Said:
+    delivery = step.delivery if step.kind.name in ("CALL", "CANCEL_LATE", "ACCEPTED") else None
+    seen = Said(
+        step.kind.name.lower(),
+        delivery.id if delivery else "",
+        delivery.instance if delivery else "",
+        step.mark.reference if step.mark else None,
+        step.repeat,
+        at(step.due_at) or None,
+        "",
+        step.opened,
+        step.closed,
+    )
+    same(seen, said, "step")
+    return said
