@@ -128,8 +128,11 @@ def test_children_forked_under_load_send_and_verify_on_one_file(tmp_path: Path) 
 
 def test_ctrl_c_ends_a_program_that_is_waiting_for_retries(tmp_path: Path) -> None:
     program = """
+        import signal
         from otpcore import EventType, hookimpl
         from otpcore.testing import Outbox
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 
         class Teller:
             @hookimpl
