@@ -22,7 +22,14 @@ PLUGINS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
     f"tests/{name}.py"
-    for name in ("test_import", "test_plugins", "test_service", "test_sync", "stores/test_sending", "stores/test_sqlite")
+    for name in (
+        "test_import",
+        "test_plugins",
+        "test_service",
+        "test_sync",
+        "stores/test_sending",
+        "stores/test_sqlite",
+    )
 ]
 
 

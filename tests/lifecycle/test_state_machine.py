@@ -10,15 +10,11 @@ A run is short by default. ``LIFECYCLE_STEPS=20000`` takes about so many steps o
 from __future__ import annotations
 
 import itertools
-import logging
 import os
-import shutil
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from pathlib import Path
 from typing import Any
 
-import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -27,8 +23,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from otpcore.interfaces import Store
 from otpcore.lifecycle import NOT_SENT
 from otpcore.models import ChallengeState
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore, upgrade
 
 from .invariants import check
 from .kept import Challenge, Rules
@@ -255,30 +249,6 @@ class LifeCycle(RuleBasedStateMachine):
 
 async def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return await coroutine
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database to copy: migrating takes longer than a history."""
-    path = tmp_path_factory.mktemp("lifecycle") / "migrated.sqlite3"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(params=["memory", "sql"])
-def new_store(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[[], Store]:
-    """Makes empty stores of one kind, one for each history."""
-    caplog.set_level(logging.CRITICAL, "otpcore.stores")  # each start of each store says something
-    if request.param == "memory":
-        return MemoryStore
-
-    def make() -> SqlStore:
-        for old in tmp_path.iterdir():
-            old.unlink()
-        path = shutil.copy(request.getfixturevalue("migrated"), tmp_path / "otp.sqlite3")
-        return SqlStore(f"sqlite:///{path}", synchronous="NORMAL")
-
-    return make
 
 
 def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store]) -> None:

@@ -1,0 +1,39 @@
+"""Empty stores of each kind, one for each history."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otpcore.interfaces import Store
+from otpcore.stores.memory import MemoryStore
+from otpcore.stores.sql import SqlStore, upgrade
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database to copy: migrating takes longer than a history."""
+    path = tmp_path_factory.mktemp("lifecycle") / "migrated.sqlite3"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["memory", "sql"])
+def new_store(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[[], Store]:
+    """Makes empty stores of one kind."""
+    caplog.set_level(logging.CRITICAL, "otpcore.stores")  # each start of each store says something
+    if request.param == "memory":
+        return MemoryStore
+    migrated = request.getfixturevalue("migrated")
+
+    def make() -> SqlStore:
+        for old in tmp_path.iterdir():
+            old.unlink()
+        path = shutil.copy(migrated, tmp_path / "otp.sqlite3")
+        return SqlStore(f"sqlite:///{path}", synchronous="NORMAL")
+
+    return make

@@ -1,0 +1,72 @@
+"""Histories that once went wrong, step by step; `test_state_machine` may or may not meet them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .kept import FOREVER
+from .test_state_machine import LifeCycle
+
+
+@pytest.fixture
+def history(new_store) -> Iterator[LifeCycle]:
+    """A person, a vendor that owns the code, and nothing retried."""
+    machine = LifeCycle(new_store)
+    machine.begin(sms=("verify",), call=("verify",), retries={}, roomy=True)
+    yield machine
+    machine.teardown()
+
+
+def start(history: LifeCycle, purpose: str, channel: str, until: str) -> None:
+    """A send that stops before one of its steps."""
+    history.send(purpose, channel, "")
+    while history.world.tasks[-1].at != until:
+        history.step(len(history.world.tasks) - 1, "ok" if history.world.tasks[-1].at == "call" else "")
+        history.check()
+
+
+def test_two_walks_of_a_challenge_never_cancel_an_old_verification_by_recipient_side_by_side(history):
+    history.send_at_once("login", "sms", "lost after delivery")
+    history.decide("cancel", history.living()[0].id)
+    start(history, "payment", "sms", "cancel old")
+    history.send_at_once("payment", "call", "ok")
+    assert len(history.world.memory.codes) == 1, "the call waits: the SMS would cancel what it starts"
+    history.run(0, "ok")
+    (payment,) = history.living()
+    assert payment.state == "sent"
+    history.world.tick(history.world.model.now + 1)
+    history.send_at_once("payment", "call", "ok")
+    history.check()
+    assert len(history.world.memory.codes) == 3
+
+
+def test_a_call_under_way_when_its_challenge_is_approved_is_still_cancelled_before_the_next(history):
+    history.send_at_once("login", "sms", "lost after delivery")
+    (code,) = history.world.memory.codes.values()
+    start(history, "login", "call", "call")
+    history.verify("login", code, "", "")
+    history.run(1, "up")
+    history.check()
+    assert not history.living()
+    history.run(0, "lost after delivery")  # the vendor starts a verification that nobody knows of
+    start(history, "payment", "sms", "cancel old")
+
+
+def test_a_lock_that_only_an_operator_lifts_promises_no_end(new_store):
+    history = LifeCycle(new_store)
+    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False)
+    model = history.world.model
+    for guess in range(model.rules.hard_limit):
+        if guess % model.rules.attempts == 0:
+            for challenge in history.living():
+                history.decide("cancel", challenge.id)
+            history.send_at_once("login", "sms", "ok")
+        history.guess("login", ("up",))
+        if model.now < model.locked_until("") < FOREVER:
+            history.world.tick(model.locked_until(""))
+    assert model.locked_until("") == FOREVER
+    history.send_at_once("payment", "sms", "ok")  # refused by both, and neither says until when
+    history.check()
+    history.teardown()
