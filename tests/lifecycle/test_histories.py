@@ -54,8 +54,7 @@ def test_a_call_under_way_when_its_challenge_is_approved_is_still_cancelled_befo
     start(history, "payment", "sms", "cancel old")
 
 
-def test_a_lock_that_only_an_operator_lifts_promises_no_end(new_store):
-    history = LifeCycle(new_store)
+def test_a_lock_that_only_an_operator_lifts_promises_no_end(history):
     history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False)
     model = history.world.model
     for guess in range(model.rules.hard_limit):
@@ -69,4 +68,3 @@ def test_a_lock_that_only_an_operator_lifts_promises_no_end(new_store):
     assert model.locked_until("") == FOREVER
     history.send_at_once("payment", "sms", "ok")  # refused by both, and neither says until when
     history.check()
-    history.teardown()
