@@ -289,6 +289,7 @@ def test_the_sql_store_is_the_memory_store_that_survives(new_world, migrated):
             settings=settings(
                 max_examples=EXAMPLES,
                 stateful_step_count=30,
+                derandomize="OTPCORE_EQUIVALENCE_EXAMPLES" not in os.environ,  # as in the life cycle's state machine
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
