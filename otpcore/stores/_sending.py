@@ -139,6 +139,7 @@ class _Choice:
     """The instance to call next; else when those that could be tried later come free, and why they could not now."""
 
     candidate: Candidate | None = None
+    is_probe: bool = False
     free_at: tuple[datetime, ...] = ()
     breaker_open: bool = False
 
@@ -162,7 +163,7 @@ def choose(
             breaker_open = True
             free_at.append(next_probe)
         else:
-            return _Choice(candidate=candidate)
+            return _Choice(candidate=candidate, is_probe=candidate.instance in opened)
     return _Choice(free_at=tuple(free_at), breaker_open=breaker_open)
 
 
@@ -195,6 +196,8 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
     holder = _insert(rows, challenge, now)
     if holder is not None:
+        if choice.candidate is not None and choice.is_probe:  # back to its time: a refusal changes nothing
+            rows.win_probe(choice.candidate.instance, now + timedelta(seconds=send.plan.breaker.probe_every), now)
         return Begun(refusal=Refusal.CONFLICT, challenge=holder)
     if choice.candidate is None:
         return Begun(step=_put_off(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every)))

@@ -68,3 +68,13 @@ def test_a_lock_that_only_an_operator_lifts_promises_no_end(history):
     assert model.locked_until("") == FOREVER
     history.send_at_once("payment", "sms", "ok")  # refused by both, and neither says until when
     history.check()
+
+
+def test_a_send_that_lost_a_race_leaves_the_probe_of_an_open_breaker_to_others(history):
+    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False)
+    start(history, "login", "sms", "begin")
+    for number in range(history.world.rules.breaker_from):
+        history.send_at_once(("payment", "login")[number // 2], "sms", "lost")
+        history.world.tick(history.world.model.now + history.world.rules.cooldown)
+    history.run(0, "ok")  # its first try finds a challenge, its second makes the probe
+    assert len(history.world.memory.codes) == 1
