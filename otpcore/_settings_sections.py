@@ -285,5 +285,7 @@ class StorageSettings:
         float(_DAY), "Seconds before a finished challenge is purged.", between(0, _FOREVER, "seconds")
     )
     keep_deliveries: float = setting(
-        30.0 * _DAY, "Seconds before the record of a delivery is purged.", between(0, _FOREVER, "seconds")
+        30.0 * _DAY,
+        "Seconds before the record of a delivery is purged; at least a day, the longest life that a code may have.",
+        between(_DAY, _FOREVER, "seconds"),  # a living challenge is verified and retried by its deliveries
     )
