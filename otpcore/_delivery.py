@@ -94,9 +94,9 @@ class Walk:
 
     async def _hand_over(self, step: Step, delivery: DeliveryRecord, challenge: ChallengeRecord) -> CallResult:
         """One provider call, with the cancelling of an old verification before it."""
-        provider = self.parts.providers[delivery.instance]
-        timeout = min(self.parts.settings.otp.provider_timeout, self._left())
         try:
+            provider = await self.parts.instances.opened(delivery.instance)
+            timeout = min(self.parts.settings.otp.provider_timeout, self._left())
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
             receipt = await provider.send(self._request(provider, step, delivery, challenge), timeout)
@@ -245,8 +245,8 @@ class Walk:
 
 async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryRecord) -> None:
     """End a vendor's verification that can no longer help; a failure is left to the mark of the next start."""
-    provider = parts.providers.get(delivery.instance)
-    if provider is None or not provider.can_cancel:
+    loaded = parts.providers.get(delivery.instance)
+    if loaded is None or not loaded.can_cancel:
         return
     request = CancelRequest(
         challenge_id=delivery.challenge_id,
@@ -256,6 +256,7 @@ async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryR
         reference=delivery.reference,
     )
     try:
+        provider = await parts.instances.opened(delivery.instance)
         await provider.cancel(request, parts.settings.otp.provider_timeout)
     except ProviderError as error:
         _logger.info("challenge %s: not cancelled at the vendor: %s", delivery.challenge_id, error)

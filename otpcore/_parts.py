@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from otpcore._instances import Instances
 from otpcore.codes import KeyRing
 from otpcore.config import Settings
 from otpcore.errors import NoRouteError, SettingsError
@@ -28,16 +29,21 @@ class Parts:
     """What every module of a service works with.
 
     Args:
-        providers: Every loaded instance by name.
+        instances: Every loaded instance; ``opened`` starts one for a call.
         clock: Aware UTC.
     """
 
     settings: Settings
     store: Store
     keys: KeyRing
-    providers: Mapping[str, Provider]
+    instances: Instances
     observers: Observers
     clock: Callable[[], datetime]
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """What every loaded instance is and can do, by name."""
+        return self.instances.all
 
     def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
         """Tell the observers."""

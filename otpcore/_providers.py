@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -31,17 +30,24 @@ class Loaded:
         broken: The error by instance.
     """
 
-    needed: tuple[str, ...]
-    providers: dict[str, Provider]
-    broken: dict[str, OTPConfigurationError]
-    strict: bool
+    needed: tuple[str, ...] = ()
+    providers: dict[str, Provider] = attrs.field(factory=dict)
+    broken: dict[str, OTPConfigurationError] = attrs.field(factory=dict)
+    strict: bool = True
 
-    def capable(self) -> dict[Channel, frozenset[str]]:
-        """Which instances can do each channel."""
-        return {
-            channel: frozenset(name for name, one in self.providers.items() if channel in one.channels)
-            for channel in Channel
-        }
+    async def require(self, names: Collection[str]) -> None:
+        """See that all of these are loaded.
+
+        Raises:
+            OTPConfigurationError: Why one of them is not.
+        """
+        for name in names:
+            if name in self.broken:
+                raise self.broken[name]
+
+    def capable(self, channel: Channel) -> frozenset[str]:
+        """Which instances can do a channel."""
+        return frozenset(name for name, one in self.providers.items() if channel in one.channels)
 
 
 def forced_names(forced: ForcedProviders | None) -> tuple[str, ...] | None:
@@ -73,31 +79,48 @@ def load_providers(
             is left of a rule.
     """
     objects = {name.casefold(): value for name, value in forced.items()} if isinstance(forced, Mapping) else {}
-    routed = [*_named([settings.otp_sms_provider]), *_named([settings.otp_call_provider])]
+    routed = [*named_by([settings.otp_sms_provider]), *named_by([settings.otp_call_provider])]
     needed = forced_names(forced) or tuple(routed)
-    wished = dict.fromkeys((*needed, *routed, *settings.providers, *_named(stored_rules)))
-    loaded = Loaded(needed=needed, providers={}, broken={}, strict=settings.plugins.on_error == "raise")
+    wished = dict.fromkeys((*needed, *routed, *settings.providers, *named_by(stored_rules)))
+    loaded = Loaded(needed=needed, strict=settings.plugins.on_error == "raise")
     for name in wished:
         try:
-            loaded.providers[name] = _load(name, settings, objects, clock)
+            loaded.providers[name] = (
+                provider_from_object(name, objects[name], thread_slots=settings.plugins.thread_slots)
+                if name in objects
+                else load_instance(name, settings, clock)
+            )
         except OTPConfigurationError as error:
             _leave_out(loaded, name, error)
     _refuse_if_nothing_is_left(loaded)
     return loaded
 
 
-async def start_providers(loaded: Loaded, exit_stack: AsyncExitStack) -> None:
-    """Open what the instances need; one that does not start is left out like one that does not load.
+def load_instance(name: str, settings: Settings, clock: Callable[[], datetime]) -> Provider:
+    """One instance by its settings, not started.
+
+    Raises:
+        OTPConfigurationError: It cannot be loaded.
+    """
+    own = dict(settings.providers.get(name, {}))
+    plugin = own.pop("plugin", None)
+    context = ProviderContext(instance=name, settings=own, clock=clock, timeout=settings.otp.provider_timeout)
+    return load_provider(name, plugin, context, thread_slots=settings.plugins.thread_slots)
+
+
+async def start_providers(loaded: Loaded, names: Iterable[str], start: Callable[[str], Awaitable[object]]) -> None:
+    """Start these of the loaded instances; one that does not start is left out like one that does not load.
 
     Raises:
         OTPConfigurationError: As ``load_providers``.
     """
-    for name, provider in list(loaded.providers.items()):
-        try:
-            await provider.start(exit_stack)
-        except OTPConfigurationError as error:
-            del loaded.providers[name]
-            _leave_out(loaded, name, error)
+    for name in names:
+        if name in loaded.providers:
+            try:
+                await start(name)
+            except OTPConfigurationError as error:
+                del loaded.providers[name]
+                _leave_out(loaded, name, error)
     _refuse_if_nothing_is_left(loaded)
 
 
@@ -114,22 +137,7 @@ def _refuse_if_nothing_is_left(loaded: Loaded) -> None:
         raise loaded.broken[loaded.needed[0]]
 
 
-def _load(name: str, settings: Settings, objects: Mapping[str, object], clock: Callable[[], datetime]) -> Provider:
-    slots = settings.plugins.thread_slots
-    if name in objects:
-        return provider_from_object(name, objects[name], thread_slots=slots)
-    own = dict(settings.providers.get(name, {}))
-    plugin = own.pop("plugin", None)
-    context = ProviderContext(
-        instance=name,
-        settings=own,
-        clock=clock,
-        timeout=settings.otp.provider_timeout,
-    )
-    return load_provider(name, plugin, context, thread_slots=slots)
-
-
-def _named(rules: Iterable[str]) -> list[str]:
+def named_by(rules: Iterable[str]) -> list[str]:
     """Instances named by rule texts; a text that is no rule names none."""
     names: list[str] = []
     for text in rules:

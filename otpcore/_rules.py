@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from otpcore.config import Settings
-from otpcore.errors import OTPConfigurationError, StoreError, UnknownProviderError
+from otpcore.errors import OTPConfigurationError, StoreError
 from otpcore.models import Channel
 from otpcore.routing import RoutingTable, parse_rules
 
@@ -36,23 +36,6 @@ class RulesInForce:
     table: RoutingTable
 
 
-def check_rules(text: str, known: Collection[str]) -> RoutingTable:
-    """Parse rules and see that this process has every instance.
-
-    Raises:
-        RoutingSyntaxError: The text is not a rule.
-        UnknownProviderError: An instance was not started.
-    """
-    table = parse_rules(text)
-    unknown = [name for name in table.instances if name not in known]
-    if unknown:
-        raise UnknownProviderError(
-            f"the routing rule names {', '.join(unknown)}; started here: {', '.join(sorted(known)) or 'none'}. "
-            f"Install and configure providers.{unknown[0]}, then restart"
-        )
-    return table
-
-
 def rules_of_file(settings: Settings) -> dict[str, RoutingTable]:
     """The settings file's rules by setting name."""
     texts = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
@@ -68,7 +51,9 @@ class Rules:
     Args:
         settings: With the file's rules and how often the store is asked again.
         forced: Ordered instance names that the host forced, or None.
-        capable: Which started instances can do each channel.
+        capable: Which loaded instances can do a channel.
+        require: Starts the instances that a new rule names, or says why they cannot be.
+        release: Told which instances the rules in force name, whenever they were looked at.
         read: Reads the store's settings.
         report: Told the setting's name and what was wrong with its new value; None: it took force.
     """
@@ -78,7 +63,9 @@ class Rules:
         *,
         settings: Settings,
         forced: tuple[str, ...] | None,
-        capable: Mapping[Channel, frozenset[str]],
+        capable: Callable[[Channel], Collection[str]],
+        require: Callable[[Collection[str]], Awaitable[None]],
+        release: Callable[[Collection[str]], None] = lambda _: None,
         read: Callable[[], Awaitable[Mapping[str, str]]],
         clock: Callable[[], datetime],
         report: Callable[[str, OTPConfigurationError | None], None],
@@ -86,6 +73,8 @@ class Rules:
         self.forced = forced
         self._settings = settings
         self._capable = capable
+        self._require = require
+        self._release = release
         self._read = read
         self._clock = clock
         self._report = report
@@ -111,7 +100,8 @@ class Rules:
             _logger.warning("the store did not give its routing rules; the last ones stay in force")
             return
         for name in RULE_SETTINGS.values():
-            self._adopt(name, values.get(name), first=first)
+            await self._adopt(name, values.get(name), first=first)
+        self._release(self._named())
 
     def in_force(self, channel: Channel) -> RulesInForce | None:
         """The rules of a channel and where they come from; None: there are none."""
@@ -128,28 +118,35 @@ class Rules:
         """Instances for a number, in order; a forced list, the host's or a stored one, goes before all rules."""
         forced = self.forced if forced is None else forced
         if forced is not None:
-            return tuple(name for name in forced if name in self._capable[channel])
+            return tuple(name for name in forced if name in self._capable(channel))
         if channel not in self._routes:
             rules = self.in_force(channel)
             table = RoutingTable(()) if rules is None else rules.table
-            self._routes[channel] = table.restricted_to(self._capable[channel])
+            self._routes[channel] = table.restricted_to(self._capable(channel))
         fallback = self._settings.routing.fallback_to_default
         return self._routes[channel].candidates(e164, fallback_to_default=fallback)
 
-    def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
-        if not first and text == self._seen.get(name):
+    async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
+        """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""
+        if text == self._seen.get(name):
             return
         self._seen[name] = text
-        if text is None:
-            if self._stored.pop(name, None) is not None:
-                self._report(name, None)
-            self._routes.clear()
-            return
         try:
-            self._stored[name] = check_rules(text, frozenset[str]().union(*self._capable.values()))
+            table = self._file.get(name) if text is None else parse_rules(text)
+            if table is not None and self.forced is None:
+                await self._require(table.instances)
         except OTPConfigurationError as error:
             self._report(name, error)
-            return
+            if text is not None:
+                return
+        had = self._stored.pop(name, None) is not None
+        if text is not None and table is not None:
+            self._stored[name] = table
         self._routes.clear()
-        if not first:
+        if not first and (had or text is not None):
             self._report(name, None)
+
+    def _named(self) -> frozenset[str]:
+        """Every instance of the rules in force."""
+        in_force = [rules for channel in Channel if (rules := self.in_force(channel)) is not None]
+        return frozenset(name for rules in in_force for name in rules.table.instances)

@@ -32,7 +32,6 @@ from otpcore.records import (
 )
 
 _RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)
-_LIFE_CAP = timedelta(minutes=10)  # from the first send on: NIST SP 800-63B 3.1.3.2
 _RACES = 5  # other callers that may be faster before we give up
 
 
@@ -225,7 +224,7 @@ def _new_send(
         channel=order.channel,
         plan=parts.plan(order.channel, route, is_retry=False),
         life=life,
-        cap=max(life, _LIFE_CAP),
+        cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
         key_id=key_id,

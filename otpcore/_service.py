@@ -6,14 +6,15 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
+from otpcore._instances import Instances
 from otpcore._parts import Parts, make_keys, make_store
-from otpcore._providers import ForcedProviders, Loaded, forced_names, load_providers, start_providers
+from otpcore._providers import ForcedProviders, forced_names, load_instance, load_providers
 from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
@@ -26,7 +27,7 @@ from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
 from otpcore.models import Challenge, Channel, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
-from otpcore.plugins import RETRY_RUNNERS, Observers, load_target
+from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.records import PurgeCount
 
 _logger = logging.getLogger("otpcore.service")
@@ -227,7 +228,7 @@ class AsyncOTPService:
                 name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
                 for name, one in parts.providers.items()
             },
-            "broken": {name: str(error) for name, error in self._loaded.broken.items()},
+            "broken": {name: str(error) for name, error in parts.instances.broken.items()},
             "retries": {str(channel): parts.policy(channel) is not None for channel in Channel},
         }
 
@@ -250,25 +251,33 @@ class AsyncOTPService:
         store = make_store(settings, self._given_store)
         await store.start(stack)
         stored = await store.settings()
-        self._loaded: Loaded = load_providers(
+        loaded = load_providers(
             settings,
             forced=self._given_providers,
             stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
             clock=self._clock,
         )
-        await start_providers(self._loaded, stack)
+        instances = Instances(
+            loaded,
+            load=self._load_instance,
+            longest_life=timedelta(seconds=settings.otp.longest_life),
+            clock=self._clock,
+        )
+        await instances.open(stack, loaded.needed)
         self._open_parts = Parts(
             settings=settings,
             store=store,
             keys=keys,
-            providers=self._loaded.providers,
+            instances=instances,
             observers=Observers([LoggingObserver(), *self._observers]),
             clock=self._clock,
         )
         self._rules = Rules(
             settings=settings,
             forced=forced_names(self._given_providers),
-            capable=self._loaded.capable(),
+            capable=instances.capable,
+            require=instances.require,
+            release=instances.release,
             read=store.settings,
             clock=self._clock,
             report=self._report_rules,
@@ -277,6 +286,13 @@ class AsyncOTPService:
         self._retries = Retries(parts=self._open_parts, rules=self._rules)
         self._runner = self._make_runner(settings)
         await self._runner.start(stack, self._retries)
+
+    def _load_instance(self, name: str) -> Provider:
+        """One that a new rule names; what its files say of it now, if they said nothing when they were read."""
+        settings = self.settings
+        if name not in settings.providers and settings.files:
+            settings = load_settings(settings.files[0])
+        return load_instance(name, settings, self._clock)
 
     def _make_runner(self, settings: Settings) -> RetryRunner:
         given = self._given_runner

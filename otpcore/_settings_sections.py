@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _DAY = 86_400
+_LIFE_CAP = 600.0
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": _DAY}
 _LIMIT = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})([smhd])")
@@ -181,6 +182,11 @@ class OtpSettings:
         10.0, "Seconds for one send in all, at most 120.", between(0.01, 120, "seconds"), _holds_one_call
     )
     allow_noncompliant: bool = setting(False, "Allow lengths, lives and attempts outside the standards' ranges.")
+
+    @property
+    def longest_life(self) -> float:
+        """Seconds from the first send on that no resend exceeds: ten minutes (NIST SP 800-63B 3.1.3.2), or a longer ``life``."""
+        return max(self.life, _LIFE_CAP)
 
 
 @attrs.frozen(kw_only=True)

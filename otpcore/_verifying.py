@@ -9,7 +9,7 @@ import attrs
 from otpcore._delivery import cancel_at_vendor
 from otpcore._parts import Parts
 from otpcore.codes import digest_length
-from otpcore.errors import ErrorKind, ProviderError, RateLimited, SettingsError
+from otpcore.errors import ProviderError, RateLimited, SettingsError
 from otpcore.events import EventType
 from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
@@ -184,11 +184,7 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
 
 
 async def _ask(parts: Parts, check: DeliveryRecord, phone: PhoneNumber, code: str) -> CheckResult:
-    provider = parts.providers.get(check.instance)
-    if provider is None:
-        raise ProviderError(
-            ErrorKind.MISCONFIGURED, "it sent this code and is not configured any more", provider=check.instance
-        )
+    provider = await parts.instances.opened(check.instance)
     request = CheckRequest(
         challenge_id=check.challenge_id,
         delivery_id=check.id,

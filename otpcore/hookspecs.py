@@ -79,7 +79,11 @@ class ProviderHooks(Protocol):
 
     @hookspec(firstresult=True)
     async def start(self, exit_stack: AsyncExitStack) -> None:
-        """Open clients and push their closing on the stack. Optional."""
+        """Open clients and push their closing on the stack. Optional.
+
+        Called before anything is sent or checked, and again if the instance is needed after it was closed: one that no
+        rule names any more is closed when its last code has expired.
+        """
 
     @hookspec(firstresult=True)
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:

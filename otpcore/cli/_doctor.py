@@ -12,6 +12,7 @@ from pathlib import Path
 
 import attrs
 
+from otpcore._instances import Instances
 from otpcore._parts import Parts, make_keys, make_store
 from otpcore._rules import RULE_SETTINGS
 from otpcore._service import Setup
@@ -169,7 +170,7 @@ def _rules(routing: Routing) -> Iterator[Finding]:
         )
     for channel in Channel:
         in_force = view.rules.in_force(channel)
-        able = view.loaded.capable()[channel]
+        able = view.loaded.capable(channel)
         if in_force is None:
             level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
             yield Finding(level, f"{channel}: no rules, nobody is served", f"set {RULE_SETTINGS[channel]}")
@@ -241,7 +242,7 @@ def _blank(host: Setup) -> Parts:
         settings=host.settings,
         store=MemoryStore(),
         keys=make_keys(host.settings),
-        providers={},
+        instances=Instances.none(),
         observers=Observers(),
         clock=utc_now,
     )

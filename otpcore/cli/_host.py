@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from otpcore._instances import Instances
 from otpcore._parts import Parts, make_keys, make_store
 from otpcore._providers import Loaded, forced_names, load_providers, start_providers
 from otpcore._service import AsyncOTPService, Setup, setup_of
@@ -72,7 +73,7 @@ async def open_parts(host: Setup) -> AsyncIterator[Parts]:
             settings=host.settings,
             store=store,
             keys=keys,
-            providers={},
+            instances=Instances.none(),
             observers=Observers([LoggingObserver(), *host.observers]),
             clock=utc_now,
         )
@@ -102,7 +103,7 @@ async def load_instances(host: Setup, *rules: str) -> AsyncIterator[Loaded]:
                 stored_rules=[*texts, *rules],
                 clock=utc_now,
             )
-            await start_providers(loaded, stack)
+            await start_providers(loaded, list(loaded.providers), lambda name: loaded.providers[name].start(stack))
         yield loaded
 
 

@@ -55,7 +55,8 @@ async def open_view(host: Setup, parts: Parts) -> AsyncIterator[RoutingView]:
         rules = Rules(
             settings=host.settings,
             forced=forced_names(host.providers),
-            capable=loaded.capable(),
+            capable=loaded.capable,
+            require=loaded.require,
             read=parts.store.settings,
             clock=parts.clock,
             report=report,
@@ -154,7 +155,7 @@ def _checked(loaded: Loaded, rules: str, channel: Channel) -> tuple[RoutingTable
     for name in checked.instances:
         if name in loaded.broken:
             raise loaded.broken[name]
-    return checked, [name for name in checked.instances if name not in loaded.capable()[channel]]
+    return checked, [name for name in checked.instances if name not in loaded.capable(channel)]
 
 
 async def _explain(host: Setup, e164: str, channel: Channel) -> tuple[RulesInForce | None, list[RouteStep]]:
@@ -164,7 +165,7 @@ async def _explain(host: Setup, e164: str, channel: Channel) -> tuple[RulesInFor
             return None, []
         steps = in_force.table.explain(
             e164,
-            capable=view.loaded.capable()[channel],
+            capable=view.loaded.capable(channel),
             fallback_to_default=host.settings.routing.fallback_to_default,
             channel=channel,
         )
