@@ -82,13 +82,13 @@ async def open_client(
         auth: User and password of HTTP Basic authentication.
         headers: Go with each request.
     """
-    from otpcore._http_transport import Transport, open_transport  # noqa: PLC0415 - heavy: imported at first use
+    from otpcore._http_transport import Transport, host_of, open_transport  # noqa: PLC0415 - heavy: imported at first use
 
     if context.transport is not None:
         transport = Transport(inner=context.transport)
     else:
         transport = await open_transport(exit_stack, seconds=context.timeout, max_connections=context.max_connections)
-    every = {**_COMMON_HEADERS, **(headers or {})}
+    every = {"Host": host_of(base_url), **_COMMON_HEADERS, **(headers or {})}
     if auth is not None:
         every["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
     return HttpClient(transport, base_url=base_url, headers=every, timeout=context.timeout, clock=context.clock)
@@ -174,7 +174,7 @@ class HttpClient:
             ValueError: The call itself is wrong (two bodies, a path that cannot go out as it is).
         """
         body, content_type = _body(form, json, content)
-        every = _merged(self._headers, content_type, headers or {})
+        every = _merged(self._headers, content_type, _length(method, body), headers or {})
         if not all(_HEADER_VALUE.fullmatch(value) for value in every.values()):
             raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
         request = self._transport.build(
@@ -234,6 +234,13 @@ def _body(
     if json is not None:
         return jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":")).encode(), {"Content-Type": _JSON}
     return content, {}
+
+
+def _length(method: str, body: bytes | None) -> dict[str, str]:
+    """The header that says how long the body is; a method that usually has one says so of none (RFC 9110 §8.6)."""
+    if not body and method.upper() not in ("POST", "PUT", "PATCH"):
+        return {}
+    return {"Content-Length": str(len(body or b""))}
 
 
 def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
