@@ -180,7 +180,7 @@ class HttpClient:
         request = self._transport.build(
             method, self._base_url + path, target=self._base_path + path or "/", headers=every, body=body
         )
-        failure = ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
+        failure = None
         with anyio.move_on_after(self._timeout):
             try:
                 status, answered, received = await self._transport.exchange(request)
@@ -191,7 +191,7 @@ class HttpClient:
                 return HttpAnswer(status=status, headers=answered, body=received, retry_after=retry_after)
         # Outside the handler: the original quotes the URL with its number and the headers with the credentials, and must
         # not travel along as context.
-        raise failure
+        raise failure or ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
 
     def _failure(self, error: Exception) -> ProviderError:
         from otpcore._http_transport import AnswerTooLargeError, certainly_not_sent  # noqa: PLC0415 - as in open_client
