@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     )
     from otpcore.phone import PhoneNumber
     from otpcore.routing import RoutingTable, parse_rules
+    from otpcore.sandbox import SandboxMessage
 
 __all__ = [
     "AsyncOTPService",
@@ -81,6 +82,7 @@ __all__ = [
     "RetryRunner",
     "RoutingSyntaxError",
     "RoutingTable",
+    "SandboxMessage",
     "Settings",
     "SettingsError",
     "Store",
@@ -115,6 +117,7 @@ _LATER = {
     "RetryJob": "otpcore.models",
     "RetryRunner": "otpcore.interfaces",
     "RoutingTable": "otpcore.routing",
+    "SandboxMessage": "otpcore.sandbox",
     "Settings": "otpcore.config",
     "Store": "otpcore.interfaces",
     "Verification": "otpcore.models",

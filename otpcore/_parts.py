@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ import attrs
 
 from otpcore._instances import Instances
 from otpcore.codes import KeyRing
-from otpcore.config import Settings
+from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
 from otpcore.interfaces import Store
@@ -20,6 +21,8 @@ from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, load_target
 from otpcore.records import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, WalkPlan
 from otpcore.retrying import RetryPolicy
+
+_logger = logging.getLogger("otpcore.sandbox")
 
 _LEASE_MARGIN = 5.0  # seconds beyond the provider timeout (DESIGN §8)
 
@@ -118,12 +121,18 @@ class Parts:
 
 
 def make_keys(settings: Settings) -> KeyRing:
-    """The settings' keys, ready to use.
+    """The settings' keys, ready to use; in a sandbox without any, throw-away ones.
 
     Raises:
         SettingsError: Keys are missing or malformed.
     """
     keys = settings.keys
+    if settings.needs_throw_away_keys:
+        keys = throw_away_keys()
+        _logger.warning(
+            "the sandbox has no keys: throw-away keys were made in memory, and what they protect cannot be read "
+            "by any other process or later; `otp init` makes keys to keep"
+        )
     keys.check()
     return KeyRing(index=keys.index, code=keys.code, current=keys.current)
 

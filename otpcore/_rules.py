@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, StoreError
 from otpcore.models import Channel
@@ -115,7 +116,13 @@ class Rules:
         return None
 
     def route(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """Instances for a number, in order; a forced list, the host's or a stored one, goes before all rules."""
+        """Instances for a number, in order.
+
+        What stands in for a provider at a test number goes before everything; a forced list, the host's or a stored one,
+        before all rules.
+        """
+        if test_number := self._settings.sms.test_number(e164, self._clock().date()):
+            return (instance_of(test_number),)
         forced = self.forced if forced is None else forced
         if forced is not None:
             return tuple(name for name in forced if name in self._capable(channel))

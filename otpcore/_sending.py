@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 import anyio
@@ -10,6 +11,7 @@ import attrs
 from otpcore._delivery import Walk
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
+from otpcore._settings_test_numbers import name_of
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
@@ -30,6 +32,8 @@ from otpcore.records import (
     StepKind,
     WalkRef,
 )
+
+_logger = logging.getLogger("otpcore.sandbox")
 
 _RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)
 _RACES = 5  # other callers that may be faster before we give up
@@ -62,12 +66,7 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
         NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
     """
     await rules.refresh()
-    names = rules.route(order.phone.e164, order.channel)
-    route = parts.candidates(names, order.channel)
-    if not route:
-        if rules.in_force(order.channel) is None:
-            raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
-        raise no_route(order.phone, order.channel)
+    route = _route(parts, rules, order)
     subject = parts.keys.subject(order.phone.e164, order.purpose)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
@@ -80,7 +79,7 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
                 continue
             raise _over_limit(parts, order, charged)
         if living is None:
-            code = make_code(parts.settings.otp.length)
+            code = _first_code(parts, route)
             challenge = _fresh(parts, order, subject, code)
         else:
             code, challenge = _code_of(parts, living), living
@@ -153,6 +152,18 @@ def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | Deli
     return RateLimited(str(reason), begun.retry_after)
 
 
+def _route(parts: Parts, rules: Rules, order: SendOrder) -> tuple[Candidate, ...]:
+    """Who is to be tried, in order; the use of a test number is logged."""
+    route = parts.candidates(rules.route(order.phone.e164, order.channel), order.channel)
+    if not route:
+        if rules.in_force(order.channel) is None:
+            raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
+        raise no_route(order.phone, order.channel)
+    if name := name_of(route[0].instance):
+        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone)
+    return route
+
+
 async def _living(parts: Parts, subject: str) -> ChallengeRecord | None:
     latest = await parts.store.latest(subject)
     return latest if latest is not None and is_living(latest, parts.clock()) else None
@@ -195,6 +206,13 @@ def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> Challenge
         code_sealed=keys.seal(challenge_id, "code", code),
         locale=order.locale,
     )
+
+
+def _first_code(parts: Parts, route: tuple[Candidate, ...]) -> str:
+    """A new code; that of a test number is always the same."""
+    if name := name_of(route[0].instance):
+        return parts.settings.sms.test_numbers[name].code
+    return make_code(parts.settings.otp.length)
 
 
 def _code_of(parts: Parts, living: ChallengeRecord) -> str:

@@ -20,7 +20,7 @@ from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
 from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
-from otpcore.errors import OTPConfigurationError
+from otpcore.errors import OTPConfigurationError, SettingsError
 from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
@@ -29,6 +29,7 @@ from otpcore.models import Challenge, Channel, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.records import PurgeCount
+from otpcore.sandbox import Sandbox, SandboxMessage
 
 _logger = logging.getLogger("otpcore.service")
 
@@ -66,6 +67,7 @@ class AsyncOTPService:
         self._given_runner = runner
         self._observers = tuple(observers)
         self._clock = clock
+        self._sandbox: Sandbox | None = None
         self._stack: AsyncExitStack | None = None
 
     @classmethod
@@ -215,10 +217,26 @@ class AsyncOTPService:
         parts = self._parts
         return await purge(parts, self._parse(phone) if phone is not None else None)
 
+    def sandbox_inbox(self, phone: str | None = None) -> tuple[SandboxMessage, ...]:
+        """What people would have received from this service, newest last; with ``phone``, what this one would have.
+
+        Only with ``sms.sandbox``. The newest thousand are kept, in memory and by this service alone.
+
+        Raises:
+            InvalidPhoneNumber: The number cannot exist.
+            SettingsError: The sandbox is off.
+        """
+        self._opened()
+        if self._sandbox is None:
+            raise SettingsError("sms.sandbox: is off, so there is no inbox; what was sent went to the providers")
+        number = self._parse(phone) if phone is not None else None
+        return tuple(message for message in self._sandbox.inbox if number in (None, message.phone))
+
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         parts = self._parts
         return {
+            "sandbox": self._sandbox is not None,
             "store": dict(await parts.store.diagnose()),
             "rules": {
                 str(channel): str(rules.source) if (rules := self._rules.in_force(channel)) else "none"
@@ -247,6 +265,9 @@ class AsyncOTPService:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
+        self._sandbox = Sandbox() if settings.sms.sandbox else None
+        if self._sandbox is not None:
+            _logger.warning("sms.sandbox is on: no provider is called, and nothing is sent to anybody")
         keys = make_keys(settings)
         store = make_store(settings, self._given_store)
         await store.start(stack)
@@ -256,6 +277,7 @@ class AsyncOTPService:
             forced=self._given_providers,
             stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
             clock=self._clock,
+            sandbox=self._sandbox,
         )
         instances = Instances(
             loaded,
@@ -292,7 +314,7 @@ class AsyncOTPService:
         settings = self.settings
         if name not in settings.providers and settings.files:
             settings = load_settings(settings.files[0])
-        return load_instance(name, settings, self._clock)
+        return load_instance(name, settings, self._clock, sandbox=self._sandbox)
 
     def _make_runner(self, settings: Settings) -> RetryRunner:
         given = self._given_runner

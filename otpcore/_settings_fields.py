@@ -26,7 +26,7 @@ def setting(
     """One setting.
 
     Args:
-        default: Its value when nothing is said; ``dict`` means a new empty table.
+        default: Its value when nothing is said; ``dict`` means a new empty table, ``attrs.NOTHING`` that it is required.
         meaning: One line for the reference: what it does, with the unit.
         checks: attrs validators that raise ``SettingsError``.
         secret: It is shown in no repr and no error.

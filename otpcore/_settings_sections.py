@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 import attrs
 
 from otpcore._settings_fields import between, compliant, full_key, matching, one_of, setting
+from otpcore._settings_test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 from otpcore.errors import SettingsError
 from otpcore.messages import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone import is_region
@@ -105,6 +107,23 @@ class SmsSettings:
 
     retry: bool = setting(False, "Try again later when no provider took the message.")
     max_retries: int = setting(20, "Attempts after the first, 0 to 100.", between(0, 100))
+    sandbox: bool = setting(False, "Call no provider, for SMS and calls; refused in production.")
+    test_numbers: Mapping[str, FixedNumber] = setting(dict, "", good_test_numbers, names="<name>")
+    test_numbers_on: tuple[str, ...] = setting(
+        (),
+        "Names of the test numbers that work, for SMS and calls; refused in production.",
+        known_test_numbers,
+    )
+
+    def test_number(self, e164: str, today: date) -> str | None:
+        """The name of the test number that this is, if it works today (UTC)."""
+        name = self._switched_on.get(e164)
+        return None if name is None or self.test_numbers[name].is_over(today) else name
+
+    @functools.cached_property
+    def _switched_on(self) -> Mapping[str, str]:
+        """Names by number, of those that are switched on."""
+        return {self.test_numbers[name].e164: name for name in self.test_numbers_on}
 
 
 @attrs.frozen(kw_only=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otpcore.interfaces import RetryRunner, Store
     from otpcore.models import Challenge, RetryJob, Verification
     from otpcore.records import PurgeCount
+    from otpcore.sandbox import SandboxMessage
 
 T = TypeVar("T")
 
@@ -144,6 +145,14 @@ class OTPService:
     def purge(self, *, phone: str | None = None) -> PurgeCount:
         """As ``AsyncOTPService.purge``."""
         return self._run(lambda otp: otp.purge(phone=phone))
+
+    def sandbox_inbox(self, phone: str | None = None) -> tuple[SandboxMessage, ...]:
+        """As ``AsyncOTPService.sandbox_inbox``."""
+
+        async def read(otp: AsyncOTPService) -> tuple[SandboxMessage, ...]:
+            return otp.sandbox_inbox(phone)
+
+        return self._run(read)
 
     def diagnose(self) -> dict[str, Any]:
         """As ``AsyncOTPService.diagnose``."""

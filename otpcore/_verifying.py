@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import attrs
 
 from otpcore._delivery import cancel_at_vendor
 from otpcore._parts import Parts
+from otpcore._settings_test_numbers import name_of
 from otpcore.codes import digest_length
 from otpcore.errors import ProviderError, RateLimited, SettingsError
 from otpcore.events import EventType
@@ -15,6 +17,8 @@ from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
 from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
+
+_logger = logging.getLogger("otpcore.sandbox")
 
 _STATUSES = {
     ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,
@@ -135,6 +139,9 @@ async def _approve(
 ) -> Verification:
     if await parts.store.approve(reservation, settled=settled, now=parts.clock()):
         parts.emit(EventType.VERIFY_APPROVED, challenge)
+        if test_number := name_of(challenge.provider):
+            masked = challenge.phone_masked
+            _logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked)
         left = challenge.max_attempts - challenge.attempts
         return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
     views = await parts.store.view(challenge_id=challenge.id)

@@ -7,6 +7,7 @@ import enum
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import date
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -40,7 +41,7 @@ def structure(
 
     Text is never made from numbers (``+15005550006`` without quotes has lost its plus). The other way round text is
     read, because the environment has nothing else: ``true/false/yes/no/on/off/1/0``, decimal numbers, and comma-separated
-    lists. Lists and tables in text may also be written as in TOML: ``["a", "b"]``, ``{ key = "value" }``.
+    lists; dates as in ISO 8601. Lists and tables in text may also be written as in TOML: ``["a", "b"]``, ``{ key = "value" }``.
 
     Args:
         values: Setting names and values.
@@ -144,7 +145,14 @@ def _converter() -> Converter:
     from cattrs import Converter  # noqa: PLC0415 - heavy: at first use
 
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for cls, hook in {str: convert.text, bool: convert.boolean, int: convert.integer, float: convert.number}.items():
+    hooks = {
+        str: convert.text,
+        bool: convert.boolean,
+        int: convert.integer,
+        float: convert.number,
+        date: convert.day,
+    }
+    for cls, hook in hooks.items():
         converter.register_structure_hook(cls, hook)
     converter.register_structure_hook(enum.Enum, convert.member)
     converter.register_structure_hook_func(_is_literal, convert.literal)

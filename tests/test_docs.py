@@ -35,6 +35,7 @@ from otpcore.lifecycle import NOT_SENT
 from otpcore.models import Outcome
 from otpcore.plugins import PROVIDERS, SIMULATORS, provider_from_object
 from otpcore.retrying import RetryPolicy
+from otpcore.sandbox import MAGIC, RANGES, magic_of
 
 ROOT = Path(__file__).parent.parent
 FILES = [
@@ -185,6 +186,14 @@ def test_every_kind_of_failure_is_told():
 def test_every_event_is_told():
     (events,) = tables(section("Events"))
     assert names(events) == list(EventType)
+
+
+def test_the_sandboxs_numbers_are_told():
+    ranges, outcomes = tables(section("Sandbox"))
+    assert {name.removesuffix(".."): row[1] for name, row in zip(names(ranges), ranges, strict=True)} == RANGES
+    assert outcomes == [[f"`{digits}`", one.name, one.meaning] for digits, one in MAGIC.items()]
+    (example,) = re.findall(r"`(\+\d{9,})` is a (\w+)", section("Sandbox"))
+    assert magic_of(example[0]).name == example[1]
 
 
 def test_commands_and_exit_codes_are_those_of_the_command_line():

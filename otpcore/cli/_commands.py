@@ -230,6 +230,18 @@ def doctor(context: typer.Context) -> ExitCode:
     return _doctor.doctor(_options(context))
 
 
+def sandbox(
+    context: typer.Context,
+    phone: Annotated[
+        str | None, typer.Argument(metavar="[PHONE]", help="Whose messages; not given: the sandbox itself.")
+    ] = None,
+) -> ExitCode:
+    """Show the sandbox's numbers and the test numbers, or what would have been sent to a phone."""
+    from otpcore.cli import _sandbox
+
+    return _sandbox.sandbox(_options(context), phone)
+
+
 def new_keys(context: typer.Context) -> ExitCode:
     """Print the lines of a fresh key; of a whole set, where there are no keys yet."""
     from otpcore.cli import _init
@@ -247,6 +259,7 @@ COMMANDS: dict[str, Command] = {
     "worker": worker,
     "purge": purge,
     "doctor": doctor,
+    "sandbox": sandbox,
 }
 
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {

@@ -128,6 +128,9 @@ def _settings(host: Setup) -> Iterator[Finding]:
 
 
 def _keys(host: Setup) -> Iterator[Finding]:
+    if host.settings.needs_throw_away_keys:
+        yield Finding(Level.NOTE, "there are none: every process of the sandbox makes its own", "otp init")
+        return
     make_keys(host.settings)
     keys = host.settings.keys
     yield Finding(Level.OK, f"codes are protected by {keys.current}; readable: {', '.join(keys.code)}")
@@ -158,7 +161,27 @@ def _tables(host: Setup, file: Path) -> Iterator[Finding]:
         )
 
 
-CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {"settings": _settings, "keys": _keys, "store": _store}
+def _sandbox(host: Setup) -> Iterator[Finding]:
+    sms, today = host.settings.sms, datetime.now(UTC).date()
+    if sms.sandbox:
+        yield Finding(Level.NOTE, "sms.sandbox is on: no provider is called, nothing is sent", "sms.sandbox = false")
+    for name in sms.test_numbers_on:
+        last_day = sms.test_numbers[name].until
+        if sms.test_numbers[name].is_over(today):
+            found = f"test number {name}: its last day was {last_day}, it is an ordinary number now"
+            yield Finding(Level.NOTE, found, "take it out of sms.test_numbers_on")
+        else:
+            yield Finding(Level.NOTE, f"test number {name}: its fixed code works until the end of {last_day} (UTC)")
+    if not sms.sandbox and not sms.test_numbers_on:
+        yield Finding(Level.OK, "off, and no test number is switched on")
+
+
+CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {
+    "settings": _settings,
+    "keys": _keys,
+    "store": _store,
+    "sandbox": _sandbox,
+}
 """What needs no store and no provider; the rest waits for them."""
 
 
@@ -186,7 +209,8 @@ def _providers(routing: Routing) -> Iterator[Finding]:
     in_force = [rules for channel in Channel if (rules := view.rules.in_force(channel)) is not None]
     routed = {name for rules in in_force for name in rules.table.instances}
     for name, one in view.loaded.providers.items():
-        version = f"{one.distribution} {one.version}".strip() or "the host's own"
+        of_host = one.info.display_name if view.host.settings.sms.sandbox else "the host's own"
+        version = f"{one.distribution} {one.version}".strip() or of_host
         yield Finding(Level.OK, f"{name}: {version}; {', '.join(sorted(one.channels))}")
     for name, error in view.loaded.broken.items():
         yield Finding(Level.PROBLEM if name in routed else Level.NOTE, f"{name}: {error}")

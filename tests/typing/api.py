@@ -15,6 +15,7 @@ from otpcore import (
     OTPService,
     ProviderContext,
     ProviderInfo,
+    SandboxMessage,
     Settings,
     Verification,
     hookimpl,
@@ -34,6 +35,7 @@ async def use_async() -> None:
         assert_type(request_valid, bool)
         assert_type(code_valid, bool)
         assert_type(await otp.cancel(challenge.id), bool)
+        assert_type(otp.sandbox_inbox()[-1].code, str)
 
 
 def use_blocking() -> None:
@@ -41,6 +43,7 @@ def use_blocking() -> None:
         assert_type(otp.send_sms("+359871234567"), Challenge)
         assert_type(otp.call("+359871234567", locale="bg"), Challenge)
         assert_type(otp.verify("+359871234567", "123456"), Verification)
+        assert_type(otp.sandbox_inbox("+359871234567"), tuple[SandboxMessage, ...])
     assert_type(load_settings(), Settings)
 
 
