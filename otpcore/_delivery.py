@@ -18,6 +18,8 @@ from otpcore.models import (
     CodeOwner,
     DeliveryRequest,
     Outcome,
+    Receipt,
+    ReceiptStatus,
     UnsendableReason,
 )
 from otpcore.phone import PhoneNumber
@@ -27,6 +29,7 @@ from otpcore.records import (
     ChallengeRecord,
     DeliveryRecord,
     Mark,
+    ReceiptRecord,
     Step,
     StepKind,
     WalkPlan,
@@ -204,7 +207,7 @@ class Walk:
         """Write the outcome; tried again for as long as the walk has time, then ``StoreError``."""
         pause = _RECORD_PAUSE
         while True:
-            plan = self.plan if result.outcome is Outcome.ACCEPTED else self._next_plan(may_go_on=may_go_on)
+            plan = self._next_plan(may_go_on=may_go_on)
             try:
                 step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.clock())
             except StoreError:
@@ -218,7 +221,7 @@ class Walk:
             return step
 
     def _next_plan(self, *, may_go_on: bool) -> WalkPlan:
-        """What this walk may still try after a delivery that was not accepted."""
+        """What this walk may still try: after a refusal, or where a receipt overtook the acceptance."""
         go_on = may_go_on and self._left() >= _LEAST_CALL
         untried = tuple(c for c in self.plan.route if c.instance not in self._tried) if go_on else ()
         return changed(self.plan, delivery_id=new_id(), untried=untried)
@@ -234,6 +237,8 @@ class Walk:
             provider_code=result.provider_code,
             detail=self.errors[-1].summary if self.errors and not accepted else None,
         )
+        for receipt in step.receipts:
+            report_receipt(self.parts, step.challenge or challenge, delivery, receipt)
         if step.opened:
             self.parts.emit(EventType.BREAKER_OPENED, instance=step.opened)
         if step.closed:
@@ -241,6 +246,20 @@ class Walk:
 
     def _left(self) -> float:
         return self.deadline - anyio.current_time()
+
+
+def stored_walk(parts: Parts, ref: WalkRef, challenge: ChallengeRecord, plan: WalkPlan) -> Walk:
+    """The walk of a challenge as it is stored: with its number, code and message unsealed."""
+    sealed = challenge.message_sealed
+    return Walk(
+        parts=parts,
+        ref=ref,
+        phone=parts.phone_of(challenge),
+        code=parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
+        message=parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None,
+        plan=plan,
+        deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+    )
 
 
 async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryRecord) -> None:
@@ -260,6 +279,21 @@ async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryR
         await provider.cancel(request, parts.settings.otp.provider_timeout)
     except ProviderError as error:
         _logger.info("challenge %s: not cancelled at the vendor: %s", delivery.challenge_id, error)
+
+
+def report_receipt(
+    parts: Parts, challenge: ChallengeRecord | None, delivery: DeliveryRecord, receipt: Receipt | ReceiptRecord
+) -> None:
+    """Tell the observers what a vendor reported."""
+    failed = receipt.status is ReceiptStatus.UNDELIVERED
+    parts.emit(
+        EventType.UNDELIVERED if failed else EventType.DELIVERY_CONFIRMED,
+        challenge,
+        channel=delivery.channel,
+        instance=delivery.instance,
+        reason=receipt.kind if failed else None,
+        provider_code=receipt.provider_code,
+    )
 
 
 def report_end(parts: Parts, channel: Channel, step: Step) -> None:

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import anyio
 import attrs
 
-from otpcore._delivery import Walk, report_end, report_ended
+from otpcore._delivery import report_end, report_ended, stored_walk
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
 from otpcore.models import Channel, RetryJob
@@ -86,23 +85,11 @@ class Retries:
 
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
-        phone = parts.phone_of(challenge)
-        names = self.rules.route(phone.e164, channel, forced=challenge.forced)
+        names = self.rules.route(parts.phone_of(challenge).e164, channel, forced=challenge.forced)
         plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
-        code = parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else ""
-        sealed = challenge.message_sealed
-        message = parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
+        walk = stored_walk(parts, claim.walk, challenge, plan)
         step = await parts.store.begin_retry(claim.walk, plan, self.now())
         if step.kind is StepKind.CALL:
-            walk = Walk(
-                parts=parts,
-                ref=claim.walk,
-                phone=phone,
-                code=code,
-                message=message,
-                plan=plan,
-                deadline=anyio.current_time() + parts.settings.otp.send_timeout,
-            )
             step = await walk.run(step)
         else:
             report_end(parts, channel, step)

@@ -15,7 +15,7 @@ from otpcore._settings_test_numbers import name_of
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
-from otpcore.lifecycle import is_living
+from otpcore.lifecycle import is_living, sealed_under
 from otpcore.limits import charges_of
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone import PhoneNumber
@@ -233,7 +233,6 @@ def _new_send(
 ) -> NewSend:
     life = timedelta(seconds=parts.settings.otp.life)
     sealed = parts.keys.seal(challenge.id, "message", order.message) if order.message is not None else None
-    key_id = (challenge.code_sealed or b"").partition(b":")[0].decode()
     return NewSend(
         challenge=challenge,
         is_resend=is_resend,
@@ -245,7 +244,7 @@ def _new_send(
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
-        key_id=key_id,
+        key_id=sealed_under(challenge.code_sealed),
         charges=charges,
         client=parts.keys.client_key(order.client),
         message_sealed=sealed,

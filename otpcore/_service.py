@@ -15,6 +15,7 @@ import attrs
 from otpcore._instances import Instances
 from otpcore._parts import Parts, make_keys, make_store
 from otpcore._providers import ForcedProviders, forced_names, load_instance, load_providers
+from otpcore._receiving import receive
 from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
@@ -25,7 +26,7 @@ from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
-from otpcore.models import Challenge, Channel, RetryJob, Verification
+from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.records import PurgeCount
@@ -202,6 +203,28 @@ class AsyncOTPService:
     async def cancel(self, challenge_id: str) -> bool:
         """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none."""
         return await cancel(self._parts, challenge_id)
+
+    async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
+        """Take in what a vendor reports about a message: call this where your application receives its callbacks.
+
+        A receipt of a delivered message confirms it. One of a message that was not delivered lets the next instance try
+        at once, within this call, while the code lives. The same receipt again changes nothing, and neither does one for
+        a message that nobody knows; both are answers of 2xx for the vendor.
+
+        Args:
+            instance: Whose callback URL was called.
+            request: As it arrived, with the public URL.
+
+        Raises:
+            ReceiptRefused: It is not signed by this vendor account, too old, or not a receipt. Nothing was changed.
+            UnknownProviderError: There is no such instance, or its plugin reads no receipts.
+            ProviderError: The plugin failed to read it; the vendor may try again.
+            StoreError: The store did not do its work; the vendor may try again.
+        """
+        taken = await receive(self._parts, self._rules, instance, request)
+        if taken.job is not None:
+            await self._runner.submit(taken.job)
+        return taken.result
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
         """Claim and run one due retry, for retry runners with a queue of their own.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from otpcore._providers import ForcedProviders
     from otpcore.interfaces import RetryRunner, Store
-    from otpcore.models import Challenge, RetryJob, Verification
+    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Verification
     from otpcore.records import PurgeCount
     from otpcore.sandbox import SandboxMessage
 
@@ -137,6 +137,10 @@ class OTPService:
     def cancel(self, challenge_id: str) -> bool:
         """As ``AsyncOTPService.cancel``."""
         return self._run(lambda otp: otp.cancel(challenge_id))
+
+    def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
+        """As ``AsyncOTPService.handle_receipt``."""
+        return self._run(lambda otp: otp.handle_receipt(instance, request))
 
     def run_retry(self, job: RetryJob) -> RetryJob | None:
         """As ``AsyncOTPService.run_retry``."""

@@ -19,6 +19,9 @@ class EventType(enum.StrEnum):
     SEND_STARTED = "send_started"
     DELIVERY_ACCEPTED = "delivery_accepted"
     DELIVERY_FAILED = "delivery_failed"
+    DELIVERY_CONFIRMED = "delivery_confirmed"
+    UNDELIVERED = "undelivered"
+    RECEIPT_REFUSED = "receipt_refused"
     RETRY_SCHEDULED = "retry_scheduled"
     SENT_UNCONFIRMED = "sent_unconfirmed"
     UNSENDABLE = "unsendable"
@@ -36,6 +39,8 @@ class EventType(enum.StrEnum):
 _WARNINGS = frozenset(
     {
         EventType.DELIVERY_FAILED,
+        EventType.UNDELIVERED,
+        EventType.RECEIPT_REFUSED,
         EventType.UNSENDABLE,
         EventType.BREAKER_OPENED,
         EventType.SENT_UNCONFIRMED,

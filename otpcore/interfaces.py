@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Protocol
 
-from otpcore.models import Channel, RetryJob
+from otpcore.models import Channel, Receipt, RetryJob
 from otpcore.records import (
     Begun,
     BreakerRecord,
@@ -31,6 +31,8 @@ from otpcore.records import (
     LockRule,
     NewSend,
     PurgeCount,
+    ReceiptRule,
+    Received,
     Reservation,
     ScheduleRecord,
     Step,
@@ -73,7 +75,8 @@ class Store(Protocol):
         """Write a provider's answer and go on, in one transaction.
 
         Outcome and reference are always written to the delivery. An acceptance, whatever the token, sets ``sent`` and
-        ends all rows of a living challenge. Everything else needs the token.
+        ends all rows of a living challenge. Everything else needs the token. A receipt that came before the answer is
+        heeded: it knows more than the answer does.
         """
 
     async def clear_mark(self, walk: WalkRef, scope: str, now: datetime | None) -> bool:
@@ -87,6 +90,18 @@ class Store(Protocol):
 
         A walk that finds every instance held by a slot or behind an open breaker is put off, and its attempt given back.
         """
+
+    async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
+        """Write one delivery receipt; the same one again, by (instance, reference, status), changes nothing.
+
+        The delivery is found by reference, else by its id. ``delivered`` counts as an acceptance, whatever was recorded
+        before, and is final. ``undelivered`` leaves the instance out of the send; where the delivery was the latest that
+        could have arrived, the challenge is ``undelivered`` and the send goes on under a fresh token, born leased, or is
+        over. While the call is under way, it waits for ``record``; so does a receipt whose reference nobody knows yet.
+        """
+
+    async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        """The next delivery of a send whose message was not delivered, a retry, or the end of sending."""
 
     async def next_due(self) -> datetime | None:
         """When the earliest schedule row is due."""

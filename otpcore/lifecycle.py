@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from otpcore.models import ChallengeState, Outcome, UnsendableReason
+from otpcore.errors import ErrorKind
+from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.records import ChallengeRecord, DeliveryRecord, LockRule, Mark
 
 __all__ = [
@@ -16,14 +17,18 @@ __all__ = [
     "OVER",
     "REFUSED_FOR_GOOD",
     "STOPS",
+    "after_receipt",
     "failure_keys",
+    "forbids",
     "is_living",
     "is_spent",
     "left_out",
     "lock_wait",
     "mark_of",
     "nothing_sent",
+    "sealed_under",
     "sending_over",
+    "superseded",
     "unresolved",
 ]
 
@@ -39,7 +44,15 @@ NOT_SENT = frozenset(
     }
 )
 """Certainly nothing left."""
-REFUSED_FOR_GOOD = frozenset({Outcome.MISCONFIGURED, Outcome.REJECTED_NUMBER, Outcome.BLOCKED, Outcome.LIMIT_REACHED})
+REFUSED_FOR_GOOD = frozenset(
+    {
+        Outcome.MISCONFIGURED,
+        Outcome.REJECTED_NUMBER,
+        Outcome.BLOCKED,
+        Outcome.LIMIT_REACHED,
+        Outcome.UNDELIVERED,
+    }
+)
 """Not tried again at this instance within the same send."""
 STOPS = frozenset({Outcome.REJECTED_NUMBER, Outcome.BLOCKED})
 """Not tried at any other instance either."""
@@ -74,6 +87,31 @@ def left_out(instance: str, send: Iterable[DeliveryRecord]) -> bool:
 def unresolved(instance: str, send: Sequence[DeliveryRecord]) -> str:
     """Id of the latest delivery of this send at the instance of which nobody knows the end; empty: none."""
     return next((d.id for d in reversed(send) if d.instance == instance and d.outcome in IN_DOUBT), "")
+
+
+def after_receipt(outcome: Outcome, status: ReceiptStatus) -> Outcome:
+    """What a delivery came to, given what a receipt says: it knows more than the answer to the call did.
+
+    A failure is no news where certainly nothing was sent.
+    """
+    if status is ReceiptStatus.DELIVERED:
+        return Outcome.ACCEPTED
+    return outcome if outcome in NOT_SENT else Outcome.UNDELIVERED
+
+
+def forbids(kind: ErrorKind | None) -> bool:
+    """Whether the reason of a receipt forbids to try any other instance."""
+    return kind is not None and Outcome(kind.value) in STOPS
+
+
+def superseded(delivery: DeliveryRecord, later: Iterable[DeliveryRecord]) -> bool:
+    """Whether a delivery no longer decides: a newer send began, or a newer delivery of its send may have arrived."""
+    return any(d.send_id != delivery.send_id or d.outcome is Outcome.ACCEPTED or d.outcome in IN_DOUBT for d in later)
+
+
+def sealed_under(sealed: bytes | None) -> str:
+    """Id of the key that sealed it; empty: nothing is sealed."""
+    return (sealed or b"").partition(b":")[0].decode()
 
 
 def nothing_sent(send: Iterable[DeliveryRecord]) -> bool:

@@ -6,7 +6,7 @@ What a provider plugin sees is in the first half (requests and answers), what a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,11 @@ __all__ = [
     "DeliveryRequest",
     "Outcome",
     "ProviderInfo",
+    "Receipt",
+    "ReceiptOutcome",
+    "ReceiptRequest",
+    "ReceiptResult",
+    "ReceiptStatus",
     "RetryJob",
     "UnsendableReason",
     "Verification",
@@ -56,10 +61,14 @@ class CodeOwner(enum.StrEnum):
 
 
 class Outcome(enum.StrEnum):
-    """What became of one delivery: open until the provider answers, then accepted or an ``ErrorKind``."""
+    """What became of one delivery: open until the provider answers, then accepted or an ``ErrorKind``.
+
+    ``undelivered`` comes later: a receipt said that the message or call did not reach the person.
+    """
 
     OPEN = "open"
     ACCEPTED = "accepted"
+    UNDELIVERED = "undelivered"
     UNAVAILABLE = ErrorKind.UNAVAILABLE.value
     THROTTLED = ErrorKind.THROTTLED.value
     AMBIGUOUS = ErrorKind.AMBIGUOUS.value
@@ -70,10 +79,11 @@ class Outcome(enum.StrEnum):
 
 
 class ChallengeState(enum.StrEnum):
-    """Where a challenge stands (DESIGN §6). The first four are living states until ``expires_at``."""
+    """Where a challenge stands (DESIGN §6). The first five are living states until ``expires_at``."""
 
     SENDING = "sending"
     SENT = "sent"
+    UNDELIVERED = "undelivered"
     QUEUED = "queued"
     UNSENDABLE = "unsendable"
     APPROVED = "approved"
@@ -199,6 +209,88 @@ class CancelRequest:
     recipient: PhoneNumber
     channel: Channel
     reference: str = ""
+
+
+def _lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptRequest:
+    """One HTTP request in which a vendor reports what became of a message; of no web framework. Its repr shows no contents.
+
+    Args:
+        method: HTTP verb.
+        url: The whole public URL as the vendor called it, with scheme, host, path and query: vendors sign it. Behind
+            a proxy that is not what the application sees.
+        headers: Names in any case; kept in lower case.
+        body: The raw bytes, as they arrived.
+    """
+
+    method: str = "POST"
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+class ReceiptStatus(enum.StrEnum):
+    """How a message or call ended."""
+
+    DELIVERED = "delivered"
+    """It reached the person's phone. Final."""
+    UNDELIVERED = "undelivered"
+    """It did not."""
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What a vendor reported, once its signature is proven; the answer of the hook ``parse_receipt``.
+
+    Args:
+        status: None: a report of progress, which changes nothing.
+        reference: The vendor's id, as in ``DeliveryReceipt``; empty: unknown.
+        delivery_id: Ours, where the vendor hands it back; then a report that overtakes the answer to the send still
+            finds its delivery. Empty: unknown. One of the two is needed.
+        provider_code: The vendor's error code, or empty.
+        kind: With ``undelivered``, why. ``rejected_number`` and ``blocked`` end the send; with any other, or None, the
+            next instance may try.
+        answer: JSON text that the vendor waits for, or empty.
+    """
+
+    status: ReceiptStatus | None = attrs.field(default=None, converter=attrs.converters.optional(ReceiptStatus))
+    reference: str = ""
+    delivery_id: str = ""
+    provider_code: str = ""
+    kind: ErrorKind | None = attrs.field(default=None, converter=attrs.converters.optional(ErrorKind))
+    answer: str = ""
+
+
+class ReceiptOutcome(enum.StrEnum):
+    """What became of a receipt. Each of them is an answer of 2xx for the vendor."""
+
+    APPLIED = "applied"
+    """It is recorded with its delivery; where that matters, the challenge has changed."""
+    EARLY = "early"
+    """The call whose end it reports is still under way; it is applied when that call is answered."""
+    REPLAYED = "replayed"
+    """It was here before; nothing is changed."""
+    IGNORED = "ignored"
+    """It changes nothing: a report of progress, or of a failure after the message has arrived."""
+    UNKNOWN = "unknown"
+    """No delivery of ours is known by it. Where one is later recorded under its reference, it is applied then."""
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptResult:
+    """The answer of ``handle_receipt``.
+
+    Args:
+        outcome: What became of the receipt.
+        answer: JSON text to send back to the vendor with status 200 (Sinch asks whether it may go on). Empty: 204 is enough.
+    """
+
+    outcome: ReceiptOutcome
+    answer: str = ""
 
 
 @attrs.frozen(kw_only=True)

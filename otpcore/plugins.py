@@ -21,7 +21,7 @@ from otpcore import _discovery, _hook_checks
 from otpcore._discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore._hook_checks import SEND_HOOKS, explained, raised_at, register
 from otpcore._threads import NoThreadError, ThreadSlots
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.errors import ErrorKind, ProviderError, ReceiptRefused, SettingsError
 from otpcore.hookspecs import ObserverHooks, ProviderContext, ProviderHooks
 from otpcore.models import (
     CancelRequest,
@@ -31,6 +31,8 @@ from otpcore.models import (
     DeliveryReceipt,
     DeliveryRequest,
     ProviderInfo,
+    Receipt,
+    ReceiptRequest,
 )
 
 __all__ = [
@@ -107,6 +109,7 @@ class Provider:
         distribution: Such as ``"otp-mada"``; empty for an in-house one.
         version: Of the distribution.
         can_cancel: It implements ``cancel``.
+        reads_receipts: It implements ``parse_receipt``.
     """
 
     instance: str
@@ -115,6 +118,7 @@ class Provider:
     distribution: str
     version: str
     can_cancel: bool
+    reads_receipts: bool
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
 
@@ -172,6 +176,20 @@ class Provider:
         """
         await self._call("cancel", request, timeout, type(None))
 
+    async def parse_receipt(self, request: ReceiptRequest, timeout: float) -> Receipt:
+        """Prove and read a delivery callback. Only where ``reads_receipts``.
+
+        Raises:
+            ReceiptRefused: It must not be believed.
+            ProviderError: The plugin failed to read it, within ``timeout`` seconds or at all.
+        """
+        receipt = await self._call("parse_receipt", request, timeout, Receipt)
+        if not all(isinstance(text, str) for text in (receipt.reference, receipt.delivery_id, receipt.answer)):
+            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt whose ids are no text")
+        if receipt.status is not None and not (receipt.reference or receipt.delivery_id):
+            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt without reference and delivery id")
+        return receipt
+
     async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:
         """One hook call under a deadline; each way in which it can go wrong gets its kind."""
         if hook not in self._hooks.implemented:
@@ -179,12 +197,12 @@ class Provider:
         if timeout <= 0:
             raise self._error(ErrorKind.UNAVAILABLE, "no time was left to call it")
         progress = _Progress()
-        failure = None
+        failure: ProviderError | ReceiptRefused | None = None
         with anyio.move_on_after(timeout):
             try:
                 answer = await self._answer(hook, {"request": request}, progress)
-            except ProviderError as error:
-                failure = _named(error, self.instance)
+            except (ProviderError, ReceiptRefused) as error:
+                failure = self._said(hook, error)
             except NoThreadError:
                 failure = self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; unknown means ambiguous
@@ -215,6 +233,14 @@ class Provider:
         answer = await self._slots.run(call)
         # A decorator may hide that the hook is asynchronous: then the thread only made the coroutine.
         return await answer if inspect.isawaitable(answer) else answer
+
+    def _said(self, hook: str, error: ProviderError | ReceiptRefused) -> ProviderError | ReceiptRefused:
+        """An error that the hook raised on purpose, as it may leave here."""
+        if isinstance(error, ProviderError):
+            return _named(error, self.instance)
+        if hook == "parse_receipt":
+            return ReceiptRefused(error.fault, str(error.summary), self.instance)
+        return self._error(ErrorKind.AMBIGUOUS, f"raised {type(error).__name__}")
 
     def _error(self, kind: ErrorKind, summary: str) -> ProviderError:
         return ProviderError(kind, summary, provider=self.instance)
@@ -304,6 +330,7 @@ def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int
         distribution=origin.distribution,
         version=origin.version,
         can_cancel="cancel" in hooks.implemented,
+        reads_receipts="parse_receipt" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
     )

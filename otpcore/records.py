@@ -10,7 +10,17 @@ from typing import Any, TypeVar
 
 import attrs
 
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob, UnsendableReason
+from otpcore.errors import ErrorKind
+from otpcore.models import (
+    ChallengeState,
+    Channel,
+    CodeOwner,
+    Outcome,
+    ReceiptOutcome,
+    ReceiptStatus,
+    RetryJob,
+    UnsendableReason,
+)
 from otpcore.retrying import RetryPolicy
 
 __all__ = [
@@ -35,6 +45,9 @@ __all__ = [
     "Mark",
     "NewSend",
     "PurgeCount",
+    "ReceiptRecord",
+    "ReceiptRule",
+    "Received",
     "Refusal",
     "Reservation",
     "ReservationStatus",
@@ -240,6 +253,26 @@ class CounterRecord:
     window_ends_at: datetime
 
 
+@attrs.frozen(kw_only=True)
+class ReceiptRecord:
+    """One delivery receipt, kept so that a repeat of it changes nothing.
+
+    Args:
+        delivery_id: The delivery that it is about; empty: none is known yet.
+        kind: With ``undelivered``, why.
+        applied: False: it came before the answer to the call that it is about, and waits for that.
+    """
+
+    instance: str
+    reference: str
+    delivery_id: str
+    status: ReceiptStatus
+    kind: ErrorKind | None = None
+    provider_code: str = ""
+    received_at: datetime
+    applied: bool
+
+
 # What a walk is told, and what it learns.
 
 
@@ -334,6 +367,7 @@ class Step:
         due_at: With QUEUED.
         opened: The instance whose breaker this result opened, or None.
         closed: The instance whose breaker this result closed, or None.
+        receipts: Receipts that had waited for this answer and now count.
     """
 
     kind: StepKind
@@ -344,6 +378,7 @@ class Step:
     due_at: datetime | None = None
     opened: str | None = None
     closed: str | None = None
+    receipts: tuple[ReceiptRecord, ...] = ()
 
 
 class Refusal(enum.StrEnum):
@@ -484,6 +519,46 @@ class ClaimBatch:
     ended: tuple[EndedSend, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class ReceiptRule:
+    """With what a send may go on whose message was reported undelivered.
+
+    Args:
+        token: Fresh fencing token for the walk that goes on.
+        lease: Of its schedule row.
+        retried: Channels whose sends a worker may take over.
+        key_ids: Keys the process has.
+        instances: Instances the process has.
+    """
+
+    token: str
+    lease: timedelta
+    min_useful_life: timedelta
+    retried: frozenset[Channel]
+    key_ids: frozenset[str]
+    instances: frozenset[str]
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """What became of a receipt.
+
+    Args:
+        challenge: As it stands now; None: none is known, or it was purged.
+        delivery: As it is now, with APPLIED.
+        walk: The send goes on with ``go_on`` under this token.
+        due_at: The send waits in the queue for a process that can go on with it.
+        ended: Sending is over without success; ``challenge`` says how.
+    """
+
+    outcome: ReceiptOutcome
+    challenge: ChallengeRecord | None = None
+    delivery: DeliveryRecord | None = None
+    walk: WalkRef | None = None
+    due_at: datetime | None = None
+    ended: bool = False
+
+
 class ReservationStatus(enum.StrEnum):
     """Whether an attempt was reserved."""
 
@@ -548,3 +623,4 @@ class PurgeCount:
     challenges: int = 0
     deliveries: int = 0
     counters: int = 0
+    receipts: int = 0

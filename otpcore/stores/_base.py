@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TypeVar
 
-from otpcore.models import Channel
+from otpcore.models import Channel, Receipt
 from otpcore.records import (
     Begun,
     BreakerRecord,
@@ -26,13 +26,15 @@ from otpcore.records import (
     LockRule,
     NewSend,
     PurgeCount,
+    ReceiptRule,
+    Received,
     Reservation,
     ScheduleRecord,
     Step,
     WalkPlan,
     WalkRef,
 )
-from otpcore.stores import _retrying, _sending, _upkeep, _verifying
+from otpcore.stores import _receipts, _retrying, _sending, _upkeep, _verifying
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
@@ -91,6 +93,14 @@ class RowStore(abc.ABC):
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         return await self._write(lambda rows: _retrying.begin_retry(rows, walk, plan, now))
 
+    async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
+        return await self._write(
+            lambda rows: _receipts.receive(rows, instance, receipt, rule, now), even_if_cancelled=True
+        )
+
+    async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        return await self._write(lambda rows: _receipts.go_on(rows, walk, plan, now))
+
     async def next_due(self) -> datetime | None:
         return await self._read(lambda rows: rows.next_due())
 
@@ -142,8 +152,9 @@ class RowStore(abc.ABC):
                 challenges=total.challenges + count.challenges,
                 deliveries=total.deliveries + count.deliveries,
                 counters=total.counters + count.counters,
+                receipts=total.receipts + count.receipts,
             )
-            if max(count.challenges, count.deliveries, count.counters) < _PURGE_LIMIT:
+            if max(count.challenges, count.deliveries, count.counters, count.receipts) < _PURGE_LIMIT:
                 return total
 
     async def settings(self) -> Mapping[str, str]:

@@ -20,6 +20,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
 )
@@ -68,6 +69,12 @@ class Rows(Protocol):
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         """All of a challenge, in the order in which they were recorded."""
 
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        """By id."""
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        """The newest of an instance to which the vendor gave this reference."""
+
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         """A new one; ``phone_key`` finds it when its challenge is gone already."""
 
@@ -76,6 +83,17 @@ class Rows(Protocol):
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         """The vendor no longer has their verifications."""
+
+    # Receipts.
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        """False, and nothing is written, when the same one was here before."""
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        """Those about a delivery, and those of any instance under its reference; the oldest first."""
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        """One that waited is about this delivery, and has taken effect."""
 
     # Schedule rows.
 
@@ -179,8 +197,14 @@ class Rows(Protocol):
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         """Remove those recorded before then."""
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        """Remove those received before then."""
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         """Remove counters whose window has ended."""
 
     def erase(self, phone_key: str) -> tuple[int, int]:
-        """Remove all challenges and deliveries of a phone, with schedule rows and slots; how many of the two there were."""
+        """Remove all challenges and deliveries of a phone, with schedule rows, slots and receipts.
+
+        How many of the two there were.
+        """

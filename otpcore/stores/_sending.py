@@ -14,6 +14,7 @@ from otpcore.lifecycle import (
     OVER,
     STOPS,
     failure_keys,
+    forbids,
     is_living,
     is_spent,
     left_out,
@@ -32,6 +33,7 @@ from otpcore.records import (
     ChargeRefused,
     DeliveryRecord,
     NewSend,
+    ReceiptRecord,
     Refusal,
     ScheduleRecord,
     Step,
@@ -40,6 +42,7 @@ from otpcore.records import (
     WalkRef,
     changed,
 )
+from otpcore.stores._heard import heard_of, heed
 from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 
@@ -75,8 +78,7 @@ def record(
 ) -> Step:
     """Write a provider's answer and go on."""
     moment = rows.now(now)
-    accepted = result.outcome is Outcome.ACCEPTED
-    sent = rows.accept(walk.challenge_id, moment) if accepted else None
+    sent = rows.accept(walk.challenge_id, moment) if result.outcome is Outcome.ACCEPTED else None
     challenge = sent or rows.challenge(walk.challenge_id)
     delivery = rows.answer_delivery(
         delivery_id,
@@ -88,11 +90,12 @@ def record(
     if challenge is None or delivery is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
     opened, closed = _note_breaker(rows, plan, delivery, moment)
-    step = (
-        _accepted(rows, challenge, delivery)
-        if sent is not None
-        else _recorded(rows, walk, challenge, delivery, plan, moment)
-    )
+    if heard := heard_of(rows, delivery):
+        step = _overruled(rows, walk, sent, heed(rows, delivery, heard), heard, plan, moment)
+    elif sent is not None:
+        step = accepted(rows, challenge, delivery)
+    else:
+        step = _recorded(rows, walk, challenge, delivery, plan, moment)
     return changed(step, opened=opened, closed=closed) if opened or closed else step
 
 
@@ -280,8 +283,10 @@ def _recorded(
     delivery: DeliveryRecord,
     plan: WalkPlan,
     now: datetime,
+    *,
+    stops: bool = False,
 ) -> Step:
-    """What follows from an answer that is written to its delivery."""
+    """What follows from an answer that is written to its delivery. ``stops``: a receipt forbids to go on."""
     if delivery.scope and delivery.outcome in NOT_SENT:
         release_slot(rows, challenge, delivery.scope)
     if not is_living(challenge, now):
@@ -291,12 +296,47 @@ def _recorded(
     own = own_row(rows, walk)
     if own is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    if delivery.outcome in STOPS:
+    if delivery.outcome in STOPS or stops:
         return end_walk(rows, challenge, own, UnsendableReason.PERMANENT)
-    return _walk_on(rows, challenge, own, plan, now)
+    return walk_on(rows, challenge, own, plan, now)
 
 
-def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
+def _overruled(
+    rows: Rows,
+    walk: WalkRef,
+    sent: ChallengeRecord | None,
+    delivery: DeliveryRecord,
+    heard: Sequence[ReceiptRecord],
+    plan: WalkPlan,
+    now: datetime,
+) -> Step:
+    """What follows where receipts came before the answer; ``sent``: the answer was an acceptance."""
+    fresh = tuple(changed(one, delivery_id=delivery.id, applied=True) for one in heard if not one.applied)
+    if delivery.outcome is Outcome.ACCEPTED and (taken := sent or rows.accept(walk.challenge_id, now)):
+        return changed(accepted(rows, taken, delivery), receipts=fresh)
+    challenge = sent or rows.challenge(walk.challenge_id)
+    if challenge is None:
+        return Step(kind=StepKind.STOPPED, receipts=fresh)
+    if sent is not None:
+        challenge = _taken_back(rows, sent, delivery)
+    stops = any(forbids(one.kind) for one in heard)
+    return changed(_recorded(rows, walk, challenge, delivery, plan, now, stops=stops), receipts=fresh)
+
+
+def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> ChallengeRecord:
+    """An acceptance that is known to have come to nothing, though the state says ``sent`` already."""
+    changes: dict[str, Any] = {"state": ChallengeState.UNDELIVERED, "confirmed": False}
+    if not rows.schedules(challenge.id):
+        deliveries = rows.deliveries(challenge.id)
+        if any(one.outcome is Outcome.ACCEPTED for one in deliveries):
+            return challenge
+        of_this = [one for one in deliveries if one.send_id == delivery.send_id]
+        changes["state"], changes["reason"] = sending_over(of_this, UnsendableReason.FAILED, other_row=False)
+    rows.update_challenge(challenge.id, **changes)
+    return changed(challenge, **changes)
+
+
+def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
     """Whatever the token: the person has a message, so sending is over on every channel."""
     if challenge.provider != delivery.instance:  # another walk recorded a delivery since
         rows.update_challenge(challenge.id, provider=delivery.instance)
@@ -307,7 +347,7 @@ def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) 
     return Step(kind=StepKind.ACCEPTED, challenge=challenge, delivery=delivery)
 
 
-def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
+def walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
     """The next delivery of this walk, a retry, or the end of sending."""
     sent = of_send(rows, challenge.id, row.send_id)
     if is_spent(challenge):

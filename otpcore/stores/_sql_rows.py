@@ -20,8 +20,10 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
+    changed,
     names_of,
 )
 from otpcore.stores import _sql_statements as sql
@@ -77,6 +79,12 @@ class SqlRows:
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return self._all(DeliveryRecord, sql.DELIVERIES, challenge_id=challenge_id)
 
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.DELIVERY, row_id=delivery_id)
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.DELIVERY_BY_REFERENCE, instance=instance, reference=reference)
+
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **_values(delivery))
 
@@ -86,6 +94,17 @@ class SqlRows:
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         if delivery_ids:
             self._changed(sql.MARK_GONE, ids=list(delivery_ids))
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        return self._changed(sql.INSERT_RECEIPT, **_values(receipt)) == 1
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        return self._all(ReceiptRecord, sql.RECEIPTS_OF, delivery_id=delivery_id, reference=reference)
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        key = ("reference", "instance", "delivery_id", "status")
+        self._changed(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
+        self._changed(sql.PUT_RECEIPT, **_values(changed(receipt, delivery_id=delivery_id, applied=True)))
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -204,12 +223,16 @@ class SqlRows:
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_DELIVERIES, before=before, most=limit)
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_RECEIPTS, before=before, most=limit)
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_COUNTERS, now=now, most=limit)
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self._scalars(sql.OF_PHONE, phone_key=phone_key))
         self._changed(sql.DELETE_SLOTS_OF, phone_key=phone_key)
+        self._changed(sql.DELETE_RECEIPTS_OF, phone_key=phone_key)
         return removed, self._changed(sql.DELETE_DELIVERIES_OF, phone_key=phone_key)
 
     def _remove_challenges(self, ids: Sequence[str]) -> int:

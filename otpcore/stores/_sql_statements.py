@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -31,6 +32,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
 )
@@ -40,6 +42,7 @@ from otpcore.stores._tables import (
     counters,
     deliveries,
     failures,
+    receipts,
     schedule,
     settings,
     slots,
@@ -119,11 +122,32 @@ DELIVERIES = (
     .where(deliveries.c.challenge_id == bindparam("challenge_id"))
     .order_by(deliveries.c.number)
 )
+DELIVERY = _records(DeliveryRecord, deliveries).where(deliveries.c.id == bindparam("row_id"))
+DELIVERY_BY_REFERENCE = (
+    _records(DeliveryRecord, deliveries)
+    .where(deliveries.c.reference == bindparam("reference"), deliveries.c.instance == bindparam("instance"))
+    .order_by(deliveries.c.number.desc())
+    .limit(1)
+)
 INSERT_DELIVERY = insert(deliveries)
 ANSWER_DELIVERY = (
     update(deliveries).where(deliveries.c.id == bindparam("row_id")).returning(*_columns(DeliveryRecord, deliveries))
 )
 MARK_GONE = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(gone=True)
+
+INSERT_RECEIPT = insert(receipts).on_conflict_do_nothing()
+PUT_RECEIPT = _upsert(receipts)
+RECEIPTS_OF = (
+    _records(ReceiptRecord, receipts)
+    .where(
+        or_(
+            receipts.c.delivery_id == bindparam("delivery_id"),
+            (receipts.c.reference == bindparam("reference")) & (receipts.c.reference != ""),
+        )
+    )
+    .order_by(receipts.c.received_at, *receipts.primary_key)
+)
+DELETE_RECEIPT = delete(receipts).where(*(column == bindparam(f"row_{column.name}") for column in receipts.primary_key))
 
 SCHEDULE = _records(ScheduleRecord, schedule).where(_THIS_ROW)
 SCHEDULES = (
@@ -247,8 +271,16 @@ PURGE_DELIVERIES = delete(deliveries).where(
         select(deliveries.c.number).where(deliveries.c.recorded_at < bindparam("before")).limit(bindparam("most"))
     )
 )
+PURGE_RECEIPTS = delete(receipts).where(
+    tuple_(*receipts.primary_key).in_(
+        select(*receipts.primary_key).where(receipts.c.received_at < bindparam("before")).limit(bindparam("most"))
+    )
+)
 PURGE_COUNTERS = delete(counters).where(
     counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
 )
 DELETE_SLOTS_OF = delete(slots).where(slots.c.phone_key == bindparam("phone_key"))
+DELETE_RECEIPTS_OF = delete(receipts).where(
+    receipts.c.delivery_id.in_(select(deliveries.c.id).where(deliveries.c.phone_key == bindparam("phone_key")))
+)
 DELETE_DELIVERIES_OF = delete(deliveries).where(deliveries.c.phone_key == bindparam("phone_key"))

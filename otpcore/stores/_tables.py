@@ -13,7 +13,8 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.errors import ErrorKind
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.records import Charged, Mark
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "from_microseconds",
     "include_name",
     "metadata",
+    "receipts",
     "schedule",
     "settings",
     "slots",
@@ -202,24 +204,40 @@ class DeliveryRow(_Row, table=True):
     """`DeliveryRecord`. ``number`` is the order of recording; ``phone_key`` finds what is left of an erased person."""
 
     __tablename__ = "otp_delivery"
+    __table_args__ = (Index(None, "reference", "instance"),)
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=String(64), unique=True)
     challenge_id: str = Field(sa_type=String(64), index=True)
     phone_key: str = Field(sa_type=String(_KEY_LENGTH), index=True)
     send_id: str = Field(sa_type=String(64))
-    instance: str = Field(sa_type=Text)
+    instance: str = Field(sa_type=String(_KEY_LENGTH))
     channel: Channel = Field(sa_type=Word(Channel))
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=String(_KEY_LENGTH))
     is_retry: bool = Field(sa_type=Boolean)
     outcome: Outcome = Field(sa_type=Word(Outcome))
-    reference: str = Field(sa_type=Text)
+    reference: str = Field(sa_type=String(_KEY_LENGTH))
     provider_code: str = Field(sa_type=Text)
     recorded_at: datetime = Field(sa_type=Moment, index=True)
     lease_until: datetime = Field(sa_type=Moment)
     not_before: datetime | None = Field(sa_type=Moment)
     gone: bool = Field(sa_type=Boolean)
+
+
+class ReceiptRow(_Row, table=True):
+    """`ReceiptRecord`."""
+
+    __tablename__ = "otp_receipt"
+
+    reference: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    instance: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    delivery_id: str = Field(sa_type=String(64), primary_key=True, index=True)
+    status: ReceiptStatus = Field(sa_type=Word(ReceiptStatus), primary_key=True)
+    kind: ErrorKind | None = Field(sa_type=Word(ErrorKind))
+    provider_code: str = Field(sa_type=Text)
+    received_at: datetime = Field(sa_type=Moment, index=True)
+    applied: bool = Field(sa_type=Boolean)
 
 
 class ScheduleRow(_Row, table=True):
@@ -292,6 +310,7 @@ class SettingRow(_Row, table=True):
 
 challenges: Table = metadata.tables["otp_challenge"]
 deliveries: Table = metadata.tables["otp_delivery"]
+receipts: Table = metadata.tables["otp_receipt"]
 schedule: Table = metadata.tables["otp_schedule"]
 slots: Table = metadata.tables["otp_slot"]
 counters: Table = metadata.tables["otp_counter"]

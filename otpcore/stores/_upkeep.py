@@ -35,6 +35,7 @@ def purge(
         deliveries=rows.purge_deliveries(deliveries_before, limit),
         challenges=rows.purge_challenges(challenges_before, limit),
         counters=rows.purge_counters(rows.now(now), limit),
+        receipts=rows.purge_receipts(deliveries_before, limit),
     )
 
 

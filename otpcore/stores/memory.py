@@ -23,6 +23,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
     changed,
@@ -80,6 +81,7 @@ class _MemoryRows:
         self._deliveries: dict[str, DeliveryRecord] = {}
         self._phone_of: dict[str, str] = {}
         self._of_challenge: dict[str, list[str]] = {}
+        self._receipts: dict[tuple[str, str, str, str], ReceiptRecord] = {}
         self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
         self._due: list[tuple[datetime, str, Channel]] = []
         self._slots: dict[tuple[str, str], SlotRecord] = {}
@@ -148,6 +150,13 @@ class _MemoryRows:
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
 
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._deliveries.get(delivery_id)
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        newest_first = reversed(self._deliveries.values())
+        return next((d for d in newest_first if (d.instance, d.reference) == (instance, reference)), None)
+
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._deliveries[delivery.id] = delivery
         self._phone_of[delivery.id] = phone_key
@@ -163,6 +172,25 @@ class _MemoryRows:
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in self._deliveries.keys() & set(delivery_ids):  # a purge may have been faster
             self.answer_delivery(delivery_id, gone=True)
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        if _receipt_key(receipt) in self._receipts:
+            return False
+        self._receipts[_receipt_key(receipt)] = receipt
+        return True
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        found = (
+            one
+            for one in self._receipts.values()
+            if one.delivery_id == delivery_id or (reference and one.reference == reference)
+        )
+        return sorted(found, key=lambda one: (one.received_at, *_receipt_key(one)))
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        del self._receipts[_receipt_key(receipt)]
+        applied = changed(receipt, delivery_id=delivery_id, applied=True)
+        self._receipts[_receipt_key(applied)] = applied
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._schedule.get((challenge_id, channel))
@@ -307,6 +335,12 @@ class _MemoryRows:
         old = (delivery.id for delivery in self._deliveries.values() if delivery.recorded_at < before)
         return self._remove_deliveries(list(itertools.islice(old, limit)))
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        old = [key for key, receipt in self._receipts.items() if receipt.received_at < before][:limit]
+        for key in old:
+            del self._receipts[key]
+        return len(old)
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         over = (key for key, counter in self._counters.items() if counter.window_ends_at <= now)
         ended = list(itertools.islice(over, limit))
@@ -317,7 +351,9 @@ class _MemoryRows:
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self.challenges_of(phone_key))
         self._slots = {key: slot for key, slot in self._slots.items() if key[1] != phone_key}
-        return removed, self._remove_deliveries([one for one, owner in self._phone_of.items() if owner == phone_key])
+        deliveries = [one for one, owner in self._phone_of.items() if owner == phone_key]
+        self._receipts = {key: one for key, one in self._receipts.items() if one.delivery_id not in deliveries}
+        return removed, self._remove_deliveries(deliveries)
 
     def _remove_challenges(self, gone: Sequence[ChallengeRecord]) -> int:
         for challenge in gone:
@@ -334,6 +370,10 @@ class _MemoryRows:
             _forget(self._of_challenge, self._deliveries.pop(delivery_id).challenge_id, delivery_id)
             del self._phone_of[delivery_id]
         return len(gone)
+
+
+def _receipt_key(receipt: ReceiptRecord) -> tuple[str, str, str, str]:
+    return receipt.reference, receipt.instance, receipt.delivery_id, receipt.status
 
 
 def _forget(index: dict[str, list[str]], key: str, member: str) -> None:

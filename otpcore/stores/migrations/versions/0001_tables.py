@@ -56,13 +56,13 @@ def upgrade() -> None:
         sa.Column("challenge_id", sa.String(64), nullable=False),
         sa.Column("phone_key", sa.String(255), nullable=False),
         sa.Column("send_id", sa.String(64), nullable=False),
-        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("instance", sa.String(255), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("owner", sa.String(20), nullable=False),
         sa.Column("scope", sa.String(255), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("reference", sa.String(255), nullable=False),
         sa.Column("provider_code", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
@@ -74,6 +74,21 @@ def upgrade() -> None:
     op.create_index("ix_otp_delivery_challenge_id", "otp_delivery", ["challenge_id"])
     op.create_index("ix_otp_delivery_phone_key", "otp_delivery", ["phone_key"])
     op.create_index("ix_otp_delivery_recorded_at", "otp_delivery", ["recorded_at"])
+    op.create_index("ix_otp_delivery_reference_instance", "otp_delivery", ["reference", "instance"])
+    op.create_table(
+        "otp_receipt",
+        sa.Column("reference", sa.String(255), nullable=False),
+        sa.Column("instance", sa.String(255), nullable=False),
+        sa.Column("delivery_id", sa.String(64), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("kind", sa.String(20)),
+        sa.Column("provider_code", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("applied", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("reference", "instance", "delivery_id", "status", name="pk_otp_receipt"),
+    )
+    op.create_index("ix_otp_receipt_delivery_id", "otp_receipt", ["delivery_id"])
+    op.create_index("ix_otp_receipt_received_at", "otp_receipt", ["received_at"])
     op.create_table(
         "otp_schedule",
         sa.Column("challenge_id", sa.String(64), nullable=False),
@@ -139,6 +154,7 @@ def downgrade() -> None:
         "otp_counter",
         "otp_slot",
         "otp_schedule",
+        "otp_receipt",
         "otp_delivery",
         "otp_challenge",
     ):
