@@ -13,8 +13,9 @@ from typing import Any
 import attrs
 import pytest
 
+from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
     Begun,
     BreakerRule,
@@ -28,6 +29,8 @@ from otpcore.records import (
     ClaimRule,
     LockRule,
     NewSend,
+    ReceiptRule,
+    Received,
     Reservation,
     Step,
     WalkPlan,
@@ -209,6 +212,43 @@ class World:
             now=self.now,
         )
 
+    async def receive(
+        self,
+        status: ReceiptStatus | None,
+        *,
+        reference: str = "",
+        delivery_id: str = "",
+        instance: str = "mada",
+        kind: ErrorKind | None = None,
+        retried: Collection[Channel] = (),
+        **rule: Any,
+    ) -> Received:
+        """A vendor's receipt arrives at a process that has all keys and instances of these tests."""
+        fields: dict[str, Any] = {
+            "token": f"receipt-{next(self.numbers)}",
+            "lease": timedelta(seconds=15),
+            "min_useful_life": timedelta(seconds=30),
+            "retried": frozenset(retried),
+            "key_ids": frozenset({"sealed code"}),  # no key id before a colon: the whole text
+            "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+        }
+        receipt = Receipt(status=status, reference=reference, delivery_id=delivery_id, kind=kind, provider_code="30003")
+        return await self.store.receive(instance, receipt, ReceiptRule(**{**fields, **rule}), self.now)
+
+    async def delivered(self, **receipt: Any) -> Received:
+        """The message reached the person."""
+        return await self.receive(ReceiptStatus.DELIVERED, **receipt)
+
+    async def undelivered(self, **receipt: Any) -> Received:
+        """It did not."""
+        return await self.receive(ReceiptStatus.UNDELIVERED, **receipt)
+
+    async def go_on(self, received: Received, route: Sequence[Candidate] = MADA) -> Walk:
+        """The send goes on after an undelivered message."""
+        assert received.walk is not None
+        step = await self.store.go_on(received.walk, self.plan(route, is_retry=True), self.now)
+        return Walk(world=self, ref=received.walk, route=tuple(route), step=step, is_retry=True)
+
     async def view(self, challenge_id: str) -> ChallengeView:
         """One challenge with everything that belongs to it."""
         (view,) = await self.store.view(challenge_id=challenge_id)
@@ -231,6 +271,7 @@ class Walk:
     begun: Begun | None = None
     is_retry: bool = False
     tried: list[str] = attrs.field(factory=list)
+    answered: Any = None
 
     @property
     def id(self) -> str:
@@ -251,7 +292,7 @@ class Walk:
         **plan: Any,
     ) -> Step:
         """The provider answered the call under way; the next step."""
-        called = self.delivery
+        called = self.answered = self.delivery
         self.tried.append(called.instance)
         self.step = await self.world.store.record(
             self.ref,

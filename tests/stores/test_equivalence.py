@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from otpcore.errors import ErrorKind
 from otpcore.lifecycle import OVER
-from otpcore.models import Channel, Outcome, RetryJob
-from otpcore.records import CallResult, LockRule, StepKind, WalkRef
+from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
+from otpcore.records import CallResult, LockRule, ReceiptRule, StepKind, WalkRef
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 
@@ -156,6 +157,46 @@ class Machine(RuleBasedStateMachine):
         elif ends:  # else the answer may come once more, too late
             self.walks.remove(running)
 
+    @precondition(lambda self: self.challenges)
+    @rule(
+        challenge=index,
+        delivery=index,
+        status=st.sampled_from(list(ReceiptStatus)),
+        kind=st.sampled_from([None, None, ErrorKind.UNAVAILABLE, ErrorKind.BLOCKED]),
+        reference=st.sampled_from(["", "VE1", "VE2", "VE3"]),
+        named=st.booleans(),
+        retried=st.booleans(),
+        able=st.booleans(),
+        route=index,
+    )
+    def receive(self, challenge, delivery, status, kind, reference, named, retried, able, route):
+        views = self.both("view", challenge_id=self.one_of(self.challenges, challenge))
+        if not views or not views[0].deliveries:
+            return
+        about = self.one_of(views[0].deliveries, delivery)
+        receipt = Receipt(
+            status=status,
+            reference=reference,
+            delivery_id=about.id if named or not reference else "",
+            provider_code="30003",
+            kind=kind,
+        )
+        receipt_rule = ReceiptRule(
+            token=f"receipt-{next(self.world.numbers)}",
+            lease=timedelta(seconds=15),
+            min_useful_life=timedelta(seconds=30),
+            retried=frozenset(Channel) if retried else frozenset(),
+            key_ids=frozenset({"sealed code"} if able else ()),
+            instances=frozenset({"mada", "backup", "twilio", "sinch", "in_house"}),
+        )
+        received = self.both("receive", about.instance, receipt, receipt_rule, self.world.now)
+        if received.walk is None:
+            return
+        route = self.one_of(self.routes, route)
+        step = self.both("go_on", received.walk, self.world.plan(route, is_retry=True), self.world.now)
+        if step.kind is StepKind.CALL:
+            self.walks.append(Running(received.walk, route, step.delivery, is_retry=True))
+
     @precondition(lambda self: self.walks)
     @rule(walk=index)
     def clear_mark(self, walk):
@@ -277,6 +318,10 @@ def _everything(rows, now):
         "slots": [rows.slot(scope, phone) for scope in ("twilio:VA1", "sinch:app") for phone in PHONES],
         "schedule": (list(rows.upcoming(100)), rows.next_due()),
         "counters": (list(rows.counters("", now)), list(rows.failure_counters(""))),
+        "receipts": [
+            list(rows.receipts_of(delivery.id, "")) for one in challenges for delivery in rows.deliveries(one.id)
+        ]
+        + [list(rows.receipts_of("", reference)) for reference in ("VE1", "VE2", "VE3")],
         "breakers": list(rows.breakers(1)),
         "settings": rows.settings(),
     }
