@@ -49,7 +49,7 @@ def purge(options: Options, phone: str | None) -> ExitCode:
         count = run(_purge, host, number)
     options.say(
         attrs.asdict(count),
-        f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.counters} counters",
+        f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.receipts} receipts, {count.counters} counters",
     )
     return ExitCode.OK
 

@@ -27,6 +27,7 @@ _WITHOUT_SUCCESS = frozenset({ChallengeState.UNSENDABLE, ChallengeState.EXPIRED,
 
 _NOTES = {
     ChallengeState.QUEUED: "no provider took it yet; a retry is due, run by the host or by `otp worker`",
+    ChallengeState.UNDELIVERED: "the provider reported that it did not arrive; the next one is tried",
     ChallengeState.UNSENDABLE: "no provider took it, and nothing more will be tried",
 }
 _COOLING = "nothing new was sent: the last message has just left; it may be sent again at the time above"

@@ -15,6 +15,11 @@ from otpcore import (
     OTPService,
     ProviderContext,
     ProviderInfo,
+    Receipt,
+    ReceiptOutcome,
+    ReceiptRequest,
+    ReceiptResult,
+    ReceiptStatus,
     SandboxMessage,
     Settings,
     Verification,
@@ -35,6 +40,10 @@ async def use_async() -> None:
         assert_type(request_valid, bool)
         assert_type(code_valid, bool)
         assert_type(await otp.cancel(challenge.id), bool)
+        result = await otp.handle_receipt("twilio", ReceiptRequest(url="https://example.com/", body=b""))
+        assert_type(result, ReceiptResult)
+        assert_type(result.outcome, ReceiptOutcome)
+        assert_type(result.answer, str)
         assert_type(otp.sandbox_inbox()[-1].code, str)
 
 
@@ -64,6 +73,11 @@ class Gateway:
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         assert_type(request.text, str | None)
         return DeliveryReceipt(reference="1")
+
+    @hookimpl
+    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        assert_type(request.body, bytes)
+        return Receipt(status=ReceiptStatus.DELIVERED, reference="1")
 
     @hookimpl
     def otp_event(self, event: Event) -> None:
