@@ -15,10 +15,20 @@ import attrs
 from otp_twilio.client import TwilioClient, is_success
 from otp_twilio.errors import error_of, refusal_in
 from otp_twilio.languages import say_language
+from otp_twilio.receipts import callback_url, read_receipt
 from otp_twilio.settings import TwilioSettings, is_number
+from otp_twilio.signing import check_signature
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.hookspecs import ProviderContext, hookimpl
-from otpcore.models import Channel, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import (
+    Channel,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+)
 
 __all__ = ["MessagingProvider", "twiml"]
 
@@ -64,6 +74,7 @@ class MessagingProvider:
             form["From"] = request.sender or self.settings.from_number
         else:
             form["MessagingServiceSid"] = self.settings.messaging_service_sid
+        form |= self._callback(request)
         return DeliveryReceipt(reference=await self.client.create(self._path("Messages"), form))
 
     @hookimpl
@@ -75,7 +86,19 @@ class MessagingProvider:
             "Twiml": twiml(request.text or "", request.locale),
             "Timeout": str(self._remaining_seconds(request, *_RING_SECONDS)),
         }
+        form |= self._callback(request)
         return DeliveryReceipt(reference=await self.client.create(self._path("Calls"), form))
+
+    @hookimpl
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Read a status callback of Messages or Calls."""
+        check_signature(request, self.settings.receipt_token)
+        return read_receipt(request)
+
+    def _callback(self, request: DeliveryRequest) -> dict[str, str]:
+        """Where Twilio reports to; with our id, so that a report is understood even if the answer to this request is lost."""
+        url = self.settings.status_callback_url
+        return {"StatusCallback": callback_url(url, request.delivery_id)} if url else {}
 
     def _path(self, resource: str) -> str:
         return f"/2010-04-01/Accounts/{self.settings.account_sid}/{resource}.json"
