@@ -20,13 +20,24 @@ from otp_sinch.answers import (
     status_of,
     verdict_of,
 )
+from otp_sinch.events import check_event, read_event
 from otp_sinch.locales import accept_language, speech_locale
 from otp_sinch.settings import Auth, SinchSettings
 from otp_sinch.signing import signed_headers
 from otpcore.errors import ErrorKind, ProviderError, SettingsError
 from otpcore.hookspecs import ProviderContext, hookimpl
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
-from otpcore.models import Channel, CheckRequest, CheckResult, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import (
+    Channel,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+)
 
 __all__ = ["SinchProvider", "create_provider"]
 
@@ -119,6 +130,12 @@ class SinchProvider:
         if is_not_found(answer):
             return CheckResult.GONE
         raise error_of(answer)
+
+    @hookimpl
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Read a callback event; ``VerificationRequestEvent`` is answered with leave to go on."""
+        check_event(request, self.settings.application_key, self.settings.secret, self.context.clock())
+        return read_event(request)
 
     async def _send(
         self, request: DeliveryRequest, options: dict[str, Any], headers: dict[str, str]
