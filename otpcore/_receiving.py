@@ -12,7 +12,6 @@ from otpcore._rules import Rules
 from otpcore.errors import ReceiptRefused, UnknownProviderError
 from otpcore.events import EventType
 from otpcore.models import Channel, ReceiptRequest, ReceiptResult, RetryJob
-from otpcore.plugins import Provider
 from otpcore.records import ChallengeRecord, ReceiptRule, Received, Step, StepKind, WalkRef
 
 
@@ -30,7 +29,7 @@ async def receive(parts: Parts, rules: Rules, instance: str, request: ReceiptReq
     Raises:
         ReceiptRefused, UnknownProviderError, ProviderError, StoreError: As the public method says.
     """
-    provider = _reader(parts, instance)
+    provider = await parts.instances.opened(_reader(parts, instance))
     try:
         receipt = await provider.parse_receipt(request, parts.settings.otp.provider_timeout)
     except ReceiptRefused as error:
@@ -54,13 +53,14 @@ async def receive(parts: Parts, rules: Rules, instance: str, request: ReceiptReq
     return Taken(result=result, job=_waiting(parts, received, challenge, delivery.channel))
 
 
-def _reader(parts: Parts, instance: str) -> Provider:
+def _reader(parts: Parts, instance: str) -> str:
+    """The name of an instance that reads receipts."""
     provider = parts.providers.get(instance.casefold())
     if provider is None:
         raise UnknownProviderError(f"no such provider instance; there are {', '.join(sorted(parts.providers))}")
     if not provider.reads_receipts:
         raise UnknownProviderError(f"the plugin of provider {provider.instance} reads no delivery receipts")
-    return provider
+    return provider.instance
 
 
 def _rule(parts: Parts) -> ReceiptRule:

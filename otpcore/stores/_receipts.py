@@ -75,10 +75,11 @@ def go_on(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> St
 
 @attrs.frozen(kw_only=True)
 class _Failure:
-    """A delivery of a living challenge that was reported undelivered just now."""
+    """A delivery of a living challenge that was reported undelivered just now. ``was``: its outcome until then."""
 
     challenge: ChallengeRecord
     delivery: DeliveryRecord
+    was: Outcome
     receipt: ReceiptRecord
     rule: ReceiptRule
     now: datetime
@@ -96,6 +97,11 @@ class _Failure:
         if under_way or superseded(delivery, deliveries[ids.index(delivery.id) + 1 :]):
             return self._received(challenge)
         row = self._row(deliveries)
+        if self.was is not Outcome.ACCEPTED:  # the walk went on from it when its answer was lost, and has ended since
+            if challenge.state is not ChallengeState.SENT:
+                return self._received(challenge)
+            permanent = forbids(self.receipt.kind)
+            return self._end(rows, row, UnsendableReason.PERMANENT if permanent else UnsendableReason.FAILED)
         if reason := self._hopeless(row):
             return self._end(rows, row, reason)
         if not self._able(row):
@@ -166,7 +172,10 @@ def _apply(
         if record.status is ReceiptStatus.DELIVERED:
             return _delivered(rows, challenge, written, now)
         if written.outcome is Outcome.UNDELIVERED and delivery.outcome is not Outcome.UNDELIVERED:
-            return _Failure(challenge=challenge, delivery=written, receipt=record, rule=rule, now=now).follow(rows)
+            failure = _Failure(
+                challenge=challenge, delivery=written, was=delivery.outcome, receipt=record, rule=rule, now=now
+            )
+            return failure.follow(rows)
     return Received(outcome=ReceiptOutcome.APPLIED, challenge=challenge, delivery=written)
 
 

@@ -203,6 +203,35 @@ class TestUndelivered:
         assert walk.id == reservation.challenge.id
 
 
+class TestInDoubt:
+    """A delivery whose answer was lost: the walk went on from it then, so there is nothing more to try now."""
+
+    async def test_a_send_that_ended_in_doubt_turns_out_unsendable(self, world):
+        walk = await world.begin(world.core("mada"))
+        await walk.answer(Outcome.AMBIGUOUS)
+        assert await state_of(walk) == (ChallengeState.SENT, False, None)
+        received = await world.undelivered(delivery_id=walk.answered.id)
+        assert (received.ended, received.walk) == (True, None)
+        assert await state_of(walk) == (ChallengeState.UNSENDABLE, False, UnsendableReason.FAILED)
+
+    async def test_while_another_delivery_is_in_doubt_it_stays_sent_unconfirmed(self, world):
+        walk = await world.begin(world.core("mada", "backup"))
+        first = walk.delivery.id
+        await walk.answer(Outcome.AMBIGUOUS)
+        await walk.answer(Outcome.AMBIGUOUS)
+        await world.undelivered(delivery_id=first)
+        assert await state_of(walk) == (ChallengeState.SENT, False, None)
+
+    async def test_what_an_operator_ended_does_not_begin_again(self, world):
+        walk = await world.with_retries().begin(world.core("mada", "backup"))
+        first = walk.delivery.id
+        await walk.answer(Outcome.AMBIGUOUS)
+        await walk.answer(Outcome.UNAVAILABLE)
+        await world.store.drop(walk.id, world.now)
+        await world.undelivered(delivery_id=first)
+        assert await state_of(walk) == (ChallengeState.UNSENDABLE, False, UnsendableReason.FAILED)
+
+
 class TestEarlyAndUnknown:
     """A callback may overtake our record of the acceptance."""
 
