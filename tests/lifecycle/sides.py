@@ -7,8 +7,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
     BreakerRule,
     CallResult,
@@ -20,6 +21,7 @@ from otpcore.records import (
     ClaimRule,
     LockRule,
     NewSend,
+    ReceiptRule,
     Reservation,
     Step,
     WalkPlan,
@@ -28,7 +30,7 @@ from otpcore.records import (
 from otpcore.retrying import RetryPolicy
 
 from .kept import Reserved, Rules, Said, Walk
-from .model import Model
+from .told import Heard, ToldModel
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PHONE = "phone"
@@ -48,7 +50,7 @@ class Sides:
         self.store = store
         self.wait = wait
         self.rules = rules
-        self.model = Model(rules)
+        self.model = ToldModel(rules)
         self.numbers = itertools.count(1)
 
     @property
@@ -106,6 +108,34 @@ class Sides:
         step = self.wait(self.store.record(ref, delivery, result, plan, self.now))
         said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
         return _same_step(step, said)
+
+    def receive(self, receipt: Heard, kind: str) -> tuple[str, tuple[WalkRef, Walk] | None]:
+        """What became of a receipt, and the walk that goes on."""
+        rule = ReceiptRule(
+            token=f"receipt-{next(self.numbers)}",
+            lease=timedelta(seconds=self.rules.lease),
+            min_useful_life=timedelta(seconds=self.rules.useful_life),
+            retried=frozenset(Channel(channel) for channel in self.rules.retries),
+            key_ids=frozenset({"key-1"}),
+            instances=frozenset(itertools.chain(*self.rules.routes.values())),
+        )
+        told = Receipt(
+            status=ReceiptStatus(receipt.status),
+            reference=receipt.reference,
+            delivery_id=receipt.delivery,
+            kind=ErrorKind(kind) if kind else None,
+        )
+        received = self.wait(self.store.receive(receipt.instance, told, rule, self.now))
+        outcome, walk = self.model.receive(receipt, kind, rule.token)
+        ref = received.walk
+        seen = ref and (ref.challenge_id, ref.channel, ref.send_id)
+        same((received.outcome, seen), (outcome, walk and (walk.challenge, walk.channel, walk.send)), "receipt")
+        return outcome, (ref, walk) if ref and walk else None
+
+    def go_on(self, ref: WalkRef, walk: Walk) -> Said:
+        plan = self._plan(walk)
+        step = self.wait(self.store.go_on(ref, plan, self.now))
+        return _same_step(step, self.model.go_on(walk, plan.delivery_id))
 
     def clear_mark(self, ref: WalkRef, walk: Walk, scope: str) -> bool:
         cleared = self.model.clear_mark(walk, scope)
@@ -236,7 +266,7 @@ class Sides:
             first_sent_at=self.now,
             expires_at=self.now,
             code_digest="digest",
-            code_sealed=b"sealed",
+            code_sealed=b"key-1:sealed",
             locale="en",
         )
         walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}")
