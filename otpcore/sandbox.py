@@ -1,6 +1,6 @@
 """The sandbox: stands in for every provider, so that a host can try each outcome without an account (``sms.sandbox``).
 
-Only the provider call is replaced; routing, limits, store, life cycle, retries and verifying are the real ones. What a
+Only the provider call is replaced; routing, limits, store, life cycle, retries, receipts and verifying are the real ones. What a
 person would have received is kept in memory and read with ``sandbox_inbox()``. What happens to a message is chosen by its
 number: the last two digits of a number that belongs to nobody.
 """
@@ -8,15 +8,24 @@ number: the last two digits of a number that belongs to nobody.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import anyio
 import attrs
 
-from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError
+from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused
 from otpcore.hookspecs import hookimpl
-from otpcore.models import Channel, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import (
+    Channel,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+    ReceiptStatus,
+)
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import Provider, provider_from_object
 
@@ -60,12 +69,14 @@ class _Answer:
         arrives: The person gets it, whatever was answered.
         in_time: Whether it answers before the service gives up waiting.
         retry_after: Seconds, with ``throttled``.
+        is_reported: A receipt says afterwards that it did not arrive.
     """
 
     kind: ErrorKind | None = None
     arrives: bool = False
     in_time: bool = True
     retry_after: float | None = None
+    is_reported: bool = False
 
 
 _TAKEN = _Answer(arrives=True)
@@ -142,6 +153,12 @@ MAGIC: Mapping[str, Magic] = {
         sms=(_Answer(kind=ErrorKind.MISCONFIGURED),),
         only_first=True,
     ),
+    "19": Magic(
+        name="undelivered",
+        meaning="The first instance takes it; a receipt says that it was not delivered, and the next one delivers.",
+        sms=(_Answer(is_reported=True),),
+        only_first=True,
+    ),
 }
 """Outcomes by the last two digits of a number within ``RANGES``."""
 
@@ -170,6 +187,8 @@ class Sandbox:
     def __init__(self) -> None:
         self.inbox: deque[SandboxMessage] = deque(maxlen=_KEPT)
         self._tries: dict[str, dict[tuple[str, Channel], int]] = {}  # by challenge
+        self._receipts: dict[str, Receipt] = {}  # by the secret in the request that brings it
+        self._reports: dict[str, list[tuple[str, ReceiptRequest]]] = {}  # by challenge
 
     def stand_in(self, name: str, load: Callable[[], Provider]) -> Provider:
         """The stand-in for an instance.
@@ -194,6 +213,21 @@ class Sandbox:
         while len(self._tries) > _KEPT:
             del self._tries[next(iter(self._tries))]
         return _TAKEN if magic.only_first and not is_first else magic.answer(request.channel, earlier)
+
+    def report(self, instance: str, request: DeliveryRequest) -> None:
+        """Have a receipt ready that says that it was not delivered."""
+        secret = secrets.token_hex(16)
+        self._receipts[secret] = Receipt(status=ReceiptStatus.UNDELIVERED, delivery_id=request.delivery_id)
+        brings = ReceiptRequest(url="https://sandbox.invalid/", body=secret.encode())
+        self._reports.setdefault(request.challenge_id, []).append((instance, brings))
+
+    def reports(self, challenge_id: str) -> Sequence[tuple[str, ReceiptRequest]]:
+        """The receipts of a challenge that are ready, each with its instance; once."""
+        return self._reports.pop(challenge_id, ())
+
+    def read(self, request: ReceiptRequest) -> Receipt | None:
+        """What one of the sandbox's own receipts says; None: somebody else made it."""
+        return self._receipts.pop(request.body.decode(errors="replace"), None)
 
     def deliver(self, instance: str, request: DeliveryRequest) -> None:
         """The person gets it."""
@@ -238,6 +272,14 @@ class _StandIn:
         """Call nobody."""
         return await self._take(request)
 
+    @hookimpl
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Believe the sandbox's own receipts only, each once."""
+        receipt = self.sandbox.read(request)
+        if receipt is None:
+            raise ReceiptRefused(ReceiptFault.SIGNATURE, "it is none of the sandbox's own")
+        return receipt
+
     async def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
         answer = self.sandbox.answer(self.instance, request)
         if answer.arrives:
@@ -246,6 +288,8 @@ class _StandIn:
             await anyio.sleep_forever()
         if answer.kind is not None:
             raise ProviderError(answer.kind, "asked for by the sandbox's number", answer.retry_after)
+        if answer.is_reported:
+            self.sandbox.report(self.instance, request)
         return DeliveryReceipt(reference=f"{_REFERENCE}{request.delivery_id}")
 
 

@@ -19,6 +19,8 @@ from otpcore import (
     NoRouteError,
     OTPService,
     RateLimited,
+    ReceiptRefused,
+    ReceiptRequest,
     SettingsError,
     VerificationStatus,
 )
@@ -197,6 +199,37 @@ async def test_the_next_provider_takes_what_a_misconfigured_one_refused(configur
         assert [error.kind for error in refused.value.attempts] == [ErrorKind.MISCONFIGURED]
 
 
+async def test_what_a_receipt_calls_undelivered_comes_from_the_next_provider(configured: Configure) -> None:
+    phone = number("undelivered")
+    async with AsyncOTPService(configured()) as otp:
+        for ask in (otp.send_sms, otp.call):
+            challenge = await ask(phone, purpose=ask.__name__)
+            assert (challenge.state, challenge.provider) == (ChallengeState.SENT, "twilio")
+            (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+            assert (view.challenge.state, view.challenge.provider) == (ChallengeState.SENT, "mada")
+            outcomes = [(delivery.instance, str(delivery.outcome)) for delivery in view.deliveries]
+            assert outcomes == [("twilio", "undelivered"), ("mada", "accepted")]
+            message = otp.sandbox_inbox(phone)[-1]
+            assert (message.instance, message.channel) == ("mada", challenge.channel)
+            assert await otp.verify(phone, message.code, purpose=ask.__name__)
+
+
+async def test_without_a_next_provider_an_undelivered_send_is_unsendable(configured: Configure) -> None:
+    phone = number("undelivered")
+    async with AsyncOTPService(configured("twilio")) as otp:
+        challenge = await otp.send_sms(phone)
+        (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+        assert view.challenge.state is ChallengeState.UNSENDABLE
+        assert otp.sandbox_inbox() == ()
+
+
+async def test_a_receipt_that_the_sandbox_did_not_make_is_refused(configured: Configure) -> None:
+    async with AsyncOTPService(configured()) as otp:
+        await otp.send_sms(ORDINARY)
+        with pytest.raises(ReceiptRefused, match="signature"):
+            await otp.handle_receipt("twilio", ReceiptRequest(url="https://example.com/", body=b"MessageStatus=failed"))
+
+
 # What is real.
 
 
@@ -346,6 +379,7 @@ def test_a_host_shows_its_form_for_each_outcome(configured: Configure) -> None:
         "unavailable": "offer another way",
         "ambiguous": "type the code if it comes",
         "misconfigured": "type the code",
+        "undelivered": "type the code",
     }
 
 
