@@ -23,6 +23,7 @@ from otpcore.records import (
     CounterRecord,
     EndedSend,
     FailureRecord,
+    KeyUse,
     LockRule,
     NewSend,
     PurgeCount,
@@ -145,6 +146,12 @@ class RowStore(abc.ABC):
             )
             if max(count.challenges, count.deliveries, count.counters) < _PURGE_LIMIT:
                 return total
+
+    async def keys_in_use(self) -> tuple[KeyUse, ...]:
+        return await self._read(lambda rows: tuple(rows.keys_in_use()))
+
+    async def due_keys(self, now: datetime | None) -> frozenset[str]:
+        return await self._read(lambda rows: rows.due_keys(rows.now(now)))
 
     async def settings(self) -> Mapping[str, str]:
         return await self._read(lambda rows: rows.settings())

@@ -20,6 +20,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
     ScheduleRecord,
     SlotRecord,
     names_of,
@@ -133,6 +134,9 @@ class SqlRows:
     def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
         return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
 
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(self._scalars(sql.DUE_KEYS, now=now))
+
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
         return self._one(SlotRecord, sql.SLOT, scope=scope, phone_key=phone_key)
 
@@ -197,6 +201,9 @@ class SqlRows:
             self._changed(sql.DELETE_SETTING, row_key=name)
         else:
             self._changed(sql.PUT_SETTING, name=name, value=value)
+
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        return self._all(KeyUse, sql.KEYS_IN_USE)
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         return self._remove_challenges(self._scalars(sql.OVER_BEFORE, before=before, most=limit))

@@ -141,6 +141,8 @@ DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
 
+DUE_KEYS = select(schedule.c.key_id).where(schedule.c.due_at <= _NOW).distinct()
+
 SLOT = _records(SlotRecord, slots).where(
     slots.c.scope == bindparam("scope"), slots.c.phone_key == bindparam("phone_key")
 )
@@ -232,6 +234,16 @@ FORCED_LISTS = (
 """The few different forced lists among the due rows, as they are stored."""
 
 
+KEYS_IN_USE = (
+    select(
+        challenges.c.key_id,
+        func.count(),
+        func.max(challenges.c.first_sent_at),
+        func.max(challenges.c.expires_at),
+    )
+    .group_by(challenges.c.key_id)
+    .order_by(challenges.c.key_id)
+)
 OVER_BEFORE = (
     select(challenges.c.id)
     .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"))
