@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._options import Options
 from otpcore.models import Channel
 
@@ -244,9 +244,33 @@ def sandbox(
 
 def new_keys(context: typer.Context) -> ExitCode:
     """Print the lines of a fresh key; of a whole set, where there are no keys yet."""
-    from otpcore.cli import _init
+    from otpcore.cli import _keys
 
-    return _init.new_keys(_options(context))
+    return _keys.new_keys(_options(context))
+
+
+def rotate_keys(
+    context: typer.Context,
+    use: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 2: make the key current, once every process lists it.")
+    ] = None,
+    retire: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 3: remove a key, once nothing that is kept needs it.")
+    ] = None,
+) -> ExitCode:
+    """Rotate the code key in three steps; without an option the first: add a fresh key as readable.
+
+    The keys are changed in the TOML file that holds them; where they come from elsewhere, the lines are printed.
+    """
+    from otpcore.cli import _keys
+
+    if use is not None and retire is not None:
+        raise CommandError("--use and --retire are two steps", "give one of them", ExitCode.USAGE)
+    if use is not None:
+        return _keys.make_current(_options(context), use)
+    if retire is not None:
+        return _keys.retire(_options(context), retire)
+    return _keys.rotate(_options(context))
 
 
 COMMANDS: dict[str, Command] = {
@@ -274,7 +298,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "challenges": ("Started verifications.", {"show": show_challenges}),
     "limits": ("What a phone has used up.", {"show": show_limits, "reset": reset_limits}),
     "db": ("The tables of the database.", {"upgrade": upgrade, "current": current}),
-    "keys": ("The keys that protect codes and numbers.", {"new": new_keys}),
+    "keys": ("The keys that protect codes and numbers.", {"new": new_keys, "rotate": rotate_keys}),
 }
 
 MAY_TAKE_AN_ID: frozenset[Command] = frozenset({verify, requeue, drop, show_challenges})
