@@ -12,6 +12,7 @@ import typer
 
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._options import Options
+from otpcore.cli._typed import STANDARD_INPUT, typed_code, typed_phone
 from otpcore.models import Channel
 
 __all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
@@ -26,8 +27,20 @@ class Backend(enum.StrEnum):
 
 Command = Callable[..., ExitCode]
 
-Phone = Annotated[str, typer.Argument(metavar="PHONE", help="With a leading +, unless otp.default_region is set.")]
-IdOrPhone = Annotated[str, typer.Argument(metavar="ID|PHONE", help="A challenge's id, or a phone number.")]
+_FROM_INPUT = "- asks for it, or reads a line of standard input."
+
+Phone = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHONE", help=f"With a leading +, unless otp.default_region is set; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
+IdOrPhone = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|PHONE", help=f"A challenge's id, or a phone number; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The challenge's id.")]
 Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987,+35988;Sinch".')]
 ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
@@ -91,7 +104,9 @@ def call(
 def verify(
     context: typer.Context,
     target: IdOrPhone,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As it was typed.")],
+    code: Annotated[
+        str, typer.Argument(metavar="[CODE]", help=f"As it was typed; {_FROM_INPUT}", callback=typed_code)
+    ] = STANDARD_INPUT,
     purpose: Purpose = "default",
     client: Client = None,
 ) -> ExitCode:
@@ -215,7 +230,10 @@ def current(context: typer.Context) -> ExitCode:
 
 def purge(
     context: typer.Context,
-    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Erase everything about one person.")] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(metavar="PHONE", help=f"Erase everything about one person; {_FROM_INPUT}", callback=typed_phone),
+    ] = None,
 ) -> ExitCode:
     """Remove what is older than storage.keep_challenges and storage.keep_deliveries."""
     from otpcore.cli import _database
