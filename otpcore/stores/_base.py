@@ -145,7 +145,10 @@ class RowStore(abc.ABC):
                 counters=total.counters + count.counters,
             )
             if max(count.challenges, count.deliveries, count.counters) < _PURGE_LIMIT:
-                return total
+                break
+        while await self._write(lambda rows: _upkeep.purge_slots(rows, _PURGE_LIMIT)) >= _PURGE_LIMIT:
+            pass
+        return total
 
     async def keys_in_use(self) -> tuple[KeyUse, ...]:
         return await self._read(lambda rows: tuple(rows.keys_in_use()))

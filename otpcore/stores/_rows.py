@@ -126,6 +126,15 @@ class Rows(Protocol):
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         """Write the slot if it is still held so (None: there is no row)."""
 
+    def purge_slots(self, limit: int) -> int:
+        """Remove those that nobody holds and that have no mark."""
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        """Those that nobody holds."""
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        """Remove."""
+
     # Counters.
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:

@@ -146,6 +146,15 @@ class SqlRows:
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
 
+    def purge_slots(self, limit: int) -> int:
+        return self._changed(sql.PURGE_SLOTS, most=limit)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return self._all(SlotRecord, sql.FREE_SLOTS, most=limit)
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._changed(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
+
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
         for charge in charges:

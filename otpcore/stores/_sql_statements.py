@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     type_coerce,
     update,
 )
@@ -147,10 +148,16 @@ SLOT = _records(SlotRecord, slots).where(
     slots.c.scope == bindparam("scope"), slots.c.phone_key == bindparam("phone_key")
 )
 INSERT_SLOT = insert(slots).on_conflict_do_nothing()
-TAKE_SLOT = update(slots).where(
-    slots.c.scope == bindparam("row_scope"),
-    slots.c.phone_key == bindparam("row_phone_key"),
-    slots.c.holder == bindparam("held_by"),
+_THIS_SLOT = (slots.c.scope == bindparam("row_scope")) & (slots.c.phone_key == bindparam("row_phone_key"))
+TAKE_SLOT = update(slots).where(_THIS_SLOT, slots.c.holder == bindparam("held_by"))
+DELETE_SLOT = delete(slots).where(_THIS_SLOT)
+FREE_SLOTS = _records(SlotRecord, slots).where(slots.c.holder == "").limit(bindparam("most"))
+PURGE_SLOTS = delete(slots).where(
+    tuple_(slots.c.scope, slots.c.phone_key).in_(
+        select(slots.c.scope, slots.c.phone_key)
+        .where(slots.c.holder == "", slots.c.mark.is_(None))
+        .limit(bindparam("most"))
+    )
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW

@@ -226,6 +226,19 @@ class _MemoryRows:
         self._slots[slot.scope, slot.phone_key] = slot
         return True
 
+    def purge_slots(self, limit: int) -> int:
+        free = (key for key, slot in self._slots.items() if not slot.holder and slot.mark is None)
+        gone = list(itertools.islice(free, limit))
+        for key in gone:
+            del self._slots[key]
+        return len(gone)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return list(itertools.islice((slot for slot in self._slots.values() if not slot.holder), limit))
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._slots.pop((scope, phone_key), None)
+
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
         for charge in charges:
