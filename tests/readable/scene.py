@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import attrs
 from otp_mada.simulator import MadaSimulator
 from otp_sinch.simulator import SinchSimulator
@@ -81,13 +82,13 @@ class Scene:
             "otp": {
                 "length": DIGITS,
                 "cooldown": 0.01,
-                "provider_timeout": 0.6,
-                "send_timeout": 4,
+                "provider_timeout": 2,
+                "send_timeout": 8,
                 "number_policy": "possible",
             },
             "sms": {"retry": True},
             "call": {"retry": True},
-            "retry": {"first_delay": 0.05, "max_delay": 0.2, "poll": 0.02, "breaker_threshold": 1000},
+            "retry": {"first_delay": 0.05, "max_delay": 0.2, "poll": 0.02, "breaker_threshold": 1000, "lease": 5},
             **more,
         }
 
@@ -101,6 +102,13 @@ class Scene:
         """The last code that this person got."""
         received = [m for simulator in self.simulators for m in simulator.inbox if m.recipient == phone]
         return received[-1].code
+
+    async def arrived(self, phone: str) -> str:
+        """The last code that this person got, once there is one."""
+        with anyio.fail_after(30):
+            while not any(message.recipient == phone for one in self.simulators for message in one.inbox):
+                await anyio.sleep(0.02)
+        return self.code(phone)
 
     def show(self, where: str, what: str | bytes) -> None:
         """This was written or shown there."""
@@ -224,4 +232,5 @@ class _Everything(logging.Formatter):
     """A record with all that it carries, as a JSON formatter would write it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{super().format(record)} {record.args!r} {vars(record)!r}"
+        carried = {name: value for name, value in vars(record).items() if not isinstance(value, float)}  # times
+        return f"{super().format(record)} {carried!r}"
