@@ -251,7 +251,12 @@ def doctor(context: typer.Context) -> ExitCode:
 def sandbox(
     context: typer.Context,
     phone: Annotated[
-        str | None, typer.Argument(metavar="[PHONE]", help="Whose messages; not given: the sandbox itself.")
+        str | None,
+        typer.Argument(
+            metavar="[PHONE]",
+            help=f"Whose messages; not given: the sandbox itself; {_FROM_INPUT}",
+            callback=typed_phone,
+        ),
     ] = None,
 ) -> ExitCode:
     """Show the sandbox's numbers and the test numbers, or what would have been sent to a phone."""

@@ -51,6 +51,8 @@ RUNS: list[tuple[str, ...]] = [
     ("routes", "set", "Mada;Twilio"),
     ("routes", "set", "Mada;;"),
     ("providers",),
+    ("sandbox",),
+    ("sandbox", "PHONE"),
     ("keys", "rotate"),
     ("purge",),
     ("purge", "--phone", "PHONE"),
