@@ -11,6 +11,7 @@ import attrs
 from otpcore._delivery import report_end, report_ended, stored_walk
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
+from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
 from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind
@@ -30,6 +31,7 @@ class Retries:
     rules: Rules
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
+    _missing_keys: set[str] = attrs.field(factory=set)
 
     def now(self) -> datetime:
         """The service's clock."""
@@ -47,6 +49,9 @@ class Retries:
         """Run one claimed retry; whatever goes wrong is logged, and its lease runs out."""
         try:
             return await self._run(claim)
+        except (OTPError, OTPConfigurationError) as error:  # their texts hold nothing that must not be read
+            _logger.error("challenge %s: retry failed: %s", claim.challenge.id, error)
+            return None
         except Exception as error:  # noqa: BLE001 - one retry never stops a runner
             _logger.error("challenge %s: retry failed: %s", claim.challenge.id, type(error).__name__)
             return None
@@ -62,9 +67,21 @@ class Retries:
         if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
             self._swept_at = now
             await sweep(self.parts)
+            await self._report_missing_keys(now)
         if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
             self._purged_at = now
             await self.parts.purge(None)
+
+    async def _report_missing_keys(self, now: datetime) -> None:
+        """Say once of each key that retries wait for it: this process leaves them to one that has it."""
+        missing = await self.parts.store.due_keys(now) - self.parts.keys.ids - self._missing_keys
+        for key_id in sorted(missing):
+            _logger.error(
+                "retries are due that need keys.code.%s, and this process lacks it: they wait for one that has it; "
+                "list it as readable in every process",
+                key_id,
+            )
+        self._missing_keys |= missing
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
         await self.rules.refresh()

@@ -15,7 +15,7 @@ from otpcore._settings_test_numbers import name_of
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
-from otpcore.lifecycle import is_living, sealed_under
+from otpcore.lifecycle import is_living
 from otpcore.limits import charges_of
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone import PhoneNumber
@@ -72,17 +72,14 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
     for _ in range(_RACES):
         if living is not None and _cooling(parts, living, order.channel):
             return Sent(challenge=shown(living, order.phone, order.channel))
+        code = _code_of(parts, living) if living is not None else _first_code(parts, route)
         charged = await parts.store.charge(_charges(parts, order), parts.clock())
         if isinstance(charged, ChargeRefused):
             living = await _living(parts, subject)
             if living is not None and _cooling(parts, living, order.channel):
                 continue
             raise _over_limit(parts, order, charged)
-        if living is None:
-            code = _first_code(parts, route)
-            challenge = _fresh(parts, order, subject, code)
-        else:
-            code, challenge = _code_of(parts, living), living
+        challenge = living if living is not None else _fresh(parts, order, subject, code)
         new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
         begun = await parts.store.begin(new, parts.clock())
         if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
@@ -197,6 +194,7 @@ def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> Challenge
         phone_key=keys.phone_key(order.phone.e164),
         phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
         phone_masked=order.phone.masked,
+        key_id=keys.current,
         purpose=order.purpose,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
@@ -232,7 +230,9 @@ def _new_send(
     is_resend: bool,
 ) -> NewSend:
     life = timedelta(seconds=parts.settings.otp.life)
-    sealed = parts.keys.seal(challenge.id, "message", order.message) if order.message is not None else None
+    sealed = None
+    if order.message is not None:
+        sealed = parts.keys.seal(challenge.id, "message", order.message, challenge.key_id)
     return NewSend(
         challenge=challenge,
         is_resend=is_resend,
@@ -244,7 +244,6 @@ def _new_send(
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
-        key_id=sealed_under(challenge.code_sealed),
         charges=charges,
         client=parts.keys.client_key(order.client),
         message_sealed=sealed,

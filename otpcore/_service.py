@@ -184,6 +184,7 @@ class AsyncOTPService:
             InvalidPhoneNumber: The number cannot exist.
             RateLimited: ``locked`` after too many failures in a row.
             ProviderError: The vendor that owns the code did not answer.
+            SettingsError: The challenge was begun under a code key that is missing here.
             StoreError: The store did not do its work.
         """
         parts = self._parts

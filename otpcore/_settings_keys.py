@@ -69,8 +69,12 @@ class KeySettings:
 
 
 def generate_keys(now: datetime) -> KeySettings:
-    """Fresh keys; the code key's id tells the day, such as ``k20261122``."""
-    name = f"k{now:%Y%m%d}"
+    """Fresh keys; the code key's id tells the day, such as ``k20261122_9f3a``.
+
+    Its end is random, so that keys made on two machines never go by one name: whoever lacks one is told so, instead of
+    taking a right code for a wrong one.
+    """
+    name = f"k{now:%Y%m%d}_{secrets.token_hex(2)}"
     return KeySettings(
         index=secrets.token_urlsafe(_KEY_BYTES), code={name: secrets.token_urlsafe(_KEY_BYTES)}, current=name
     )

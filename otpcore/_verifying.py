@@ -18,7 +18,8 @@ from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, V
 from otpcore.phone import PhoneNumber
 from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
 
-_logger = logging.getLogger("otpcore.sandbox")
+_logger = logging.getLogger("otpcore.verifying")
+_sandbox_logger = logging.getLogger("otpcore.sandbox")
 
 _STATUSES = {
     ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,
@@ -67,6 +68,7 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
     Raises:
         RateLimited: ``locked``: too many failures in a row on this phone.
         ProviderError: The code's owner did not answer and nothing else matched.
+        SettingsError: The challenge was begun under a code key that is missing here; the attempt is given back.
     """
     subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
     if len(guess.code) != parts.settings.otp.length:
@@ -89,6 +91,8 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
     if reservation.status is not ReservationStatus.RESERVED or challenge is None:
         parts.keys.digest(guess.challenge_id or "", guess.code)  # the same work as for a challenge that lives
         return _refused(parts, challenge, _STATUSES[reservation.status])
+    if challenge.core_recorded or guess.phone is None:
+        await _require_key(parts, reservation, challenge)
     if challenge.core_recorded and parts.keys.matches(challenge.id, guess.code, challenge.code_digest):
         return await _approve(parts, reservation, challenge, ())
     verdict = await _ask_vendors(parts, reservation, challenge, guess)
@@ -103,11 +107,27 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     if view is None:
         return False
     parts.emit(EventType.CANCELLED, view.challenge)
-    phone = parts.phone_of(view.challenge)
-    for check in _checks(view.deliveries, frozenset()):
-        if check.reference:
-            await cancel_at_vendor(parts, phone, check)
+    checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
+    if not checks:
+        return True
+    try:
+        phone = parts.phone_of(view.challenge)
+    except SettingsError as error:  # cancelled it is; the vendors are left to the mark of the next start
+        _logger.error("challenge %s: not cancelled at the vendor: %s", challenge_id, error)
+        return True
+    for check in checks:
+        await cancel_at_vendor(parts, phone, check)
     return True
+
+
+async def _require_key(parts: Parts, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """A key that this process lacks is its operator's mistake, and never a wrong code."""
+    try:
+        parts.keys.require(challenge.key_id)
+    except SettingsError:
+        await parts.store.settle(reservation, give_back=True, gone=(), now=parts.clock())
+        _failed(parts, challenge, "key_missing")
+        raise
 
 
 async def _unfit(parts: Parts, guess: Guess, subject: str | None) -> Verification | None:
@@ -141,7 +161,7 @@ async def _approve(
         parts.emit(EventType.VERIFY_APPROVED, challenge)
         if test_number := name_of(challenge.provider):
             masked = challenge.phone_masked
-            _logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked)
+            _sandbox_logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked)
         left = challenge.max_attempts - challenge.attempts
         return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
     views = await parts.store.view(challenge_id=challenge.id)

@@ -1,7 +1,8 @@
 """Codes and keys: make codes, digest, seal and compare them, and keyed look-ups of phones.
 
 One index key makes look-ups and is never rotated. Code keys digest and seal; one of them is current, the others are kept
-to read what they wrote. Every purpose has a sub-key of its own (HKDF-SHA-256, RFC 5869). Digests are HMAC-SHA-256 under a
+to read what they wrote. All of one challenge is under one code key, the one that was current when it began, so that a
+process either can do everything for a challenge or knows that it cannot. Every purpose has a sub-key of its own (HKDF-SHA-256, RFC 5869). Digests are HMAC-SHA-256 under a
 key that the database does not hold: a million codes fall at once to any unkeyed hash (OWASP ASVS 6.5.2, NIST SP 800-63B).
 """
 
@@ -76,8 +77,16 @@ class KeyRing:
         """Keyed look-up of what the host calls its client; empty for none."""
         return _mac(self._client, client) if client else ""
 
+    def require(self, key_id: str) -> None:
+        """Refuse to work on a challenge whose code key is not here.
+
+        Raises:
+            SettingsError: It is missing; names the key and the fix.
+        """
+        self._key(key_id)
+
     def digest(self, challenge_id: str, code: str) -> str:
-        """``key:length:HMAC`` over challenge id and code."""
+        """``key:length:HMAC`` over challenge id and code, under the current key."""
         return self._digest(self.current, challenge_id, code)
 
     def matches(self, challenge_id: str, code: str, digest: str) -> bool:
@@ -85,11 +94,19 @@ class KeyRing:
         key_id = digest.partition(":")[0]
         return hmac.compare_digest(self._digest(key_id, challenge_id, code), digest)
 
-    def seal(self, challenge_id: str, what: str, text: str) -> bytes:
-        """AES-256-GCM under the current key; ``what`` and the challenge id are bound as associated data."""
+    def seal(self, challenge_id: str, what: str, text: str, key_id: str | None = None) -> bytes:
+        """AES-256-GCM; ``what`` and the challenge id are bound as associated data.
+
+        Args:
+            key_id: The challenge's own key; None: the current one, for a new challenge.
+
+        Raises:
+            SettingsError: The key is missing.
+        """
+        name = self.current if key_id is None else key_id
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._key(self.current).aead.encrypt(nonce, text.encode(), _bound(challenge_id, what))
-        return self.current.encode() + b":" + nonce + sealed
+        sealed = self._key(name).aead.encrypt(nonce, text.encode(), _bound(challenge_id, what))
+        return name.encode() + b":" + nonce + sealed
 
     def unseal(self, challenge_id: str, what: str, sealed: bytes) -> str:
         """The sealed text.
@@ -117,7 +134,10 @@ class KeyRing:
         try:
             return self._keys[key_id]
         except KeyError:
-            raise SettingsError(f"keys.code.{key_id}: a stored challenge needs this key; list it as readable") from None
+            raise SettingsError(
+                f"keys.code.{key_id}: a stored challenge needs this key, and this process lacks it; "
+                "list it as readable in every process"
+            ) from None
 
 
 def digest_length(digest: str) -> int:

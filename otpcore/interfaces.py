@@ -28,6 +28,7 @@ from otpcore.records import (
     CounterRecord,
     EndedSend,
     FailureRecord,
+    KeyUse,
     LockRule,
     NewSend,
     PurgeCount,
@@ -134,7 +135,11 @@ class Store(Protocol):
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
     ) -> PurgeCount:
-        """Remove what ended before the given times; with ``phone_key``, everything of that phone at once."""
+        """Remove what ended before the given times; with ``phone_key``, everything of that phone at once.
+
+        What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
+        and in no log when the verb returns.
+        """
 
     async def settings(self) -> Mapping[str, str]:
         """All settings that live in the store."""
@@ -159,6 +164,12 @@ class Store(Protocol):
 
     async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
         """End sending of a living challenge as ``failed``; verifying goes on."""
+
+    async def keys_in_use(self) -> tuple[KeyUse, ...]:
+        """The code keys that kept challenges were written under, by id. A slow look at all of them."""
+
+    async def due_keys(self, now: datetime | None) -> frozenset[str]:
+        """Ids of the code keys that due schedule rows need."""
 
     async def diagnose(self) -> Mapping[str, str]:
         """Facts for ``otp doctor``: kind, place, schema."""

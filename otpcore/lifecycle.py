@@ -26,7 +26,6 @@ __all__ = [
     "lock_wait",
     "mark_of",
     "nothing_sent",
-    "sealed_under",
     "sending_over",
     "superseded",
     "unresolved",
@@ -107,11 +106,6 @@ def forbids(kind: ErrorKind | None) -> bool:
 def superseded(delivery: DeliveryRecord, later: Iterable[DeliveryRecord]) -> bool:
     """Whether a delivery no longer decides: a newer send began, or a newer delivery of its send may have arrived."""
     return any(d.send_id != delivery.send_id or d.outcome is Outcome.ACCEPTED or d.outcome in IN_DOUBT for d in later)
-
-
-def sealed_under(sealed: bytes | None) -> str:
-    """Id of the key that sealed it; empty: nothing is sealed."""
-    return (sealed or b"").partition(b":")[0].decode()
 
 
 def nothing_sent(send: Iterable[DeliveryRecord]) -> bool:

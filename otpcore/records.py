@@ -41,6 +41,7 @@ __all__ = [
     "DeliveryRecord",
     "EndedSend",
     "FailureRecord",
+    "KeyUse",
     "LockRule",
     "Mark",
     "NewSend",
@@ -89,6 +90,7 @@ class ChallengeRecord:
         phone_key: Keyed look-up of the phone (HMAC under the index key).
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
+        key_id: The code key under which everything of this challenge is digested and sealed.
         attempts: Verification attempts used up; never reset by a resend.
         givebacks: Attempts given back because no provider answered.
         first_sent_at: Start of the first send; the life is capped from here.
@@ -106,6 +108,7 @@ class ChallengeRecord:
     phone_key: str
     phone_sealed: bytes = attrs.field(repr=False)
     phone_masked: str
+    key_id: str
     purpose: str
     state: ChallengeState
     confirmed: bool = False
@@ -180,7 +183,7 @@ class ScheduleRecord:
         due_at: When the next try is due; while ``leased``, when the lease runs out.
         attempts: Retries claimed so far.
         charges: Refunded once, when the send ends and certainly nothing was sent.
-        key_id: The key that sealed the code; only processes that have it may claim.
+        key_id: The challenge's; only processes that have the key may claim.
         forced: As in the challenge.
     """
 
@@ -407,7 +410,6 @@ class NewSend:
         cap: The longest life from the first send on.
         renewal: A resend that would leave less life than this is refused.
         lease: The row is born leased for this long.
-        key_id: The key that sealed the code.
         charges: What the send was charged to.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
@@ -425,7 +427,6 @@ class NewSend:
     cap: timedelta
     renewal: timedelta
     lease: timedelta
-    key_id: str
     charges: tuple[Charged, ...]
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
@@ -614,6 +615,22 @@ class ChallengeView:
     challenge: ChallengeRecord
     deliveries: tuple[DeliveryRecord, ...]
     schedule: tuple[ScheduleRecord, ...]
+
+
+@attrs.frozen(kw_only=True)
+class KeyUse:
+    """What the kept challenges need one code key for.
+
+    Args:
+        challenges: How many were written under it.
+        begun_at: When the newest of them began.
+        expires_at: When the last of them expires, or expired.
+    """
+
+    key_id: str
+    challenges: int
+    begun_at: datetime
+    expires_at: datetime
 
 
 @attrs.frozen(kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -206,8 +207,8 @@ def test_fresh_keys_are_good_and_named_after_the_day() -> None:
     keys = generate_keys(datetime(2026, 11, 22, tzinfo=UTC))
     keys.check()
     assert not keys.missing
-    assert keys.current == "k20261122"
-    assert keys.index != keys.code["k20261122"]
+    assert re.fullmatch("k20261122_[0-9a-f]{4}", keys.current)
+    assert keys.index != keys.code[keys.current]
     assert generate_keys(datetime(2026, 11, 22, tzinfo=UTC)) != keys
 
 

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._options import Options
+from otpcore.cli._typed import STANDARD_INPUT, typed_code, typed_phone
 from otpcore.models import Channel
 
 __all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
@@ -26,8 +27,20 @@ class Backend(enum.StrEnum):
 
 Command = Callable[..., ExitCode]
 
-Phone = Annotated[str, typer.Argument(metavar="PHONE", help="With a leading +, unless otp.default_region is set.")]
-IdOrPhone = Annotated[str, typer.Argument(metavar="ID|PHONE", help="A challenge's id, or a phone number.")]
+_FROM_INPUT = "- asks for it, or reads a line of standard input."
+
+Phone = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHONE", help=f"With a leading +, unless otp.default_region is set; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
+IdOrPhone = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|PHONE", help=f"A challenge's id, or a phone number; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The challenge's id.")]
 Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987,+35988;Sinch".')]
 ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
@@ -91,7 +104,9 @@ def call(
 def verify(
     context: typer.Context,
     target: IdOrPhone,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As it was typed.")],
+    code: Annotated[
+        str, typer.Argument(metavar="[CODE]", help=f"As it was typed; {_FROM_INPUT}", callback=typed_code)
+    ] = STANDARD_INPUT,
     purpose: Purpose = "default",
     client: Client = None,
 ) -> ExitCode:
@@ -215,7 +230,10 @@ def current(context: typer.Context) -> ExitCode:
 
 def purge(
     context: typer.Context,
-    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Erase everything about one person.")] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(metavar="PHONE", help=f"Erase everything about one person; {_FROM_INPUT}", callback=typed_phone),
+    ] = None,
 ) -> ExitCode:
     """Remove what is older than storage.keep_challenges and storage.keep_deliveries."""
     from otpcore.cli import _database
@@ -233,7 +251,12 @@ def doctor(context: typer.Context) -> ExitCode:
 def sandbox(
     context: typer.Context,
     phone: Annotated[
-        str | None, typer.Argument(metavar="[PHONE]", help="Whose messages; not given: the sandbox itself.")
+        str | None,
+        typer.Argument(
+            metavar="[PHONE]",
+            help=f"Whose messages; not given: the sandbox itself; {_FROM_INPUT}",
+            callback=typed_phone,
+        ),
     ] = None,
 ) -> ExitCode:
     """Show the sandbox's numbers and the test numbers, or what would have been sent to a phone."""
@@ -244,9 +267,33 @@ def sandbox(
 
 def new_keys(context: typer.Context) -> ExitCode:
     """Print the lines of a fresh key; of a whole set, where there are no keys yet."""
-    from otpcore.cli import _init
+    from otpcore.cli import _keys
 
-    return _init.new_keys(_options(context))
+    return _keys.new_keys(_options(context))
+
+
+def rotate_keys(
+    context: typer.Context,
+    use: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 2: make the key current, once every process lists it.")
+    ] = None,
+    retire: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 3: remove a key, once nothing that is kept needs it.")
+    ] = None,
+) -> ExitCode:
+    """Rotate the code key in three steps; without an option the first: add a fresh key as readable.
+
+    The keys are changed in the TOML file that holds them; where they come from elsewhere, the lines are printed.
+    """
+    from otpcore.cli import _keys
+
+    if use is not None and retire is not None:
+        raise CommandError("--use and --retire are two steps", "give one of them", ExitCode.USAGE)
+    if use is not None:
+        return _keys.make_current(_options(context), use)
+    if retire is not None:
+        return _keys.retire(_options(context), retire)
+    return _keys.rotate(_options(context))
 
 
 COMMANDS: dict[str, Command] = {
@@ -274,7 +321,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "challenges": ("Started verifications.", {"show": show_challenges}),
     "limits": ("What a phone has used up.", {"show": show_limits, "reset": reset_limits}),
     "db": ("The tables of the database.", {"upgrade": upgrade, "current": current}),
-    "keys": ("The keys that protect codes and numbers.", {"new": new_keys}),
+    "keys": ("The keys that protect codes and numbers.", {"new": new_keys, "rotate": rotate_keys}),
 }
 
 MAY_TAKE_AN_ID: frozenset[Command] = frozenset({verify, requeue, drop, show_challenges})

@@ -19,12 +19,14 @@ from otpcore._service import Setup
 from otpcore.cli._database import database_url
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_parts, run
-from otpcore.cli._options import Options, table, text
+from otpcore.cli._key_states import KeyStanding, key_states
+from otpcore.cli._options import Options, table, text, when
 from otpcore.cli._routes import RoutingView, open_view
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.hookspecs import utc_now
 from otpcore.models import Channel
 from otpcore.plugins import PROVIDERS, Observers, installed
+from otpcore.records import KeyUse
 from otpcore.routing import format_rules
 from otpcore.stores.memory import MemoryStore
 
@@ -59,10 +61,12 @@ class Routing:
 
     Args:
         next_due: When the earliest retry is due.
+        keys_in_use: What the kept challenges were written under.
     """
 
     view: RoutingView
     next_due: datetime | None
+    keys_in_use: tuple[KeyUse, ...]
     now: datetime
 
 
@@ -108,7 +112,12 @@ async def _routing(host: Setup) -> list[tuple[str, Finding]]:
         async with AsyncExitStack() as stack:
             parts = _blank(host) if _is_blank(host) else await stack.enter_async_context(open_parts(host))
             view = await stack.enter_async_context(open_view(host, parts))
-            scene = Routing(view=view, next_due=await parts.store.next_due(), now=datetime.now(UTC))
+            scene = Routing(
+                view=view,
+                next_due=await parts.store.next_due(),
+                keys_in_use=await parts.store.keys_in_use(),
+                now=datetime.now(UTC),
+            )
             return [(about, finding) for about, check in ROUTING_CHECKS.items() for finding in check(scene)]
     except (OTPError, OTPConfigurationError) as error:
         return [("store", Finding(Level.PROBLEM, str(error)))]
@@ -185,6 +194,28 @@ CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {
 """What needs no store and no provider; the rest waits for them."""
 
 
+def _kept_keys(routing: Routing) -> Iterator[Finding]:
+    for state in key_states(routing.view.host.settings, routing.keys_in_use):
+        key_id, count, until = state.key_id, state.challenges, when(state.until)
+        if state.standing is KeyStanding.MISSING:
+            yield Finding(
+                Level.PROBLEM,
+                f"{count} challenges were written under {key_id}, which is not listed here: "
+                "their codes do not verify and are not retried here",
+                f"list it under [keys.code] again, until {until}",
+            )
+        elif state.standing is KeyStanding.NEEDED:
+            yield Finding(Level.OK, f"{key_id} is read for {count} challenges, until {until}")
+        elif state.standing is KeyStanding.WAITING:
+            yield Finding(
+                Level.NOTE,
+                f"{key_id} is readable and not yet used",
+                f"otp keys rotate --use {key_id}, once every process lists it",
+            )
+        elif state.standing is KeyStanding.UNUSED:
+            yield Finding(Level.NOTE, f"nothing needs {key_id} any more", f"otp keys rotate --retire {key_id}")
+
+
 def _rules(routing: Routing) -> Iterator[Finding]:
     view = routing.view
     for name, error in view.refused.items():
@@ -247,6 +278,7 @@ def _retries(routing: Routing) -> Iterator[Finding]:
 
 
 ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Finding]]] = {
+    "kept keys": _kept_keys,
     "rules": _rules,
     "providers": _providers,
     "retries": _retries,

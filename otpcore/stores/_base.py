@@ -23,6 +23,7 @@ from otpcore.records import (
     CounterRecord,
     EndedSend,
     FailureRecord,
+    KeyUse,
     LockRule,
     NewSend,
     PurgeCount,
@@ -155,7 +156,16 @@ class RowStore(abc.ABC):
                 receipts=total.receipts + count.receipts,
             )
             if max(count.challenges, count.deliveries, count.counters, count.receipts) < _PURGE_LIMIT:
-                return total
+                break
+        while await self._write(lambda rows: _upkeep.purge_slots(rows, _PURGE_LIMIT)) >= _PURGE_LIMIT:
+            pass
+        return total
+
+    async def keys_in_use(self) -> tuple[KeyUse, ...]:
+        return await self._read(lambda rows: tuple(rows.keys_in_use()))
+
+    async def due_keys(self, now: datetime | None) -> frozenset[str]:
+        return await self._read(lambda rows: rows.due_keys(rows.now(now)))
 
     async def settings(self) -> Mapping[str, str]:
         return await self._read(lambda rows: rows.settings())

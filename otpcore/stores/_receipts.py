@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.lifecycle import forbids, is_living, is_spent, sealed_under, superseded
+from otpcore.lifecycle import forbids, is_living, is_spent, superseded
 from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, ReceiptStatus, UnsendableReason
 from otpcore.records import (
     ChallengeRecord,
@@ -128,7 +128,7 @@ class _Failure:
             due_at=self.now + self.rule.lease,
             leased=True,
             attempts=max(retries.values(), default=0),
-            key_id=sealed_under(self.challenge.code_sealed),
+            key_id=self.challenge.key_id,
             forced=self.challenge.forced,
         )
 

@@ -20,6 +20,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
@@ -132,6 +133,9 @@ class Rows(Protocol):
     def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
         """All rows, the earliest due first."""
 
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        """Key ids of the due rows."""
+
     # Vendor slots.
 
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
@@ -139,6 +143,15 @@ class Rows(Protocol):
 
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         """Write the slot if it is still held so (None: there is no row)."""
+
+    def purge_slots(self, limit: int) -> int:
+        """Remove those that nobody holds and that have no mark."""
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        """Those that nobody holds."""
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        """Remove."""
 
     # Counters.
 
@@ -190,6 +203,9 @@ class Rows(Protocol):
 
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
+
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        """Each code key of the challenges, with what it is needed for; by id."""
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         """Remove those that are over and expired before then, with their schedule rows and the slots they hold."""

@@ -271,7 +271,7 @@ def _row(send: NewSend, challenge: ChallengeRecord, now: datetime) -> ScheduleRe
         due_at=now + send.lease,
         leased=True,
         charges=send.charges,
-        key_id=send.key_id,
+        key_id=send.challenge.key_id,
         forced=send.forced,
     )
 

@@ -20,6 +20,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
@@ -152,6 +153,9 @@ class SqlRows:
     def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
         return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
 
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(self._scalars(sql.DUE_KEYS, now=now))
+
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
         return self._one(SlotRecord, sql.SLOT, scope=scope, phone_key=phone_key)
 
@@ -160,6 +164,15 @@ class SqlRows:
             return self._changed(sql.INSERT_SLOT, **_values(slot)) == 1
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
+
+    def purge_slots(self, limit: int) -> int:
+        return self._changed(sql.PURGE_SLOTS, most=limit)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return self._all(SlotRecord, sql.FREE_SLOTS, most=limit)
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._changed(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
@@ -216,6 +229,9 @@ class SqlRows:
             self._changed(sql.DELETE_SETTING, row_key=name)
         else:
             self._changed(sql.PUT_SETTING, name=name, value=value)
+
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        return self._all(KeyUse, sql.KEYS_IN_USE)
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         return self._remove_challenges(self._scalars(sql.OVER_BEFORE, before=before, most=limit))

@@ -165,14 +165,22 @@ DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
 
+DUE_KEYS = select(schedule.c.key_id).where(schedule.c.due_at <= _NOW).distinct()
+
 SLOT = _records(SlotRecord, slots).where(
     slots.c.scope == bindparam("scope"), slots.c.phone_key == bindparam("phone_key")
 )
 INSERT_SLOT = insert(slots).on_conflict_do_nothing()
-TAKE_SLOT = update(slots).where(
-    slots.c.scope == bindparam("row_scope"),
-    slots.c.phone_key == bindparam("row_phone_key"),
-    slots.c.holder == bindparam("held_by"),
+_THIS_SLOT = (slots.c.scope == bindparam("row_scope")) & (slots.c.phone_key == bindparam("row_phone_key"))
+TAKE_SLOT = update(slots).where(_THIS_SLOT, slots.c.holder == bindparam("held_by"))
+DELETE_SLOT = delete(slots).where(_THIS_SLOT)
+FREE_SLOTS = _records(SlotRecord, slots).where(slots.c.holder == "").limit(bindparam("most"))
+PURGE_SLOTS = delete(slots).where(
+    tuple_(slots.c.scope, slots.c.phone_key).in_(
+        select(slots.c.scope, slots.c.phone_key)
+        .where(slots.c.holder == "", slots.c.mark.is_(None))
+        .limit(bindparam("most"))
+    )
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW
@@ -256,6 +264,16 @@ FORCED_LISTS = (
 """The few different forced lists among the due rows, as they are stored."""
 
 
+KEYS_IN_USE = (
+    select(
+        challenges.c.key_id,
+        func.count(),
+        func.max(challenges.c.first_sent_at),
+        func.max(challenges.c.expires_at),
+    )
+    .group_by(challenges.c.key_id)
+    .order_by(challenges.c.key_id)
+)
 OVER_BEFORE = (
     select(challenges.c.id)
     .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"))

@@ -180,6 +180,7 @@ class ChallengeRow(_Row, table=True):
     phone_key: str = Field(sa_type=String(_KEY_LENGTH), index=True)
     phone_sealed: bytes = Field(sa_type=LargeBinary)
     phone_masked: str = Field(sa_type=Text)
+    key_id: str = Field(sa_type=String(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)

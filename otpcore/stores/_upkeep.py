@@ -39,6 +39,15 @@ def purge(
     )
 
 
+def purge_slots(rows: Rows, limit: int) -> int:
+    """Remove slots that nobody holds: at once, or if they are marked once the old verification's challenge is gone."""
+    removed = rows.purge_slots(limit)
+    for slot in rows.free_slots(limit):
+        if slot.mark is not None and rows.challenge(slot.mark.challenge_id) is None:
+            rows.delete_slot(slot.scope, slot.phone_key)
+    return removed
+
+
 def erase(rows: Rows, phone_key: str) -> PurgeCount:
     """Remove everything of one phone."""
     challenges, deliveries = rows.erase(phone_key)

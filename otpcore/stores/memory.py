@@ -23,6 +23,7 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
@@ -240,6 +241,9 @@ class _MemoryRows:
     def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
         return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[:limit]]
 
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(row.key_id for row in self._schedule.values() if row.due_at <= now)
+
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
         return self._slots.get((scope, phone_key))
 
@@ -249,6 +253,19 @@ class _MemoryRows:
             return False
         self._slots[slot.scope, slot.phone_key] = slot
         return True
+
+    def purge_slots(self, limit: int) -> int:
+        free = (key for key, slot in self._slots.items() if not slot.holder and slot.mark is None)
+        gone = list(itertools.islice(free, limit))
+        for key in gone:
+            del self._slots[key]
+        return len(gone)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return list(itertools.islice((slot for slot in self._slots.values() if not slot.holder), limit))
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._slots.pop((scope, phone_key), None)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
@@ -326,6 +343,20 @@ class _MemoryRows:
             self._settings.pop(name, None)
         else:
             self._settings[name] = value
+
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        of_key: dict[str, list[ChallengeRecord]] = {}
+        for challenge in self.challenge_rows.values():
+            of_key.setdefault(challenge.key_id, []).append(challenge)
+        return [
+            KeyUse(
+                key_id=key_id,
+                challenges=len(found),
+                begun_at=max(challenge.first_sent_at for challenge in found),
+                expires_at=max(challenge.expires_at for challenge in found),
+            )
+            for key_id, found in sorted(of_key.items())
+        ]
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         over = (c for c in self.challenge_rows.values() if c.state in OVER and c.expires_at < before)

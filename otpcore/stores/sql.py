@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -15,6 +16,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from otpcore.errors import SettingsError, StoreError
+from otpcore.records import PurgeCount
 from otpcore.stores._base import RowStore
 from otpcore.stores._forking import ForkGate, watch
 from otpcore.stores._rows import Rows
@@ -96,6 +98,17 @@ class SqlStore(RowStore):
         database = await anyio.to_thread.run_sync(self._enter)
         exit_stack.push_async_callback(self._leave, database)
         _logger.info("database: %s", self._path)
+
+    async def purge(
+        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+    ) -> PurgeCount:
+        """As the contract says; a person's rows leave the file's free pages and its log too."""
+        count = await super().purge(
+            challenges_before=challenges_before, deliveries_before=deliveries_before, phone_key=phone_key, now=now
+        )
+        if phone_key is not None:
+            await self._opened().fold_log()
+        return count
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, schema, and how SQLite runs."""

@@ -260,6 +260,7 @@ class Sides:
             phone_key=PHONE,
             phone_sealed=b"sealed",
             phone_masked="+359•••567",
+            key_id="key-1",
             purpose=purpose,
             state=ChallengeState.SENDING,
             max_attempts=rules.attempts,
@@ -282,7 +283,6 @@ class Sides:
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
             lease=timedelta(seconds=rules.lease),
-            key_id="key-1",
             charges=tuple(charges),
             client=client,
         )

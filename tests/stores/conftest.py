@@ -88,6 +88,7 @@ class World:
             "phone_key": phone,
             "phone_sealed": b"sealed number",
             "phone_masked": "+359•••567",
+            "key_id": "key-1",
             "purpose": subject,
             "state": ChallengeState.SENDING,
             "max_attempts": 5,
@@ -129,16 +130,21 @@ class World:
             "cap": timedelta(minutes=10),
             "renewal": timedelta(seconds=60),
             "lease": timedelta(seconds=15),
-            "key_id": "key-1",
             "charges": (),
         }
         return NewSend(**{**fields, **more})
 
     async def begin(
-        self, route: Sequence[Candidate] = MADA, subject: str = "login", phone: str = "phone-1", **more: Any
+        self,
+        route: Sequence[Candidate] = MADA,
+        subject: str = "login",
+        phone: str = "phone-1",
+        *,
+        key_id: str = "key-1",
+        **more: Any,
     ) -> Walk:
         """Begin a first send."""
-        return await self.send(self.new_send(self.challenge(subject, phone), route, **more))
+        return await self.send(self.new_send(self.challenge(subject, phone, key_id=key_id), route, **more))
 
     async def resend(self, challenge_id: str, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
         """Send a living challenge again."""

@@ -106,14 +106,13 @@ class Machine(RuleBasedStateMachine):
         self.world.retry = None
         if retried:
             self.world.with_retries()
-        challenge = self.world.challenge(subject, phone, forced=forced, max_attempts=3)
+        challenge = self.world.challenge(subject, phone, forced=forced, key_id=key_id, max_attempts=3)
         self.challenges.append(challenge.id)
         send = self.world.new_send(
             challenge,
             self.one_of(self.routes, route),
             channel=channel,
             forced=forced,
-            key_id=key_id,
             charges=self.charged,
         )
         self.run_send(send)
@@ -315,6 +314,7 @@ def _everything(rows, now):
     challenges = [challenge for phone in PHONES for challenge in rows.challenges_of(phone)]
     return {
         "challenges": [(one, list(rows.deliveries(one.id)), list(rows.schedules(one.id))) for one in challenges],
+        "keys": (list(rows.keys_in_use()), rows.due_keys(now)),
         "slots": [rows.slot(scope, phone) for scope in ("twilio:VA1", "sinch:app") for phone in PHONES],
         "schedule": (list(rows.upcoming(100)), rows.next_due()),
         "counters": (list(rows.counters("", now)), list(rows.failure_counters(""))),

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("phone_key", sa.String(255), nullable=False),
         sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("phone_masked", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.String(255), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
