@@ -86,14 +86,18 @@ class Parts:
             breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
         )
 
-    def candidates(self, names: tuple[str, ...], channel: Channel) -> tuple[Candidate, ...]:
-        """The named instances that are loaded and can do the channel."""
+    def candidates(
+        self, names: tuple[str, ...], channel: Channel, phone: PhoneNumber, prefix: str
+    ) -> tuple[Candidate, ...]:
+        """The named instances that are loaded and can do the channel; ``prefix`` is the rule's by which they were found."""
+        prefix = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
         able = [self.providers[name] for name in names if name in self.providers]
         return tuple(
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
                 scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                prefix=prefix,
             )
             for provider in able
             if channel in provider.channels

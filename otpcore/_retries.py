@@ -88,7 +88,8 @@ class Retries:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
         phone = parts.phone_of(challenge)
         names = self.rules.route(phone.e164, channel, forced=challenge.forced)
-        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
+        prefix = self.rules.matched_prefix(phone.e164, channel, forced=challenge.forced)
+        plan = parts.plan(channel, parts.candidates(names, channel, phone, prefix), is_retry=True)
         code = parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else ""
         sealed = challenge.message_sealed
         message = parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None

@@ -126,12 +126,22 @@ class Rules:
         forced = self.forced if forced is None else forced
         if forced is not None:
             return tuple(name for name in forced if name in self._capable(channel))
+        fallback = self._settings.routing.fallback_to_default
+        return self._table(channel).candidates(e164, fallback_to_default=fallback)
+
+    def matched_prefix(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> str:
+        """The rule prefix by which ``route`` found these instances; empty: by default, or a forced list."""
+        if (self.forced if forced is None else forced) is not None:
+            return ""
+        return self._table(channel).matched_prefix(e164)
+
+    def _table(self, channel: Channel) -> RoutingTable:
+        """The rules of a channel without the instances that cannot do it."""
         if channel not in self._routes:
             rules = self.in_force(channel)
             table = RoutingTable(()) if rules is None else rules.table
             self._routes[channel] = table.restricted_to(self._capable(channel))
-        fallback = self._settings.routing.fallback_to_default
-        return self._routes[channel].candidates(e164, fallback_to_default=fallback)
+        return self._routes[channel]
 
     async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
         """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""

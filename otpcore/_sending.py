@@ -154,7 +154,9 @@ def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | Deli
 
 def _route(parts: Parts, rules: Rules, order: SendOrder) -> tuple[Candidate, ...]:
     """Who is to be tried, in order; the use of a test number is logged."""
-    route = parts.candidates(rules.route(order.phone.e164, order.channel), order.channel)
+    names = rules.route(order.phone.e164, order.channel)
+    prefix = rules.matched_prefix(order.phone.e164, order.channel)
+    route = parts.candidates(names, order.channel, order.phone, prefix)
     if not route:
         if rules.in_force(order.channel) is None:
             raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
