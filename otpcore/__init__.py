@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from otpcore.hookspecs import ProviderContext, hookimpl
     from otpcore.interfaces import RetryHost, RetryRunner, Store
     from otpcore.models import (
+        BreakerStatus,
         CancelRequest,
         Challenge,
         ChallengeState,
@@ -44,8 +45,11 @@ if TYPE_CHECKING:
         DeliveryRequest,
         ProviderInfo,
         RetryJob,
+        RouteStatus,
+        Status,
         Verification,
         VerificationStatus,
+        WorkerStatus,
     )
     from otpcore.phone import PhoneNumber
     from otpcore.routing import RoutingTable, parse_rules
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncOTPService",
+    "BreakerStatus",
     "CancelRequest",
     "Challenge",
     "ChallengeState",
@@ -80,16 +85,19 @@ __all__ = [
     "RetryHost",
     "RetryJob",
     "RetryRunner",
+    "RouteStatus",
     "RoutingSyntaxError",
     "RoutingTable",
     "SandboxMessage",
     "Settings",
     "SettingsError",
+    "Status",
     "Store",
     "StoreError",
     "UnknownProviderError",
     "Verification",
     "VerificationStatus",
+    "WorkerStatus",
     "__version__",
     "hookimpl",
     "load_settings",
@@ -98,6 +106,7 @@ __all__ = [
 
 _LATER = {
     "AsyncOTPService": "otpcore._service",
+    "BreakerStatus": "otpcore.models",
     "CancelRequest": "otpcore.models",
     "Challenge": "otpcore.models",
     "ChallengeState": "otpcore.models",
@@ -116,12 +125,15 @@ _LATER = {
     "RetryHost": "otpcore.interfaces",
     "RetryJob": "otpcore.models",
     "RetryRunner": "otpcore.interfaces",
+    "RouteStatus": "otpcore.models",
     "RoutingTable": "otpcore.routing",
     "SandboxMessage": "otpcore.sandbox",
     "Settings": "otpcore.config",
+    "Status": "otpcore.models",
     "Store": "otpcore.interfaces",
     "Verification": "otpcore.models",
     "VerificationStatus": "otpcore.models",
+    "WorkerStatus": "otpcore.models",
     "hookimpl": "otpcore.hookspecs",
     "load_settings": "otpcore.config",
     "parse_rules": "otpcore.routing",

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, StoreError
@@ -98,7 +99,10 @@ class Rules:
         except StoreError:
             if first:
                 raise
-            _logger.warning("the store did not give its routing rules; the last ones stay in force")
+            _logger.warning(
+                "the store did not give its routing rules; the last ones stay in force",
+                extra=fields("rules_not_read"),
+            )
             return
         for name in RULE_SETTINGS.values():
             await self._adopt(name, values.get(name), first=first)
@@ -130,8 +134,9 @@ class Rules:
         return self._table(channel).candidates(e164, fallback_to_default=fallback)
 
     def matched_prefix(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> str:
-        """The rule prefix by which ``route`` found these instances; empty: by default, or a forced list."""
-        if (self.forced if forced is None else forced) is not None:
+        """The rule prefix by which ``route`` found these instances; empty: by default, or no rule did."""
+        is_forced = (self.forced if forced is None else forced) is not None
+        if is_forced or self._settings.sms.test_number(e164, self._clock().date()):
             return ""
         return self._table(channel).matched_prefix(e164)
 

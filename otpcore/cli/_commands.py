@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from otpcore.cli._exits import ExitCode
-from otpcore.cli._options import Options
+from otpcore.cli._options import Options, parse_span
 from otpcore.models import Channel
 
 __all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
@@ -141,6 +141,16 @@ def providers(context: typer.Context) -> ExitCode:
     return _providers.providers(_options(context))
 
 
+def status(
+    context: typer.Context,
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1h",
+) -> ExitCode:
+    """Show what each provider did lately, what waits now, and who runs retries."""
+    from otpcore.cli import _status
+
+    return _status.status(_options(context), parse_span(since, "--since"))
+
+
 def worker(
     context: typer.Context,
     concurrency: Annotated[
@@ -256,6 +266,7 @@ COMMANDS: dict[str, Command] = {
     "call": call,
     "verify": verify,
     "providers": providers,
+    "status": status,
     "worker": worker,
     "purge": purge,
     "doctor": doctor,

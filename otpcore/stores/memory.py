@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from otpcore._logs import fields
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel, Outcome
@@ -59,7 +60,8 @@ class MemoryStore(RowStore):
     async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
         """Warn: this store is for tests and trials."""
         _logger.warning(
-            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users"
+            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users",
+            extra=fields("store_opened", reason="memory"),
         )
 
     async def diagnose(self) -> Mapping[str, str]:

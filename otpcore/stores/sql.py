@@ -14,6 +14,7 @@ import anyio
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from otpcore._logs import fields
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores._base import RowStore
 from otpcore.stores._forking import ForkGate, watch
@@ -95,7 +96,7 @@ class SqlStore(RowStore):
         """
         database = await anyio.to_thread.run_sync(self._enter)
         exit_stack.push_async_callback(self._leave, database)
-        _logger.info("database: %s", self._path)
+        _logger.info("database: %s", self._path, extra=fields("store_opened", reason="sql"))
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, schema, and how SQLite runs."""
