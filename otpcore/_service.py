@@ -238,7 +238,7 @@ class AsyncOTPService:
         """What each instance did lately, by rule prefix; what waits now, and who runs retries. Changes nothing.
 
         Args:
-            window: Seconds back from now in which deliveries are counted.
+            window: Seconds back from now in which deliveries are counted; at most ``storage.keep_deliveries``.
         """
         return await read_status(self._parts, window)
 

@@ -14,7 +14,8 @@ from otpcore.records import BreakerRecord, StoreStatus
 async def read_status(parts: Parts, window: float) -> Status:
     """Counts of the last ``window`` seconds, and what waits now."""
     now = parts.clock()
-    since = now - timedelta(seconds=window)
+    kept = parts.settings.storage.keep_deliveries  # what is older was purged
+    since = now - timedelta(seconds=min(max(window, 0), kept))
     found = await parts.store.status(since, now)
     return Status(
         since=since,

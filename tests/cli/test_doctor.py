@@ -77,7 +77,7 @@ def test_whether_retries_are_on_and_how_they_run_is_said(otp: Otp, desk: Desk) -
         "sms: up to 7 retries, run by `otp worker`, which must run"
     ]
     desk.write(retry={"runner": "inline"})
-    assert "nobody sweeps and purges" in found(otp("doctor", "--json"), "retries", "note")
+    assert found(otp("doctor", "--json"), "workers", "note") == ["nobody sweeps and purges"]
 
 
 def test_retries_that_nobody_runs_are_a_problem(otp: Otp, desk: Desk) -> None:
