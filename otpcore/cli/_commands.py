@@ -234,7 +234,7 @@ def purge(
 
 
 def doctor(context: typer.Context) -> ExitCode:
-    """Check settings, keys, store, rules, providers and retries."""
+    """Check settings, keys, store, clock, credentials, limits, number data, rules, providers, retries and workers."""
     from otpcore.cli import _doctor
 
     return _doctor.doctor(_options(context))
