@@ -6,6 +6,7 @@ import ast
 import json
 import logging
 import re
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -260,6 +261,49 @@ async def test_a_runner_tells_when_it_starts_and_stops_and_who_was_lost(otp_outb
     assert (await store.status(clock(), clock())).workers == ()
 
 
+@attrs.define
+class Host:
+    """A retry host with one claim, which ends when its loop has said that it runs."""
+
+    signs: list[tuple[str, int]] = attrs.field(factory=list)
+    claimed: bool = False
+    said: anyio.Event = attrs.field(factory=anyio.Event)
+    left: bool = False
+
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        self.signs.append((kind, running))
+        if running:
+            self.said.set()
+
+    async def next_due(self):
+        return None if self.claimed else self.now()
+
+    async def claim(self, limit):
+        self.claimed = True
+        return ["claim"]
+
+    async def run(self, claim):
+        await self.said.wait()
+
+    async def leave(self) -> None:
+        self.left = True
+
+    def now(self):
+        return FakeClock()()
+
+
+async def test_a_runner_says_how_many_retries_it_runs_and_when_it_ends() -> None:
+    host, runner = Host(), BackgroundRunner(poll=0.01, kind="worker")
+    async with AsyncExitStack() as stack:
+        await runner.start(stack, host)
+        with anyio.fail_after(30):
+            await host.said.wait()
+        assert not host.left
+    assert {kind for kind, _ in host.signs} == {"worker"}
+    assert {running for _, running in host.signs} >= {0, 1}
+    assert host.left
+
+
 async def test_a_store_that_is_away_stops_no_runner_from_ending(otp_outbox: Outbox, watcher: Watcher) -> None:
     clock = FakeClock()
     async with otp_outbox.service(runner=BackgroundRunner(), observers=[watcher], clock=clock) as otp:
@@ -325,7 +369,7 @@ def test_what_is_logged_without_being_an_event_is_in_the_reference() -> None:
         for file in SOURCES
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func) == "fields"
+        and ast.unparse(node.func) in ("fields", "log_fields")
         and node.args
         and isinstance(node.args[0], ast.Constant)
     }
@@ -347,12 +391,13 @@ def test_with_json_the_command_line_logs_one_document_a_line(capsys: pytest.Capt
     try:
         Options(json=True).configure_logging()
         logging.getLogger("otpcore.test").warning("two\nlines of %s", "text", extra=fields("tried", instance="mada"))
+        Options(json=True).note("no result")
         Options().configure_logging()
         logging.getLogger("otpcore.test").warning("for people", extra=fields("tried"))
     finally:
         logger.handlers[:] = handlers
         logger.setLevel(level)
-    first, second = capsys.readouterr().err.splitlines()
+    first, noted, second = capsys.readouterr().err.splitlines()
     document = json.loads(first)
     assert document.pop("time").endswith("+00:00")
     assert document == {
@@ -362,4 +407,5 @@ def test_with_json_the_command_line_logs_one_document_a_line(capsys: pytest.Capt
         "logger": "otpcore.test",
         "message": "two\nlines of text",
     }
+    assert (json.loads(noted)["event"], json.loads(noted)["message"]) == ("note", "no result")
     assert second.endswith("WARNING otpcore.test: for people")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from otpcore._logs import fields as log_fields
 from otpcore._logs import fields_of
 from otpcore.cli._exits import CommandError, ExitCode, Explanation
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = ["Options", "fields", "parse_span", "table", "text", "when"]
+
+_logger = logging.getLogger("otpcore.cli")
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PIPE_WIDTH = 1000  # columns where nobody looks: a table must not wrap in a file or a pipe
@@ -57,7 +60,10 @@ class Options:
             out.print(line, soft_wrap=isinstance(line, str))
 
     def note(self, line: str) -> None:
-        """Tell people something that is no result."""
+        """Tell people something that is no result; with ``--json`` as a record of the log, so that every line is one."""
+        if self.json:
+            _logger.warning("%s", line, extra=log_fields("note"))
+            return
         console(stderr=True).print(line, soft_wrap=True)
 
     def say_error(self, told: Explanation) -> None:
