@@ -9,6 +9,7 @@ import anyio
 import attrs
 
 from otpcore._delivery import Walk, report_ended
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
 from otpcore._settings_test_numbers import name_of
@@ -179,7 +180,8 @@ def _route(parts: Parts, rules: Rules, order: SendOrder) -> tuple[Candidate, ...
             raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
         raise no_route(order.phone, order.channel)
     if name := name_of(route[0].instance):
-        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone)
+        about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
+        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
     return route
 
 

@@ -277,7 +277,9 @@ class AsyncOTPService:
         settings = self.settings
         self._sandbox = Sandbox() if settings.sms.sandbox else None
         if self._sandbox is not None:
-            _logger.warning("sms.sandbox is on: no provider is called, and nothing is sent to anybody")
+            _logger.warning(
+                "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
+            )
         keys = make_keys(settings)
         store = make_store(settings, self._given_store)
         await store.start(stack)

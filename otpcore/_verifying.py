@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from otpcore._delivery import cancel_at_vendor, report_ended
+from otpcore._logs import fields
 from otpcore._parts import Parts
 from otpcore._settings_test_numbers import name_of
 from otpcore._spans import Work
@@ -152,7 +153,8 @@ async def _approve(
         parts.emit(EventType.VERIFY_APPROVED, challenge)
         if test_number := name_of(challenge.provider):
             masked = challenge.phone_masked
-            _logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked)
+            about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
+            _logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about)
         left = challenge.max_attempts - challenge.attempts
         return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
     _report_lock(parts, reservation, challenge)
