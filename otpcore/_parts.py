@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from otpcore._instances import Instances
+from otpcore._logs import fields
 from otpcore._spans import UNMEASURED, Span, Telemetry, Work
 from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
@@ -151,7 +152,8 @@ def make_keys(settings: Settings) -> KeyRing:
         keys = throw_away_keys()
         _logger.warning(
             "the sandbox has no keys: throw-away keys were made in memory, and what they protect cannot be read "
-            "by any other process or later; `otp init` makes keys to keep"
+            "by any other process or later; `otp init` makes keys to keep",
+            extra=fields("throw_away_keys"),
         )
     keys.check()
     return KeyRing(index=keys.index, code=keys.code, current=keys.current)
