@@ -62,14 +62,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def imports(session: nox.Session) -> None:
     """The layers of the design, and that nothing heavy is imported early."""
-    session.install("-q", ".[testing]", *PLUGINS, *group("lint"))
+    session.install("-q", ".[testing,otel]", *PLUGINS, *group("lint"))
     session.run("lint-imports")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy over everything that is shipped, pyright over the public API."""
-    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("types"))
+    session.install("-q", ".[testing,otel]", *PLUGINS_WITH_TESTS, *group("types"))
     session.run("mypy", "otpcore", *(str(path) for path in sorted(pathlib.Path("plugins").glob("*/src/*"))))
     session.run("pyright", "tests/typing")
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from otpcore.hookspecs import ProviderContext, hookimpl
     from otpcore.interfaces import RetryHost, RetryRunner, Store
     from otpcore.models import (
+        BreakerStatus,
         CancelRequest,
         Challenge,
         ChallengeState,
@@ -51,8 +52,11 @@ if TYPE_CHECKING:
         ReceiptResult,
         ReceiptStatus,
         RetryJob,
+        RouteStatus,
+        Status,
         Verification,
         VerificationStatus,
+        WorkerStatus,
     )
     from otpcore.phone import PhoneNumber
     from otpcore.routing import RoutingTable, parse_rules
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncOTPService",
+    "BreakerStatus",
     "CancelRequest",
     "Challenge",
     "ChallengeState",
@@ -94,16 +99,19 @@ __all__ = [
     "RetryHost",
     "RetryJob",
     "RetryRunner",
+    "RouteStatus",
     "RoutingSyntaxError",
     "RoutingTable",
     "SandboxMessage",
     "Settings",
     "SettingsError",
+    "Status",
     "Store",
     "StoreError",
     "UnknownProviderError",
     "Verification",
     "VerificationStatus",
+    "WorkerStatus",
     "__version__",
     "hookimpl",
     "load_settings",
@@ -112,6 +120,7 @@ __all__ = [
 
 _LATER = {
     "AsyncOTPService": "otpcore._service",
+    "BreakerStatus": "otpcore.models",
     "CancelRequest": "otpcore.models",
     "Challenge": "otpcore.models",
     "ChallengeState": "otpcore.models",
@@ -135,12 +144,15 @@ _LATER = {
     "RetryHost": "otpcore.interfaces",
     "RetryJob": "otpcore.models",
     "RetryRunner": "otpcore.interfaces",
+    "RouteStatus": "otpcore.models",
     "RoutingTable": "otpcore.routing",
     "SandboxMessage": "otpcore.sandbox",
     "Settings": "otpcore.config",
+    "Status": "otpcore.models",
     "Store": "otpcore.interfaces",
     "Verification": "otpcore.models",
     "VerificationStatus": "otpcore.models",
+    "WorkerStatus": "otpcore.models",
     "hookimpl": "otpcore.hookspecs",
     "load_settings": "otpcore.config",
     "parse_rules": "otpcore.routing",

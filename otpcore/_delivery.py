@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from typing import Any
 
 import anyio
 import attrs
 
+from otpcore._hook_checks import SEND_HOOKS
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
+from otpcore._rules import Rules
+from otpcore._spans import Work
 from otpcore.errors import DeliveryError, ErrorKind, ProviderError, StoreError
 from otpcore.events import EventType
 from otpcore.messages import render_call, render_sms, segments, text_locale
@@ -74,6 +80,10 @@ class Walk:
         while step.kind is StepKind.CALL and step.delivery is not None and step.challenge is not None:
             delivery, challenge = step.delivery, step.challenge
             self._tried.add(delivery.instance)
+            if step.is_probe:
+                self.parts.emit(
+                    EventType.BREAKER_PROBED, challenge, channel=self.ref.channel, instance=delivery.instance
+                )
             try:
                 result = await self._hand_over(step, delivery, challenge)
             except anyio.get_cancelled_exc_class():
@@ -102,7 +112,10 @@ class Walk:
             timeout = min(self.parts.settings.otp.provider_timeout, self._left())
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
-            receipt = await provider.send(self._request(provider, step, delivery, challenge), timeout)
+            request = self._request(provider, step, delivery, challenge)
+            hook = SEND_HOOKS[request.channel]
+            with self.parts.span(Work.CALL, operation=hook, instance=provider.instance, channel=request.channel):
+                receipt = await provider.send(request, timeout)
         except ProviderError as error:
             self.errors.append(error)
             return CallResult(
@@ -125,7 +138,7 @@ class Walk:
                 reference=mark.reference,
             )
             try:
-                await provider.cancel(request, timeout)
+                await _cancel(self.parts, provider.instance, request, timeout)
             except ProviderError as error:
                 raise ProviderError(
                     ErrorKind.UNAVAILABLE,
@@ -198,7 +211,13 @@ class Walk:
         )
         if _logger.isEnabledFor(logging.DEBUG):
             counted = segments(text)
-            _logger.debug("challenge %s: %d segment(s) in %s", challenge.id, counted.count, counted.encoding)
+            _logger.debug(
+                "challenge %s: %d segment(s) in %s",
+                challenge.id,
+                counted.count,
+                counted.encoding,
+                extra=fields("segments_counted", challenge_id=challenge.id),
+            )
         return text
 
     async def _record(
@@ -212,7 +231,11 @@ class Walk:
                 step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.clock())
             except StoreError:
                 if self._left() <= pause:
-                    _logger.error("challenge %s: the outcome of a delivery could not be recorded", challenge.id)
+                    _logger.error(
+                        "challenge %s: the outcome of a delivery could not be recorded",
+                        challenge.id,
+                        extra=fields("outcome_not_recorded", challenge_id=challenge.id, instance=delivery.instance),
+                    )
                     raise
                 await anyio.sleep(pause)
                 pause = min(pause * 2, _RECORD_PAUSE_MAX)
@@ -248,16 +271,18 @@ class Walk:
         return self.deadline - anyio.current_time()
 
 
-def stored_walk(parts: Parts, ref: WalkRef, challenge: ChallengeRecord, plan: WalkPlan) -> Walk:
-    """The walk of a challenge as it is stored: with its number, code and message unsealed."""
-    sealed = challenge.message_sealed
+def stored_walk(parts: Parts, rules: Rules, ref: WalkRef, challenge: ChallengeRecord) -> Walk:
+    """The walk of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
+    phone, sealed = parts.phone_of(challenge), challenge.message_sealed
+    names = rules.route(phone.e164, ref.channel, forced=challenge.forced)
+    prefix = rules.matched_prefix(phone.e164, ref.channel, forced=challenge.forced)
     return Walk(
         parts=parts,
         ref=ref,
-        phone=parts.phone_of(challenge),
+        phone=phone,
         code=parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None,
-        plan=plan,
+        plan=parts.plan(ref.channel, parts.candidates(names, ref.channel, phone, prefix), is_retry=True),
         deadline=anyio.current_time() + parts.settings.otp.send_timeout,
     )
 
@@ -274,11 +299,36 @@ async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryR
         channel=delivery.channel,
         reference=delivery.reference,
     )
+    with contextlib.suppress(ProviderError):
+        await _cancel(parts, delivery.instance, request, parts.settings.otp.provider_timeout)
+
+
+async def _cancel(parts: Parts, instance: str, request: CancelRequest, timeout: float) -> None:
+    """One call to the provider, and an event that says how it ended.
+
+    Raises:
+        ProviderError: The verification may still verify.
+    """
+    about: dict[str, Any] = {
+        "challenge_id": request.challenge_id,
+        "phone": request.recipient.masked,
+        "channel": request.channel,
+        "instance": instance,
+    }
     try:
-        provider = await parts.instances.opened(delivery.instance)
-        await provider.cancel(request, parts.settings.otp.provider_timeout)
+        provider = await parts.instances.opened(instance)
+        with parts.span(Work.CALL, operation="cancel", instance=instance, channel=request.channel):
+            await provider.cancel(request, timeout)
     except ProviderError as error:
-        _logger.info("challenge %s: not cancelled at the vendor: %s", delivery.challenge_id, error)
+        parts.emit(
+            EventType.VENDOR_NOT_CANCELLED,
+            **about,
+            reason=error.kind.value,
+            provider_code=error.provider_code,
+            detail=error.summary,
+        )
+        raise
+    parts.emit(EventType.VENDOR_CANCELLED, **about)
 
 
 def report_receipt(
@@ -299,7 +349,13 @@ def report_receipt(
 def report_end(parts: Parts, channel: Channel, step: Step) -> None:
     """Tell the observers how a walk ended."""
     if step.kind is StepKind.QUEUED and step.due_at is not None:
-        parts.emit(EventType.RETRY_SCHEDULED, step.challenge, channel=channel, detail=f"due {step.due_at.isoformat()}")
+        parts.emit(
+            EventType.RETRY_SCHEDULED if step.put_off is None else EventType.RETRY_PUT_OFF,
+            step.challenge,
+            channel=channel,
+            reason=step.put_off,
+            detail=f"due {step.due_at.isoformat()}",
+        )
     elif step.kind is StepKind.ENDED and step.challenge is not None:
         report_ended(parts, channel, step.challenge)
 

@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from otpcore._logs import fields
 from otpcore._providers import Loaded, start_providers
 from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, UnknownProviderError
 from otpcore.hookspecs import utc_now
@@ -114,7 +115,8 @@ class Instances:
             try:
                 await self.require([name])
             except OTPConfigurationError as error:
-                _logger.error("provider %s cannot be started: %s", name, error)
+                about = fields("provider_not_started", instance=name, reason=type(error).__name__)
+                _logger.error("provider %s cannot be started: %s", name, error, extra=about)
                 raise ProviderError(ErrorKind.MISCONFIGURED, "it cannot be started any more", provider=name) from None
         return self._loaded.providers[name]
 
@@ -125,7 +127,11 @@ class Instances:
             if name in named:
                 self._idle_since.pop(name, None)
             elif now - self._idle_since.setdefault(name, now) > self._longest_life:
-                _logger.info("provider %s is stopped: no rule names it, and its last code has expired", name)
+                _logger.info(
+                    "provider %s is stopped: no rule names it, and its last code has expired",
+                    name,
+                    extra=fields("provider_stopped", instance=name),
+                )
                 self._stop(name)
 
     async def _start(self, name: str) -> None:
@@ -152,7 +158,8 @@ class Instances:
             if not started:
                 raise
             # What it left running failed, or its closing did: that hurts neither the others nor the host.
-            _logger.error("provider %s broke down: %s", name, type(error).__name__)
+            about = fields("provider_broke_down", instance=name, reason=type(error).__name__)
+            _logger.error("provider %s broke down: %s", name, type(error).__name__, extra=about)
         finally:
             if self._stops.get(name) is stop:
                 del self._stops[name]

@@ -11,6 +11,8 @@ from typing import Any
 import attrs
 
 from otpcore._instances import Instances
+from otpcore._logs import fields
+from otpcore._spans import UNMEASURED, Span, Telemetry, Work
 from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
@@ -34,6 +36,7 @@ class Parts:
     Args:
         instances: Every loaded instance; ``opened`` starts one for a call.
         clock: Aware UTC.
+        telemetry: None: nothing is measured.
     """
 
     settings: Settings
@@ -42,6 +45,7 @@ class Parts:
     instances: Instances
     observers: Observers
     clock: Callable[[], datetime]
+    telemetry: Telemetry | None = None
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -57,6 +61,10 @@ class Parts:
         )
         said = {name: str(value) for name, value in {**about, **details}.items() if value is not None}
         self.observers.emit(Event(type=kind, at=self.clock(), **said))
+
+    def span(self, work: Work, **attributes: str | int) -> Span:
+        """What measures this work; nothing does unless somebody asked for it."""
+        return UNMEASURED if self.telemetry is None else self.telemetry.span(work, **attributes)
 
     def policy(self, channel: Channel) -> RetryPolicy | None:
         """How this channel is retried; None: not at all."""
@@ -86,14 +94,18 @@ class Parts:
             breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
         )
 
-    def candidates(self, names: tuple[str, ...], channel: Channel) -> tuple[Candidate, ...]:
-        """The named instances that are loaded and can do the channel."""
+    def candidates(
+        self, names: tuple[str, ...], channel: Channel, phone: PhoneNumber, prefix: str
+    ) -> tuple[Candidate, ...]:
+        """The named instances that are loaded and can do the channel; ``prefix`` is the rule's by which they were found."""
+        prefix = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
         able = [self.providers[name] for name in names if name in self.providers]
         return tuple(
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
                 scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                prefix=prefix,
             )
             for provider in able
             if channel in provider.channels
@@ -108,12 +120,21 @@ class Parts:
         storage, now = self.settings.storage, self.clock()
         keep = (storage.keep_challenges, storage.keep_deliveries) if phone is None else (0, 0)
         challenges_before, deliveries_before = (now - timedelta(seconds=seconds) for seconds in keep)
-        return await self.store.purge(
+        count = await self.store.purge(
             challenges_before=challenges_before,
             deliveries_before=deliveries_before,
             phone_key=self.keys.phone_key(phone.e164) if phone is not None else None,
             now=now,
         )
+        removed = {name: number for name, number in attrs.asdict(count).items() if number}
+        if removed:
+            self.emit(
+                EventType.PURGED,
+                phone=phone.masked if phone is not None else None,
+                reason="retention" if phone is None else "erased",
+                detail=", ".join(f"{number} {name}" for name, number in removed.items()),
+            )
+        return count
 
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""
@@ -131,7 +152,8 @@ def make_keys(settings: Settings) -> KeyRing:
         keys = throw_away_keys()
         _logger.warning(
             "the sandbox has no keys: throw-away keys were made in memory, and what they protect cannot be read "
-            "by any other process or later; `otp init` makes keys to keep"
+            "by any other process or later; `otp init` makes keys to keep",
+            extra=fields("throw_away_keys"),
         )
     keys.check()
     return KeyRing(index=keys.index, code=keys.code, current=keys.current)
@@ -152,6 +174,23 @@ def make_store(settings: Settings, given: Store | str | None) -> Store:
     if settings.environment == "production" and not store.durable:
         raise SettingsError('storage.store: environment = "production" needs a store that survives, such as "sql"')
     return store
+
+
+def make_telemetry(settings: Settings) -> Telemetry | None:
+    """What measures, where the settings ask for it.
+
+    Raises:
+        SettingsError: It is not installed.
+    """
+    if not settings.telemetry.opentelemetry:
+        return None
+    try:
+        from otpcore._opentelemetry import OpenTelemetry  # noqa: PLC0415 - optional, and only where it is asked for
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"telemetry.opentelemetry: {error.name} is not installed; pip install 'otpcore[otel]'"
+        ) from error
+    return OpenTelemetry()
 
 
 def new_id() -> str:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, RoutingSyntaxError, SettingsError
@@ -148,7 +149,8 @@ def _leave_out(loaded: Loaded, name: str, error: OTPConfigurationError) -> None:
         raise error
     loaded.broken[name] = error
     log = _logger.error if name in loaded.needed else _logger.warning
-    log("provider %s is left out: %s", name, error)
+    about = fields("provider_left_out", instance=name, reason=type(error).__name__)
+    log("provider %s is left out: %s", name, error, extra=about)
 
 
 def _refuse_if_nothing_is_left(loaded: Loaded) -> None:

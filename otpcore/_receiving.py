@@ -78,10 +78,8 @@ def _rule(parts: Parts) -> ReceiptRule:
 async def _go_on(parts: Parts, rules: Rules, ref: WalkRef, challenge: ChallengeRecord) -> Step:
     """Let the next instance of the route try, now."""
     await rules.refresh()
-    names = rules.route(parts.phone_of(challenge).e164, ref.channel, forced=challenge.forced)
-    plan = parts.plan(ref.channel, parts.candidates(names, ref.channel), is_retry=True)
-    walk = stored_walk(parts, ref, challenge, plan)
-    step = await parts.store.go_on(ref, plan, parts.clock())
+    walk = stored_walk(parts, rules, ref, challenge)
+    step = await parts.store.go_on(ref, walk.plan, parts.clock())
     if step.kind is StepKind.CALL:
         return await walk.run(step)
     report_end(parts, ref.channel, step)

@@ -9,16 +9,20 @@ from datetime import datetime, timedelta
 import attrs
 
 from otpcore._delivery import report_end, report_ended, stored_walk
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
 from otpcore._rules import Rules
-from otpcore.errors import OTPConfigurationError, OTPError
+from otpcore._spans import Work
+from otpcore.errors import OTPConfigurationError, OTPError, StoreError
+from otpcore.events import EventType
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
-from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind
+from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind, WorkerRecord, changed
 
 _logger = logging.getLogger("otpcore.retries")
 
 _SWEEP_EVERY = timedelta(seconds=5)
+_LOST_AFTER = timedelta(seconds=60)  # a dozen signs of life: who misses them all does not come back
 _PURGE_EVERY = timedelta(minutes=10)
 _SWEEP_LIMIT = 500
 
@@ -32,6 +36,7 @@ class Retries:
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
     _missing_keys: set[str] = attrs.field(factory=set)
+    _worker: WorkerRecord | None = None
 
     def now(self) -> datetime:
         """The service's clock."""
@@ -48,12 +53,14 @@ class Retries:
     async def run(self, claim: Claim) -> RetryJob | None:
         """Run one claimed retry; whatever goes wrong is logged, and its lease runs out."""
         try:
-            return await self._run(claim)
+            with self.parts.span(Work.RETRY, channel=claim.walk.channel, attempt=claim.attempts) as span:
+                span.note(challenge_id=claim.challenge.id)
+                return await self._run(claim)
         except (OTPError, OTPConfigurationError) as error:  # their texts hold nothing that must not be read
-            _logger.error("challenge %s: retry failed: %s", claim.challenge.id, error)
+            self._report_failure(claim, error, str(error))
             return None
         except Exception as error:  # noqa: BLE001 - one retry never stops a runner
-            _logger.error("challenge %s: retry failed: %s", claim.challenge.id, type(error).__name__)
+            self._report_failure(claim, error, type(error).__name__)
             return None
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
@@ -61,16 +68,21 @@ class Retries:
         claims = await self._claim(1, job)
         return await self.run(claims[0]) if claims else None
 
-    async def upkeep(self) -> None:
-        """Sweep every few seconds, purge every few minutes."""
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        """Sweep and leave a sign of life every few seconds, purge every few minutes."""
         now = self.now()
         if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
             self._swept_at = now
+            await self._beat(kind, running)
             await sweep(self.parts)
             await self._report_missing_keys(now)
         if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
             self._purged_at = now
             await self.parts.purge(None)
+
+    def _report_failure(self, claim: Claim, error: Exception, said: str) -> None:
+        about = fields("retry_failed", challenge_id=claim.challenge.id, reason=type(error).__name__)
+        _logger.error("challenge %s: retry failed: %s", claim.challenge.id, said, extra=about)
 
     async def _report_missing_keys(self, now: datetime) -> None:
         """Say once of each key that retries wait for it: this process leaves them to one that has it."""
@@ -80,8 +92,37 @@ class Retries:
                 "retries are due that need keys.code.%s, and this process lacks it: they wait for one that has it; "
                 "list it as readable in every process",
                 key_id,
+                extra=fields("key_missing", detail=key_id),
             )
         self._missing_keys |= missing
+
+    async def leave(self) -> None:
+        """Take the sign of life back."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        self._swept_at = None  # a runner that begins again says so at once
+        try:
+            await self.parts.store.leave(worker.name)
+        except StoreError:
+            _logger.warning(
+                "the sign of life of %s stays until others remove it",
+                worker.name,
+                extra=fields("worker_not_removed", reason=worker.kind),
+            )
+        self.parts.emit(EventType.WORKER_STOPPED, reason=worker.kind, detail=worker.name)
+
+    async def _beat(self, kind: str, running: int) -> None:
+        now, first = self.now(), self._worker is None
+        if self._worker is None:
+            name = f"{kind}-{new_id()[:8]}"
+            self._worker = WorkerRecord(name=name, kind=kind, started_at=now, seen_at=now)
+        self._worker = changed(self._worker, running=running)
+        lost = await self.parts.store.beat(self._worker, _LOST_AFTER, now)
+        if first:
+            self.parts.emit(EventType.WORKER_STARTED, reason=kind, detail=self._worker.name)
+        for worker in lost:
+            self.parts.emit(EventType.WORKER_LOST, reason=worker.kind, detail=worker.name)
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
         await self.rules.refresh()
@@ -102,11 +143,10 @@ class Retries:
 
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
-        names = self.rules.route(parts.phone_of(challenge).e164, channel, forced=challenge.forced)
-        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
-        walk = stored_walk(parts, claim.walk, challenge, plan)
-        step = await parts.store.begin_retry(claim.walk, plan, self.now())
+        walk = stored_walk(parts, self.rules, claim.walk, challenge)
+        step = await parts.store.begin_retry(claim.walk, walk.plan, self.now())
         if step.kind is StepKind.CALL:
+            parts.emit(EventType.RETRY_STARTED, challenge, channel=channel, detail=f"number {claim.attempts}")
             step = await walk.run(step)
         else:
             report_end(parts, channel, step)

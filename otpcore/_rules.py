@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, StoreError
@@ -98,7 +99,10 @@ class Rules:
         except StoreError:
             if first:
                 raise
-            _logger.warning("the store did not give its routing rules; the last ones stay in force")
+            _logger.warning(
+                "the store did not give its routing rules; the last ones stay in force",
+                extra=fields("rules_not_read"),
+            )
             return
         for name in RULE_SETTINGS.values():
             await self._adopt(name, values.get(name), first=first)
@@ -126,12 +130,23 @@ class Rules:
         forced = self.forced if forced is None else forced
         if forced is not None:
             return tuple(name for name in forced if name in self._capable(channel))
+        fallback = self._settings.routing.fallback_to_default
+        return self._table(channel).candidates(e164, fallback_to_default=fallback)
+
+    def matched_prefix(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> str:
+        """The rule prefix by which ``route`` found these instances; empty: by default, or no rule did."""
+        is_forced = (self.forced if forced is None else forced) is not None
+        if is_forced or self._settings.sms.test_number(e164, self._clock().date()):
+            return ""
+        return self._table(channel).matched_prefix(e164)
+
+    def _table(self, channel: Channel) -> RoutingTable:
+        """The rules of a channel without the instances that cannot do it."""
         if channel not in self._routes:
             rules = self.in_force(channel)
             table = RoutingTable(()) if rules is None else rules.table
             self._routes[channel] = table.restricted_to(self._capable(channel))
-        fallback = self._settings.routing.fallback_to_default
-        return self._routes[channel].candidates(e164, fallback_to_default=fallback)
+        return self._routes[channel]
 
     async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
         """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""

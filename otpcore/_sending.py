@@ -8,10 +8,12 @@ from datetime import timedelta
 import anyio
 import attrs
 
-from otpcore._delivery import Walk
+from otpcore._delivery import Walk, report_ended
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
 from otpcore._settings_test_numbers import name_of
+from otpcore._spans import Work
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
@@ -67,27 +69,10 @@ async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
     """
     await rules.refresh()
     route = _route(parts, rules, order)
-    subject = parts.keys.subject(order.phone.e164, order.purpose)
-    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
-    for _ in range(_RACES):
-        if living is not None and _cooling(parts, living, order.channel):
-            return Sent(challenge=shown(living, order.phone, order.channel))
-        code = _code_of(parts, living) if living is not None else _first_code(parts, route)
-        charged = await parts.store.charge(_charges(parts, order), parts.clock())
-        if isinstance(charged, ChargeRefused):
-            living = await _living(parts, subject)
-            if living is not None and _cooling(parts, living, order.channel):
-                continue
-            raise _over_limit(parts, order, charged)
-        challenge = living if living is not None else _fresh(parts, order, subject, code)
-        new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
-        begun = await parts.store.begin(new, parts.clock())
-        if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
-            return Sent(challenge=shown(begun.challenge, order.phone, order.channel))
-        if begun.refusal is not Refusal.CONFLICT:
-            return await _walk(parts, order, new, begun, code)
-        living = await _living(parts, subject) if begun.challenge is None else begun.challenge
-    raise StoreError("other callers kept starting the same verification; try again")
+    with parts.span(Work.SEND, channel=order.channel) as span:
+        sent = await _send(parts, rules, order, route)
+        span.note(challenge_id=sent.challenge.id, outcome=sent.challenge.state)
+        return sent
 
 
 def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: str | None = None) -> Challenge:
@@ -106,13 +91,40 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
     )
 
 
+async def _send(parts: Parts, rules: Rules, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
+    """Charge and begin, for as long as other callers are faster; then walk."""
+    subject = parts.keys.subject(order.phone.e164, order.purpose)
+    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
+    for _ in range(_RACES):
+        if living is not None and _cooling(parts, living, order.channel):
+            return _skipped(parts, order, living)
+        code = _code_of(parts, living) if living is not None else _first_code(parts, route)
+        charged = await parts.store.charge(_charges(parts, order), parts.clock())
+        if isinstance(charged, ChargeRefused):
+            living = await _living(parts, subject)
+            if living is not None and _cooling(parts, living, order.channel):
+                continue
+            raise _over_limit(parts, order, charged)
+        challenge = living if living is not None else _fresh(parts, order, subject, code)
+        new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
+        begun = await parts.store.begin(new, parts.clock())
+        if begun.expired is not None:
+            report_ended(parts, None, begun.expired)
+        if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
+            return _skipped(parts, order, begun.challenge)
+        if begun.refusal is not Refusal.CONFLICT:
+            return await _walk(parts, order, new, begun, code)
+        living = await _living(parts, subject) if begun.challenge is None else begun.challenge
+    raise StoreError("other callers kept starting the same verification; try again")
+
+
 async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code: str) -> Sent:
     """The walk of a send that began, or the error that says why it did not."""
     if begun.step is None or begun.step.challenge is None:
         raise _refused(parts, order, begun)
     first = begun.step
     parts.emit(
-        EventType.SEND_STARTED, first.challenge, channel=order.channel, detail="resend" if new.is_resend else None
+        EventType.SEND_STARTED, first.challenge, channel=order.channel, reason="resend" if new.is_resend else None
     )
     walk = Walk(
         parts=parts,
@@ -125,6 +137,12 @@ async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code
     )
     step = await walk.run(first)
     return _result(parts, order, walk, step, code)
+
+
+def _skipped(parts: Parts, order: SendOrder, living: ChallengeRecord) -> Sent:
+    """The same call again, too soon: the living challenge, and nothing is sent."""
+    parts.emit(EventType.SEND_SKIPPED, living, channel=order.channel, reason=Refusal.COOLDOWN)
+    return Sent(challenge=shown(living, order.phone, order.channel))
 
 
 def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -> Sent:
@@ -151,13 +169,16 @@ def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | Deli
 
 def _route(parts: Parts, rules: Rules, order: SendOrder) -> tuple[Candidate, ...]:
     """Who is to be tried, in order; the use of a test number is logged."""
-    route = parts.candidates(rules.route(order.phone.e164, order.channel), order.channel)
+    names = rules.route(order.phone.e164, order.channel)
+    prefix = rules.matched_prefix(order.phone.e164, order.channel)
+    route = parts.candidates(names, order.channel, order.phone, prefix)
     if not route:
         if rules.in_force(order.channel) is None:
             raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
         raise no_route(order.phone, order.channel)
     if name := name_of(route[0].instance):
-        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone)
+        about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
+        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
     return route
 
 

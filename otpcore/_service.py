@@ -13,12 +13,14 @@ from typing import Any, Self
 import attrs
 
 from otpcore._instances import Instances
-from otpcore._parts import Parts, make_keys, make_store
+from otpcore._logs import fields
+from otpcore._parts import Parts, make_keys, make_store, make_telemetry
 from otpcore._providers import ForcedProviders, forced_names, load_instance, load_providers
 from otpcore._receiving import receive
 from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
+from otpcore._status import read_status
 from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
@@ -26,7 +28,7 @@ from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
-from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Verification
+from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.records import PurgeCount
@@ -256,6 +258,14 @@ class AsyncOTPService:
         number = self._parse(phone) if phone is not None else None
         return tuple(message for message in self._sandbox.inbox if number in (None, message.phone))
 
+    async def status(self, *, window: float = 3600.0) -> Status:
+        """What each instance did lately, by rule prefix; what waits now, and who runs retries. Changes nothing.
+
+        Args:
+            window: Seconds back from now in which deliveries are counted; at most ``storage.keep_deliveries``.
+        """
+        return await read_status(self._parts, window)
+
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         parts = self._parts
@@ -291,7 +301,9 @@ class AsyncOTPService:
         settings = self.settings
         self._sandbox = Sandbox() if settings.sms.sandbox else None
         if self._sandbox is not None:
-            _logger.warning("sms.sandbox is on: no provider is called, and nothing is sent to anybody")
+            _logger.warning(
+                "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
+            )
         keys = make_keys(settings)
         store = make_store(settings, self._given_store)
         await store.start(stack)
@@ -310,13 +322,15 @@ class AsyncOTPService:
             clock=self._clock,
         )
         await instances.open(stack, loaded.needed)
+        telemetry = make_telemetry(settings)
         self._open_parts = Parts(
             settings=settings,
             store=store,
             keys=keys,
             instances=instances,
-            observers=Observers([LoggingObserver(), *self._observers]),
+            observers=Observers([LoggingObserver(), *filter(None, [telemetry]), *self._observers]),
             clock=self._clock,
+            telemetry=telemetry,
         )
         self._rules = Rules(
             settings=settings,
@@ -352,7 +366,8 @@ class AsyncOTPService:
         if error is None:
             self._open_parts.emit(EventType.RULES_CHANGED, detail=name)
         else:
-            _logger.error("the stored %s is refused, the last good one stays: %s", name, error)
+            about = fields("rules_refused", reason=type(error).__name__, detail=name)
+            _logger.error("the stored %s is refused, the last good one stays: %s", name, error, extra=about)
             self._open_parts.emit(EventType.RULES_REFUSED, detail=name, reason=type(error).__name__)
 
     async def _send(

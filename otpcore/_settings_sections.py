@@ -26,6 +26,7 @@ __all__ = [
     "RoutingSettings",
     "SmsSettings",
     "StorageSettings",
+    "TelemetrySettings",
     "parse_limit",
 ]
 
@@ -313,4 +314,15 @@ class StorageSettings:
         30.0 * _DAY,
         "Seconds before the record of a delivery is purged; at least a day, the longest life that a code may have.",
         between(_DAY, _FOREVER, "seconds"),  # a living challenge is verified and retried by its deliveries
+    )
+
+
+@attrs.frozen(kw_only=True)
+class TelemetrySettings:
+    """``telemetry.*``."""
+
+    section: ClassVar[str] = "telemetry"
+
+    opentelemetry: bool = setting(
+        False, "Measure through the OpenTelemetry providers that the process has set up; needs the extra otel."
     )

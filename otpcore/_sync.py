@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from otpcore._providers import ForcedProviders
     from otpcore.interfaces import RetryRunner, Store
-    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Verification
+    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
     from otpcore.records import PurgeCount
     from otpcore.sandbox import SandboxMessage
 
@@ -157,6 +157,10 @@ class OTPService:
             return otp.sandbox_inbox(phone)
 
         return self._run(read)
+
+    def status(self, *, window: float = 3600.0) -> Status:
+        """As ``AsyncOTPService.status``."""
+        return self._run(lambda otp: otp.status(window=window))
 
     def diagnose(self) -> dict[str, Any]:
         """As ``AsyncOTPService.diagnose``."""

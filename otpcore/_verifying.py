@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from otpcore._delivery import cancel_at_vendor
+from otpcore._delivery import cancel_at_vendor, report_ended
+from otpcore._logs import fields
 from otpcore._parts import Parts
 from otpcore._settings_test_numbers import name_of
+from otpcore._spans import Work
 from otpcore.codes import digest_length
 from otpcore.errors import ProviderError, RateLimited, SettingsError
 from otpcore.events import EventType
-from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
-from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
+from otpcore.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
+from otpcore.models import ChallengeState, CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
 from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
 
@@ -70,6 +72,13 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
         ProviderError: The code's owner did not answer and nothing else matched.
         SettingsError: The challenge was begun under a code key that is missing here; the attempt is given back.
     """
+    with parts.span(Work.VERIFY) as span:
+        verification = await _verify(parts, guess)
+        span.note(status=verification.status, challenge_id=verification.challenge_id or "")
+        return verification
+
+
+async def _verify(parts: Parts, guess: Guess) -> Verification:
     subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
     if len(guess.code) != parts.settings.otp.length:
         unfit = await _unfit(parts, guess, subject)
@@ -106,6 +115,9 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     view = await parts.store.cancel(challenge_id, parts.clock())
     if view is None:
         return False
+    if view.challenge.state is ChallengeState.EXPIRED:
+        report_ended(parts, None, view.challenge)
+        return False
     parts.emit(EventType.CANCELLED, view.challenge)
     checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
     if not checks:
@@ -113,7 +125,8 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     try:
         phone = parts.phone_of(view.challenge)
     except SettingsError as error:  # cancelled it is; the vendors are left to the mark of the next start
-        _logger.error("challenge %s: not cancelled at the vendor: %s", challenge_id, error)
+        about = fields("vendor_not_cancelled", challenge_id=challenge_id, reason=type(error).__name__)
+        _logger.error("challenge %s: not cancelled at the vendor: %s", challenge_id, error, extra=about)
         return True
     for check in checks:
         await cancel_at_vendor(parts, phone, check)
@@ -161,9 +174,13 @@ async def _approve(
         parts.emit(EventType.VERIFY_APPROVED, challenge)
         if test_number := name_of(challenge.provider):
             masked = challenge.phone_masked
-            _sandbox_logger.warning("test number %s (%s) is used: its fixed code is accepted", test_number, masked)
+            about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
+            _sandbox_logger.warning(
+                "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
+            )
         left = challenge.max_attempts - challenge.attempts
         return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
+    _report_lock(parts, reservation, challenge)
     views = await parts.store.view(challenge_id=challenge.id)
     consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > parts.clock()
     return _refused(parts, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
@@ -220,7 +237,10 @@ async def _ask(parts: Parts, check: DeliveryRecord, phone: PhoneNumber, code: st
         code=code,
         reference=check.reference,
     )
-    return await provider.check_code(request, parts.settings.otp.provider_timeout)
+    with parts.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
+        answer = await provider.check_code(request, parts.settings.otp.provider_timeout)
+        span.note(outcome=answer)
+        return answer
 
 
 async def _settle(
@@ -231,8 +251,13 @@ async def _settle(
     referenced = {d.id for d in reservation.deliveries if d.reference}
     gone = tuple(one for one in verdict.gone if one in referenced)
     give_back = verdict.error is not None and not compared and not verdict.answered
+    settled = None
     if give_back or gone:
-        await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+        settled = await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+    if settled is not None and settled.given_back:
+        parts.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
+    else:
+        _report_lock(parts, reservation, challenge)
     if verdict.error is not None:
         _failed(parts, challenge, "provider_error", instance=verdict.error.provider)
         raise verdict.error
@@ -254,6 +279,19 @@ def _refused(parts: Parts, challenge: ChallengeRecord | None, status: Verificati
 
 def _failed(parts: Parts, challenge: ChallengeRecord | None, reason: str, *, instance: str = "") -> None:
     parts.emit(EventType.VERIFY_FAILED, challenge, reason=reason, instance=instance)
+
+
+def _report_lock(parts: Parts, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """Tell of the lock that this attempt set, if it did: it was a failure."""
+    until = reservation.locked_until
+    if until is not None:
+        for_good = until >= FOREVER
+        parts.emit(
+            EventType.PHONE_LOCKED,
+            challenge,
+            reason="until_reset" if for_good else "until_time",
+            detail=None if for_good else f"until {until.isoformat()}",
+        )
 
 
 def require_id(verify_by: str, challenge_id: str | None) -> None:

@@ -25,6 +25,7 @@ from otpcore._settings_sections import (
     RoutingSettings,
     SmsSettings,
     StorageSettings,
+    TelemetrySettings,
     parse_limit,
 )
 from otpcore._settings_test_numbers import FixedNumber
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "SmsSettings",
     "StorageSettings",
+    "TelemetrySettings",
     "documented_keys",
     "generate_keys",
     "load_settings",
@@ -136,6 +138,7 @@ class Settings:
     routing: RoutingSettings = attrs.field(factory=RoutingSettings, validator=a_section(RoutingSettings))
     plugins: PluginSettings = attrs.field(factory=PluginSettings, validator=a_section(PluginSettings))
     storage: StorageSettings = attrs.field(factory=StorageSettings, validator=a_section(StorageSettings))
+    telemetry: TelemetrySettings = attrs.field(factory=TelemetrySettings, validator=a_section(TelemetrySettings))
     keys: KeySettings = attrs.field(factory=KeySettings, validator=a_section(KeySettings))
     environment: Literal["development", "staging", "production"] = setting(
         "development", "Production refuses what is made for trying out.", one_of("development", "staging", "production")

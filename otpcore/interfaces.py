@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from otpcore.models import Channel, Receipt, RetryJob
@@ -36,9 +36,12 @@ from otpcore.records import (
     Received,
     Reservation,
     ScheduleRecord,
+    Settled,
     Step,
+    StoreStatus,
     WalkPlan,
     WalkRef,
+    WorkerRecord,
 )
 
 __all__ = ["RetryHost", "RetryRunner", "Store"]
@@ -117,8 +120,11 @@ class Store(Protocol):
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-    ) -> ChallengeRecord | None:
-        """An attempt that did not match: mark ``gone`` deliveries; give the attempt and the failure back if so told."""
+    ) -> Settled | None:
+        """An attempt that did not match: mark ``gone`` deliveries; give the attempt and the failure back if so told.
+
+        None: the challenge was purged meanwhile.
+        """
 
     async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
         """Consume a living challenge; True for exactly one caller. Sealed code and rows go in the same transaction.
@@ -127,7 +133,10 @@ class Store(Protocol):
         """
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
-        """End a living challenge; None when there is none."""
+        """End a living challenge; None when there is none.
+
+        One whose life was over, and which nobody had ended yet, is ended as ``expired``, and comes back so.
+        """
 
     async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
         """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried."""
@@ -171,6 +180,15 @@ class Store(Protocol):
     async def due_keys(self, now: datetime | None) -> frozenset[str]:
         """Ids of the code keys that due schedule rows need."""
 
+    async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
+        """Write a worker's sign of life, seen now; remove, and return, those that were not seen for longer than ``stale``."""
+
+    async def leave(self, name: str) -> None:
+        """Take a worker's sign of life back."""
+
+    async def status(self, since: datetime, now: datetime | None) -> StoreStatus:
+        """What happened since then, and what is waiting now. Changes nothing."""
+
     async def diagnose(self) -> Mapping[str, str]:
         """Facts for ``otp doctor``: kind, place, schema."""
 
@@ -190,8 +208,16 @@ class RetryHost(Protocol):
     async def next_due(self) -> datetime | None:
         """When anything is due next."""
 
-    async def upkeep(self) -> None:
-        """Sweep and purge; cheap when there is nothing to do."""
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        """Sweep, purge and leave a sign of life; cheap when nothing of it is due. Call it at least every few seconds.
+
+        Args:
+            kind: Of the runner, for people.
+            running: Retries under way in it.
+        """
+
+    async def leave(self) -> None:
+        """The runner has ended: take its sign of life back. Never raises ``Exception``."""
 
     def now(self) -> datetime:
         """The service's clock."""

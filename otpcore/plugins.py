@@ -20,6 +20,7 @@ import attrs
 from otpcore import _discovery, _hook_checks
 from otpcore._discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore._hook_checks import SEND_HOOKS, explained, raised_at, register
+from otpcore._logs import fields
 from otpcore._threads import NoThreadError, ThreadSlots
 from otpcore.errors import ErrorKind, ProviderError, ReceiptRefused, SettingsError
 from otpcore.hookspecs import ObserverHooks, ProviderContext, ProviderHooks
@@ -207,7 +208,8 @@ class Provider:
                 failure = self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything; unknown means ambiguous
                 # Type and place only: the text and the traceback's text may quote what the plugin held.
-                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error))
+                about = fields("provider_raised", instance=self.instance, reason=type(error).__name__)
+                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error), extra=about)
                 failure = self._error(ErrorKind.AMBIGUOUS, f"raised {type(error).__name__}")
             else:
                 if isinstance(answer, expected):
@@ -281,7 +283,8 @@ class Observers:
             try:
                 hooks.relay.otp_event(event=event)
             except Exception as error:  # noqa: BLE001 - an observer may raise anything, and nobody else must feel it
-                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error))
+                about = fields("observer_raised", reason=type(error).__name__)
+                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error), extra=about)
 
 
 @attrs.define

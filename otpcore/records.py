@@ -45,19 +45,26 @@ __all__ = [
     "LockRule",
     "Mark",
     "NewSend",
+    "OutcomeCount",
     "PurgeCount",
+    "PutOff",
     "ReceiptRecord",
     "ReceiptRule",
     "Received",
     "Refusal",
     "Reservation",
     "ReservationStatus",
+    "RouteCount",
     "ScheduleRecord",
+    "Settled",
     "SlotRecord",
     "Step",
     "StepKind",
+    "StoreStatus",
+    "Waiting",
     "WalkPlan",
     "WalkRef",
+    "WorkerRecord",
     "changed",
     "names_of",
 ]
@@ -140,6 +147,7 @@ class DeliveryRecord:
     Args:
         send_id: The send (what somebody asked for once) that it belongs to.
         scope: Vendor account that owns the code, or empty.
+        prefix: The rule prefix by which the number came here; empty: by default. Masked where it is the whole number.
         is_retry: Made by a retry, not by the first walk.
         outcome: Open until the provider answered.
         reference: The vendor's id; empty: unknown.
@@ -156,6 +164,7 @@ class DeliveryRecord:
     channel: Channel
     owner: CodeOwner
     scope: str = ""
+    prefix: str = ""
     is_retry: bool = False
     outcome: Outcome = Outcome.OPEN
     reference: str = ""
@@ -240,11 +249,12 @@ class FailureRecord:
 
 @attrs.frozen(kw_only=True)
 class BreakerRecord:
-    """Consecutive failures of one instance; open from ``BreakerRule.threshold`` on."""
+    """Consecutive failures of one instance; open from ``BreakerRule.threshold`` on, and since ``opened_at``."""
 
     instance: str
     failures: int
     probe_at: datetime
+    opened_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -276,16 +286,34 @@ class ReceiptRecord:
     applied: bool
 
 
+@attrs.frozen(kw_only=True)
+class WorkerRecord:
+    """The sign of life of one process, or part of one, that runs retries and upkeep.
+
+    Args:
+        name: Made up at its start, such as ``worker-3fa2b1c9``; tells nothing about the machine.
+        kind: ``background``, ``worker``, or a plugin's runner.
+        running: Retries under way when it was last seen.
+    """
+
+    name: str
+    kind: str
+    started_at: datetime
+    seen_at: datetime
+    running: int = 0
+
+
 # What a walk is told, and what it learns.
 
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """One instance of a route, with what the store must know about it."""
+    """One instance of a route, with what the store must know about it; ``prefix`` as in ``DeliveryRecord``."""
 
     instance: str
     owner: CodeOwner = CodeOwner.CORE
     scope: str = ""
+    prefix: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -341,6 +369,14 @@ class CallResult:
     retry_after: float | None = None
 
 
+class PutOff(enum.StrEnum):
+    """Why a walk found nobody whom it could call now, though the route is not used up."""
+
+    BREAKER_OPEN = "breaker_open"
+    PROVIDER_BUSY = "provider_busy"
+    THROTTLED = "throttled"
+
+
 class StepKind(enum.Enum):
     """What a walk does next."""
 
@@ -368,6 +404,8 @@ class Step:
         mark: With CALL: cancel this at the vendor first, then ``clear_mark``.
         repeat: With CALL: delivery id of an unresolved earlier try at this instance.
         due_at: With QUEUED.
+        put_off: With QUEUED: why nobody could be called at all; such a try does not count. None: somebody was.
+        is_probe: With CALL: the instance's breaker is open, and this delivery tries whether it works again.
         opened: The instance whose breaker this result opened, or None.
         closed: The instance whose breaker this result closed, or None.
         receipts: Receipts that had waited for this answer and now count.
@@ -379,6 +417,8 @@ class Step:
     mark: Mark | None = None
     repeat: str = ""
     due_at: datetime | None = None
+    put_off: PutOff | None = None
+    is_probe: bool = False
     opened: str | None = None
     closed: str | None = None
     receipts: tuple[ReceiptRecord, ...] = ()
@@ -441,12 +481,14 @@ class Begun:
     Args:
         challenge: With a refusal, the living challenge as it stands, if there is one.
         retry_after: With a refusal, seconds; None: unknown or never.
+        expired: The challenge of an earlier send whose life was found to be over, and ended.
     """
 
     step: Step | None = None
     refusal: Refusal | None = None
     challenge: ChallengeRecord | None = None
     retry_after: float | None = None
+    expired: ChallengeRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -609,6 +651,14 @@ class Reservation:
 
 
 @attrs.frozen(kw_only=True)
+class Settled:
+    """What became of an attempt that did not match: the challenge as it is now, and whether the attempt was given back."""
+
+    challenge: ChallengeRecord
+    given_back: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class ChallengeView:
     """Everything about one challenge, for people and for ``cancel``."""
 
@@ -641,3 +691,58 @@ class PurgeCount:
     deliveries: int = 0
     counters: int = 0
     receipts: int = 0
+
+
+# What people watch.
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeCount:
+    """How many deliveries of one instance and rule prefix came to one outcome."""
+
+    instance: str
+    prefix: str
+    outcome: Outcome
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class RouteCount:
+    """How many challenges belong to one instance and rule prefix."""
+
+    instance: str
+    prefix: str
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """Sends that wait for their next try, by the instance that they tried last (empty: none yet).
+
+    Args:
+        oldest: When the first send of the one that waits longest began.
+    """
+
+    instance: str
+    prefix: str
+    count: int
+    oldest: datetime
+
+
+@attrs.frozen(kw_only=True)
+class StoreStatus:
+    """What happened since a given time, and what is waiting now.
+
+    Args:
+        deliveries: Recorded since then.
+        verified: Approved challenges by the deliveries that were accepted since then.
+        waiting: Now, whatever the time.
+        breakers: Those that have failures.
+        workers: All signs of life.
+    """
+
+    deliveries: tuple[OutcomeCount, ...] = ()
+    verified: tuple[RouteCount, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    breakers: tuple[BreakerRecord, ...] = ()
+    workers: tuple[WorkerRecord, ...] = ()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import anyio
 import attrs
 
+from otpcore._logs import fields
 from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused
 from otpcore.hookspecs import hookimpl
 from otpcore.models import (
@@ -199,7 +200,10 @@ class Sandbox:
         try:
             channels = load().channels
         except OTPConfigurationError as error:
-            _logger.info("sandbox: %s stands in for SMS and calls, because it cannot be loaded: %s", name, error)
+            about = fields("provider_stood_in_for", instance=name, reason=type(error).__name__)
+            _logger.info(
+                "sandbox: %s stands in for SMS and calls, because it cannot be loaded: %s", name, error, extra=about
+            )
             channels = _BOTH
         return attrs.evolve(provider_from_object(name, _StandIn(name, self)), channels=channels)
 

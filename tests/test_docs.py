@@ -13,6 +13,7 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 
 from otpcore import (
@@ -22,11 +23,14 @@ from otpcore import (
     ErrorKind,
     OTPError,
     RateLimited,
+    RouteStatus,
     Verification,
     VerificationStatus,
     errors,
     hookspecs,
 )
+from otpcore._opentelemetry import _COUNTERS, _DURATIONS
+from otpcore._spans import Work
 from otpcore.cli._commands import COMMANDS, GROUPS
 from otpcore.cli._exits import MEANINGS
 from otpcore.config import Settings, documented_keys, load_settings
@@ -197,6 +201,19 @@ def test_the_sandboxs_numbers_are_told():
     assert outcomes == [[f"`{digits}`", one.name, one.meaning] for digits, one in MAGIC.items()]
     (example,) = re.findall(r"`(\+\d{9,})` is a (\w+)", section("Sandbox"))
     assert magic_of(example[0]).name == example[1]
+
+
+def test_every_metric_and_span_is_told():
+    metrics, spans = tables(section("OpenTelemetry"))
+    counted = {name: f"counter, `{unit}`" for name, (unit, _) in _COUNTERS.items()}
+    measured = {name: "histogram, `s`" for name, _ in _DURATIONS.values()}
+    assert {row[0].strip("`"): row[1] for row in metrics} == {**counted, **measured}
+    assert [row[0] for row in spans[:3]] == [f"`{work}`" for work in (Work.SEND, Work.VERIFY, Work.RETRY)]
+
+
+def test_every_field_of_a_route_is_told():
+    (routes,) = tables(section("Status"))
+    assert names(routes) == [field.name for field in attrs.fields(RouteStatus)]
 
 
 def test_commands_and_exit_codes_are_those_of_the_command_line():

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from otpcore.cli._exits import CommandError, ExitCode
-from otpcore.cli._options import Options
+from otpcore.cli._options import Options, parse_span
 from otpcore.cli._typed import STANDARD_INPUT, typed_code, typed_phone
 from otpcore.models import Channel
 
@@ -156,6 +156,16 @@ def providers(context: typer.Context) -> ExitCode:
     return _providers.providers(_options(context))
 
 
+def status(
+    context: typer.Context,
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1h",
+) -> ExitCode:
+    """Show what each provider did lately, what waits now, and who runs retries."""
+    from otpcore.cli import _status
+
+    return _status.status(_options(context), parse_span(since, "--since"))
+
+
 def worker(
     context: typer.Context,
     concurrency: Annotated[
@@ -242,7 +252,7 @@ def purge(
 
 
 def doctor(context: typer.Context) -> ExitCode:
-    """Check settings, keys, store, rules, providers and retries."""
+    """Check settings, keys, store, clock, credentials, limits, number data, rules, providers, retries and workers."""
     from otpcore.cli import _doctor
 
     return _doctor.doctor(_options(context))
@@ -303,6 +313,7 @@ COMMANDS: dict[str, Command] = {
     "call": call,
     "verify": verify,
     "providers": providers,
+    "status": status,
     "worker": worker,
     "purge": purge,
     "doctor": doctor,

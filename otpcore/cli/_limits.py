@@ -11,6 +11,7 @@ from otpcore._service import Setup
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run
 from otpcore.cli._options import Options, table, when
+from otpcore.events import EventType
 from otpcore.lifecycle import FOREVER
 from otpcore.phone import PhoneNumber
 from otpcore.records import CounterRecord, FailureRecord
@@ -65,7 +66,9 @@ async def _counters(host: Setup, number: PhoneNumber) -> tuple[list[dict[str, An
 
 async def _reset(host: Setup, number: PhoneNumber) -> int:
     async with open_parts(host) as parts:
-        return await parts.store.reset_counters(_prefix(parts, number))
+        count = await parts.store.reset_counters(_prefix(parts, number))
+        parts.emit(EventType.LIMITS_RESET, phone=number.masked, detail=f"{count} counters")
+        return count
 
 
 def _prefix(parts: Parts, number: PhoneNumber) -> str:

@@ -9,6 +9,7 @@ from otpcore._service import Setup
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_parts, run, shown_number
 from otpcore.cli._options import Options, table, when
+from otpcore.events import EventType
 
 __all__ = ["drop", "list_retries", "requeue"]
 
@@ -80,7 +81,10 @@ async def _rows(options: Options, host: Setup, limit: int) -> list[dict[str, Any
 
 async def _requeue(host: Setup, challenge_id: str) -> int:
     async with open_parts(host) as parts:
-        return await parts.store.requeue(challenge_id, parts.clock())
+        count = await parts.store.requeue(challenge_id, parts.clock())
+        if count:
+            parts.emit(EventType.RETRY_SCHEDULED, challenge_id=challenge_id, reason="requeued")
+        return count
 
 
 async def _drop(host: Setup, challenge_id: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from otpcore.models import Channel, Receipt
@@ -31,11 +31,14 @@ from otpcore.records import (
     Received,
     Reservation,
     ScheduleRecord,
+    Settled,
     Step,
+    StoreStatus,
     WalkPlan,
     WalkRef,
+    WorkerRecord,
 )
-from otpcore.stores import _receipts, _retrying, _sending, _upkeep, _verifying
+from otpcore.stores import _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
@@ -116,7 +119,7 @@ class RowStore(abc.ABC):
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-    ) -> ChallengeRecord | None:
+    ) -> Settled | None:
         return await self._write(
             lambda rows: _verifying.settle(rows, reservation, give_back=give_back, gone=gone, now=now),
             even_if_cancelled=True,
@@ -190,3 +193,12 @@ class RowStore(abc.ABC):
 
     async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
         return await self._write(lambda rows: _upkeep.drop(rows, challenge_id, now))
+
+    async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
+        return await self._write(lambda rows: _watching.beat(rows, worker, stale, now))
+
+    async def leave(self, name: str) -> None:
+        await self._write(lambda rows: rows.remove_worker(name), even_if_cancelled=True)
+
+    async def status(self, since: datetime, now: datetime | None) -> StoreStatus:
+        return await self._read(lambda rows: _watching.status(rows, since, now))

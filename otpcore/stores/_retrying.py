@@ -86,14 +86,14 @@ def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None)
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
     choice = choose(rows, challenge, plan, sent, moment)
     if choice.candidate is not None:
-        return record_delivery(rows, challenge, row, choice.candidate, plan, sent, moment, {})
-    if not choice.free_at:
+        return record_delivery(rows, challenge, row, choice, plan, sent, moment, {})
+    if choice.first is None:
         return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
-    due_at = min(choice.free_at)
+    due_at, why = choice.first
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
     uncounted = changed(row, attempts=max(row.attempts - 1, 0))
-    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent))
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent), why)
 
 
 def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:

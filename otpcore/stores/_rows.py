@@ -21,9 +21,13 @@ from otpcore.records import (
     DeliveryRecord,
     FailureRecord,
     KeyUse,
+    OutcomeCount,
     ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
 )
 
 
@@ -190,11 +194,37 @@ class Rows(Protocol):
     def count_breaker(self, instance: str) -> int:
         """One more failure; how many there are now."""
 
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        """It is open since now; the first probe is due then."""
+
     def close_breaker(self, instance: str) -> int:
         """No failures any more; how many there were."""
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         """True for one caller: the probe was due, and the next is due later."""
+
+    # Watching.
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        """Insert or replace."""
+
+    def remove_worker(self, name: str) -> None:
+        """Remove."""
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        """Remove those last seen before then; what they were."""
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        """All, by name."""
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        """Deliveries recorded since then, by instance, prefix and outcome."""
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        """Approved challenges by the instances and prefixes of their deliveries that were recorded since then and accepted."""
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        """Schedule rows that wait or whose lease has run out, by instance and prefix of the latest delivery of their send."""
 
     # Settings and upkeep.
 

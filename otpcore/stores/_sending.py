@@ -33,6 +33,7 @@ from otpcore.records import (
     ChargeRefused,
     DeliveryRecord,
     NewSend,
+    PutOff,
     ReceiptRecord,
     Refusal,
     ScheduleRecord,
@@ -46,6 +47,7 @@ from otpcore.stores._heard import heard_of, heed
 from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 
+_ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
@@ -143,8 +145,16 @@ class _Choice:
 
     candidate: Candidate | None = None
     is_probe: bool = False
-    free_at: tuple[datetime, ...] = ()
-    breaker_open: bool = False
+    waits: tuple[tuple[datetime, PutOff], ...] = ()
+
+    @property
+    def first(self) -> tuple[datetime, PutOff] | None:
+        """When the first of them comes free, and why it is not yet."""
+        return min(self.waits, default=None)
+
+    @property
+    def breaker_open(self) -> bool:
+        return any(why is PutOff.BREAKER_OPEN for _, why in self.waits)
 
 
 def choose(
@@ -154,27 +164,25 @@ def choose(
     if not untried:
         return _Choice()
     opened = {breaker.instance for breaker in rows.breakers(plan.breaker.threshold)}
-    next_probe = now + timedelta(seconds=plan.breaker.probe_every)
-    free_at: list[datetime] = []
-    breaker_open = False
+    next_probe = _probe_due(plan, now)
+    waits: list[tuple[datetime, PutOff]] = []
     for candidate in untried:
         if (wait := _not_before(candidate.instance, sent)) and wait > now:
-            free_at.append(wait)
+            waits.append((wait, PutOff.THROTTLED))
         elif candidate.scope and (held := held_until(rows, candidate.scope, challenge, now)):
-            free_at.append(max(held, now + plan.call_lease))
+            waits.append((max(held, now + plan.call_lease), PutOff.PROVIDER_BUSY))
         elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
-            breaker_open = True
-            free_at.append(next_probe)
+            waits.append((next_probe, PutOff.BREAKER_OPEN))
         else:
             return _Choice(candidate=candidate, is_probe=candidate.instance in opened)
-    return _Choice(free_at=tuple(free_at), breaker_open=breaker_open)
+    return _Choice(waits=tuple(waits))
 
 
 def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: datetime) -> Begun | None:
     """Why a send cannot begin though its route is not empty; None: it may wait for a breaker."""
     if choice.breaker_open:
         return None if send.plan.retry is not None else Begun(refusal=Refusal.BREAKER_OPEN)
-    wait = _seconds(min(choice.free_at) - now) if choice.free_at else None
+    wait = _seconds(choice.first[0] - now) if choice.first else None
     return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
 
 
@@ -197,24 +205,31 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         challenge = changed(challenge, state=ChallengeState.QUEUED)
     else:
         challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
-    holder = _insert(rows, challenge, now)
+    holder, expired = _insert(rows, challenge, now)
     if holder is not None:
         if choice.candidate is not None and choice.is_probe:  # back to its time: a refusal changes nothing
-            rows.win_probe(choice.candidate.instance, now + timedelta(seconds=send.plan.breaker.probe_every), now)
-        return Begun(refusal=Refusal.CONFLICT, challenge=holder)
+            rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), now)
+        return Begun(refusal=Refusal.CONFLICT, challenge=holder, expired=expired)
     if choice.candidate is None:
-        return Begun(step=_put_off(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every)))
-    return Begun(step=_write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now))
+        return Begun(step=_put_off(rows, challenge, row, _probe_due(send.plan, now), _ALL_OPEN), expired=expired)
+    step = _write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, is_probe=choice.is_probe)
+    return Begun(step=step, expired=expired)
 
 
-def _insert(rows: Rows, challenge: ChallengeRecord, now: datetime) -> ChallengeRecord | None:
-    """Write a new challenge, freeing an expired holder of its subject; the living holder that is in the way, if any."""
+def _insert(
+    rows: Rows, challenge: ChallengeRecord, now: datetime
+) -> tuple[ChallengeRecord | None, ChallengeRecord | None]:
+    """Write a new challenge, freeing an expired holder of its subject.
+
+    The living holder that is in the way, if any; and the expired one that was ended, if any.
+    """
     if rows.insert_challenge(challenge):
-        return None
+        return None, None
+    expired = None
     holder = rows.latest(challenge.subject)
     if holder is not None and holder.state not in OVER and not is_living(holder, now):
-        close(rows, holder, ChallengeState.EXPIRED)
-    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject)
+        expired = close(rows, holder, ChallengeState.EXPIRED)
+    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject), expired
 
 
 def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
@@ -247,8 +262,8 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
     }
     row = _row(send, challenge, now)
     if choice.candidate is None:
-        return Begun(step=queue(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every), renewed))
-    return Begun(step=record_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, renewed))
+        return Begun(step=queue(rows, challenge, row, _probe_due(send.plan, now), renewed, _ALL_OPEN))
+    return Begun(step=record_delivery(rows, challenge, row, choice, send.plan, (), now, renewed))
 
 
 def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime) -> tuple[_Choice, Begun | None]:
@@ -356,7 +371,7 @@ def walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: W
     if not (plan.is_retry and too_late):
         choice = choose(rows, challenge, plan, sent, now)
         if choice.candidate is not None:
-            return record_delivery(rows, challenge, row, choice.candidate, plan, sent, now, {})
+            return record_delivery(rows, challenge, row, choice, plan, sent, now, {})
     again = [candidate.instance for candidate in plan.route if not left_out(candidate.instance, sent)]
     if not again:
         return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
@@ -373,16 +388,20 @@ def record_delivery(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
-    candidate: Candidate,
+    choice: _Choice,
     plan: WalkPlan,
     sent: Sequence[DeliveryRecord],
     now: datetime,
     changes: dict[str, Any],
 ) -> Step:
     """The next delivery of a challenge that exists."""
+    candidate = choice.candidate
+    if candidate is None:
+        raise RuntimeError("a delivery needs an instance")
     changes = {**changes, **_begun_by(challenge, row, candidate, plan, now)}
     rows.update_challenge(challenge.id, **changes)
-    return _write_delivery(rows, changed(challenge, **changes), row, candidate, plan, sent, now)
+    challenge = changed(challenge, **changes)
+    return _write_delivery(rows, challenge, row, candidate, plan, sent, now, is_probe=choice.is_probe)
 
 
 def _begun_by(
@@ -404,6 +423,8 @@ def _write_delivery(
     plan: WalkPlan,
     sent: Sequence[DeliveryRecord],
     now: datetime,
+    *,
+    is_probe: bool,
 ) -> Step:
     """Write the delivery before the network call, with its lease and the vendor's slot."""
     lease_until = now + plan.call_lease
@@ -415,6 +436,7 @@ def _write_delivery(
         channel=row.channel,
         owner=candidate.owner,
         scope=candidate.scope,
+        prefix=candidate.prefix,
         is_retry=plan.is_retry,
         recorded_at=now,
         lease_until=lease_until,
@@ -428,20 +450,30 @@ def _write_delivery(
         delivery=delivery,
         mark=mark,
         repeat=unresolved(candidate.instance, sent),
+        is_probe=is_probe,
     )
 
 
 def queue(
-    rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, changes: dict[str, Any]
+    rows: Rows,
+    challenge: ChallengeRecord,
+    row: ScheduleRecord,
+    due_at: datetime,
+    changes: dict[str, Any],
+    why: PutOff | None = None,
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return _put_off(rows, changed(challenge, **changes), row, due_at)
+    return _put_off(rows, changed(challenge, **changes), row, due_at, why)
 
 
-def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime) -> Step:
+def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, why: PutOff | None) -> Step:
     rows.put_schedule(changed(row, due_at=due_at, leased=False))
-    return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at)
+    return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at, put_off=why)
+
+
+def _probe_due(plan: WalkPlan, now: datetime) -> datetime:
+    return now + timedelta(seconds=plan.breaker.probe_every)
 
 
 def end_walk(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
@@ -470,7 +502,7 @@ def _note_breaker(rows: Rows, plan: WalkPlan, delivery: DeliveryRecord, now: dat
         before = rows.close_breaker(delivery.instance)
         return None, delivery.instance if before >= plan.breaker.threshold else None
     if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
-        rows.win_probe(delivery.instance, now, now + timedelta(seconds=plan.breaker.probe_every))
+        rows.open_breaker(delivery.instance, now, _probe_due(plan, now))
         return delivery.instance, None
     return None, None
 

@@ -21,9 +21,13 @@ from otpcore.records import (
     DeliveryRecord,
     FailureRecord,
     KeyUse,
+    OutcomeCount,
     ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
     changed,
     names_of,
 )
@@ -220,6 +224,30 @@ class SqlRows:
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
+
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        self._changed(sql.OPEN_BREAKER, row_key=instance, now=now, next_probe=probe_at)
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        self._changed(sql.PUT_WORKER, **_values(worker))
+
+    def remove_worker(self, name: str) -> None:
+        self._changed(sql.REMOVE_WORKER, row_key=name)
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        return sorted(self._all(WorkerRecord, sql.REMOVE_STALE_WORKERS, before=before), key=lambda worker: worker.name)
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        return self._all(WorkerRecord, sql.WORKERS)
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        return self._all(OutcomeCount, sql.COUNT_OUTCOMES, since=since)
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        return self._all(RouteCount, sql.COUNT_VERIFIED, since=since)
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        return self._all(Waiting, sql.COUNT_WAITING, now=now)
 
     def settings(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._rows(sql.SETTINGS, {})}

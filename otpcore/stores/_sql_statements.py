@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two methods
 
 from otpcore.lifecycle import OVER
-from otpcore.models import ChallengeState
+from otpcore.models import ChallengeState, Outcome
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
@@ -35,6 +35,7 @@ from otpcore.records import (
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
+    WorkerRecord,
 )
 from otpcore.stores._tables import (
     breakers,
@@ -46,6 +47,7 @@ from otpcore.stores._tables import (
     schedule,
     settings,
     slots,
+    workers,
 )
 
 
@@ -235,6 +237,53 @@ WIN_PROBE = (
     update(breakers)
     .where(breakers.c.instance == bindparam("row_key"), breakers.c.probe_at <= _NOW)
     .values(probe_at=bindparam("next_probe", type_=breakers.c.probe_at.type))
+)
+
+OPEN_BREAKER = (
+    update(breakers)
+    .where(breakers.c.instance == bindparam("row_key"))
+    .values(opened_at=_NOW, probe_at=bindparam("next_probe", type_=breakers.c.probe_at.type))
+)
+
+PUT_WORKER = _upsert(workers)
+REMOVE_WORKER = delete(workers).where(workers.c.name == bindparam("row_key"))
+REMOVE_STALE_WORKERS = (
+    delete(workers)
+    .where(workers.c.seen_at < bindparam("before", type_=workers.c.seen_at.type))
+    .returning(*_columns(WorkerRecord, workers))
+)
+WORKERS = _records(WorkerRecord, workers).order_by(workers.c.name)
+
+_ROUTE = (deliveries.c.instance, deliveries.c.prefix)
+_LATELY = deliveries.c.recorded_at >= bindparam("since", type_=deliveries.c.recorded_at.type)
+COUNT_OUTCOMES = (
+    select(*_ROUTE, deliveries.c.outcome, func.count())
+    .where(_LATELY)
+    .group_by(*_ROUTE, deliveries.c.outcome)
+    .order_by(*_ROUTE, deliveries.c.outcome)
+)
+COUNT_VERIFIED = (
+    select(*_ROUTE, func.count(deliveries.c.challenge_id.distinct()))
+    .join_from(deliveries, challenges, challenges.c.id == deliveries.c.challenge_id)
+    .where(_LATELY, deliveries.c.outcome == Outcome.ACCEPTED, challenges.c.state == ChallengeState.APPROVED)
+    .group_by(*_ROUTE)
+    .order_by(*_ROUTE)
+)
+_of_send = deliveries.alias()
+_LATEST_OF_SEND = (
+    select(func.max(_of_send.c.number))
+    .where(_of_send.c.challenge_id == schedule.c.challenge_id, _of_send.c.send_id == schedule.c.send_id)
+    .scalar_subquery()
+)
+_LAST_ROUTE = tuple(func.coalesce(column, "") for column in _ROUTE)
+COUNT_WAITING = (
+    select(*_LAST_ROUTE, func.count(), func.min(challenges.c.first_sent_at))
+    .select_from(schedule)
+    .join(challenges, challenges.c.id == schedule.c.challenge_id)
+    .outerjoin(deliveries, deliveries.c.number == _LATEST_OF_SEND)
+    .where(or_(schedule.c.leased.is_(False), schedule.c.due_at <= _NOW))
+    .group_by(*_LAST_ROUTE)
+    .order_by(*_LAST_ROUTE)
 )
 
 SETTINGS = select(settings.c.name, settings.c.value)

@@ -32,6 +32,7 @@ __all__ = [
     "settings",
     "slots",
     "to_microseconds",
+    "workers",
 ]
 
 VERSION_TABLE = "otp_alembic_version"
@@ -216,6 +217,7 @@ class DeliveryRow(_Row, table=True):
     channel: Channel = Field(sa_type=Word(Channel))
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=String(_KEY_LENGTH))
+    prefix: str = Field(sa_type=String(20))
     is_retry: bool = Field(sa_type=Boolean)
     outcome: Outcome = Field(sa_type=Word(Outcome))
     reference: str = Field(sa_type=String(_KEY_LENGTH))
@@ -298,6 +300,19 @@ class BreakerRow(_Row, table=True):
     instance: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
     failures: int
     probe_at: datetime = Field(sa_type=Moment)
+    opened_at: datetime | None = Field(sa_type=Moment)
+
+
+class WorkerRow(_Row, table=True):
+    """`WorkerRecord`."""
+
+    __tablename__ = "otp_worker"
+
+    name: str = Field(sa_type=String(64), primary_key=True)
+    kind: str = Field(sa_type=Text)
+    started_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=Moment)
+    running: int
 
 
 class SettingRow(_Row, table=True):
@@ -317,4 +332,5 @@ slots: Table = metadata.tables["otp_slot"]
 counters: Table = metadata.tables["otp_counter"]
 failures: Table = metadata.tables["otp_failure"]
 breakers: Table = metadata.tables["otp_breaker"]
+workers: Table = metadata.tables["otp_worker"]
 settings: Table = metadata.tables["otp_setting"]

@@ -8,12 +8,12 @@ from datetime import datetime
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
 from otpcore.records import (
-    ChallengeRecord,
     ChallengeView,
     FailureRecord,
     LockRule,
     Reservation,
     ReservationStatus,
+    Settled,
     changed,
 )
 from otpcore.stores._rows import Rows
@@ -61,20 +61,24 @@ def reserve(
 
 def settle(
     rows: Rows, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-) -> ChallengeRecord | None:
+) -> Settled | None:
     """An attempt that did not match."""
     reserved = reservation.challenge
     challenge = rows.challenge(reserved.id) if reserved is not None else None
     if challenge is None:
         return None
     rows.mark_gone(gone)
-    if give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS):
+    given_back = (
+        give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS)
+    )
+    if given_back:
         for failed in rows.failures(failure_keys(challenge.phone_key, reservation.locks.client)):
             if failed.failures > 0:
                 ours = failed.locked_until is not None and failed.locked_until == reservation.locked_until
                 until = None if ours else failed.locked_until
                 rows.put_failures(FailureRecord(key=failed.key, failures=failed.failures - 1, locked_until=until))
-    return rows.challenge(challenge.id)
+    settled = rows.challenge(challenge.id)
+    return Settled(challenge=settled, given_back=given_back) if settled is not None else None
 
 
 def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
@@ -94,10 +98,8 @@ def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView
     challenge = rows.challenge(challenge_id)
     if challenge is None or challenge.state in OVER:
         return None
-    if not is_living(challenge, rows.now(now)):
-        close(rows, challenge, ChallengeState.EXPIRED)
-        return None
-    closed = close(rows, challenge, ChallengeState.CANCELLED)
+    state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
+    closed = close(rows, challenge, state)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 

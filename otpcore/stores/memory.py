@@ -7,14 +7,16 @@ import heapq
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from otpcore._logs import fields
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import OVER, is_living, is_spent
-from otpcore.models import ChallengeState, Channel
+from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
@@ -24,9 +26,13 @@ from otpcore.records import (
     DeliveryRecord,
     FailureRecord,
     KeyUse,
+    OutcomeCount,
     ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
     changed,
 )
 from otpcore.stores._base import RowStore
@@ -56,7 +62,8 @@ class MemoryStore(RowStore):
     async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
         """Warn: this store is for tests and trials."""
         _logger.warning(
-            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users"
+            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users",
+            extra=fields("store_opened", reason="memory"),
         )
 
     async def diagnose(self) -> Mapping[str, str]:
@@ -89,6 +96,7 @@ class _MemoryRows:
         self._counters: dict[str, CounterRecord] = {}
         self._failures: dict[str, FailureRecord] = {}
         self._breakers: dict[str, BreakerRecord] = {}
+        self._workers: dict[str, WorkerRecord] = {}
         self._settings: dict[str, str] = {}
 
     def now(self, now: datetime | None) -> datetime:
@@ -318,11 +326,12 @@ class _MemoryRows:
         return [self._breakers[one] for one in sorted(self._breakers) if self._breakers[one].failures >= least]
 
     def count_breaker(self, instance: str) -> int:
-        breaker = self._breakers.get(instance)
-        failures = breaker.failures + 1 if breaker else 1
-        probe_at = breaker.probe_at if breaker else _EVER
-        self._breakers[instance] = BreakerRecord(instance=instance, failures=failures, probe_at=probe_at)
-        return failures
+        breaker = self._breakers.get(instance, BreakerRecord(instance=instance, failures=0, probe_at=_EVER))
+        self._breakers[instance] = changed(breaker, failures=breaker.failures + 1)
+        return breaker.failures + 1
+
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        self._breakers[instance] = changed(self._breakers[instance], opened_at=now, probe_at=probe_at)
 
     def close_breaker(self, instance: str) -> int:
         breaker = self._breakers.pop(instance, None)
@@ -334,6 +343,62 @@ class _MemoryRows:
             return False
         self._breakers[instance] = changed(breaker, probe_at=next_probe)
         return True
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        self._workers[worker.name] = worker
+
+    def remove_worker(self, name: str) -> None:
+        self._workers.pop(name, None)
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        stale = [worker for worker in self.workers() if worker.seen_at < before]
+        for worker in stale:
+            del self._workers[worker.name]
+        return stale
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        return [self._workers[name] for name in sorted(self._workers)]
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        found = Counter((d.instance, d.prefix, d.outcome) for d in self._deliveries.values() if d.recorded_at >= since)
+        return [
+            OutcomeCount(instance=instance, prefix=prefix, outcome=outcome, count=found[instance, prefix, outcome])
+            for instance, prefix, outcome in sorted(found)
+        ]
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        accepted = {
+            (d.instance, d.prefix, d.challenge_id)
+            for d in self._deliveries.values()
+            if d.recorded_at >= since and d.outcome is Outcome.ACCEPTED
+        }
+        found = Counter(
+            (instance, prefix)
+            for instance, prefix, challenge_id in accepted
+            if (challenge := self.challenge_rows.get(challenge_id)) and challenge.state is ChallengeState.APPROVED
+        )
+        return [
+            RouteCount(instance=instance, prefix=prefix, count=found[instance, prefix])
+            for instance, prefix in sorted(found)
+        ]
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        began: dict[tuple[str, str], list[datetime]] = {}
+        for row in self._schedule.values():
+            if row.leased and row.due_at > now:
+                continue
+            tried = [d for d in self.deliveries(row.challenge_id) if d.send_id == row.send_id]
+            last = (tried[-1].instance, tried[-1].prefix) if tried else ("", "")
+            began.setdefault(last, []).append(self.challenge_rows[row.challenge_id].first_sent_at)
+        return [
+            Waiting(
+                instance=instance,
+                prefix=prefix,
+                count=len(began[instance, prefix]),
+                oldest=min(began[instance, prefix]),
+            )
+            for instance, prefix in sorted(began)
+        ]
 
     def settings(self) -> dict[str, str]:
         return dict(self._settings)

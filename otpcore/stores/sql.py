@@ -15,6 +15,7 @@ import anyio
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from otpcore._logs import fields
 from otpcore.errors import SettingsError, StoreError
 from otpcore.records import PurgeCount
 from otpcore.stores._base import RowStore
@@ -97,7 +98,7 @@ class SqlStore(RowStore):
         """
         database = await anyio.to_thread.run_sync(self._enter)
         exit_stack.push_async_callback(self._leave, database)
-        _logger.info("database: %s", self._path)
+        _logger.info("database: %s", self._path, extra=fields("store_opened", reason="sql"))
 
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None

@@ -209,7 +209,8 @@ class Sides:
 
     def cancel(self, challenge: str) -> None:
         view = self.wait(self.store.cancel(challenge, self.now))
-        same(view is not None, self.model.cancel(self.model.challenges[challenge]), "cancelled")
+        cancelled = view is not None and view.challenge.state is ChallengeState.CANCELLED
+        same(cancelled, self.model.cancel(self.model.challenges[challenge]), "cancelled")
 
     def drop(self, challenge: str) -> None:
         self.wait(self.store.drop(challenge, self.now))

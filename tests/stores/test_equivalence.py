@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from otpcore.errors import ErrorKind
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import CallResult, LockRule, ReceiptRule, StepKind, WalkRef
+from otpcore.records import CallResult, LockRule, ReceiptRule, StepKind, WalkRef, WorkerRecord
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 
@@ -61,7 +61,7 @@ class Machine(RuleBasedStateMachine):
         self.walks, self.claims, self.reservations, self.charged, self.challenges = [], [], [], (), []
         self.routes = [
             world.core("mada"),
-            world.core("mada", "backup"),
+            tuple(attrs.evolve(candidate, prefix="+35987") for candidate in world.core("mada", "backup")),
             world.vendor("twilio") + world.core("mada"),
             world.vendor("twilio") + world.vendor("sinch"),
             world.vendor("sinch", "sinch:app"),
@@ -294,6 +294,19 @@ class Machine(RuleBasedStateMachine):
             now=self.world.now,
         )
 
+    @rule(name=st.sampled_from(["worker-1", "background-2"]), running=st.integers(0, 3), ends=st.booleans())
+    def beat(self, name, running, ends):
+        worker = WorkerRecord(
+            name=name, kind="worker", started_at=self.world.now, seen_at=self.world.now, running=running
+        )
+        self.both("beat", worker, timedelta(seconds=60), self.world.now)
+        if ends:
+            self.both("leave", name)
+
+    @rule(seconds=st.sampled_from((0, 60, 900)))
+    def status(self, seconds):
+        self.both("status", self.world.now - timedelta(seconds=seconds), self.world.now)
+
     @rule(prefix=st.sampled_from(["phone-1/", "phone", "all", ""]))
     def reset_counters(self, prefix):
         self.both("reset_counters", prefix)
@@ -323,6 +336,7 @@ def _everything(rows, now):
         ]
         + [list(rows.receipts_of("", reference)) for reference in ("VE1", "VE2", "VE3")],
         "breakers": list(rows.breakers(1)),
+        "workers": list(rows.workers()),
         "settings": rows.settings(),
     }
 

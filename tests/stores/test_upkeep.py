@@ -202,6 +202,7 @@ class TestCancelling:
         assert await world.store.cancel("unknown", world.now) is None
         late = await world.begin()
         world.later(300)
+        assert (await world.store.cancel(late.id, world.now)).challenge.state is ChallengeState.EXPIRED
         assert await world.store.cancel(late.id, world.now) is None
         assert (await late.view()).challenge.state is ChallengeState.EXPIRED
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_type
 
 import attrs
 
 from otpcore import (
     AsyncOTPService,
+    BreakerStatus,
     Challenge,
     DeliveryReceipt,
     DeliveryRequest,
@@ -22,7 +24,9 @@ from otpcore import (
     ReceiptStatus,
     SandboxMessage,
     Settings,
+    Status,
     Verification,
+    WorkerStatus,
     hookimpl,
     load_settings,
 )
@@ -45,6 +49,11 @@ async def use_async() -> None:
         assert_type(result.outcome, ReceiptOutcome)
         assert_type(result.answer, str)
         assert_type(otp.sandbox_inbox()[-1].code, str)
+        status = await otp.status(window=600)
+        assert_type(status, Status)
+        assert_type([route.failed for route in status.routes], list[Mapping[str, int]])
+        assert_type(status.routes[0].breaker, BreakerStatus)
+        assert_type(status.workers[0], WorkerStatus)
 
 
 def use_blocking() -> None:
@@ -53,6 +62,7 @@ def use_blocking() -> None:
         assert_type(otp.call("+359871234567", locale="bg"), Challenge)
         assert_type(otp.verify("+359871234567", "123456"), Verification)
         assert_type(otp.sandbox_inbox("+359871234567"), tuple[SandboxMessage, ...])
+        assert_type(otp.status(), Status)
     assert_type(load_settings(), Settings)
 
 

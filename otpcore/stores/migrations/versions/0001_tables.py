@@ -61,6 +61,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("owner", sa.String(20), nullable=False),
         sa.Column("scope", sa.String(255), nullable=False),
+        sa.Column("prefix", sa.String(20), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
         sa.Column("reference", sa.String(255), nullable=False),
@@ -136,7 +137,17 @@ def upgrade() -> None:
         sa.Column("instance", sa.String(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("probe_at", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("instance", name="pk_otp_breaker"),
+    )
+    op.create_table(
+        "otp_worker",
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_otp_worker"),
     )
     op.create_table(
         "otp_setting",
@@ -150,6 +161,7 @@ def downgrade() -> None:
     """Remove the tables and all that is in them."""
     for name in (
         "otp_setting",
+        "otp_worker",
         "otp_breaker",
         "otp_failure",
         "otp_counter",
