@@ -127,7 +127,12 @@ def test_purge_removes_what_is_old_and_with_a_phone_one_person(otp: Otp, desk: D
     otp("send", PHONE)
     otp("send", OTHER_PHONE)
     assert otp("purge", "--json").document == {"challenges": 0, "deliveries": 0, "counters": 0, "receipts": 0}
-    assert otp("purge", "--phone", PHONE, "--json").document == {"challenges": 1, "deliveries": 1, "counters": 0}
+    assert otp("purge", "--phone", PHONE, "--json").document == {
+        "challenges": 1,
+        "deliveries": 1,
+        "counters": 0,
+        "receipts": 0,
+    }
     assert otp("challenges", "show", PHONE).code == ExitCode.REFUSED
     assert otp("challenges", "show", OTHER_PHONE).code == ExitCode.OK
 

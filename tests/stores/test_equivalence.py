@@ -185,7 +185,7 @@ class Machine(RuleBasedStateMachine):
             lease=timedelta(seconds=15),
             min_useful_life=timedelta(seconds=30),
             retried=frozenset(Channel) if retried else frozenset(),
-            key_ids=frozenset({"sealed code"} if able else ()),
+            key_ids=frozenset({"key-1"} if able else ()),
             instances=frozenset({"mada", "backup", "twilio", "sinch", "in_house"}),
         )
         received = self.both("receive", about.instance, receipt, receipt_rule, self.world.now)

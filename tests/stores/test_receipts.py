@@ -125,7 +125,7 @@ class TestUndelivered:
         going_on = await world.go_on(await world.undelivered(reference="M1"), world.core("mada", "backup"))
         step = await going_on.answer(Outcome.UNAVAILABLE)
         assert (step.kind, step.challenge.state) == (StepKind.QUEUED, ChallengeState.QUEUED)
-        retry = await world.claim_next(world.core("mada", "backup"), key_ids=frozenset({"sealed code"}))
+        retry = await world.claim_next(world.core("mada", "backup"), key_ids=frozenset({"key-1"}))
         assert retry.delivery.instance == "backup"
         assert (await walk.view()).challenge.state is ChallengeState.QUEUED
 
@@ -173,9 +173,9 @@ class TestUndelivered:
         await accepted(world.with_retries())
         await world.undelivered(reference="M1")
         world.later(14)
-        assert (await world.claim(key_ids=frozenset({"sealed code"}))).claims == ()
+        assert (await world.claim(key_ids=frozenset({"key-1"}))).claims == ()
         world.later(1)
-        (claim,) = (await world.claim(key_ids=frozenset({"sealed code"}))).claims
+        (claim,) = (await world.claim(key_ids=frozenset({"key-1"}))).claims
         assert (await world.begin_retry(claim, world.core("mada", "backup"))).delivery.instance == "backup"
 
     async def test_retries_that_were_used_up_stay_used_up(self, world):
