@@ -45,7 +45,8 @@ class _Verdict:
 
     Args:
         approved: Ids of the deliveries whose verification was approved.
-        gone: Ids of the deliveries whose verification the vendor no longer has.
+        gone: Ids of the deliveries whose verification the vendor no longer has, or has approved before.
+        used: Ids of those that it has approved before.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
         asked: How many checks were made.
@@ -53,6 +54,7 @@ class _Verdict:
 
     approved: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
     error: ProviderError | None = None
     incorrect: bool = False
     asked: int = 0
@@ -175,6 +177,10 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
     if not checks:
         return _Verdict()
     phone = guess.phone if guess.phone is not None else parts.phone_of(challenge)
+    noted = None
+    if any(_remembers(parts, check) for check in checks):
+        noted = parts.keys.digest(challenge.id, guess.code)
+        await parts.store.ask(challenge.id, noted, parts.clock())
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
@@ -193,7 +199,28 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
             settled.add(check.scope)
             verdict = attrs.evolve(verdict, incorrect=True)
         else:
-            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
+            used = same if answer is CheckResult.USED else ()
+            verdict = attrs.evolve(verdict, gone=verdict.gone + same, used=verdict.used + used)
+    return verdict if noted is None else await _resolve(parts, challenge, guess, noted, verdict)
+
+
+def _remembers(parts: Parts, check: DeliveryRecord) -> bool:
+    provider = parts.providers.get(check.instance)
+    return provider is not None and provider.info.remembers_approval
+
+
+async def _resolve(parts: Parts, challenge: ChallengeRecord, guess: Guess, noted: str, verdict: _Verdict) -> _Verdict:
+    """What a vendor approved before, and we never recorded, is approved now, if it can only have been this code.
+
+    A process may die between the vendor's approval and our record of it. Whoever tries a code next must not profit: the
+    vendor only says that some guess was right. Every guess is noted before the vendor hears it, and taken back when the
+    vendor did not approve it, so the right one is among those that are left.
+    """
+    if verdict.error is not None:
+        return verdict  # this guess may be the one that the vendor approved
+    left = await parts.store.answered(challenge.id, noted)
+    if verdict.used and left and all(parts.keys.matches(challenge.id, guess.code, one) for one in left):
+        return attrs.evolve(verdict, approved=verdict.used)
     return verdict
 
 
@@ -229,7 +256,7 @@ async def _settle(
     """Nothing matched."""
     compared = challenge.core_recorded
     referenced = {d.id for d in reservation.deliveries if d.reference}
-    gone = tuple(one for one in verdict.gone if one in referenced)
+    gone = tuple(one for one in verdict.gone if one in referenced and one not in verdict.used)
     give_back = verdict.error is not None and not compared and not verdict.answered
     if give_back or gone:
         await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
