@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,15 @@ class Plant:
             arguments=["--concurrency", str(concurrency), "--backend", backend],
         )
         return process
+
+    @staticmethod
+    def wait_until(is_so: Callable[[], object]) -> None:
+        """Look again and again at what other processes do."""
+        deadline = time.monotonic() + PATIENCE
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise AssertionError("it did not come about")
+            time.sleep(0.01)
 
     def rows(self) -> int:
         """Schedule rows: sends that are not over."""
