@@ -28,7 +28,7 @@ import otp_mada.provider  # noqa: F401 - so that no forked process has to
 import otp_twilio.provider  # noqa: F401 - the same
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore import _discovery, AsyncOTPService, OTPError, RateLimited
+from otpcore import AsyncOTPService, OTPError, RateLimited, _discovery
 from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
 from otpcore.http import HttpClient
@@ -146,9 +146,7 @@ class Failpoints:
 
 async def serve(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
     """Open a service as a host does, and do what comes over the channel, all at once."""
-    settings = json.loads(Path(order["settings"]).read_text(encoding="utf-8"))
-    service = AsyncOTPService(settings, clock=order["clock"])
-    async with service as otp, anyio.create_task_group() as tasks:
+    async with AsyncOTPService(order["mapping"], clock=order["clock"]) as otp, anyio.create_task_group() as tasks:
         say(channel, {"ready": os.getpid()})
         points.armed = True
         unread = b""
@@ -182,7 +180,7 @@ def _plain(answer: Any) -> Any:
         return {**answer.to_dict(), "code": answer.code}
     if hasattr(answer, "attempts_left"):
         return {"status": str(answer.status), "attempts_left": answer.attempts_left, "id": answer.challenge_id}
-    return answer
+    return answer if isinstance(answer, bool) else {"kind": type(answer).__name__}
 
 
 def work(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
@@ -206,6 +204,7 @@ def _become(channel: socket.socket, order: dict[str, Any]) -> None:
     os.dup2(log, 2)
     say(channel, {"pid": os.getpid()})
     order["clock"] = Clock(order["clock"])
+    order["mapping"] = json.loads(Path(order["settings"]).read_text(encoding="utf-8"))
     points = Failpoints(order.get("kill_at", ""))
     points.install()
     try:
@@ -214,12 +213,14 @@ def _become(channel: socket.socket, order: dict[str, Any]) -> None:
         else:
             anyio.run(serve, channel, order, points, backend=order["backend"])
     except BaseException as error:  # noqa: BLE001 - whoever reads the log must see it
-        print(f"{type(error).__name__}: {error!r}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{error!r}\n")
 
 
 def warm_up() -> None:
     """Everything that is imported or read at first use, so that no forked process has to; nothing stays open."""
-    _discovery.installed = functools.cache(_discovery.installed)  # it reads the metadata of everything that is installed
+    _discovery.installed = functools.cache(
+        _discovery.installed
+    )  # it reads the metadata of everything that is installed
     keys = generate_keys(datetime.now(UTC))
     with tempfile.TemporaryDirectory() as directory, SinchSimulator() as sinch:
         settings = {

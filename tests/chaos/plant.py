@@ -21,7 +21,7 @@ from otpcore.stores.sql import SqlStore, upgrade
 
 from .child import Clock
 from .processes import PATIENCE, Nursery, Process
-from .vendors import Vendors, open_vendors
+from .vendors import Received, Vendors, open_vendors
 
 LEASE = 20.0  # seconds of the clock after which every lease of these settings has run out
 WINDOW = 600
@@ -68,33 +68,31 @@ class Plant:
         file.write_text(json.dumps(usual), encoding="utf-8")
         return str(file)
 
-    def service(self, settings: str, *, kill_at: str = "", backend: str = "", **order: Any) -> Process | None:
+    def service(self, settings: str, *, kill_at: str = "") -> Process:
         """A process with an open service; asyncio and trio take turns."""
         self.started += 1
         process = self.nursery.start(
             be="service",
             settings=settings,
             kill_at=kill_at,
-            backend=backend or ("asyncio", "trio")[self.started % 2],
+            backend=("asyncio", "trio")[self.started % 2],
             clock=str(self.directory / "clock"),
-            **order,
         )
         if process.wait_for("ready") is None:
             raise RuntimeError(f"a service did not open; see {self.nursery.log}")
         return process
 
     def worker(self, settings: str, *, kill_at: str = "", concurrency: int = 8) -> Process:
-        """A real ``otp worker``; with a place to die, perhaps dead before it is ready."""
+        """A real ``otp worker``, which may die before it is ready."""
         self.started += 1
         backend = ("asyncio", "trio")[self.started % 2]
-        process = self.nursery.start(
+        return self.nursery.start(
             be="worker",
             settings=settings,
             kill_at=kill_at,
             clock=str(self.directory / "clock"),
             arguments=["--concurrency", str(concurrency), "--backend", backend],
         )
-        return process
 
     @staticmethod
     def wait_until(is_so: Callable[[], object]) -> None:
@@ -107,8 +105,15 @@ class Plant:
 
     def rows(self) -> int:
         """Schedule rows: sends that are not over."""
+        return self._count("SELECT count(*) FROM otp_schedule")
+
+    def living(self) -> int:
+        """Challenges that are not over."""
+        return self._count("SELECT count(*) FROM otp_challenge WHERE live_key IS NOT NULL")
+
+    def _count(self, statement: str) -> int:
         with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
-            (count,) = database.execute("SELECT count(*) FROM otp_schedule").fetchone()
+            (count,) = database.execute(statement).fetchone()
         return int(count)
 
     def settle(self, settings: str) -> None:
@@ -139,6 +144,17 @@ class Plant:
                 return {phone: await store.view(phone_key=keys.phone_key(phone)) for phone in phones}
 
         return anyio.run(read)
+
+    def belongs(self, message: Received, view: ChallengeView, of_phone: Iterable[ChallengeView]) -> bool:
+        """Whether this challenge sent the message: by its code, by the vendor's reference, else by the time."""
+        challenge = view.challenge
+        if not message.vendor:
+            return self.ring.matches(challenge.id, message.code, challenge.code_digest)
+        owner = {d.challenge_id for one in of_phone for d in one.deliveries if d.reference == message.reference}
+        if owner:
+            return challenge.id in owner
+        begun = [one.challenge for one in of_phone if one.challenge.first_sent_at <= message.at]
+        return bool(begun) and max(begun, key=lambda one: one.first_sent_at).id == challenge.id
 
     def charged(self, phone: str) -> int:
         """How many sends of this person count."""

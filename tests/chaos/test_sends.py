@@ -16,7 +16,10 @@ SCENES = (
     Scene(name="our code", rules="mada", act=SEND, needs=STEPS),
     Scene(name="Twilio's code", rules="twilio", act=SEND, needs=STEPS),
     Scene(
-        name="a vendor that was silent, then ours", rules="twilio;mada", act=SEND, faults={"twilio": Fault.RESET_AFTER_WORK}
+        name="a vendor that was silent, then ours",
+        rules="twilio;mada",
+        act=SEND,
+        faults={"twilio": Fault.RESET_AFTER_WORK},
     ),
 )
 WITH_RETRIES = (

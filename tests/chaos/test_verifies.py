@@ -41,7 +41,13 @@ TYPED = (
     Typed(name="our code", rules="mada"),
     Typed(name="Twilio's code", rules="twilio", lost="expired"),
     Typed(name="Sinch's code", rules="sinch", lost="approved"),
-    Typed(name="Sinch's code, whose start was not answered", rules="sinch;mada", faults={"sinch": LOST}, which=0, lost="approved"),
+    Typed(
+        name="Sinch's code, whose start was not answered",
+        rules="sinch;mada",
+        faults={"sinch": LOST},
+        which=0,
+        lost="approved",
+    ),
     Typed(name="Twilio's code, ours too", rules="twilio;mada", faults={"twilio": LOST}, which=0, lost="incorrect"),
     Typed(name="our code, Twilio's too", rules="twilio;mada", faults={"twilio": LOST}),
     Typed(name="a wrong code", rules="mada", right=False),
@@ -101,9 +107,13 @@ def test_killed_at_every_step_of_a_verification(plant: Plant, typed: Typed) -> N
     host, wrong = plant.service(settings), []
     for person, point in zip(crowd, points, strict=True):
         (view,) = before[person.phone]
-        done = order[: order.index(point) + 1] if point in order else order[: order.index("http.PUT/after#1")] if (
-            "http.PUT/after#1" in order
-        ) else order[: order.index("http.POST/after#1")]
+        done = (
+            order[: order.index(point) + 1]
+            if point in order
+            else order[: order.index("http.PUT/after#1")]
+            if ("http.PUT/after#1" in order)
+            else order[: order.index("http.POST/after#1")]
+        )
         reserved = "store.reserve/after#1" in done
         if view.challenge.attempts != reserved:
             wrong.append(f"{point}: {view.challenge.attempts} attempts")
