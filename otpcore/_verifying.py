@@ -225,7 +225,10 @@ async def _resolve(parts: Parts, challenge: ChallengeRecord, guess: Guess, noted
 
 
 def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
-    """One delivery for each vendor verification that may still be checked: newest first, those without reference last."""
+    """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
+
+    Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
+    """
     usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
     seen = set[tuple[str, str]]()
     for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
@@ -233,7 +236,8 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
         by_recipient = not delivery.reference
         if verification in seen or (by_recipient and delivery.scope in marked):
             continue
-        seen.add(verification)
+        if not by_recipient:
+            seen.add(verification)
         yield delivery
 
 

@@ -127,3 +127,14 @@ async def test_what_is_noted_is_no_code_and_goes_with_the_verdict(scene: Scene) 
     assert scene.wrong not in noted.split(":")
     assert not await scene.otp.verify(PHONE, scene.wrong)
     assert await scene.asked() == (noted,)
+
+
+async def test_every_start_without_an_answer_may_be_the_one_that_arrived(scene: Scene) -> None:
+    """Two starts were not answered: the first sent the message, the second never reached the vendor."""
+    phone = "+14155552672"
+    scene.sinch.fail(Fault.RESET_AFTER_WORK)
+    await scene.otp.send_sms(phone)
+    code = scene.code
+    scene.sinch.fail(Fault.RESET_AFTER_READ)
+    await scene.otp.call(phone)
+    assert await scene.otp.verify(phone, code)
