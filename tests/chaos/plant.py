@@ -24,7 +24,7 @@ from .processes import PATIENCE, Nursery, Process
 from .vendors import Received, Vendors, open_vendors
 
 LEASE = 20.0  # seconds of the clock after which every lease of these settings has run out
-WINDOW = 600
+DAY = 86_400
 
 
 @attrs.define(eq=False)
@@ -56,7 +56,7 @@ class Plant:
                 "poll": 0.02,
                 "breaker_threshold": 1000,
             },
-            "limits": {"phone": [f"50/{WINDOW // 60}m"], "lock_after": 100},
+            "limits": {"phone": ["50/1d"], "lock_after": 100},
             "storage": {"url": f"sqlite:///{self.database}"},
             "providers": self.vendors.instances(),
             "keys": self.keys,
@@ -158,7 +158,7 @@ class Plant:
 
     def charged(self, phone: str) -> int:
         """How many sends of this person count."""
-        key = f"{self.ring.phone_key(phone)}/send/{WINDOW}"
+        key = f"{self.ring.phone_key(phone)}/send/{DAY}"
         with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
             found = database.execute("SELECT count FROM otp_counter WHERE key = ?", (key,)).fetchone()
         return int(found[0]) if found else 0
@@ -169,8 +169,8 @@ class Plant:
 
 
 @contextmanager
-def open_plant(directory: Path, *, speed: float = 1.0) -> Iterator[Plant]:
-    """A new installation with running vendors and no processes yet."""
+def open_plant(directory: Path, *, speed: float = 0.0) -> Iterator[Plant]:
+    """A new installation with running vendors and no processes yet; its clock stands still unless it is given a speed."""
     keys = generate_keys(utc_now())
     file = directory / "clock"
     file.write_bytes(bytes(24))

@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from otpcore.lifecycle import OVER
 from otpcore.models import ChallengeState, UnsendableReason
 from otpcore.records import ChallengeView
 from otpcore.simulators import Fault
@@ -188,10 +187,14 @@ class Verdict:
             if self.stage.retried:
                 if not messages or challenge.state is not ChallengeState.SENT or not challenge.confirmed:
                     self.says(death, f"{len(messages)} messages, {challenge.state}, confirmed={challenge.confirmed}")
-            elif death.step == "store.record/after" and challenge.state is ChallengeState.SENT:
-                pass
-            elif (challenge.state, challenge.reason) != (ChallengeState.UNSENDABLE, UnsendableReason.INTERRUPTED):
-                self.says(death, f"{challenge.state} ({challenge.reason}) without retries")
+            else:
+                recorded = challenge.state is ChallengeState.SENT and death.step == "store.record/after"
+                interrupted = (challenge.state, challenge.reason) == (
+                    ChallengeState.UNSENDABLE,
+                    UnsendableReason.INTERRUPTED,
+                )
+                if not recorded and not interrupted:
+                    self.says(death, f"{challenge.state} ({challenge.reason}) without retries")
         for death in self.deaths:
             if not self.is_begun(death) and self.messages(death):
                 self.says(death, "a message of a send that was never begun")
@@ -220,30 +223,28 @@ class Verdict:
                 self.says(death, f"{self.plant.charged(death.phone)} sends count, not {owed}")
 
     def every_code_verifies_once(self) -> None:
-        """The oldest message for one person, the newest for the next, and a third time for good."""
-        host = self.plant.service(self.stage.settings)
+        """The oldest message for one person, the newest for the next; the second time it is refused, and uses nothing up."""
+        host, verified = self.plant.service(self.stage.settings), []
         for number, (death, view) in enumerate(self.begun()):
-            kept = [one for one in self.plant.vendors.of(death.phone) if self._is_of(one, death, view)]
+            kept = [one for one in self.plant.vendors.of(death.phone) if self._is_of(one, view)]
             if not kept:
                 continue
             message = kept[0 if number % 2 else -1]
             purpose = view.challenge.purpose
             first = host.do("verify", death.phone, message.code, purpose=purpose)
             again = host.do("verify", death.phone, message.code, purpose=purpose)
-            if not _approved(first) or _approved(again):
+            if not approved(first) or approved(again):
                 self.says(death, f"the code of {message.vendor or 'ours'}: {first}, then {again}")
+            verified.append((death, view.challenge.id))
         host.end()
-        after = self.plant.look(death.phone for death, _ in self.begun())
-        for death, view in self.begun():
-            challenge = next(one.challenge for one in after[death.phone] if one.challenge.id == view.challenge.id)
-            tried = self.messages(death) or self.stage.scene.before
-            expected = (view.challenge.attempts + 1, ChallengeState.APPROVED, None)
-            if tried and (challenge.attempts, challenge.state, challenge.code_sealed) != expected:
-                if challenge.state not in OVER and not self.messages(death):
-                    continue
+        after = self.plant.look(death.phone for death, _ in verified)
+        for death, challenge_id in verified:
+            challenge = next(one.challenge for one in after[death.phone] if one.challenge.id == challenge_id)
+            found = (challenge.attempts, challenge.state, challenge.code_sealed)
+            if found != (1, ChallengeState.APPROVED, None):
                 self.says(death, f"{challenge.attempts} attempts, {challenge.state}")
 
-    def _is_of(self, message: Received, death: Death, view: ChallengeView) -> bool:
+    def _is_of(self, message: Received, view: ChallengeView) -> bool:
         """It belongs to the challenge, and whoever owns its code still has it."""
         return message.at >= view.challenge.first_sent_at and self.plant.vendors.keeps(message)
 
@@ -258,7 +259,7 @@ class Verdict:
             received = self.plant.vendors.of(death.phone)[earlier:]
             purpose = act.more.get("purpose", "default")
             verified = host.do("verify", death.phone, received[-1].code, purpose=purpose) if received else None
-            if not _approved(verified):
+            if not approved(verified):
                 self.says(death, f"asked again: {told}, {len(received)} messages, {verified}")
         host.end()
 
@@ -275,9 +276,6 @@ class Verdict:
         return self.wrong
 
 
-def _approved(told: Mapping[str, Any] | None) -> bool:
-    return told is not None and told.get("answer", {}).get("status") == "approved"
-
-
 def approved(told: Mapping[str, Any] | None) -> bool:
-    return _approved(told)
+    """Whether this answer to ``verify`` accepts the code."""
+    return told is not None and told.get("answer", {}).get("status") == "approved"

@@ -251,7 +251,7 @@ def threads(store: Store) -> Iterator[Course]:
 
 @contextmanager
 def processes(directory: Path, count: int = 3) -> Iterator[Course]:
-    with open_plant(directory) as plant:
+    with open_plant(directory, speed=1.0) as plant:
         settings = plant.settings("mada", **QUICK)
         yield Processes(plant=plant, hosts=[plant.service(settings) for _ in range(count)])
 
