@@ -52,6 +52,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kills processes and breaks vendors for ten minutes: ``nox -s chaos -- --minutes 60 --seed 1``; any broken rule fails it."""
+    session.install("-q", ".[testing]", *PLUGINS)
+    session.run("python", "-m", "tests.chaos.long", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and common mistakes."""
     session.install("-q", *group("lint"))

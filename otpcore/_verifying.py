@@ -47,7 +47,8 @@ class _Verdict:
 
     Args:
         approved: Ids of the deliveries whose verification was approved.
-        gone: Ids of the deliveries whose verification the vendor no longer has.
+        gone: Ids of the deliveries whose verification the vendor no longer has, or has approved before.
+        used: Ids of those that it has approved before.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
         asked: How many checks were made.
@@ -55,6 +56,7 @@ class _Verdict:
 
     approved: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
     error: ProviderError | None = None
     incorrect: bool = False
     asked: int = 0
@@ -192,6 +194,10 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
     if not checks:
         return _Verdict()
     phone = guess.phone if guess.phone is not None else parts.phone_of(challenge)
+    noted = None
+    if any(_remembers(parts, check) for check in checks):
+        noted = parts.keys.digest(challenge.id, guess.code)
+        await parts.store.ask(challenge.id, noted, parts.clock())
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
@@ -210,12 +216,36 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
             settled.add(check.scope)
             verdict = attrs.evolve(verdict, incorrect=True)
         else:
-            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
+            used = same if answer is CheckResult.USED else ()
+            verdict = attrs.evolve(verdict, gone=verdict.gone + same, used=verdict.used + used)
+    return verdict if noted is None else await _resolve(parts, challenge, guess, noted, verdict)
+
+
+def _remembers(parts: Parts, check: DeliveryRecord) -> bool:
+    provider = parts.providers.get(check.instance)
+    return provider is not None and provider.info.remembers_approval
+
+
+async def _resolve(parts: Parts, challenge: ChallengeRecord, guess: Guess, noted: str, verdict: _Verdict) -> _Verdict:
+    """What a vendor approved before, and we never recorded, is approved now, if it can only have been this code.
+
+    A process may die between the vendor's approval and our record of it. Whoever tries a code next must not profit: the
+    vendor only says that some guess was right. Every guess is noted before the vendor hears it, and taken back when the
+    vendor did not approve it, so the right one is among those that are left.
+    """
+    if verdict.error is not None:
+        return verdict  # this guess may be the one that the vendor approved
+    left = await parts.store.answered(challenge.id, noted)
+    if verdict.used and left and all(parts.keys.matches(challenge.id, guess.code, one) for one in left):
+        return attrs.evolve(verdict, approved=verdict.used)
     return verdict
 
 
 def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
-    """One delivery for each vendor verification that may still be checked: newest first, those without reference last."""
+    """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
+
+    Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
+    """
     usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
     seen = set[tuple[str, str]]()
     for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
@@ -223,7 +253,8 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
         by_recipient = not delivery.reference
         if verification in seen or (by_recipient and delivery.scope in marked):
             continue
-        seen.add(verification)
+        if not by_recipient:
+            seen.add(verification)
         yield delivery
 
 
@@ -249,7 +280,7 @@ async def _settle(
     """Nothing matched."""
     compared = challenge.core_recorded
     referenced = {d.id for d in reservation.deliveries if d.reference}
-    gone = tuple(one for one in verdict.gone if one in referenced)
+    gone = tuple(one for one in verdict.gone if one in referenced and one not in verdict.used)
     give_back = verdict.error is not None and not compared and not verdict.answered
     settled = None
     if give_back or gone:

@@ -126,6 +126,12 @@ class Store(Protocol):
         None: the challenge was purged meanwhile.
         """
 
+    async def ask(self, challenge_id: str, digest: str, now: datetime | None) -> None:
+        """Note that a guess goes to a vendor that remembers approvals: until ``answered``, it may be what was approved."""
+
+    async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
+        """The vendor did not approve this guess: take one note of it back; those that are left."""
+
     async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
         """Consume a living challenge; True for exactly one caller. Sealed code and rows go in the same transaction.
 

@@ -118,6 +118,7 @@ class ProviderInfo:
             ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
+        remembers_approval: ``check_code`` answers ``USED`` where an earlier check was approved (Sinch).
     """
 
     display_name: str
@@ -126,6 +127,7 @@ class ProviderInfo:
     code_scope: str = ""
     code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
     start_replaces: bool = False
+    remembers_approval: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -182,6 +184,8 @@ class CheckResult(enum.StrEnum):
     INCORRECT = "incorrect"
     GONE = "gone"
     """The vendor no longer has a verification to check against (expired, checks used up, replaced)."""
+    USED = "used"
+    """An earlier check of this verification was approved. It says nothing about the code of this one."""
 
 
 @attrs.frozen(kw_only=True)

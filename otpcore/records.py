@@ -105,6 +105,7 @@ class ChallengeRecord:
         code_sealed: The core code, sealed; None once it can never be sent again.
         message_sealed: The latest custom message, sealed; None for the template.
         forced: Ordered instance names forced by the host, or None to follow the rules.
+        asked: Keyed digests of the guesses whose verdict by a vendor that remembers approvals is not recorded.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         sms_cooldown: Until then another SMS sends nothing.
         call_cooldown: Until then another call sends nothing.
@@ -131,6 +132,7 @@ class ChallengeRecord:
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
     forced: tuple[str, ...] | None = None
+    asked: tuple[str, ...] = attrs.field(default=(), repr=False)
     core_recorded: bool = False
     sms_cooldown: datetime | None = None
     call_cooldown: datetime | None = None

@@ -125,6 +125,12 @@ class RowStore(abc.ABC):
             even_if_cancelled=True,
         )
 
+    async def ask(self, challenge_id: str, digest: str, now: datetime | None) -> None:
+        await self._write(lambda rows: _verifying.ask(rows, challenge_id, digest, now))
+
+    async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
+        return await self._write(lambda rows: _verifying.answered(rows, challenge_id, digest), even_if_cancelled=True)
+
     async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
         return await self._write(
             lambda rows: _verifying.approve(rows, reservation, settled=settled, now=now), even_if_cancelled=True

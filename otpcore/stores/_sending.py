@@ -114,7 +114,7 @@ def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> b
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
-    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None}
+    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None, "asked": ()}
     rows.update_challenge(challenge.id, **erased)
     for row in rows.end_schedules(challenge.id):
         _refund(rows, row)

@@ -197,6 +197,7 @@ class ChallengeRow(_Row, table=True):
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
     forced: Any = Field(sa_type=Names, nullable=True)
+    asked: Any = Field(sa_type=Names, nullable=False)
     core_recorded: bool = Field(sa_type=Boolean)
     sms_cooldown: datetime | None = Field(sa_type=Moment)
     call_cooldown: datetime | None = Field(sa_type=Moment)

@@ -81,6 +81,24 @@ def settle(
     return Settled(challenge=settled, given_back=given_back) if settled is not None else None
 
 
+def ask(rows: Rows, challenge_id: str, digest: str, now: datetime | None) -> None:
+    """Note a guess before a vendor that remembers approvals hears it."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is not None and is_living(challenge, rows.now(now)):
+        rows.update_challenge(challenge_id, asked=(*challenge.asked, digest))
+
+
+def answered(rows: Rows, challenge_id: str, digest: str) -> tuple[str, ...]:
+    """Take one note of a guess back: the same code may be with the vendor twice."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is None or digest not in challenge.asked:
+        return challenge.asked if challenge is not None else ()
+    left = list(challenge.asked)
+    left.remove(digest)
+    rows.update_challenge(challenge_id, asked=tuple(left))
+    return tuple(left)
+
+
 def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
     """Consume a living challenge, for exactly one caller."""
     reserved = reservation.challenge

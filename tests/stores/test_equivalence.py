@@ -264,6 +264,14 @@ class Machine(RuleBasedStateMachine):
         ids = [delivery.id for delivery in reservation.deliveries] if gone else []
         self.both("settle", reservation, give_back=give_back, gone=ids, now=self.world.now)
 
+    @precondition(lambda self: self.challenges)
+    @rule(challenge=index, digest=st.sampled_from(["key-1:4:a", "key-1:4:b"]), answered=st.booleans())
+    def ask(self, challenge, digest, answered):
+        if answered:
+            self.both("answered", self.one_of(self.challenges, challenge), digest)
+        else:
+            self.both("ask", self.one_of(self.challenges, challenge), digest, self.world.now)
+
     @precondition(lambda self: self.reservations)
     @rule(reservation=index, settled=st.booleans())
     def approve(self, reservation, settled):

@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("message_sealed", sa.LargeBinary()),
         sa.Column("locale", sa.Text(), nullable=False),
         sa.Column("forced", sa.Text()),
+        sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
         sa.Column("sms_cooldown", sa.BigInteger()),
         sa.Column("call_cooldown", sa.BigInteger()),
