@@ -129,8 +129,14 @@ class Store(Protocol):
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
         """End a living challenge; None when there is none."""
 
-    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
-        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried."""
+    async def sweep(
+        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+    ) -> tuple[EndedSend, ...]:
+        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
+
+        Args:
+            set_back: The clock may have been set back: expire what begins in the future too.
+        """
 
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
