@@ -65,10 +65,17 @@ def _settings_or_complaint(values: Mapping[str, Any]) -> None:
     try:
         settings = Settings.from_mapping(values)
     except OTPConfigurationError as complaint:
-        said, others = str(complaint), str({**values, "keys": None, "providers": None})
+        said, others = str(complaint), str({**values, "keys": None, "providers": None}) + " ".join(_names(values))
         assert not any(secret in said for secret in _secrets(values) if secret not in others)
     else:
         _assert_sound(settings)
+
+
+def _names(values: Any) -> list[str]:
+    """The names of settings, which errors do quote; and that of the current key."""
+    if not isinstance(values, Mapping):
+        return []
+    return [*map(str, values), str(values.get("current")), *(name for one in values.values() for name in _names(one))]
 
 
 def _secrets(values: Mapping[str, Any]) -> set[str]:
