@@ -222,9 +222,7 @@ class Provider:
             raise self._error(ErrorKind.UNAVAILABLE, f"no worker thread was free within {timeout:g} s")
         raise self._error(ErrorKind.AMBIGUOUS, f"no answer within {timeout:g} s")
 
-    def _failure_of(
-        self, hook: str, request: object, error: BaseException
-    ) -> ProviderError | ReceiptRefused:
+    def _failure_of(self, hook: str, request: object, error: BaseException) -> ProviderError | ReceiptRefused:
         """What a hook raised, as the error that leaves here; a plugin may raise anything, and unknown means ambiguous."""
         if isinstance(error, ProviderError):
             return clean_error(error, self.instance, secrets_of(request))
