@@ -59,6 +59,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """atheris over every fuzz target; nox -s fuzz -- [TARGET ...] [--seconds 180]."""
+    session.install("-q", ".[http]", *PLUGINS)
+    session.run("pip", "install", "-q", "--only-binary", ":all:", "atheris>=3", success_codes=[0, 1])  # run.py says so
+    session.run("python", "fuzz/run.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and common mistakes."""
     session.install("-q", *group("lint"))

@@ -15,6 +15,7 @@ from otpcore._rules import Rules
 from otpcore._spans import Work
 from otpcore.errors import OTPConfigurationError, OTPError, StoreError
 from otpcore.events import EventType
+from otpcore.lifecycle import is_due
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
 from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind, WorkerRecord, changed
@@ -71,12 +72,14 @@ class Retries:
     async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
         """Sweep and leave a sign of life every few seconds, purge every few minutes."""
         now = self.now()
-        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
+        if is_due(self._swept_at, _SWEEP_EVERY, now):
+            # Also at the first time: nobody knows what the clock did while no process was there to see it.
+            set_back = self._swept_at is None or now < self._swept_at
             self._swept_at = now
             await self._beat(kind, running)
-            await sweep(self.parts)
+            await sweep(self.parts, set_back=set_back)
             await self._report_missing_keys(now)
-        if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
+        if is_due(self._purged_at, _PURGE_EVERY, now):
             self._purged_at = now
             await self.parts.purge(None)
 
@@ -155,9 +158,9 @@ class Retries:
         return None
 
 
-async def sweep(parts: Parts) -> int:
+async def sweep(parts: Parts, *, set_back: bool = False) -> int:
     """Expire what is over; end what died half-way where nothing is retried; how many. At most a few hundred at once."""
-    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, now=parts.clock())
+    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, set_back=set_back, now=parts.clock())
     for one in ended:
         report_ended(parts, one.channel, one.challenge)
     return len(ended)

@@ -13,6 +13,7 @@ from otpcore._logs import fields
 from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, StoreError
+from otpcore.lifecycle import is_due
 from otpcore.models import Channel
 from otpcore.routing import RoutingTable, parse_rules
 
@@ -89,8 +90,7 @@ class Rules:
     async def refresh(self, *, force: bool = False) -> None:
         """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing."""
         now = self._clock()
-        wait = timedelta(seconds=self._settings.routing.reload_every)
-        if not force and self._read_at is not None and now - self._read_at < wait:
+        if not force and not is_due(self._read_at, timedelta(seconds=self._settings.routing.reload_every), now):
             return
         first = self._read_at is None
         self._read_at = now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ from otpcore.sandbox import Sandbox, SandboxMessage
 
 _logger = logging.getLogger("otpcore.service")
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TYPED_MAX = 64  # characters of a typed code that are looked at; no code is nearly so long
 
 
@@ -191,12 +193,13 @@ class AsyncOTPService:
         """
         parts = self._parts
         require_id(parts.settings.otp.verify_by, challenge_id)
+        _check_storable(purpose=purpose)
         if phone is None and challenge_id is None:
             raise TypeError("verify needs a phone or a challenge_id")
         number = self._parse(phone) if phone is not None else None
         guess = Guess(
             phone=number,
-            challenge_id=challenge_id,
+            challenge_id=_findable(challenge_id) if challenge_id is not None else None,
             purpose=purpose,
             client=client,
             code=normalise_code(code[:_TYPED_MAX]),
@@ -205,7 +208,7 @@ class AsyncOTPService:
 
     async def cancel(self, challenge_id: str) -> bool:
         """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none."""
-        return await cancel(self._parts, challenge_id)
+        return await cancel(self._parts, _findable(challenge_id))
 
     async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
         """Take in what a vendor reports about a message: call this where your application receives its callbacks.
@@ -380,6 +383,7 @@ class AsyncOTPService:
         message: str | None,
     ) -> Challenge:
         parts = self._parts
+        _check_storable(purpose=purpose, locale=locale, message=message)
         if message is not None:
             check_message(message)
         order = SendOrder(
@@ -412,6 +416,18 @@ class AsyncOTPService:
     def _opened(self) -> None:
         if self._stack is None:
             raise RuntimeError("this AsyncOTPService is not open; use it as `async with AsyncOTPService(...) as otp:`")
+
+
+def _check_storable(**texts: str | None) -> None:
+    """Refuse what no database keeps, by the name of the argument; the driver's own error would quote it."""
+    for name, text in texts.items():
+        if text is not None and _UNSTORABLE.search(text):
+            raise ValueError(f"{name}: holds half a character (a lone surrogate) or a NUL, which cannot be stored")
+
+
+def _findable(challenge_id: str) -> str:
+    """An id from a request as it may be looked for: one that could not have been stored names no challenge."""
+    return "" if _UNSTORABLE.search(challenge_id) else challenge_id
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from otpcore.errors import SettingsError
+from otpcore.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyRing", "digest_length", "make_code"]
 
+_LONGEST_SHOWN = 64
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
@@ -90,9 +91,13 @@ class KeyRing:
         return self._digest(self.current, challenge_id, code)
 
     def matches(self, challenge_id: str, code: str, digest: str) -> bool:
-        """Whether the code is the one digested, in constant time."""
+        """Whether the code is the one digested, in constant time.
+
+        Raises:
+            SettingsError: The key that digested it is missing.
+        """
         key_id = digest.partition(":")[0]
-        return hmac.compare_digest(self._digest(key_id, challenge_id, code), digest)
+        return hmac.compare_digest(_encoded(self._digest(key_id, challenge_id, code)), _encoded(digest))
 
     def seal(self, challenge_id: str, what: str, text: str, key_id: str | None = None) -> bytes:
         """AES-256-GCM; ``what`` and the challenge id are bound as associated data.
@@ -120,7 +125,7 @@ class KeyRing:
         aead = self._key(key_id.decode(errors="replace")).aead
         try:
             return aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound(challenge_id, what)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter: too short to hold a nonce
             raise SettingsError(
                 f"keys.code.{key_id.decode(errors='replace')}: cannot open what a key of this name sealed; "
                 "restore the key that was used"
@@ -134,19 +139,32 @@ class KeyRing:
         try:
             return self._keys[key_id]
         except KeyError:
+            shown = key_id if len(key_id) <= _LONGEST_SHOWN else "?"  # damaged: hardly the name of a key
             raise SettingsError(
-                f"keys.code.{key_id}: a stored challenge needs this key, and this process lacks it; "
+                f"keys.code.{shown}: a stored challenge needs this key, and this process lacks it; "
                 "list it as readable in every process"
             ) from None
 
 
 def digest_length(digest: str) -> int:
-    """How many characters the digested code has."""
-    return int(digest.split(":")[1])
+    """How many characters the digested code has.
+
+    Raises:
+        StoreError: It is no digest of ours.
+    """
+    length = digest.split(":")[1] if digest.count(":") > 1 else ""
+    if not (length.isascii() and length.isdigit() and len(length) < 3):  # noqa: PLR2004 - a code has 10 digits at most
+        raise StoreError("a stored digest is damaged: restore the database from a backup")
+    return int(length)
 
 
 def _mac(key: bytes, text: str) -> str:
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    return hmac.digest(key, _encoded(text), "sha256").hex()
+
+
+def _encoded(text: str) -> bytes:
+    """Never fails: text from JSON may hold half a character (a lone surrogate), and its error would quote the whole text."""
+    return text.encode(errors="surrogatepass")
 
 
 def _bound(challenge_id: str, what: str) -> bytes:

@@ -27,7 +27,7 @@ from otpcore.hookspecs import ProviderContext
 if TYPE_CHECKING:
     from otpcore._http_transport import Transport
 
-__all__ = ["HttpAnswer", "HttpClient", "check_base_url", "open_client"]
+__all__ = ["HttpAnswer", "HttpClient", "check_base_url", "open_client", "parse_date"]
 
 _COMMON_HEADERS = {
     "Accept": "*/*",
@@ -92,6 +92,15 @@ async def open_client(
     if auth is not None:
         every["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
     return HttpClient(transport, base_url=base_url, headers=every, timeout=context.timeout, clock=context.clock)
+
+
+def parse_date(text: str) -> datetime | None:
+    """A date as HTTP and mail write it (RFC 9110 §5.6.7, RFC 5322), aware; None where it is none or out of reach."""
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):  # what the standard library's parser lets through
+        return None
 
 
 @attrs.frozen(kw_only=True)
@@ -252,14 +261,10 @@ def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
 def _retry_after(value: str, clock: Callable[[], datetime]) -> float | None:
     if not value:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - clock()).total_seconds(), 0.0)
+    if re.fullmatch(r"[0-9]{1,9}", stripped := value.strip()):
+        return float(stripped)
+    moment = parse_date(value)
+    return max((moment - clock()).total_seconds(), 0.0) if moment is not None else None
 
 
 def _decode(body: bytes) -> tuple[Any] | None:

@@ -144,8 +144,14 @@ class Store(Protocol):
         One whose life was over, and which nobody had ended yet, is ended as ``expired``, and comes back so.
         """
 
-    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
-        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried."""
+    async def sweep(
+        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+    ) -> tuple[EndedSend, ...]:
+        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
+
+        Args:
+            set_back: The clock may have been set back: expire what begins in the future too.
+        """
 
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None

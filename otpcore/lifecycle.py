@@ -10,6 +10,7 @@ from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableRea
 from otpcore.records import ChallengeRecord, DeliveryRecord, LockRule, Mark
 
 __all__ = [
+    "CLOCK_SLACK",
     "FOREVER",
     "IN_DOUBT",
     "MAX_GIVEBACKS",
@@ -20,6 +21,7 @@ __all__ = [
     "after_receipt",
     "failure_keys",
     "forbids",
+    "is_due",
     "is_living",
     "is_spent",
     "left_out",
@@ -59,6 +61,8 @@ IN_DOUBT = frozenset({Outcome.OPEN, Outcome.AMBIGUOUS})
 """May have left."""
 MAX_GIVEBACKS = 3
 """Attempts of one challenge that are given back when no provider answers."""
+CLOCK_SLACK = timedelta(minutes=1)
+"""Clocks are set back by less than this without notice, and those of several processes may differ by it."""
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The lock that only an operator lifts."""
 
@@ -66,8 +70,17 @@ _MAX_IN_DOUBT = 2  # the first try and one repeat at the same instance
 
 
 def is_living(challenge: ChallengeRecord, now: datetime) -> bool:
-    """It can still be verified."""
-    return challenge.state not in OVER and challenge.expires_at > now
+    """It can still be verified.
+
+    One that begins in the future was made before the clock was set back: it would live for longer than anybody was told, and
+    nothing else could be sent to its phone until then, so it is over.
+    """
+    return challenge.state not in OVER and challenge.expires_at > now >= challenge.first_sent_at - CLOCK_SLACK
+
+
+def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
+    """Whether something that happens every so often is to happen again; at once when the clock was set back."""
+    return last is None or not timedelta(0) <= now - last < every
 
 
 def is_spent(challenge: ChallengeRecord) -> bool:

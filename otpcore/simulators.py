@@ -92,11 +92,14 @@ class SimulatedRequest:
 
     def form(self) -> dict[str, list[str]]:
         """The body as form fields."""
-        return parse_qs(self.body.decode(), keep_blank_values=True)
+        return parse_qs(self.body.decode(errors="replace"), keep_blank_values=True)
 
     def json(self) -> Any:
         """The body as JSON; ValueError when it is not."""
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 @attrs.frozen

@@ -139,8 +139,12 @@ class RowStore(abc.ABC):
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
         return await self._write(lambda rows: _verifying.cancel(rows, challenge_id, now))
 
-    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
-        return await self._write(lambda rows: _upkeep.sweep(rows, retried=retried, limit=limit, now=now))
+    async def sweep(
+        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+    ) -> tuple[EndedSend, ...]:
+        return await self._write(
+            lambda rows: _upkeep.sweep(rows, retried=retried, limit=limit, set_back=set_back, now=now)
+        )
 
     async def purge(
         self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None

@@ -69,6 +69,9 @@ class Rows(Protocol):
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         """Challenges that are not over though their life is; locked."""
 
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        """Challenges that are not over and began after then; locked. Looks at all that are not over."""
+
     # Deliveries.
 
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
@@ -201,7 +204,7 @@ class Rows(Protocol):
         """No failures any more; how many there were."""
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
-        """True for one caller: the probe was due, and the next is due later."""
+        """True for one caller: the probe was due, or lies so far ahead that the clock was set back; the next is due later."""
 
     # Watching.
 

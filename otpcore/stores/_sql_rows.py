@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Executable
 
 from otpcore.hookspecs import utc_now
-from otpcore.lifecycle import OVER
+from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
@@ -67,19 +67,22 @@ class SqlRows:
         self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
 
     def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now)
+        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
 
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
-        return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now) == 1
+        return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1
 
     def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
         return self._changed(sql.GIVE_ATTEMPT_BACK, row_id=challenge_id, most=givebacks) == 1
 
     def consume(self, challenge_id: str, now: datetime) -> bool:
-        return self._changed(sql.CONSUME, row_id=challenge_id, now=now) == 1
+        return self._changed(sql.CONSUME, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.EXPIRED, now=now, most=limit)
+
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        return self._all(ChallengeRecord, sql.BEGUN_AFTER, moment=moment, most=limit)
 
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return self._all(DeliveryRecord, sql.DELIVERIES, challenge_id=challenge_id)
@@ -223,7 +226,8 @@ class SqlRows:
         return int(self._scalar(sql.CLOSE_BREAKER, row_key=instance) or 0)
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
-        return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
+        when = {"now": now, "next_probe": next_probe, "too_far": next_probe + CLOCK_SLACK}
+        return self._changed(sql.WIN_PROBE, row_key=instance, **when) == 1
 
     def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
         self._changed(sql.OPEN_BREAKER, row_key=instance, now=now, next_probe=probe_at)

@@ -76,7 +76,8 @@ def _begins(table: Table) -> Any:
 _AT_ONCE = datetime(1, 1, 1, tzinfo=UTC)
 _NOW = bindparam("now", type_=challenges.c.expires_at.type)
 _ALIVE = challenges.c.live_key.is_not(None)
-_LIVING = _ALIVE & (challenges.c.expires_at > _NOW)
+_BEGUN_BY = bindparam("begun_by", type_=challenges.c.first_sent_at.type)
+_LIVING = _ALIVE & (challenges.c.expires_at > _NOW) & (challenges.c.first_sent_at <= _BEGUN_BY)
 _THIS_CHALLENGE = challenges.c.id == bindparam("row_id")
 _THIS_ROW = (schedule.c.challenge_id == bindparam("row_id")) & (schedule.c.channel == bindparam("row_channel"))
 _BY_DUE = (schedule.c.due_at, schedule.c.challenge_id, schedule.c.channel)
@@ -115,6 +116,16 @@ CONSUME = update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=Challe
 EXPIRED = (
     _records(ChallengeRecord, challenges)
     .where(challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)), challenges.c.expires_at <= _NOW)
+    .order_by(challenges.c.expires_at, challenges.c.id)
+    .limit(bindparam("most"))
+)
+
+BEGUN_AFTER = (
+    _records(ChallengeRecord, challenges)
+    .where(
+        challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)),
+        challenges.c.first_sent_at > bindparam("moment", type_=challenges.c.first_sent_at.type),
+    )
     .order_by(challenges.c.expires_at, challenges.c.id)
     .limit(bindparam("most"))
 )
@@ -235,7 +246,10 @@ COUNT_BREAKER = (
 CLOSE_BREAKER = delete(breakers).where(breakers.c.instance == bindparam("row_key")).returning(breakers.c.failures)
 WIN_PROBE = (
     update(breakers)
-    .where(breakers.c.instance == bindparam("row_key"), breakers.c.probe_at <= _NOW)
+    .where(
+        breakers.c.instance == bindparam("row_key"),
+        (breakers.c.probe_at <= _NOW) | (breakers.c.probe_at > bindparam("too_far", type_=breakers.c.probe_at.type)),
+    )
     .values(probe_at=bindparam("next_probe", type_=breakers.c.probe_at.type))
 )
 

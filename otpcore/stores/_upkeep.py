@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from otpcore.lifecycle import is_living
+from otpcore.lifecycle import CLOCK_SLACK, is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord, changed
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close, stop_sending
 
 
-def sweep(rows: Rows, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
+def sweep(
+    rows: Rows, *, retried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
+) -> tuple[EndedSend, ...]:
     """Expire what is over; end what died half-way where nothing is retried."""
     moment = rows.now(now)
-    ended = [
-        EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in rows.expired(moment, limit)
-    ]
+    over = list(rows.expired(moment, limit))
+    if set_back:
+        over += rows.begun_after(moment + CLOCK_SLACK, limit)
+    ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
     unretried = frozenset(Channel) - frozenset(retried)
     for row in rows.due(moment, limit, channels=unretried) if unretried else ():
         challenge = rows.challenge(row.challenge_id)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from otpcore._logs import fields
 from otpcore.hookspecs import utc_now
-from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.lifecycle import CLOCK_SLACK, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import (
     BreakerRecord,
@@ -155,6 +155,10 @@ class _MemoryRows:
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
         return heapq.nsmallest(limit, over, key=lambda challenge: (challenge.expires_at, challenge.id))
+
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        later = (c for c in self.challenge_rows.values() if c.state not in OVER and c.first_sent_at > moment)
+        return heapq.nsmallest(limit, later, key=lambda challenge: (challenge.expires_at, challenge.id))
 
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
@@ -339,7 +343,7 @@ class _MemoryRows:
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         breaker = self._breakers.get(instance)
-        if breaker is None or breaker.probe_at > now:
+        if breaker is None or now < breaker.probe_at <= next_probe + CLOCK_SLACK:
             return False
         self._breakers[instance] = changed(breaker, probe_at=next_probe)
         return True

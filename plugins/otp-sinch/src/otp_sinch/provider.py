@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -45,6 +46,7 @@ _VERIFICATIONS = "/verification/v1/verifications"
 _CONTENT_TYPE = "application/json"
 _METHODS = {Channel.SMS: "sms", Channel.CALL: "callout"}
 _CODE_LENGTHS = frozenset(range(4, 11))
+_VERIFICATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def create_provider(context: ProviderContext) -> SinchProvider:
@@ -240,6 +242,6 @@ def _ending(body: dict[str, Any]) -> CheckResult | None:
 
 def _id_of(body: dict[str, Any]) -> str:
     verification = body.get("id")
-    if not isinstance(verification, str) or not verification:
+    if not isinstance(verification, str) or not _VERIFICATION_ID.fullmatch(verification):
         raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no verification id")
     return verification

@@ -170,7 +170,7 @@ class SinchSimulator(Simulator):
     def _start(self, request: SimulatedRequest) -> SimulatedAnswer:
         body = _object(request)
         number, method = _part(body, "identity").get("endpoint"), body.get("method")
-        if not isinstance(number, str) or method not in _METHODS:
+        if not isinstance(number, str) or not isinstance(method, str) or method not in _METHODS:
             return _error(40002)
         if not _NUMBER.fullmatch(number):
             return _error(40001 if number.startswith("+") else 40005)

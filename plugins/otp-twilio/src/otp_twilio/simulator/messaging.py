@@ -40,6 +40,8 @@ _SENDERS = {
 }
 _LONGEST_BODY = 1600
 _LONGEST_VALIDITY = 36_000
+_MOST_LOOPS = 1000
+_PAGE_SIZE = 50
 _FAILED = {
     FAILS_LATER: (30005, "Unknown destination handset"),
     "+15005550410": (30450, "Message delivery blocked (SMS Pumping Protection)"),
@@ -156,7 +158,7 @@ class SimulatedMessages(SimulatedResource):
         if len(form["Body"]) > _LONGEST_BODY:
             return Failure(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
         validity = form.get("ValidityPeriod", "36000")
-        if not validity.isdigit() or not 1 <= int(validity) <= _LONGEST_VALIDITY:
+        if not 1 <= _number(validity) <= _LONGEST_VALIDITY:
             return Failure(400, 90007, "ValidityPeriod is out of range")
         return MESSAGE_FAILURES.get(to)
 
@@ -202,7 +204,9 @@ def _spoken(twiml: str) -> str:
         response = ET.fromstring(twiml)  # noqa: S314 - what a test on this machine sends, on loopback
     except ET.ParseError:
         return "We are sorry. An application error has occurred. Goodbye."
-    said = [" ".join([say.text or ""] * int(say.get("loop", "1"))) for say in response.iter("Say")]
+    said = [
+        " ".join([say.text or ""] * min(_number(say.get("loop", "1")), _MOST_LOOPS)) for say in response.iter("Say")
+    ]
     return " ".join(said)
 
 
@@ -213,10 +217,15 @@ def _fetched(known: list[dict[str, Any]], sid: str) -> SimulatedAnswer:
 
 def _listed(name: str, known: list[dict[str, Any]], query: str) -> SimulatedAnswer:
     asked = {key: values[-1] for key, values in parse_qs(query).items()}
-    size = int(asked.get("PageSize", 50))
+    size = _number(asked.get("PageSize", "")) or _PAGE_SIZE
     found = [each for each in reversed(known) if asked.get("To", each["to"]) == each["to"]][:size]
     page = {"page": 0, "page_size": size, "start": 0, "end": max(len(found) - 1, 0), "next_page_uri": None}
     return SimulatedAnswer.json(200, {name: found, **page})
+
+
+def _number(text: str) -> int:
+    """A decimal number, or 0."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 def _not_found() -> SimulatedAnswer:
