@@ -14,18 +14,16 @@ import attrs
 from otpcore._settings_fields import a_section, not_a_setting, one_of, setting
 from otpcore._settings_file import read_settings
 from otpcore._settings_keys import KeySettings, generate_keys, throw_away_keys
+from otpcore._settings_limits import Limit, LimitSettings, parse_limit, parse_seconds
 from otpcore._settings_reference import SettingDescription, describe_settings, starter_file
 from otpcore._settings_sections import (
     CallSettings,
-    Limit,
-    LimitSettings,
     OtpSettings,
     PluginSettings,
     RetrySettings,
     RoutingSettings,
     SmsSettings,
     StorageSettings,
-    parse_limit,
 )
 from otpcore._settings_test_numbers import FixedNumber
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError
@@ -51,6 +49,7 @@ __all__ = [
     "generate_keys",
     "load_settings",
     "parse_limit",
+    "parse_seconds",
     "starter_file",
     "throw_away_keys",
 ]
