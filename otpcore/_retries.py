@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import attrs
 
 from otpcore._delivery import report_end, report_ended, stored_walk
+from otpcore._live import LiveSettings
 from otpcore._parts import Parts, new_id
-from otpcore._rules import Rules
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
@@ -28,7 +28,7 @@ class Retries:
     """What a runner may do; the service's side of ``RetryHost``."""
 
     parts: Parts
-    rules: Rules
+    live: LiveSettings
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
     _missing_keys: set[str] = attrs.field(factory=set)
@@ -84,7 +84,7 @@ class Retries:
         self._missing_keys |= missing
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
-        await self.rules.refresh()
+        await self.live.refresh()
         retry = self.parts.settings.retry
         rule = ClaimRule(
             token=new_id(),
@@ -102,8 +102,10 @@ class Retries:
 
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
-        names = self.rules.route(parts.phone_of(challenge).e164, channel, forced=challenge.forced)
-        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
+        phone = parts.phone_of(challenge)
+        names = self.live.rules.route(phone.e164, channel, forced=challenge.forced)
+        barrier = self.live.switches.barrier(phone.e164, self.now())
+        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True, barrier=barrier)
         walk = stored_walk(parts, claim.walk, challenge, plan)
         step = await parts.store.begin_retry(claim.walk, plan, self.now())
         if step.kind is StepKind.CALL:

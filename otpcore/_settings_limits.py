@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 import attrs
 
 from otpcore._settings_fields import between, full_key, one_of, setting
+from otpcore.admission import BudgetRule, BudgetWindow
 from otpcore.errors import SettingsError
 from otpcore.phone import is_region
 
-__all__ = ["Limit", "LimitSettings", "parse_limit", "parse_seconds"]
+__all__ = ["Limit", "LimitSettings", "is_prefix", "parse_limit", "parse_seconds"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _TIME = r"([1-9][0-9]{0,5})([smhd])"
@@ -173,6 +175,23 @@ class LimitSettings:
     def country_limits(self) -> Mapping[str, tuple[Limit, ...]]:
         """``countries``, read."""
         return {region: _read(texts) for region, texts in self.countries.items()}
+
+    @functools.cached_property
+    def needs_region(self) -> bool:
+        """Some limit goes by country."""
+        return bool(self.country or self.countries or self.unverified)
+
+    @functools.cached_property
+    def budget_rule(self) -> BudgetRule:
+        """``unverified`` and how it is applied, read."""
+        return BudgetRule(
+            windows=tuple(
+                BudgetWindow(least=limit.count, length=timedelta(seconds=limit.seconds))
+                for limit in self.of("unverified")
+            ),
+            share=self.unverified_share,
+            enforce=self.unverified_mode == "enforce",
+        )
 
     @functools.cached_property
     def _read(self) -> Mapping[str, tuple[Limit, ...]]:

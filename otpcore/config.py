@@ -14,7 +14,7 @@ import attrs
 from otpcore._settings_fields import a_section, not_a_setting, one_of, setting
 from otpcore._settings_file import read_settings
 from otpcore._settings_keys import KeySettings, generate_keys, throw_away_keys
-from otpcore._settings_limits import Limit, LimitSettings, parse_limit, parse_seconds
+from otpcore._settings_limits import Limit, LimitSettings, is_prefix, parse_limit, parse_seconds
 from otpcore._settings_reference import SettingDescription, describe_settings, starter_file
 from otpcore._settings_sections import (
     CallSettings,
@@ -47,6 +47,7 @@ __all__ = [
     "StorageSettings",
     "documented_keys",
     "generate_keys",
+    "is_prefix",
     "load_settings",
     "parse_limit",
     "parse_seconds",

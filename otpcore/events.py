@@ -26,6 +26,7 @@ class EventType(enum.StrEnum):
     SENT_UNCONFIRMED = "sent_unconfirmed"
     UNSENDABLE = "unsendable"
     SEND_REFUSED = "send_refused"
+    LIMIT_NOTED = "limit_noted"
     VERIFY_APPROVED = "verify_approved"
     VERIFY_FAILED = "verify_failed"
     EXPIRED = "expired"
@@ -34,6 +35,7 @@ class EventType(enum.StrEnum):
     BREAKER_CLOSED = "breaker_closed"
     RULES_CHANGED = "rules_changed"
     RULES_REFUSED = "rules_refused"
+    SWITCHES_CHANGED = "switches_changed"
 
 
 _WARNINGS = frozenset(
@@ -44,6 +46,7 @@ _WARNINGS = frozenset(
         EventType.UNSENDABLE,
         EventType.BREAKER_OPENED,
         EventType.SENT_UNCONFIRMED,
+        EventType.SWITCHES_CHANGED,
     }
 )
 _ERRORS = frozenset({EventType.RULES_REFUSED})

@@ -45,7 +45,7 @@ def structure(
 
     Args:
         values: Setting names and values.
-        cls: A frozen attrs class. Fields with ``repr=False`` are secret: no error shows their value.
+        cls: A frozen attrs class. A field ``global_`` is written ``global``. Fields with ``repr=False`` are secret: no error shows their value.
         prefix: The key of the whole, such as ``"providers.twilio"``.
         where: Says for a full key where it was read, such as a file name; "" where nobody knows.
 
