@@ -242,7 +242,7 @@ class World:
             "lease": timedelta(seconds=15),
             "min_useful_life": timedelta(seconds=30),
             "retried": frozenset(retried),
-            "key_ids": frozenset({"sealed code"}),  # no key id before a colon: the whole text
+            "key_ids": frozenset({"key-1"}),
             "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
         }
         receipt = Receipt(status=status, reference=reference, delivery_id=delivery_id, kind=kind, provider_code="30003")

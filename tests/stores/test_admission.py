@@ -374,3 +374,40 @@ async def test_what_waits_is_read_page_by_page(world):
         last = page[-1][0]
     assert [len(page) for page in pages] == [3, 3, 1]
     assert sorted(itertools.chain(*pages)) == [f"phone-{number}" for number in range(7)]
+
+
+class TestReceipts:
+    """What vendors report later goes by the same limits."""
+
+    async def undelivered(self, world):
+        walk = await world.begin(world.core("mada", "backup"))
+        await walk.answer(Outcome.ACCEPTED, reference="M1")
+        return await world.undelivered(reference="M1", retried=(Channel.SMS,))
+
+    async def go_on(self, world, received, barrier):
+        plan = world.plan(world.core("mada", "backup"), is_retry=True, barrier=barrier)
+        return await world.store.go_on(received.walk, plan, world.now)
+
+    async def test_a_message_that_was_not_delivered_goes_nowhere_else_once_denied(self, world):
+        step = await self.go_on(world, await self.undelivered(world), DENIED)
+        assert (step.kind, step.challenge.reason) == (StepKind.ENDED, UnsendableReason.PERMANENT)
+        assert await refusals(world) == [(Asked.RETRY, "denied", True, 1)]
+
+    async def test_it_waits_while_paused(self, world):
+        world.with_retries()
+        step = await self.go_on(world, await self.undelivered(world), PAUSED)
+        assert step.kind is StepKind.QUEUED
+
+    async def test_a_message_in_doubt_that_was_delivered_counts(self, world):
+        walk = await world.begin(budget=BUDGET)
+        first = walk.delivery
+        await walk.answer(Outcome.AMBIGUOUS, budget_rule=RULE)
+        for _ in range(2):
+            await world.delivered(delivery_id=first.id, reference="M1", budget_rule=RULE)
+        assert await used(world) == [1]
+
+    async def test_a_receipt_faster_than_the_answer_counts_once(self, world):
+        walk = await world.begin(budget=BUDGET)
+        await world.delivered(delivery_id=walk.delivery.id, reference="M1", budget_rule=RULE)
+        await walk.answer(Outcome.ACCEPTED, reference="M1", budget_rule=RULE)
+        assert await used(world) == [1]
