@@ -10,9 +10,9 @@ import anyio
 import attrs
 
 from otpcore._hook_checks import SEND_HOOKS
+from otpcore._live import LiveSettings
 from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
-from otpcore._rules import Rules
 from otpcore._spans import Work
 from otpcore.errors import DeliveryError, ErrorKind, ProviderError, StoreError
 from otpcore.events import EventType
@@ -271,18 +271,23 @@ class Walk:
         return self.deadline - anyio.current_time()
 
 
-def stored_walk(parts: Parts, rules: Rules, ref: WalkRef, challenge: ChallengeRecord) -> Walk:
+def stored_walk(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: ChallengeRecord) -> Walk:
     """The walk of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
     phone, sealed = parts.phone_of(challenge), challenge.message_sealed
-    names = rules.route(phone.e164, ref.channel, forced=challenge.forced)
-    prefix = rules.matched_prefix(phone.e164, ref.channel, forced=challenge.forced)
+    names = live.rules.route(phone.e164, ref.channel, forced=challenge.forced)
+    prefix = live.rules.matched_prefix(phone.e164, ref.channel, forced=challenge.forced)
     return Walk(
         parts=parts,
         ref=ref,
         phone=phone,
         code=parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None,
-        plan=parts.plan(ref.channel, parts.candidates(names, ref.channel, phone, prefix), is_retry=True),
+        plan=parts.plan(
+            ref.channel,
+            parts.candidates(names, ref.channel, phone, prefix),
+            is_retry=True,
+            barrier=live.switches.barrier(phone.e164, parts.clock()),
+        ),
         deadline=anyio.current_time() + parts.settings.otp.send_timeout,
     )
 

@@ -13,11 +13,13 @@ import attrs
 from otpcore._instances import Instances
 from otpcore._logs import fields
 from otpcore._spans import UNMEASURED, Span, Telemetry, Work
+from otpcore.admission import Barrier
 from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
 from otpcore.interfaces import Store
+from otpcore.limits import same_client
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, load_target
@@ -79,8 +81,10 @@ class Parts:
             jitter=retry.jitter,
         )
 
-    def plan(self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool) -> WalkPlan:
-        """The plan of a walk that has tried nothing yet."""
+    def plan(
+        self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
+    ) -> WalkPlan:
+        """The plan of a walk that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
         settings = self.settings
         return WalkPlan(
             delivery_id=new_id(),
@@ -92,6 +96,9 @@ class Parts:
             min_useful_life=timedelta(seconds=settings.retry.min_useful_life),
             retry=self.policy(channel),
             breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
+            barrier=barrier,
+            hold=timedelta(seconds=settings.routing.reload_every),
+            budget_rule=settings.limits.budget_rule,
         )
 
     def candidates(
@@ -111,18 +118,21 @@ class Parts:
             if channel in provider.channels
         )
 
+    def client_key(self, client: str | None) -> str:
+        """Keyed look-up of what counts as one client; empty: the host named none."""
+        return self.keys.client_key(same_client(client)) if client else ""
+
     def lock_rule(self, client: str | None) -> LockRule:
         """How failures of this phone and client are counted."""
-        return LockRule(client=self.keys.client_key(client), lock_after=self.settings.limits.lock_after)
+        return LockRule(client=self.client_key(client), lock_after=self.settings.limits.lock_after)
 
     async def purge(self, phone: PhoneNumber | None) -> PurgeCount:
         """Remove what is older than the settings keep; with a phone, everything about it."""
         storage, now = self.settings.storage, self.clock()
-        keep = (storage.keep_challenges, storage.keep_deliveries) if phone is None else (0, 0)
-        challenges_before, deliveries_before = (now - timedelta(seconds=seconds) for seconds in keep)
         count = await self.store.purge(
-            challenges_before=challenges_before,
-            deliveries_before=deliveries_before,
+            challenges_before=now - timedelta(seconds=storage.keep_challenges),
+            deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
+            verified_before=now - timedelta(seconds=storage.keep_verified),
             phone_key=self.keys.phone_key(phone.e164) if phone is not None else None,
             now=now,
         )

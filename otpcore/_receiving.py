@@ -7,8 +7,8 @@ from datetime import timedelta
 import attrs
 
 from otpcore._delivery import report_end, report_ended, report_receipt, stored_walk
+from otpcore._live import LiveSettings
 from otpcore._parts import Parts, new_id
-from otpcore._rules import Rules
 from otpcore.errors import ReceiptRefused, UnknownProviderError
 from otpcore.events import EventType
 from otpcore.models import Channel, ReceiptRequest, ReceiptResult, RetryJob
@@ -23,7 +23,7 @@ class Taken:
     job: RetryJob | None = None
 
 
-async def receive(parts: Parts, rules: Rules, instance: str, request: ReceiptRequest) -> Taken:
+async def receive(parts: Parts, live: LiveSettings, instance: str, request: ReceiptRequest) -> Taken:
     """One receipt.
 
     Raises:
@@ -46,7 +46,7 @@ async def receive(parts: Parts, rules: Rules, instance: str, request: ReceiptReq
     if challenge is None:
         return Taken(result=result)
     if received.walk is not None:
-        step = await _go_on(parts, rules, received.walk, challenge)
+        step = await _go_on(parts, live, received.walk, challenge)
         return Taken(result=result, job=_job(step, received.walk))
     if received.ended:
         report_ended(parts, delivery.channel, challenge)
@@ -72,13 +72,14 @@ def _rule(parts: Parts) -> ReceiptRule:
         retried=frozenset(channel for channel in Channel if parts.policy(channel) is not None),
         key_ids=parts.keys.ids,
         instances=frozenset(parts.providers),
+        budget_rule=parts.settings.limits.budget_rule,
     )
 
 
-async def _go_on(parts: Parts, rules: Rules, ref: WalkRef, challenge: ChallengeRecord) -> Step:
+async def _go_on(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: ChallengeRecord) -> Step:
     """Let the next instance of the route try, now."""
-    await rules.refresh()
-    walk = stored_walk(parts, rules, ref, challenge)
+    await live.refresh()
+    walk = stored_walk(parts, live, ref, challenge)
     step = await parts.store.go_on(ref, walk.plan, parts.clock())
     if step.kind is StepKind.CALL:
         return await walk.run(step)

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 import attrs
 
 from otpcore._delivery import report_end, report_ended, stored_walk
+from otpcore._live import LiveSettings
 from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
-from otpcore._rules import Rules
 from otpcore._spans import Work
 from otpcore.errors import OTPConfigurationError, OTPError, StoreError
 from otpcore.events import EventType
@@ -33,7 +33,7 @@ class Retries:
     """What a runner may do; the service's side of ``RetryHost``."""
 
     parts: Parts
-    rules: Rules
+    live: LiveSettings
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
     _missing_keys: set[str] = attrs.field(factory=set)
@@ -128,7 +128,7 @@ class Retries:
             self.parts.emit(EventType.WORKER_LOST, reason=worker.kind, detail=worker.name)
 
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
-        await self.rules.refresh()
+        await self.live.refresh()
         retry = self.parts.settings.retry
         rule = ClaimRule(
             token=new_id(),
@@ -146,7 +146,7 @@ class Retries:
 
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
-        walk = stored_walk(parts, self.rules, claim.walk, challenge)
+        walk = stored_walk(parts, self.live, claim.walk, challenge)
         step = await parts.store.begin_retry(claim.walk, walk.plan, self.now())
         if step.kind is StepKind.CALL:
             parts.emit(EventType.RETRY_STARTED, challenge, channel=channel, detail=f"number {claim.attempts}")

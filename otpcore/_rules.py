@@ -1,23 +1,18 @@
-"""Which routing rules are in force: a forced list, the store's setting, or the settings file's; read again while running."""
+"""Which routing rules are in force: a forced list, the store's setting, or the settings file's."""
 
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 
-from otpcore._logs import fields
 from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
-from otpcore.errors import OTPConfigurationError, StoreError
-from otpcore.lifecycle import is_due
+from otpcore.errors import OTPConfigurationError
 from otpcore.models import Channel
 from otpcore.routing import RoutingTable, parse_rules
-
-_logger = logging.getLogger("otpcore.routing")
 
 RULE_SETTINGS = {Channel.SMS: "otp_sms_provider", Channel.CALL: "otp_call_provider"}
 """The setting that holds the rules of each channel, in the store and in the settings file."""
@@ -52,12 +47,11 @@ class Rules:
     ``otp_call_provider`` is set somewhere.
 
     Args:
-        settings: With the file's rules and how often the store is asked again.
+        settings: With the file's rules.
         forced: Ordered instance names that the host forced, or None.
         capable: Which loaded instances can do a channel.
         require: Starts the instances that a new rule names, or says why they cannot be.
         release: Told which instances the rules in force name, whenever they were looked at.
-        read: Reads the store's settings.
         report: Told the setting's name and what was wrong with its new value; None: it took force.
     """
 
@@ -69,7 +63,6 @@ class Rules:
         capable: Callable[[Channel], Collection[str]],
         require: Callable[[Collection[str]], Awaitable[None]],
         release: Callable[[Collection[str]], None] = lambda _: None,
-        read: Callable[[], Awaitable[Mapping[str, str]]],
         clock: Callable[[], datetime],
         report: Callable[[str, OTPConfigurationError | None], None],
     ) -> None:
@@ -78,34 +71,17 @@ class Rules:
         self._capable = capable
         self._require = require
         self._release = release
-        self._read = read
         self._clock = clock
         self._report = report
         self._file = rules_of_file(settings)
         self._seen: dict[str, str | None] = {}
         self._stored: dict[str, RoutingTable] = {}
         self._routes: dict[Channel, RoutingTable] = {}
-        self._read_at: datetime | None = None
 
-    async def refresh(self, *, force: bool = False) -> None:
-        """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing."""
-        now = self._clock()
-        if not force and not is_due(self._read_at, timedelta(seconds=self._settings.routing.reload_every), now):
-            return
-        first = self._read_at is None
-        self._read_at = now
-        try:
-            values = await self._read()
-        except StoreError:
-            if first:
-                raise
-            _logger.warning(
-                "the store did not give its routing rules; the last ones stay in force",
-                extra=fields("rules_not_read"),
-            )
-            return
+    async def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
+        """Put what is stored in force; what cannot work is reported, and the last good rules stay."""
         for name in RULE_SETTINGS.values():
-            await self._adopt(name, values.get(name), first=first)
+            await self._adopt(name, stored.get(name), first=first)
         self._release(self._named())
 
     def in_force(self, channel: Channel) -> RulesInForce | None:

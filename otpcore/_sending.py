@@ -9,24 +9,26 @@ import anyio
 import attrs
 
 from otpcore._delivery import Walk, report_ended
+from otpcore._live import LiveSettings
 from otpcore._logs import fields
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
 from otpcore._settings_test_numbers import name_of
 from otpcore._spans import Work
+from otpcore.admission import LimitReason
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
 from otpcore.lifecycle import is_living
-from otpcore.limits import charges_of
+from otpcore.limits import Origin, block_of, budget_of, charges_of, neighbour_charges
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
-from otpcore.phone import PhoneNumber
+from otpcore.phone import PhoneNumber, region_of
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     Candidate,
     ChallengeRecord,
-    Charge,
-    Charged,
     ChargeRefused,
     NewSend,
     Refusal,
@@ -61,16 +63,16 @@ class Sent:
     job: RetryJob | None = None
 
 
-async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
+async def send(parts: Parts, live: LiveSettings, order: SendOrder) -> Sent:
     """One send over one channel.
 
     Raises:
         NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
     """
-    await rules.refresh()
-    route = _route(parts, rules, order)
+    await live.refresh()
+    route = _route(parts, live.rules, order)
     with parts.span(Work.SEND, channel=order.channel) as span:
-        sent = await _send(parts, rules, order, route)
+        sent = await _send(parts, live, order, route)
         span.note(challenge_id=sent.challenge.id, outcome=sent.challenge.state)
         return sent
 
@@ -91,28 +93,35 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
     )
 
 
-async def _send(parts: Parts, rules: Rules, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
+async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
     """Charge and begin, for as long as other callers are faster; then walk."""
     subject = parts.keys.subject(order.phone.e164, order.purpose)
+    asked = _admission(parts, live, order, subject)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
+    noted: dict[LimitReason, None] = {}
     for _ in range(_RACES):
         if living is not None and _cooling(parts, living, order.channel):
             return _skipped(parts, order, living)
         code = _code_of(parts, living) if living is not None else _first_code(parts, route)
-        charged = await parts.store.charge(_charges(parts, order), parts.clock())
-        if isinstance(charged, ChargeRefused):
-            living = await _living(parts, subject)
-            if living is not None and _cooling(parts, living, order.channel):
-                continue
-            raise _over_limit(parts, order, charged)
+        admitted = await parts.store.charge(asked, parts.clock())
+        if isinstance(admitted, ChargeRefused):
+            if admitted.living is not None:
+                return _skipped(parts, order, admitted.living)
+            raise _over_limit(parts, order, admitted)
+        noted |= dict.fromkeys(admitted.noted)  # a second round finds neighbours counted already
         challenge = living if living is not None else _fresh(parts, order, subject, code)
-        new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
+        new = _new_send(
+            parts, live.rules, order, challenge, route, admitted, asked.budget, is_resend=living is not None
+        )
+        new = attrs.evolve(new, noted=tuple(noted))
         begun = await parts.store.begin(new, parts.clock())
         if begun.expired is not None:
             report_ended(parts, None, begun.expired)
         if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
             return _skipped(parts, order, begun.challenge)
         if begun.refusal is not Refusal.CONFLICT:
+            for reason in noted if begun.refusal is None else ():
+                _report(parts, order, EventType.LIMIT_NOTED, reason)
             return await _walk(parts, order, new, begun, code)
         living = await _living(parts, subject) if begun.challenge is None else begun.challenge
     raise StoreError("other callers kept starting the same verification; try again")
@@ -192,19 +201,35 @@ def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
     return cooldown is not None and cooldown > parts.clock()
 
 
-def _charges(parts: Parts, order: SendOrder) -> tuple[Charge, ...]:
-    return charges_of(parts.keys.phone_key(order.phone.e164), parts.settings.limits.phone_limits)
+def _admission(parts: Parts, live: LiveSettings, order: SendOrder, subject: str) -> Admission:
+    """All limits of this send."""
+    e164, limits = order.phone.e164, parts.settings.limits
+    phone_key, region = parts.keys.phone_key(e164), region_of(e164) if limits.needs_region else ""
+    origin = Origin(e164=e164, phone_key=phone_key, client_key=parts.client_key(order.client), region=region)
+    budget = ""
+    if limits.unverified:
+        budget = budget_of(e164, region, live.rules.matched_prefix(e164, order.channel))
+    return Admission(
+        charges=charges_of(origin, limits),
+        neighbours=neighbour_charges(phone_key, parts.keys.block_key(block_of(e164)), limits),
+        barrier=live.switches.barrier(e164, parts.clock()),
+        budget=budget,
+        budget_rule=limits.budget_rule,
+        subject=subject,
+        phone_key=phone_key,
+        phone_masked=order.phone.masked,
+        channel=order.channel,
+        purpose=order.purpose,
+    )
 
 
 def _over_limit(parts: Parts, order: SendOrder, refused: ChargeRefused) -> RateLimited:
-    parts.emit(
-        EventType.SEND_REFUSED,
-        phone=order.phone.masked,
-        channel=order.channel,
-        purpose=order.purpose,
-        reason=refused.reason,
-    )
-    return RateLimited(refused.reason, refused.retry_after)
+    _report(parts, order, EventType.SEND_REFUSED, refused.reason)
+    return RateLimited(str(refused.reason), refused.retry_after)
+
+
+def _report(parts: Parts, order: SendOrder, kind: EventType, reason: str) -> None:
+    parts.emit(kind, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
 
 
 def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:
@@ -246,7 +271,8 @@ def _new_send(
     order: SendOrder,
     challenge: ChallengeRecord,
     route: tuple[Candidate, ...],
-    charges: tuple[Charged, ...],
+    admitted: Admitted,
+    budget: str,
     *,
     is_resend: bool,
 ) -> NewSend:
@@ -265,8 +291,10 @@ def _new_send(
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
-        charges=charges,
-        client=parts.keys.client_key(order.client),
+        charges=admitted.charges,
+        tolls=admitted.tolls,
+        budget=budget,
+        client=parts.client_key(order.client),
         message_sealed=sealed,
         locale=order.locale,
         forced=rules.forced,

@@ -14,6 +14,7 @@ from typing import Any, Self
 import attrs
 
 from otpcore._instances import Instances
+from otpcore._live import LiveSettings
 from otpcore._logs import fields
 from otpcore._parts import Parts, make_keys, make_store, make_telemetry
 from otpcore._providers import ForcedProviders, forced_names, load_instance, load_providers
@@ -22,6 +23,7 @@ from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
 from otpcore._status import read_status
+from otpcore._switches import Switches
 from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
@@ -130,7 +132,7 @@ class AsyncOTPService:
         Args:
             phone: With a leading ``+``, unless ``otp.default_region`` is set.
             purpose: What the code is for; codes of different purposes do not verify one another.
-            client: Who asks, such as the client's IP address; failed verifications are then counted for it.
+            client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it.
             locale: BCP 47 tag of the text; None: ``otp.locale``.
             message: A text of your own; it must contain ``{code}``.
 
@@ -227,7 +229,7 @@ class AsyncOTPService:
             ProviderError: The plugin failed to read it; the vendor may try again.
             StoreError: The store did not do its work; the vendor may try again.
         """
-        taken = await receive(self._parts, self._rules, instance, request)
+        taken = await receive(self._parts, self._live, instance, request)
         if taken.job is not None:
             await self._runner.submit(taken.job)
         return taken.result
@@ -341,12 +343,18 @@ class AsyncOTPService:
             capable=instances.capable,
             require=instances.require,
             release=instances.release,
-            read=store.settings,
             clock=self._clock,
             report=self._report_rules,
         )
-        await self._rules.refresh(force=True)
-        self._retries = Retries(parts=self._open_parts, rules=self._rules)
+        self._live = LiveSettings(
+            rules=self._rules,
+            switches=Switches(settings.limits, self._report_switch),
+            read=store.settings,
+            every=settings.routing.reload_every,
+            clock=self._clock,
+        )
+        await self._live.refresh(force=True)
+        self._retries = Retries(parts=self._open_parts, live=self._live)
         self._runner = self._make_runner(settings)
         await self._runner.start(stack, self._retries)
 
@@ -373,6 +381,9 @@ class AsyncOTPService:
             _logger.error("the stored %s is refused, the last good one stays: %s", name, error, extra=about)
             self._open_parts.emit(EventType.RULES_REFUSED, detail=name, reason=type(error).__name__)
 
+    def _report_switch(self, change: str) -> None:
+        self._open_parts.emit(EventType.SWITCHES_CHANGED, detail=change)
+
     async def _send(
         self,
         channel: Channel,
@@ -394,7 +405,7 @@ class AsyncOTPService:
             locale=locale or parts.settings.otp.locale,
             message=message,
         )
-        sent = await send(parts, self._rules, order)
+        sent = await send(parts, self._live, order)
         if self._sandbox is not None:  # nobody else calls back
             for instance, report in self._sandbox.reports(sent.challenge.id):
                 await self.handle_receipt(instance, report)

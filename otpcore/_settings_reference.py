@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 
 from otpcore._settings_keys import KeySettings
+from otpcore.structuring import key_of
 
 __all__ = ["SettingDescription", "describe_settings", "starter_file"]
 
@@ -22,6 +23,7 @@ _KINDS: dict[Any, str] = {
     date: "date",
     tuple[str, ...]: "list of texts",
     Mapping[str, str]: "text",
+    Mapping[str, tuple[str, ...]]: "list of texts",
     Mapping[str, Mapping[str, str]]: "text",
     Mapping[str, Mapping[str, Any]]: "table",
 }
@@ -82,7 +84,7 @@ def describe_settings(cls: type, prefix: str = "") -> Iterator[SettingDescriptio
     """Walk a settings class and its sections."""
     attrs.resolve_types(cls)
     for field in attrs.fields(cls):
-        key = f"{prefix}{field.name}"
+        key = f"{prefix}{key_of(field)}"
         if attrs.has(field.type):
             yield from describe_settings(field.type, f"{key}.")
         elif field.metadata.get("setting", True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Literal
@@ -18,8 +17,6 @@ from otpcore.phone import is_region
 
 __all__ = [
     "CallSettings",
-    "Limit",
-    "LimitSettings",
     "OtpSettings",
     "PluginSettings",
     "RetrySettings",
@@ -27,34 +24,11 @@ __all__ = [
     "SmsSettings",
     "StorageSettings",
     "TelemetrySettings",
-    "parse_limit",
 ]
 
 _DAY = 86_400
 _LIFE_CAP = 600.0
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": _DAY}
-_LIMIT = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})([smhd])")
-
-
-@attrs.frozen
-class Limit:
-    """At most ``count`` in any window of ``seconds``."""
-
-    count: int
-    seconds: int
-
-
-def parse_limit(text: str, *, key: str = "limits.phone") -> Limit:
-    """Read ``3/10m``: three in ten minutes; the units are s, m, h and d.
-
-    Raises:
-        SettingsError: It is written otherwise; names ``key``.
-    """
-    found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
-    if not found:
-        raise SettingsError(f"{key}: must be written like 3/10m (count/time, the unit is s, m, h or d), not {text!r}")
-    return Limit(int(found[1]), int(found[2]) * _UNITS[found[3]])
 
 
 def _within_life(instance: OtpSettings, attribute: attrs.Attribute[float], value: float) -> None:
@@ -93,11 +67,6 @@ def _good_host(_: OtpSettings, __: attrs.Attribute[str | None], value: str | Non
 def _good_hash(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
     if value is not None:
         check_android_hash(value)
-
-
-def _good_limits(_: LimitSettings, __: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
-    for text in value:
-        parse_limit(text)
 
 
 @attrs.frozen(kw_only=True)
@@ -210,27 +179,6 @@ class OtpSettings:
 
 
 @attrs.frozen(kw_only=True)
-class LimitSettings:
-    """``limits.*``: who may send, and who may try codes."""
-
-    section: ClassVar[str] = "limits"
-
-    phone: tuple[str, ...] = setting(
-        ("3/10m", "10/1d"),
-        "Sends to one phone, as count/time with s, m, h or d; an empty list: no limit.",
-        _good_limits,
-    )
-    lock_after: int = setting(
-        10, "Wrong codes in a row, across challenges, after which a phone has to wait; 1 to 100.", between(1, 100)
-    )
-
-    @functools.cached_property
-    def phone_limits(self) -> tuple[Limit, ...]:
-        """``phone``, read."""
-        return tuple(parse_limit(text) for text in self.phone)
-
-
-@attrs.frozen(kw_only=True)
 class RetrySettings:
     """``retry.*``: when and where due retries run. Times in seconds."""
 
@@ -314,6 +262,11 @@ class StorageSettings:
         30.0 * _DAY,
         "Seconds before the record of a delivery is purged; at least a day, the longest life that a code may have.",
         between(_DAY, _FOREVER, "seconds"),  # a living challenge is verified and retried by its deliveries
+    )
+    keep_verified: float = setting(
+        90.0 * _DAY,
+        "Seconds before a phone counts as never verified again; operators give a number to somebody else after about as long.",
+        between(0, _FOREVER, "seconds"),
     )
 
 

@@ -172,7 +172,8 @@ async def _unfit(parts: Parts, guess: Guess, subject: str | None) -> Verificatio
 async def _approve(
     parts: Parts, reservation: Reservation, challenge: ChallengeRecord, settled: tuple[str, ...]
 ) -> Verification:
-    if await parts.store.approve(reservation, settled=settled, now=parts.clock()):
+    budget = parts.settings.limits.budget_rule
+    if await parts.store.approve(reservation, settled=settled, budget=budget, now=parts.clock()):
         parts.emit(EventType.VERIFY_APPROVED, challenge)
         if test_number := name_of(challenge.provider):
             masked = challenge.phone_masked

@@ -55,6 +55,7 @@ class KeyRing:
         self._phone = _derive(index_key, "phone")
         self._subject = _derive(index_key, "subject")
         self._client = _derive(index_key, "client")
+        self._block = _derive(index_key, "block")
         self._keys = {
             name: _CodeKey(_derive(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
             for name, text in code.items()
@@ -77,6 +78,10 @@ class KeyRing:
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""
         return _mac(self._client, client) if client else ""
+
+    def block_key(self, block: str) -> str:
+        """Keyed look-up of the beginning that neighbouring numbers share."""
+        return _mac(self._block, block)
 
     def require(self, key_id: str) -> None:
         """Refuse to work on a challenge whose code key is not here.

@@ -14,11 +14,10 @@ import attrs
 from otpcore._settings_fields import a_section, not_a_setting, one_of, setting
 from otpcore._settings_file import read_settings
 from otpcore._settings_keys import KeySettings, generate_keys, throw_away_keys
+from otpcore._settings_limits import Limit, LimitSettings, is_prefix, parse_limit, parse_seconds
 from otpcore._settings_reference import SettingDescription, describe_settings, starter_file
 from otpcore._settings_sections import (
     CallSettings,
-    Limit,
-    LimitSettings,
     OtpSettings,
     PluginSettings,
     RetrySettings,
@@ -26,7 +25,6 @@ from otpcore._settings_sections import (
     SmsSettings,
     StorageSettings,
     TelemetrySettings,
-    parse_limit,
 )
 from otpcore._settings_test_numbers import FixedNumber
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError
@@ -51,8 +49,10 @@ __all__ = [
     "TelemetrySettings",
     "documented_keys",
     "generate_keys",
+    "is_prefix",
     "load_settings",
     "parse_limit",
+    "parse_seconds",
     "starter_file",
     "throw_away_keys",
 ]

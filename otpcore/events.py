@@ -32,6 +32,7 @@ class EventType(enum.StrEnum):
     UNSENDABLE = "unsendable"
     VENDOR_CANCELLED = "vendor_cancelled"
     VENDOR_NOT_CANCELLED = "vendor_not_cancelled"
+    LIMIT_NOTED = "limit_noted"
     VERIFY_APPROVED = "verify_approved"
     VERIFY_FAILED = "verify_failed"
     ATTEMPT_GIVEN_BACK = "attempt_given_back"
@@ -45,6 +46,7 @@ class EventType(enum.StrEnum):
     BREAKER_CLOSED = "breaker_closed"
     RULES_CHANGED = "rules_changed"
     RULES_REFUSED = "rules_refused"
+    SWITCHES_CHANGED = "switches_changed"
     WORKER_STARTED = "worker_started"
     WORKER_STOPPED = "worker_stopped"
     WORKER_LOST = "worker_lost"
@@ -61,6 +63,7 @@ _WARNINGS = frozenset(
         EventType.VENDOR_NOT_CANCELLED,
         EventType.PHONE_LOCKED,
         EventType.WORKER_LOST,
+        EventType.SWITCHES_CHANGED,
     }
 )
 _ERRORS = frozenset({EventType.RULES_REFUSED})

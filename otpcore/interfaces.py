@@ -12,15 +12,16 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.models import Channel, Receipt, RetryJob
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     BreakerRecord,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    Charge,
-    Charged,
     ChargeRefused,
     Claim,
     ClaimBatch,
@@ -62,8 +63,12 @@ class Store(Protocol):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
 
-    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-        """Charge all counters or none."""
+    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+        """Charge all counters or none; a refusal is recorded.
+
+        In this order: the barrier, an enforced budget, the counters. A call that would only cool down is not refused
+        but gets its living challenge. What only records (a budget that is not enforced, neighbours) is recorded.
+        """
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         """Write challenge, schedule row and first delivery in one transaction; born leased.
@@ -92,7 +97,8 @@ class Store(Protocol):
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         """Record the first delivery of a claimed retry.
 
-        A walk that finds every instance held by a slot or behind an open breaker is put off, and its attempt given back.
+        A walk that finds every instance held by a slot or behind an open breaker, or that a pause or an enforced budget
+        holds back, is put off, and its attempt given back. One whose number is denied ends as ``permanent``.
         """
 
     async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
@@ -132,10 +138,18 @@ class Store(Protocol):
     async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
         """The vendor did not approve this guess: take one note of it back; those that are left."""
 
-    async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+    async def approve(
+        self,
+        reservation: Reservation,
+        *,
+        settled: Collection[str],
+        budget: BudgetRule = UNCOUNTED,
+        now: datetime | None,
+    ) -> bool:
         """Consume a living challenge; True for exactly one caller. Sealed code and rows go in the same transaction.
 
-        ``settled`` deliveries need no cancelling at the vendor any more. Clears the phone's failure counters.
+        ``settled`` deliveries need no cancelling at the vendor any more. Clears the phone's failure counters, notes that
+        it verified, and gives the budget of the challenge back what its accepted sends used.
         """
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
@@ -154,12 +168,19 @@ class Store(Protocol):
         """
 
     async def purge(
-        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
     ) -> PurgeCount:
         """Remove what ended before the given times; with ``phone_key``, everything of that phone at once.
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
         and in no log when the verb returns.
+        Refusals go with the deliveries of their time. None: nobody is forgotten to have verified.
         """
 
     async def settings(self) -> Mapping[str, str]:
@@ -177,8 +198,19 @@ class Store(Protocol):
     async def reset_counters(self, prefix: str) -> int:
         """Remove counters and failure counters whose key begins so."""
 
-    async def retries(self, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
-        """Schedule rows, the earliest due first."""
+    async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
+        """Unverified budgets whose key begins so, ended windows too."""
+
+    async def verified(self, phone_key: str) -> datetime | None:
+        """When a phone last verified; None: it did not, or so long ago that it was forgotten."""
+
+    async def refusals(self, limit: int, *, phone_key: str | None = None) -> tuple[RefusalRecord, ...]:
+        """What was refused, of one phone or of all, the latest first."""
+
+    async def retries(
+        self, limit: int, *, after: ScheduleRecord | None = None
+    ) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+        """Schedule rows, the earliest due first; those that come after one of them."""
 
     async def requeue(self, challenge_id: str, now: datetime | None) -> int:
         """Make the waiting rows of a challenge due now; those under way are left alone."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from otpcore.admission import UNCOUNTED, Barrier, BudgetRule, LimitReason
 from otpcore.errors import ErrorKind
 from otpcore.models import (
     ChallengeState,
@@ -24,6 +25,8 @@ from otpcore.models import (
 from otpcore.retrying import RetryPolicy
 
 __all__ = [
+    "Admission",
+    "Admitted",
     "Begun",
     "BreakerRecord",
     "BreakerRule",
@@ -107,6 +110,7 @@ class ChallengeRecord:
         forced: Ordered instance names forced by the host, or None to follow the rules.
         asked: Keyed digests of the guesses whose verdict by a vendor that remembers approvals is not recorded.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
+        budget: Which unverified budget its accepted sends are charged to; empty: none.
         sms_cooldown: Until then another SMS sends nothing.
         call_cooldown: Until then another call sends nothing.
     """
@@ -134,6 +138,7 @@ class ChallengeRecord:
     forced: tuple[str, ...] | None = None
     asked: tuple[str, ...] = attrs.field(default=(), repr=False)
     core_recorded: bool = False
+    budget: str = ""
     sms_cooldown: datetime | None = None
     call_cooldown: datetime | None = None
 
@@ -338,6 +343,9 @@ class WalkPlan:
         call_lease: How long a recorded delivery is leased (provider timeout + 5 s).
         cooldown: How long the same call sends nothing new once something may have left.
         retry: None: nothing is retried on this channel.
+        barrier: What keeps a retry from being sent, or None; a first send was asked before it was charged.
+        hold: A retry that a barrier or a used-up budget holds back looks again after this long.
+        budget_rule: How accepted sends are charged to the budget of the challenge.
     """
 
     delivery_id: str
@@ -349,6 +357,9 @@ class WalkPlan:
     min_useful_life: timedelta = timedelta(seconds=30)
     retry: RetryPolicy | None = None
     breaker: BreakerRule = BreakerRule()
+    barrier: Barrier | None = None
+    hold: timedelta = timedelta(seconds=5)
+    budget_rule: BudgetRule = UNCOUNTED
 
 
 @attrs.frozen(kw_only=True)
@@ -377,6 +388,8 @@ class PutOff(enum.StrEnum):
     BREAKER_OPEN = "breaker_open"
     PROVIDER_BUSY = "provider_busy"
     THROTTLED = "throttled"
+    PAUSED = "paused"
+    UNVERIFIED = "unverified"
 
 
 class StepKind(enum.Enum):
@@ -452,7 +465,10 @@ class NewSend:
         cap: The longest life from the first send on.
         renewal: A resend that would leave less life than this is refused.
         lease: The row is born leased for this long.
-        charges: What the send was charged to.
+        charges: What the send was charged to and is refunded with it.
+        tolls: What it was charged to for good: given back only where nobody had to send (a cooldown, a faster caller).
+        noted: Limits that only record and would have refused it; recorded once it begins.
+        budget: As in the challenge; of this send.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
         locale: Of this send.
@@ -470,6 +486,9 @@ class NewSend:
     renewal: timedelta
     lease: timedelta
     charges: tuple[Charged, ...]
+    tolls: tuple[Charged, ...] = ()
+    noted: tuple[LimitReason, ...] = ()
+    budget: str = ""
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
@@ -495,20 +514,75 @@ class Begun:
 
 @attrs.frozen(kw_only=True)
 class Charge:
-    """One counter to charge: at most ``limit`` sends in a window that begins with its first."""
+    """One counter to charge: at most ``limit`` sends in a window that begins with its first.
+
+    Args:
+        refundable: Given back when a send ends and certainly nothing was sent.
+    """
 
     key: str
     limit: int
     window: timedelta
     reason: str
+    refundable: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Admission:
+    """What somebody asks for before anything is sent: every limit of one send.
+
+    Args:
+        charges: Its counters.
+        neighbours: For each window, the mark that the number leaves and the counter of its block; only ever recorded.
+        barrier: What keeps the number from being sent to, or None.
+        budget: Its unverified budget, or empty.
+        subject: Of its challenge; while that cools down over the channel, nothing is refused.
+        phone_key: For what is recorded, as the three that follow.
+    """
+
+    charges: tuple[Charge, ...] = ()
+    neighbours: tuple[tuple[Charge, Charge], ...] = ()
+    barrier: Barrier | None = None
+    budget: str = ""
+    budget_rule: BudgetRule = UNCOUNTED
+    subject: str = ""
+    phone_key: str = ""
+    phone_masked: str = ""
+    channel: Channel = Channel.SMS
+    purpose: str = "default"
+
+    @property
+    def is_free(self) -> bool:
+        """No limit is set that it could be measured by."""
+        return not (self.charges or self.neighbours or self.barrier or (self.budget and self.budget_rule.windows))
+
+
+@attrs.frozen(kw_only=True)
+class Admitted:
+    """The send may begin.
+
+    Args:
+        charges: To be refunded with the send.
+        tolls: Charged for good.
+        noted: Limits that only record, and would have refused.
+    """
+
+    charges: tuple[Charged, ...] = ()
+    tolls: tuple[Charged, ...] = ()
+    noted: tuple[LimitReason, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class ChargeRefused:
-    """A full counter: its reason, and the seconds until its window ends."""
+    """Why a send may not begin, and in how many seconds it may; None: waiting does not help.
+
+    Args:
+        living: The challenge that cools down: nothing was refused, and nothing has to be sent.
+    """
 
     reason: str
-    retry_after: float
+    retry_after: float | None
+    living: ChallengeRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -574,6 +648,7 @@ class ReceiptRule:
         retried: Channels whose sends a worker may take over.
         key_ids: Keys the process has.
         instances: Instances the process has.
+        budget_rule: As in the plan of a walk.
     """
 
     token: str
@@ -582,6 +657,7 @@ class ReceiptRule:
     retried: frozenset[Channel]
     key_ids: frozenset[str]
     instances: frozenset[str]
+    budget_rule: BudgetRule = UNCOUNTED
 
 
 @attrs.frozen(kw_only=True)
@@ -693,6 +769,8 @@ class PurgeCount:
     deliveries: int = 0
     counters: int = 0
     receipts: int = 0
+    refusals: int = 0
+    verified: int = 0
 
 
 # What people watch.

@@ -47,6 +47,11 @@ ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS
 Purpose = Annotated[str, typer.Option(metavar="TEXT", help="What the code is for.")]
 Client = Annotated[str | None, typer.Option(metavar="TEXT", help="Who asks, such as the client's IP address.")]
 Locale = Annotated[str | None, typer.Option(metavar="TAG", help="Language of the text, such as pt-BR.")]
+Prefix = Annotated[str, typer.Argument(metavar="PREFIX", help="Such as +35987.")]
+Lasts = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Such as 30m or 2h; not given: until it is switched again.")
+]
+ClearSwitch = Annotated[bool, typer.Option("--clear", help="Remove the switch; the settings count again.")]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
 
 
@@ -196,11 +201,22 @@ def requeue(context: typer.Context, challenge_id: Id) -> ExitCode:
     return _retries.requeue(_options(context), challenge_id)
 
 
-def drop(context: typer.Context, challenge_id: Id) -> ExitCode:
-    """End the sending of a challenge; what has arrived still verifies."""
+def drop(
+    context: typer.Context,
+    challenge_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The challenge's id.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="All that wait for numbers that begin so, such as +35987.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prefix: do not ask.")] = False,
+) -> ExitCode:
+    """End the sending of a challenge, or of all with a prefix; what has arrived still verifies."""
     from otpcore.cli import _retries
 
-    return _retries.drop(_options(context), challenge_id)
+    if (challenge_id is None) == (prefix is None):
+        raise CommandError("an id or a prefix is needed", "give one of them", ExitCode.USAGE)
+    if prefix is not None:
+        return _retries.drop_prefix(_options(context), prefix, confirmed=yes)
+    return _retries.drop(_options(context), challenge_id or "")
 
 
 def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
@@ -210,11 +226,53 @@ def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
     return _challenges.show(_options(context), target)
 
 
-def show_limits(context: typer.Context, phone: Phone) -> ExitCode:
-    """Show what a phone has used up: sends, wrong codes, and until when it is locked."""
+def show_limits(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Argument(metavar="[PHONE]", help="What limits this number.")] = None,
+) -> ExitCode:
+    """Show switches and budgets; of a phone, what it has used up and until when it is locked."""
     from otpcore.cli import _limits
 
     return _limits.show(_options(context), phone)
+
+
+def deny_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
+    """Send nothing to numbers that begin so, verified ones too; what is queued for them ends."""
+    from otpcore.cli import _switches
+
+    return _switches.switch_prefix(_options(context), prefix, lasts, allows=False, clear=clear)
+
+
+def allow_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
+    """End the denial of a prefix, and send there whatever the settings deny."""
+    from otpcore.cli import _switches
+
+    return _switches.switch_prefix(_options(context), prefix, lasts, allows=True, clear=clear)
+
+
+def refused_limits(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Only of this number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 50,
+) -> ExitCode:
+    """List what was refused and why, and what only would have been."""
+    from otpcore.cli import _limits
+
+    return _limits.refused(_options(context), phone, limit)
+
+
+def pause(context: typer.Context, lasts: Lasts = None) -> ExitCode:
+    """Stop all sending, in every process within seconds; codes are still verified, and retries wait."""
+    from otpcore.cli import _switches
+
+    return _switches.pause(_options(context), lasts)
+
+
+def resume(context: typer.Context) -> ExitCode:
+    """End a pause."""
+    from otpcore.cli import _switches
+
+    return _switches.resume(_options(context))
 
 
 def reset_limits(context: typer.Context, phone: Phone) -> ExitCode:
@@ -315,6 +373,8 @@ COMMANDS: dict[str, Command] = {
     "providers": providers,
     "status": status,
     "worker": worker,
+    "pause": pause,
+    "resume": resume,
     "purge": purge,
     "doctor": doctor,
     "sandbox": sandbox,
@@ -330,7 +390,16 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         {"list": list_retries, "requeue": requeue, "drop": drop},
     ),
     "challenges": ("Started verifications.", {"show": show_challenges}),
-    "limits": ("What a phone has used up.", {"show": show_limits, "reset": reset_limits}),
+    "limits": (
+        "Who may send to whom, and how often.",
+        {
+            "show": show_limits,
+            "reset": reset_limits,
+            "deny": deny_prefix,
+            "allow": allow_prefix,
+            "refused": refused_limits,
+        },
+    ),
     "db": ("The tables of the database.", {"upgrade": upgrade, "current": current}),
     "keys": ("The keys that protect codes and numbers.", {"new": new_keys, "rotate": rotate_keys}),
 }

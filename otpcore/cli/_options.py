@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,14 +94,14 @@ class Options:
         logger.setLevel(logging.DEBUG if self.verbose else logging.WARNING)
 
     @contextlib.contextmanager
-    def progress(self, what: str) -> Iterator[None]:
-        """Show on a terminal that something takes its time."""
+    def progress(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show on a terminal that something takes its time; what is yielded says how far it is."""
         err = console(stderr=True)
         if self.json or not err.is_terminal:
-            yield
+            yield lambda _: None
             return
-        with err.status(what):
-            yield
+        with err.status(what) as shown:
+            yield shown.update
 
 
 class _JsonFormatter(logging.Formatter):

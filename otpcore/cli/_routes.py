@@ -58,11 +58,10 @@ async def open_view(host: Setup, parts: Parts) -> AsyncIterator[RoutingView]:
             forced=forced_names(host.providers),
             capable=loaded.capable,
             require=loaded.require,
-            read=parts.store.settings,
             clock=parts.clock,
             report=report,
         )
-        await rules.refresh(force=True)
+        await rules.take_up(stored, first=True)
         yield RoutingView(host=host, stored=stored, loaded=loaded, rules=rules, refused=refused)
 
 

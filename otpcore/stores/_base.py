@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.models import Channel, Receipt
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     BreakerRecord,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    Charge,
-    Charged,
     ChargeRefused,
     ClaimBatch,
     ClaimRule,
@@ -37,8 +38,9 @@ from otpcore.records import (
     WalkPlan,
     WalkRef,
     WorkerRecord,
+    names_of,
 )
-from otpcore.stores import _receipts, _retrying, _sending, _upkeep, _verifying, _watching
+from otpcore.stores import _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
@@ -75,8 +77,10 @@ class RowStore(abc.ABC):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
-    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-        return await self._write(lambda rows: _sending.charge(rows, charges, now)) if charges else ()
+    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+        if asked.is_free:
+            return Admitted()
+        return await self._write(lambda rows: _limits.charge(rows, asked, now))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         return await self._write(lambda rows: _sending.begin(rows, send, now))
@@ -131,9 +135,17 @@ class RowStore(abc.ABC):
     async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
         return await self._write(lambda rows: _verifying.answered(rows, challenge_id, digest), even_if_cancelled=True)
 
-    async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+    async def approve(
+        self,
+        reservation: Reservation,
+        *,
+        settled: Collection[str],
+        budget: BudgetRule = UNCOUNTED,
+        now: datetime | None,
+    ) -> bool:
         return await self._write(
-            lambda rows: _verifying.approve(rows, reservation, settled=settled, now=now), even_if_cancelled=True
+            lambda rows: _verifying.approve(rows, reservation, settled=settled, budget=budget, now=now),
+            even_if_cancelled=True,
         )
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
@@ -147,7 +159,13 @@ class RowStore(abc.ABC):
         )
 
     async def purge(
-        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
     ) -> PurgeCount:
         if phone_key is not None:
             return await self._write(lambda rows: _upkeep.erase(rows, phone_key))
@@ -158,17 +176,14 @@ class RowStore(abc.ABC):
                     rows,
                     challenges_before=challenges_before,
                     deliveries_before=deliveries_before,
+                    verified_before=verified_before,
                     limit=_PURGE_LIMIT,
                     now=now,
                 )
             )
-            total = PurgeCount(
-                challenges=total.challenges + count.challenges,
-                deliveries=total.deliveries + count.deliveries,
-                counters=total.counters + count.counters,
-                receipts=total.receipts + count.receipts,
-            )
-            if max(count.challenges, count.deliveries, count.counters, count.receipts) < _PURGE_LIMIT:
+            counted = {name: getattr(count, name) for name in names_of(PurgeCount)}
+            total = PurgeCount(**{name: getattr(total, name) + more for name, more in counted.items()})
+            if max(counted.values()) < _PURGE_LIMIT:
                 break
         while await self._write(lambda rows: _upkeep.purge_slots(rows, _PURGE_LIMIT)) >= _PURGE_LIMIT:
             pass
@@ -195,8 +210,19 @@ class RowStore(abc.ABC):
     async def reset_counters(self, prefix: str) -> int:
         return await self._write(lambda rows: rows.reset_counters(prefix))
 
-    async def retries(self, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
-        return await self._read(lambda rows: _upkeep.retries(rows, limit))
+    async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.budgets(prefix)))
+
+    async def verified(self, phone_key: str) -> datetime | None:
+        return await self._read(lambda rows: rows.verified(phone_key))
+
+    async def refusals(self, limit: int, *, phone_key: str | None = None) -> tuple[RefusalRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.refusals(phone_key, limit)))
+
+    async def retries(
+        self, limit: int, *, after: ScheduleRecord | None = None
+    ) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+        return await self._read(lambda rows: _upkeep.retries(rows, limit, after))
 
     async def requeue(self, challenge_id: str, now: datetime | None) -> int:
         return await self._write(lambda rows: _upkeep.requeue(rows, challenge_id, now))

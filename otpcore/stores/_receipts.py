@@ -24,6 +24,8 @@ from otpcore.records import (
     changed,
 )
 from otpcore.stores._heard import has_arrived, heard_of, write_receipt
+from otpcore.stores._limits import TAKEN, use_budget
+from otpcore.stores._retrying import end_if_denied, held_by
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import accepted, end_walk, own_row, queue, stop_sending, walk_on
 
@@ -70,7 +72,10 @@ def go_on(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> St
         return Step(kind=StepKind.STOPPED, challenge=challenge)
     if challenge.expires_at - moment < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
-    return walk_on(rows, challenge, row, plan, moment)
+    if ended := end_if_denied(rows, challenge, row, plan, moment):
+        return ended
+    held = held_by(rows, challenge, plan, moment)
+    return walk_on(rows, challenge, row, changed(plan, untried=()) if held else plan, moment)
 
 
 @attrs.frozen(kw_only=True)
@@ -168,6 +173,8 @@ def _apply(
             write_receipt(rows, one, record)
     written = write_receipt(rows, delivery, record)
     now = record.received_at
+    if challenge is not None and record.status is ReceiptStatus.DELIVERED and delivery.outcome not in TAKEN:
+        use_budget(rows, rule.budget_rule, challenge, now)
     if challenge is not None and is_living(challenge, now):
         if record.status is ReceiptStatus.DELIVERED:
             return _delivered(rows, challenge, written, now)

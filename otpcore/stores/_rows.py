@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
@@ -137,8 +138,8 @@ class Rows(Protocol):
     def next_due(self) -> datetime | None:
         """The earliest due time of all rows."""
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        """All rows, the earliest due first."""
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        """All rows, the earliest due first; those that come after one of them."""
 
     def due_keys(self, now: datetime) -> frozenset[str]:
         """Key ids of the due rows."""
@@ -188,6 +189,33 @@ class Rows(Protocol):
 
     def clear_failures(self, keys: tuple[str, str]) -> None:
         """Remove."""
+
+    # Budgets of sends that need not verify.
+
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        """Those whose key begins so, ended windows too; by key."""
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        """Add to both, never below none; a window that has ended, or is not there, begins anew and ends at ``ends_at``."""
+
+    # Phones that verified.
+
+    def verified(self, phone_key: str) -> datetime | None:
+        """When it last did."""
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        """It did now; True for one caller if it was last counted by then or never, and now it is."""
+
+    # Refusals.
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        """One more of those that are there; False: there are none."""
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        """The first of its key, or one more."""
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        """Of one phone or of all, the latest first."""
 
     # Breakers.
 
@@ -251,6 +279,15 @@ class Rows(Protocol):
 
     def purge_counters(self, now: datetime, limit: int) -> int:
         """Remove counters whose window has ended."""
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        """Remove those of which the last was before then."""
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        """Forget phones that last verified before then."""
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        """Remove the refusals of a phone, and that it verified; how many of the two there were."""
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         """Remove all challenges and deliveries of a phone, with schedule rows, slots and receipts.

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from otpcore.admission import Asked
 from otpcore.lifecycle import (
     FOREVER,
     NOT_SENT,
@@ -28,9 +29,6 @@ from otpcore.records import (
     CallResult,
     Candidate,
     ChallengeRecord,
-    Charge,
-    Charged,
-    ChargeRefused,
     DeliveryRecord,
     NewSend,
     PutOff,
@@ -43,7 +41,8 @@ from otpcore.records import (
     WalkRef,
     changed,
 )
-from otpcore.stores._heard import heard_of, heed
+from otpcore.stores._heard import has_arrived, heard_of, heed
+from otpcore.stores._limits import note_refusal, use_budget
 from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 
@@ -51,27 +50,19 @@ _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; a
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
-def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-    """All counters or none."""
-    moment = rows.now(now)
-    wanted = sorted(charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
-    done = rows.charge(wanted, moment)
-    full = next((one for one in wanted if one.key not in {charged.key for charged in done}), None)
-    if full is None:
-        return tuple(done)
-    for charged in done:
-        rows.refund(charged)
-    ends_at = next((one.window_ends_at for one in rows.counters(full.key, moment) if one.key == full.key), moment)
-    return ChargeRefused(reason=full.reason, retry_after=_seconds(ends_at - moment))
-
-
 def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
     """First transaction of a send: challenge, schedule row and first delivery."""
     moment = rows.now(now)
     begun = _resend(rows, send, moment) if send.is_resend else _start(rows, send, moment)
     if begun.refusal is not None:
-        for charged in send.charges:
+        needless = begun.refusal in (Refusal.COOLDOWN, Refusal.CONFLICT)
+        for charged in (*send.charges, *send.tolls) if needless else send.charges:
             rows.refund(charged)
+        if not needless:
+            note_refusal(rows, Asked.SEND, begun.refusal, send.challenge, send.channel, moment)
+        return begun
+    for reason in send.noted:
+        note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, moment, enforced=False)
     return begun
 
 
@@ -91,8 +82,11 @@ def record(
     )
     if challenge is None or delivery is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
+    heard = heard_of(rows, delivery)
+    if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
+        use_budget(rows, plan.budget_rule, challenge, moment)
     opened, closed = _note_breaker(rows, plan, delivery, moment)
-    if heard := heard_of(rows, delivery):
+    if heard:
         step = _overruled(rows, walk, sent, heed(rows, delivery, heard), heard, plan, moment)
     elif sent is not None:
         step = accepted(rows, challenge, delivery)
@@ -194,6 +188,7 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         expires_at=now + send.life,
         message_sealed=send.message_sealed,
         forced=send.forced,
+        budget=send.budget,
     )
     choice, refused = _admit(rows, send, challenge, now)
     if refused is not None:
@@ -259,6 +254,7 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
         "message_sealed": send.message_sealed,
         "locale": send.locale,
         "forced": send.forced,
+        "budget": send.budget,
     }
     row = _row(send, challenge, now)
     if choice.candidate is None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.models import Channel
@@ -157,8 +158,11 @@ class SqlRows:
         due_at: datetime | None = self._scalar(sql.NEXT_DUE)
         return due_at
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        if after is None:
+            return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
+        last = {"due_at": after.due_at, "row_id": after.challenge_id, "row_channel": after.channel}
+        return self._all(ScheduleRecord, sql.UPCOMING_AFTER, most=limit, **last)
 
     def due_keys(self, now: datetime) -> frozenset[str]:
         return frozenset(self._scalars(sql.DUE_KEYS, now=now))
@@ -216,6 +220,32 @@ class SqlRows:
         first, second = keys
         self._changed(sql.CLEAR_FAILURES, first=first, second=second)
 
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        return self._all(BudgetRecord, sql.BUDGETS, **_span(prefix))
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        first = {"key": key, "used": max(used, 0), "verified": verified, "window_ends_at": ends_at}
+        self._changed(sql.MOVE_BUDGET, now=now, more_used=used, more_verified=verified, **first)
+
+    def verified(self, phone_key: str) -> datetime | None:
+        verified_at: datetime | None = self._scalar(sql.VERIFIED, row_key=phone_key)
+        return verified_at
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        self._changed(sql.NOTE_VERIFIED, phone_key=phone_key, verified_at=now)
+        return self._changed(sql.COUNT_VERIFIED, row_key=phone_key, now=now, before=counted_before) == 1
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        self._changed(sql.PUT_REFUSAL, **_values(refusal))
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        if phone_key is None:
+            return self._all(RefusalRecord, sql.REFUSALS, most=limit)
+        return self._all(RefusalRecord, sql.REFUSALS_OF, phone_key=phone_key, most=limit)
+
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
         return self._all(BreakerRecord, sql.BREAKERS, least=least)
 
@@ -248,7 +278,7 @@ class SqlRows:
         return self._all(OutcomeCount, sql.COUNT_OUTCOMES, since=since)
 
     def count_verified(self, since: datetime) -> Sequence[RouteCount]:
-        return self._all(RouteCount, sql.COUNT_VERIFIED, since=since)
+        return self._all(RouteCount, sql.VERIFIED_BY_ROUTE, since=since)
 
     def count_waiting(self, now: datetime) -> Sequence[Waiting]:
         return self._all(Waiting, sql.COUNT_WAITING, now=now)
@@ -276,6 +306,16 @@ class SqlRows:
 
     def purge_counters(self, now: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_COUNTERS, now=now, most=limit)
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_REFUSALS, before=before, most=limit)
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_VERIFIED, before=before, most=limit)
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        refusals, verified = (self._changed(statement, phone_key=phone_key) for statement in sql.FORGET)
+        return refusals, verified
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self._scalars(sql.OF_PHONE, phone_key=phone_key))

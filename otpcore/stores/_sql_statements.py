@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two methods
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.lifecycle import OVER
 from otpcore.models import ChallengeState, Outcome
 from otpcore.records import (
@@ -39,14 +40,17 @@ from otpcore.records import (
 )
 from otpcore.stores._tables import (
     breakers,
+    budgets,
     challenges,
     counters,
     deliveries,
     failures,
     receipts,
+    refusals,
     schedule,
     settings,
     slots,
+    verified,
     workers,
 )
 
@@ -177,6 +181,15 @@ END_SCHEDULES = (
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
+_SAME_DUE = schedule.c.due_at == bindparam("due_at")
+_SAME_CHALLENGE = schedule.c.challenge_id == bindparam("row_id")
+UPCOMING_AFTER = UPCOMING.where(
+    or_(
+        schedule.c.due_at > bindparam("due_at"),
+        _SAME_DUE & (schedule.c.challenge_id > bindparam("row_id")),
+        _SAME_DUE & _SAME_CHALLENGE & (schedule.c.channel > bindparam("row_channel")),
+    )
+)
 
 DUE_KEYS = select(schedule.c.key_id).where(schedule.c.due_at <= _NOW).distinct()
 
@@ -234,6 +247,49 @@ COUNT_FAILURE = (
 PUT_FAILURES = _upsert(failures)
 CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
+BUDGETS = _records(BudgetRecord, budgets).where(_begins(budgets)).order_by(budgets.c.key)
+_ENDED = budgets.c.window_ends_at <= _NOW
+_NEW_BUDGET = insert(budgets).values(base=0)
+_USED = budgets.c.used + bindparam("more_used", type_=budgets.c.used.type)
+_VERIFIED = budgets.c.verified + bindparam("more_verified", type_=budgets.c.verified.type)
+_HALF = (budgets.c.base - budgets.c.base % 2) // 2  # whole numbers in every database
+MOVE_BUDGET = _NEW_BUDGET.on_conflict_do_update(
+    index_elements=[budgets.c.key],
+    set_={
+        "used": case((_ENDED, _NEW_BUDGET.excluded.used), (_USED < 0, 0), else_=_USED),
+        "verified": case((_ENDED, _NEW_BUDGET.excluded.verified), else_=_VERIFIED),
+        "base": case(
+            (~_ENDED, budgets.c.base), (budgets.c.verified * 2 > budgets.c.base, budgets.c.verified), else_=_HALF
+        ),
+        "window_ends_at": case((_ENDED, _NEW_BUDGET.excluded.window_ends_at), else_=budgets.c.window_ends_at),
+    },
+)
+
+_THIS_PHONE = verified.c.phone_key == bindparam("row_key")
+VERIFIED = select(verified.c.verified_at).where(_THIS_PHONE)
+_NEW_VERIFIED = insert(verified).values(counted_at=_AT_ONCE)
+NOTE_VERIFIED = _NEW_VERIFIED.on_conflict_do_update(
+    index_elements=[verified.c.phone_key], set_={"verified_at": _NEW_VERIFIED.excluded.verified_at}
+)
+COUNT_VERIFIED = (
+    update(verified)
+    .where(_THIS_PHONE, verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type))
+    .values(counted_at=_NOW)
+)
+
+_COUNTED = {"count": refusals.c.count + 1}
+COUNT_REFUSAL = update(refusals).where(refusals.c.key == bindparam("row_key")).values(**_COUNTED, last_at=_NOW)
+_NEW_REFUSAL = insert(refusals)
+PUT_REFUSAL = _NEW_REFUSAL.on_conflict_do_update(
+    index_elements=[refusals.c.key], set_={**_COUNTED, "last_at": _NEW_REFUSAL.excluded.last_at}
+)
+REFUSALS = (
+    _records(RefusalRecord, refusals)
+    .order_by(refusals.c.last_at.desc(), refusals.c.key.desc())
+    .limit(bindparam("most"))
+)
+REFUSALS_OF = REFUSALS.where(refusals.c.phone_key == bindparam("phone_key"))
+
 BREAKERS = (
     _records(BreakerRecord, breakers).where(breakers.c.failures >= bindparam("least")).order_by(breakers.c.instance)
 )
@@ -276,7 +332,7 @@ COUNT_OUTCOMES = (
     .group_by(*_ROUTE, deliveries.c.outcome)
     .order_by(*_ROUTE, deliveries.c.outcome)
 )
-COUNT_VERIFIED = (
+VERIFIED_BY_ROUTE = (
     select(*_ROUTE, func.count(deliveries.c.challenge_id.distinct()))
     .join_from(deliveries, challenges, challenges.c.id == deliveries.c.challenge_id)
     .where(_LATELY, deliveries.c.outcome == Outcome.ACCEPTED, challenges.c.state == ChallengeState.APPROVED)
@@ -360,6 +416,15 @@ PURGE_RECEIPTS = delete(receipts).where(
 PURGE_COUNTERS = delete(counters).where(
     counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
 )
+PURGE_REFUSALS = delete(refusals).where(
+    refusals.c.key.in_(select(refusals.c.key).where(refusals.c.last_at < bindparam("before")).limit(bindparam("most")))
+)
+PURGE_VERIFIED = delete(verified).where(
+    verified.c.phone_key.in_(
+        select(verified.c.phone_key).where(verified.c.verified_at < bindparam("before")).limit(bindparam("most"))
+    )
+)
+FORGET = tuple(delete(table).where(table.c.phone_key == bindparam("phone_key")) for table in (refusals, verified))
 DELETE_SLOTS_OF = delete(slots).where(slots.c.phone_key == bindparam("phone_key"))
 DELETE_RECEIPTS_OF = delete(receipts).where(
     receipts.c.delivery_id.in_(select(deliveries.c.id).where(deliveries.c.phone_key == bindparam("phone_key")))

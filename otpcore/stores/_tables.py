@@ -13,6 +13,7 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from otpcore.admission import Asked
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.records import Charged, Mark
@@ -20,6 +21,7 @@ from otpcore.records import Charged, Mark
 __all__ = [
     "VERSION_TABLE",
     "breakers",
+    "budgets",
     "challenges",
     "counters",
     "deliveries",
@@ -28,10 +30,12 @@ __all__ = [
     "include_name",
     "metadata",
     "receipts",
+    "refusals",
     "schedule",
     "settings",
     "slots",
     "to_microseconds",
+    "verified",
     "workers",
 ]
 
@@ -199,6 +203,7 @@ class ChallengeRow(_Row, table=True):
     forced: Any = Field(sa_type=Names, nullable=True)
     asked: Any = Field(sa_type=Names, nullable=False)
     core_recorded: bool = Field(sa_type=Boolean)
+    budget: str = Field(sa_type=String(_KEY_LENGTH))
     sms_cooldown: datetime | None = Field(sa_type=Moment)
     call_cooldown: datetime | None = Field(sa_type=Moment)
 
@@ -293,6 +298,46 @@ class FailureRow(_Row, table=True):
     locked_until: datetime | None = Field(sa_type=Moment)
 
 
+class BudgetRow(_Row, table=True):
+    """`BudgetRecord`. A window that has ended stays: the next one goes by what it was."""
+
+    __tablename__ = "otp_budget"
+
+    key: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    used: int
+    verified: int
+    base: int
+    window_ends_at: datetime = Field(sa_type=Moment)
+
+
+class VerifiedRow(_Row, table=True):
+    """A phone that verified; ``counted_at`` is when it last raised the budget."""
+
+    __tablename__ = "otp_verified"
+
+    phone_key: str = Field(sa_type=String(_KEY_LENGTH), primary_key=True)
+    verified_at: datetime = Field(sa_type=Moment, index=True)
+    counted_at: datetime = Field(sa_type=Moment)
+
+
+class RefusalRow(_Row, table=True):
+    """`RefusalRecord`."""
+
+    __tablename__ = "otp_refusal"
+
+    key: str = Field(sa_type=String(64), primary_key=True)
+    asked: Asked = Field(sa_type=Word(Asked))
+    reason: str = Field(sa_type=String(20))
+    phone_key: str = Field(sa_type=String(_KEY_LENGTH), index=True)
+    phone_masked: str = Field(sa_type=Text)
+    channel: str = Field(sa_type=String(20))
+    purpose: str = Field(sa_type=Text)
+    enforced: bool = Field(sa_type=Boolean)
+    first_at: datetime = Field(sa_type=Moment)
+    last_at: datetime = Field(sa_type=Moment, index=True)
+    count: int
+
+
 class BreakerRow(_Row, table=True):
     """`BreakerRecord`."""
 
@@ -332,6 +377,9 @@ schedule: Table = metadata.tables["otp_schedule"]
 slots: Table = metadata.tables["otp_slot"]
 counters: Table = metadata.tables["otp_counter"]
 failures: Table = metadata.tables["otp_failure"]
+budgets: Table = metadata.tables["otp_budget"]
+verified: Table = metadata.tables["otp_verified"]
+refusals: Table = metadata.tables["otp_refusal"]
 breakers: Table = metadata.tables["otp_breaker"]
 workers: Table = metadata.tables["otp_worker"]
 settings: Table = metadata.tables["otp_setting"]

@@ -31,7 +31,13 @@ def sweep(
 
 
 def purge(
-    rows: Rows, *, challenges_before: datetime, deliveries_before: datetime, limit: int, now: datetime | None
+    rows: Rows,
+    *,
+    challenges_before: datetime,
+    deliveries_before: datetime,
+    verified_before: datetime | None,
+    limit: int,
+    now: datetime | None,
 ) -> PurgeCount:
     """Remove what is old, at most ``limit`` of each kind."""
     return PurgeCount(
@@ -39,6 +45,8 @@ def purge(
         challenges=rows.purge_challenges(challenges_before, limit),
         counters=rows.purge_counters(rows.now(now), limit),
         receipts=rows.purge_receipts(deliveries_before, limit),
+        refusals=rows.purge_refusals(deliveries_before, limit),
+        verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
     )
 
 
@@ -55,7 +63,10 @@ def erase(rows: Rows, phone_key: str) -> PurgeCount:
     """Remove everything of one phone."""
     challenges, deliveries = rows.erase(phone_key)
     counters = rows.reset_counters(f"{phone_key}/")
-    return PurgeCount(challenges=challenges, deliveries=deliveries, counters=counters)
+    refusals, verified = rows.forget(phone_key)
+    return PurgeCount(
+        challenges=challenges, deliveries=deliveries, counters=counters, refusals=refusals, verified=verified
+    )
 
 
 def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:
@@ -75,9 +86,9 @@ def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeVie
     )
 
 
-def retries(rows: Rows, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
     """Schedule rows with their challenges."""
-    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit)]
+    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit, after)]
     return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from otpcore.admission import Asked, BudgetRule
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
 from otpcore.records import (
@@ -16,6 +17,7 @@ from otpcore.records import (
     Settled,
     changed,
 )
+from otpcore.stores._limits import note_refusal, note_verified
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
 
@@ -35,6 +37,7 @@ def reserve(
     keys = failure_keys(challenge.phone_key, locks.client)
     until = [failed.locked_until for failed in rows.failures(keys) if failed.locked_until]
     if (locked := max(until, default=moment)) > moment:
+        note_refusal(rows, Asked.VERIFY, ReservationStatus.LOCKED, challenge, None, moment)
         return Reservation(
             status=ReservationStatus.LOCKED,
             challenge=challenge,
@@ -99,15 +102,19 @@ def answered(rows: Rows, challenge_id: str, digest: str) -> tuple[str, ...]:
     return tuple(left)
 
 
-def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+def approve(
+    rows: Rows, reservation: Reservation, *, settled: Collection[str], budget: BudgetRule, now: datetime | None
+) -> bool:
     """Consume a living challenge, for exactly one caller."""
+    moment = rows.now(now)
     reserved = reservation.challenge
-    if reserved is None or not rows.consume(reserved.id, rows.now(now)):
+    if reserved is None or not rows.consume(reserved.id, moment):
         return False
     close(rows, reserved, ChallengeState.APPROVED)
     referenced = {delivery.id for delivery in reservation.deliveries if delivery.reference}
     rows.mark_gone(referenced.intersection(settled))  # one without may yet start, or have started, another verification
     rows.clear_failures(failure_keys(reserved.phone_key, reservation.locks.client))
+    note_verified(rows, budget, reserved, moment)
     return True
 
 

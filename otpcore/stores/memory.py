@@ -8,12 +8,13 @@ import itertools
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from otpcore._logs import fields
+from otpcore.admission import BudgetRecord, RefusalRecord, rolled_base
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import CLOCK_SLACK, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel, Outcome
@@ -95,6 +96,9 @@ class _MemoryRows:
         self._slots: dict[tuple[str, str], SlotRecord] = {}
         self._counters: dict[str, CounterRecord] = {}
         self._failures: dict[str, FailureRecord] = {}
+        self._budgets: dict[str, BudgetRecord] = {}
+        self._verified: dict[str, tuple[datetime, datetime]] = {}
+        self._refusals: dict[str, RefusalRecord] = {}
         self._breakers: dict[str, BreakerRecord] = {}
         self._workers: dict[str, WorkerRecord] = {}
         self._settings: dict[str, str] = {}
@@ -250,8 +254,11 @@ class _MemoryRows:
     def next_due(self) -> datetime | None:
         return self._due[0][0] if self._due else None
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[:limit]]
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        first = (
+            0 if after is None else bisect.bisect_right(self._due, (after.due_at, after.challenge_id, after.channel))
+        )
+        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[first : first + limit]]
 
     def due_keys(self, now: datetime) -> frozenset[str]:
         return frozenset(row.key_id for row in self._schedule.values() if row.due_at <= now)
@@ -325,6 +332,41 @@ class _MemoryRows:
     def clear_failures(self, keys: tuple[str, str]) -> None:
         for key in keys:
             self._failures.pop(key, None)
+
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        return [self._budgets[key] for key in sorted(self._budgets) if key.startswith(prefix)]
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        record = self._budgets.get(key)
+        if record is None or record.window_ends_at <= now:
+            base = rolled_base(record) if record is not None else 0
+            record = BudgetRecord(key=key, used=0, verified=0, base=base, window_ends_at=ends_at)
+        self._budgets[key] = changed(record, used=max(record.used + used, 0), verified=record.verified + verified)
+
+    def verified(self, phone_key: str) -> datetime | None:
+        verified_at, _ = self._verified.get(phone_key, (None, None))
+        return verified_at
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        _, counted_at = self._verified.get(phone_key, (None, _EVER))
+        is_counted = counted_at <= counted_before
+        self._verified[phone_key] = (now, now if is_counted else counted_at)
+        return is_counted
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        refusal = self._refusals.get(key)
+        if refusal is None:
+            return False
+        self._refusals[key] = changed(refusal, count=refusal.count + 1, last_at=now)
+        return True
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        if not self.count_refusal(refusal.key, refusal.last_at):
+            self._refusals[refusal.key] = refusal
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        found = (one for one in self._refusals.values() if phone_key is None or one.phone_key == phone_key)
+        return heapq.nlargest(limit, found, key=lambda refusal: (refusal.last_at, refusal.key))
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
         return [self._breakers[one] for one in sorted(self._breakers) if self._breakers[one].failures >= least]
@@ -443,10 +485,20 @@ class _MemoryRows:
 
     def purge_counters(self, now: datetime, limit: int) -> int:
         over = (key for key, counter in self._counters.items() if counter.window_ends_at <= now)
-        ended = list(itertools.islice(over, limit))
-        for key in ended:
-            del self._counters[key]
-        return len(ended)
+        return _remove(self._counters, over, limit)
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        old = (key for key, refusal in self._refusals.items() if refusal.last_at < before)
+        return _remove(self._refusals, old, limit)
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        old = (key for key, (verified_at, _) in self._verified.items() if verified_at < before)
+        return _remove(self._verified, old, limit)
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        of_phone = [key for key, refusal in self._refusals.items() if refusal.phone_key == phone_key]
+        verified = [phone_key] if phone_key in self._verified else []
+        return _remove(self._refusals, of_phone), _remove(self._verified, verified)
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self.challenges_of(phone_key))
@@ -481,3 +533,11 @@ def _forget(index: dict[str, list[str]], key: str, member: str) -> None:
     index[key].remove(member)
     if not index[key]:
         del index[key]
+
+
+def _remove(table: dict[str, Any], keys: Iterable[str], limit: int | None = None) -> int:
+    """Take keys out of a table, at most so many; how many they were."""
+    gone = list(itertools.islice(keys, limit))
+    for key in gone:
+        del table[key]
+    return len(gone)

@@ -101,11 +101,21 @@ class SqlStore(RowStore):
         _logger.info("database: %s", self._path, extra=fields("store_opened", reason="sql"))
 
     async def purge(
-        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
     ) -> PurgeCount:
         """As the contract says; a person's rows leave the file's free pages and its log too."""
         count = await super().purge(
-            challenges_before=challenges_before, deliveries_before=deliveries_before, phone_key=phone_key, now=now
+            challenges_before=challenges_before,
+            deliveries_before=deliveries_before,
+            verified_before=verified_before,
+            phone_key=phone_key,
+            now=now,
         )
         if phone_key is not None:
             await self._opened().fold_log()

@@ -11,6 +11,7 @@ from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
+    Admission,
     BreakerRule,
     CallResult,
     Candidate,
@@ -71,14 +72,14 @@ class Sides:
             Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
             for limit, window in self.rules.limits
         ]
-        charged = self.wait(self.store.charge(charges, self.now))
+        admitted = self.wait(self.store.charge(Admission(charges=tuple(charges)), self.now))
         expected = self.model.charge()
-        if isinstance(charged, ChargeRefused):
-            same(isinstance(expected, set) and charged.retry_after in expected, True, "charge refused")
+        if isinstance(admitted, ChargeRefused):
+            same(isinstance(expected, set) and admitted.retry_after in expected, True, "charge refused")
             return None
-        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in charged)
+        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in admitted.charges)
         same(set(windows), set(expected), "charged")
-        return charged, windows
+        return admitted.charges, windows
 
     def begin(self, new: NewSend, walk: Walk, charged: Windows) -> Said:
         begun = self.wait(self.store.begin(new, self.now))

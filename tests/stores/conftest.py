@@ -17,6 +17,7 @@ from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
+    Admission,
     Begun,
     BreakerRule,
     CallResult,
@@ -24,6 +25,7 @@ from otpcore.records import (
     ChallengeRecord,
     ChallengeView,
     Charge,
+    ChargeRefused,
     Claim,
     ClaimBatch,
     ClaimRule,
@@ -163,8 +165,13 @@ class World:
         return Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason=key)
 
     async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
-        """Charge one counter."""
-        return await self.store.charge([self.limit(key, limit, seconds)], self.now)
+        """Charge one counter: what a send carries for its refund, or the refusal."""
+        admitted = await self.ask(self.limit(key, limit, seconds))
+        return admitted if isinstance(admitted, ChargeRefused) else admitted.charges
+
+    async def ask(self, *charges: Charge, **more: Any) -> Any:
+        """Ask for a send: these counters, and any other limit."""
+        return await self.store.charge(Admission(charges=charges, **more), self.now)
 
     async def used(self, key: str = "phone-1/send/600") -> int:
         """How much of one counter is used up."""

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from otpcore.admission import Barrier, BudgetRule, BudgetWindow, LimitReason
 from otpcore.errors import ErrorKind
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import CallResult, LockRule, ReceiptRule, StepKind, WalkRef, WorkerRecord
+from otpcore.records import Admission, Admitted, CallResult, LockRule, ReceiptRule, StepKind, WalkRef, WorkerRecord
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 
@@ -33,6 +34,13 @@ ANSWERS = tuple(outcome for outcome in Outcome if outcome is not Outcome.OPEN)
 
 index = st.integers(0, 1_000_000)
 phones, subjects, channels = st.sampled_from(PHONES), st.sampled_from(SUBJECTS), st.sampled_from(list(Channel))
+BUDGET = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
+BARRIERS = (
+    *(None,) * 5,
+    Barrier(reason=LimitReason.PAUSED),
+    Barrier(reason=LimitReason.DENIED),
+    Barrier(reason=LimitReason.DENIED, unless_verified=True),
+)
 forced_lists = st.sampled_from([None, None, ("mada",), ("in_house", "mada")])
 
 
@@ -87,11 +95,27 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.world.later(seconds)
 
-    @rule(key=st.sampled_from(COUNTERS), limit=st.integers(1, 3), seconds=st.sampled_from((60, 600)))
-    def charge(self, key, limit, seconds):
-        charges = [self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)]
-        charged = self.both("charge", charges, self.world.now)
-        self.charged = charged if isinstance(charged, tuple) else ()
+    @rule(
+        key=st.sampled_from(COUNTERS),
+        limit=st.integers(1, 3),
+        seconds=st.sampled_from((60, 600)),
+        phone=phones,
+        subject=subjects,
+        barrier=st.sampled_from(BARRIERS),
+        enforce=st.booleans(),
+    )
+    def charge(self, key, limit, seconds, phone, subject, barrier, enforce):
+        asked = Admission(
+            charges=(self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)),
+            neighbours=((self.world.limit(f"{phone}/near", 1, 60), self.world.limit("block/near", 1, 60)),),
+            barrier=barrier,
+            budget="BG/+35987",
+            budget_rule=attrs.evolve(BUDGET, enforce=enforce),
+            subject=f"{phone}/{subject}",
+            phone_key=phone,
+        )
+        admitted = self.both("charge", asked, self.world.now)
+        self.charged = admitted.charges if isinstance(admitted, Admitted) else ()
 
     @rule(
         phone=phones,
@@ -114,6 +138,8 @@ class Machine(RuleBasedStateMachine):
             channel=channel,
             forced=forced,
             charges=self.charged,
+            budget="BG/+35987",
+            noted=(LimitReason.NEIGHBOURS,) if route % 3 else (),
         )
         self.run_send(send)
 
@@ -149,7 +175,7 @@ class Machine(RuleBasedStateMachine):
         result = CallResult(
             outcome=outcome, reference=reference if outcome is Outcome.ACCEPTED else "", retry_after=retry_after
         )
-        plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry)
+        plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry, budget_rule=BUDGET)
         step = self.both("record", running.ref, running.delivery.id, result, plan, self.world.now)
         if step.kind is StepKind.CALL:
             running.delivery = step.delivery
@@ -223,11 +249,13 @@ class Machine(RuleBasedStateMachine):
         self.claims += self.both("claim", self.world.rule(job=job), 1, self.world.now).claims
 
     @precondition(lambda self: self.claims)
-    @rule(claim=index, route=index)
-    def begin_retry(self, claim, route):
+    @rule(claim=index, route=index, barrier=st.sampled_from(BARRIERS), enforce=st.booleans())
+    def begin_retry(self, claim, route, barrier, enforce):
         walk, route = self.one_of(self.claims, claim).walk, self.one_of(self.routes, route)
         self.world.with_retries()
-        step = self.both("begin_retry", walk, self.world.plan(route, is_retry=True), self.world.now)
+        rule = attrs.evolve(BUDGET, enforce=enforce)
+        plan = self.world.plan(route, is_retry=True, barrier=barrier, budget_rule=rule)
+        step = self.both("begin_retry", walk, plan, self.world.now)
         if step.kind is StepKind.CALL:
             self.walks.append(Running(walk, route, step.delivery, is_retry=True))
 
@@ -277,7 +305,7 @@ class Machine(RuleBasedStateMachine):
     def approve(self, reservation, settled):
         reservation = self.one_of(self.reservations, reservation)
         ids = [delivery.id for delivery in reservation.deliveries] if settled else []
-        self.both("approve", reservation, settled=ids, now=self.world.now)
+        self.both("approve", reservation, settled=ids, budget=BUDGET, now=self.world.now)
 
     @precondition(lambda self: self.challenges)
     @rule(challenge=index, verb=st.sampled_from(["cancel", "requeue", "drop"]))
@@ -298,6 +326,7 @@ class Machine(RuleBasedStateMachine):
             "purge",
             challenges_before=self.world.now - timedelta(seconds=challenges),
             deliveries_before=self.world.now - timedelta(seconds=deliveries),
+            verified_before=self.world.now - timedelta(seconds=deliveries),
             phone_key=phone,
             now=self.world.now,
         )
@@ -343,6 +372,10 @@ def _everything(rows, now):
             list(rows.receipts_of(delivery.id, "")) for one in challenges for delivery in rows.deliveries(one.id)
         ]
         + [list(rows.receipts_of("", reference)) for reference in ("VE1", "VE2", "VE3")],
+        "budgets": list(rows.budgets("")),
+        "verified": [rows.verified(phone) for phone in PHONES],
+        "refusals": [list(rows.refusals(phone, 100)) for phone in (None, *PHONES)],
+        "later": [list(rows.upcoming(100, row)) for row in rows.upcoming(100)],
         "breakers": list(rows.breakers(1)),
         "workers": list(rows.workers()),
         "settings": rows.settings(),

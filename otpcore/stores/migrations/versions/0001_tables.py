@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("forced", sa.Text()),
         sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
+        sa.Column("budget", sa.String(255), nullable=False),
         sa.Column("sms_cooldown", sa.BigInteger()),
         sa.Column("call_cooldown", sa.BigInteger()),
         sa.PrimaryKeyConstraint("number", name="pk_otp_challenge"),
@@ -134,6 +135,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_otp_failure"),
     )
     op.create_table(
+        "otp_budget",
+        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("verified", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("window_ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_budget"),
+    )
+    op.create_table(
+        "otp_verified",
+        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("verified_at", sa.BigInteger(), nullable=False),
+        sa.Column("counted_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("phone_key", name="pk_otp_verified"),
+    )
+    op.create_index("ix_otp_verified_verified_at", "otp_verified", ["verified_at"])
+    op.create_table(
+        "otp_refusal",
+        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("asked", sa.String(20), nullable=False),
+        sa.Column("reason", sa.String(20), nullable=False),
+        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("phone_masked", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("enforced", sa.Boolean(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_refusal"),
+    )
+    op.create_index("ix_otp_refusal_phone_key", "otp_refusal", ["phone_key"])
+    op.create_index("ix_otp_refusal_last_at", "otp_refusal", ["last_at"])
+    op.create_table(
         "otp_breaker",
         sa.Column("instance", sa.String(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
@@ -164,6 +199,9 @@ def downgrade() -> None:
         "otp_setting",
         "otp_worker",
         "otp_breaker",
+        "otp_refusal",
+        "otp_verified",
+        "otp_budget",
         "otp_failure",
         "otp_counter",
         "otp_slot",
