@@ -137,7 +137,7 @@ class OtpSettings:
     )
     number_policy: Literal["valid", "possible"] = setting(
         "valid",
-        "Whether a number must be in an assigned range or just have a possible length.",
+        "Whether a number must be in an assigned range and not premium-rate, or just have a possible length.",
         one_of("valid", "possible"),
     )
     cooldown: float = setting(

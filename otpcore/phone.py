@@ -48,8 +48,8 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
         text: The number, with a leading ``+`` unless ``default_region`` is given; blanks, brackets, hyphens and
             other scripts' digits are understood.
         default_region: Two-letter region for numbers without ``+``, such as ``"BG"``.
-        require_valid: Also refuse numbers that no operator has been assigned (libphonenumber ``is_valid_number``);
-            impossible ones are always refused.
+        require_valid: Also refuse numbers that no operator has been assigned, and premium-rate ones, which are paid for by
+            whoever sends there; impossible ones are always refused.
 
     Raises:
         InvalidPhoneNumber: It is not a number, or not one that could exist, or it has an extension. The message
@@ -75,8 +75,12 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     # Not is_possible_number: that also takes a number without its area code, which nobody can dial from abroad.
     if phonenumbers.is_possible_number_with_reason(parsed) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise InvalidPhoneNumber("not a possible phone number: its length does not fit its country")
-    if require_valid and not phonenumbers.is_valid_number(parsed):
-        raise InvalidPhoneNumber("not a phone number in use: its country has not assigned this range")
+    if require_valid:
+        kind = phonenumbers.number_type(parsed)  # one look-up for both: not valid is what it calls unknown
+        if kind == phonenumbers.PhoneNumberType.UNKNOWN:
+            raise InvalidPhoneNumber("not a phone number in use: its country has not assigned this range")
+        if kind == phonenumbers.PhoneNumberType.PREMIUM_RATE:
+            raise InvalidPhoneNumber("a premium-rate number: whoever sends there pays for it")
     return PhoneNumber(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 

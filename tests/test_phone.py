@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,41 @@ def test_an_unassigned_range_is_refused_by_policy_only():
     with pytest.raises(InvalidPhoneNumber, match="not assigned"):
         parse_phone("+1 555 555 0143")
     assert parse_phone("+1 555 555 0143", require_valid=False).e164 == "+15555550143"
+
+
+@pytest.mark.parametrize("written", ["+1 900 234 5678", "+44 909 012 3456", "+359 90 123 456"])
+def test_a_premium_rate_number_is_refused_by_policy_only(written):
+    with pytest.raises(InvalidPhoneNumber, match="premium-rate"):
+        parse_phone(written)
+    parse_phone(written, require_valid=False)
+
+
+def test_no_country_has_its_mobile_numbers_taken_for_premium_rate_ones():
+    regions = phonenumbers.SUPPORTED_REGIONS
+    examples = [phonenumbers.example_number_for_type(one, phonenumbers.PhoneNumberType.MOBILE) for one in regions]
+    numbers = [phonenumbers.format_number(one, phonenumbers.PhoneNumberFormat.E164) for one in examples if one]
+    assert [parse_phone(number).e164 for number in numbers] == numbers
+    assert len(numbers) > 200
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True))
+def test_a_valid_number_is_what_libphonenumber_calls_valid(e164):
+    assert outcome(e164) in (("valid", "premium-rate") if is_valid(e164) else ("not valid",))
+
+
+def outcome(e164):
+    try:
+        parse_phone(e164)
+    except InvalidPhoneNumber as refused:
+        return "premium-rate" if "premium-rate" in str(refused) else "not valid"
+    return "valid"
+
+
+def is_valid(e164):
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def test_bytes_and_numbers_are_refused_as_such():
