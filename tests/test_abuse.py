@@ -408,3 +408,15 @@ async def test_a_person_is_erased_everywhere(otp_outbox: Outbox) -> None:
         assert (count.counters, count.refusals, count.verified) == (2, 1, 1)
         assert await host.refusals() == []
         assert not [one for one in await host.store.counters("", otp_outbox.clock()) if "/send/" in one.key]
+
+
+async def test_a_call_counts_as_a_send(otp_outbox: Outbox) -> None:
+    host = Host(otp_outbox, {"phone": ["3/10m"]})
+    async with host.otp as otp:
+        for send in (otp.send_sms, otp.call, otp.send_sms):
+            otp_outbox.clock.advance(31)
+            await send(PHONE)
+        otp_outbox.clock.advance(31)
+        with pytest.raises(RateLimited, match="phone"):
+            await otp.call(PHONE)
+        assert len(otp_outbox.messages) == 3

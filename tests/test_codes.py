@@ -1,0 +1,92 @@
+"""Codes are made, digested, compared and sealed as the standards ask."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import Counter
+
+import pytest
+
+from otpcore import SettingsError
+from otpcore._parts import new_id
+from otpcore.codes import KeyRing, make_code
+
+INDEX, FIRST, SECOND = (secrets.token_urlsafe(32) for _ in range(3))
+CHALLENGE, CODE = "a" * 32, "012345"
+
+
+@pytest.fixture
+def keys() -> KeyRing:
+    return KeyRing(index=INDEX, code={"first": FIRST, "second": SECOND}, current="first")
+
+
+def test_a_code_is_drawn_from_the_systems_generator_over_its_whole_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def draw(count: int, *, drawn: int) -> int:
+        asked.append(count)
+        return drawn
+
+    for drawn, code in ((0, "000000"), (7, "000007"), (999_999, "999999")):
+        monkeypatch.setattr(secrets, "randbelow", lambda count, drawn=drawn: draw(count, drawn=drawn))
+        assert make_code(6) == code
+    assert asked == [1_000_000] * 3
+
+
+@pytest.mark.parametrize("length", [4, 6, 10])
+def test_every_digit_is_as_likely_in_every_place(length: int) -> None:
+    codes = [make_code(length) for _ in range(20_000)]
+    assert {len(code) for code in codes} == {length}
+    for place in range(length):
+        counts = Counter(code[place] for code in codes)
+        assert len(counts) == 10
+        assert all(abs(count - 2_000) < 300 for count in counts.values())  # seven standard deviations
+
+
+def test_a_digest_says_nothing_without_the_key_and_belongs_to_one_challenge(keys: KeyRing) -> None:
+    digest = keys.digest(CHALLENGE, CODE)
+    key_id, length, mac = digest.split(":")
+    assert (key_id, length, len(mac)) == ("first", "6", hashlib.sha256().digest_size * 2)
+    other_keys = KeyRing(index=INDEX, code={"first": SECOND}, current="first")
+    others = {keys.digest("b" * 32, CODE), keys.digest(CHALLENGE, "012346"), other_keys.digest(CHALLENGE, CODE)}
+    assert digest not in others
+    assert len(others) == 3
+    assert keys.matches(CHALLENGE, CODE, digest)
+    assert not any(keys.matches(CHALLENGE, CODE, other) for other in others)
+
+
+def test_codes_are_compared_in_constant_time_on_their_digests(keys: KeyRing, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, compared = keys.digest(CHALLENGE, CODE), list[tuple[bytes, bytes]]()
+    compare = hmac.compare_digest
+
+    def seen(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", seen)
+    assert [keys.matches(CHALLENGE, code, digest) for code in (CODE, "912345", "012346")] == [True, False, False]
+    assert len(compared) == 3
+    for one, other in compared:
+        assert len(one) == len(other)
+        assert CODE.encode() not in (one, other)
+
+
+def test_what_is_sealed_opens_for_its_own_challenge_and_purpose_only(keys: KeyRing) -> None:
+    sealed = keys.seal(CHALLENGE, "code", CODE)
+    assert keys.unseal(CHALLENGE, "code", sealed) == CODE
+    assert sealed != keys.seal(CHALLENGE, "code", CODE)
+    for challenge, what, bytes_ in (
+        ("b" * 32, "code", sealed),
+        (CHALLENGE, "phone", sealed),
+        (CHALLENGE, "code", sealed[:-1] + bytes([sealed[-1] ^ 1])),
+    ):
+        with pytest.raises(SettingsError):
+            keys.unseal(challenge, what, bytes_)
+
+
+def test_an_id_has_128_bits_from_the_systems_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len({new_id() for _ in range(1_000)}) == 1_000
+    monkeypatch.setattr(secrets, "token_hex", lambda count: f"{count} bytes")
+    assert new_id() == "16 bytes"
