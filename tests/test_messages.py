@@ -36,6 +36,22 @@ GSM_BASIC = (
 GSM_EXTENSION = "\f^{}\\[~]|\u20ac"
 
 
+TELL_NOBODY = {
+    "ar": "\u0644\u0627 \u062a\u0634\u0627\u0631\u0643\u0647 \u0645\u0639 \u0623\u062d\u062f.",
+    "bg": "\u041d\u0435 \u0433\u043e \u0441\u043f\u043e\u0434\u0435\u043b\u044f\u0439\u0442\u0435",
+    "de": "Geben Sie ihn nicht weiter.",
+    "en": "Do not share it with anyone.",
+    "es": "comparta con nadie.",
+    "fr": "Ne le communiquez \u00e0 personne.",
+    "hi": "\u0915\u093f\u0938\u0940 \u0915\u094b \u0928 \u092c\u0924\u093e\u090f\u0902\u0964",
+    "it": "Non comunicarlo a nessuno.",
+    "pt": "o divulgue a ",
+    "ru": "\u041d\u0438\u043a\u043e\u043c\u0443 \u0435\u0433\u043e \u043d\u0435 \u0441\u043e\u043e\u0431\u0449\u0430\u0439\u0442\u0435.",
+    "tr": "kimse",
+    "zh": "\u8bf7\u52ff\u544a\u8bc9\u4ed6\u4eba\u3002",
+}
+
+
 def sms(**given):
     return render_sms(**{"code": CODE, "locale": "en", "purpose": "login", "minutes": 5, "app": "Acme", **given})
 
@@ -61,6 +77,14 @@ def test_every_text_of_ours_reads_well_and_fits(locale, app, minutes):
     assert text == unicodedata.normalize("NFC", text)
     cost = segments(text)
     assert (cost.encoding, cost.count) == ("GSM-7" if locale in LATIN else "UCS-2", 1)
+
+
+@pytest.mark.parametrize("locale", sorted(WORDINGS))
+def test_every_text_of_ours_says_to_tell_nobody_and_holds_no_link(locale):
+    for app in ("", "Acme"):
+        for text in (sms(locale=locale, app=app), call(locale=locale, app=app)):
+            assert TELL_NOBODY[locale] in text
+            assert not re.search(r"/|www|\w\.\w", text)
 
 
 @pytest.mark.parametrize("locale", sorted(LATIN))
