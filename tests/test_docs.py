@@ -12,6 +12,8 @@ import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import attrs
 import pytest
@@ -49,7 +51,11 @@ FILES = [
     *sorted(ROOT.glob("plugins/*/*.md")),
 ]
 PAGES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
-REFERENCE, PROMISES, GUIDE = (PAGES[f"docs/{name}.md"] for name in ("reference", "promises", "writing-a-provider"))
+REFERENCE, RELIABILITY, SECURITY, GUIDE = (
+    PAGES[f"docs/{name}.md"] for name in ("reference", "reliability", "security", "writing-a-provider")
+)
+
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -77,9 +83,7 @@ def words(text: str) -> set[str]:
 
 def signatures(source: str) -> dict[str, str]:
     """Of each documented function in Python source: its kind, name, arguments and result."""
-    functions = [
-        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS)]
     return {
         node.name: f"{type(node).__name__} {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}"
         for node in functions
@@ -225,11 +229,11 @@ def test_commands_and_exit_codes_are_those_of_the_command_line():
     assert codes == [[str(int(code)), meaning] for code, meaning in MEANINGS.items()]
 
 
-# The promises.
+# Reliability and security.
 
 
-def test_as_many_attempts_fit_as_the_promises_say():
-    numbers, seconds = re.findall(r"^\| (?:attempt|after seconds) \| (.*) \|$", PROMISES, re.MULTILINE)
+def test_as_many_attempts_fit_as_the_page_says():
+    numbers, seconds = re.findall(r"^\| (?:attempt|after seconds) \| (.*) \|$", RELIABILITY, re.MULTILINE)
     settings = Settings()
     retry, sms = settings.retry, settings.sms
     policy = RetryPolicy(
@@ -239,16 +243,67 @@ def test_as_many_attempts_fit_as_the_promises_say():
     fitting = [moment for moment in moments if settings.otp.life - moment >= retry.min_useful_life]
     assert [float(moment) for moment in seconds.split(" | ")] == fitting
     assert [int(number) for number in numbers.split(" | ")] == list(range(1, len(fitting) + 1))
-    assert f"about {len(fitting)} attempts fit" in PROMISES
+    assert f"about {len(fitting)} attempts fit" in RELIABILITY
     assert f"about {len(fitting)} attempts fit" in PAGES["README.md"]
     assert 600 - moments[-1] >= retry.min_useful_life, "ten minutes have room for all"
     assert settings.call.max_retries == 2
 
 
 def test_the_recommended_setting_is_one(tmp_path):
-    (block,) = blocks(PROMISES, "toml")
+    (block,) = blocks(SECURITY, "toml")
     (tmp_path / "otpcore.toml").write_text(block, encoding="utf-8")
     assert load_settings(tmp_path / "otpcore.toml").otp.verify_by == "id"
+
+
+async def test_a_payments_code_is_for_that_payment(otp_outbox):
+    names_there: dict[str, Any] = {}
+    exec(blocks(SECURITY, "python")[0], names_there)
+    transfers = [SimpleNamespace(id=number, amount=f"{number}0 EUR", payee="ACME") for number in (1, 2)]
+    async with otp_outbox.service() as otp:
+        first, second = [await names_there["confirm"](otp, "+359871234567", transfer) for transfer in transfers]
+        message, _ = otp_outbox.messages
+        assert "10 EUR to ACME" in message.text
+        assert message.code in message.text
+        assert not await otp.verify(challenge_id=second.id, code=message.code, purpose="transfer-2")
+        assert await otp.verify(challenge_id=first.id, code=message.code, purpose="transfer-1")
+
+
+def test_each_requirement_has_one_line_that_says_where_it_stands():
+    (requirements,) = (table for table in tables(SECURITY) if table[0][0] == "R1")
+    assert [row[0] for row in requirements] == [f"R{number}" for number in range(1, 43)]
+    for number, requirement, answer, how in requirements:
+        assert requirement, number
+        assert answer in ("met", "in part", "host"), number
+        if answer == "host":
+            assert "](#" in how, f"{number} does not say where it stands what the host must do"
+        else:
+            assert "::test_" in how or "::Test" in how, f"{number} names no test"
+
+
+TESTS_OF = {
+    file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
+    for folder in ("tests", "plugins", "otpcore/testing")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+    if ".venv" not in file.parts
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_every_named_test_is_there(page):
+    for path, *inside in (
+        name.split("::") for name in re.findall(r"`((?:tests|plugins)/[^`\s]+\.py[^`\s]*)`", PAGES[page])
+    ):
+        node = TESTS_OF[path]
+        for name in inside:
+            found = [one for one in node.body if getattr(one, "name", "") == name]
+            assert found, f"{page} names {'::'.join([path, *inside])}"
+            node = found[0]
+
+
+def test_every_test_that_the_page_of_faults_names_in_short_is_there():
+    every = {one.name for tree in TESTS_OF.values() for one in ast.walk(tree) if isinstance(one, FUNCTIONS)}
+    for name, more in re.findall(r"`(test_\w+)(…?)`", PAGES["docs/faults.md"]):
+        assert [one for one in every if (one.startswith(name) if more else one == name)], name
 
 
 # The guide.
@@ -296,7 +351,8 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
     assert found == {
         "docs/reference.md": {"python": 3, "text": 1},
         "docs/faults.md": {},
-        "docs/promises.md": {"toml": 1},
+        "docs/reliability.md": {},
+        "docs/security.md": {"toml": 1, "python": 1},
         "docs/writing-a-provider.md": {"python": 3, "toml": 1},
     }
 
