@@ -17,6 +17,9 @@ __all__ = ["EscapedError", "clean_error", "ends_the_caller", "quotes", "referenc
 
 LONGEST_WAIT = 86_400.0
 """Seconds; no code lives longer, so a longer wait says no more."""
+WORDS_LEFT_OUT = "it quoted the number or the code, so its words are left out"
+"""What an error says instead of a summary that may not be shown."""
+
 _LONGEST_REFERENCE = 255
 _LONGEST_CODE = 64
 _LONG_NUMBER = 7  # digits that stand together by chance in no text
@@ -79,7 +82,7 @@ def clean_error(error: ProviderError, instance: str, secrets: Collection[str]) -
     usable = isinstance(wait, int | float) and math.isfinite(wait) and wait >= 0
     return ProviderError(
         kind if isinstance(kind := error.kind, ErrorKind) else ErrorKind.AMBIGUOUS,
-        _shown(error.summary, _LONGEST_SUMMARY, secrets, "it quoted the number or the code, so its words are left out"),
+        _shown(error.summary, _LONGEST_SUMMARY, secrets, WORDS_LEFT_OUT),
         min(float(wait), LONGEST_WAIT) if usable and wait is not None else None,
         _shown(error.provider_code, _LONGEST_CODE, secrets, ""),
         instance,

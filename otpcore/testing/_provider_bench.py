@@ -14,6 +14,7 @@ import anyio
 import attrs
 import pytest
 
+from otpcore._foreign import WORDS_LEFT_OUT
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.hookspecs import ProviderContext
 from otpcore.models import CancelRequest, Channel, CheckRequest, CodeOwner, DeliveryRequest
@@ -244,6 +245,9 @@ class Bench:
         with pytest.raises(ProviderError) as caught:
             await call
         self.assert_unreadable(caught.value)
+        assert caught.value.summary != WORDS_LEFT_OUT, (
+            "an error shows the full number or the code, or would without the core"
+        )
         assert caught.value.provider == _INSTANCE
         return caught.value
 
