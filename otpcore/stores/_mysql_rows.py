@@ -13,6 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 from otpcore.lifecycle import OVER
 from otpcore.records import ChallengeRecord, Charge, Charged, DeliveryRecord, ScheduleRecord, SlotRecord
 from otpcore.stores import _sql_statements as sql
+from otpcore.stores._rows import OutrunError
 from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._sql_rows import values_of
 from otpcore.stores._tables import challenges, counters, deliveries, failures, slots
@@ -54,7 +55,7 @@ def _on_duplicate_key(clause: Any, compiler: Any, **options: Any) -> str:
     """``ON CONFLICT … DO UPDATE SET a = excluded.a`` in MySQL's words; it looks at every unique key by itself."""
     preparer = compiler.preparer
     assigned = []
-    for key, value in clause.update_values_to_set:
+    for key, value in clause.update_values_to_set.items():
         name = preparer.quote(getattr(key, "name", key))
         from_new = getattr(getattr(value, "table", None), "name", "") == "excluded"
         shown = (
@@ -93,14 +94,18 @@ class MySqlRows(ServerRows):
         return super().take_slot(slot, held_by)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        done = []
-        for charge in charges:
-            ends = now + charge.window
-            if self._inserted(_NEW_COUNTER, key=charge.key, count=1, window_ends_at=ends):
-                done.append(Charged(key=charge.key, window_ends_at=ends))
-            elif self._changed(_CHARGE, row_key=charge.key, ends=ends, most=charge.limit, now=now):
-                done.append(Charged(key=charge.key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=charge.key)))
-        return done
+        return [done for charge in charges if (done := self._charge_one(charge, now)) is not None]
+
+    def _charge_one(self, charge: Charge, now: datetime) -> Charged | None:
+        ends = now + charge.window
+        # The row is there as a rule. Two inserts of one key would often deadlock.
+        if self._changed(_CHARGE, row_key=charge.key, ends=ends, most=charge.limit, now=now):
+            return Charged(key=charge.key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=charge.key))
+        if self._scalar(_WINDOW_ENDS, row_key=charge.key) is not None:
+            return None
+        if not self._inserted(_NEW_COUNTER, key=charge.key, count=1, window_ends_at=ends):
+            raise OutrunError("the counter was begun by somebody else")
+        return Charged(key=charge.key, window_ends_at=ends)
 
     def count_failure(self, key: str) -> int:
         self._changed(sql.COUNT_FAILURE_ONLY, key=key)

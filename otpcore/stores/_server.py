@@ -87,7 +87,7 @@ _MYSQL = _Kind(
     driver="pymysql",
     extra="mysql",
     rows=MySqlRows,
-    again=frozenset({"1205", "1213", "1020"}),
+    again=frozenset({"1205", "1213", "1020", "40001"}),
     arguments=_mysql_arguments,
 )
 _KINDS = {"postgresql": _POSTGRES, "mysql": _MYSQL, "mariadb": _MYSQL}

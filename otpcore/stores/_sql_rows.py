@@ -267,5 +267,5 @@ def values_of(record: Any) -> dict[str, Any]:
 
 
 def _span(prefix: str) -> dict[str, str]:
-    """All keys that begin so, up to the last character that there is."""
-    return {"prefix": prefix, "after": f"{prefix}\U0010ffff"}
+    """All keys that begin so, up to the last ASCII character."""
+    return {"prefix": prefix, "after": f"{prefix}\x7f"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0001"
 down_revision = None
@@ -13,15 +14,23 @@ depends_on = None
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _key(length: int) -> sa.String:
+    return (
+        sa.String(length)
+        .with_variant(sa.String(length, collation="C"), "postgresql")
+        .with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    )
+
+
 def upgrade() -> None:
     """Create the tables."""
     op.create_table(
         "otp_challenge",
         sa.Column("number", _NUMBER, primary_key=True, nullable=False),
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("live_key", sa.String(255)),
-        sa.Column("subject", sa.String(255), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("id", _key(64), nullable=False),
+        sa.Column("live_key", _key(255)),
+        sa.Column("subject", _key(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("phone_masked", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
@@ -52,14 +61,14 @@ def upgrade() -> None:
     op.create_table(
         "otp_delivery",
         sa.Column("number", _NUMBER, primary_key=True, nullable=False),
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("challenge_id", sa.String(64), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
-        sa.Column("send_id", sa.String(64), nullable=False),
+        sa.Column("id", _key(64), nullable=False),
+        sa.Column("challenge_id", _key(64), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("send_id", _key(64), nullable=False),
         sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("owner", sa.String(20), nullable=False),
-        sa.Column("scope", sa.String(255), nullable=False),
+        sa.Column("scope", _key(255), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
         sa.Column("reference", sa.Text(), nullable=False),
@@ -76,15 +85,15 @@ def upgrade() -> None:
     op.create_index("ix_otp_delivery_recorded_at", "otp_delivery", ["recorded_at"])
     op.create_table(
         "otp_schedule",
-        sa.Column("challenge_id", sa.String(64), nullable=False),
+        sa.Column("challenge_id", _key(64), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
-        sa.Column("send_id", sa.String(64), nullable=False),
-        sa.Column("token", sa.String(255), nullable=False),
+        sa.Column("send_id", _key(64), nullable=False),
+        sa.Column("token", _key(255), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("leased", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("charges", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.String(255), nullable=False),
+        sa.Column("key_id", _key(255), nullable=False),
         sa.Column("forced", sa.Text()),
         sa.PrimaryKeyConstraint("challenge_id", "channel", name="pk_otp_schedule"),
     )
@@ -93,16 +102,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "otp_slot",
-        sa.Column("scope", sa.String(255), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
-        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("scope", _key(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("holder", _key(64), nullable=False),
         sa.Column("mark", sa.Text()),
         sa.PrimaryKeyConstraint("scope", "phone_key", name="pk_otp_slot"),
     )
     op.create_index("ix_otp_slot_holder", "otp_slot", ["holder"])
     op.create_table(
         "otp_counter",
-        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("window_ends_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_otp_counter"),
@@ -110,21 +119,21 @@ def upgrade() -> None:
     op.create_index("ix_otp_counter_window_ends_at", "otp_counter", ["window_ends_at"])
     op.create_table(
         "otp_failure",
-        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("locked_until", sa.BigInteger()),
         sa.PrimaryKeyConstraint("key", name="pk_otp_failure"),
     )
     op.create_table(
         "otp_breaker",
-        sa.Column("instance", sa.String(255), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("probe_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("instance", name="pk_otp_breaker"),
     )
     op.create_table(
         "otp_setting",
-        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("name", _key(255), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_otp_setting"),
     )
