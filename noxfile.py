@@ -52,6 +52,21 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kills processes and breaks vendors for ten minutes: ``nox -s chaos -- --minutes 60 --seed 1``; any broken rule fails it."""
+    session.install("-q", ".[testing]", *PLUGINS)
+    session.run("python", "-m", "tests.chaos.long", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """atheris over every fuzz target; nox -s fuzz -- [TARGET ...] [--seconds 180]."""
+    session.install("-q", ".[http]", *PLUGINS)
+    session.run("pip", "install", "-q", "--only-binary", ":all:", "atheris>=3", success_codes=[0, 1])  # run.py says so
+    session.run("python", "fuzz/run.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and common mistakes."""
     session.install("-q", *group("lint"))
@@ -62,14 +77,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def imports(session: nox.Session) -> None:
     """The layers of the design, and that nothing heavy is imported early."""
-    session.install("-q", ".[testing]", *PLUGINS, *group("lint"))
+    session.install("-q", ".[testing,otel]", *PLUGINS, *group("lint"))
     session.run("lint-imports")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy over everything that is shipped, pyright over the public API."""
-    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("types"))
+    session.install("-q", ".[testing,otel]", *PLUGINS_WITH_TESTS, *group("types"))
     session.run("mypy", "otpcore", *(str(path) for path in sorted(pathlib.Path("plugins").glob("*/src/*"))))
     session.run("pyright", "tests/typing")
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any, TypeVar, get_args
 
 import attrs
 
-__all__ = ["RefusedError", "boolean", "inline", "integer", "literal", "member", "number", "table", "text"]
+__all__ = ["RefusedError", "boolean", "day", "inline", "integer", "literal", "member", "number", "table", "text"]
 
 T = TypeVar("T")
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_KINDS = {bool: "true/false", int: "a whole number", float: "a number", str: "text", list: "a list", dict: "a table"}
+_KINDS = {
+    bool: "true/false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a table",
+    date: "a date",
+}
 _SHOWN_LENGTH = 40
 
 
@@ -77,6 +87,16 @@ def number(value: Any, _: Any) -> float:
         if math.isfinite(result):
             return result
     raise RefusedError("must be a number", value)
+
+
+def day(value: Any, _: Any) -> date:
+    """A date, or its ISO 8601 text."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(value.strip())
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise RefusedError("must be a date like 2027-01-31", value)
 
 
 def member(value: Any, cls: type[enum.Enum]) -> enum.Enum:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from typing import Any
 
 import anyio
 import attrs
 
+from otpcore._hook_checks import SEND_HOOKS
+from otpcore._live import LiveSettings
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
+from otpcore._spans import Work
 from otpcore.errors import DeliveryError, ErrorKind, ProviderError, StoreError
 from otpcore.events import EventType
 from otpcore.messages import render_call, render_sms, segments, text_locale
@@ -18,6 +24,8 @@ from otpcore.models import (
     CodeOwner,
     DeliveryRequest,
     Outcome,
+    Receipt,
+    ReceiptStatus,
     UnsendableReason,
 )
 from otpcore.phone import PhoneNumber
@@ -27,6 +35,7 @@ from otpcore.records import (
     ChallengeRecord,
     DeliveryRecord,
     Mark,
+    ReceiptRecord,
     Step,
     StepKind,
     WalkPlan,
@@ -71,6 +80,10 @@ class Walk:
         while step.kind is StepKind.CALL and step.delivery is not None and step.challenge is not None:
             delivery, challenge = step.delivery, step.challenge
             self._tried.add(delivery.instance)
+            if step.is_probe:
+                self.parts.emit(
+                    EventType.BREAKER_PROBED, challenge, channel=self.ref.channel, instance=delivery.instance
+                )
             try:
                 result = await self._hand_over(step, delivery, challenge)
             except anyio.get_cancelled_exc_class():
@@ -99,7 +112,10 @@ class Walk:
             timeout = min(self.parts.settings.otp.provider_timeout, self._left())
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
-            receipt = await provider.send(self._request(provider, step, delivery, challenge), timeout)
+            request = self._request(provider, step, delivery, challenge)
+            hook = SEND_HOOKS[request.channel]
+            with self.parts.span(Work.CALL, operation=hook, instance=provider.instance, channel=request.channel):
+                receipt = await provider.send(request, timeout)
         except ProviderError as error:
             self.errors.append(error)
             return CallResult(
@@ -122,7 +138,7 @@ class Walk:
                 reference=mark.reference,
             )
             try:
-                await provider.cancel(request, timeout)
+                await _cancel(self.parts, provider.instance, request, timeout)
             except ProviderError as error:
                 raise ProviderError(
                     ErrorKind.UNAVAILABLE,
@@ -195,7 +211,13 @@ class Walk:
         )
         if _logger.isEnabledFor(logging.DEBUG):
             counted = segments(text)
-            _logger.debug("challenge %s: %d segment(s) in %s", challenge.id, counted.count, counted.encoding)
+            _logger.debug(
+                "challenge %s: %d segment(s) in %s",
+                challenge.id,
+                counted.count,
+                counted.encoding,
+                extra=fields("segments_counted", challenge_id=challenge.id),
+            )
         return text
 
     async def _record(
@@ -204,12 +226,16 @@ class Walk:
         """Write the outcome; tried again for as long as the walk has time, then ``StoreError``."""
         pause = _RECORD_PAUSE
         while True:
-            plan = self.plan if result.outcome is Outcome.ACCEPTED else self._next_plan(may_go_on=may_go_on)
+            plan = self._next_plan(may_go_on=may_go_on)
             try:
                 step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.clock())
             except StoreError:
                 if self._left() <= pause:
-                    _logger.error("challenge %s: the outcome of a delivery could not be recorded", challenge.id)
+                    _logger.error(
+                        "challenge %s: the outcome of a delivery could not be recorded",
+                        challenge.id,
+                        extra=fields("outcome_not_recorded", challenge_id=challenge.id, instance=delivery.instance),
+                    )
                     raise
                 await anyio.sleep(pause)
                 pause = min(pause * 2, _RECORD_PAUSE_MAX)
@@ -218,7 +244,7 @@ class Walk:
             return step
 
     def _next_plan(self, *, may_go_on: bool) -> WalkPlan:
-        """What this walk may still try after a delivery that was not accepted."""
+        """What this walk may still try: after a refusal, or where a receipt overtook the acceptance."""
         go_on = may_go_on and self._left() >= _LEAST_CALL
         untried = tuple(c for c in self.plan.route if c.instance not in self._tried) if go_on else ()
         return changed(self.plan, delivery_id=new_id(), untried=untried)
@@ -234,6 +260,8 @@ class Walk:
             provider_code=result.provider_code,
             detail=self.errors[-1].summary if self.errors and not accepted else None,
         )
+        for receipt in step.receipts:
+            report_receipt(self.parts, step.challenge or challenge, delivery, receipt)
         if step.opened:
             self.parts.emit(EventType.BREAKER_OPENED, instance=step.opened)
         if step.closed:
@@ -241,6 +269,27 @@ class Walk:
 
     def _left(self) -> float:
         return self.deadline - anyio.current_time()
+
+
+def stored_walk(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: ChallengeRecord) -> Walk:
+    """The walk of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
+    phone, sealed = parts.phone_of(challenge), challenge.message_sealed
+    names = live.rules.route(phone.e164, ref.channel, forced=challenge.forced)
+    prefix = live.rules.matched_prefix(phone.e164, ref.channel, forced=challenge.forced)
+    return Walk(
+        parts=parts,
+        ref=ref,
+        phone=phone,
+        code=parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
+        message=parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None,
+        plan=parts.plan(
+            ref.channel,
+            parts.candidates(names, ref.channel, phone, prefix),
+            is_retry=True,
+            barrier=live.switches.barrier(phone.e164, parts.clock()),
+        ),
+        deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+    )
 
 
 async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryRecord) -> None:
@@ -255,17 +304,63 @@ async def cancel_at_vendor(parts: Parts, phone: PhoneNumber, delivery: DeliveryR
         channel=delivery.channel,
         reference=delivery.reference,
     )
+    with contextlib.suppress(ProviderError):
+        await _cancel(parts, delivery.instance, request, parts.settings.otp.provider_timeout)
+
+
+async def _cancel(parts: Parts, instance: str, request: CancelRequest, timeout: float) -> None:
+    """One call to the provider, and an event that says how it ended.
+
+    Raises:
+        ProviderError: The verification may still verify.
+    """
+    about: dict[str, Any] = {
+        "challenge_id": request.challenge_id,
+        "phone": request.recipient.masked,
+        "channel": request.channel,
+        "instance": instance,
+    }
     try:
-        provider = await parts.instances.opened(delivery.instance)
-        await provider.cancel(request, parts.settings.otp.provider_timeout)
+        provider = await parts.instances.opened(instance)
+        with parts.span(Work.CALL, operation="cancel", instance=instance, channel=request.channel):
+            await provider.cancel(request, timeout)
     except ProviderError as error:
-        _logger.info("challenge %s: not cancelled at the vendor: %s", delivery.challenge_id, error)
+        parts.emit(
+            EventType.VENDOR_NOT_CANCELLED,
+            **about,
+            reason=error.kind.value,
+            provider_code=error.provider_code,
+            detail=error.summary,
+        )
+        raise
+    parts.emit(EventType.VENDOR_CANCELLED, **about)
+
+
+def report_receipt(
+    parts: Parts, challenge: ChallengeRecord | None, delivery: DeliveryRecord, receipt: Receipt | ReceiptRecord
+) -> None:
+    """Tell the observers what a vendor reported."""
+    failed = receipt.status is ReceiptStatus.UNDELIVERED
+    parts.emit(
+        EventType.UNDELIVERED if failed else EventType.DELIVERY_CONFIRMED,
+        challenge,
+        channel=delivery.channel,
+        instance=delivery.instance,
+        reason=receipt.kind if failed else None,
+        provider_code=receipt.provider_code,
+    )
 
 
 def report_end(parts: Parts, channel: Channel, step: Step) -> None:
     """Tell the observers how a walk ended."""
     if step.kind is StepKind.QUEUED and step.due_at is not None:
-        parts.emit(EventType.RETRY_SCHEDULED, step.challenge, channel=channel, detail=f"due {step.due_at.isoformat()}")
+        parts.emit(
+            EventType.RETRY_SCHEDULED if step.put_off is None else EventType.RETRY_PUT_OFF,
+            step.challenge,
+            channel=channel,
+            reason=step.put_off,
+            detail=f"due {step.due_at.isoformat()}",
+        )
     elif step.kind is StepKind.ENDED and step.challenge is not None:
         report_ended(parts, channel, step.challenge)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore.errors import PluginLoadError, UnknownProviderError
 
 __all__ = [
@@ -126,7 +127,11 @@ def _entry_points(group: str) -> list[EntryPoint]:
     try:
         return list(importlib.metadata.entry_points(group=group))
     except Exception as error:  # noqa: BLE001 - one damaged file spoils the whole answer, with whatever the parser raises
-        _logger.warning("the entry points of some distribution cannot be read (%s)", type(error).__name__)
+        _logger.warning(
+            "the entry points of some distribution cannot be read (%s)",
+            type(error).__name__,
+            extra=fields("plugins_unreadable", reason=type(error).__name__),
+        )
     points: dict[str, list[EntryPoint]] = {}
     for distribution in importlib.metadata.distributions():
         name = "?"
@@ -134,7 +139,12 @@ def _entry_points(group: str) -> list[EntryPoint]:
             name = str(distribution.name)
             found = [point for point in distribution.entry_points if point.group == group]
         except Exception as error:  # noqa: BLE001 - the same, in the file of this one
-            _logger.warning("the entry points of the distribution %s are ignored (%s)", name, type(error).__name__)
+            _logger.warning(
+                "the entry points of the distribution %s are ignored (%s)",
+                name,
+                type(error).__name__,
+                extra=fields("plugins_unreadable", reason=type(error).__name__),
+            )
         else:
             points.setdefault(name, found)  # the first on the path is the one that Python imports
     return [point for found in points.values() for point in found]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import attrs
@@ -18,10 +19,11 @@ import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
 
-__all__ = ["AnswerTooLargeError", "Transport", "certainly_not_sent", "open_transport"]
+__all__ = ["AnswerTooLargeError", "Transport", "certainly_not_sent", "host_of", "open_transport"]
 
 MAX_ANSWER_BYTES = 1024 * 1024
 _KEEPALIVE_SECONDS = 15.0
+_GZIP_OR_ZLIB = 47  # zlib's way to say: whichever of the two it is
 # Of the whole time: waiting for a connection, TCP and TLS together stay well under it, so that the deadline of the whole
 # never falls into a phase in which nothing was sent.
 _CONNECT_SHARE = 0.6
@@ -47,19 +49,20 @@ class Transport:
     def build(
         self, method: str, url: str, *, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> httpx.Request:
-        """Make one request whose line on the wire will show ``target``, byte for byte.
+        """Make one request whose line on the wire will show ``target``, byte for byte, with these headers and no others.
 
         Raises:
             ValueError: It would not. The message does not quote it, since it may hold a number.
         """
-        try:
-            exact: httpx.URL | None = httpx.URL(url)
-        except httpx.InvalidURL:
-            exact = None
+        exact = _parsed(url)
         if exact is None or exact.raw_path != target.encode(errors="replace"):
             raise ValueError("an HTTP path must be ASCII, percent-encoded where it has to be, and hold no dot segments")
-        extensions = {"timeout": dict(self.timeouts)}
-        return httpx.Request(method, exact, headers=headers, content=body, extensions=extensions)
+        # As a stream, so that httpx does not work out the headers a second time; read, so that it has a known length.
+        stream = httpx.ByteStream(body or b"")
+        extensions = {"timeout": self.timeouts}
+        request = httpx.Request(method, exact, headers=headers, stream=stream, extensions=extensions)
+        request.read()
+        return request
 
     async def exchange(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes]:
         """Send the request and read the whole answer: status, headers, body.
@@ -71,11 +74,13 @@ class Transport:
         response = await self.inner.handle_async_request(request)
         received = bytearray()
         try:
-            too_large = int(response.headers.get("Content-Length", 0)) > MAX_ANSWER_BYTES
+            fields = {name.lower(): value for name, value in response.headers.raw}
+            too_large = int(fields.get(b"content-length", 0)) > MAX_ANSWER_BYTES
+            plain = cast("httpx.AsyncByteStream", response.stream)
             if not too_large:
                 # Read to the end in any case (the caller has a deadline): trio warns of httpx's nested generators when
-                # they are left half-way.
-                async for chunk in response.aiter_bytes():
+                # they are left half-way. As it comes, since decoding one chunk may make a thousand of it.
+                async for chunk in plain:
                     too_large = too_large or len(received) + len(chunk) > MAX_ANSWER_BYTES
                     if not too_large:
                         received += chunk
@@ -83,7 +88,7 @@ class Transport:
             await response.aclose()
         if too_large:
             raise AnswerTooLargeError
-        return response.status_code, response.headers, bytes(received)
+        return response.status_code, response.headers, _decoded(bytes(received), fields.get(b"content-encoding", b""))
 
 
 async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_connections: int) -> Transport:
@@ -103,7 +108,7 @@ async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_conn
         connector = aiohttp.TCPConnector(
             limit=max_connections, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=_shared_ssl_context()
         )
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
         inner = _OneShotTransport(session)
         # aiohttp: "pool" is waiting for a connection and making it, "connect" making it alone.
         timeouts = {"connect": connect, "pool": connect, "read": None, "write": None}
@@ -130,6 +135,31 @@ def certainly_not_sent(error: Exception) -> bool:
     if isinstance(cause, aiohttp.ClientError):
         return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
     return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+
+
+def host_of(url: str) -> str:
+    """The header ``Host`` of requests to a URL."""
+    return httpx.URL(url).netloc.decode("ascii")
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(url: str) -> httpx.URL | None:
+    """None: it is not a URL. Kept, because most vendors have a few fixed URLs and httpx parses each anew."""
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
+
+
+def _decoded(body: bytes, encoding: bytes) -> bytes:
+    """What a vendor compressed though it was asked not to; never more than ``MAX_ANSWER_BYTES``."""
+    if encoding.strip().lower() in (b"", b"identity"):
+        return body
+    decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+    plain = decoder.decompress(body, MAX_ANSWER_BYTES + 1)
+    if len(plain) > MAX_ANSWER_BYTES:
+        raise AnswerTooLargeError
+    return plain
 
 
 def _asyncio_is_running() -> bool:
@@ -166,10 +196,16 @@ class _OneShotSession:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    def request(self, *, url: str, **arguments: Any) -> Any:
-        # aiohttp would decode and re-encode the path, and it repeats GET, PUT and DELETE when a connection drops.
-        exact = yarl.URL(url, encoded=True)
-        return self._session.request(url=exact, middlewares=(_Once(),), **arguments)
+    def request(self, *, method: str, url: str, headers: httpx.Headers, **arguments: Any) -> Any:
+        headers.encoding = "ascii"  # as http.py has checked; httpx would try to decode them all first
+        return self._session.request(
+            method=method,
+            url=yarl.URL(url, encoded=True),  # aiohttp would decode and re-encode the path
+            headers=headers,
+            # aiohttp repeats GET, PUT, DELETE and their like when a connection drops, a POST never.
+            middlewares=() if method == "POST" else (_Once(),),
+            **arguments,
+        )
 
 
 class _Once:

@@ -11,13 +11,17 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
+from otpcore._foreign import ends_the_caller
+from otpcore._logs import fields
 from otpcore._providers import Loaded, start_providers
-from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, UnknownProviderError
+from otpcore.errors import ErrorKind, OTPConfigurationError, PluginLoadError, ProviderError, UnknownProviderError
 from otpcore.hookspecs import utc_now
 from otpcore.models import Channel
 from otpcore.plugins import Provider
 
 _logger = logging.getLogger("otpcore.providers")
+
+_PATIENCE = 30.0
 
 
 class Instances:
@@ -32,6 +36,7 @@ class Instances:
         load: Loads another one by name.
         longest_life: How long a code may live after its instance has left the rules.
         clock: Aware UTC.
+        patience: Seconds for one instance to start, and for all to close what they opened.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Instances:
         load: Callable[[str], Provider],
         longest_life: timedelta,
         clock: Callable[[], datetime],
+        patience: float = _PATIENCE,
     ) -> None:
+        self._patience = patience
         self._loaded = loaded
         self._load = load
         self._longest_life = longest_life
@@ -63,7 +70,11 @@ class Instances:
         async def finish(*_: object) -> None:
             for name in list(self._stops):
                 self._stop(name)
+            self._tasks.cancel_scope.deadline = anyio.current_time() + self._patience
             await self._tasks.__aexit__(None, None, None)
+            if self._tasks.cancel_scope.cancelled_caught:
+                about = fields("provider_not_closed")
+                _logger.error("some provider did not close within %g s and was cancelled", self._patience, extra=about)
 
         exit_stack.push_async_exit(finish)
         await start_providers(self._loaded, names, self._start)
@@ -114,7 +125,8 @@ class Instances:
             try:
                 await self.require([name])
             except OTPConfigurationError as error:
-                _logger.error("provider %s cannot be started: %s", name, error)
+                about = fields("provider_not_started", instance=name, reason=type(error).__name__)
+                _logger.error("provider %s cannot be started: %s", name, error, extra=about)
                 raise ProviderError(ErrorKind.MISCONFIGURED, "it cannot be started any more", provider=name) from None
         return self._loaded.providers[name]
 
@@ -125,7 +137,11 @@ class Instances:
             if name in named:
                 self._idle_since.pop(name, None)
             elif now - self._idle_since.setdefault(name, now) > self._longest_life:
-                _logger.info("provider %s is stopped: no rule names it, and its last code has expired", name)
+                _logger.info(
+                    "provider %s is stopped: no rule names it, and its last code has expired",
+                    name,
+                    extra=fields("provider_stopped", instance=name),
+                )
                 self._stop(name)
 
     async def _start(self, name: str) -> None:
@@ -135,7 +151,14 @@ class Instances:
         if name not in self._loaded.providers:
             self._loaded.providers[name] = await anyio.to_thread.run_sync(self._load, name)  # imports, may read files
         self._loaded.broken.pop(name, None)
-        await self._tasks.start(self._keep, name, self._loaded.providers[name], name=f"otpcore provider {name}")
+        provider = self._loaded.providers[name]
+        with anyio.move_on_after(self._patience) as limit:
+            await self._tasks.start(self._keep, name, provider, name=f"otpcore provider {name}")
+        if limit.cancelled_caught:
+            raise PluginLoadError(
+                f"provider {name!r}: it did not start within {self._patience:g} s. "
+                "Fix: mend the plugin's hook start, or what it connects to."
+            )
 
     async def _keep(self, name: str, provider: Provider, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         """Hold what an instance opened until it is stopped."""
@@ -148,11 +171,12 @@ class Instances:
                 started = True
                 task_status.started()
                 await stop.wait()
-        except Exception as error:
-            if not started:
+        except BaseException as error:
+            if not started or ends_the_caller(error):
                 raise
             # What it left running failed, or its closing did: that hurts neither the others nor the host.
-            _logger.error("provider %s broke down: %s", name, type(error).__name__)
+            about = fields("provider_broke_down", instance=name, reason=type(error).__name__)
+            _logger.error("provider %s broke down: %s", name, type(error).__name__, extra=about)
         finally:
             if self._stops.get(name) is stop:
                 del self._stops[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -10,16 +11,22 @@ from typing import Any
 import attrs
 
 from otpcore._instances import Instances
+from otpcore._logs import fields
+from otpcore._spans import UNMEASURED, Span, Telemetry, Work
+from otpcore.admission import Barrier
 from otpcore.codes import KeyRing
-from otpcore.config import Settings
+from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
 from otpcore.interfaces import Store
+from otpcore.limits import same_client
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, load_target
 from otpcore.records import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, WalkPlan
 from otpcore.retrying import RetryPolicy
+
+_logger = logging.getLogger("otpcore.sandbox")
 
 _LEASE_MARGIN = 5.0  # seconds beyond the provider timeout (DESIGN §8)
 
@@ -31,6 +38,7 @@ class Parts:
     Args:
         instances: Every loaded instance; ``opened`` starts one for a call.
         clock: Aware UTC.
+        telemetry: None: nothing is measured.
     """
 
     settings: Settings
@@ -39,6 +47,7 @@ class Parts:
     instances: Instances
     observers: Observers
     clock: Callable[[], datetime]
+    telemetry: Telemetry | None = None
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -55,6 +64,10 @@ class Parts:
         said = {name: str(value) for name, value in {**about, **details}.items() if value is not None}
         self.observers.emit(Event(type=kind, at=self.clock(), **said))
 
+    def span(self, work: Work, **attributes: str | int) -> Span:
+        """What measures this work; nothing does unless somebody asked for it."""
+        return UNMEASURED if self.telemetry is None else self.telemetry.span(work, **attributes)
+
     def policy(self, channel: Channel) -> RetryPolicy | None:
         """How this channel is retried; None: not at all."""
         chosen = self.settings.sms if channel is Channel.SMS else self.settings.call
@@ -68,8 +81,10 @@ class Parts:
             jitter=retry.jitter,
         )
 
-    def plan(self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool) -> WalkPlan:
-        """The plan of a walk that has tried nothing yet."""
+    def plan(
+        self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
+    ) -> WalkPlan:
+        """The plan of a walk that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
         settings = self.settings
         return WalkPlan(
             delivery_id=new_id(),
@@ -81,36 +96,55 @@ class Parts:
             min_useful_life=timedelta(seconds=settings.retry.min_useful_life),
             retry=self.policy(channel),
             breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
+            barrier=barrier,
+            hold=timedelta(seconds=settings.routing.reload_every),
+            budget_rule=settings.limits.budget_rule,
         )
 
-    def candidates(self, names: tuple[str, ...], channel: Channel) -> tuple[Candidate, ...]:
-        """The named instances that are loaded and can do the channel."""
+    def candidates(
+        self, names: tuple[str, ...], channel: Channel, phone: PhoneNumber, prefix: str
+    ) -> tuple[Candidate, ...]:
+        """The named instances that are loaded and can do the channel; ``prefix`` is the rule's by which they were found."""
+        prefix = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
         able = [self.providers[name] for name in names if name in self.providers]
         return tuple(
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
                 scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                prefix=prefix,
             )
             for provider in able
             if channel in provider.channels
         )
 
+    def client_key(self, client: str | None) -> str:
+        """Keyed look-up of what counts as one client; empty: the host named none."""
+        return self.keys.client_key(same_client(client)) if client else ""
+
     def lock_rule(self, client: str | None) -> LockRule:
         """How failures of this phone and client are counted."""
-        return LockRule(client=self.keys.client_key(client), lock_after=self.settings.limits.lock_after)
+        return LockRule(client=self.client_key(client), lock_after=self.settings.limits.lock_after)
 
     async def purge(self, phone: PhoneNumber | None) -> PurgeCount:
         """Remove what is older than the settings keep; with a phone, everything about it."""
         storage, now = self.settings.storage, self.clock()
-        keep = (storage.keep_challenges, storage.keep_deliveries) if phone is None else (0, 0)
-        challenges_before, deliveries_before = (now - timedelta(seconds=seconds) for seconds in keep)
-        return await self.store.purge(
-            challenges_before=challenges_before,
-            deliveries_before=deliveries_before,
+        count = await self.store.purge(
+            challenges_before=now - timedelta(seconds=storage.keep_challenges),
+            deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
+            verified_before=now - timedelta(seconds=storage.keep_verified),
             phone_key=self.keys.phone_key(phone.e164) if phone is not None else None,
             now=now,
         )
+        removed = {name: number for name, number in attrs.asdict(count).items() if number}
+        if removed:
+            self.emit(
+                EventType.PURGED,
+                phone=phone.masked if phone is not None else None,
+                reason="retention" if phone is None else "erased",
+                detail=", ".join(f"{number} {name}" for name, number in removed.items()),
+            )
+        return count
 
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""
@@ -118,12 +152,19 @@ class Parts:
 
 
 def make_keys(settings: Settings) -> KeyRing:
-    """The settings' keys, ready to use.
+    """The settings' keys, ready to use; in a sandbox without any, throw-away ones.
 
     Raises:
         SettingsError: Keys are missing or malformed.
     """
     keys = settings.keys
+    if settings.needs_throw_away_keys:
+        keys = throw_away_keys()
+        _logger.warning(
+            "the sandbox has no keys: throw-away keys were made in memory, and what they protect cannot be read "
+            "by any other process or later; `otp init` makes keys to keep",
+            extra=fields("throw_away_keys"),
+        )
     keys.check()
     return KeyRing(index=keys.index, code=keys.code, current=keys.current)
 
@@ -143,6 +184,23 @@ def make_store(settings: Settings, given: Store | str | None) -> Store:
     if settings.environment == "production" and not store.durable:
         raise SettingsError('storage.store: environment = "production" needs a store that survives, such as "sql"')
     return store
+
+
+def make_telemetry(settings: Settings) -> Telemetry | None:
+    """What measures, where the settings ask for it.
+
+    Raises:
+        SettingsError: It is not installed.
+    """
+    if not settings.telemetry.opentelemetry:
+        return None
+    try:
+        from otpcore._opentelemetry import OpenTelemetry  # noqa: PLC0415 - optional, and only where it is asked for
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"telemetry.opentelemetry: {error.name} is not installed; pip install 'otpcore[otel]'"
+        ) from error
+    return OpenTelemetry()
 
 
 def new_id() -> str:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 
 import attrs
 
+from otpcore._logs import fields
+from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
 from otpcore.errors import OTPConfigurationError, RoutingSyntaxError, SettingsError
 from otpcore.hookspecs import ProviderContext
 from otpcore.models import Channel
 from otpcore.plugins import Provider, load_provider, provider_from_object
 from otpcore.routing import parse_rules
+from otpcore.sandbox import Sandbox, nobody
 
 _logger = logging.getLogger("otpcore.providers")
 
@@ -68,10 +73,12 @@ def load_providers(
     forced: ForcedProviders | None,
     stored_rules: Iterable[str],
     clock: Callable[[], datetime],
+    sandbox: Sandbox | None,
 ) -> Loaded:
-    """Load every instance that rules, settings or the host name.
+    """Load every instance that rules, settings or the host name, and what stands in for one at the test numbers.
 
     Args:
+        sandbox: Stands in for all of them; None: the sandbox is off.
         stored_rules: Rule texts of the store; what they name is loaded if it can be.
 
     Raises:
@@ -85,27 +92,40 @@ def load_providers(
     loaded = Loaded(needed=needed, strict=settings.plugins.on_error == "raise")
     for name in wished:
         try:
-            loaded.providers[name] = (
-                provider_from_object(name, objects[name], thread_slots=settings.plugins.thread_slots)
-                if name in objects
-                else load_instance(name, settings, clock)
-            )
+            loaded.providers[name] = load_instance(name, settings, clock, sandbox=sandbox, objects=objects)
         except OTPConfigurationError as error:
             _leave_out(loaded, name, error)
     _refuse_if_nothing_is_left(loaded)
+    for name in map(instance_of, settings.sms.test_numbers_on):
+        loaded.providers[name] = nobody(name) if sandbox is None else sandbox.stand_in(name, partial(nobody, name))
     return loaded
 
 
-def load_instance(name: str, settings: Settings, clock: Callable[[], datetime]) -> Provider:
-    """One instance by its settings, not started.
+def load_instance(
+    name: str,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    *,
+    sandbox: Sandbox | None,
+    objects: Mapping[str, object] = MappingProxyType({}),
+) -> Provider:
+    """One instance by its settings or of the host's objects, or what stands in for it; not started.
 
     Raises:
         OTPConfigurationError: It cannot be loaded.
     """
+    load = partial(_load, name, settings, clock, objects)
+    return load() if sandbox is None else sandbox.stand_in(name, load)
+
+
+def _load(name: str, settings: Settings, clock: Callable[[], datetime], objects: Mapping[str, object]) -> Provider:
+    slots = settings.plugins.thread_slots
+    if name in objects:
+        return provider_from_object(name, objects[name], thread_slots=slots)
     own = dict(settings.providers.get(name, {}))
     plugin = own.pop("plugin", None)
     context = ProviderContext(instance=name, settings=own, clock=clock, timeout=settings.otp.provider_timeout)
-    return load_provider(name, plugin, context, thread_slots=settings.plugins.thread_slots)
+    return load_provider(name, plugin, context, thread_slots=slots)
 
 
 async def start_providers(loaded: Loaded, names: Iterable[str], start: Callable[[str], Awaitable[object]]) -> None:
@@ -129,7 +149,8 @@ def _leave_out(loaded: Loaded, name: str, error: OTPConfigurationError) -> None:
         raise error
     loaded.broken[name] = error
     log = _logger.error if name in loaded.needed else _logger.warning
-    log("provider %s is left out: %s", name, error)
+    about = fields("provider_left_out", instance=name, reason=type(error).__name__)
+    log("provider %s is left out: %s", name, error, extra=about)
 
 
 def _refuse_if_nothing_is_left(loaded: Loaded) -> None:

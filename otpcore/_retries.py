@@ -6,19 +6,24 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import anyio
 import attrs
 
-from otpcore._delivery import Walk, report_end, report_ended
+from otpcore._delivery import report_end, report_ended, stored_walk
+from otpcore._live import LiveSettings
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id
-from otpcore._rules import Rules
+from otpcore._spans import Work
+from otpcore.errors import OTPConfigurationError, OTPError, StoreError
+from otpcore.events import EventType
+from otpcore.lifecycle import is_due
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
-from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind
+from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind, WorkerRecord, changed
 
 _logger = logging.getLogger("otpcore.retries")
 
 _SWEEP_EVERY = timedelta(seconds=5)
+_LOST_AFTER = timedelta(seconds=60)  # a dozen signs of life: who misses them all does not come back
 _PURGE_EVERY = timedelta(minutes=10)
 _SWEEP_LIMIT = 500
 
@@ -28,9 +33,11 @@ class Retries:
     """What a runner may do; the service's side of ``RetryHost``."""
 
     parts: Parts
-    rules: Rules
+    live: LiveSettings
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
+    _missing_keys: set[str] = attrs.field(factory=set)
+    _worker: WorkerRecord | None = None
 
     def now(self) -> datetime:
         """The service's clock."""
@@ -47,9 +54,14 @@ class Retries:
     async def run(self, claim: Claim) -> RetryJob | None:
         """Run one claimed retry; whatever goes wrong is logged, and its lease runs out."""
         try:
-            return await self._run(claim)
+            with self.parts.span(Work.RETRY, channel=claim.walk.channel, attempt=claim.attempts) as span:
+                span.note(challenge_id=claim.challenge.id)
+                return await self._run(claim)
+        except (OTPError, OTPConfigurationError) as error:  # their texts hold nothing that must not be read
+            self._report_failure(claim, error, str(error))
+            return None
         except Exception as error:  # noqa: BLE001 - one retry never stops a runner
-            _logger.error("challenge %s: retry failed: %s", claim.challenge.id, type(error).__name__)
+            self._report_failure(claim, error, type(error).__name__)
             return None
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
@@ -57,18 +69,66 @@ class Retries:
         claims = await self._claim(1, job)
         return await self.run(claims[0]) if claims else None
 
-    async def upkeep(self) -> None:
-        """Sweep every few seconds, purge every few minutes."""
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        """Sweep and leave a sign of life every few seconds, purge every few minutes."""
         now = self.now()
-        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
+        if is_due(self._swept_at, _SWEEP_EVERY, now):
+            # Also at the first time: nobody knows what the clock did while no process was there to see it.
+            set_back = self._swept_at is None or now < self._swept_at
             self._swept_at = now
-            await sweep(self.parts)
-        if self._purged_at is None or now - self._purged_at >= _PURGE_EVERY:
+            await self._beat(kind, running)
+            await sweep(self.parts, set_back=set_back)
+            await self._report_missing_keys(now)
+        if is_due(self._purged_at, _PURGE_EVERY, now):
             self._purged_at = now
             await self.parts.purge(None)
 
+    def _report_failure(self, claim: Claim, error: Exception, said: str) -> None:
+        about = fields("retry_failed", challenge_id=claim.challenge.id, reason=type(error).__name__)
+        _logger.error("challenge %s: retry failed: %s", claim.challenge.id, said, extra=about)
+
+    async def _report_missing_keys(self, now: datetime) -> None:
+        """Say once of each key that retries wait for it: this process leaves them to one that has it."""
+        missing = await self.parts.store.due_keys(now) - self.parts.keys.ids - self._missing_keys
+        for key_id in sorted(missing):
+            _logger.error(
+                "retries are due that need keys.code.%s, and this process lacks it: they wait for one that has it; "
+                "list it as readable in every process",
+                key_id,
+                extra=fields("key_missing", detail=key_id),
+            )
+        self._missing_keys |= missing
+
+    async def leave(self) -> None:
+        """Take the sign of life back."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        self._swept_at = None  # a runner that begins again says so at once
+        try:
+            await self.parts.store.leave(worker.name)
+        except StoreError:
+            _logger.warning(
+                "the sign of life of %s stays until others remove it",
+                worker.name,
+                extra=fields("worker_not_removed", reason=worker.kind),
+            )
+        self.parts.emit(EventType.WORKER_STOPPED, reason=worker.kind, detail=worker.name)
+
+    async def _beat(self, kind: str, running: int) -> None:
+        now, first = self.now(), self._worker is None
+        if self._worker is None:
+            name = f"{kind}-{new_id()[:8]}"
+            self._worker = WorkerRecord(name=name, kind=kind, started_at=now, seen_at=now)
+        self._worker = changed(self._worker, running=running)
+        lost = await self.parts.store.beat(self._worker, _LOST_AFTER, now)
+        if first:
+            self.parts.emit(EventType.WORKER_STARTED, reason=kind, detail=self._worker.name)
+        for worker in lost:
+            self.parts.emit(EventType.WORKER_LOST, reason=worker.kind, detail=worker.name)
+
     async def _claim(self, limit: int, job: RetryJob | None) -> Sequence[Claim]:
-        await self.rules.refresh()
+        await self.live.refresh()
         retry = self.parts.settings.retry
         rule = ClaimRule(
             token=new_id(),
@@ -86,23 +146,10 @@ class Retries:
 
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
-        phone = parts.phone_of(challenge)
-        names = self.rules.route(phone.e164, channel, forced=challenge.forced)
-        plan = parts.plan(channel, parts.candidates(names, channel), is_retry=True)
-        code = parts.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else ""
-        sealed = challenge.message_sealed
-        message = parts.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
-        step = await parts.store.begin_retry(claim.walk, plan, self.now())
+        walk = stored_walk(parts, self.live, claim.walk, challenge)
+        step = await parts.store.begin_retry(claim.walk, walk.plan, self.now())
         if step.kind is StepKind.CALL:
-            walk = Walk(
-                parts=parts,
-                ref=claim.walk,
-                phone=phone,
-                code=code,
-                message=message,
-                plan=plan,
-                deadline=anyio.current_time() + parts.settings.otp.send_timeout,
-            )
+            parts.emit(EventType.RETRY_STARTED, challenge, channel=channel, detail=f"number {claim.attempts}")
             step = await walk.run(step)
         else:
             report_end(parts, channel, step)
@@ -111,9 +158,9 @@ class Retries:
         return None
 
 
-async def sweep(parts: Parts) -> int:
+async def sweep(parts: Parts, *, set_back: bool = False) -> int:
     """Expire what is over; end what died half-way where nothing is retried; how many. At most a few hundred at once."""
-    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, now=parts.clock())
+    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, set_back=set_back, now=parts.clock())
     for one in ended:
         report_ended(parts, one.channel, one.challenge)
     return len(ended)

@@ -1,20 +1,18 @@
-"""Which routing rules are in force: a forced list, the store's setting, or the settings file's; read again while running."""
+"""Which routing rules are in force: a forced list, the store's setting, or the settings file's."""
 
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import attrs
 
+from otpcore._settings_test_numbers import instance_of
 from otpcore.config import Settings
-from otpcore.errors import OTPConfigurationError, StoreError
+from otpcore.errors import OTPConfigurationError
 from otpcore.models import Channel
 from otpcore.routing import RoutingTable, parse_rules
-
-_logger = logging.getLogger("otpcore.routing")
 
 RULE_SETTINGS = {Channel.SMS: "otp_sms_provider", Channel.CALL: "otp_call_provider"}
 """The setting that holds the rules of each channel, in the store and in the settings file."""
@@ -49,12 +47,11 @@ class Rules:
     ``otp_call_provider`` is set somewhere.
 
     Args:
-        settings: With the file's rules and how often the store is asked again.
+        settings: With the file's rules.
         forced: Ordered instance names that the host forced, or None.
         capable: Which loaded instances can do a channel.
         require: Starts the instances that a new rule names, or says why they cannot be.
         release: Told which instances the rules in force name, whenever they were looked at.
-        read: Reads the store's settings.
         report: Told the setting's name and what was wrong with its new value; None: it took force.
     """
 
@@ -66,7 +63,6 @@ class Rules:
         capable: Callable[[Channel], Collection[str]],
         require: Callable[[Collection[str]], Awaitable[None]],
         release: Callable[[Collection[str]], None] = lambda _: None,
-        read: Callable[[], Awaitable[Mapping[str, str]]],
         clock: Callable[[], datetime],
         report: Callable[[str, OTPConfigurationError | None], None],
     ) -> None:
@@ -75,32 +71,17 @@ class Rules:
         self._capable = capable
         self._require = require
         self._release = release
-        self._read = read
         self._clock = clock
         self._report = report
         self._file = rules_of_file(settings)
         self._seen: dict[str, str | None] = {}
         self._stored: dict[str, RoutingTable] = {}
         self._routes: dict[Channel, RoutingTable] = {}
-        self._read_at: datetime | None = None
 
-    async def refresh(self, *, force: bool = False) -> None:
-        """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing."""
-        now = self._clock()
-        wait = timedelta(seconds=self._settings.routing.reload_every)
-        if not force and self._read_at is not None and now - self._read_at < wait:
-            return
-        first = self._read_at is None
-        self._read_at = now
-        try:
-            values = await self._read()
-        except StoreError:
-            if first:
-                raise
-            _logger.warning("the store did not give its routing rules; the last ones stay in force")
-            return
+    async def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
+        """Put what is stored in force; what cannot work is reported, and the last good rules stay."""
         for name in RULE_SETTINGS.values():
-            await self._adopt(name, values.get(name), first=first)
+            await self._adopt(name, stored.get(name), first=first)
         self._release(self._named())
 
     def in_force(self, channel: Channel) -> RulesInForce | None:
@@ -115,16 +96,33 @@ class Rules:
         return None
 
     def route(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """Instances for a number, in order; a forced list, the host's or a stored one, goes before all rules."""
+        """Instances for a number, in order.
+
+        What stands in for a provider at a test number goes before everything; a forced list, the host's or a stored one,
+        before all rules.
+        """
+        if test_number := self._settings.sms.test_number(e164, self._clock().date()):
+            return (instance_of(test_number),)
         forced = self.forced if forced is None else forced
         if forced is not None:
             return tuple(name for name in forced if name in self._capable(channel))
+        fallback = self._settings.routing.fallback_to_default
+        return self._table(channel).candidates(e164, fallback_to_default=fallback)
+
+    def matched_prefix(self, e164: str, channel: Channel, *, forced: tuple[str, ...] | None = None) -> str:
+        """The rule prefix by which ``route`` found these instances; empty: by default, or no rule did."""
+        is_forced = (self.forced if forced is None else forced) is not None
+        if is_forced or self._settings.sms.test_number(e164, self._clock().date()):
+            return ""
+        return self._table(channel).matched_prefix(e164)
+
+    def _table(self, channel: Channel) -> RoutingTable:
+        """The rules of a channel without the instances that cannot do it."""
         if channel not in self._routes:
             rules = self.in_force(channel)
             table = RoutingTable(()) if rules is None else rules.table
             self._routes[channel] = table.restricted_to(self._capable(channel))
-        fallback = self._settings.routing.fallback_to_default
-        return self._routes[channel].candidates(e164, fallback_to_default=fallback)
+        return self._routes[channel]
 
     async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
         """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""

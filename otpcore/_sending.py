@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 import anyio
 import attrs
 
-from otpcore._delivery import Walk
+from otpcore._delivery import Walk, report_ended
+from otpcore._live import LiveSettings
+from otpcore._logs import fields
 from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
+from otpcore._settings_test_numbers import name_of
+from otpcore._spans import Work
+from otpcore.admission import LimitReason
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
 from otpcore.lifecycle import is_living
-from otpcore.limits import charges_of
+from otpcore.limits import Origin, block_of, budget_of, charges_of, neighbour_charges
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
-from otpcore.phone import PhoneNumber
+from otpcore.phone import PhoneNumber, region_of
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     Candidate,
     ChallengeRecord,
-    Charge,
-    Charged,
     ChargeRefused,
     NewSend,
     Refusal,
@@ -30,6 +36,8 @@ from otpcore.records import (
     StepKind,
     WalkRef,
 )
+
+_logger = logging.getLogger("otpcore.sandbox")
 
 _RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused (DESIGN §6)
 _RACES = 5  # other callers that may be faster before we give up
@@ -55,43 +63,18 @@ class Sent:
     job: RetryJob | None = None
 
 
-async def send(parts: Parts, rules: Rules, order: SendOrder) -> Sent:
+async def send(parts: Parts, live: LiveSettings, order: SendOrder) -> Sent:
     """One send over one channel.
 
     Raises:
         NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
     """
-    await rules.refresh()
-    names = rules.route(order.phone.e164, order.channel)
-    route = parts.candidates(names, order.channel)
-    if not route:
-        if rules.in_force(order.channel) is None:
-            raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
-        raise no_route(order.phone, order.channel)
-    subject = parts.keys.subject(order.phone.e164, order.purpose)
-    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
-    for _ in range(_RACES):
-        if living is not None and _cooling(parts, living, order.channel):
-            return Sent(challenge=shown(living, order.phone, order.channel))
-        charged = await parts.store.charge(_charges(parts, order), parts.clock())
-        if isinstance(charged, ChargeRefused):
-            living = await _living(parts, subject)
-            if living is not None and _cooling(parts, living, order.channel):
-                continue
-            raise _over_limit(parts, order, charged)
-        if living is None:
-            code = make_code(parts.settings.otp.length)
-            challenge = _fresh(parts, order, subject, code)
-        else:
-            code, challenge = _code_of(parts, living), living
-        new = _new_send(parts, rules, order, challenge, route, charged, is_resend=living is not None)
-        begun = await parts.store.begin(new, parts.clock())
-        if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
-            return Sent(challenge=shown(begun.challenge, order.phone, order.channel))
-        if begun.refusal is not Refusal.CONFLICT:
-            return await _walk(parts, order, new, begun, code)
-        living = await _living(parts, subject) if begun.challenge is None else begun.challenge
-    raise StoreError("other callers kept starting the same verification; try again")
+    await live.refresh()
+    route = _route(parts, live.rules, order)
+    with parts.span(Work.SEND, channel=order.channel) as span:
+        sent = await _send(parts, live, order, route)
+        span.note(challenge_id=sent.challenge.id, outcome=sent.challenge.state)
+        return sent
 
 
 def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: str | None = None) -> Challenge:
@@ -110,13 +93,47 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
     )
 
 
+async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
+    """Charge and begin, for as long as other callers are faster; then walk."""
+    subject = parts.keys.subject(order.phone.e164, order.purpose)
+    asked = _admission(parts, live, order, subject)
+    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
+    noted: dict[LimitReason, None] = {}
+    for _ in range(_RACES):
+        if living is not None and _cooling(parts, living, order.channel):
+            return _skipped(parts, order, living)
+        code = _code_of(parts, living) if living is not None else _first_code(parts, route)
+        admitted = await parts.store.charge(asked, parts.clock())
+        if isinstance(admitted, ChargeRefused):
+            if admitted.living is not None:
+                return _skipped(parts, order, admitted.living)
+            raise _over_limit(parts, order, admitted)
+        noted |= dict.fromkeys(admitted.noted)  # a second round finds neighbours counted already
+        challenge = living if living is not None else _fresh(parts, order, subject, code)
+        new = _new_send(
+            parts, live.rules, order, challenge, route, admitted, asked.budget, is_resend=living is not None
+        )
+        new = attrs.evolve(new, noted=tuple(noted))
+        begun = await parts.store.begin(new, parts.clock())
+        if begun.expired is not None:
+            report_ended(parts, None, begun.expired)
+        if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
+            return _skipped(parts, order, begun.challenge)
+        if begun.refusal is not Refusal.CONFLICT:
+            for reason in noted if begun.refusal is None else ():
+                _report(parts, order, EventType.LIMIT_NOTED, reason)
+            return await _walk(parts, order, new, begun, code)
+        living = await _living(parts, subject) if begun.challenge is None else begun.challenge
+    raise StoreError("other callers kept starting the same verification; try again")
+
+
 async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code: str) -> Sent:
     """The walk of a send that began, or the error that says why it did not."""
     if begun.step is None or begun.step.challenge is None:
         raise _refused(parts, order, begun)
     first = begun.step
     parts.emit(
-        EventType.SEND_STARTED, first.challenge, channel=order.channel, detail="resend" if new.is_resend else None
+        EventType.SEND_STARTED, first.challenge, channel=order.channel, reason="resend" if new.is_resend else None
     )
     walk = Walk(
         parts=parts,
@@ -129,6 +146,12 @@ async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code
     )
     step = await walk.run(first)
     return _result(parts, order, walk, step, code)
+
+
+def _skipped(parts: Parts, order: SendOrder, living: ChallengeRecord) -> Sent:
+    """The same call again, too soon: the living challenge, and nothing is sent."""
+    parts.emit(EventType.SEND_SKIPPED, living, channel=order.channel, reason=Refusal.COOLDOWN)
+    return Sent(challenge=shown(living, order.phone, order.channel))
 
 
 def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -> Sent:
@@ -153,6 +176,21 @@ def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | Deli
     return RateLimited(str(reason), begun.retry_after)
 
 
+def _route(parts: Parts, rules: Rules, order: SendOrder) -> tuple[Candidate, ...]:
+    """Who is to be tried, in order; the use of a test number is logged."""
+    names = rules.route(order.phone.e164, order.channel)
+    prefix = rules.matched_prefix(order.phone.e164, order.channel)
+    route = parts.candidates(names, order.channel, order.phone, prefix)
+    if not route:
+        if rules.in_force(order.channel) is None:
+            raise NoRouteError('there are no routing rules; set otp_sms_provider, such as "twilio;mada:+35987"')
+        raise no_route(order.phone, order.channel)
+    if name := name_of(route[0].instance):
+        about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
+        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
+    return route
+
+
 async def _living(parts: Parts, subject: str) -> ChallengeRecord | None:
     latest = await parts.store.latest(subject)
     return latest if latest is not None and is_living(latest, parts.clock()) else None
@@ -163,19 +201,35 @@ def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
     return cooldown is not None and cooldown > parts.clock()
 
 
-def _charges(parts: Parts, order: SendOrder) -> tuple[Charge, ...]:
-    return charges_of(parts.keys.phone_key(order.phone.e164), parts.settings.limits.phone_limits)
+def _admission(parts: Parts, live: LiveSettings, order: SendOrder, subject: str) -> Admission:
+    """All limits of this send."""
+    e164, limits = order.phone.e164, parts.settings.limits
+    phone_key, region = parts.keys.phone_key(e164), region_of(e164) if limits.needs_region else ""
+    origin = Origin(e164=e164, phone_key=phone_key, client_key=parts.client_key(order.client), region=region)
+    budget = ""
+    if limits.unverified:
+        budget = budget_of(e164, region, live.rules.matched_prefix(e164, order.channel))
+    return Admission(
+        charges=charges_of(origin, limits),
+        neighbours=neighbour_charges(phone_key, parts.keys.block_key(block_of(e164)), limits),
+        barrier=live.switches.barrier(e164, parts.clock()),
+        budget=budget,
+        budget_rule=limits.budget_rule,
+        subject=subject,
+        phone_key=phone_key,
+        phone_masked=order.phone.masked,
+        channel=order.channel,
+        purpose=order.purpose,
+    )
 
 
 def _over_limit(parts: Parts, order: SendOrder, refused: ChargeRefused) -> RateLimited:
-    parts.emit(
-        EventType.SEND_REFUSED,
-        phone=order.phone.masked,
-        channel=order.channel,
-        purpose=order.purpose,
-        reason=refused.reason,
-    )
-    return RateLimited(refused.reason, refused.retry_after)
+    _report(parts, order, EventType.SEND_REFUSED, refused.reason)
+    return RateLimited(str(refused.reason), refused.retry_after)
+
+
+def _report(parts: Parts, order: SendOrder, kind: EventType, reason: str) -> None:
+    parts.emit(kind, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
 
 
 def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:
@@ -186,6 +240,7 @@ def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> Challenge
         phone_key=keys.phone_key(order.phone.e164),
         phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
         phone_masked=order.phone.masked,
+        key_id=keys.current,
         purpose=order.purpose,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
@@ -195,6 +250,13 @@ def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> Challenge
         code_sealed=keys.seal(challenge_id, "code", code),
         locale=order.locale,
     )
+
+
+def _first_code(parts: Parts, route: tuple[Candidate, ...]) -> str:
+    """A new code; that of a test number is always the same."""
+    if name := name_of(route[0].instance):
+        return parts.settings.sms.test_numbers[name].code
+    return make_code(parts.settings.otp.length)
 
 
 def _code_of(parts: Parts, living: ChallengeRecord) -> str:
@@ -209,13 +271,15 @@ def _new_send(
     order: SendOrder,
     challenge: ChallengeRecord,
     route: tuple[Candidate, ...],
-    charges: tuple[Charged, ...],
+    admitted: Admitted,
+    budget: str,
     *,
     is_resend: bool,
 ) -> NewSend:
     life = timedelta(seconds=parts.settings.otp.life)
-    sealed = parts.keys.seal(challenge.id, "message", order.message) if order.message is not None else None
-    key_id = (challenge.code_sealed or b"").partition(b":")[0].decode()
+    sealed = None
+    if order.message is not None:
+        sealed = parts.keys.seal(challenge.id, "message", order.message, challenge.key_id)
     return NewSend(
         challenge=challenge,
         is_resend=is_resend,
@@ -227,9 +291,10 @@ def _new_send(
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
-        key_id=key_id,
-        charges=charges,
-        client=parts.keys.client_key(order.client),
+        charges=admitted.charges,
+        tolls=admitted.tolls,
+        budget=budget,
+        client=parts.client_key(order.client),
         message_sealed=sealed,
         locale=order.locale,
         forced=rules.forced,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -13,25 +14,32 @@ from typing import Any, Self
 import attrs
 
 from otpcore._instances import Instances
-from otpcore._parts import Parts, make_keys, make_store
+from otpcore._live import LiveSettings
+from otpcore._logs import fields
+from otpcore._parts import Parts, make_keys, make_store, make_telemetry
 from otpcore._providers import ForcedProviders, forced_names, load_instance, load_providers
+from otpcore._receiving import receive
 from otpcore._retries import Retries, purge
 from otpcore._rules import RULE_SETTINGS, Rules
 from otpcore._sending import SendOrder, send, shown
+from otpcore._status import read_status
+from otpcore._switches import Switches
 from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
-from otpcore.errors import OTPConfigurationError
+from otpcore.errors import OTPConfigurationError, SettingsError
 from otpcore.events import EventType, LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
-from otpcore.models import Challenge, Channel, RetryJob, Verification
+from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.records import PurgeCount
+from otpcore.sandbox import Sandbox, SandboxMessage
 
 _logger = logging.getLogger("otpcore.service")
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TYPED_MAX = 64  # characters of a typed code that are looked at; no code is nearly so long
 
 
@@ -66,6 +74,7 @@ class AsyncOTPService:
         self._given_runner = runner
         self._observers = tuple(observers)
         self._clock = clock
+        self._sandbox: Sandbox | None = None
         self._stack: AsyncExitStack | None = None
 
     @classmethod
@@ -123,7 +132,7 @@ class AsyncOTPService:
         Args:
             phone: With a leading ``+``, unless ``otp.default_region`` is set.
             purpose: What the code is for; codes of different purposes do not verify one another.
-            client: Who asks, such as the client's IP address; failed verifications are then counted for it.
+            client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it.
             locale: BCP 47 tag of the text; None: ``otp.locale``.
             message: A text of your own; it must contain ``{code}``.
 
@@ -181,16 +190,18 @@ class AsyncOTPService:
             InvalidPhoneNumber: The number cannot exist.
             RateLimited: ``locked`` after too many failures in a row.
             ProviderError: The vendor that owns the code did not answer.
+            SettingsError: The challenge was begun under a code key that is missing here.
             StoreError: The store did not do its work.
         """
         parts = self._parts
         require_id(parts.settings.otp.verify_by, challenge_id)
+        _check_storable(purpose=purpose)
         if phone is None and challenge_id is None:
             raise TypeError("verify needs a phone or a challenge_id")
         number = self._parse(phone) if phone is not None else None
         guess = Guess(
             phone=number,
-            challenge_id=challenge_id,
+            challenge_id=_findable(challenge_id) if challenge_id is not None else None,
             purpose=purpose,
             client=client,
             code=normalise_code(code[:_TYPED_MAX]),
@@ -199,7 +210,29 @@ class AsyncOTPService:
 
     async def cancel(self, challenge_id: str) -> bool:
         """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none."""
-        return await cancel(self._parts, challenge_id)
+        return await cancel(self._parts, _findable(challenge_id))
+
+    async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
+        """Take in what a vendor reports about a message: call this where your application receives its callbacks.
+
+        A receipt of a delivered message confirms it. One of a message that was not delivered lets the next instance try
+        at once, within this call, while the code lives. The same receipt again changes nothing, and neither does one for
+        a message that nobody knows; both are answers of 2xx for the vendor.
+
+        Args:
+            instance: Whose callback URL was called.
+            request: As it arrived, with the public URL.
+
+        Raises:
+            ReceiptRefused: It is not signed by this vendor account, too old, or not a receipt. Nothing was changed.
+            UnknownProviderError: There is no such instance, or its plugin reads no receipts.
+            ProviderError: The plugin failed to read it; the vendor may try again.
+            StoreError: The store did not do its work; the vendor may try again.
+        """
+        taken = await receive(self._parts, self._live, instance, request)
+        if taken.job is not None:
+            await self._runner.submit(taken.job)
+        return taken.result
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
         """Claim and run one due retry, for retry runners with a queue of their own.
@@ -215,10 +248,34 @@ class AsyncOTPService:
         parts = self._parts
         return await purge(parts, self._parse(phone) if phone is not None else None)
 
+    def sandbox_inbox(self, phone: str | None = None) -> tuple[SandboxMessage, ...]:
+        """What people would have received from this service, newest last; with ``phone``, what this one would have.
+
+        Only with ``sms.sandbox``. The newest thousand are kept, in memory and by this service alone.
+
+        Raises:
+            InvalidPhoneNumber: The number cannot exist.
+            SettingsError: The sandbox is off.
+        """
+        self._opened()
+        if self._sandbox is None:
+            raise SettingsError("sms.sandbox: is off, so there is no inbox; what was sent went to the providers")
+        number = self._parse(phone) if phone is not None else None
+        return tuple(message for message in self._sandbox.inbox if number in (None, message.phone))
+
+    async def status(self, *, window: float = 3600.0) -> Status:
+        """What each instance did lately, by rule prefix; what waits now, and who runs retries. Changes nothing.
+
+        Args:
+            window: Seconds back from now in which deliveries are counted; at most ``storage.keep_deliveries``.
+        """
+        return await read_status(self._parts, window)
+
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         parts = self._parts
         return {
+            "sandbox": self._sandbox is not None,
             "store": dict(await parts.store.diagnose()),
             "rules": {
                 str(channel): str(rules.source) if (rules := self._rules.in_force(channel)) else "none"
@@ -247,6 +304,11 @@ class AsyncOTPService:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
+        self._sandbox = Sandbox() if settings.sms.sandbox else None
+        if self._sandbox is not None:
+            _logger.warning(
+                "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
+            )
         keys = make_keys(settings)
         store = make_store(settings, self._given_store)
         await store.start(stack)
@@ -256,6 +318,7 @@ class AsyncOTPService:
             forced=self._given_providers,
             stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
             clock=self._clock,
+            sandbox=self._sandbox,
         )
         instances = Instances(
             loaded,
@@ -264,13 +327,15 @@ class AsyncOTPService:
             clock=self._clock,
         )
         await instances.open(stack, loaded.needed)
+        telemetry = make_telemetry(settings)
         self._open_parts = Parts(
             settings=settings,
             store=store,
             keys=keys,
             instances=instances,
-            observers=Observers([LoggingObserver(), *self._observers]),
+            observers=Observers([LoggingObserver(), *filter(None, [telemetry]), *self._observers]),
             clock=self._clock,
+            telemetry=telemetry,
         )
         self._rules = Rules(
             settings=settings,
@@ -278,12 +343,18 @@ class AsyncOTPService:
             capable=instances.capable,
             require=instances.require,
             release=instances.release,
-            read=store.settings,
             clock=self._clock,
             report=self._report_rules,
         )
-        await self._rules.refresh(force=True)
-        self._retries = Retries(parts=self._open_parts, rules=self._rules)
+        self._live = LiveSettings(
+            rules=self._rules,
+            switches=Switches(settings.limits, self._report_switch),
+            read=store.settings,
+            every=settings.routing.reload_every,
+            clock=self._clock,
+        )
+        await self._live.refresh(force=True)
+        self._retries = Retries(parts=self._open_parts, live=self._live)
         self._runner = self._make_runner(settings)
         await self._runner.start(stack, self._retries)
 
@@ -292,7 +363,7 @@ class AsyncOTPService:
         settings = self.settings
         if name not in settings.providers and settings.files:
             settings = load_settings(settings.files[0])
-        return load_instance(name, settings, self._clock)
+        return load_instance(name, settings, self._clock, sandbox=self._sandbox)
 
     def _make_runner(self, settings: Settings) -> RetryRunner:
         given = self._given_runner
@@ -306,8 +377,12 @@ class AsyncOTPService:
         if error is None:
             self._open_parts.emit(EventType.RULES_CHANGED, detail=name)
         else:
-            _logger.error("the stored %s is refused, the last good one stays: %s", name, error)
+            about = fields("rules_refused", reason=type(error).__name__, detail=name)
+            _logger.error("the stored %s is refused, the last good one stays: %s", name, error, extra=about)
             self._open_parts.emit(EventType.RULES_REFUSED, detail=name, reason=type(error).__name__)
+
+    def _report_switch(self, change: str) -> None:
+        self._open_parts.emit(EventType.SWITCHES_CHANGED, detail=change)
 
     async def _send(
         self,
@@ -319,6 +394,7 @@ class AsyncOTPService:
         message: str | None,
     ) -> Challenge:
         parts = self._parts
+        _check_storable(purpose=purpose, locale=locale, message=message)
         if message is not None:
             check_message(message)
         order = SendOrder(
@@ -329,7 +405,10 @@ class AsyncOTPService:
             locale=locale or parts.settings.otp.locale,
             message=message,
         )
-        sent = await send(parts, self._rules, order)
+        sent = await send(parts, self._live, order)
+        if self._sandbox is not None:  # nobody else calls back
+            for instance, report in self._sandbox.reports(sent.challenge.id):
+                await self.handle_receipt(instance, report)
         if sent.job is None:
             return sent.challenge
         await self._runner.submit(sent.job)
@@ -348,6 +427,18 @@ class AsyncOTPService:
     def _opened(self) -> None:
         if self._stack is None:
             raise RuntimeError("this AsyncOTPService is not open; use it as `async with AsyncOTPService(...) as otp:`")
+
+
+def _check_storable(**texts: str | None) -> None:
+    """Refuse what no database keeps, by the name of the argument; the driver's own error would quote it."""
+    for name, text in texts.items():
+        if text is not None and _UNSTORABLE.search(text):
+            raise ValueError(f"{name}: holds half a character (a lone surrogate) or a NUL, which cannot be stored")
+
+
+def _findable(challenge_id: str) -> str:
+    """An id from a request as it may be looked for: one that could not have been stored names no challenge."""
+    return "" if _UNSTORABLE.search(challenge_id) else challenge_id
 
 
 @attrs.frozen(kw_only=True)

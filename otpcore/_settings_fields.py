@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from otpcore.errors import SettingsError
+from otpcore.structuring import key_of
 
 __all__ = ["a_section", "between", "compliant", "full_key", "matching", "not_a_setting", "one_of", "setting"]
 
@@ -26,7 +27,7 @@ def setting(
     """One setting.
 
     Args:
-        default: Its value when nothing is said; ``dict`` means a new empty table.
+        default: Its value when nothing is said; ``dict`` means a new empty table, ``attrs.NOTHING`` that it is required.
         meaning: One line for the reference: what it does, with the unit.
         checks: attrs validators that raise ``SettingsError``.
         secret: It is shown in no repr and no error.
@@ -50,7 +51,7 @@ def not_a_setting(default: Any) -> Any:
 
 def full_key(instance: Any, attribute: attrs.Attribute[Any]) -> str:
     """``otp.length`` for the field ``length`` of the class whose ``section`` is ``otp``."""
-    return f"{instance.section}.{attribute.name}" if instance.section else attribute.name
+    return f"{instance.section}.{key_of(attribute)}" if instance.section else key_of(attribute)
 
 
 def between(low: float, high: float, unit: str = "") -> _Check:

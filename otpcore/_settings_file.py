@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore.errors import SettingsError
 
 __all__ = ["SettingsTree", "read_settings"]
@@ -80,7 +81,8 @@ def read_settings(path: str | os.PathLike[str] | None) -> SettingsTree:
         _warn_if_readable_by_others(secrets)
     for name, tree in _environment():
         _merge(values, tree, origins, f"environment variable {name}")
-    _logger.info("settings read from %s", ", ".join(map(str, files)) or "the environment only: there is no file")
+    source = ", ".join(map(str, files)) or "the environment only: there is no file"
+    _logger.info("settings read from %s", source, extra=fields("settings_read"))
     return SettingsTree(
         values=values, files=tuple(map(str, files)), directory=str(files[0].parent) if files else None, origins=origins
     )
@@ -108,7 +110,12 @@ def _refuse_local_file(file: Path) -> None:
 
 def _warn_if_readable_by_others(file: Path) -> None:
     if os.name == "posix" and file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        _logger.warning("%s holds secrets and other users can read it: chmod 600 %s", file, file)
+        _logger.warning(
+            "%s holds secrets and other users can read it: chmod 600 %s",
+            file,
+            file,
+            extra=fields("secrets_readable"),
+        )
 
 
 def _read_file(file: Path) -> Mapping[str, Any]:

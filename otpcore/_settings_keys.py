@@ -13,7 +13,7 @@ import attrs
 from otpcore._settings_fields import setting
 from otpcore.errors import SettingsError
 
-__all__ = ["KeySettings", "generate_keys"]
+__all__ = ["KeySettings", "generate_keys", "throw_away_keys"]
 
 _KEY_BYTES = 32
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
@@ -69,8 +69,20 @@ class KeySettings:
 
 
 def generate_keys(now: datetime) -> KeySettings:
-    """Fresh keys; the code key's id tells the day, such as ``k20261122``."""
-    name = f"k{now:%Y%m%d}"
+    """Fresh keys; the code key's id tells the day, such as ``k20261122_9f3a``.
+
+    Its end is random, so that keys made on two machines never go by one name: whoever lacks one is told so, instead of
+    taking a right code for a wrong one.
+    """
+    name = f"k{now:%Y%m%d}_{secrets.token_hex(2)}"
+    return KeySettings(
+        index=secrets.token_urlsafe(_KEY_BYTES), code={name: secrets.token_urlsafe(_KEY_BYTES)}, current=name
+    )
+
+
+def throw_away_keys() -> KeySettings:
+    """Fresh keys that nobody keeps; their code key's id is new too, so that nothing older is taken for theirs."""
+    name = f"sandbox-{secrets.token_hex(8)}"
     return KeySettings(
         index=secrets.token_urlsafe(_KEY_BYTES), code={name: secrets.token_urlsafe(_KEY_BYTES)}, current=name
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
 
 from otpcore._settings_keys import KeySettings
+from otpcore.structuring import key_of
 
 __all__ = ["SettingDescription", "describe_settings", "starter_file"]
 
@@ -18,8 +20,10 @@ _KINDS: dict[Any, str] = {
     bool: "true or false",
     int: "whole number",
     float: "number",
+    date: "date",
     tuple[str, ...]: "list of texts",
     Mapping[str, str]: "text",
+    Mapping[str, tuple[str, ...]]: "list of texts",
     Mapping[str, Mapping[str, str]]: "text",
     Mapping[str, Mapping[str, Any]]: "table",
 }
@@ -80,13 +84,17 @@ def describe_settings(cls: type, prefix: str = "") -> Iterator[SettingDescriptio
     """Walk a settings class and its sections."""
     attrs.resolve_types(cls)
     for field in attrs.fields(cls):
-        key = f"{prefix}{field.name}"
+        key = f"{prefix}{key_of(field)}"
         if attrs.has(field.type):
             yield from describe_settings(field.type, f"{key}.")
         elif field.metadata.get("setting", True):
             names = field.metadata["names"]
+            key = f"{key}.{names}" if names else key
+            if names and attrs.has(named := get_args(field.type)[-1]):
+                yield from describe_settings(named, f"{key}.")
+                continue
             yield SettingDescription(
-                key=f"{key}.{names}" if names else key,
+                key=key,
                 kind=_kind(field.type),
                 default=_default(field.default),
                 meaning=field.metadata["meaning"],
@@ -110,6 +118,6 @@ def _kind(annotation: Any) -> str:
 
 
 def _default(default: Any) -> str:
-    if default is None or isinstance(default, attrs.Factory):  # type: ignore[arg-type] # the stubs call the class a function
+    if default in (None, attrs.NOTHING) or isinstance(default, attrs.Factory):  # type: ignore[arg-type] # the stubs call the class a function
         return ""
     return json.dumps(list(default) if isinstance(default, tuple) else default)

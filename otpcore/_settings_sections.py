@@ -3,55 +3,32 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 import attrs
 
 from otpcore._settings_fields import between, compliant, full_key, matching, one_of, setting
+from otpcore._settings_test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 from otpcore.errors import SettingsError
 from otpcore.messages import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone import is_region
 
 __all__ = [
     "CallSettings",
-    "Limit",
-    "LimitSettings",
     "OtpSettings",
     "PluginSettings",
     "RetrySettings",
     "RoutingSettings",
     "SmsSettings",
     "StorageSettings",
-    "parse_limit",
+    "TelemetrySettings",
 ]
 
 _DAY = 86_400
 _LIFE_CAP = 600.0
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": _DAY}
-_LIMIT = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})([smhd])")
-
-
-@attrs.frozen
-class Limit:
-    """At most ``count`` in any window of ``seconds``."""
-
-    count: int
-    seconds: int
-
-
-def parse_limit(text: str, *, key: str = "limits.phone") -> Limit:
-    """Read ``3/10m``: three in ten minutes; the units are s, m, h and d.
-
-    Raises:
-        SettingsError: It is written otherwise; names ``key``.
-    """
-    found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
-    if not found:
-        raise SettingsError(f"{key}: must be written like 3/10m (count/time, the unit is s, m, h or d), not {text!r}")
-    return Limit(int(found[1]), int(found[2]) * _UNITS[found[3]])
 
 
 def _within_life(instance: OtpSettings, attribute: attrs.Attribute[float], value: float) -> None:
@@ -92,11 +69,6 @@ def _good_hash(_: OtpSettings, __: attrs.Attribute[str | None], value: str | Non
         check_android_hash(value)
 
 
-def _good_limits(_: LimitSettings, __: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
-    for text in value:
-        parse_limit(text)
-
-
 @attrs.frozen(kw_only=True)
 class SmsSettings:
     """``sms.*``."""
@@ -105,6 +77,23 @@ class SmsSettings:
 
     retry: bool = setting(False, "Try again later when no provider took the message.")
     max_retries: int = setting(20, "Attempts after the first, 0 to 100.", between(0, 100))
+    sandbox: bool = setting(False, "Call no provider, for SMS and calls; refused in production.")
+    test_numbers: Mapping[str, FixedNumber] = setting(dict, "", good_test_numbers, names="<name>")
+    test_numbers_on: tuple[str, ...] = setting(
+        (),
+        "Names of the test numbers that work, for SMS and calls; refused in production.",
+        known_test_numbers,
+    )
+
+    def test_number(self, e164: str, today: date) -> str | None:
+        """The name of the test number that this is, if it works today (UTC)."""
+        name = self._switched_on.get(e164)
+        return None if name is None or self.test_numbers[name].is_over(today) else name
+
+    @functools.cached_property
+    def _switched_on(self) -> Mapping[str, str]:
+        """Names by number, of those that are switched on."""
+        return {self.test_numbers[name].e164: name for name in self.test_numbers_on}
 
 
 @attrs.frozen(kw_only=True)
@@ -187,27 +176,6 @@ class OtpSettings:
     def longest_life(self) -> float:
         """Seconds from the first send on that no resend exceeds: ten minutes (NIST SP 800-63B 3.1.3.2), or a longer ``life``."""
         return max(self.life, _LIFE_CAP)
-
-
-@attrs.frozen(kw_only=True)
-class LimitSettings:
-    """``limits.*``: who may send, and who may try codes."""
-
-    section: ClassVar[str] = "limits"
-
-    phone: tuple[str, ...] = setting(
-        ("3/10m", "10/1d"),
-        "Sends to one phone, as count/time with s, m, h or d; an empty list: no limit.",
-        _good_limits,
-    )
-    lock_after: int = setting(
-        10, "Wrong codes in a row, across challenges, after which a phone has to wait; 1 to 100.", between(1, 100)
-    )
-
-    @functools.cached_property
-    def phone_limits(self) -> tuple[Limit, ...]:
-        """``phone``, read."""
-        return tuple(parse_limit(text) for text in self.phone)
 
 
 @attrs.frozen(kw_only=True)
@@ -294,4 +262,20 @@ class StorageSettings:
         30.0 * _DAY,
         "Seconds before the record of a delivery is purged; at least a day, the longest life that a code may have.",
         between(_DAY, _FOREVER, "seconds"),  # a living challenge is verified and retried by its deliveries
+    )
+    keep_verified: float = setting(
+        90.0 * _DAY,
+        "Seconds before a phone counts as never verified again; operators give a number to somebody else after about as long.",
+        between(0, _FOREVER, "seconds"),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class TelemetrySettings:
+    """``telemetry.*``."""
+
+    section: ClassVar[str] = "telemetry"
+
+    opentelemetry: bool = setting(
+        False, "Measure through the OpenTelemetry providers that the process has set up; needs the extra otel."
     )

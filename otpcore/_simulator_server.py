@@ -16,6 +16,7 @@ __all__ = ["Connection", "Listener"]
 
 _SLOW_SECONDS = 0.02
 _MANY_BYTES = 4 * 1024 * 1024
+_LENGTH_DIGITS = 8
 
 
 class Listener:
@@ -141,7 +142,12 @@ class Connection(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self.answer(http.HTTPStatus.LENGTH_REQUIRED, {}, b"")
             return
-        self.body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        length = self.headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit() and len(length) <= _LENGTH_DIGITS):
+            self.close_connection = True
+            self.answer(http.HTTPStatus.BAD_REQUEST, {}, b"")
+            return
+        self.body = self.rfile.read(int(length))
         self._listener.serve(self)
 
     do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _one_request  # noqa: N815 - http.server's names

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from otpcore._providers import ForcedProviders
     from otpcore.interfaces import RetryRunner, Store
-    from otpcore.models import Challenge, RetryJob, Verification
+    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
     from otpcore.records import PurgeCount
+    from otpcore.sandbox import SandboxMessage
 
 T = TypeVar("T")
 
@@ -137,6 +138,10 @@ class OTPService:
         """As ``AsyncOTPService.cancel``."""
         return self._run(lambda otp: otp.cancel(challenge_id))
 
+    def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
+        """As ``AsyncOTPService.handle_receipt``."""
+        return self._run(lambda otp: otp.handle_receipt(instance, request))
+
     def run_retry(self, job: RetryJob) -> RetryJob | None:
         """As ``AsyncOTPService.run_retry``."""
         return self._run(lambda otp: otp.run_retry(job))
@@ -144,6 +149,18 @@ class OTPService:
     def purge(self, *, phone: str | None = None) -> PurgeCount:
         """As ``AsyncOTPService.purge``."""
         return self._run(lambda otp: otp.purge(phone=phone))
+
+    def sandbox_inbox(self, phone: str | None = None) -> tuple[SandboxMessage, ...]:
+        """As ``AsyncOTPService.sandbox_inbox``."""
+
+        async def read(otp: AsyncOTPService) -> tuple[SandboxMessage, ...]:
+            return otp.sandbox_inbox(phone)
+
+        return self._run(read)
+
+    def status(self, *, window: float = 3600.0) -> Status:
+        """As ``AsyncOTPService.status``."""
+        return self._run(lambda otp: otp.status(window=window))
 
     def diagnose(self) -> dict[str, Any]:
         """As ``AsyncOTPService.diagnose``."""

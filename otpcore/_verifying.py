@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import attrs
 
-from otpcore._delivery import cancel_at_vendor
+from otpcore._delivery import cancel_at_vendor, report_ended
+from otpcore._logs import fields
 from otpcore._parts import Parts
+from otpcore._settings_test_numbers import name_of
+from otpcore._spans import Work
 from otpcore.codes import digest_length
 from otpcore.errors import ProviderError, RateLimited, SettingsError
 from otpcore.events import EventType
-from otpcore.lifecycle import NOT_SENT, OVER, is_living, is_spent
-from otpcore.models import CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
+from otpcore.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
+from otpcore.models import ChallengeState, CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
 from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
+
+_logger = logging.getLogger("otpcore.verifying")
+_sandbox_logger = logging.getLogger("otpcore.sandbox")
 
 _STATUSES = {
     ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,
@@ -40,7 +47,8 @@ class _Verdict:
 
     Args:
         approved: Ids of the deliveries whose verification was approved.
-        gone: Ids of the deliveries whose verification the vendor no longer has.
+        gone: Ids of the deliveries whose verification the vendor no longer has, or has approved before.
+        used: Ids of those that it has approved before.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
         asked: How many checks were made.
@@ -48,6 +56,7 @@ class _Verdict:
 
     approved: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    used: tuple[str, ...] = ()
     error: ProviderError | None = None
     incorrect: bool = False
     asked: int = 0
@@ -63,7 +72,15 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
     Raises:
         RateLimited: ``locked``: too many failures in a row on this phone.
         ProviderError: The code's owner did not answer and nothing else matched.
+        SettingsError: The challenge was begun under a code key that is missing here; the attempt is given back.
     """
+    with parts.span(Work.VERIFY) as span:
+        verification = await _verify(parts, guess)
+        span.note(status=verification.status, challenge_id=verification.challenge_id or "")
+        return verification
+
+
+async def _verify(parts: Parts, guess: Guess) -> Verification:
     subject = parts.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
     if len(guess.code) != parts.settings.otp.length:
         unfit = await _unfit(parts, guess, subject)
@@ -85,6 +102,8 @@ async def verify(parts: Parts, guess: Guess) -> Verification:
     if reservation.status is not ReservationStatus.RESERVED or challenge is None:
         parts.keys.digest(guess.challenge_id or "", guess.code)  # the same work as for a challenge that lives
         return _refused(parts, challenge, _STATUSES[reservation.status])
+    if challenge.core_recorded or guess.phone is None:
+        await _require_key(parts, reservation, challenge)
     if challenge.core_recorded and parts.keys.matches(challenge.id, guess.code, challenge.code_digest):
         return await _approve(parts, reservation, challenge, ())
     verdict = await _ask_vendors(parts, reservation, challenge, guess)
@@ -98,12 +117,32 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     view = await parts.store.cancel(challenge_id, parts.clock())
     if view is None:
         return False
+    if view.challenge.state is ChallengeState.EXPIRED:
+        report_ended(parts, None, view.challenge)
+        return False
     parts.emit(EventType.CANCELLED, view.challenge)
-    phone = parts.phone_of(view.challenge)
-    for check in _checks(view.deliveries, frozenset()):
-        if check.reference:
-            await cancel_at_vendor(parts, phone, check)
+    checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
+    if not checks:
+        return True
+    try:
+        phone = parts.phone_of(view.challenge)
+    except SettingsError as error:  # cancelled it is; the vendors are left to the mark of the next start
+        about = fields("vendor_not_cancelled", challenge_id=challenge_id, reason=type(error).__name__)
+        _logger.error("challenge %s: not cancelled at the vendor: %s", challenge_id, error, extra=about)
+        return True
+    for check in checks:
+        await cancel_at_vendor(parts, phone, check)
     return True
+
+
+async def _require_key(parts: Parts, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """A key that this process lacks is its operator's mistake, and never a wrong code."""
+    try:
+        parts.keys.require(challenge.key_id)
+    except SettingsError:
+        await parts.store.settle(reservation, give_back=True, gone=(), now=parts.clock())
+        _failed(parts, challenge, "key_missing")
+        raise
 
 
 async def _unfit(parts: Parts, guess: Guess, subject: str | None) -> Verification | None:
@@ -133,10 +172,18 @@ async def _unfit(parts: Parts, guess: Guess, subject: str | None) -> Verificatio
 async def _approve(
     parts: Parts, reservation: Reservation, challenge: ChallengeRecord, settled: tuple[str, ...]
 ) -> Verification:
-    if await parts.store.approve(reservation, settled=settled, now=parts.clock()):
+    budget = parts.settings.limits.budget_rule
+    if await parts.store.approve(reservation, settled=settled, budget=budget, now=parts.clock()):
         parts.emit(EventType.VERIFY_APPROVED, challenge)
+        if test_number := name_of(challenge.provider):
+            masked = challenge.phone_masked
+            about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
+            _sandbox_logger.warning(
+                "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
+            )
         left = challenge.max_attempts - challenge.attempts
         return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
+    _report_lock(parts, reservation, challenge)
     views = await parts.store.view(challenge_id=challenge.id)
     consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > parts.clock()
     return _refused(parts, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
@@ -148,6 +195,10 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
     if not checks:
         return _Verdict()
     phone = guess.phone if guess.phone is not None else parts.phone_of(challenge)
+    noted = None
+    if any(_remembers(parts, check) for check in checks):
+        noted = parts.keys.digest(challenge.id, guess.code)
+        await parts.store.ask(challenge.id, noted, parts.clock())
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
@@ -166,12 +217,36 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
             settled.add(check.scope)
             verdict = attrs.evolve(verdict, incorrect=True)
         else:
-            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
+            used = same if answer is CheckResult.USED else ()
+            verdict = attrs.evolve(verdict, gone=verdict.gone + same, used=verdict.used + used)
+    return verdict if noted is None else await _resolve(parts, challenge, guess, noted, verdict)
+
+
+def _remembers(parts: Parts, check: DeliveryRecord) -> bool:
+    provider = parts.providers.get(check.instance)
+    return provider is not None and provider.info.remembers_approval
+
+
+async def _resolve(parts: Parts, challenge: ChallengeRecord, guess: Guess, noted: str, verdict: _Verdict) -> _Verdict:
+    """What a vendor approved before, and we never recorded, is approved now, if it can only have been this code.
+
+    A process may die between the vendor's approval and our record of it. Whoever tries a code next must not profit: the
+    vendor only says that some guess was right. Every guess is noted before the vendor hears it, and taken back when the
+    vendor did not approve it, so the right one is among those that are left.
+    """
+    if verdict.error is not None:
+        return verdict  # this guess may be the one that the vendor approved
+    left = await parts.store.answered(challenge.id, noted)
+    if verdict.used and left and all(parts.keys.matches(challenge.id, guess.code, one) for one in left):
+        return attrs.evolve(verdict, approved=verdict.used)
     return verdict
 
 
 def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
-    """One delivery for each vendor verification that may still be checked: newest first, those without reference last."""
+    """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
+
+    Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
+    """
     usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
     seen = set[tuple[str, str]]()
     for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
@@ -179,7 +254,8 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
         by_recipient = not delivery.reference
         if verification in seen or (by_recipient and delivery.scope in marked):
             continue
-        seen.add(verification)
+        if not by_recipient:
+            seen.add(verification)
         yield delivery
 
 
@@ -193,7 +269,10 @@ async def _ask(parts: Parts, check: DeliveryRecord, phone: PhoneNumber, code: st
         code=code,
         reference=check.reference,
     )
-    return await provider.check_code(request, parts.settings.otp.provider_timeout)
+    with parts.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
+        answer = await provider.check_code(request, parts.settings.otp.provider_timeout)
+        span.note(outcome=answer)
+        return answer
 
 
 async def _settle(
@@ -202,10 +281,15 @@ async def _settle(
     """Nothing matched."""
     compared = challenge.core_recorded
     referenced = {d.id for d in reservation.deliveries if d.reference}
-    gone = tuple(one for one in verdict.gone if one in referenced)
+    gone = tuple(one for one in verdict.gone if one in referenced and one not in verdict.used)
     give_back = verdict.error is not None and not compared and not verdict.answered
+    settled = None
     if give_back or gone:
-        await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+        settled = await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+    if settled is not None and settled.given_back:
+        parts.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
+    else:
+        _report_lock(parts, reservation, challenge)
     if verdict.error is not None:
         _failed(parts, challenge, "provider_error", instance=verdict.error.provider)
         raise verdict.error
@@ -227,6 +311,19 @@ def _refused(parts: Parts, challenge: ChallengeRecord | None, status: Verificati
 
 def _failed(parts: Parts, challenge: ChallengeRecord | None, reason: str, *, instance: str = "") -> None:
     parts.emit(EventType.VERIFY_FAILED, challenge, reason=reason, instance=instance)
+
+
+def _report_lock(parts: Parts, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """Tell of the lock that this attempt set, if it did: it was a failure."""
+    until = reservation.locked_until
+    if until is not None:
+        for_good = until >= FOREVER
+        parts.emit(
+            EventType.PHONE_LOCKED,
+            challenge,
+            reason="until_reset" if for_good else "until_time",
+            detail=None if for_good else f"until {until.isoformat()}",
+        )
 
 
 def require_id(verify_by: str, challenge_id: str | None) -> None:

@@ -1,7 +1,8 @@
 """Codes and keys: make codes, digest, seal and compare them, and keyed look-ups of phones.
 
 One index key makes look-ups and is never rotated. Code keys digest and seal; one of them is current, the others are kept
-to read what they wrote. Every purpose has a sub-key of its own (HKDF-SHA-256, RFC 5869). Digests are HMAC-SHA-256 under a
+to read what they wrote. All of one challenge is under one code key, the one that was current when it began, so that a
+process either can do everything for a challenge or knows that it cannot. Every purpose has a sub-key of its own (HKDF-SHA-256, RFC 5869). Digests are HMAC-SHA-256 under a
 key that the database does not hold: a million codes fall at once to any unkeyed hash (OWASP ASVS 6.5.2, NIST SP 800-63B).
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from otpcore.errors import SettingsError
+from otpcore.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyRing", "digest_length", "make_code"]
 
+_LONGEST_SHOWN = 64
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
@@ -53,6 +55,7 @@ class KeyRing:
         self._phone = _derive(index_key, "phone")
         self._subject = _derive(index_key, "subject")
         self._client = _derive(index_key, "client")
+        self._block = _derive(index_key, "block")
         self._keys = {
             name: _CodeKey(_derive(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
             for name, text in code.items()
@@ -76,20 +79,44 @@ class KeyRing:
         """Keyed look-up of what the host calls its client; empty for none."""
         return _mac(self._client, client) if client else ""
 
+    def block_key(self, block: str) -> str:
+        """Keyed look-up of the beginning that neighbouring numbers share."""
+        return _mac(self._block, block)
+
+    def require(self, key_id: str) -> None:
+        """Refuse to work on a challenge whose code key is not here.
+
+        Raises:
+            SettingsError: It is missing; names the key and the fix.
+        """
+        self._key(key_id)
+
     def digest(self, challenge_id: str, code: str) -> str:
-        """``key:length:HMAC`` over challenge id and code."""
+        """``key:length:HMAC`` over challenge id and code, under the current key."""
         return self._digest(self.current, challenge_id, code)
 
     def matches(self, challenge_id: str, code: str, digest: str) -> bool:
-        """Whether the code is the one digested, in constant time."""
-        key_id = digest.partition(":")[0]
-        return hmac.compare_digest(self._digest(key_id, challenge_id, code), digest)
+        """Whether the code is the one digested, in constant time.
 
-    def seal(self, challenge_id: str, what: str, text: str) -> bytes:
-        """AES-256-GCM under the current key; ``what`` and the challenge id are bound as associated data."""
+        Raises:
+            SettingsError: The key that digested it is missing.
+        """
+        key_id = digest.partition(":")[0]
+        return hmac.compare_digest(_encoded(self._digest(key_id, challenge_id, code)), _encoded(digest))
+
+    def seal(self, challenge_id: str, what: str, text: str, key_id: str | None = None) -> bytes:
+        """AES-256-GCM; ``what`` and the challenge id are bound as associated data.
+
+        Args:
+            key_id: The challenge's own key; None: the current one, for a new challenge.
+
+        Raises:
+            SettingsError: The key is missing.
+        """
+        name = self.current if key_id is None else key_id
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._key(self.current).aead.encrypt(nonce, text.encode(), _bound(challenge_id, what))
-        return self.current.encode() + b":" + nonce + sealed
+        sealed = self._key(name).aead.encrypt(nonce, text.encode(), _bound(challenge_id, what))
+        return name.encode() + b":" + nonce + sealed
 
     def unseal(self, challenge_id: str, what: str, sealed: bytes) -> str:
         """The sealed text.
@@ -103,7 +130,7 @@ class KeyRing:
         aead = self._key(key_id.decode(errors="replace")).aead
         try:
             return aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound(challenge_id, what)).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter: too short to hold a nonce
             raise SettingsError(
                 f"keys.code.{key_id.decode(errors='replace')}: cannot open what a key of this name sealed; "
                 "restore the key that was used"
@@ -117,16 +144,32 @@ class KeyRing:
         try:
             return self._keys[key_id]
         except KeyError:
-            raise SettingsError(f"keys.code.{key_id}: a stored challenge needs this key; list it as readable") from None
+            shown = key_id if len(key_id) <= _LONGEST_SHOWN else "?"  # damaged: hardly the name of a key
+            raise SettingsError(
+                f"keys.code.{shown}: a stored challenge needs this key, and this process lacks it; "
+                "list it as readable in every process"
+            ) from None
 
 
 def digest_length(digest: str) -> int:
-    """How many characters the digested code has."""
-    return int(digest.split(":")[1])
+    """How many characters the digested code has.
+
+    Raises:
+        StoreError: It is no digest of ours.
+    """
+    length = digest.split(":")[1] if digest.count(":") > 1 else ""
+    if not (length.isascii() and length.isdigit() and len(length) < 3):  # noqa: PLR2004 - a code has 10 digits at most
+        raise StoreError("a stored digest is damaged: restore the database from a backup")
+    return int(length)
 
 
 def _mac(key: bytes, text: str) -> str:
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    return hmac.digest(key, _encoded(text), "sha256").hex()
+
+
+def _encoded(text: str) -> bytes:
+    """Never fails: text from JSON may hold half a character (a lone surrogate), and its error would quote the whole text."""
+    return text.encode(errors="surrogatepass")
 
 
 def _bound(challenge_id: str, what: str) -> bytes:

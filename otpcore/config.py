@@ -13,26 +13,28 @@ import attrs
 
 from otpcore._settings_fields import a_section, not_a_setting, one_of, setting
 from otpcore._settings_file import read_settings
-from otpcore._settings_keys import KeySettings, generate_keys
+from otpcore._settings_keys import KeySettings, generate_keys, throw_away_keys
+from otpcore._settings_limits import Limit, LimitSettings, is_prefix, parse_limit, parse_seconds
 from otpcore._settings_reference import SettingDescription, describe_settings, starter_file
 from otpcore._settings_sections import (
     CallSettings,
-    Limit,
-    LimitSettings,
     OtpSettings,
     PluginSettings,
     RetrySettings,
     RoutingSettings,
     SmsSettings,
     StorageSettings,
-    parse_limit,
+    TelemetrySettings,
 )
-from otpcore.errors import RoutingSyntaxError, SettingsError
+from otpcore._settings_test_numbers import FixedNumber
+from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError
+from otpcore.phone import parse_phone
 from otpcore.routing import parse_rules
 from otpcore.structuring import structure
 
 __all__ = [
     "CallSettings",
+    "FixedNumber",
     "KeySettings",
     "Limit",
     "LimitSettings",
@@ -44,11 +46,15 @@ __all__ = [
     "Settings",
     "SmsSettings",
     "StorageSettings",
+    "TelemetrySettings",
     "documented_keys",
     "generate_keys",
+    "is_prefix",
     "load_settings",
     "parse_limit",
+    "parse_seconds",
     "starter_file",
+    "throw_away_keys",
 ]
 
 _INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # the grammar of DESIGN §4, folded
@@ -69,6 +75,25 @@ def _retries_have_time(instance: Settings, _: attrs.Attribute[RetrySettings], va
         raise SettingsError(f"retry.lease: must be longer than {allowed}, or two workers make the same call")
     if (instance.sms.retry or instance.call.retry) and value.min_useful_life >= instance.otp.life:
         raise SettingsError(f"retry.min_useful_life: must be shorter than otp.life ({instance.otp.life:g} s)")
+
+
+def _not_in_production(instance: Settings, _: attrs.Attribute[SmsSettings], value: SmsSettings) -> None:
+    if instance.environment == "production":
+        for key, is_on in (("sandbox", value.sandbox), ("test_numbers_on", bool(value.test_numbers_on))):
+            if is_on:
+                raise SettingsError(f'sms.{key}: is refused with environment = "production"; switch it off')
+
+
+def _usable_test_numbers(instance: Settings, _: attrs.Attribute[SmsSettings], value: SmsSettings) -> None:
+    """What only the other settings can tell."""
+    for name in value.test_numbers_on:
+        one, key = value.test_numbers[name], f"sms.test_numbers.{name}"
+        if len(one.code) != instance.otp.length:
+            raise SettingsError(f"{key}.code: must have otp.length ({instance.otp.length}) digits")
+        try:
+            parse_phone(one.number, require_valid=instance.otp.number_policy == "valid")
+        except InvalidPhoneNumber as error:
+            raise SettingsError(f"{key}.number: {error}; see otp.number_policy") from None
 
 
 def _good_providers(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, Mapping[str, Any]]) -> None:
@@ -103,7 +128,9 @@ class Settings:
         "", "Which provider sends to which numbers: Twilio;Mada:+35987,+35988.", _good_rules
     )
     otp_call_provider: str = setting("", "The same for calls; not set: otp_sms_provider.", _good_rules)
-    sms: SmsSettings = attrs.field(factory=SmsSettings, validator=a_section(SmsSettings))
+    sms: SmsSettings = attrs.field(
+        factory=SmsSettings, validator=[a_section(SmsSettings), _not_in_production, _usable_test_numbers]
+    )
     call: CallSettings = attrs.field(factory=CallSettings, validator=a_section(CallSettings))
     otp: OtpSettings = attrs.field(factory=OtpSettings, validator=a_section(OtpSettings))
     limits: LimitSettings = attrs.field(factory=LimitSettings, validator=a_section(LimitSettings))
@@ -111,6 +138,7 @@ class Settings:
     routing: RoutingSettings = attrs.field(factory=RoutingSettings, validator=a_section(RoutingSettings))
     plugins: PluginSettings = attrs.field(factory=PluginSettings, validator=a_section(PluginSettings))
     storage: StorageSettings = attrs.field(factory=StorageSettings, validator=a_section(StorageSettings))
+    telemetry: TelemetrySettings = attrs.field(factory=TelemetrySettings, validator=a_section(TelemetrySettings))
     keys: KeySettings = attrs.field(factory=KeySettings, validator=a_section(KeySettings))
     environment: Literal["development", "staging", "production"] = setting(
         "development", "Production refuses what is made for trying out.", one_of("development", "staging", "production")
@@ -135,6 +163,11 @@ class Settings:
             RoutingSyntaxError: A rule cannot be read.
         """
         return structure(values, cls)
+
+    @property
+    def needs_throw_away_keys(self) -> bool:
+        """The sandbox is on and there are no keys at all; some of them missing is a mistake everywhere."""
+        return self.sms.sandbox and self.keys == KeySettings()
 
     @property
     def database_url(self) -> str:

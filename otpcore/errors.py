@@ -8,6 +8,7 @@
     ├── RateLimited              refused by a limit; try again later
     ├── NoRouteError             no provider serves this number and channel
     ├── InvalidPhoneNumber       (also ValueError)
+    ├── ReceiptRefused           a delivery receipt is not what it claims to be
     └── StoreError               the store could not do its work
 
     OTPConfigurationError        outside OTPError, so that "ignore send failures" cannot swallow it
@@ -34,6 +35,8 @@ __all__ = [
     "PluginLoadError",
     "ProviderError",
     "RateLimited",
+    "ReceiptFault",
+    "ReceiptRefused",
     "RoutingSyntaxError",
     "SettingsError",
     "StoreError",
@@ -128,7 +131,8 @@ class RateLimited(OTPError):  # noqa: N818 - the field's word for it
     """Refused by a limit before anything was sent or compared.
 
     Args:
-        reason: ``phone``, ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
+        reason: ``phone``, ``client``, ``prefix``, ``country``, ``global``, ``denied``, ``unverified``, ``paused``,
+            ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
         retry_after: Seconds until it may be tried again; None when waiting does not help.
     """
 
@@ -148,6 +152,37 @@ class NoRouteError(OTPError):
 
 class InvalidPhoneNumber(OTPError, ValueError):  # noqa: N818 - the standard term, and a ValueError
     """The text is not a phone number that could exist. The message never quotes it."""
+
+
+class ReceiptFault(enum.StrEnum):
+    """What is wrong with a delivery receipt."""
+
+    SIGNATURE = "signature"
+    """It is not signed, or not by this vendor account: answer HTTP 403."""
+    STALE = "stale"
+    """Its signed time is too far from now: answer HTTP 403."""
+    MALFORMED = "malformed"
+    """It is signed, and still not a receipt of this vendor: answer HTTP 400."""
+
+
+class ReceiptRefused(OTPError):  # noqa: N818 - says what became of the receipt
+    """A delivery receipt that must not be believed; nothing was changed.
+
+    Args:
+        fault: What is wrong with it.
+        summary: A short fixed text in our words. Never a piece of the request.
+        provider: Instance name; filled in by the core.
+    """
+
+    def __init__(self, fault: ReceiptFault, summary: str = "", provider: str = "") -> None:
+        super().__init__(fault, summary, provider)
+        self.fault = ReceiptFault(fault)
+        self.summary = summary
+        self.provider = provider
+
+    def __str__(self) -> str:
+        summary = f": {self.summary}" if self.summary else ""
+        return f"{self.provider or 'provider'}: receipt refused ({self.fault}){summary}"
 
 
 class StoreError(OTPError):

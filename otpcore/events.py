@@ -8,6 +8,7 @@ from datetime import datetime
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore.hookspecs import hookimpl
 
 __all__ = ["Event", "EventType", "LoggingObserver"]
@@ -17,28 +18,52 @@ class EventType(enum.StrEnum):
     """Every change of state that somebody may want to count or be told about."""
 
     SEND_STARTED = "send_started"
+    SEND_SKIPPED = "send_skipped"
+    SEND_REFUSED = "send_refused"
     DELIVERY_ACCEPTED = "delivery_accepted"
     DELIVERY_FAILED = "delivery_failed"
+    DELIVERY_CONFIRMED = "delivery_confirmed"
+    UNDELIVERED = "undelivered"
+    RECEIPT_REFUSED = "receipt_refused"
     RETRY_SCHEDULED = "retry_scheduled"
+    RETRY_PUT_OFF = "retry_put_off"
+    RETRY_STARTED = "retry_started"
     SENT_UNCONFIRMED = "sent_unconfirmed"
     UNSENDABLE = "unsendable"
-    SEND_REFUSED = "send_refused"
+    VENDOR_CANCELLED = "vendor_cancelled"
+    VENDOR_NOT_CANCELLED = "vendor_not_cancelled"
+    LIMIT_NOTED = "limit_noted"
     VERIFY_APPROVED = "verify_approved"
     VERIFY_FAILED = "verify_failed"
+    ATTEMPT_GIVEN_BACK = "attempt_given_back"
+    PHONE_LOCKED = "phone_locked"
+    LIMITS_RESET = "limits_reset"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    PURGED = "purged"
     BREAKER_OPENED = "breaker_opened"
+    BREAKER_PROBED = "breaker_probed"
     BREAKER_CLOSED = "breaker_closed"
     RULES_CHANGED = "rules_changed"
     RULES_REFUSED = "rules_refused"
+    SWITCHES_CHANGED = "switches_changed"
+    WORKER_STARTED = "worker_started"
+    WORKER_STOPPED = "worker_stopped"
+    WORKER_LOST = "worker_lost"
 
 
 _WARNINGS = frozenset(
     {
         EventType.DELIVERY_FAILED,
+        EventType.UNDELIVERED,
+        EventType.RECEIPT_REFUSED,
         EventType.UNSENDABLE,
         EventType.BREAKER_OPENED,
         EventType.SENT_UNCONFIRMED,
+        EventType.VENDOR_NOT_CANCELLED,
+        EventType.PHONE_LOCKED,
+        EventType.WORKER_LOST,
+        EventType.SWITCHES_CHANGED,
     }
 )
 _ERRORS = frozenset({EventType.RULES_REFUSED})
@@ -56,7 +81,7 @@ class Event:
         channel: ``sms``, ``call`` or empty.
         purpose: Of the challenge, or empty.
         instance: The provider instance concerned, or empty.
-        reason: Machine-readable: an error kind, an unsendable reason, a limit, a verification status.
+        reason: Machine-readable; the reference says which words each type has.
         provider_code: The vendor's error code, or empty.
         detail: Our own words, or empty.
     """
@@ -90,4 +115,10 @@ class LoggingObserver:
         if not self._logger.isEnabledFor(level):
             return
         named = attrs.asdict(event, filter=lambda field, value: field.name not in {"type", "at"} and bool(value))
-        self._logger.log(level, "%s %s", event.type, " ".join(f"{name}={value}" for name, value in named.items()))
+        self._logger.log(
+            level,
+            "%s %s",
+            event.type,
+            " ".join(f"{name}={value}" for name, value in named.items()),
+            extra=fields(event.type, **named),
+        )

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 import pluggy
 
-from otpcore.models import CancelRequest, CheckRequest, CheckResult, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import (
+    CancelRequest,
+    CheckRequest,
+    CheckResult,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+)
 
 if TYPE_CHECKING:
     from otpcore.events import Event
@@ -115,6 +124,14 @@ class ProviderHooks(Protocol):
 
         Raises:
             ProviderError: It may still verify.
+        """
+
+    @hookspec(firstresult=True)
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Prove the signature of a delivery callback, then read it. Optional; no I/O.
+
+        Raises:
+            ReceiptRefused: It is not signed by this account, too old, or not a receipt.
         """
 
 

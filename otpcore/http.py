@@ -27,7 +27,7 @@ from otpcore.hookspecs import ProviderContext
 if TYPE_CHECKING:
     from otpcore._http_transport import Transport
 
-__all__ = ["HttpAnswer", "HttpClient", "check_base_url", "open_client"]
+__all__ = ["HttpAnswer", "HttpClient", "check_base_url", "open_client", "parse_date"]
 
 _COMMON_HEADERS = {
     "Accept": "*/*",
@@ -82,16 +82,25 @@ async def open_client(
         auth: User and password of HTTP Basic authentication.
         headers: Go with each request.
     """
-    from otpcore._http_transport import Transport, open_transport  # noqa: PLC0415 - heavy: imported at first use
+    from otpcore._http_transport import Transport, host_of, open_transport  # noqa: PLC0415 - heavy: imported at first use
 
     if context.transport is not None:
         transport = Transport(inner=context.transport)
     else:
         transport = await open_transport(exit_stack, seconds=context.timeout, max_connections=context.max_connections)
-    every = {**_COMMON_HEADERS, **(headers or {})}
+    every = {"Host": host_of(base_url), **_COMMON_HEADERS, **(headers or {})}
     if auth is not None:
         every["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode("ascii")
     return HttpClient(transport, base_url=base_url, headers=every, timeout=context.timeout, clock=context.clock)
+
+
+def parse_date(text: str) -> datetime | None:
+    """A date as HTTP and mail write it (RFC 9110 §5.6.7, RFC 5322), aware; None where it is none or out of reach."""
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):  # what the standard library's parser lets through
+        return None
 
 
 @attrs.frozen(kw_only=True)
@@ -174,13 +183,13 @@ class HttpClient:
             ValueError: The call itself is wrong (two bodies, a path that cannot go out as it is).
         """
         body, content_type = _body(form, json, content)
-        every = _merged(self._headers, content_type, headers or {})
+        every = _merged(self._headers, content_type, _length(method, body), headers or {})
         if not all(_HEADER_VALUE.fullmatch(value) for value in every.values()):
             raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
         request = self._transport.build(
             method, self._base_url + path, target=self._base_path + path or "/", headers=every, body=body
         )
-        failure = ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
+        failure = None
         with anyio.move_on_after(self._timeout):
             try:
                 status, answered, received = await self._transport.exchange(request)
@@ -191,7 +200,7 @@ class HttpClient:
                 return HttpAnswer(status=status, headers=answered, body=received, retry_after=retry_after)
         # Outside the handler: the original quotes the URL with its number and the headers with the credentials, and must
         # not travel along as context.
-        raise failure
+        raise failure or ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
 
     def _failure(self, error: Exception) -> ProviderError:
         from otpcore._http_transport import AnswerTooLargeError, certainly_not_sent  # noqa: PLC0415 - as in open_client
@@ -236,6 +245,13 @@ def _body(
     return content, {}
 
 
+def _length(method: str, body: bytes | None) -> dict[str, str]:
+    """The header that says how long the body is; a method that usually has one says so of none (RFC 9110 §8.6)."""
+    if not body and method.upper() not in ("POST", "PUT", "PATCH"):
+        return {}
+    return {"Content-Length": str(len(body or b""))}
+
+
 def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
     """Headers of all layers; a later one replaces an earlier one of the same name in any case."""
     merged = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
@@ -245,14 +261,10 @@ def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
 def _retry_after(value: str, clock: Callable[[], datetime]) -> float | None:
     if not value:
         return None
-    if re.fullmatch(r"[0-9]{1,9}", value.strip()):
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - clock()).total_seconds(), 0.0)
+    if re.fullmatch(r"[0-9]{1,9}", stripped := value.strip()):
+        return float(stripped)
+    moment = parse_date(value)
+    return max((moment - clock()).total_seconds(), 0.0) if moment is not None else None
 
 
 def _decode(body: bytes) -> tuple[Any] | None:

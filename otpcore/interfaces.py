@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from otpcore.models import Channel, RetryJob
+from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.models import Channel, Receipt, RetryJob
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     BreakerRecord,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    Charge,
-    Charged,
     ChargeRefused,
     Claim,
     ClaimBatch,
@@ -28,14 +29,20 @@ from otpcore.records import (
     CounterRecord,
     EndedSend,
     FailureRecord,
+    KeyUse,
     LockRule,
     NewSend,
     PurgeCount,
+    ReceiptRule,
+    Received,
     Reservation,
     ScheduleRecord,
+    Settled,
     Step,
+    StoreStatus,
     WalkPlan,
     WalkRef,
+    WorkerRecord,
 )
 
 __all__ = ["RetryHost", "RetryRunner", "Store"]
@@ -56,8 +63,12 @@ class Store(Protocol):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
 
-    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-        """Charge all counters or none."""
+    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+        """Charge all counters or none; a refusal is recorded.
+
+        In this order: the barrier, an enforced budget, the counters. A call that would only cool down is not refused
+        but gets its living challenge. What only records (a budget that is not enforced, neighbours) is recorded.
+        """
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         """Write challenge, schedule row and first delivery in one transaction; born leased.
@@ -73,7 +84,8 @@ class Store(Protocol):
         """Write a provider's answer and go on, in one transaction.
 
         Outcome and reference are always written to the delivery. An acceptance, whatever the token, sets ``sent`` and
-        ends all rows of a living challenge. Everything else needs the token.
+        ends all rows of a living challenge. Everything else needs the token. A receipt that came before the answer is
+        heeded: it knows more than the answer does.
         """
 
     async def clear_mark(self, walk: WalkRef, scope: str, now: datetime | None) -> bool:
@@ -85,8 +97,21 @@ class Store(Protocol):
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         """Record the first delivery of a claimed retry.
 
-        A walk that finds every instance held by a slot or behind an open breaker is put off, and its attempt given back.
+        A walk that finds every instance held by a slot or behind an open breaker, or that a pause or an enforced budget
+        holds back, is put off, and its attempt given back. One whose number is denied ends as ``permanent``.
         """
+
+    async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
+        """Write one delivery receipt; the same one again, by (instance, reference, status), changes nothing.
+
+        The delivery is found by reference, else by its id. ``delivered`` counts as an acceptance, whatever was recorded
+        before, and is final. ``undelivered`` leaves the instance out of the send; where the delivery was the latest that
+        could have arrived, the challenge is ``undelivered`` and the send goes on under a fresh token, born leased, or is
+        over. While the call is under way, it waits for ``record``; so does a receipt whose reference nobody knows yet.
+        """
+
+    async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        """The next delivery of a send whose message was not delivered, a retry, or the end of sending."""
 
     async def next_due(self) -> datetime | None:
         """When the earliest schedule row is due."""
@@ -101,25 +126,62 @@ class Store(Protocol):
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-    ) -> ChallengeRecord | None:
-        """An attempt that did not match: mark ``gone`` deliveries; give the attempt and the failure back if so told."""
+    ) -> Settled | None:
+        """An attempt that did not match: mark ``gone`` deliveries; give the attempt and the failure back if so told.
 
-    async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+        None: the challenge was purged meanwhile.
+        """
+
+    async def ask(self, challenge_id: str, digest: str, now: datetime | None) -> None:
+        """Note that a guess goes to a vendor that remembers approvals: until ``answered``, it may be what was approved."""
+
+    async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
+        """The vendor did not approve this guess: take one note of it back; those that are left."""
+
+    async def approve(
+        self,
+        reservation: Reservation,
+        *,
+        settled: Collection[str],
+        budget: BudgetRule = UNCOUNTED,
+        now: datetime | None,
+    ) -> bool:
         """Consume a living challenge; True for exactly one caller. Sealed code and rows go in the same transaction.
 
-        ``settled`` deliveries need no cancelling at the vendor any more. Clears the phone's failure counters.
+        ``settled`` deliveries need no cancelling at the vendor any more. Clears the phone's failure counters, notes that
+        it verified, and gives the budget of the challenge back what its accepted sends used.
         """
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
-        """End a living challenge; None when there is none."""
+        """End a living challenge; None when there is none.
 
-    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
-        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried."""
+        One whose life was over, and which nobody had ended yet, is ended as ``expired``, and comes back so.
+        """
+
+    async def sweep(
+        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+    ) -> tuple[EndedSend, ...]:
+        """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
+
+        Args:
+            set_back: The clock may have been set back: expire what begins in the future too.
+        """
 
     async def purge(
-        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
     ) -> PurgeCount:
-        """Remove what ended before the given times; with ``phone_key``, everything of that phone at once."""
+        """Remove what ended before the given times; with ``phone_key``, everything of that phone at once.
+
+        What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
+        and in no log when the verb returns.
+        Refusals go with the deliveries of their time. None: nobody is forgotten to have verified.
+        """
 
     async def settings(self) -> Mapping[str, str]:
         """All settings that live in the store."""
@@ -136,14 +198,40 @@ class Store(Protocol):
     async def reset_counters(self, prefix: str) -> int:
         """Remove counters and failure counters whose key begins so."""
 
-    async def retries(self, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
-        """Schedule rows, the earliest due first."""
+    async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
+        """Unverified budgets whose key begins so, ended windows too."""
+
+    async def verified(self, phone_key: str) -> datetime | None:
+        """When a phone last verified; None: it did not, or so long ago that it was forgotten."""
+
+    async def refusals(self, limit: int, *, phone_key: str | None = None) -> tuple[RefusalRecord, ...]:
+        """What was refused, of one phone or of all, the latest first."""
+
+    async def retries(
+        self, limit: int, *, after: ScheduleRecord | None = None
+    ) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+        """Schedule rows, the earliest due first; those that come after one of them."""
 
     async def requeue(self, challenge_id: str, now: datetime | None) -> int:
         """Make the waiting rows of a challenge due now; those under way are left alone."""
 
     async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
         """End sending of a living challenge as ``failed``; verifying goes on."""
+
+    async def keys_in_use(self) -> tuple[KeyUse, ...]:
+        """The code keys that kept challenges were written under, by id. A slow look at all of them."""
+
+    async def due_keys(self, now: datetime | None) -> frozenset[str]:
+        """Ids of the code keys that due schedule rows need."""
+
+    async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
+        """Write a worker's sign of life, seen now; remove, and return, those that were not seen for longer than ``stale``."""
+
+    async def leave(self, name: str) -> None:
+        """Take a worker's sign of life back."""
+
+    async def status(self, since: datetime, now: datetime | None) -> StoreStatus:
+        """What happened since then, and what is waiting now. Changes nothing."""
 
     async def diagnose(self) -> Mapping[str, str]:
         """Facts for ``otp doctor``: kind, place, schema."""
@@ -164,8 +252,16 @@ class RetryHost(Protocol):
     async def next_due(self) -> datetime | None:
         """When anything is due next."""
 
-    async def upkeep(self) -> None:
-        """Sweep and purge; cheap when there is nothing to do."""
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        """Sweep, purge and leave a sign of life; cheap when nothing of it is due. Call it at least every few seconds.
+
+        Args:
+            kind: Of the runner, for people.
+            running: Retries under way in it.
+        """
+
+    async def leave(self) -> None:
+        """The runner has ended: take its sign of life back. Never raises ``Exception``."""
 
     def now(self) -> datetime:
         """The service's clock."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from otpcore.models import ChallengeState, Outcome, UnsendableReason
+from otpcore.errors import ErrorKind
+from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.records import ChallengeRecord, DeliveryRecord, LockRule, Mark
 
 __all__ = [
+    "CLOCK_SLACK",
     "FOREVER",
     "IN_DOUBT",
     "MAX_GIVEBACKS",
@@ -16,7 +18,10 @@ __all__ = [
     "OVER",
     "REFUSED_FOR_GOOD",
     "STOPS",
+    "after_receipt",
     "failure_keys",
+    "forbids",
+    "is_due",
     "is_living",
     "is_spent",
     "left_out",
@@ -24,6 +29,7 @@ __all__ = [
     "mark_of",
     "nothing_sent",
     "sending_over",
+    "superseded",
     "unresolved",
 ]
 
@@ -39,7 +45,15 @@ NOT_SENT = frozenset(
     }
 )
 """Certainly nothing left."""
-REFUSED_FOR_GOOD = frozenset({Outcome.MISCONFIGURED, Outcome.REJECTED_NUMBER, Outcome.BLOCKED, Outcome.LIMIT_REACHED})
+REFUSED_FOR_GOOD = frozenset(
+    {
+        Outcome.MISCONFIGURED,
+        Outcome.REJECTED_NUMBER,
+        Outcome.BLOCKED,
+        Outcome.LIMIT_REACHED,
+        Outcome.UNDELIVERED,
+    }
+)
 """Not tried again at this instance within the same send."""
 STOPS = frozenset({Outcome.REJECTED_NUMBER, Outcome.BLOCKED})
 """Not tried at any other instance either."""
@@ -47,6 +61,8 @@ IN_DOUBT = frozenset({Outcome.OPEN, Outcome.AMBIGUOUS})
 """May have left."""
 MAX_GIVEBACKS = 3
 """Attempts of one challenge that are given back when no provider answers."""
+CLOCK_SLACK = timedelta(minutes=1)
+"""Clocks are set back by less than this without notice, and those of several processes may differ by it."""
 FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The lock that only an operator lifts."""
 
@@ -54,8 +70,17 @@ _MAX_IN_DOUBT = 2  # the first try and one repeat at the same instance
 
 
 def is_living(challenge: ChallengeRecord, now: datetime) -> bool:
-    """It can still be verified."""
-    return challenge.state not in OVER and challenge.expires_at > now
+    """It can still be verified.
+
+    One that begins in the future was made before the clock was set back: it would live for longer than anybody was told, and
+    nothing else could be sent to its phone until then, so it is over.
+    """
+    return challenge.state not in OVER and challenge.expires_at > now >= challenge.first_sent_at - CLOCK_SLACK
+
+
+def is_due(last: datetime | None, every: timedelta, now: datetime) -> bool:
+    """Whether something that happens every so often is to happen again; at once when the clock was set back."""
+    return last is None or not timedelta(0) <= now - last < every
 
 
 def is_spent(challenge: ChallengeRecord) -> bool:
@@ -74,6 +99,26 @@ def left_out(instance: str, send: Iterable[DeliveryRecord]) -> bool:
 def unresolved(instance: str, send: Sequence[DeliveryRecord]) -> str:
     """Id of the latest delivery of this send at the instance of which nobody knows the end; empty: none."""
     return next((d.id for d in reversed(send) if d.instance == instance and d.outcome in IN_DOUBT), "")
+
+
+def after_receipt(outcome: Outcome, status: ReceiptStatus) -> Outcome:
+    """What a delivery came to, given what a receipt says: it knows more than the answer to the call did.
+
+    A failure is no news where certainly nothing was sent.
+    """
+    if status is ReceiptStatus.DELIVERED:
+        return Outcome.ACCEPTED
+    return outcome if outcome in NOT_SENT else Outcome.UNDELIVERED
+
+
+def forbids(kind: ErrorKind | None) -> bool:
+    """Whether the reason of a receipt forbids to try any other instance."""
+    return kind is not None and Outcome(kind.value) in STOPS
+
+
+def superseded(delivery: DeliveryRecord, later: Iterable[DeliveryRecord]) -> bool:
+    """Whether a delivery no longer decides: a newer send began, or a newer delivery of its send may have arrived."""
+    return any(d.send_id != delivery.send_id or d.outcome is Outcome.ACCEPTED or d.outcome in IN_DOUBT for d in later)
 
 
 def nothing_sent(send: Iterable[DeliveryRecord]) -> bool:

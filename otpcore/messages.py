@@ -47,7 +47,8 @@ _GSM_BASIC = frozenset(
 _GSM_EXTENSION = frozenset("\f^{}\\[~]|€")
 _LAST_BMP = "\uffff"
 
-_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Pd", "Zl", "Zp", "Zs"})  # controls, zero width, dashes, spaces
+# Controls, zero width, half a character (JSON can write one), dashes, spaces.
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Pd", "Zl", "Zp", "Zs"})
 # Dashes that Unicode files under other categories: minus signs, modifier and bullet hyphens, Japanese long marks.
 _DROPPED_MARKS = frozenset("\u02d7\u2043\u2053\u207b\u208b\u2212\u30fc\uff70")
 

@@ -6,7 +6,7 @@ What a provider plugin sees is in the first half (requests and answers), what a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from otpcore.errors import ErrorKind
 from otpcore.phone import PhoneNumber
 
 __all__ = [
+    "BreakerStatus",
     "CancelRequest",
     "Challenge",
     "ChallengeState",
@@ -27,10 +28,18 @@ __all__ = [
     "DeliveryRequest",
     "Outcome",
     "ProviderInfo",
+    "Receipt",
+    "ReceiptOutcome",
+    "ReceiptRequest",
+    "ReceiptResult",
+    "ReceiptStatus",
     "RetryJob",
+    "RouteStatus",
+    "Status",
     "UnsendableReason",
     "Verification",
     "VerificationStatus",
+    "WorkerStatus",
 ]
 
 
@@ -56,10 +65,14 @@ class CodeOwner(enum.StrEnum):
 
 
 class Outcome(enum.StrEnum):
-    """What became of one delivery: open until the provider answers, then accepted or an ``ErrorKind``."""
+    """What became of one delivery: open until the provider answers, then accepted or an ``ErrorKind``.
+
+    ``undelivered`` comes later: a receipt said that the message or call did not reach the person.
+    """
 
     OPEN = "open"
     ACCEPTED = "accepted"
+    UNDELIVERED = "undelivered"
     UNAVAILABLE = ErrorKind.UNAVAILABLE.value
     THROTTLED = ErrorKind.THROTTLED.value
     AMBIGUOUS = ErrorKind.AMBIGUOUS.value
@@ -70,10 +83,11 @@ class Outcome(enum.StrEnum):
 
 
 class ChallengeState(enum.StrEnum):
-    """Where a challenge stands (DESIGN §6). The first four are living states until ``expires_at``."""
+    """Where a challenge stands (DESIGN §6). The first five are living states until ``expires_at``."""
 
     SENDING = "sending"
     SENT = "sent"
+    UNDELIVERED = "undelivered"
     QUEUED = "queued"
     UNSENDABLE = "unsendable"
     APPROVED = "approved"
@@ -104,6 +118,7 @@ class ProviderInfo:
             ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
+        remembers_approval: ``check_code`` answers ``USED`` where an earlier check was approved (Sinch).
     """
 
     display_name: str
@@ -112,6 +127,7 @@ class ProviderInfo:
     code_scope: str = ""
     code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
     start_replaces: bool = False
+    remembers_approval: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -168,6 +184,8 @@ class CheckResult(enum.StrEnum):
     INCORRECT = "incorrect"
     GONE = "gone"
     """The vendor no longer has a verification to check against (expired, checks used up, replaced)."""
+    USED = "used"
+    """An earlier check of this verification was approved. It says nothing about the code of this one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -199,6 +217,88 @@ class CancelRequest:
     recipient: PhoneNumber
     channel: Channel
     reference: str = ""
+
+
+def _lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptRequest:
+    """One HTTP request in which a vendor reports what became of a message; of no web framework. Its repr shows no contents.
+
+    Args:
+        method: HTTP verb.
+        url: The whole public URL as the vendor called it, with scheme, host, path and query: vendors sign it. Behind
+            a proxy that is not what the application sees.
+        headers: Names in any case; kept in lower case.
+        body: The raw bytes, as they arrived.
+    """
+
+    method: str = "POST"
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+class ReceiptStatus(enum.StrEnum):
+    """How a message or call ended."""
+
+    DELIVERED = "delivered"
+    """It reached the person's phone. Final."""
+    UNDELIVERED = "undelivered"
+    """It did not."""
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What a vendor reported, once its signature is proven; the answer of the hook ``parse_receipt``.
+
+    Args:
+        status: None: a report of progress, which changes nothing.
+        reference: The vendor's id, as in ``DeliveryReceipt``; empty: unknown.
+        delivery_id: Ours, where the vendor hands it back; then a report that overtakes the answer to the send still
+            finds its delivery. Empty: unknown. One of the two is needed.
+        provider_code: The vendor's error code, or empty.
+        kind: With ``undelivered``, why. ``rejected_number`` and ``blocked`` end the send; with any other, or None, the
+            next instance may try.
+        answer: JSON text that the vendor waits for, or empty.
+    """
+
+    status: ReceiptStatus | None = attrs.field(default=None, converter=attrs.converters.optional(ReceiptStatus))
+    reference: str = ""
+    delivery_id: str = ""
+    provider_code: str = ""
+    kind: ErrorKind | None = attrs.field(default=None, converter=attrs.converters.optional(ErrorKind))
+    answer: str = ""
+
+
+class ReceiptOutcome(enum.StrEnum):
+    """What became of a receipt. Each of them is an answer of 2xx for the vendor."""
+
+    APPLIED = "applied"
+    """It is recorded with its delivery; where that matters, the challenge has changed."""
+    EARLY = "early"
+    """The call whose end it reports is still under way; it is applied when that call is answered."""
+    REPLAYED = "replayed"
+    """It was here before; nothing is changed."""
+    IGNORED = "ignored"
+    """It changes nothing: a report of progress, or of a failure after the message has arrived."""
+    UNKNOWN = "unknown"
+    """No delivery of ours is known by it. Where one is later recorded under its reference, it is applied then."""
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptResult:
+    """The answer of ``handle_receipt``.
+
+    Args:
+        outcome: What became of the receipt.
+        answer: JSON text to send back to the vendor with status 200 (Sinch asks whether it may go on). Empty: 204 is enough.
+    """
+
+    outcome: ReceiptOutcome
+    answer: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -305,3 +405,92 @@ class Verification:
 
     def __iter__(self) -> Iterator[bool]:
         return iter((self.request_valid, self.code_valid))
+
+
+@attrs.frozen(kw_only=True)
+class BreakerStatus:
+    """Whether an instance is left out for failing too often.
+
+    Args:
+        failures: In a row, up to now.
+        is_open: Walks skip the instance, but for one probe a second.
+        open_since: Aware UTC; None while it is closed.
+        next_probe: From then on the next send tries it; None while it is closed.
+    """
+
+    failures: int = 0
+    is_open: bool = False
+    open_since: datetime | None = None
+    next_probe: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RouteStatus:
+    """What one instance did lately for the numbers of one rule prefix.
+
+    Args:
+        instance: Empty: sends that wait and have tried nobody yet.
+        prefix: The longest rule prefix that the numbers begin with; empty: they came by default.
+        accepted: Deliveries that the provider took.
+        failed: Deliveries that it did not, or of which nobody knows (``ambiguous``), by kind.
+        unanswered: Deliveries under way, or whose process died.
+        verified: Challenges that were approved after the provider took a delivery. One that several instances took counts
+            at each of them.
+        queued: Sends that wait now for their next try, and tried this instance last.
+        oldest: When the send of the one that waits longest began; None: none waits.
+        breaker: Of the instance.
+    """
+
+    instance: str
+    prefix: str = ""
+    accepted: int = 0
+    failed: Mapping[str, int] = attrs.field(factory=dict)
+    unanswered: int = 0
+    verified: int = 0
+    queued: int = 0
+    oldest: datetime | None = None
+    breaker: BreakerStatus = BreakerStatus()
+
+
+@attrs.frozen(kw_only=True)
+class WorkerStatus:
+    """One process that runs retries, sweeps and purges.
+
+    Args:
+        name: Made up at its start, and logged there; it tells nothing about the machine.
+        kind: ``background`` in a host's own process, ``worker`` for ``otp worker``, or a plugin's runner.
+        running: Retries under way when it was last seen.
+        seen_at: It is seen every few seconds; after a minute without, others take it for lost.
+    """
+
+    name: str
+    kind: str
+    running: int
+    started_at: datetime
+    seen_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """What happened since a time, and what waits now.
+
+    Args:
+        since: Deliveries recorded since then are counted.
+        now: When it was asked.
+        routes: By instance, then prefix.
+        workers: By name.
+    """
+
+    since: datetime
+    now: datetime
+    routes: tuple[RouteStatus, ...]
+    workers: tuple[WorkerStatus, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        plain: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)
+        return plain
+
+
+def _plain(_: type, __: attrs.Attribute[Any], value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

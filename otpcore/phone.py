@@ -6,7 +6,10 @@ import attrs
 
 from otpcore.errors import InvalidPhoneNumber
 
-__all__ = ["PhoneNumber", "is_region", "parse_phone"]
+__all__ = ["PhoneNumber", "is_region", "parse_phone", "region_of"]
+
+
+_NO_REGION = "001"  # libphonenumber's region of numbers without a country
 
 
 @attrs.frozen(repr=False)
@@ -82,3 +85,21 @@ def is_region(text: str) -> bool:
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
     return text in phonenumbers.SUPPORTED_REGIONS
+
+
+def region_of(e164: str) -> str:
+    """The two-letter region of a number, such as ``"BG"``; empty where it belongs to none (+800 and the like)."""
+    import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
+
+    # Of most calling codes there is one region only; then the number itself need not be looked at.
+    for length in (2, 3, 4):
+        regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(e164[1:length]))
+        if regions is not None and len(regions) == 1:
+            return "" if regions[0] == _NO_REGION else str(regions[0])
+        if regions is not None:
+            break
+    try:
+        found = phonenumbers.region_code_for_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ""
+    return str(found) if found and found != _NO_REGION else ""

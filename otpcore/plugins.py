@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import anyio
 import attrs
 
 from otpcore import _discovery, _hook_checks
 from otpcore._discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
+from otpcore._foreign import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
 from otpcore._hook_checks import SEND_HOOKS, explained, raised_at, register
+from otpcore._logs import fields
 from otpcore._threads import NoThreadError, ThreadSlots
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.errors import ErrorKind, ProviderError, ReceiptRefused, SettingsError
 from otpcore.hookspecs import ObserverHooks, ProviderContext, ProviderHooks
 from otpcore.models import (
     CancelRequest,
@@ -31,6 +32,8 @@ from otpcore.models import (
     DeliveryReceipt,
     DeliveryRequest,
     ProviderInfo,
+    Receipt,
+    ReceiptRequest,
 )
 
 __all__ = [
@@ -96,9 +99,9 @@ def provider_from_object(instance: str, obj: object, *, thread_slots: int = 32) 
 class Provider:
     """One instance that can be called. Made by ``load_provider`` and ``provider_from_object``.
 
-    Every call raises ``ProviderError`` with the instance filled in and nothing else; only cancellation and what is no
-    ``Exception`` passes through. A blocking hook runs in a worker thread; one that is still running at the timeout is
-    abandoned.
+    Every call raises ``ProviderError`` with the instance filled in and nothing else; only what ends the caller passes
+    through (its cancellation, and in the main thread ``KeyboardInterrupt`` and ``SystemExit``). A blocking hook runs in a
+    worker thread; one that is still running at the timeout is abandoned.
 
     Args:
         instance: The name under which it is configured.
@@ -107,6 +110,7 @@ class Provider:
         distribution: Such as ``"otp-mada"``; empty for an in-house one.
         version: Of the distribution.
         can_cancel: It implements ``cancel``.
+        reads_receipts: It implements ``parse_receipt``.
     """
 
     instance: str
@@ -115,6 +119,7 @@ class Provider:
     distribution: str
     version: str
     can_cancel: bool
+    reads_receipts: bool
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
 
@@ -134,8 +139,11 @@ class Provider:
             raise
         except NoThreadError:
             failure = self._hooks.load_error("no worker thread could be started for start", "raise the thread limit")
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            failure = self._hooks.load_error(f"start raised {explained(error)}", _fix_of(error))
+        except BaseException as error:
+            if ends_the_caller(error):
+                raise
+            origin = error.origin if isinstance(error, EscapedError) else error
+            failure = self._hooks.load_error(f"start raised {explained(origin)}", _fix_of(origin))
         if failure is not None:
             raise failure  # outside the handler: the original may quote settings, and must not travel along as context
 
@@ -150,11 +158,17 @@ class Provider:
             ProviderError: It was not sent, or nobody knows.
         """
         receipt = await self._call(SEND_HOOKS[request.channel], request, timeout, DeliveryReceipt)
-        if not isinstance(receipt.reference, str):
-            raise self._error(
-                ErrorKind.AMBIGUOUS, f"answered a reference of type {_type_name(receipt.reference)} instead of str"
+        reference = _reference_of(receipt)
+        if problem := reference_problem(reference):
+            raise self._error(ErrorKind.AMBIGUOUS, problem)
+        if quotes(reference, secrets_of(request)):
+            _logger.error(
+                "provider %s: its reference quotes the number or the code, so it is not kept",
+                self.instance,
+                extra=fields("reference_not_kept", instance=self.instance),
             )
-        return receipt
+            return DeliveryReceipt()
+        return DeliveryReceipt(reference=reference)
 
     async def check_code(self, request: CheckRequest, timeout: float) -> CheckResult:
         """Ask the vendor about a code that it owns.
@@ -172,6 +186,20 @@ class Provider:
         """
         await self._call("cancel", request, timeout, type(None))
 
+    async def parse_receipt(self, request: ReceiptRequest, timeout: float) -> Receipt:
+        """Prove and read a delivery callback. Only where ``reads_receipts``.
+
+        Raises:
+            ReceiptRefused: It must not be believed.
+            ProviderError: The plugin failed to read it, within ``timeout`` seconds or at all.
+        """
+        receipt = await self._call("parse_receipt", request, timeout, Receipt)
+        if not all(isinstance(text, str) for text in (receipt.reference, receipt.delivery_id, receipt.answer)):
+            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt whose ids are no text")
+        if receipt.status is not None and not (receipt.reference or receipt.delivery_id):
+            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt without reference and delivery id")
+        return receipt
+
     async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:
         """One hook call under a deadline; each way in which it can go wrong gets its kind."""
         if hook not in self._hooks.implemented:
@@ -179,21 +207,17 @@ class Provider:
         if timeout <= 0:
             raise self._error(ErrorKind.UNAVAILABLE, "no time was left to call it")
         progress = _Progress()
-        failure = None
+        failure: ProviderError | ReceiptRefused | None = None
         with anyio.move_on_after(timeout):
             try:
                 answer = await self._answer(hook, {"request": request}, progress)
-            except ProviderError as error:
-                failure = _named(error, self.instance)
-            except NoThreadError:
-                failure = self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
-            except Exception as error:  # noqa: BLE001 - a plugin may raise anything; unknown means ambiguous
-                # Type and place only: the text and the traceback's text may quote what the plugin held.
-                _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(error))
-                failure = self._error(ErrorKind.AMBIGUOUS, f"raised {type(error).__name__}")
+            except BaseException as error:
+                if ends_the_caller(error):
+                    raise
+                failure = self._failure_of(hook, request, error)
             else:
-                if isinstance(answer, expected):
-                    return answer
+                if issubclass(type(answer), expected):  # isinstance would believe what the answer says of itself
+                    return cast("T", answer)
                 failure = self._error(
                     ErrorKind.AMBIGUOUS, f"answered {_type_name(answer)} instead of {expected.__name__}"
                 )
@@ -202,6 +226,20 @@ class Provider:
         if progress.waiting_for_thread:
             raise self._error(ErrorKind.UNAVAILABLE, f"no worker thread was free within {timeout:g} s")
         raise self._error(ErrorKind.AMBIGUOUS, f"no answer within {timeout:g} s")
+
+    def _failure_of(self, hook: str, request: object, error: BaseException) -> ProviderError | ReceiptRefused:
+        """What a hook raised, as the error that leaves here; a plugin may raise anything, and unknown means ambiguous."""
+        if isinstance(error, ProviderError):
+            return clean_error(error, self.instance, secrets_of(request))
+        if isinstance(error, ReceiptRefused) and hook == "parse_receipt":
+            return ReceiptRefused(error.fault, str(error.summary), self.instance)
+        if isinstance(error, NoThreadError):
+            return self._error(ErrorKind.UNAVAILABLE, "no worker thread could be started")
+        origin = error.origin if isinstance(error, EscapedError) else error
+        # Type and place only: the text and the traceback's text may quote what the plugin held.
+        about = fields("provider_raised", instance=self.instance, reason=type(origin).__name__)
+        _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(origin), extra=about)
+        return self._error(ErrorKind.AMBIGUOUS, f"raised {type(origin).__name__}")
 
     async def _answer(self, hook: str, arguments: dict[str, Any], progress: _Progress | None = None) -> Any:
         """What the hook answers, in a thread if it blocks. The one place that decides."""
@@ -212,7 +250,7 @@ class Provider:
         progress.waiting_for_thread = True
         await self._slots.acquire()
         progress.waiting_for_thread = False
-        answer = await self._slots.run(call)
+        answer = await self._slots.run(partial(_contained, call))
         # A decorator may hide that the hook is asynchronous: then the thread only made the coroutine.
         return await answer if inspect.isawaitable(answer) else answer
 
@@ -254,8 +292,11 @@ class Observers:
         for hooks in self._hooks:
             try:
                 hooks.relay.otp_event(event=event)
-            except Exception as error:  # noqa: BLE001 - an observer may raise anything, and nobody else must feel it
-                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error))
+            except BaseException as error:
+                if ends_the_caller(error):
+                    raise
+                about = fields("observer_raised", reason=type(error).__name__)
+                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error), extra=about)
 
 
 @attrs.define
@@ -281,7 +322,9 @@ def _make(
         obj = factory(context)
     except SettingsError:
         raise
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+    except BaseException as error:
+        if ends_the_caller(error):
+            raise
         failure = problem(f"its factory raised {explained(error)}", _fix_of(error))
     if failure is not None:
         raise failure  # outside the handler, as in Provider.start
@@ -304,21 +347,31 @@ def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int
         distribution=origin.distribution,
         version=origin.version,
         can_cancel="cancel" in hooks.implemented,
+        reads_receipts="parse_receipt" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
     )
 
 
-def _named(error: ProviderError, instance: str) -> ProviderError:
-    """The plugin's error under the name of its instance, with values that the rest can rely on, and without its cause."""
-    wait = error.retry_after
-    usable = isinstance(wait, int | float) and math.isfinite(wait) and wait >= 0
-    return ProviderError(
-        error.kind, str(error.summary), wait if usable else None, str(error.provider_code or ""), instance
-    )
+def _reference_of(receipt: DeliveryReceipt) -> Any:
+    """A plugin may answer a subclass whose attributes are code."""
+    try:
+        return receipt.reference
+    except Exception:  # noqa: BLE001 - as everywhere here
+        return None
 
 
-def _fix_of(error: Exception) -> str:
+def _contained(call: Callable[[], T]) -> T:
+    """In a thread of its own nothing that a hook raises is meant for the caller."""
+    try:
+        return call()
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - it would end the task that waits, or its event loop
+        raise EscapedError(error) from None
+
+
+def _fix_of(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return "install what is missing"
     return "mend the plugin, or its settings"

@@ -10,10 +10,23 @@ from typing import Any, TypeVar
 
 import attrs
 
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob, UnsendableReason
+from otpcore.admission import UNCOUNTED, Barrier, BudgetRule, LimitReason
+from otpcore.errors import ErrorKind
+from otpcore.models import (
+    ChallengeState,
+    Channel,
+    CodeOwner,
+    Outcome,
+    ReceiptOutcome,
+    ReceiptStatus,
+    RetryJob,
+    UnsendableReason,
+)
 from otpcore.retrying import RetryPolicy
 
 __all__ = [
+    "Admission",
+    "Admitted",
     "Begun",
     "BreakerRecord",
     "BreakerRule",
@@ -31,19 +44,30 @@ __all__ = [
     "DeliveryRecord",
     "EndedSend",
     "FailureRecord",
+    "KeyUse",
     "LockRule",
     "Mark",
     "NewSend",
+    "OutcomeCount",
     "PurgeCount",
+    "PutOff",
+    "ReceiptRecord",
+    "ReceiptRule",
+    "Received",
     "Refusal",
     "Reservation",
     "ReservationStatus",
+    "RouteCount",
     "ScheduleRecord",
+    "Settled",
     "SlotRecord",
     "Step",
     "StepKind",
+    "StoreStatus",
+    "Waiting",
     "WalkPlan",
     "WalkRef",
+    "WorkerRecord",
     "changed",
     "names_of",
 ]
@@ -76,6 +100,7 @@ class ChallengeRecord:
         phone_key: Keyed look-up of the phone (HMAC under the index key).
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
+        key_id: The code key under which everything of this challenge is digested and sealed.
         attempts: Verification attempts used up; never reset by a resend.
         givebacks: Attempts given back because no provider answered.
         first_sent_at: Start of the first send; the life is capped from here.
@@ -83,7 +108,9 @@ class ChallengeRecord:
         code_sealed: The core code, sealed; None once it can never be sent again.
         message_sealed: The latest custom message, sealed; None for the template.
         forced: Ordered instance names forced by the host, or None to follow the rules.
+        asked: Keyed digests of the guesses whose verdict by a vendor that remembers approvals is not recorded.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
+        budget: Which unverified budget its accepted sends are charged to; empty: none.
         sms_cooldown: Until then another SMS sends nothing.
         call_cooldown: Until then another call sends nothing.
     """
@@ -93,6 +120,7 @@ class ChallengeRecord:
     phone_key: str
     phone_sealed: bytes = attrs.field(repr=False)
     phone_masked: str
+    key_id: str
     purpose: str
     state: ChallengeState
     confirmed: bool = False
@@ -108,7 +136,9 @@ class ChallengeRecord:
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
     forced: tuple[str, ...] | None = None
+    asked: tuple[str, ...] = attrs.field(default=(), repr=False)
     core_recorded: bool = False
+    budget: str = ""
     sms_cooldown: datetime | None = None
     call_cooldown: datetime | None = None
 
@@ -124,6 +154,7 @@ class DeliveryRecord:
     Args:
         send_id: The send (what somebody asked for once) that it belongs to.
         scope: Vendor account that owns the code, or empty.
+        prefix: The rule prefix by which the number came here; empty: by default. Masked where it is the whole number.
         is_retry: Made by a retry, not by the first walk.
         outcome: Open until the provider answered.
         reference: The vendor's id; empty: unknown.
@@ -140,6 +171,7 @@ class DeliveryRecord:
     channel: Channel
     owner: CodeOwner
     scope: str = ""
+    prefix: str = ""
     is_retry: bool = False
     outcome: Outcome = Outcome.OPEN
     reference: str = ""
@@ -167,7 +199,7 @@ class ScheduleRecord:
         due_at: When the next try is due; while ``leased``, when the lease runs out.
         attempts: Retries claimed so far.
         charges: Refunded once, when the send ends and certainly nothing was sent.
-        key_id: The key that sealed the code; only processes that have it may claim.
+        key_id: The challenge's; only processes that have the key may claim.
         forced: As in the challenge.
     """
 
@@ -224,11 +256,12 @@ class FailureRecord:
 
 @attrs.frozen(kw_only=True)
 class BreakerRecord:
-    """Consecutive failures of one instance; open from ``BreakerRule.threshold`` on."""
+    """Consecutive failures of one instance; open from ``BreakerRule.threshold`` on, and since ``opened_at``."""
 
     instance: str
     failures: int
     probe_at: datetime
+    opened_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -240,16 +273,54 @@ class CounterRecord:
     window_ends_at: datetime
 
 
+@attrs.frozen(kw_only=True)
+class ReceiptRecord:
+    """One delivery receipt, kept so that a repeat of it changes nothing.
+
+    Args:
+        delivery_id: The delivery that it is about; empty: none is known yet.
+        kind: With ``undelivered``, why.
+        applied: False: it came before the answer to the call that it is about, and waits for that.
+    """
+
+    instance: str
+    reference: str
+    delivery_id: str
+    status: ReceiptStatus
+    kind: ErrorKind | None = None
+    provider_code: str = ""
+    received_at: datetime
+    applied: bool
+
+
+@attrs.frozen(kw_only=True)
+class WorkerRecord:
+    """The sign of life of one process, or part of one, that runs retries and upkeep.
+
+    Args:
+        name: Made up at its start, such as ``worker-3fa2b1c9``; tells nothing about the machine.
+        kind: ``background``, ``worker``, or a plugin's runner.
+        running: Retries under way when it was last seen.
+    """
+
+    name: str
+    kind: str
+    started_at: datetime
+    seen_at: datetime
+    running: int = 0
+
+
 # What a walk is told, and what it learns.
 
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """One instance of a route, with what the store must know about it."""
+    """One instance of a route, with what the store must know about it; ``prefix`` as in ``DeliveryRecord``."""
 
     instance: str
     owner: CodeOwner = CodeOwner.CORE
     scope: str = ""
+    prefix: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -272,6 +343,9 @@ class WalkPlan:
         call_lease: How long a recorded delivery is leased (provider timeout + 5 s).
         cooldown: How long the same call sends nothing new once something may have left.
         retry: None: nothing is retried on this channel.
+        barrier: What keeps a retry from being sent, or None; a first send was asked before it was charged.
+        hold: A retry that a barrier or a used-up budget holds back looks again after this long.
+        budget_rule: How accepted sends are charged to the budget of the challenge.
     """
 
     delivery_id: str
@@ -283,6 +357,9 @@ class WalkPlan:
     min_useful_life: timedelta = timedelta(seconds=30)
     retry: RetryPolicy | None = None
     breaker: BreakerRule = BreakerRule()
+    barrier: Barrier | None = None
+    hold: timedelta = timedelta(seconds=5)
+    budget_rule: BudgetRule = UNCOUNTED
 
 
 @attrs.frozen(kw_only=True)
@@ -303,6 +380,16 @@ class CallResult:
     reference: str = ""
     provider_code: str = ""
     retry_after: float | None = None
+
+
+class PutOff(enum.StrEnum):
+    """Why a walk found nobody whom it could call now, though the route is not used up."""
+
+    BREAKER_OPEN = "breaker_open"
+    PROVIDER_BUSY = "provider_busy"
+    THROTTLED = "throttled"
+    PAUSED = "paused"
+    UNVERIFIED = "unverified"
 
 
 class StepKind(enum.Enum):
@@ -332,8 +419,11 @@ class Step:
         mark: With CALL: cancel this at the vendor first, then ``clear_mark``.
         repeat: With CALL: delivery id of an unresolved earlier try at this instance.
         due_at: With QUEUED.
+        put_off: With QUEUED: why nobody could be called at all; such a try does not count. None: somebody was.
+        is_probe: With CALL: the instance's breaker is open, and this delivery tries whether it works again.
         opened: The instance whose breaker this result opened, or None.
         closed: The instance whose breaker this result closed, or None.
+        receipts: Receipts that had waited for this answer and now count.
     """
 
     kind: StepKind
@@ -342,8 +432,11 @@ class Step:
     mark: Mark | None = None
     repeat: str = ""
     due_at: datetime | None = None
+    put_off: PutOff | None = None
+    is_probe: bool = False
     opened: str | None = None
     closed: str | None = None
+    receipts: tuple[ReceiptRecord, ...] = ()
 
 
 class Refusal(enum.StrEnum):
@@ -372,8 +465,10 @@ class NewSend:
         cap: The longest life from the first send on.
         renewal: A resend that would leave less life than this is refused.
         lease: The row is born leased for this long.
-        key_id: The key that sealed the code.
-        charges: What the send was charged to.
+        charges: What the send was charged to and is refunded with it.
+        tolls: What it was charged to for good: given back only where nobody had to send (a cooldown, a faster caller).
+        noted: Limits that only record and would have refused it; recorded once it begins.
+        budget: As in the challenge; of this send.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
         locale: Of this send.
@@ -390,8 +485,10 @@ class NewSend:
     cap: timedelta
     renewal: timedelta
     lease: timedelta
-    key_id: str
     charges: tuple[Charged, ...]
+    tolls: tuple[Charged, ...] = ()
+    noted: tuple[LimitReason, ...] = ()
+    budget: str = ""
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
@@ -405,30 +502,87 @@ class Begun:
     Args:
         challenge: With a refusal, the living challenge as it stands, if there is one.
         retry_after: With a refusal, seconds; None: unknown or never.
+        expired: The challenge of an earlier send whose life was found to be over, and ended.
     """
 
     step: Step | None = None
     refusal: Refusal | None = None
     challenge: ChallengeRecord | None = None
     retry_after: float | None = None
+    expired: ChallengeRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Charge:
-    """One counter to charge: at most ``limit`` sends in a window that begins with its first."""
+    """One counter to charge: at most ``limit`` sends in a window that begins with its first.
+
+    Args:
+        refundable: Given back when a send ends and certainly nothing was sent.
+    """
 
     key: str
     limit: int
     window: timedelta
     reason: str
+    refundable: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Admission:
+    """What somebody asks for before anything is sent: every limit of one send.
+
+    Args:
+        charges: Its counters.
+        neighbours: For each window, the mark that the number leaves and the counter of its block; only ever recorded.
+        barrier: What keeps the number from being sent to, or None.
+        budget: Its unverified budget, or empty.
+        subject: Of its challenge; while that cools down over the channel, nothing is refused.
+        phone_key: For what is recorded, as the three that follow.
+    """
+
+    charges: tuple[Charge, ...] = ()
+    neighbours: tuple[tuple[Charge, Charge], ...] = ()
+    barrier: Barrier | None = None
+    budget: str = ""
+    budget_rule: BudgetRule = UNCOUNTED
+    subject: str = ""
+    phone_key: str = ""
+    phone_masked: str = ""
+    channel: Channel = Channel.SMS
+    purpose: str = "default"
+
+    @property
+    def is_free(self) -> bool:
+        """No limit is set that it could be measured by."""
+        return not (self.charges or self.neighbours or self.barrier or (self.budget and self.budget_rule.windows))
+
+
+@attrs.frozen(kw_only=True)
+class Admitted:
+    """The send may begin.
+
+    Args:
+        charges: To be refunded with the send.
+        tolls: Charged for good.
+        noted: Limits that only record, and would have refused.
+    """
+
+    charges: tuple[Charged, ...] = ()
+    tolls: tuple[Charged, ...] = ()
+    noted: tuple[LimitReason, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class ChargeRefused:
-    """A full counter: its reason, and the seconds until its window ends."""
+    """Why a send may not begin, and in how many seconds it may; None: waiting does not help.
+
+    Args:
+        living: The challenge that cools down: nothing was refused, and nothing has to be sent.
+    """
 
     reason: str
-    retry_after: float
+    retry_after: float | None
+    living: ChallengeRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -484,6 +638,48 @@ class ClaimBatch:
     ended: tuple[EndedSend, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class ReceiptRule:
+    """With what a send may go on whose message was reported undelivered.
+
+    Args:
+        token: Fresh fencing token for the walk that goes on.
+        lease: Of its schedule row.
+        retried: Channels whose sends a worker may take over.
+        key_ids: Keys the process has.
+        instances: Instances the process has.
+        budget_rule: As in the plan of a walk.
+    """
+
+    token: str
+    lease: timedelta
+    min_useful_life: timedelta
+    retried: frozenset[Channel]
+    key_ids: frozenset[str]
+    instances: frozenset[str]
+    budget_rule: BudgetRule = UNCOUNTED
+
+
+@attrs.frozen(kw_only=True)
+class Received:
+    """What became of a receipt.
+
+    Args:
+        challenge: As it stands now; None: none is known, or it was purged.
+        delivery: As it is now, with APPLIED.
+        walk: The send goes on with ``go_on`` under this token.
+        due_at: The send waits in the queue for a process that can go on with it.
+        ended: Sending is over without success; ``challenge`` says how.
+    """
+
+    outcome: ReceiptOutcome
+    challenge: ChallengeRecord | None = None
+    delivery: DeliveryRecord | None = None
+    walk: WalkRef | None = None
+    due_at: datetime | None = None
+    ended: bool = False
+
+
 class ReservationStatus(enum.StrEnum):
     """Whether an attempt was reserved."""
 
@@ -533,6 +729,14 @@ class Reservation:
 
 
 @attrs.frozen(kw_only=True)
+class Settled:
+    """What became of an attempt that did not match: the challenge as it is now, and whether the attempt was given back."""
+
+    challenge: ChallengeRecord
+    given_back: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class ChallengeView:
     """Everything about one challenge, for people and for ``cancel``."""
 
@@ -542,9 +746,83 @@ class ChallengeView:
 
 
 @attrs.frozen(kw_only=True)
+class KeyUse:
+    """What the kept challenges need one code key for.
+
+    Args:
+        challenges: How many were written under it.
+        begun_at: When the newest of them began.
+        expires_at: When the last of them expires, or expired.
+    """
+
+    key_id: str
+    challenges: int
+    begun_at: datetime
+    expires_at: datetime
+
+
+@attrs.frozen(kw_only=True)
 class PurgeCount:
     """How much a purge removed."""
 
     challenges: int = 0
     deliveries: int = 0
     counters: int = 0
+    receipts: int = 0
+    refusals: int = 0
+    verified: int = 0
+
+
+# What people watch.
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeCount:
+    """How many deliveries of one instance and rule prefix came to one outcome."""
+
+    instance: str
+    prefix: str
+    outcome: Outcome
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class RouteCount:
+    """How many challenges belong to one instance and rule prefix."""
+
+    instance: str
+    prefix: str
+    count: int
+
+
+@attrs.frozen(kw_only=True)
+class Waiting:
+    """Sends that wait for their next try, by the instance that they tried last (empty: none yet).
+
+    Args:
+        oldest: When the first send of the one that waits longest began.
+    """
+
+    instance: str
+    prefix: str
+    count: int
+    oldest: datetime
+
+
+@attrs.frozen(kw_only=True)
+class StoreStatus:
+    """What happened since a given time, and what is waiting now.
+
+    Args:
+        deliveries: Recorded since then.
+        verified: Approved challenges by the deliveries that were accepted since then.
+        waiting: Now, whatever the time.
+        breakers: Those that have failures.
+        workers: All signs of life.
+    """
+
+    deliveries: tuple[OutcomeCount, ...] = ()
+    verified: tuple[RouteCount, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    breakers: tuple[BreakerRecord, ...] = ()
+    workers: tuple[WorkerRecord, ...] = ()

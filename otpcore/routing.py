@@ -136,6 +136,10 @@ class RoutingTable:
                 return _once((*route, *self._defaults)) if fallback_to_default else route
         return self._defaults
 
+    def matched_prefix(self, e164: str) -> str:
+        """The longest rule prefix that the number begins with; empty when it is served by default instances."""
+        return next((e164[beginning] for beginning, find in self._lookups if find(e164[beginning]) is not None), "")
+
     def explain(
         self,
         e164: str,

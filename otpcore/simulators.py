@@ -26,10 +26,20 @@ from urllib.parse import parse_qs
 
 import attrs
 
+from otpcore._simulator_callbacks import Callback, Caller, post
 from otpcore._simulator_server import Connection, Listener
 from otpcore.models import Channel
 
-__all__ = ["Fault", "SimulatedAnswer", "SimulatedMessage", "SimulatedRequest", "Simulator", "find_code", "running"]
+__all__ = [
+    "Callback",
+    "Fault",
+    "SimulatedAnswer",
+    "SimulatedMessage",
+    "SimulatedRequest",
+    "Simulator",
+    "find_code",
+    "running",
+]
 
 
 class Fault(enum.Enum):
@@ -82,11 +92,14 @@ class SimulatedRequest:
 
     def form(self) -> dict[str, list[str]]:
         """The body as form fields."""
-        return parse_qs(self.body.decode(), keep_blank_values=True)
+        return parse_qs(self.body.decode(errors="replace"), keep_blank_values=True)
 
     def json(self) -> Any:
         """The body as JSON; ValueError when it is not."""
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
 
 
 @attrs.frozen
@@ -139,12 +152,16 @@ class Simulator:
         requests: Everything that arrived, oldest first; faults too.
         inbox: What people received, oldest first.
         clock: Aware UTC; the vendor's expiry follows it. A test may replace it at any time.
+        callbacks: What it sent to URLs of its customer, oldest first.
     """
 
     def __init__(self) -> None:
         self.requests: list[SimulatedRequest] = []
         self.inbox: list[SimulatedMessage] = []
         self.clock: Callable[[], datetime] = _utc_now
+        self.callbacks: list[Callback] = []
+        self._to_send: list[Callback] = []
+        self._caller = Caller()
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
         self._port = 0
@@ -183,6 +200,7 @@ class Simulator:
             self._listener.close()
             self._listener = None
             self._port = 0
+        self._caller.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -223,6 +241,20 @@ class Simulator:
             )
         )
 
+    def call_back(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Report to the customer; called by ``handle``, sent after the answer to the request, in order."""
+        self._to_send.append(Callback(url=url, headers=headers, body=body))
+
+    def ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Ask the customer within ``handle``: status and body of the answer, or status 0 where there was none."""
+        question = Callback(url=url, headers=headers, body=body)
+        self.callbacks.append(question)
+        return post(question)
+
+    def wait_for_callbacks(self) -> None:
+        """Until everything that was reported so far has been answered, or nobody was there."""
+        self._caller.wait()
+
     def _serve(self, connection: Connection) -> None:
         path, _, query = connection.path.partition("?")
         headers = {name.lower(): value for name, value in connection.headers.items()}
@@ -232,10 +264,23 @@ class Simulator:
             fault = self._next_fault()
             works = fault in (None, Fault.RESET_AFTER_WORK, Fault.HANG_AFTER_WORK)
             answer = self.handle(request) if works else None
+            answered = self._announce()
+        try:
+            if fault is None and answer is not None:
+                connection.answer(answer.status, answer.headers, answer.body)
+        finally:
+            answered.set()
         if fault is not None:
             _FAULTS[fault](connection)
-        elif answer is not None:
-            connection.answer(answer.status, answer.headers, answer.body)
+
+    def _announce(self) -> threading.Event:
+        """Queue what ``handle`` reported, to be sent when the event is set."""
+        answered = threading.Event()
+        for report in self._to_send:
+            self.callbacks.append(report)
+            self._caller.send(report, answered)
+        self._to_send.clear()
+        return answered
 
     def _next_fault(self) -> Fault | None:
         if not self._faults:

@@ -7,6 +7,7 @@ import enum
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import date
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -19,7 +20,7 @@ from otpcore.errors import OTPConfigurationError, SettingsError
 if TYPE_CHECKING:
     from cattrs import Converter
 
-__all__ = ["structure"]
+__all__ = ["key_of", "structure"]
 
 T = TypeVar("T")
 
@@ -40,11 +41,11 @@ def structure(
 
     Text is never made from numbers (``+15005550006`` without quotes has lost its plus). The other way round text is
     read, because the environment has nothing else: ``true/false/yes/no/on/off/1/0``, decimal numbers, and comma-separated
-    lists. Lists and tables in text may also be written as in TOML: ``["a", "b"]``, ``{ key = "value" }``.
+    lists; dates as in ISO 8601. Lists and tables in text may also be written as in TOML: ``["a", "b"]``, ``{ key = "value" }``.
 
     Args:
         values: Setting names and values.
-        cls: A frozen attrs class. Fields with ``repr=False`` are secret: no error shows their value.
+        cls: A frozen attrs class. A field ``global_`` is written ``global``. Fields with ``repr=False`` are secret: no error shows their value.
         prefix: The key of the whole, such as ``"providers.twilio"``.
         where: Says for a full key where it was read, such as a file name; "" where nobody knows.
 
@@ -91,7 +92,7 @@ def _problems(failure: Exception, key: str, *, secret: bool) -> Iterator[_Proble
                 hidden = secret or _is_secret(failure.cl, name)
                 yield from _problems(inner, _join(key, name), secret=hidden)
         case ForbiddenExtraKeysError():
-            known = [field.name for field in _settings_of(failure.cl)]
+            known = [key_of(field) for field in _settings_of(failure.cl)]
             for unknown in sorted(map(str, failure.extra_fields)):
                 yield _Problem(_join(key, unknown), _unknown(unknown, known, key))
         case RefusedError():
@@ -112,6 +113,15 @@ def _narrowest(key: str, text: str) -> _Problem:
     return _Problem(named, rest) if colon and is_key else _Problem(key, text)
 
 
+def key_of(field: attrs.Attribute[Any]) -> str:
+    """How a field is written in settings: a Python keyword carries an underscore only in Python."""
+    return _written(field.name)
+
+
+def _written(name: str) -> str:
+    return name.removesuffix("_")
+
+
 def _settings_of(cls: Any) -> list[attrs.Attribute[Any]]:
     """The fields that may be set; the metadata ``setting: False`` takes one out."""
     return [field for field in attrs.fields(cls) if field.init and field.metadata.get("setting", True)]
@@ -129,14 +139,15 @@ def _join(key: str, name: str) -> str:
 def _noted_name(failure: BaseException) -> str:
     """The attribute, index or mapping key that cattrs noted on an error of one part; "" for an error of the whole."""
     for note in getattr(failure, "__notes__", ()):
-        name = getattr(note, "name", getattr(note, "index", None))
-        if name is not None:
-            return str(name)
+        if hasattr(note, "name"):
+            return _written(note.name)
+        if hasattr(note, "index"):
+            return str(note.index)
     return ""
 
 
 def _is_secret(cls: Any, name: str) -> bool:
-    return attrs.has(cls) and any(field.name == name and field.repr is False for field in attrs.fields(cls))
+    return attrs.has(cls) and any(key_of(field) == name and field.repr is False for field in attrs.fields(cls))
 
 
 @functools.cache
@@ -144,7 +155,14 @@ def _converter() -> Converter:
     from cattrs import Converter  # noqa: PLC0415 - heavy: at first use
 
     converter = Converter(forbid_extra_keys=True, detailed_validation=True)
-    for cls, hook in {str: convert.text, bool: convert.boolean, int: convert.integer, float: convert.number}.items():
+    hooks = {
+        str: convert.text,
+        bool: convert.boolean,
+        int: convert.integer,
+        float: convert.number,
+        date: convert.day,
+    }
+    for cls, hook in hooks.items():
         converter.register_structure_hook(cls, hook)
     converter.register_structure_hook(enum.Enum, convert.member)
     converter.register_structure_hook_func(_is_literal, convert.literal)
@@ -199,8 +217,11 @@ def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
 
     attrs.resolve_types(cls)
     left_out: Any = {field.name: override(omit=True) for field in attrs.fields(cls) if field not in _settings_of(cls)}
+    renamed: Any = {
+        field.name: override(rename=key_of(field)) for field in _settings_of(cls) if key_of(field) != field.name
+    }
     build = make_dict_structure_fn(
-        cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **left_out
+        cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **left_out, **renamed
     )
 
     def hook(value: Any, _: Any) -> Any:
@@ -233,8 +254,8 @@ def _refusals(table: Mapping[str, Any], cls: Any, converter: Converter) -> Itera
     readable = []
     for field in attrs.fields(cls):
         try:
-            given = field.name in table
-            value = converter.structure(table[field.name], field.type) if given else _default(field, draft)
+            given = key_of(field) in table
+            value = converter.structure(table[key_of(field)], field.type) if given else _default(field, draft)
             value = field.converter(value) if field.converter else value
         except Exception:  # noqa: BLE001, S112 - already among what cattrs found
             continue
@@ -284,7 +305,7 @@ def _secret_texts(value: Any, cls: Any, *, secret: bool = False) -> Iterator[str
     elif isinstance(value, Mapping) and attrs.has(cls):
         for field in attrs.fields(cls):
             hidden = secret or field.repr is False
-            yield from _secret_texts(value.get(field.name), field.type, secret=hidden)
+            yield from _secret_texts(value.get(key_of(field)), field.type, secret=hidden)
     elif isinstance(value, (Mapping, list, tuple, AbstractSet)):
         for part in value.values() if isinstance(value, Mapping) else value:
             for inner in get_args(cls) or (cls,):

@@ -545,10 +545,14 @@ async def test_a_hooks_own_timeout_error_is_not_mistaken_for_the_deadline():
     assert failure.summary == "raised TimeoutError"
 
 
-@both_kinds
-async def test_what_is_no_exception_passes_through(kind):
+async def test_what_tells_the_process_to_end_passes_through():
     with pytest.raises(KeyboardInterrupt):
-        await provider_from_object("acme", kind(raising(KeyboardInterrupt()))).send(delivery(), 5)
+        await provider_from_object("acme", Sms(raising(KeyboardInterrupt()))).send(delivery(), 5)
+
+
+async def test_a_thread_is_told_nothing_that_could_be_meant_for_the_process():
+    failure = await failure_of(provider_from_object("acme", BlockingSms(raising(KeyboardInterrupt()))))
+    assert (failure.kind, failure.summary) == (ErrorKind.AMBIGUOUS, "raised KeyboardInterrupt")
 
 
 async def test_an_async_hook_behind_a_plain_decorator_works():

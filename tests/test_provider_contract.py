@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import secrets
@@ -12,10 +13,10 @@ import anyio
 import attrs
 import pytest
 
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.errors import ErrorKind, ProviderError, ReceiptFault, ReceiptRefused, SettingsError
 from otpcore.hookspecs import hookimpl
 from otpcore.http import check_base_url, open_client
-from otpcore.models import Channel, CheckResult, CodeOwner, DeliveryReceipt, ProviderInfo
+from otpcore.models import Channel, CheckResult, CodeOwner, DeliveryReceipt, ProviderInfo, Receipt, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, Simulator
 from otpcore.testing.provider import ProviderContract, Refusal
 
@@ -162,6 +163,25 @@ class Text:
         code = answer.json_object().get("error", answer.status)
         kind = self.kinds.get(code, ErrorKind.AMBIGUOUS)
         return ProviderError(kind, "the vendor refused", answer.retry_after, str(code))
+
+    @hookimpl
+    def parse_receipt(self, request):
+        self.check(request)
+        return self.read(request)
+
+    def check(self, request):
+        right = signed(self.settings.token, request.url, request.body)
+        if not hmac.compare_digest(request.headers.get("signature", "").encode(), right.encode()):
+            raise ReceiptRefused(ReceiptFault.SIGNATURE, "the signature is wrong")
+
+    def read(self, request):
+        said = json.loads(request.body)
+        return Receipt(status=said["status"], reference=said["id"])
+
+
+def signed(token, url, body):
+    """What Acme signs callbacks with."""
+    return hmac.new(token.encode(), url.encode() + body, "sha256").hexdigest()
 
 
 class Codes(Text):
@@ -388,6 +408,37 @@ class HidesThatCancellingFailed(Codes):
             return
 
 
+class BelievesAnyReceipt(Text):
+    def check(self, request):
+        if not request.headers.get("signature"):
+            super().check(request)
+
+
+class SignsTheBodyOnly(Text):
+    def check(self, request):
+        url = "https://example.com/acme"
+        super().check(attrs.evolve(request, url=url))
+
+
+class QuotesTheReceipt(Text):
+    def check(self, request):
+        try:
+            super().check(request)
+        except ReceiptRefused as error:
+            raise ReceiptRefused(error.fault, f"refused: {request.url} {request.headers}") from None
+
+
+class StumblesOverGarbage(Text):
+    def check(self, request):
+        json.loads(request.body)
+        super().check(request)
+
+
+class NamesAnotherMessage(Text):
+    def read(self, request):
+        return attrs.evolve(super().read(request), reference="another")
+
+
 REPEATED = "repeated in secret"
 BROKEN = {
     RepeatsInSecret: ("what_breaks and close_after_read", REPEATED),
@@ -418,6 +469,11 @@ BROKEN = {
     NeedsAReference: ("right_code and recipient", "CheckResult.INCORRECT"),
     CancelsInVain: ("after_cancelling", "CheckResult.GONE"),
     HidesThatCancellingFailed: ("cancel_that_failed", "DID NOT RAISE"),
+    BelievesAnyReceipt: ("changed_on_the_way", "DID NOT RAISE"),
+    SignsTheBodyOnly: ("changed_on_the_way", "DID NOT RAISE"),
+    QuotesTheReceipt: ("garbage_is_refused and null", "an error shows the full number"),
+    StumblesOverGarbage: ("garbage_is_refused and xml", "ProviderError"),
+    NamesAnotherMessage: ("genuine_receipt", "another"),
 }
 
 
@@ -439,6 +495,10 @@ class TestText(ProviderContract):
     @pytest.fixture
     def plugin(self):
         return self.provider
+
+    def callback(self, simulator, request, receipt, status):
+        url, body = "https://example.com/acme", json.dumps({"id": receipt.reference, "status": status}).encode()
+        return ReceiptRequest(url=url, headers={"Signature": signed(simulator.token, url, body)}, body=body)
 
 
 class TestCodes(TestText):

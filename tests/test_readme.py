@@ -37,7 +37,7 @@ def blocks(language: str) -> list[str]:
 DEMO, TESTS, INSTALL, INIT, FIRST_CODE, ROUTES, WORKER = blocks("sh")
 SETTINGS, SECRETS, RETRY, RUNNER, ACME, ENTRY_POINT = blocks("toml")
 (RETRY_IN_YAML,) = blocks("yaml")
-ASYNCHRONOUS, BLOCKING, CONFTEST, HOST_TEST, PROVIDER = blocks("python")
+ASYNCHRONOUS, BLOCKING, CONFTEST, HOST_TEST, SANDBOX_TEST, PROVIDER = blocks("python")
 
 
 @attrs.frozen
@@ -235,6 +235,11 @@ def test_a_worker_delivers_what_nobody_took(newcomer):
 def test_a_host_tests_its_application_with_the_outbox(newcomer):
     (newcomer.directory / "conftest.py").write_text(CONFTEST, encoding="utf-8")
     (newcomer.directory / "test_door.py").write_text(HOST_TEST, encoding="utf-8")
+    assert "1 passed" in newcomer.runs("python -m pytest -q -W error -p no:cacheprovider")
+
+
+def test_a_host_tests_its_application_in_the_sandbox(newcomer):
+    (newcomer.directory / "test_landline.py").write_text(SANDBOX_TEST, encoding="utf-8")
     assert "1 passed" in newcomer.runs("python -m pytest -q -W error -p no:cacheprovider")
 
 

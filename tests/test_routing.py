@@ -273,6 +273,12 @@ def test_routes_are_those_of_the_slow_and_obvious_way(written, number, fallback)
     assert len(set(route)) == len(route)
 
 
+@given(clauses(), numbers)
+def test_the_matched_prefix_is_the_longest_of_all_that_the_number_begins_with(written, number):
+    matching = [prefix for _, own in written for prefix in own if number.startswith(prefix)]
+    assert parse_rules(text_of(written)).matched_prefix(number) == max(matching, key=len, default="")
+
+
 @given(clauses(), st.sets(names), numbers, st.booleans())
 def test_an_incapable_instance_is_as_good_as_not_written(written, capable, number, fallback):
     restricted = parse_rules(text_of(written)).restricted_to(capable)

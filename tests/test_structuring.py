@@ -286,3 +286,20 @@ def test_whatever_is_written_it_is_settings_or_a_configuration_error(values: dic
 def test_importing_it_does_not_import_cattrs() -> None:
     program = "import sys, otpcore.structuring; sys.exit('cattrs' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@attrs.frozen
+class _Reserved:
+    global_: int = 1
+    import_: str = attrs.field(default="", repr=False)
+
+
+def test_a_key_that_python_reserves_carries_an_underscore_only_there() -> None:
+    assert structure({"global": "7", "import": "x"}, _Reserved) == _Reserved(7, "x")
+    with pytest.raises(SettingsError, match=r"limits\.global: must be a whole number, not 'x'"):
+        structure({"global": "x"}, _Reserved, prefix="limits")
+    with pytest.raises(SettingsError, match=r"limits\.import: must be text") as hidden:
+        structure({"import": 47_110_815}, _Reserved, prefix="limits")
+    assert "47110815" not in str(hidden.value)
+    with pytest.raises(SettingsError, match="unknown key"):
+        structure({"global_": 7}, _Reserved)

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from otpcore.cli._exits import ExitCode
-from otpcore.cli._options import Options
+from otpcore.cli._exits import CommandError, ExitCode
+from otpcore.cli._options import Options, parse_span
+from otpcore.cli._typed import STANDARD_INPUT, typed_code, typed_phone
 from otpcore.models import Channel
 
 __all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
@@ -26,14 +27,31 @@ class Backend(enum.StrEnum):
 
 Command = Callable[..., ExitCode]
 
-Phone = Annotated[str, typer.Argument(metavar="PHONE", help="With a leading +, unless otp.default_region is set.")]
-IdOrPhone = Annotated[str, typer.Argument(metavar="ID|PHONE", help="A challenge's id, or a phone number.")]
+_FROM_INPUT = "- asks for it, or reads a line of standard input."
+
+Phone = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHONE", help=f"With a leading +, unless otp.default_region is set; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
+IdOrPhone = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID|PHONE", help=f"A challenge's id, or a phone number; {_FROM_INPUT}", callback=typed_phone
+    ),
+]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The challenge's id.")]
 Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987,+35988;Sinch".')]
 ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
 Purpose = Annotated[str, typer.Option(metavar="TEXT", help="What the code is for.")]
 Client = Annotated[str | None, typer.Option(metavar="TEXT", help="Who asks, such as the client's IP address.")]
 Locale = Annotated[str | None, typer.Option(metavar="TAG", help="Language of the text, such as pt-BR.")]
+Prefix = Annotated[str, typer.Argument(metavar="PREFIX", help="Such as +35987.")]
+Lasts = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Such as 30m or 2h; not given: until it is switched again.")
+]
+ClearSwitch = Annotated[bool, typer.Option("--clear", help="Remove the switch; the settings count again.")]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
 
 
@@ -91,7 +109,9 @@ def call(
 def verify(
     context: typer.Context,
     target: IdOrPhone,
-    code: Annotated[str, typer.Argument(metavar="CODE", help="As it was typed.")],
+    code: Annotated[
+        str, typer.Argument(metavar="[CODE]", help=f"As it was typed; {_FROM_INPUT}", callback=typed_code)
+    ] = STANDARD_INPUT,
     purpose: Purpose = "default",
     client: Client = None,
 ) -> ExitCode:
@@ -141,6 +161,16 @@ def providers(context: typer.Context) -> ExitCode:
     return _providers.providers(_options(context))
 
 
+def status(
+    context: typer.Context,
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1h",
+) -> ExitCode:
+    """Show what each provider did lately, what waits now, and who runs retries."""
+    from otpcore.cli import _status
+
+    return _status.status(_options(context), parse_span(since, "--since"))
+
+
 def worker(
     context: typer.Context,
     concurrency: Annotated[
@@ -171,11 +201,22 @@ def requeue(context: typer.Context, challenge_id: Id) -> ExitCode:
     return _retries.requeue(_options(context), challenge_id)
 
 
-def drop(context: typer.Context, challenge_id: Id) -> ExitCode:
-    """End the sending of a challenge; what has arrived still verifies."""
+def drop(
+    context: typer.Context,
+    challenge_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The challenge's id.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="All that wait for numbers that begin so, such as +35987.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With --prefix: do not ask.")] = False,
+) -> ExitCode:
+    """End the sending of a challenge, or of all with a prefix; what has arrived still verifies."""
     from otpcore.cli import _retries
 
-    return _retries.drop(_options(context), challenge_id)
+    if (challenge_id is None) == (prefix is None):
+        raise CommandError("an id or a prefix is needed", "give one of them", ExitCode.USAGE)
+    if prefix is not None:
+        return _retries.drop_prefix(_options(context), prefix, confirmed=yes)
+    return _retries.drop(_options(context), challenge_id or "")
 
 
 def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
@@ -185,11 +226,53 @@ def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
     return _challenges.show(_options(context), target)
 
 
-def show_limits(context: typer.Context, phone: Phone) -> ExitCode:
-    """Show what a phone has used up: sends, wrong codes, and until when it is locked."""
+def show_limits(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Argument(metavar="[PHONE]", help="What limits this number.")] = None,
+) -> ExitCode:
+    """Show switches and budgets; of a phone, what it has used up and until when it is locked."""
     from otpcore.cli import _limits
 
     return _limits.show(_options(context), phone)
+
+
+def deny_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
+    """Send nothing to numbers that begin so, verified ones too; what is queued for them ends."""
+    from otpcore.cli import _switches
+
+    return _switches.switch_prefix(_options(context), prefix, lasts, allows=False, clear=clear)
+
+
+def allow_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
+    """End the denial of a prefix, and send there whatever the settings deny."""
+    from otpcore.cli import _switches
+
+    return _switches.switch_prefix(_options(context), prefix, lasts, allows=True, clear=clear)
+
+
+def refused_limits(
+    context: typer.Context,
+    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Only of this number.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 50,
+) -> ExitCode:
+    """List what was refused and why, and what only would have been."""
+    from otpcore.cli import _limits
+
+    return _limits.refused(_options(context), phone, limit)
+
+
+def pause(context: typer.Context, lasts: Lasts = None) -> ExitCode:
+    """Stop all sending, in every process within seconds; codes are still verified, and retries wait."""
+    from otpcore.cli import _switches
+
+    return _switches.pause(_options(context), lasts)
+
+
+def resume(context: typer.Context) -> ExitCode:
+    """End a pause."""
+    from otpcore.cli import _switches
+
+    return _switches.resume(_options(context))
 
 
 def reset_limits(context: typer.Context, phone: Phone) -> ExitCode:
@@ -215,7 +298,10 @@ def current(context: typer.Context) -> ExitCode:
 
 def purge(
     context: typer.Context,
-    phone: Annotated[str | None, typer.Option(metavar="PHONE", help="Erase everything about one person.")] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(metavar="PHONE", help=f"Erase everything about one person; {_FROM_INPUT}", callback=typed_phone),
+    ] = None,
 ) -> ExitCode:
     """Remove what is older than storage.keep_challenges and storage.keep_deliveries."""
     from otpcore.cli import _database
@@ -224,17 +310,58 @@ def purge(
 
 
 def doctor(context: typer.Context) -> ExitCode:
-    """Check settings, keys, store, rules, providers and retries."""
+    """Check settings, keys, store, clock, credentials, limits, number data, rules, providers, retries and workers."""
     from otpcore.cli import _doctor
 
     return _doctor.doctor(_options(context))
 
 
+def sandbox(
+    context: typer.Context,
+    phone: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PHONE]",
+            help=f"Whose messages; not given: the sandbox itself; {_FROM_INPUT}",
+            callback=typed_phone,
+        ),
+    ] = None,
+) -> ExitCode:
+    """Show the sandbox's numbers and the test numbers, or what would have been sent to a phone."""
+    from otpcore.cli import _sandbox
+
+    return _sandbox.sandbox(_options(context), phone)
+
+
 def new_keys(context: typer.Context) -> ExitCode:
     """Print the lines of a fresh key; of a whole set, where there are no keys yet."""
-    from otpcore.cli import _init
+    from otpcore.cli import _keys
 
-    return _init.new_keys(_options(context))
+    return _keys.new_keys(_options(context))
+
+
+def rotate_keys(
+    context: typer.Context,
+    use: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 2: make the key current, once every process lists it.")
+    ] = None,
+    retire: Annotated[
+        str | None, typer.Option(metavar="ID", help="Step 3: remove a key, once nothing that is kept needs it.")
+    ] = None,
+) -> ExitCode:
+    """Rotate the code key in three steps; without an option the first: add a fresh key as readable.
+
+    The keys are changed in the TOML file that holds them; where they come from elsewhere, the lines are printed.
+    """
+    from otpcore.cli import _keys
+
+    if use is not None and retire is not None:
+        raise CommandError("--use and --retire are two steps", "give one of them", ExitCode.USAGE)
+    if use is not None:
+        return _keys.make_current(_options(context), use)
+    if retire is not None:
+        return _keys.retire(_options(context), retire)
+    return _keys.rotate(_options(context))
 
 
 COMMANDS: dict[str, Command] = {
@@ -244,9 +371,13 @@ COMMANDS: dict[str, Command] = {
     "call": call,
     "verify": verify,
     "providers": providers,
+    "status": status,
     "worker": worker,
+    "pause": pause,
+    "resume": resume,
     "purge": purge,
     "doctor": doctor,
+    "sandbox": sandbox,
 }
 
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
@@ -259,9 +390,18 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         {"list": list_retries, "requeue": requeue, "drop": drop},
     ),
     "challenges": ("Started verifications.", {"show": show_challenges}),
-    "limits": ("What a phone has used up.", {"show": show_limits, "reset": reset_limits}),
+    "limits": (
+        "Who may send to whom, and how often.",
+        {
+            "show": show_limits,
+            "reset": reset_limits,
+            "deny": deny_prefix,
+            "allow": allow_prefix,
+            "refused": refused_limits,
+        },
+    ),
     "db": ("The tables of the database.", {"upgrade": upgrade, "current": current}),
-    "keys": ("The keys that protect codes and numbers.", {"new": new_keys}),
+    "keys": ("The keys that protect codes and numbers.", {"new": new_keys, "rotate": rotate_keys}),
 }
 
 MAY_TAKE_AN_ID: frozenset[Command] = frozenset({verify, requeue, drop, show_challenges})

@@ -49,7 +49,8 @@ def purge(options: Options, phone: str | None) -> ExitCode:
         count = run(_purge, host, number)
     options.say(
         attrs.asdict(count),
-        f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.counters} counters",
+        f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.receipts} receipts, "
+        f"{count.counters} counters, {count.refusals} refusals, {count.verified} phones that verified",
     )
     return ExitCode.OK
 

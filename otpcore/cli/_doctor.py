@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import distribution
 from pathlib import Path
 
 import attrs
@@ -16,41 +16,28 @@ from otpcore._instances import Instances
 from otpcore._parts import Parts, make_keys, make_store
 from otpcore._rules import RULE_SETTINGS
 from otpcore._service import Setup
+from otpcore.cli import _findings
 from otpcore.cli._database import database_url
 from otpcore.cli._exits import CommandError, ExitCode
+from otpcore.cli._findings import Finding, Level
 from otpcore.cli._host import load_host, open_parts, run
-from otpcore.cli._options import Options, table, text
+from otpcore.cli._key_states import KeyStanding, key_states
+from otpcore.cli._options import Options, table, text, when
 from otpcore.cli._routes import RoutingView, open_view
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.hookspecs import utc_now
 from otpcore.models import Channel
 from otpcore.plugins import PROVIDERS, Observers, installed
+from otpcore.records import KeyUse, WorkerRecord
 from otpcore.routing import format_rules
 from otpcore.stores.memory import MemoryStore
 
-__all__ = ["CHECKS", "ROUTING_CHECKS", "Finding", "Level", "doctor"]
+__all__ = ["CHECKS", "ROUTING_CHECKS", "doctor"]
 
 _OVERDUE = timedelta(seconds=60)  # far longer than any runner's poll and any lease that it may wait for
 
 
-class Level(enum.StrEnum):
-    """How bad a finding is; only problems let the command fail."""
-
-    OK = "ok"
-    NOTE = "note"
-    PROBLEM = "problem"
-
-
 _STYLES = {Level.OK: "green", Level.NOTE: "yellow", Level.PROBLEM: "red"}
-
-
-@attrs.frozen
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    detail: str
-    fix: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,10 +46,14 @@ class Routing:
 
     Args:
         next_due: When the earliest retry is due.
+        keys_in_use: What the kept challenges were written under.
+        workers: All signs of life.
     """
 
     view: RoutingView
     next_due: datetime | None
+    keys_in_use: tuple[KeyUse, ...]
+    workers: tuple[WorkerRecord, ...]
     now: datetime
 
 
@@ -108,7 +99,14 @@ async def _routing(host: Setup) -> list[tuple[str, Finding]]:
         async with AsyncExitStack() as stack:
             parts = _blank(host) if _is_blank(host) else await stack.enter_async_context(open_parts(host))
             view = await stack.enter_async_context(open_view(host, parts))
-            scene = Routing(view=view, next_due=await parts.store.next_due(), now=datetime.now(UTC))
+            now = parts.clock()
+            scene = Routing(
+                view=view,
+                next_due=await parts.store.next_due(),
+                keys_in_use=await parts.store.keys_in_use(),
+                workers=(await parts.store.status(now, now)).workers,
+                now=now,
+            )
             return [(about, finding) for about, check in ROUTING_CHECKS.items() for finding in check(scene)]
     except (OTPError, OTPConfigurationError) as error:
         return [("store", Finding(Level.PROBLEM, str(error)))]
@@ -128,6 +126,9 @@ def _settings(host: Setup) -> Iterator[Finding]:
 
 
 def _keys(host: Setup) -> Iterator[Finding]:
+    if host.settings.needs_throw_away_keys:
+        yield Finding(Level.NOTE, "there are none: every process of the sandbox makes its own", "otp init")
+        return
     make_keys(host.settings)
     keys = host.settings.keys
     yield Finding(Level.OK, f"codes are protected by {keys.current}; readable: {', '.join(keys.code)}")
@@ -158,8 +159,77 @@ def _tables(host: Setup, file: Path) -> Iterator[Finding]:
         )
 
 
-CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {"settings": _settings, "keys": _keys, "store": _store}
+def _sandbox(host: Setup) -> Iterator[Finding]:
+    sms, today = host.settings.sms, datetime.now(UTC).date()
+    if sms.sandbox:
+        yield Finding(Level.NOTE, "sms.sandbox is on: no provider is called, nothing is sent", "sms.sandbox = false")
+    for name in sms.test_numbers_on:
+        last_day = sms.test_numbers[name].until
+        if sms.test_numbers[name].is_over(today):
+            found = f"test number {name}: its last day was {last_day}, it is an ordinary number now"
+            yield Finding(Level.NOTE, found, "take it out of sms.test_numbers_on")
+        else:
+            yield Finding(Level.NOTE, f"test number {name}: its fixed code works until the end of {last_day} (UTC)")
+    if not sms.sandbox and not sms.test_numbers_on:
+        yield Finding(Level.OK, "off, and no test number is switched on")
+
+
+def _clock(host: Setup) -> Iterator[Finding]:
+    files = [Path(__file__), *map(Path, host.settings.files)]
+    if (database := _database_file(host)) is not None:
+        files += [database, database.with_name(f"{database.name}-wal")]
+    written = {str(file): datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files if file.exists()}
+    yield from _findings.clock(utc_now(), written)
+
+
+def _credentials(host: Setup) -> Iterator[Finding]:
+    yield from _findings.credentials(host.settings)
+
+
+def _limits(host: Setup) -> Iterator[Finding]:
+    yield from _findings.limits(host.settings.limits)
+
+
+def _number_data(_: Setup) -> Iterator[Finding]:
+    found = distribution("phonenumbers")
+    file = Path(str(found.locate_file("phonenumbers/__init__.py")))
+    installed = datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else utc_now()
+    yield from _findings.number_data(found.version, installed, utc_now())
+
+
+CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {
+    "settings": _settings,
+    "keys": _keys,
+    "store": _store,
+    "sandbox": _sandbox,
+    "clock": _clock,
+    "credentials": _credentials,
+    "limits": _limits,
+    "number data": _number_data,
+}
 """What needs no store and no provider; the rest waits for them."""
+
+
+def _kept_keys(routing: Routing) -> Iterator[Finding]:
+    for state in key_states(routing.view.host.settings, routing.keys_in_use):
+        key_id, count, until = state.key_id, state.challenges, when(state.until)
+        if state.standing is KeyStanding.MISSING:
+            yield Finding(
+                Level.PROBLEM,
+                f"{count} challenges were written under {key_id}, which is not listed here: "
+                "their codes do not verify and are not retried here",
+                f"list it under [keys.code] again, until {until}",
+            )
+        elif state.standing is KeyStanding.NEEDED:
+            yield Finding(Level.OK, f"{key_id} is read for {count} challenges, until {until}")
+        elif state.standing is KeyStanding.WAITING:
+            yield Finding(
+                Level.NOTE,
+                f"{key_id} is readable and not yet used",
+                f"otp keys rotate --use {key_id}, once every process lists it",
+            )
+        elif state.standing is KeyStanding.UNUSED:
+            yield Finding(Level.NOTE, f"nothing needs {key_id} any more", f"otp keys rotate --retire {key_id}")
 
 
 def _rules(routing: Routing) -> Iterator[Finding]:
@@ -186,7 +256,8 @@ def _providers(routing: Routing) -> Iterator[Finding]:
     in_force = [rules for channel in Channel if (rules := view.rules.in_force(channel)) is not None]
     routed = {name for rules in in_force for name in rules.table.instances}
     for name, one in view.loaded.providers.items():
-        version = f"{one.distribution} {one.version}".strip() or "the host's own"
+        of_host = one.info.display_name if view.host.settings.sms.sandbox else "the host's own"
+        version = f"{one.distribution} {one.version}".strip() or of_host
         yield Finding(Level.OK, f"{name}: {version}; {', '.join(sorted(one.channels))}")
     for name, error in view.loaded.broken.items():
         yield Finding(Level.PROBLEM if name in routed else Level.NOTE, f"{name}: {error}")
@@ -213,19 +284,41 @@ def _retries(routing: Routing) -> Iterator[Finding]:
             yield Finding(Level.NOTE, f"{channel}: not retried when no provider takes it", f"{channel}.retry = true")
     overdue = routing.now - routing.next_due if routing.next_due is not None else timedelta()
     if overdue > _OVERDUE:
+        anybody = any(worker.seen_at >= routing.now - _findings.ALIVE_WITHIN for worker in routing.workers)
         yield Finding(
             Level.PROBLEM,
-            f"a retry is overdue by {overdue.total_seconds():.0f} s: nobody runs them",
-            "start the host, or `otp worker`",
+            f"a retry is overdue by {overdue.total_seconds():.0f} s: "
+            + ("who runs them has not its key or its instances" if anybody else "nobody runs them"),
+            "give the workers the settings of the host" if anybody else "start the host, or `otp worker`",
         )
-    if runner == "inline":
-        yield Finding(Level.NOTE, "nobody sweeps and purges", "run `otp worker`, or `otp purge` every day")
+
+
+def _workers(routing: Routing) -> Iterator[Finding]:
+    host = routing.view.host
+    settings = host.settings
+    if not make_store(settings, host.store).durable:
+        return  # only its own process sees who works there
+    yield from _findings.workers(
+        routing.workers,
+        routing.now,
+        retried=settings.sms.retry or settings.call.retry,
+        waiting=routing.next_due is not None,
+        runner=settings.retry.runner,
+    )
+
+
+def _clocks(routing: Routing) -> Iterator[Finding]:
+    if routing.workers:
+        yield from _findings.clock(routing.now, {}, routing.workers)
 
 
 ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Finding]]] = {
+    "kept keys": _kept_keys,
     "rules": _rules,
     "providers": _providers,
     "retries": _retries,
+    "workers": _workers,
+    "clock": _clocks,
 }
 """What looks at rules, providers and the store's content."""
 

@@ -28,6 +28,7 @@ from otpcore.interfaces import RetryRunner
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import Observers
 from otpcore.records import ChallengeRecord
+from otpcore.sandbox import Sandbox
 
 __all__ = ["load_host", "load_instances", "open_parts", "open_service", "parse_number", "run", "shown_number"]
 
@@ -102,6 +103,7 @@ async def load_instances(host: Setup, *rules: str) -> AsyncIterator[Loaded]:
                 forced=forced if isinstance(forced, Mapping) else None,
                 stored_rules=[*texts, *rules],
                 clock=utc_now,
+                sandbox=Sandbox() if settings.sms.sandbox else None,
             )
             await start_providers(loaded, list(loaded.providers), lambda name: loaded.providers[name].start(stack))
         yield loaded

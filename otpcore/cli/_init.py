@@ -1,18 +1,16 @@
-"""``otp init`` and ``otp keys new``: the first settings file, and fresh keys."""
+"""``otp init``: the first settings file, and fresh keys."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from otpcore.cli._exits import CommandError, ExitCode
-from otpcore.cli._host import load_host
 from otpcore.cli._options import Options
 from otpcore.config import generate_keys, starter_file
 
-__all__ = ["init", "new_keys"]
+__all__ = ["init"]
 
 _SETTINGS = "otpcore.toml"
 _SECRETS = ".otpcore.secrets.toml"
@@ -47,28 +45,6 @@ def init(options: Options, directory: Path, *, force: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def new_keys(options: Options) -> ExitCode:
-    """Print a fresh code key, or where there are no keys yet a whole set."""
-    known = load_host(options).settings.keys
-    fresh = generate_keys(datetime.now(UTC))
-    if known.missing:
-        options.say(
-            {"keys": {"index": fresh.index, "current": fresh.current, "code": dict(fresh.code)}},
-            f"# Add to {_SECRETS}, for every process the same:",
-            starter_file(fresh)[1].partition("\n\n")[2].partition("\n\n# [providers")[0],
-        )
-        return ExitCode.OK
-    name, secret = _unused(fresh.current, known.code), fresh.code[fresh.current]
-    options.say(
-        {"keys": {"code": {name: secret}}},
-        f"# 1. Add to {_SECRETS} of every process, and restart them; the index key stays as it is:",
-        "[keys.code]",
-        f'{name} = "{secret}"',
-        f'# 2. Only then set keys.current = "{name}" everywhere. Keep the older code keys until no code of theirs lives.',
-    )
-    return ExitCode.OK
-
-
 def _write(file: Path, content: str, mode: int, *, force: bool) -> None:
     """Secrets are never readable by others, not even for a moment."""
     if force:
@@ -76,9 +52,3 @@ def _write(file: Path, content: str, mode: int, *, force: bool) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(content)
-
-
-def _unused(name: str, known: Mapping[str, str]) -> str:
-    """A second key of one day gets a number."""
-    names = (name, *(f"{name}_{number}" for number in range(2, len(known) + 3)))
-    return next(free for free in names if free not in known)

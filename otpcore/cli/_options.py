@@ -5,22 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from otpcore.cli._exits import Explanation
+from otpcore._logs import fields as log_fields
+from otpcore._logs import fields_of
+from otpcore.cli._exits import CommandError, ExitCode, Explanation
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Options", "fields", "table", "text", "when"]
+__all__ = ["Options", "fields", "parse_span", "table", "text", "when"]
 
+_logger = logging.getLogger("otpcore.cli")
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _PIPE_WIDTH = 1000  # columns where nobody looks: a table must not wrap in a file or a pipe
 
 
@@ -54,7 +60,10 @@ class Options:
             out.print(line, soft_wrap=isinstance(line, str))
 
     def note(self, line: str) -> None:
-        """Tell people something that is no result."""
+        """Tell people something that is no result; with ``--json`` as a record of the log, so that every line is one."""
+        if self.json:
+            _logger.warning("%s", line, extra=log_fields("note"))
+            return
         console(stderr=True).print(line, soft_wrap=True)
 
     def say_error(self, told: Explanation) -> None:
@@ -79,19 +88,34 @@ class Options:
         for old in [handler for handler in logger.handlers if isinstance(handler, _StderrHandler)]:
             logger.removeHandler(old)
         handler = _StderrHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        as_text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        handler.setFormatter(_JsonFormatter() if self.json else as_text)
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG if self.verbose else logging.WARNING)
 
     @contextlib.contextmanager
-    def progress(self, what: str) -> Iterator[None]:
-        """Show on a terminal that something takes its time."""
+    def progress(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show on a terminal that something takes its time; what is yielded says how far it is."""
         err = console(stderr=True)
         if self.json or not err.is_terminal:
-            yield
+            yield lambda _: None
             return
-        with err.status(what):
-            yield
+        with err.status(what) as shown:
+            yield shown.update
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON document a line: what every record has, and the fields that otpcore adds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line. A traceback is left out: its text may quote a number or a code."""
+        head = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        return json.dumps({**fields_of(record), **head})
 
 
 class _StderrHandler(logging.StreamHandler[Any]):
@@ -134,6 +158,20 @@ def fields(values: Mapping[str, Any]) -> Any:
     for name, value in values.items():
         made.add_row(text(name, "dim"), _cell(value))
     return made
+
+
+def parse_span(given: str, option: str) -> float:
+    """Seconds, written as a number with s, m, h or d.
+
+    Raises:
+        CommandError: It is written otherwise.
+    """
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", given.strip())
+    if found is None:
+        raise CommandError(
+            f"{option} {given}: not a time", "write a number with s, m, h or d, such as 90m", ExitCode.USAGE
+        )
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def when(moment: datetime | None) -> str:

@@ -21,8 +21,10 @@ def providers(options: Options) -> ExitCode:
     host = load_host(options)
     plugins = [attrs.asdict(plugin) for plugin in installed(PROVIDERS)]
     instances = run(_instances, host)
+    is_sandbox = host.settings.sms.sandbox
     options.say(
-        {"installed": plugins, "instances": instances},
+        {"sandbox": is_sandbox, "installed": plugins, "instances": instances},
+        text("sms.sandbox is on: none of them is called, the sandbox stands in", "yellow") if is_sandbox else "",
         table(
             ("plugin", "distribution", "version", "problem"),
             [(plugin["name"], plugin["distribution"], plugin["version"], plugin["problem"]) for plugin in plugins],
@@ -33,7 +35,13 @@ def providers(options: Options) -> ExitCode:
         table(
             ("instance", "plugin", "channels", "code made by", "state"),
             [
-                (one["instance"], one["distribution"], ", ".join(one["channels"]), one["code_owner"], _state(one))
+                (
+                    one["instance"],
+                    one["distribution"] or (one["display_name"] if is_sandbox else None),
+                    ", ".join(one["channels"]),
+                    one["code_owner"],
+                    _state(one),
+                )
                 for one in instances
             ],
             title="configured",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -57,11 +58,10 @@ async def open_view(host: Setup, parts: Parts) -> AsyncIterator[RoutingView]:
             forced=forced_names(host.providers),
             capable=loaded.capable,
             require=loaded.require,
-            read=parts.store.settings,
             clock=parts.clock,
             report=report,
         )
-        await rules.refresh(force=True)
+        await rules.take_up(stored, first=True)
         yield RoutingView(host=host, stored=stored, loaded=loaded, rules=rules, refused=refused)
 
 
@@ -84,10 +84,12 @@ def explain(options: Options, phone: str, channel: Channel) -> ExitCode:
     source = str(in_force.source) if in_force is not None else None
     shown = number.e164 if options.reveal else number.masked
     route = [step.instance for step in steps if step.position is not None]
+    test_number = host.settings.sms.test_number(number.e164, datetime.now(UTC).date())
     options.say(
         {
             "phone": shown,
             "channel": str(channel),
+            "test_number": test_number,
             "source": source,
             "rules": format_rules(in_force.table) if in_force is not None else None,
             "route": route,
@@ -96,6 +98,7 @@ def explain(options: Options, phone: str, channel: Channel) -> ExitCode:
         f"{shown} by {channel}: {', then '.join(route) or 'nobody'}"
         + (f" (rules: {source})" if source else " (no rules)"),
         table(("order", "instance", "why"), [(step.position, step.instance, step.reason) for step in steps]),
+        f"but it is the test number {test_number}: none of them is called" if test_number else "",
     )
     return ExitCode.OK if route else ExitCode.REFUSED
 

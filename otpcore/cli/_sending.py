@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,10 +12,12 @@ from otpcore._service import Setup
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_service, run
 from otpcore.cli._options import Options, fields, when
+from otpcore.cli._sandbox import message_lines, plain_messages
 from otpcore.events import Event, EventType
 from otpcore.hookspecs import hookimpl
 from otpcore.models import Challenge, ChallengeState, Channel, Verification
 from otpcore.runners.worker import WorkerRunner
+from otpcore.sandbox import SandboxMessage
 
 __all__ = ["Order", "is_id", "send", "verify"]
 
@@ -25,6 +27,7 @@ _WITHOUT_SUCCESS = frozenset({ChallengeState.UNSENDABLE, ChallengeState.EXPIRED,
 
 _NOTES = {
     ChallengeState.QUEUED: "no provider took it yet; a retry is due, run by the host or by `otp worker`",
+    ChallengeState.UNDELIVERED: "the provider reported that it did not arrive; the next one is tried",
     ChallengeState.UNSENDABLE: "no provider took it, and nothing more will be tried",
 }
 _COOLING = "nothing new was sent: the last message has just left; it may be sent again at the time above"
@@ -52,9 +55,13 @@ def send(options: Options, channel: Channel, order: Order) -> ExitCode:
     host = load_host(options)
     starts = _Starts()
     with options.progress("sending"):
-        challenge = run(_send, attrs.evolve(host, observers=(*host.observers, starts)), channel, order)
+        challenge, arrived = run(_send, attrs.evolve(host, observers=(*host.observers, starts)), channel, order)
     document = {**_document(options, challenge), "is_new_send": starts.seen}
-    options.say(document, _shown(document, challenge), _note(challenge) if starts.seen else _COOLING)
+    lines = [_shown(document, challenge), _note(challenge) if starts.seen else _COOLING]
+    if host.settings.sms.sandbox:
+        document["sandbox"] = plain_messages(options, arrived)
+        lines.extend(message_lines(document["sandbox"]))
+    options.say(document, *lines)
     return ExitCode.REFUSED if challenge.state in _WITHOUT_SUCCESS else ExitCode.OK
 
 
@@ -85,14 +92,15 @@ class _Starts:
         self.seen = self.seen or event.type is EventType.SEND_STARTED
 
 
-async def _send(host: Setup, channel: Channel, order: Order) -> Challenge:
+async def _send(host: Setup, channel: Channel, order: Order) -> tuple[Challenge, Sequence[SandboxMessage]]:
     # The embedded runner would end with this process: whoever asks for one send waits for its retries.
     runner = host.settings.retry.runner
     async with open_service(host, "inline" if runner == "background" else runner) as otp:
         ask = otp.send_sms if channel is Channel.SMS else otp.call
-        return await ask(
+        challenge = await ask(
             order.phone, purpose=order.purpose, client=order.client, locale=order.locale, message=order.message
         )
+        return challenge, otp.sandbox_inbox() if host.settings.sms.sandbox else ()
 
 
 async def _verify(host: Setup, target: str, code: str, purpose: str, client: str | None) -> Verification:

@@ -34,7 +34,7 @@ def worker(options: Options, concurrency: int | None, backend: str) -> ExitCode:
 
 
 async def _work(options: Options, host: Setup, slots: int) -> None:
-    service = open_service(host, BackgroundRunner(concurrency=slots, poll=host.settings.retry.poll))
+    service = open_service(host, BackgroundRunner(concurrency=slots, poll=host.settings.retry.poll, kind="worker"))
     async with AsyncExitStack() as stack:
         # From here on a signal waits for its turn: what a worker has claimed, it finishes.
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

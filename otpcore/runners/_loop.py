@@ -7,11 +7,13 @@ import logging
 import anyio
 import anyio.abc
 
+from otpcore._logs import fields
 from otpcore.interfaces import RetryHost
 from otpcore.records import Claim
 
 _logger = logging.getLogger("otpcore.runners")
 
+_LEAVE_WITHIN = 2.0  # seconds for the last word to the store
 _PAUSE_AFTER_ERROR = 1.0  # seconds; the store may be back by then
 
 
@@ -21,9 +23,11 @@ class RetryLoop:
     Args:
         concurrency: How many run at once.
         poll: Seconds after which the store is asked again though nothing was due.
+        kind: Of the runner, for people.
     """
 
-    def __init__(self, *, concurrency: int, poll: float) -> None:
+    def __init__(self, *, concurrency: int, poll: float, kind: str) -> None:
+        self._kind = kind
         self._concurrency = concurrency
         self._poll = poll
         self._running = 0
@@ -32,17 +36,17 @@ class RetryLoop:
 
     async def run(self, host: RetryHost) -> None:
         """Until ``stop``; then finish what is under way."""
-        async with anyio.create_task_group() as tasks:
-            while not self._stopping:
-                self._wake = anyio.Event()
-                try:
-                    pause = await self._round(host, tasks)
-                except Exception as error:  # noqa: BLE001 - a store that is away must not end the loop
-                    _logger.warning("retries wait: %s: %s", type(error).__name__, error)
-                    pause = _PAUSE_AFTER_ERROR
-                if not self._stopping:
-                    with anyio.move_on_after(pause):
-                        await self._wake.wait()
+        try:
+            async with anyio.create_task_group() as tasks:
+                while not self._stopping:
+                    self._wake = anyio.Event()
+                    pause = await self._guarded_round(host, tasks)
+                    if not self._stopping:
+                        with anyio.move_on_after(pause):
+                            await self._wake.wait()
+        finally:
+            with anyio.move_on_after(_LEAVE_WITHIN, shield=True):
+                await host.leave()
 
     def stop(self) -> None:
         """Claim no more."""
@@ -54,9 +58,18 @@ class RetryLoop:
         if self._wake is not None:
             self._wake.set()
 
+    async def _guarded_round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
+        """One round, and how long to sleep after it, whatever happened."""
+        try:
+            return await self._round(host, tasks)
+        except Exception as error:  # noqa: BLE001 - a store that is away must not end the loop
+            name = type(error).__name__
+            _logger.warning("retries wait: %s: %s", name, error, extra=fields("retries_wait", reason=name))
+            return _PAUSE_AFTER_ERROR
+
     async def _round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
         """Claim what is due; how long to sleep."""
-        await host.upkeep()
+        await host.upkeep(kind=self._kind, running=self._running)
         free = self._concurrency - self._running
         if free <= 0:
             return self._poll

@@ -25,8 +25,8 @@ class BackgroundRunner:
     The rows in the store are the queue, so what one process leaves another takes up.
     """
 
-    def __init__(self, *, concurrency: int = 64, poll: float = 0.25) -> None:
-        self._loop = RetryLoop(concurrency=concurrency, poll=poll)
+    def __init__(self, *, concurrency: int = 64, poll: float = 0.25, kind: str = "background") -> None:
+        self._loop = RetryLoop(concurrency=concurrency, poll=poll, kind=kind)
 
     async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:
         """Start the task; closing the stack lets it finish what is under way."""

@@ -13,15 +13,22 @@ from otpcore.models import RetryJob
 __all__ = ["InlineRunner", "create_runner"]
 
 
-def create_runner(settings: Settings) -> InlineRunner:  # noqa: ARG001 - every runner's factory gets the settings
+def create_runner(settings: Settings) -> InlineRunner:
     """The factory behind ``retry.runner = "inline"``."""
-    return InlineRunner()
+    return InlineRunner(longest_wait=settings.otp.life)
 
 
 class InlineRunner:
-    """``send_sms`` returns when the message was taken or nothing more will be tried. Nobody sweeps or purges."""
+    """``send_sms`` returns when the message was taken or nothing more will be tried. Nobody sweeps or purges.
+
+    Args:
+        longest_wait: Seconds; a code lives no longer, so only a clock that was set back could ask for more.
+    """
 
     _host: RetryHost
+
+    def __init__(self, *, longest_wait: float = 600.0) -> None:
+        self._longest_wait = longest_wait
 
     async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:  # noqa: ARG002 - nothing to close
         """Keep the host."""
@@ -31,5 +38,6 @@ class InlineRunner:
         """Wait and run, retry after retry."""
         due: RetryJob | None = job
         while due is not None:
-            await anyio.sleep(max((due.due_at - self._host.now()).total_seconds(), 0))
+            wait = (due.due_at - self._host.now()).total_seconds()
+            await anyio.sleep(min(max(wait, 0), self._longest_wait))
             due = await self._host.run_retry(due)

@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
-from otpcore.models import Channel
+from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.models import Channel, Receipt
 from otpcore.records import (
+    Admission,
+    Admitted,
     Begun,
     BreakerRecord,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    Charge,
-    Charged,
     ChargeRefused,
     ClaimBatch,
     ClaimRule,
     CounterRecord,
     EndedSend,
     FailureRecord,
+    KeyUse,
     LockRule,
     NewSend,
     PurgeCount,
+    ReceiptRule,
+    Received,
     Reservation,
     ScheduleRecord,
+    Settled,
     Step,
+    StoreStatus,
     WalkPlan,
     WalkRef,
+    WorkerRecord,
+    names_of,
 )
-from otpcore.stores import _retrying, _sending, _upkeep, _verifying
+from otpcore.stores import _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores._rows import Rows
 
 T = TypeVar("T")
@@ -69,8 +77,10 @@ class RowStore(abc.ABC):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
-    async def charge(self, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-        return await self._write(lambda rows: _sending.charge(rows, charges, now)) if charges else ()
+    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+        if asked.is_free:
+            return Admitted()
+        return await self._write(lambda rows: _limits.charge(rows, asked, now))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         return await self._write(lambda rows: _sending.begin(rows, send, now))
@@ -91,6 +101,14 @@ class RowStore(abc.ABC):
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         return await self._write(lambda rows: _retrying.begin_retry(rows, walk, plan, now))
 
+    async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
+        return await self._write(
+            lambda rows: _receipts.receive(rows, instance, receipt, rule, now), even_if_cancelled=True
+        )
+
+    async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        return await self._write(lambda rows: _receipts.go_on(rows, walk, plan, now))
+
     async def next_due(self) -> datetime | None:
         return await self._read(lambda rows: rows.next_due())
 
@@ -105,25 +123,49 @@ class RowStore(abc.ABC):
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-    ) -> ChallengeRecord | None:
+    ) -> Settled | None:
         return await self._write(
             lambda rows: _verifying.settle(rows, reservation, give_back=give_back, gone=gone, now=now),
             even_if_cancelled=True,
         )
 
-    async def approve(self, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+    async def ask(self, challenge_id: str, digest: str, now: datetime | None) -> None:
+        await self._write(lambda rows: _verifying.ask(rows, challenge_id, digest, now))
+
+    async def answered(self, challenge_id: str, digest: str) -> tuple[str, ...]:
+        return await self._write(lambda rows: _verifying.answered(rows, challenge_id, digest), even_if_cancelled=True)
+
+    async def approve(
+        self,
+        reservation: Reservation,
+        *,
+        settled: Collection[str],
+        budget: BudgetRule = UNCOUNTED,
+        now: datetime | None,
+    ) -> bool:
         return await self._write(
-            lambda rows: _verifying.approve(rows, reservation, settled=settled, now=now), even_if_cancelled=True
+            lambda rows: _verifying.approve(rows, reservation, settled=settled, budget=budget, now=now),
+            even_if_cancelled=True,
         )
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
         return await self._write(lambda rows: _verifying.cancel(rows, challenge_id, now))
 
-    async def sweep(self, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
-        return await self._write(lambda rows: _upkeep.sweep(rows, retried=retried, limit=limit, now=now))
+    async def sweep(
+        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+    ) -> tuple[EndedSend, ...]:
+        return await self._write(
+            lambda rows: _upkeep.sweep(rows, retried=retried, limit=limit, set_back=set_back, now=now)
+        )
 
     async def purge(
-        self, *, challenges_before: datetime, deliveries_before: datetime, phone_key: str | None, now: datetime | None
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
     ) -> PurgeCount:
         if phone_key is not None:
             return await self._write(lambda rows: _upkeep.erase(rows, phone_key))
@@ -134,17 +176,24 @@ class RowStore(abc.ABC):
                     rows,
                     challenges_before=challenges_before,
                     deliveries_before=deliveries_before,
+                    verified_before=verified_before,
                     limit=_PURGE_LIMIT,
                     now=now,
                 )
             )
-            total = PurgeCount(
-                challenges=total.challenges + count.challenges,
-                deliveries=total.deliveries + count.deliveries,
-                counters=total.counters + count.counters,
-            )
-            if max(count.challenges, count.deliveries, count.counters) < _PURGE_LIMIT:
-                return total
+            counted = {name: getattr(count, name) for name in names_of(PurgeCount)}
+            total = PurgeCount(**{name: getattr(total, name) + more for name, more in counted.items()})
+            if max(counted.values()) < _PURGE_LIMIT:
+                break
+        while await self._write(lambda rows: _upkeep.purge_slots(rows, _PURGE_LIMIT)) >= _PURGE_LIMIT:
+            pass
+        return total
+
+    async def keys_in_use(self) -> tuple[KeyUse, ...]:
+        return await self._read(lambda rows: tuple(rows.keys_in_use()))
+
+    async def due_keys(self, now: datetime | None) -> frozenset[str]:
+        return await self._read(lambda rows: rows.due_keys(rows.now(now)))
 
     async def settings(self) -> Mapping[str, str]:
         return await self._read(lambda rows: rows.settings())
@@ -161,11 +210,31 @@ class RowStore(abc.ABC):
     async def reset_counters(self, prefix: str) -> int:
         return await self._write(lambda rows: rows.reset_counters(prefix))
 
-    async def retries(self, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
-        return await self._read(lambda rows: _upkeep.retries(rows, limit))
+    async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.budgets(prefix)))
+
+    async def verified(self, phone_key: str) -> datetime | None:
+        return await self._read(lambda rows: rows.verified(phone_key))
+
+    async def refusals(self, limit: int, *, phone_key: str | None = None) -> tuple[RefusalRecord, ...]:
+        return await self._read(lambda rows: tuple(rows.refusals(phone_key, limit)))
+
+    async def retries(
+        self, limit: int, *, after: ScheduleRecord | None = None
+    ) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+        return await self._read(lambda rows: _upkeep.retries(rows, limit, after))
 
     async def requeue(self, challenge_id: str, now: datetime | None) -> int:
         return await self._write(lambda rows: _upkeep.requeue(rows, challenge_id, now))
 
     async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
         return await self._write(lambda rows: _upkeep.drop(rows, challenge_id, now))
+
+    async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
+        return await self._write(lambda rows: _watching.beat(rows, worker, stale, now))
+
+    async def leave(self, name: str) -> None:
+        await self._write(lambda rows: rows.remove_worker(name), even_if_cancelled=True)
+
+    async def status(self, since: datetime, now: datetime | None) -> StoreStatus:
+        return await self._read(lambda rows: _watching.status(rows, since, now))

@@ -46,6 +46,9 @@ class Database(Protocol):
     async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that changes nothing."""
 
+    async def fold_log(self) -> None:
+        """See that what was erased is in no log of ours any more; a server's logs are its operator's."""
+
     async def aclose(self) -> None:
         """Finish what waits, and close."""
 

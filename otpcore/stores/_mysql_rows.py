@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, case, delete, insert, or_, select, update
+from sqlalchemy import (
+    ClauseElement,
+    Column,
+    ColumnClause,
+    Delete,
+    Executable,
+    bindparam,
+    case,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from otpcore.lifecycle import OVER
-from otpcore.records import ChallengeRecord, Charge, Charged, DeliveryRecord, ScheduleRecord, SlotRecord
+from otpcore.records import (
+    ChallengeRecord,
+    Charge,
+    Charged,
+    DeliveryRecord,
+    ReceiptRecord,
+    ScheduleRecord,
+    SlotRecord,
+    WorkerRecord,
+)
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._rows import OutrunError
 from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._sql_rows import values_of
-from otpcore.stores._tables import challenges, counters, deliveries, failures, slots
+from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
 
 _DUPLICATE = 1062  # ER_DUP_ENTRY
 
@@ -41,30 +68,47 @@ _CHARGE = (
 )
 _WINDOW_ENDS = select(counters.c.window_ends_at).where(_OF_KEY)
 _FAILURES_OF = select(failures.c.failures).where(failures.c.key == bindparam("row_key"))
-_OLD_DELIVERIES = (
-    select(deliveries.c.number).where(deliveries.c.recorded_at < bindparam("before")).limit(bindparam("most"))
-)
-_REMOVE_DELIVERIES = delete(deliveries).where(deliveries.c.number.in_(bindparam("found", expanding=True)))
-_OLD_COUNTERS = select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most"))
-_REMOVE_COUNTERS = delete(counters).where(counters.c.key.in_(bindparam("found", expanding=True)))
+_NEW_RECEIPT = insert(receipts)
+
+
+def _older(column: Column[Any]) -> Delete:
+    return delete(column.table).where(column < bindparam("before", type_=column.type))
+
+
+_OLD_DELIVERIES = _older(deliveries.c.recorded_at)
+_OLD_RECEIPTS = _older(receipts.c.received_at)
+_OLD_REFUSALS = _older(refusals.c.last_at)
+_OLD_VERIFIED = _older(verified.c.verified_at)
+_OLD_COUNTERS = delete(counters).where(_OVER_WINDOW)
+
+
+@functools.cache
+def _at_most(statement: Delete, limit: int) -> Delete:
+    """MySQL takes no LIMIT in a subquery, and one in the DELETE itself."""
+    return statement.with_dialect_options(mysql_limit=limit, mariadb_limit=limit)
 
 
 @compiles(OnConflictDoUpdate, "mysql")
 @compiles(OnConflictDoUpdate, "mariadb")
 def _on_duplicate_key(clause: Any, compiler: Any, **options: Any) -> str:
     """``ON CONFLICT … DO UPDATE SET a = excluded.a`` in MySQL's words; it looks at every unique key by itself."""
-    preparer = compiler.preparer
     assigned = []
     for key, value in clause.update_values_to_set.items():
-        name = preparer.quote(getattr(key, "name", key))
-        from_new = getattr(getattr(value, "table", None), "name", "") == "excluded"
-        shown = (
-            f"VALUES({preparer.quote(value.name)})"
-            if from_new
-            else compiler.process(value, use_schema=False, **options)
-        )
-        assigned.append(f"{name} = {shown}")
+        shown = compiler.process(replacement_traverse(_coerced(value), {}, _new_value), use_schema=False, **options)
+        assigned.append(f"{compiler.preparer.quote(key)} = {shown}")
     return f"ON DUPLICATE KEY UPDATE {', '.join(assigned)}"
+
+
+def _coerced(value: Any) -> Any:
+    """An expression; plain values become one."""
+    return value if isinstance(value, ClauseElement) else literal(value)
+
+
+def _new_value(element: Any, **_: Any) -> Any:
+    """``excluded.a`` is ``VALUES(a)``; None: the element stays."""
+    if isinstance(element, ColumnClause) and getattr(element.table, "name", "") == "excluded":
+        return func.VALUES(column(element.name))
+    return None
 
 
 class MySqlRows(ServerRows):
@@ -121,11 +165,29 @@ class MySqlRows(ServerRows):
             self._changed(sql.CLOSE_BREAKER_ONLY, row_key=instance)
         return int(failures or 0)
 
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        return self._inserted(_NEW_RECEIPT, **values_of(receipt))
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        stale = self._all(WorkerRecord, sql.locked(sql.STALE_WORKERS), before=before)
+        if stale:
+            self._changed(sql.REMOVE_STALE_WORKERS_ONLY, before=before)
+        return stale
+
     def purge_deliveries(self, before: datetime, limit: int) -> int:
-        return self._removed(_OLD_DELIVERIES, _REMOVE_DELIVERIES, before=before, most=limit)
+        return self._changed(_at_most(_OLD_DELIVERIES, limit), before=before)
+
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        return self._changed(_at_most(_OLD_RECEIPTS, limit), before=before)
 
     def purge_counters(self, now: datetime, limit: int) -> int:
-        return self._removed(_OLD_COUNTERS, _REMOVE_COUNTERS, now=now, most=limit)
+        return self._changed(_at_most(_OLD_COUNTERS, limit), now=now)
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        return self._changed(_at_most(_OLD_REFUSALS, limit), before=before)
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        return self._changed(_at_most(_OLD_VERIFIED, limit), before=before)
 
     def _inserted(self, statement: Executable, **values: Any) -> bool:
         """Insert; False when its key is taken. InnoDB undoes the one statement, and the transaction goes on."""
@@ -136,8 +198,3 @@ class MySqlRows(ServerRows):
                 return False
             raise
         return True
-
-    def _removed(self, find: Executable, remove: Executable, **limits: Any) -> int:
-        """Delete what a look found: MySQL takes no LIMIT in a subquery."""
-        found = self._scalars(find, **limits)
-        return self._changed(remove, found=found) if found else 0

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from otpcore.admission import Asked, LimitReason
 from otpcore.lifecycle import is_living, is_spent
 from otpcore.models import ChallengeState, UnsendableReason
 from otpcore.records import (
+    ChallengeRecord,
     Claim,
     ClaimBatch,
     ClaimRule,
     EndedSend,
+    PutOff,
     ScheduleRecord,
     Step,
     StepKind,
@@ -19,6 +22,7 @@ from otpcore.records import (
     WalkRef,
     changed,
 )
+from otpcore.stores._limits import note_refusal, overdrawn_until, stands
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import (
     choose,
@@ -84,16 +88,42 @@ def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None)
         return end_walk(rows, challenge, row, UnsendableReason.MAX_ATTEMPTS)
     if challenge.expires_at - moment < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
-    choice = choose(rows, challenge, plan, sent, moment)
-    if choice.candidate is not None:
-        return record_delivery(rows, challenge, row, choice.candidate, plan, sent, moment, {})
-    if not choice.free_at:
-        return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
-    due_at = min(choice.free_at)
+    if ended := end_if_denied(rows, challenge, row, plan, moment):
+        return ended
+    if why := held_by(rows, challenge, plan, moment):
+        due_at = moment + plan.hold
+    else:
+        choice = choose(rows, challenge, plan, sent, moment)
+        if choice.candidate is not None:
+            return record_delivery(rows, challenge, row, choice, plan, sent, moment, {})
+        if choice.first is None:
+            return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
+        due_at, why = choice.first
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
     uncounted = changed(row, attempts=max(row.attempts - 1, 0))
-    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent))
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent), why)
+
+
+def end_if_denied(
+    rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime
+) -> Step | None:
+    """Nothing more is sent to a number that is denied by now; None: it is not."""
+    barrier = plan.barrier
+    if barrier is None or barrier.reason is not LimitReason.DENIED or not stands(rows, barrier, challenge.phone_key):
+        return None
+    note_refusal(rows, Asked.RETRY, LimitReason.DENIED, challenge, row.channel, now)
+    return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
+
+
+def held_by(rows: Rows, challenge: ChallengeRecord, plan: WalkPlan, now: datetime) -> PutOff | None:
+    """Why nothing is sent for the moment: a pause, or an enforced budget that is used up; None: it may be."""
+    if plan.barrier is not None and plan.barrier.reason is LimitReason.PAUSED:
+        return PutOff.PAUSED
+    rule = plan.budget_rule
+    if rule.enforce and overdrawn_until(rows, rule, challenge.budget, now) is not None:
+        return PutOff.UNVERIFIED
+    return None
 
 
 def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
@@ -20,8 +21,14 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
+    OutcomeCount,
+    ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
 )
 
 
@@ -73,10 +80,19 @@ class Rows(Protocol):
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         """Challenges that are not over though their life is; locked."""
 
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        """Challenges that are not over and began after then; locked. Looks at all that are not over."""
+
     # Deliveries.
 
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         """All of a challenge, in the order in which they were recorded."""
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        """By id."""
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        """The newest of an instance to which the vendor gave this reference."""
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         """A new one; ``phone_key`` finds it when its challenge is gone already."""
@@ -86,6 +102,17 @@ class Rows(Protocol):
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         """The vendor no longer has their verifications."""
+
+    # Receipts.
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        """False, and nothing is written, when the same one was here before."""
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        """Those about a delivery, and those of any instance under its reference; the oldest first."""
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        """One that waited is about this delivery, and has taken effect."""
 
     # Schedule rows.
 
@@ -121,8 +148,11 @@ class Rows(Protocol):
     def next_due(self) -> datetime | None:
         """The earliest due time of all rows."""
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        """All rows, the earliest due first."""
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        """All rows, the earliest due first; those that come after one of them."""
+
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        """Key ids of the due rows."""
 
     # Vendor slots.
 
@@ -131,6 +161,15 @@ class Rows(Protocol):
 
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         """Write the slot if it is still held so (None: there is no row)."""
+
+    def purge_slots(self, limit: int) -> int:
+        """Remove those that nobody holds and that have no mark."""
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        """Those that nobody holds."""
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        """Remove."""
 
     # Counters.
 
@@ -161,6 +200,33 @@ class Rows(Protocol):
     def clear_failures(self, keys: tuple[str, str]) -> None:
         """Remove."""
 
+    # Budgets of sends that need not verify.
+
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        """Those whose key begins so, ended windows too; by key."""
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        """Add to both, never below none; a window that has ended, or is not there, begins anew and ends at ``ends_at``."""
+
+    # Phones that verified.
+
+    def verified(self, phone_key: str) -> datetime | None:
+        """When it last did."""
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        """It did now; True for one caller if it was last counted by then or never, and now it is."""
+
+    # Refusals.
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        """One more of those that are there; False: there are none."""
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        """The first of its key, or one more."""
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        """Of one phone or of all, the latest first."""
+
     # Breakers.
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
@@ -169,11 +235,37 @@ class Rows(Protocol):
     def count_breaker(self, instance: str) -> int:
         """One more failure; how many there are now."""
 
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        """It is open since now; the first probe is due then."""
+
     def close_breaker(self, instance: str) -> int:
         """No failures any more; how many there were."""
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
-        """True for one caller: the probe was due, and the next is due later."""
+        """True for one caller: the probe was due, or lies so far ahead that the clock was set back; the next is due later."""
+
+    # Watching.
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        """Insert or replace."""
+
+    def remove_worker(self, name: str) -> None:
+        """Remove."""
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        """Remove those last seen before then; what they were."""
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        """All, by name."""
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        """Deliveries recorded since then, by instance, prefix and outcome."""
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        """Approved challenges by the instances and prefixes of their deliveries that were recorded since then and accepted."""
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        """Schedule rows that wait or whose lease has run out, by instance and prefix of the latest delivery of their send."""
 
     # Settings and upkeep.
 
@@ -183,14 +275,32 @@ class Rows(Protocol):
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
 
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        """Each code key of the challenges, with what it is needed for; by id."""
+
     def purge_challenges(self, before: datetime, limit: int) -> int:
         """Remove those that are over and expired before then, with their schedule rows and the slots they hold."""
 
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         """Remove those recorded before then."""
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        """Remove those received before then."""
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         """Remove counters whose window has ended."""
 
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        """Remove those of which the last was before then."""
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        """Forget phones that last verified before then."""
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        """Remove the refusals of a phone, and that it verified; how many of the two there were."""
+
     def erase(self, phone_key: str) -> tuple[int, int]:
-        """Remove all challenges and deliveries of a phone, with schedule rows and slots; how many of the two there were."""
+        """Remove all challenges and deliveries of a phone, with schedule rows, slots and receipts.
+
+        How many of the two there were.
+        """

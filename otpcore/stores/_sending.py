@@ -8,12 +8,14 @@ from typing import Any
 
 import attrs
 
+from otpcore.admission import Asked
 from otpcore.lifecycle import (
     FOREVER,
     NOT_SENT,
     OVER,
     STOPS,
     failure_keys,
+    forbids,
     is_living,
     is_spent,
     left_out,
@@ -27,11 +29,10 @@ from otpcore.records import (
     CallResult,
     Candidate,
     ChallengeRecord,
-    Charge,
-    Charged,
-    ChargeRefused,
     DeliveryRecord,
     NewSend,
+    PutOff,
+    ReceiptRecord,
     Refusal,
     ScheduleRecord,
     Step,
@@ -40,24 +41,13 @@ from otpcore.records import (
     WalkRef,
     changed,
 )
+from otpcore.stores._heard import has_arrived, heard_of, heed
+from otpcore.stores._limits import note_refusal, use_budget
 from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 
+_ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
-
-
-def charge(rows: Rows, charges: Sequence[Charge], now: datetime | None) -> tuple[Charged, ...] | ChargeRefused:
-    """All counters or none."""
-    moment = rows.now(now)
-    wanted = sorted(charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
-    done = rows.charge(wanted, moment)
-    full = next((one for one in wanted if one.key not in {charged.key for charged in done}), None)
-    if full is None:
-        return tuple(done)
-    for charged in done:
-        rows.refund(charged)
-    ends_at = next((one.window_ends_at for one in rows.counters(full.key, moment) if one.key == full.key), moment)
-    return ChargeRefused(reason=full.reason, retry_after=_seconds(ends_at - moment))
 
 
 def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
@@ -65,8 +55,14 @@ def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
     moment = rows.now(now)
     begun = _resend(rows, send, moment) if send.is_resend else _start(rows, send, moment)
     if begun.refusal is not None:
-        for charged in send.charges:
+        needless = begun.refusal in (Refusal.COOLDOWN, Refusal.CONFLICT)
+        for charged in (*send.charges, *send.tolls) if needless else send.charges:
             rows.refund(charged)
+        if not needless:
+            note_refusal(rows, Asked.SEND, begun.refusal, send.challenge, send.channel, moment)
+        return begun
+    for reason in send.noted:
+        note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, moment, enforced=False)
     return begun
 
 
@@ -75,8 +71,7 @@ def record(
 ) -> Step:
     """Write a provider's answer and go on."""
     moment = rows.now(now)
-    accepted = result.outcome is Outcome.ACCEPTED
-    sent = rows.accept(walk.challenge_id, moment) if accepted else None
+    sent = rows.accept(walk.challenge_id, moment) if result.outcome is Outcome.ACCEPTED else None
     challenge = sent or rows.challenge(walk.challenge_id)
     delivery = rows.answer_delivery(
         delivery_id,
@@ -87,12 +82,16 @@ def record(
     )
     if challenge is None or delivery is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
+    heard = heard_of(rows, delivery)
+    if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
+        use_budget(rows, plan.budget_rule, challenge, moment)
     opened, closed = _note_breaker(rows, plan, delivery, moment)
-    step = (
-        _accepted(rows, challenge, delivery)
-        if sent is not None
-        else _recorded(rows, walk, challenge, delivery, plan, moment)
-    )
+    if heard:
+        step = _overruled(rows, walk, sent, heed(rows, delivery, heard), heard, plan, moment)
+    elif sent is not None:
+        step = accepted(rows, challenge, delivery)
+    else:
+        step = _recorded(rows, walk, challenge, delivery, plan, moment)
     return changed(step, opened=opened, closed=closed) if opened or closed else step
 
 
@@ -109,7 +108,7 @@ def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> b
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
-    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None}
+    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None, "asked": ()}
     rows.update_challenge(challenge.id, **erased)
     for row in rows.end_schedules(challenge.id):
         _refund(rows, row)
@@ -140,8 +139,16 @@ class _Choice:
 
     candidate: Candidate | None = None
     is_probe: bool = False
-    free_at: tuple[datetime, ...] = ()
-    breaker_open: bool = False
+    waits: tuple[tuple[datetime, PutOff], ...] = ()
+
+    @property
+    def first(self) -> tuple[datetime, PutOff] | None:
+        """When the first of them comes free, and why it is not yet."""
+        return min(self.waits, default=None)
+
+    @property
+    def breaker_open(self) -> bool:
+        return any(why is PutOff.BREAKER_OPEN for _, why in self.waits)
 
 
 def choose(
@@ -151,27 +158,25 @@ def choose(
     if not untried:
         return _Choice()
     opened = {breaker.instance for breaker in rows.breakers(plan.breaker.threshold)}
-    next_probe = now + timedelta(seconds=plan.breaker.probe_every)
-    free_at: list[datetime] = []
-    breaker_open = False
+    next_probe = _probe_due(plan, now)
+    waits: list[tuple[datetime, PutOff]] = []
     for candidate in untried:
         if (wait := _not_before(candidate.instance, sent)) and wait > now:
-            free_at.append(wait)
+            waits.append((wait, PutOff.THROTTLED))
         elif candidate.scope and (held := held_until(rows, candidate.scope, challenge, now)):
-            free_at.append(max(held, now + plan.call_lease))
+            waits.append((max(held, now + plan.call_lease), PutOff.PROVIDER_BUSY))
         elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
-            breaker_open = True
-            free_at.append(next_probe)
+            waits.append((next_probe, PutOff.BREAKER_OPEN))
         else:
             return _Choice(candidate=candidate, is_probe=candidate.instance in opened)
-    return _Choice(free_at=tuple(free_at), breaker_open=breaker_open)
+    return _Choice(waits=tuple(waits))
 
 
 def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: datetime) -> Begun | None:
     """Why a send cannot begin though its route is not empty; None: it may wait for a breaker."""
     if choice.breaker_open:
         return None if send.plan.retry is not None else Begun(refusal=Refusal.BREAKER_OPEN)
-    wait = _seconds(min(choice.free_at) - now) if choice.free_at else None
+    wait = _seconds(choice.first[0] - now) if choice.first else None
     return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
 
 
@@ -183,6 +188,7 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         expires_at=now + send.life,
         message_sealed=send.message_sealed,
         forced=send.forced,
+        budget=send.budget,
     )
     choice, refused = _admit(rows, send, challenge, now)
     if refused is not None:
@@ -194,24 +200,31 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         challenge = changed(challenge, state=ChallengeState.QUEUED)
     else:
         challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
-    holder = _insert(rows, challenge, now)
+    holder, expired = _insert(rows, challenge, now)
     if holder is not None:
         if choice.candidate is not None and choice.is_probe:  # back to its time: a refusal changes nothing
-            rows.win_probe(choice.candidate.instance, now + timedelta(seconds=send.plan.breaker.probe_every), now)
-        return Begun(refusal=Refusal.CONFLICT, challenge=holder)
+            rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), now)
+        return Begun(refusal=Refusal.CONFLICT, challenge=holder, expired=expired)
     if choice.candidate is None:
-        return Begun(step=_put_off(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every)))
-    return Begun(step=_write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now))
+        return Begun(step=_put_off(rows, challenge, row, _probe_due(send.plan, now), _ALL_OPEN), expired=expired)
+    step = _write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, is_probe=choice.is_probe)
+    return Begun(step=step, expired=expired)
 
 
-def _insert(rows: Rows, challenge: ChallengeRecord, now: datetime) -> ChallengeRecord | None:
-    """Write a new challenge, freeing an expired holder of its subject; the living holder that is in the way, if any."""
+def _insert(
+    rows: Rows, challenge: ChallengeRecord, now: datetime
+) -> tuple[ChallengeRecord | None, ChallengeRecord | None]:
+    """Write a new challenge, freeing an expired holder of its subject.
+
+    The living holder that is in the way, if any; and the expired one that was ended, if any.
+    """
     if rows.insert_challenge(challenge):
-        return None
+        return None, None
+    expired = None
     holder = rows.latest(challenge.subject)
     if holder is not None and holder.state not in OVER and not is_living(holder, now):
-        close(rows, holder, ChallengeState.EXPIRED)
-    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject)
+        expired = close(rows, holder, ChallengeState.EXPIRED)
+    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject), expired
 
 
 def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
@@ -241,11 +254,12 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
         "message_sealed": send.message_sealed,
         "locale": send.locale,
         "forced": send.forced,
+        "budget": send.budget,
     }
     row = _row(send, challenge, now)
     if choice.candidate is None:
-        return Begun(step=queue(rows, challenge, row, now + timedelta(seconds=send.plan.breaker.probe_every), renewed))
-    return Begun(step=record_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, renewed))
+        return Begun(step=queue(rows, challenge, row, _probe_due(send.plan, now), renewed, _ALL_OPEN))
+    return Begun(step=record_delivery(rows, challenge, row, choice, send.plan, (), now, renewed))
 
 
 def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime) -> tuple[_Choice, Begun | None]:
@@ -268,7 +282,7 @@ def _row(send: NewSend, challenge: ChallengeRecord, now: datetime) -> ScheduleRe
         due_at=now + send.lease,
         leased=True,
         charges=send.charges,
-        key_id=send.key_id,
+        key_id=send.challenge.key_id,
         forced=send.forced,
     )
 
@@ -280,8 +294,10 @@ def _recorded(
     delivery: DeliveryRecord,
     plan: WalkPlan,
     now: datetime,
+    *,
+    stops: bool = False,
 ) -> Step:
-    """What follows from an answer that is written to its delivery."""
+    """What follows from an answer that is written to its delivery. ``stops``: a receipt forbids to go on."""
     if delivery.scope and delivery.outcome in NOT_SENT:
         release_slot(rows, challenge, delivery.scope)
     if not is_living(challenge, now):
@@ -291,12 +307,47 @@ def _recorded(
     own = own_row(rows, walk)
     if own is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
-    if delivery.outcome in STOPS:
+    if delivery.outcome in STOPS or stops:
         return end_walk(rows, challenge, own, UnsendableReason.PERMANENT)
-    return _walk_on(rows, challenge, own, plan, now)
+    return walk_on(rows, challenge, own, plan, now)
 
 
-def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
+def _overruled(
+    rows: Rows,
+    walk: WalkRef,
+    sent: ChallengeRecord | None,
+    delivery: DeliveryRecord,
+    heard: Sequence[ReceiptRecord],
+    plan: WalkPlan,
+    now: datetime,
+) -> Step:
+    """What follows where receipts came before the answer; ``sent``: the answer was an acceptance."""
+    fresh = tuple(changed(one, delivery_id=delivery.id, applied=True) for one in heard if not one.applied)
+    if delivery.outcome is Outcome.ACCEPTED and (taken := sent or rows.accept(walk.challenge_id, now)):
+        return changed(accepted(rows, taken, delivery), receipts=fresh)
+    challenge = sent or rows.challenge(walk.challenge_id)
+    if challenge is None:
+        return Step(kind=StepKind.STOPPED, receipts=fresh)
+    if sent is not None:
+        challenge = _taken_back(rows, sent, delivery)
+    stops = any(forbids(one.kind) for one in heard)
+    return changed(_recorded(rows, walk, challenge, delivery, plan, now, stops=stops), receipts=fresh)
+
+
+def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> ChallengeRecord:
+    """An acceptance that is known to have come to nothing, though the state says ``sent`` already."""
+    changes: dict[str, Any] = {"state": ChallengeState.UNDELIVERED, "confirmed": False}
+    if not rows.schedules(challenge.id):
+        deliveries = rows.deliveries(challenge.id)
+        if any(one.outcome is Outcome.ACCEPTED for one in deliveries):
+            return challenge
+        of_this = [one for one in deliveries if one.send_id == delivery.send_id]
+        changes["state"], changes["reason"] = sending_over(of_this, UnsendableReason.FAILED, other_row=False)
+    rows.update_challenge(challenge.id, **changes)
+    return changed(challenge, **changes)
+
+
+def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Step:
     """Whatever the token: the person has a message, so sending is over on every channel."""
     if challenge.provider != delivery.instance:  # another walk recorded a delivery since
         rows.update_challenge(challenge.id, provider=delivery.instance)
@@ -307,7 +358,7 @@ def _accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) 
     return Step(kind=StepKind.ACCEPTED, challenge=challenge, delivery=delivery)
 
 
-def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
+def walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: WalkPlan, now: datetime) -> Step:
     """The next delivery of this walk, a retry, or the end of sending."""
     sent = of_send(rows, challenge.id, row.send_id)
     if is_spent(challenge):
@@ -316,7 +367,7 @@ def _walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: 
     if not (plan.is_retry and too_late):
         choice = choose(rows, challenge, plan, sent, now)
         if choice.candidate is not None:
-            return record_delivery(rows, challenge, row, choice.candidate, plan, sent, now, {})
+            return record_delivery(rows, challenge, row, choice, plan, sent, now, {})
     again = [candidate.instance for candidate in plan.route if not left_out(candidate.instance, sent)]
     if not again:
         return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
@@ -333,16 +384,20 @@ def record_delivery(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
-    candidate: Candidate,
+    choice: _Choice,
     plan: WalkPlan,
     sent: Sequence[DeliveryRecord],
     now: datetime,
     changes: dict[str, Any],
 ) -> Step:
     """The next delivery of a challenge that exists."""
+    candidate = choice.candidate
+    if candidate is None:
+        raise RuntimeError("a delivery needs an instance")
     changes = {**changes, **_begun_by(challenge, row, candidate, plan, now)}
     rows.update_challenge(challenge.id, **changes)
-    return _write_delivery(rows, changed(challenge, **changes), row, candidate, plan, sent, now)
+    challenge = changed(challenge, **changes)
+    return _write_delivery(rows, challenge, row, candidate, plan, sent, now, is_probe=choice.is_probe)
 
 
 def _begun_by(
@@ -364,6 +419,8 @@ def _write_delivery(
     plan: WalkPlan,
     sent: Sequence[DeliveryRecord],
     now: datetime,
+    *,
+    is_probe: bool,
 ) -> Step:
     """Write the delivery before the network call, with its lease and the vendor's slot."""
     lease_until = now + plan.call_lease
@@ -375,6 +432,7 @@ def _write_delivery(
         channel=row.channel,
         owner=candidate.owner,
         scope=candidate.scope,
+        prefix=candidate.prefix,
         is_retry=plan.is_retry,
         recorded_at=now,
         lease_until=lease_until,
@@ -388,20 +446,30 @@ def _write_delivery(
         delivery=delivery,
         mark=mark,
         repeat=unresolved(candidate.instance, sent),
+        is_probe=is_probe,
     )
 
 
 def queue(
-    rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, changes: dict[str, Any]
+    rows: Rows,
+    challenge: ChallengeRecord,
+    row: ScheduleRecord,
+    due_at: datetime,
+    changes: dict[str, Any],
+    why: PutOff | None = None,
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return _put_off(rows, changed(challenge, **changes), row, due_at)
+    return _put_off(rows, changed(challenge, **changes), row, due_at, why)
 
 
-def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime) -> Step:
+def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, why: PutOff | None) -> Step:
     rows.put_schedule(changed(row, due_at=due_at, leased=False))
-    return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at)
+    return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at, put_off=why)
+
+
+def _probe_due(plan: WalkPlan, now: datetime) -> datetime:
+    return now + timedelta(seconds=plan.breaker.probe_every)
 
 
 def end_walk(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason: UnsendableReason) -> Step:
@@ -430,7 +498,7 @@ def _note_breaker(rows: Rows, plan: WalkPlan, delivery: DeliveryRecord, now: dat
         before = rows.close_breaker(delivery.instance)
         return None, delivery.instance if before >= plan.breaker.threshold else None
     if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
-        rows.win_probe(delivery.instance, now, now + timedelta(seconds=plan.breaker.probe_every))
+        rows.open_breaker(delivery.instance, now, _probe_due(plan, now))
         return delivery.instance, None
     return None, None
 

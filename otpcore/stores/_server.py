@@ -110,6 +110,7 @@ class ServerDatabase:
         dialect = self._engine.dialect
         self._kind = _KINDS[dialect.name]
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
+        self._failures = (*self._errors, PoolTimeoutError)
         self._units = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._looks = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._limiter: RunVar[anyio.CapacityLimiter] = RunVar(f"otpcore_server_{id(self)}")
@@ -152,6 +153,9 @@ class ServerDatabase:
     async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that changes nothing; each of its statements sees what is committed by then."""
         return await self._in_thread(lambda: self._read(unit))
+
+    async def fold_log(self) -> None:
+        """Nothing: a server's logs are its operator's."""
 
     async def aclose(self) -> None:
         """Close our connections."""
@@ -261,7 +265,7 @@ class ServerDatabase:
         failure = None
         try:
             yield
-        except (*self._errors, PoolTimeoutError) as error:
+        except self._failures as error:
             failure = self._explain(error)
         if failure is not None:
             raise failure

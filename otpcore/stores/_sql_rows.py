@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Executable, Select
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.hookspecs import utc_now
-from otpcore.lifecycle import OVER
+from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
@@ -20,8 +21,15 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
+    OutcomeCount,
+    ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
+    changed,
     names_of,
 )
 from otpcore.stores import _sql_statements as sql
@@ -65,22 +73,31 @@ class SqlRows:
         self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
 
     def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now)
+        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
 
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
-        return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now) == 1
+        return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1
 
     def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
         return self._changed(sql.GIVE_ATTEMPT_BACK, row_id=challenge_id, most=givebacks) == 1
 
     def consume(self, challenge_id: str, now: datetime) -> bool:
-        return self._changed(sql.CONSUME, row_id=challenge_id, now=now) == 1
+        return self._changed(sql.CONSUME, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.EXPIRED, now=now, most=limit)
 
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        return self._all(ChallengeRecord, sql.BEGUN_AFTER, moment=moment, most=limit)
+
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return self._all(DeliveryRecord, sql.DELIVERIES, challenge_id=challenge_id)
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.DELIVERY, row_id=delivery_id)
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        return self._one(DeliveryRecord, sql.DELIVERY_BY_REFERENCE, instance=instance, reference=reference)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **values_of(delivery))
@@ -91,6 +108,17 @@ class SqlRows:
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         if delivery_ids:
             self._changed(sql.MARK_GONE, ids=list(delivery_ids))
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        return self._changed(sql.INSERT_RECEIPT, **values_of(receipt)) == 1
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        return self._all(ReceiptRecord, sql.RECEIPTS_OF, delivery_id=delivery_id, reference=reference)
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        key = ("reference", "instance", "delivery_id", "status")
+        self._changed(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
+        self._changed(sql.PUT_RECEIPT, **values_of(changed(receipt, delivery_id=delivery_id, applied=True)))
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -146,8 +174,14 @@ class SqlRows:
         due_at: datetime | None = self._scalar(sql.NEXT_DUE)
         return due_at
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        if after is None:
+            return self._all(ScheduleRecord, sql.UPCOMING, most=limit)
+        last = {"due_at": after.due_at, "row_id": after.challenge_id, "row_channel": after.channel}
+        return self._all(ScheduleRecord, sql.UPCOMING_AFTER, most=limit, **last)
+
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(self._scalars(sql.DUE_KEYS, now=now))
 
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
         return self._one(SlotRecord, sql.SLOT, scope=scope, phone_key=phone_key)
@@ -157,6 +191,15 @@ class SqlRows:
             return self._changed(sql.INSERT_SLOT, **values_of(slot)) == 1
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
+
+    def purge_slots(self, limit: int) -> int:
+        return self._changed(sql.PURGE_SLOTS, most=limit)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return self._all(SlotRecord, sql.FREE_SLOTS, most=limit)
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._changed(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
@@ -193,6 +236,32 @@ class SqlRows:
         first, second = keys
         self._changed(sql.CLEAR_FAILURES, first=first, second=second)
 
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        return self._all(BudgetRecord, sql.BUDGETS, **_span(prefix))
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        first = {"key": key, "used": max(used, 0), "verified": verified, "window_ends_at": ends_at}
+        self._changed(sql.MOVE_BUDGET, now=now, more_used=used, more_verified=verified, **first)
+
+    def verified(self, phone_key: str) -> datetime | None:
+        verified_at: datetime | None = self._scalar(sql.VERIFIED, row_key=phone_key)
+        return verified_at
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        self._changed(sql.NOTE_VERIFIED, phone_key=phone_key, verified_at=now)
+        return self._changed(sql.COUNT_VERIFIED, row_key=phone_key, now=now, before=counted_before) == 1
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        self._changed(sql.PUT_REFUSAL, **values_of(refusal))
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        if phone_key is None:
+            return self._all(RefusalRecord, sql.REFUSALS, most=limit)
+        return self._all(RefusalRecord, sql.REFUSALS_OF, phone_key=phone_key, most=limit)
+
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
         return self._all(BreakerRecord, sql.BREAKERS, least=least)
 
@@ -203,7 +272,32 @@ class SqlRows:
         return int(self._scalar(sql.CLOSE_BREAKER, row_key=instance) or 0)
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
-        return self._changed(sql.WIN_PROBE, row_key=instance, now=now, next_probe=next_probe) == 1
+        when = {"now": now, "next_probe": next_probe, "too_far": next_probe + CLOCK_SLACK}
+        return self._changed(sql.WIN_PROBE, row_key=instance, **when) == 1
+
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        self._changed(sql.OPEN_BREAKER, row_key=instance, now=now, next_probe=probe_at)
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        self._changed(sql.PUT_WORKER, **values_of(worker))
+
+    def remove_worker(self, name: str) -> None:
+        self._changed(sql.REMOVE_WORKER, row_key=name)
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        return sorted(self._all(WorkerRecord, sql.REMOVE_STALE_WORKERS, before=before), key=lambda worker: worker.name)
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        return self._all(WorkerRecord, sql.WORKERS)
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        return self._all(OutcomeCount, sql.COUNT_OUTCOMES, since=since)
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        return self._all(RouteCount, sql.VERIFIED_BY_ROUTE, since=since)
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        return self._all(Waiting, sql.COUNT_WAITING, now=now)
 
     def settings(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._rows(sql.SETTINGS, {})}
@@ -214,18 +308,35 @@ class SqlRows:
         else:
             self._changed(sql.PUT_SETTING, name=name, value=value)
 
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        return self._all(KeyUse, sql.KEYS_IN_USE)
+
     def purge_challenges(self, before: datetime, limit: int) -> int:
         return self._remove_challenges(self._scalars(sql.OVER_BEFORE, before=before, most=limit))
 
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_DELIVERIES, before=before, most=limit)
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_RECEIPTS, before=before, most=limit)
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_COUNTERS, now=now, most=limit)
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_REFUSALS, before=before, most=limit)
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_VERIFIED, before=before, most=limit)
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        refusals, verified = (self._changed(statement, phone_key=phone_key) for statement in sql.FORGET)
+        return refusals, verified
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self._scalars(sql.OF_PHONE, phone_key=phone_key))
         self._changed(sql.DELETE_SLOTS_OF, phone_key=phone_key)
+        self._changed(sql.DELETE_RECEIPTS_OF, phone_key=phone_key)
         return removed, self._changed(sql.DELETE_DELIVERIES_OF, phone_key=phone_key)
 
     def _remove_challenges(self, ids: Sequence[str]) -> int:

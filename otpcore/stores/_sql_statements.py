@@ -19,31 +19,40 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    tuple_,
     type_coerce,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; _mysql_rows teaches MySQL
 
+from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.lifecycle import OVER
-from otpcore.models import ChallengeState
+from otpcore.models import ChallengeState, Outcome
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
+    WorkerRecord,
 )
 from otpcore.stores._tables import (
     breakers,
+    budgets,
     challenges,
     counters,
     deliveries,
     failures,
+    receipts,
+    refusals,
     schedule,
     settings,
     slots,
+    verified,
+    workers,
 )
 
 
@@ -72,7 +81,8 @@ def _begins(table: Table) -> Any:
 _AT_ONCE = datetime(1, 1, 1, tzinfo=UTC)
 _NOW = bindparam("now", type_=challenges.c.expires_at.type)
 _ALIVE = challenges.c.live_key.is_not(None)
-_LIVING = _ALIVE & (challenges.c.expires_at > _NOW)
+_BEGUN_BY = bindparam("begun_by", type_=challenges.c.first_sent_at.type)
+_LIVING = _ALIVE & (challenges.c.expires_at > _NOW) & (challenges.c.first_sent_at <= _BEGUN_BY)
 _THIS_CHALLENGE = challenges.c.id == bindparam("row_id")
 _THIS_ROW = (schedule.c.challenge_id == bindparam("row_id")) & (schedule.c.channel == bindparam("row_channel"))
 _BY_DUE = (schedule.c.due_at, schedule.c.challenge_id, schedule.c.channel)
@@ -113,16 +123,46 @@ EXPIRED = (
     .limit(bindparam("most"))
 )
 
+BEGUN_AFTER = (
+    _records(ChallengeRecord, challenges)
+    .where(
+        challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)),
+        challenges.c.first_sent_at > bindparam("moment", type_=challenges.c.first_sent_at.type),
+    )
+    .order_by(challenges.c.expires_at, challenges.c.id)
+    .limit(bindparam("most"))
+)
+
 DELIVERIES = (
     _records(DeliveryRecord, deliveries)
     .where(deliveries.c.challenge_id == bindparam("challenge_id"))
     .order_by(deliveries.c.number)
 )
-INSERT_DELIVERY = insert(deliveries).inline()
 DELIVERY = _records(DeliveryRecord, deliveries).where(deliveries.c.id == bindparam("row_id"))
+DELIVERY_BY_REFERENCE = (
+    _records(DeliveryRecord, deliveries)
+    .where(deliveries.c.reference == bindparam("reference"), deliveries.c.instance == bindparam("instance"))
+    .order_by(deliveries.c.number.desc())
+    .limit(1)
+)
+INSERT_DELIVERY = insert(deliveries).inline()
 ANSWER_DELIVERY_ONLY = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
 ANSWER_DELIVERY = ANSWER_DELIVERY_ONLY.returning(*_columns(DeliveryRecord, deliveries))
 MARK_GONE = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(gone=True)
+
+INSERT_RECEIPT = insert(receipts).on_conflict_do_nothing()
+PUT_RECEIPT = _upsert(receipts)
+RECEIPTS_OF = (
+    _records(ReceiptRecord, receipts)
+    .where(
+        or_(
+            receipts.c.delivery_id == bindparam("delivery_id"),
+            (receipts.c.reference == bindparam("reference")) & (receipts.c.reference != ""),
+        )
+    )
+    .order_by(receipts.c.received_at, *receipts.primary_key)
+)
+DELETE_RECEIPT = delete(receipts).where(*(column == bindparam(f"row_{column.name}") for column in receipts.primary_key))
 
 SCHEDULE = _records(ScheduleRecord, schedule).where(_THIS_ROW)
 SCHEDULES = (
@@ -136,15 +176,32 @@ END_SCHEDULES = END_SCHEDULES_ONLY.returning(*_columns(ScheduleRecord, schedule)
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
+_SAME_DUE = schedule.c.due_at == bindparam("due_at")
+_SAME_CHALLENGE = schedule.c.challenge_id == bindparam("row_id")
+UPCOMING_AFTER = UPCOMING.where(
+    or_(
+        schedule.c.due_at > bindparam("due_at"),
+        _SAME_DUE & (schedule.c.challenge_id > bindparam("row_id")),
+        _SAME_DUE & _SAME_CHALLENGE & (schedule.c.channel > bindparam("row_channel")),
+    )
+)
+
+DUE_KEYS = select(schedule.c.key_id).where(schedule.c.due_at <= _NOW).distinct()
 
 SLOT = _records(SlotRecord, slots).where(
     slots.c.scope == bindparam("scope"), slots.c.phone_key == bindparam("phone_key")
 )
 INSERT_SLOT = insert(slots).on_conflict_do_nothing()
-TAKE_SLOT = update(slots).where(
-    slots.c.scope == bindparam("row_scope"),
-    slots.c.phone_key == bindparam("row_phone_key"),
-    slots.c.holder == bindparam("held_by"),
+_THIS_SLOT = (slots.c.scope == bindparam("row_scope")) & (slots.c.phone_key == bindparam("row_phone_key"))
+TAKE_SLOT = update(slots).where(_THIS_SLOT, slots.c.holder == bindparam("held_by"))
+DELETE_SLOT = delete(slots).where(_THIS_SLOT)
+FREE_SLOTS = _records(SlotRecord, slots).where(slots.c.holder == "").limit(bindparam("most"))
+PURGE_SLOTS = delete(slots).where(
+    tuple_(slots.c.scope, slots.c.phone_key).in_(
+        select(slots.c.scope, slots.c.phone_key)
+        .where(slots.c.holder == "", slots.c.mark.is_(None))
+        .limit(bindparam("most"))
+    )
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW
@@ -185,6 +242,50 @@ COUNT_FAILURE = COUNT_FAILURE_ONLY.returning(failures.c.failures)
 PUT_FAILURES = _upsert(failures)
 CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
+BUDGETS = _records(BudgetRecord, budgets).where(_begins(budgets)).order_by(budgets.c.key)
+_ENDED = budgets.c.window_ends_at <= _NOW
+_NEW_BUDGET = insert(budgets).values(base=0)
+_USED = budgets.c.used + bindparam("more_used", type_=budgets.c.used.type)
+_VERIFIED = budgets.c.verified + bindparam("more_verified", type_=budgets.c.verified.type)
+_HALF = (budgets.c.base - budgets.c.base % 2) // 2  # whole numbers in every database
+MOVE_BUDGET = _NEW_BUDGET.on_conflict_do_update(
+    index_elements=[budgets.c.key],
+    set_={
+        # In this order for MySQL, which assigns from left to right and sees what it has assigned.
+        "base": case(
+            (~_ENDED, budgets.c.base), (budgets.c.verified * 2 > budgets.c.base, budgets.c.verified), else_=_HALF
+        ),
+        "used": case((_ENDED, _NEW_BUDGET.excluded.used), (_USED < 0, 0), else_=_USED),
+        "verified": case((_ENDED, _NEW_BUDGET.excluded.verified), else_=_VERIFIED),
+        "window_ends_at": case((_ENDED, _NEW_BUDGET.excluded.window_ends_at), else_=budgets.c.window_ends_at),
+    },
+)
+
+_THIS_PHONE = verified.c.phone_key == bindparam("row_key")
+VERIFIED = select(verified.c.verified_at).where(_THIS_PHONE)
+_NEW_VERIFIED = insert(verified).values(counted_at=_AT_ONCE)
+NOTE_VERIFIED = _NEW_VERIFIED.on_conflict_do_update(
+    index_elements=[verified.c.phone_key], set_={"verified_at": _NEW_VERIFIED.excluded.verified_at}
+)
+COUNT_VERIFIED = (
+    update(verified)
+    .where(_THIS_PHONE, verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type))
+    .values(counted_at=_NOW)
+)
+
+_COUNTED = {"count": refusals.c.count + 1}
+COUNT_REFUSAL = update(refusals).where(refusals.c.key == bindparam("row_key")).values(**_COUNTED, last_at=_NOW)
+_NEW_REFUSAL = insert(refusals)
+PUT_REFUSAL = _NEW_REFUSAL.on_conflict_do_update(
+    index_elements=[refusals.c.key], set_={**_COUNTED, "last_at": _NEW_REFUSAL.excluded.last_at}
+)
+REFUSALS = (
+    _records(RefusalRecord, refusals)
+    .order_by(refusals.c.last_at.desc(), refusals.c.key.desc())
+    .limit(bindparam("most"))
+)
+REFUSALS_OF = REFUSALS.where(refusals.c.phone_key == bindparam("phone_key"))
+
 BREAKERS = (
     _records(BreakerRecord, breakers).where(breakers.c.failures >= bindparam("least")).order_by(breakers.c.instance)
 )
@@ -199,8 +300,57 @@ CLOSE_BREAKER_ONLY = delete(breakers).where(breakers.c.instance == bindparam("ro
 CLOSE_BREAKER = CLOSE_BREAKER_ONLY.returning(breakers.c.failures)
 WIN_PROBE = (
     update(breakers)
-    .where(breakers.c.instance == bindparam("row_key"), breakers.c.probe_at <= _NOW)
+    .where(
+        breakers.c.instance == bindparam("row_key"),
+        (breakers.c.probe_at <= _NOW) | (breakers.c.probe_at > bindparam("too_far", type_=breakers.c.probe_at.type)),
+    )
     .values(probe_at=bindparam("next_probe", type_=breakers.c.probe_at.type))
+)
+
+OPEN_BREAKER = (
+    update(breakers)
+    .where(breakers.c.instance == bindparam("row_key"))
+    .values(opened_at=_NOW, probe_at=bindparam("next_probe", type_=breakers.c.probe_at.type))
+)
+
+PUT_WORKER = _upsert(workers)
+REMOVE_WORKER = delete(workers).where(workers.c.name == bindparam("row_key"))
+_STALE = workers.c.seen_at < bindparam("before", type_=workers.c.seen_at.type)
+REMOVE_STALE_WORKERS_ONLY = delete(workers).where(_STALE)
+REMOVE_STALE_WORKERS = REMOVE_STALE_WORKERS_ONLY.returning(*_columns(WorkerRecord, workers))
+WORKERS = _records(WorkerRecord, workers).order_by(workers.c.name)
+STALE_WORKERS = WORKERS.where(_STALE)
+
+_ROUTE = (deliveries.c.instance, deliveries.c.prefix)
+_LATELY = deliveries.c.recorded_at >= bindparam("since", type_=deliveries.c.recorded_at.type)
+COUNT_OUTCOMES = (
+    select(*_ROUTE, deliveries.c.outcome, func.count())
+    .where(_LATELY)
+    .group_by(*_ROUTE, deliveries.c.outcome)
+    .order_by(*_ROUTE, deliveries.c.outcome)
+)
+VERIFIED_BY_ROUTE = (
+    select(*_ROUTE, func.count(deliveries.c.challenge_id.distinct()))
+    .join_from(deliveries, challenges, challenges.c.id == deliveries.c.challenge_id)
+    .where(_LATELY, deliveries.c.outcome == Outcome.ACCEPTED, challenges.c.state == ChallengeState.APPROVED)
+    .group_by(*_ROUTE)
+    .order_by(*_ROUTE)
+)
+_of_send = deliveries.alias()
+_LATEST_OF_SEND = (
+    select(func.max(_of_send.c.number))
+    .where(_of_send.c.challenge_id == schedule.c.challenge_id, _of_send.c.send_id == schedule.c.send_id)
+    .scalar_subquery()
+)
+_LAST_ROUTE = tuple(func.coalesce(column, "") for column in _ROUTE)
+COUNT_WAITING = (
+    select(*_LAST_ROUTE, func.count(), func.min(challenges.c.first_sent_at))
+    .select_from(schedule)
+    .join(challenges, challenges.c.id == schedule.c.challenge_id)
+    .outerjoin(deliveries, deliveries.c.number == _LATEST_OF_SEND)
+    .where(or_(schedule.c.leased.is_(False), schedule.c.due_at <= _NOW))
+    .group_by(*_LAST_ROUTE)
+    .order_by(*_LAST_ROUTE)
 )
 
 SETTINGS = select(settings.c.name, settings.c.value)
@@ -247,6 +397,16 @@ FORCED_LISTS = (
 """The few different forced lists among the due rows, as they are stored."""
 
 
+KEYS_IN_USE = (
+    select(
+        challenges.c.key_id,
+        func.count(),
+        func.max(challenges.c.first_sent_at),
+        func.max(challenges.c.expires_at),
+    )
+    .group_by(challenges.c.key_id)
+    .order_by(challenges.c.key_id)
+)
 OVER_BEFORE = (
     select(challenges.c.id)
     .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"))
@@ -262,8 +422,25 @@ PURGE_DELIVERIES = delete(deliveries).where(
         select(deliveries.c.number).where(deliveries.c.recorded_at < bindparam("before")).limit(bindparam("most"))
     )
 )
+PURGE_RECEIPTS = delete(receipts).where(
+    tuple_(*receipts.primary_key).in_(
+        select(*receipts.primary_key).where(receipts.c.received_at < bindparam("before")).limit(bindparam("most"))
+    )
+)
 PURGE_COUNTERS = delete(counters).where(
     counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
 )
+PURGE_REFUSALS = delete(refusals).where(
+    refusals.c.key.in_(select(refusals.c.key).where(refusals.c.last_at < bindparam("before")).limit(bindparam("most")))
+)
+PURGE_VERIFIED = delete(verified).where(
+    verified.c.phone_key.in_(
+        select(verified.c.phone_key).where(verified.c.verified_at < bindparam("before")).limit(bindparam("most"))
+    )
+)
+FORGET = tuple(delete(table).where(table.c.phone_key == bindparam("phone_key")) for table in (refusals, verified))
 DELETE_SLOTS_OF = delete(slots).where(slots.c.phone_key == bindparam("phone_key"))
+DELETE_RECEIPTS_OF = delete(receipts).where(
+    receipts.c.delivery_id.in_(select(deliveries.c.id).where(deliveries.c.phone_key == bindparam("phone_key")))
+)
 DELETE_DELIVERIES_OF = delete(deliveries).where(deliveries.c.phone_key == bindparam("phone_key"))

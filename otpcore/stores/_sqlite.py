@@ -128,6 +128,16 @@ class SqliteDatabase:
             _limiter.set(limiter)
         return await anyio.to_thread.run_sync(self._read, unit, limiter=limiter)
 
+    async def fold_log(self) -> None:
+        """Move what the log holds into the file and empty the log, so that nothing removed is left in it.
+
+        Waits for readers and writers of other processes.
+
+        Raises:
+            StoreError: They did not let go in time; what was removed is, but the log may still hold older pages.
+        """
+        await anyio.to_thread.run_sync(self._fold_log)
+
     async def aclose(self) -> None:
         """Finish what waits; the writer closes last, and with it SQLite folds its log back into the file."""
         with self._gate:
@@ -176,6 +186,16 @@ class SqliteDatabase:
                     return unit(SqlRows(connection))
                 finally:
                     raw.rollback()
+
+    def _fold_log(self) -> None:
+        with self._gate, self._explained(), self._starting.connect() as connection:
+            deadline = time.monotonic() + self._patience
+            while raw_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{self._path}-wal could not be emptied, as others were busy with it: run the purge once more"
+                    )
+                time.sleep(_START_PAUSE)
 
     def _same_file(self) -> None:
         """Readers of a replaced file are closed."""
@@ -252,6 +272,7 @@ class SqliteDatabase:
         raw = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             raw.execute(f"PRAGMA synchronous={self._synchronous}")
+            raw.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten; not every build does so unasked
             if query_only:
                 raw.execute("PRAGMA query_only=ON")
             if checked:

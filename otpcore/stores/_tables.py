@@ -14,12 +14,15 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.admission import Asked
+from otpcore.errors import ErrorKind
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.records import Charged, Mark
 
 __all__ = [
     "VERSION_TABLE",
     "breakers",
+    "budgets",
     "challenges",
     "counters",
     "deliveries",
@@ -27,10 +30,14 @@ __all__ = [
     "from_microseconds",
     "include_name",
     "metadata",
+    "receipts",
+    "refusals",
     "schedule",
     "settings",
     "slots",
     "to_microseconds",
+    "verified",
+    "workers",
 ]
 
 VERSION_TABLE = "otp_alembic_version"
@@ -188,6 +195,7 @@ class ChallengeRow(_Row, table=True):
     phone_key: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
     phone_sealed: bytes = Field(sa_type=LargeBinary)
     phone_masked: str = Field(sa_type=Text)
+    key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
@@ -203,7 +211,9 @@ class ChallengeRow(_Row, table=True):
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
     forced: Any = Field(sa_type=Names, nullable=True)
+    asked: Any = Field(sa_type=Names, nullable=False)
     core_recorded: bool = Field(sa_type=Boolean)
+    budget: str = Field(sa_type=Key(_KEY_LENGTH))
     sms_cooldown: datetime | None = Field(sa_type=Moment)
     call_cooldown: datetime | None = Field(sa_type=Moment)
 
@@ -212,24 +222,41 @@ class DeliveryRow(_Row, table=True):
     """`DeliveryRecord`. ``number`` is the order of recording; ``phone_key`` finds what is left of an erased person."""
 
     __tablename__ = "otp_delivery"
+    __table_args__ = (Index(None, "reference", "instance"),)
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=Key(64), unique=True)
     challenge_id: str = Field(sa_type=Key(64), index=True)
     phone_key: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
     send_id: str = Field(sa_type=Key(64))
-    instance: str = Field(sa_type=Text)
+    instance: str = Field(sa_type=Key(_KEY_LENGTH))
     channel: Channel = Field(sa_type=Word(Channel))
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=Key(_KEY_LENGTH))
+    prefix: str = Field(sa_type=String(20))
     is_retry: bool = Field(sa_type=Boolean)
     outcome: Outcome = Field(sa_type=Word(Outcome))
-    reference: str = Field(sa_type=Text)
+    reference: str = Field(sa_type=Key(_KEY_LENGTH))
     provider_code: str = Field(sa_type=Text)
     recorded_at: datetime = Field(sa_type=Moment, index=True)
     lease_until: datetime = Field(sa_type=Moment)
     not_before: datetime | None = Field(sa_type=Moment)
     gone: bool = Field(sa_type=Boolean)
+
+
+class ReceiptRow(_Row, table=True):
+    """`ReceiptRecord`."""
+
+    __tablename__ = "otp_receipt"
+
+    reference: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    instance: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    delivery_id: str = Field(sa_type=Key(64), primary_key=True, index=True)
+    status: ReceiptStatus = Field(sa_type=Word(ReceiptStatus), primary_key=True)
+    kind: ErrorKind | None = Field(sa_type=Word(ErrorKind))
+    provider_code: str = Field(sa_type=Text)
+    received_at: datetime = Field(sa_type=Moment, index=True)
+    applied: bool = Field(sa_type=Boolean)
 
 
 class ScheduleRow(_Row, table=True):
@@ -281,6 +308,46 @@ class FailureRow(_Row, table=True):
     locked_until: datetime | None = Field(sa_type=Moment)
 
 
+class BudgetRow(_Row, table=True):
+    """`BudgetRecord`. A window that has ended stays: the next one goes by what it was."""
+
+    __tablename__ = "otp_budget"
+
+    key: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    used: int
+    verified: int
+    base: int
+    window_ends_at: datetime = Field(sa_type=Moment)
+
+
+class VerifiedRow(_Row, table=True):
+    """A phone that verified; ``counted_at`` is when it last raised the budget."""
+
+    __tablename__ = "otp_verified"
+
+    phone_key: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    verified_at: datetime = Field(sa_type=Moment, index=True)
+    counted_at: datetime = Field(sa_type=Moment)
+
+
+class RefusalRow(_Row, table=True):
+    """`RefusalRecord`."""
+
+    __tablename__ = "otp_refusal"
+
+    key: str = Field(sa_type=Key(64), primary_key=True)
+    asked: Asked = Field(sa_type=Word(Asked))
+    reason: str = Field(sa_type=String(20))
+    phone_key: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
+    phone_masked: str = Field(sa_type=Text)
+    channel: str = Field(sa_type=String(20))
+    purpose: str = Field(sa_type=Text)
+    enforced: bool = Field(sa_type=Boolean)
+    first_at: datetime = Field(sa_type=Moment)
+    last_at: datetime = Field(sa_type=Moment, index=True)
+    count: int
+
+
 class BreakerRow(_Row, table=True):
     """`BreakerRecord`."""
 
@@ -289,6 +356,19 @@ class BreakerRow(_Row, table=True):
     instance: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
     failures: int
     probe_at: datetime = Field(sa_type=Moment)
+    opened_at: datetime | None = Field(sa_type=Moment)
+
+
+class WorkerRow(_Row, table=True):
+    """`WorkerRecord`."""
+
+    __tablename__ = "otp_worker"
+
+    name: str = Field(sa_type=Key(64), primary_key=True)
+    kind: str = Field(sa_type=Text)
+    started_at: datetime = Field(sa_type=Moment)
+    seen_at: datetime = Field(sa_type=Moment)
+    running: int
 
 
 class SettingRow(_Row, table=True):
@@ -302,9 +382,14 @@ class SettingRow(_Row, table=True):
 
 challenges: Table = metadata.tables["otp_challenge"]
 deliveries: Table = metadata.tables["otp_delivery"]
+receipts: Table = metadata.tables["otp_receipt"]
 schedule: Table = metadata.tables["otp_schedule"]
 slots: Table = metadata.tables["otp_slot"]
 counters: Table = metadata.tables["otp_counter"]
 failures: Table = metadata.tables["otp_failure"]
+budgets: Table = metadata.tables["otp_budget"]
+verified: Table = metadata.tables["otp_verified"]
+refusals: Table = metadata.tables["otp_refusal"]
 breakers: Table = metadata.tables["otp_breaker"]
+workers: Table = metadata.tables["otp_worker"]
 settings: Table = metadata.tables["otp_setting"]

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from otpcore.lifecycle import is_living
+from otpcore.lifecycle import CLOCK_SLACK, is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord, changed
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close, stop_sending
 
 
-def sweep(rows: Rows, *, retried: Collection[Channel], limit: int, now: datetime | None) -> tuple[EndedSend, ...]:
+def sweep(
+    rows: Rows, *, retried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
+) -> tuple[EndedSend, ...]:
     """Expire what is over; end what died half-way where nothing is retried."""
     moment = rows.now(now)
-    ended = [
-        EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in rows.expired(moment, limit)
-    ]
+    over = list(rows.expired(moment, limit))
+    if set_back:
+        over += rows.begun_after(moment + CLOCK_SLACK, limit)
+    ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
     unretried = frozenset(Channel) - frozenset(retried)
     for row in rows.due(moment, limit, channels=unretried) if unretried else ():
         challenge = rows.challenge_if_free(row.challenge_id)
@@ -28,21 +31,42 @@ def sweep(rows: Rows, *, retried: Collection[Channel], limit: int, now: datetime
 
 
 def purge(
-    rows: Rows, *, challenges_before: datetime, deliveries_before: datetime, limit: int, now: datetime | None
+    rows: Rows,
+    *,
+    challenges_before: datetime,
+    deliveries_before: datetime,
+    verified_before: datetime | None,
+    limit: int,
+    now: datetime | None,
 ) -> PurgeCount:
     """Remove what is old, at most ``limit`` of each kind."""
     return PurgeCount(
         deliveries=rows.purge_deliveries(deliveries_before, limit),
         challenges=rows.purge_challenges(challenges_before, limit),
         counters=rows.purge_counters(rows.now(now), limit),
+        receipts=rows.purge_receipts(deliveries_before, limit),
+        refusals=rows.purge_refusals(deliveries_before, limit),
+        verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
     )
+
+
+def purge_slots(rows: Rows, limit: int) -> int:
+    """Remove slots that nobody holds: at once, or if they are marked once the old verification's challenge is gone."""
+    removed = rows.purge_slots(limit)
+    for slot in rows.free_slots(limit):
+        if slot.mark is not None and rows.challenge(slot.mark.challenge_id) is None:
+            rows.delete_slot(slot.scope, slot.phone_key)
+    return removed
 
 
 def erase(rows: Rows, phone_key: str) -> PurgeCount:
     """Remove everything of one phone."""
     challenges, deliveries = rows.erase(phone_key)
     counters = rows.reset_counters(f"{phone_key}/")
-    return PurgeCount(challenges=challenges, deliveries=deliveries, counters=counters)
+    refusals, verified = rows.forget(phone_key)
+    return PurgeCount(
+        challenges=challenges, deliveries=deliveries, counters=counters, refusals=refusals, verified=verified
+    )
 
 
 def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:
@@ -62,9 +86,9 @@ def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeVie
     )
 
 
-def retries(rows: Rows, limit: int) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
     """Schedule rows with their challenges."""
-    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit)]
+    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit, after)]
     return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from otpcore.admission import Asked, BudgetRule
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
 from otpcore.records import (
-    ChallengeRecord,
     ChallengeView,
     FailureRecord,
     LockRule,
     Reservation,
     ReservationStatus,
+    Settled,
     changed,
 )
+from otpcore.stores._limits import note_refusal, note_verified
 from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
 
@@ -35,6 +37,7 @@ def reserve(
     keys = failure_keys(challenge.phone_key, locks.client)
     until = [failed.locked_until for failed in rows.failures(keys) if failed.locked_until]
     if (locked := max(until, default=moment)) > moment:
+        note_refusal(rows, Asked.VERIFY, ReservationStatus.LOCKED, challenge, None, moment)
         return Reservation(
             status=ReservationStatus.LOCKED,
             challenge=challenge,
@@ -61,31 +64,57 @@ def reserve(
 
 def settle(
     rows: Rows, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
-) -> ChallengeRecord | None:
+) -> Settled | None:
     """An attempt that did not match."""
     reserved = reservation.challenge
     challenge = rows.challenge(reserved.id) if reserved is not None else None
     if challenge is None:
         return None
     rows.mark_gone(gone)
-    if give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS):
+    given_back = (
+        give_back and is_living(challenge, rows.now(now)) and rows.give_attempt_back(challenge.id, MAX_GIVEBACKS)
+    )
+    if given_back:
         for failed in rows.failures(failure_keys(challenge.phone_key, reservation.locks.client)):
             if failed.failures > 0:
                 ours = failed.locked_until is not None and failed.locked_until == reservation.locked_until
                 until = None if ours else failed.locked_until
                 rows.put_failures(FailureRecord(key=failed.key, failures=failed.failures - 1, locked_until=until))
-    return rows.challenge(challenge.id)
+    settled = rows.challenge(challenge.id)
+    return Settled(challenge=settled, given_back=given_back) if settled is not None else None
 
 
-def approve(rows: Rows, reservation: Reservation, *, settled: Collection[str], now: datetime | None) -> bool:
+def ask(rows: Rows, challenge_id: str, digest: str, now: datetime | None) -> None:
+    """Note a guess before a vendor that remembers approvals hears it."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is not None and is_living(challenge, rows.now(now)):
+        rows.update_challenge(challenge_id, asked=(*challenge.asked, digest))
+
+
+def answered(rows: Rows, challenge_id: str, digest: str) -> tuple[str, ...]:
+    """Take one note of a guess back: the same code may be with the vendor twice."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is None or digest not in challenge.asked:
+        return challenge.asked if challenge is not None else ()
+    left = list(challenge.asked)
+    left.remove(digest)
+    rows.update_challenge(challenge_id, asked=tuple(left))
+    return tuple(left)
+
+
+def approve(
+    rows: Rows, reservation: Reservation, *, settled: Collection[str], budget: BudgetRule, now: datetime | None
+) -> bool:
     """Consume a living challenge, for exactly one caller."""
+    moment = rows.now(now)
     reserved = reservation.challenge
-    if reserved is None or not rows.consume(reserved.id, rows.now(now)):
+    if reserved is None or not rows.consume(reserved.id, moment):
         return False
     close(rows, reserved, ChallengeState.APPROVED)
     referenced = {delivery.id for delivery in reservation.deliveries if delivery.reference}
     rows.mark_gone(referenced.intersection(settled))  # one without may yet start, or have started, another verification
     rows.clear_failures(failure_keys(reserved.phone_key, reservation.locks.client))
+    note_verified(rows, budget, reserved, moment)
     return True
 
 
@@ -94,10 +123,8 @@ def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView
     challenge = rows.challenge(challenge_id)
     if challenge is None or challenge.state in OVER:
         return None
-    if not is_living(challenge, rows.now(now)):
-        close(rows, challenge, ChallengeState.EXPIRED)
-        return None
-    closed = close(rows, challenge, ChallengeState.CANCELLED)
+    state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
+    closed = close(rows, challenge, state)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 

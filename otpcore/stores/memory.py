@@ -7,14 +7,17 @@ import heapq
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from otpcore._logs import fields
+from otpcore.admission import BudgetRecord, RefusalRecord, rolled_base
 from otpcore.hookspecs import utc_now
-from otpcore.lifecycle import OVER, is_living, is_spent
-from otpcore.models import ChallengeState, Channel
+from otpcore.lifecycle import CLOCK_SLACK, OVER, is_living, is_spent
+from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
@@ -23,8 +26,14 @@ from otpcore.records import (
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
+    KeyUse,
+    OutcomeCount,
+    ReceiptRecord,
+    RouteCount,
     ScheduleRecord,
     SlotRecord,
+    Waiting,
+    WorkerRecord,
     changed,
 )
 from otpcore.stores._base import RowStore
@@ -54,7 +63,8 @@ class MemoryStore(RowStore):
     async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
         """Warn: this store is for tests and trials."""
         _logger.warning(
-            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users"
+            "the memory store keeps nothing when this process ends; use storage.store = 'sql' for real users",
+            extra=fields("store_opened", reason="memory"),
         )
 
     async def diagnose(self) -> Mapping[str, str]:
@@ -80,12 +90,17 @@ class _MemoryRows:
         self._deliveries: dict[str, DeliveryRecord] = {}
         self._phone_of: dict[str, str] = {}
         self._of_challenge: dict[str, list[str]] = {}
+        self._receipts: dict[tuple[str, str, str, str], ReceiptRecord] = {}
         self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
         self._due: list[tuple[datetime, str, Channel]] = []
         self._slots: dict[tuple[str, str], SlotRecord] = {}
         self._counters: dict[str, CounterRecord] = {}
         self._failures: dict[str, FailureRecord] = {}
+        self._budgets: dict[str, BudgetRecord] = {}
+        self._verified: dict[str, tuple[datetime, datetime]] = {}
+        self._refusals: dict[str, RefusalRecord] = {}
         self._breakers: dict[str, BreakerRecord] = {}
+        self._workers: dict[str, WorkerRecord] = {}
         self._settings: dict[str, str] = {}
 
     def now(self, now: datetime | None) -> datetime:
@@ -151,8 +166,19 @@ class _MemoryRows:
         over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
         return heapq.nsmallest(limit, over, key=lambda challenge: (challenge.expires_at, challenge.id))
 
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        later = (c for c in self.challenge_rows.values() if c.state not in OVER and c.first_sent_at > moment)
+        return heapq.nsmallest(limit, later, key=lambda challenge: (challenge.expires_at, challenge.id))
+
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._deliveries.get(delivery_id)
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        newest_first = reversed(self._deliveries.values())
+        return next((d for d in newest_first if (d.instance, d.reference) == (instance, reference)), None)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._deliveries[delivery.id] = delivery
@@ -169,6 +195,25 @@ class _MemoryRows:
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in self._deliveries.keys() & set(delivery_ids):  # a purge may have been faster
             self.answer_delivery(delivery_id, gone=True)
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        if _receipt_key(receipt) in self._receipts:
+            return False
+        self._receipts[_receipt_key(receipt)] = receipt
+        return True
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        found = (
+            one
+            for one in self._receipts.values()
+            if one.delivery_id == delivery_id or (reference and one.reference == reference)
+        )
+        return sorted(found, key=lambda one: (one.received_at, *_receipt_key(one)))
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        del self._receipts[_receipt_key(receipt)]
+        applied = changed(receipt, delivery_id=delivery_id, applied=True)
+        self._receipts[_receipt_key(applied)] = applied
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._schedule.get((challenge_id, channel))
@@ -215,8 +260,14 @@ class _MemoryRows:
     def next_due(self) -> datetime | None:
         return self._due[0][0] if self._due else None
 
-    def upcoming(self, limit: int) -> Sequence[ScheduleRecord]:
-        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[:limit]]
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        first = (
+            0 if after is None else bisect.bisect_right(self._due, (after.due_at, after.challenge_id, after.channel))
+        )
+        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[first : first + limit]]
+
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(row.key_id for row in self._schedule.values() if row.due_at <= now)
 
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
         return self._slots.get((scope, phone_key))
@@ -227,6 +278,19 @@ class _MemoryRows:
             return False
         self._slots[slot.scope, slot.phone_key] = slot
         return True
+
+    def purge_slots(self, limit: int) -> int:
+        free = (key for key, slot in self._slots.items() if not slot.holder and slot.mark is None)
+        gone = list(itertools.islice(free, limit))
+        for key in gone:
+            del self._slots[key]
+        return len(gone)
+
+    def free_slots(self, limit: int) -> Sequence[SlotRecord]:
+        return list(itertools.islice((slot for slot in self._slots.values() if not slot.holder), limit))
+
+    def delete_slot(self, scope: str, phone_key: str) -> None:
+        self._slots.pop((scope, phone_key), None)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
         done = []
@@ -275,15 +339,51 @@ class _MemoryRows:
         for key in keys:
             self._failures.pop(key, None)
 
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        return [self._budgets[key] for key in sorted(self._budgets) if key.startswith(prefix)]
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        record = self._budgets.get(key)
+        if record is None or record.window_ends_at <= now:
+            base = rolled_base(record) if record is not None else 0
+            record = BudgetRecord(key=key, used=0, verified=0, base=base, window_ends_at=ends_at)
+        self._budgets[key] = changed(record, used=max(record.used + used, 0), verified=record.verified + verified)
+
+    def verified(self, phone_key: str) -> datetime | None:
+        verified_at, _ = self._verified.get(phone_key, (None, None))
+        return verified_at
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        _, counted_at = self._verified.get(phone_key, (None, _EVER))
+        is_counted = counted_at <= counted_before
+        self._verified[phone_key] = (now, now if is_counted else counted_at)
+        return is_counted
+
+    def count_refusal(self, key: str, now: datetime) -> bool:
+        refusal = self._refusals.get(key)
+        if refusal is None:
+            return False
+        self._refusals[key] = changed(refusal, count=refusal.count + 1, last_at=now)
+        return True
+
+    def put_refusal(self, refusal: RefusalRecord) -> None:
+        if not self.count_refusal(refusal.key, refusal.last_at):
+            self._refusals[refusal.key] = refusal
+
+    def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
+        found = (one for one in self._refusals.values() if phone_key is None or one.phone_key == phone_key)
+        return heapq.nlargest(limit, found, key=lambda refusal: (refusal.last_at, refusal.key))
+
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
         return [self._breakers[one] for one in sorted(self._breakers) if self._breakers[one].failures >= least]
 
     def count_breaker(self, instance: str) -> int:
-        breaker = self._breakers.get(instance)
-        failures = breaker.failures + 1 if breaker else 1
-        probe_at = breaker.probe_at if breaker else _EVER
-        self._breakers[instance] = BreakerRecord(instance=instance, failures=failures, probe_at=probe_at)
-        return failures
+        breaker = self._breakers.get(instance, BreakerRecord(instance=instance, failures=0, probe_at=_EVER))
+        self._breakers[instance] = changed(breaker, failures=breaker.failures + 1)
+        return breaker.failures + 1
+
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        self._breakers[instance] = changed(self._breakers[instance], opened_at=now, probe_at=probe_at)
 
     def close_breaker(self, instance: str) -> int:
         breaker = self._breakers.pop(instance, None)
@@ -291,10 +391,66 @@ class _MemoryRows:
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         breaker = self._breakers.get(instance)
-        if breaker is None or breaker.probe_at > now:
+        if breaker is None or now < breaker.probe_at <= next_probe + CLOCK_SLACK:
             return False
         self._breakers[instance] = changed(breaker, probe_at=next_probe)
         return True
+
+    def put_worker(self, worker: WorkerRecord) -> None:
+        self._workers[worker.name] = worker
+
+    def remove_worker(self, name: str) -> None:
+        self._workers.pop(name, None)
+
+    def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
+        stale = [worker for worker in self.workers() if worker.seen_at < before]
+        for worker in stale:
+            del self._workers[worker.name]
+        return stale
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        return [self._workers[name] for name in sorted(self._workers)]
+
+    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
+        found = Counter((d.instance, d.prefix, d.outcome) for d in self._deliveries.values() if d.recorded_at >= since)
+        return [
+            OutcomeCount(instance=instance, prefix=prefix, outcome=outcome, count=found[instance, prefix, outcome])
+            for instance, prefix, outcome in sorted(found)
+        ]
+
+    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
+        accepted = {
+            (d.instance, d.prefix, d.challenge_id)
+            for d in self._deliveries.values()
+            if d.recorded_at >= since and d.outcome is Outcome.ACCEPTED
+        }
+        found = Counter(
+            (instance, prefix)
+            for instance, prefix, challenge_id in accepted
+            if (challenge := self.challenge_rows.get(challenge_id)) and challenge.state is ChallengeState.APPROVED
+        )
+        return [
+            RouteCount(instance=instance, prefix=prefix, count=found[instance, prefix])
+            for instance, prefix in sorted(found)
+        ]
+
+    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
+        began: dict[tuple[str, str], list[datetime]] = {}
+        for row in self._schedule.values():
+            if row.leased and row.due_at > now:
+                continue
+            tried = [d for d in self.deliveries(row.challenge_id) if d.send_id == row.send_id]
+            last = (tried[-1].instance, tried[-1].prefix) if tried else ("", "")
+            began.setdefault(last, []).append(self.challenge_rows[row.challenge_id].first_sent_at)
+        return [
+            Waiting(
+                instance=instance,
+                prefix=prefix,
+                count=len(began[instance, prefix]),
+                oldest=min(began[instance, prefix]),
+            )
+            for instance, prefix in sorted(began)
+        ]
 
     def settings(self) -> dict[str, str]:
         return dict(self._settings)
@@ -305,6 +461,20 @@ class _MemoryRows:
         else:
             self._settings[name] = value
 
+    def keys_in_use(self) -> Sequence[KeyUse]:
+        of_key: dict[str, list[ChallengeRecord]] = {}
+        for challenge in self.challenge_rows.values():
+            of_key.setdefault(challenge.key_id, []).append(challenge)
+        return [
+            KeyUse(
+                key_id=key_id,
+                challenges=len(found),
+                begun_at=max(challenge.first_sent_at for challenge in found),
+                expires_at=max(challenge.expires_at for challenge in found),
+            )
+            for key_id, found in sorted(of_key.items())
+        ]
+
     def purge_challenges(self, before: datetime, limit: int) -> int:
         over = (c for c in self.challenge_rows.values() if c.state in OVER and c.expires_at < before)
         return self._remove_challenges(list(itertools.islice(over, limit)))
@@ -313,17 +483,35 @@ class _MemoryRows:
         old = (delivery.id for delivery in self._deliveries.values() if delivery.recorded_at < before)
         return self._remove_deliveries(list(itertools.islice(old, limit)))
 
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        old = [key for key, receipt in self._receipts.items() if receipt.received_at < before][:limit]
+        for key in old:
+            del self._receipts[key]
+        return len(old)
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         over = (key for key, counter in self._counters.items() if counter.window_ends_at <= now)
-        ended = list(itertools.islice(over, limit))
-        for key in ended:
-            del self._counters[key]
-        return len(ended)
+        return _remove(self._counters, over, limit)
+
+    def purge_refusals(self, before: datetime, limit: int) -> int:
+        old = (key for key, refusal in self._refusals.items() if refusal.last_at < before)
+        return _remove(self._refusals, old, limit)
+
+    def purge_verified(self, before: datetime, limit: int) -> int:
+        old = (key for key, (verified_at, _) in self._verified.items() if verified_at < before)
+        return _remove(self._verified, old, limit)
+
+    def forget(self, phone_key: str) -> tuple[int, int]:
+        of_phone = [key for key, refusal in self._refusals.items() if refusal.phone_key == phone_key]
+        verified = [phone_key] if phone_key in self._verified else []
+        return _remove(self._refusals, of_phone), _remove(self._verified, verified)
 
     def erase(self, phone_key: str) -> tuple[int, int]:
         removed = self._remove_challenges(self.challenges_of(phone_key))
         self._slots = {key: slot for key, slot in self._slots.items() if key[1] != phone_key}
-        return removed, self._remove_deliveries([one for one, owner in self._phone_of.items() if owner == phone_key])
+        deliveries = [one for one, owner in self._phone_of.items() if owner == phone_key]
+        self._receipts = {key: one for key, one in self._receipts.items() if one.delivery_id not in deliveries}
+        return removed, self._remove_deliveries(deliveries)
 
     def _remove_challenges(self, gone: Sequence[ChallengeRecord]) -> int:
         for challenge in gone:
@@ -342,8 +530,20 @@ class _MemoryRows:
         return len(gone)
 
 
+def _receipt_key(receipt: ReceiptRecord) -> tuple[str, str, str, str]:
+    return receipt.reference, receipt.instance, receipt.delivery_id, receipt.status
+
+
 def _forget(index: dict[str, list[str]], key: str, member: str) -> None:
     """Take a member out of an index, and the key with the last one."""
     index[key].remove(member)
     if not index[key]:
         del index[key]
+
+
+def _remove(table: dict[str, Any], keys: Iterable[str], limit: int | None = None) -> int:
+    """Take keys out of a table, at most so many; how many they were."""
+    gone = list(itertools.islice(keys, limit))
+    for key in gone:
+        del table[key]
+    return len(gone)

@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +15,9 @@ import anyio
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from otpcore._logs import fields
 from otpcore.errors import SettingsError, StoreError
+from otpcore.records import PurgeCount
 from otpcore.stores._base import RowStore
 from otpcore.stores._database import Database, is_server
 from otpcore.stores._forking import ForkGate, watch
@@ -98,7 +101,28 @@ class SqlStore(RowStore):
         """
         database = await anyio.to_thread.run_sync(self._enter)
         exit_stack.push_async_callback(self._leave, database)
-        _logger.info("database: %s", database.place)
+        _logger.info("database: %s", database.place, extra=fields("store_opened", reason="sql"))
+
+    async def purge(
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
+    ) -> PurgeCount:
+        """As the contract says; a person's rows leave an SQLite file's free pages and its log too."""
+        count = await super().purge(
+            challenges_before=challenges_before,
+            deliveries_before=deliveries_before,
+            verified_before=verified_before,
+            phone_key=phone_key,
+            now=now,
+        )
+        if phone_key is not None:
+            await self._opened().fold_log()
+        return count
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, schema, and what runs it."""

@@ -48,7 +48,13 @@ class CodeTests(ContractBase):
             request, receipt, code = await _sent(owned, provider, channel)
             check = owned.check(request, receipt.reference, code)
             assert await provider.check_code(check, PATIENCE) is CheckResult.APPROVED
-            assert await provider.check_code(check, PATIENCE) is not CheckResult.APPROVED
+            again = await provider.check_code(check, PATIENCE)
+            other = await provider.check_code(owned.check(request, receipt.reference, self.wrong_code(code)), PATIENCE)
+        assert again is not CheckResult.APPROVED
+        if provider.info.remembers_approval:
+            assert (again, other) == (CheckResult.USED, CheckResult.USED), "as it is declared"
+        else:
+            assert CheckResult.USED not in (again, other), "declare remembers_approval"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("by", ["reference", "recipient"])

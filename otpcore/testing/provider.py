@@ -9,6 +9,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing._provider_bench",
     "otpcore.testing._provider_codes",
     "otpcore.testing._provider_faults",
+    "otpcore.testing._provider_receipts",
     "otpcore.testing._provider_sends",
     "otpcore.testing._provider_settings",
 )
@@ -16,13 +17,14 @@ pytest.register_assert_rewrite(
 from otpcore.testing._provider_bench import Bench, Refusal  # noqa: E402 - after the registration
 from otpcore.testing._provider_codes import CodeTests  # noqa: E402 - the same
 from otpcore.testing._provider_faults import FaultTests  # noqa: E402 - the same
+from otpcore.testing._provider_receipts import ReceiptTests  # noqa: E402 - the same
 from otpcore.testing._provider_sends import SendTests  # noqa: E402 - the same
 from otpcore.testing._provider_settings import SettingsTests  # noqa: E402 - the same
 
 __all__ = ["Bench", "ProviderContract", "Refusal"]
 
 
-class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests):
+class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptTests):
     """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
 
     ::
@@ -77,5 +79,6 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests):
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
 
     Methods to override where the vendor is different: ``assert_delivered`` (the message of a request), ``make_gone`` (let a
-    verification end at the vendor), ``wrong_code`` (of the same length).
+    verification end at the vendor), ``wrong_code`` (of the same length). Where the provider implements ``parse_receipt``,
+    also ``callback`` (what the vendor would send about a delivery).
     """

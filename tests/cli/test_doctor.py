@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
+from otpcore.cli import _findings
 from otpcore.cli._exits import ExitCode
+from otpcore.cli._findings import Level
+from otpcore.config import LimitSettings, Settings
+from otpcore.records import WorkerRecord
+from otpcore.stores.sql import SqlStore
 
 from .desk import PHONE, Desk, Ended, Otp, send_at
 
@@ -77,7 +85,7 @@ def test_whether_retries_are_on_and_how_they_run_is_said(otp: Otp, desk: Desk) -
         "sms: up to 7 retries, run by `otp worker`, which must run"
     ]
     desk.write(retry={"runner": "inline"})
-    assert "nobody sweeps and purges" in found(otp("doctor", "--json"), "retries", "note")
+    assert found(otp("doctor", "--json"), "workers", "note") == ["nobody sweeps and purges"]
 
 
 def test_retries_that_nobody_runs_are_a_problem(otp: Otp, desk: Desk) -> None:
@@ -104,3 +112,134 @@ def test_a_database_that_cannot_be_read_is_a_problem(otp: Otp, desk: Desk, conte
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.REFUSED
     assert found(ended, "store", "problem")
+
+
+# Whether anybody runs the worker.
+
+
+def beat(desk: Desk, seen_at: datetime, name: str = "worker-1") -> None:
+    """A sign of life in the store, as a worker whose clock says so would leave it."""
+
+    async def leave_one() -> None:
+        store = SqlStore(f"sqlite:///{desk.directory / 'otpcore.sqlite3'}")
+        async with AsyncExitStack() as stack:
+            await store.start(stack)
+            worker = WorkerRecord(name=name, kind="worker", started_at=seen_at, seen_at=seen_at, running=2)
+            await store.beat(worker, timedelta(days=1), seen_at)
+
+    anyio.run(leave_one)
+
+
+def test_sends_that_wait_without_a_worker_are_a_problem_and_with_one_they_are_not(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"retry": True}, retry={"first_delay": 30, "max_delay": 30})
+    note = found(otp("doctor", "--json"), "workers", "note")
+    assert note == ["retries are on, and nobody runs the worker now"]
+    desk.mada.down()
+    otp("send", PHONE)
+    ended = otp("doctor", "--json")
+    assert ended.code == ExitCode.REFUSED
+    assert found(ended, "workers", "problem") == ["sends wait for their next try, and nobody runs the worker"]
+    beat(desk, datetime.now(UTC))
+    ended = otp("doctor", "--json")
+    assert ended.code == ExitCode.OK
+    assert "2 running" in found(ended, "workers", "ok")[0]
+    assert not found(ended, "workers", "problem")
+
+
+def test_a_worker_that_was_not_seen_lately_does_not_count(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"retry": True})
+    beat(desk, datetime.now(UTC) - timedelta(seconds=40))
+    assert found(otp("doctor", "--json"), "workers", "note")
+
+
+def test_overdue_retries_that_the_workers_cannot_run_are_told_apart(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"retry": True})
+    desk.mada.down()
+    send_at(datetime.now(UTC) - timedelta(minutes=3), PHONE)
+    beat(desk, datetime.now(UTC))
+    assert "has not its key or its instances" in found(otp("doctor", "--json"), "retries", "problem")[0]
+
+
+def test_a_store_that_only_its_process_sees_has_no_workers_to_look_for(otp: Otp, desk: Desk) -> None:
+    desk.write(storage={"store": "memory"}, sms={"retry": True}, retry={"runner": "background"})
+    assert not [one for one in otp("doctor", "--json").document["checks"] if one["about"] == "workers"]
+
+
+# The clock.
+
+
+def test_a_worker_from_the_future_and_a_file_from_the_future_say_that_a_clock_is_wrong(otp: Otp, desk: Desk) -> None:
+    assert len(found(otp("doctor", "--json"), "clock", "ok")) == 1
+    beat(desk, datetime.now(UTC) + timedelta(seconds=60), "worker-ahead")
+    ended = otp("doctor", "--json")
+    assert ended.code == ExitCode.REFUSED
+    assert "worker-ahead" in found(ended, "clock", "problem")[0]
+    later = (datetime.now(UTC) + timedelta(hours=1)).timestamp()
+    os.utime(desk.directory / "otpcore.json", (later, later))
+    assert "otpcore.json was written" in found(otp("doctor", "--json"), "clock", "note")[0]
+
+
+def test_a_clock_that_was_never_set_is_a_problem() -> None:
+    (only,) = _findings.clock(datetime(1970, 1, 2, tzinfo=UTC), {})
+    assert only.level is Level.PROBLEM
+    assert "1970-01-02" in only.detail
+
+
+# Credentials.
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", " AC1", "AC1\n", "'AC1'", '"AC1"', "${TWILIO_TOKEN}", "$TOKEN", "{{ token }}", "%TOKEN%", "<token>", "xxxxxxxx",
+     "****", "...", "changeme", "CHANGE-ME", "replace_me", "TODO", "your-token", "Your token here", "password"],
+)  # fmt: skip
+def test_a_credential_that_no_vendor_gives_out_is_noted_and_not_shown(value: str) -> None:
+    settings = Settings.from_mapping({"providers": {"acme": {"token": value, "deeper": {"name": "fine"}}}})
+    (only,) = _findings.credentials(settings)
+    assert only.level is Level.NOTE
+    assert only.detail.startswith("providers.acme.token ")
+    assert len(value) < 3 or value not in only.detail
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["AC" + "0" * 32, "my-shop", "https://example.com/api", "p$word", "a b", "Todorov", "+35987", "x", "secret!9"],
+)
+def test_a_credential_that_may_be_meant_is_left_alone(value: str) -> None:
+    (only,) = _findings.credentials(Settings.from_mapping({"providers": {"acme": {"token": value}}}))
+    assert only.level is Level.OK
+
+
+def test_the_checks_of_credentials_and_limits_are_part_of_it(otp: Otp, desk: Desk) -> None:
+    desk.write(providers={"mada": {**desk.mada.provider_settings(), "password": "changeme"}})
+    ended = otp("doctor", "--json")
+    assert found(ended, "credentials", "note") == ["providers.mada.password is a placeholder"]
+    assert "one phone may be sent to without limit" in found(ended, "limits", "note")
+    assert "changeme" not in ended.out
+
+
+# Number data and limits.
+
+
+@pytest.mark.parametrize(
+    ("version", "installed", "now", "level"),
+    [
+        ("9.0.0", datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC), Level.OK),
+        ("9.0.0", datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 10, tzinfo=UTC), Level.NOTE),
+        ("9.0.43", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC), Level.OK),
+        ("9.0.43", datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 11, 25, tzinfo=UTC), Level.NOTE),
+        ("12.3.1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 10, 1, tzinfo=UTC), Level.OK),
+        ("12.3.1", datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 11, 25, tzinfo=UTC), Level.NOTE),
+    ],
+)
+def test_number_data_older_than_a_year_is_noted(version, installed, now, level) -> None:
+    (only,) = _findings.number_data(version, installed, now)
+    assert only.level is level
+    assert version in only.detail
+
+
+def test_limits_that_are_off_are_noted_each_with_what_turns_it_on() -> None:
+    off = list(_findings.limits(LimitSettings(phone=())))
+    on = list(_findings.limits(LimitSettings()))
+    assert len(off) == len([one for one in on if one.level is Level.NOTE]) + 1
+    assert off[0].fix.startswith("limits.phone = ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
@@ -138,5 +139,7 @@ def test_logs_go_to_standard_error_and_only_when_asked_for(otp: Otp, desk: Desk)
     quiet = otp("routes", "show", "--json")
     assert quiet.err == ""
     loud = otp("routes", "show", "--json", "--verbose")
-    assert "otpcore.config: settings read from" in loud.err
+    first, *_ = map(json.loads, loud.err.splitlines())
+    assert (first["logger"], first["event"]) == ("otpcore.config", "settings_read")
     assert loud.document == quiet.document
+    assert "otpcore.config: settings read from" in otp("routes", "show", "--verbose").err

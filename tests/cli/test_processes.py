@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -181,3 +183,20 @@ def test_a_running_worker_follows_new_rules(otp: Otp, desk: Desk, gateway: Gatew
         worker.terminate()
         worker.communicate(timeout=PATIENCE)
         assert worker.returncode == ExitCode.OK
+
+
+def test_a_worker_shows_up_in_the_status_and_is_gone_when_it_stops(
+    directory: Path, desk: Desk, gateway: Gateway, start: Start, otp: Otp
+) -> None:
+    worker = start()
+    deadline = time.monotonic() + PATIENCE
+    while not (found := otp("status", "--json").document["workers"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (one,) = found
+    assert one["kind"] == "worker"
+    assert one["name"].startswith("worker-")
+    assert otp("doctor", "--json").code == ExitCode.OK
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(PATIENCE) == ExitCode.OK
+    assert otp("status", "--json").document["workers"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,18 @@ def test_an_id_is_told_from_a_number(target: str, expected: bool) -> None:
 def test_an_id_that_begins_with_a_hyphen_is_no_option(otp: Otp, desk: Desk) -> None:
     unknown = otp("verify", "-Y-rvvxNXifcfyo_pSCiDkQq", "123456", "--json")
     assert (unknown.code, unknown.document["status"]) == (ExitCode.REFUSED, "not_found")
+
+
+def test_number_and_code_are_read_from_standard_input_and_stand_in_no_process_list(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n"))
+    assert otp("send", "-", "--json").document["state"] == "sent"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n{desk.code()}\n"))
+    assert otp("verify", "-").code == ExitCode.OK
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n"))
+    ended = otp("verify", "-", "-")
+    assert ended.code == ExitCode.USAGE
+    assert "standard input holds no code" in ended.err
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n"))
+    assert otp("purge", "--phone", "-", "--json").document["challenges"] == 1

@@ -15,14 +15,24 @@ from .seeing import Views
 from .sides import at
 from .world import World
 
-SENDING, SENT, QUEUED, UNSENDABLE = (
+SENDING, SENT, UNDELIVERED, QUEUED, UNSENDABLE = (
     ChallengeState.SENDING,
     ChallengeState.SENT,
+    ChallengeState.UNDELIVERED,
     ChallengeState.QUEUED,
     ChallengeState.UNSENDABLE,
 )
-TRANSITIONS = {SENDING: {SENT, QUEUED, UNSENDABLE}, QUEUED: {SENT, UNSENDABLE}, SENT: set(), UNSENDABLE: {SENT}}
-"""DESIGN §6; besides, a resend leads any living state to sending, and any may be over."""
+TRANSITIONS = {
+    SENDING: {SENT, UNDELIVERED, QUEUED, UNSENDABLE},
+    QUEUED: {SENT, UNDELIVERED, UNSENDABLE},
+    SENT: {UNDELIVERED, UNSENDABLE},
+    UNDELIVERED: {SENT, QUEUED, UNSENDABLE},
+    UNSENDABLE: {SENT},
+}
+"""DESIGN §6; besides, a resend leads any living state to sending, and any may be over.
+
+A step may take two of them at once: a receipt that came before the acceptance, or that leaves nothing to try.
+"""
 
 
 def living(world: World, views: Views) -> list[ChallengeView]:
@@ -82,11 +92,12 @@ def nothing_useless_is_recorded(world: World, before: Views, after: Views) -> st
 
 
 def repeats_are_bounded(world: World, before: Views, after: Views) -> str:
-    """One more message at most for each answer that was lost and each lease that ran out."""
+    """One more message at most for each answer that was lost, each lease that ran out and each receipt."""
     for view in after.values():
         for send in {d.send_id for d in view.deliveries}:
             mine = [d for d in view.deliveries if d.send_id == send]
             excuses = world.memory.leases_lost.get(send, 0) + sum(d.outcome is Outcome.AMBIGUOUS for d in mine)
+            excuses += world.memory.reported.get(send, 0)
             if sum(d.id in world.memory.codes for d in mine) > 1 + excuses:
                 return f"{send}: more messages than asked for"
             for instance in {d.instance for d in mine}:
@@ -98,7 +109,7 @@ def repeats_are_bounded(world: World, before: Views, after: Views) -> str:
 def somebody_will_move_it(world: World, before: Views, after: Views) -> str:
     """A living challenge has a schedule row exactly while its sending is under way."""
     for view in living(world, after):
-        if bool(view.schedule) != (view.challenge.state in (SENDING, QUEUED)):
+        if bool(view.schedule) != (view.challenge.state in (SENDING, UNDELIVERED, QUEUED)):
             return f"{view.challenge.id} is {view.challenge.state} with {len(view.schedule)} schedule rows"
     return ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 OVER = {"approved", "expired", "cancelled"}
 NOT_SENT = {"unavailable", "throttled", "misconfigured", "rejected_number", "blocked", "limit_reached"}
-REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reached"}
+REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reached", "undelivered"}
 STOPS = {"rejected_number", "blocked"}
 IN_DOUBT = {"open", "ambiguous"}
 FOREVER = float("inf")

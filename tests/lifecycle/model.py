@@ -80,7 +80,11 @@ class Model(Kept):
             opened, closed = self._note(done.instance, outcome)
             done.outcome, done.reference = outcome, reference
             done.not_before = self.now + retry_after if retry_after else 0
-            said = self._recorded(walk, challenge, done, following, go_on=go_on)
+            kinds = self._heed(done)
+            if outcome == "accepted" != done.outcome and self.lives(challenge):
+                self._take_back(challenge, done)
+            stops = not STOPS.isdisjoint(kinds)
+            said = self._recorded(walk, challenge, done, following, go_on=go_on, stops=stops)
         return Said(**{**vars(said), "opened": opened, "closed": closed})
 
     def clear_mark(self, walk: Walk, scope: str) -> bool:
@@ -281,7 +285,17 @@ class Model(Kept):
         if older := self.rows.pop((challenge.id, channel), None):
             self._end_send(older)
 
-    def _recorded(self, walk: Walk, challenge: Challenge, done: Delivery, following: str, *, go_on: bool) -> Said:
+    def _heed(self, done: Delivery) -> set[str]:
+        """What receipts told about the delivery before its answer, by their kinds; they overrule it."""
+        raise NotImplementedError
+
+    def _take_back(self, challenge: Challenge, done: Delivery) -> None:
+        """An acceptance that came to nothing."""
+        raise NotImplementedError
+
+    def _recorded(
+        self, walk: Walk, challenge: Challenge, done: Delivery, following: str, *, go_on: bool, stops: bool = False
+    ) -> Said:
         """The answer is written; what follows from it."""
         scope = self.rules.scopes.get(done.instance, "")
         slot = self.slots.get(scope)
@@ -301,7 +315,7 @@ class Model(Kept):
         own = self._own(walk)
         if own is None:
             return Said("stopped")
-        if done.outcome in STOPS:
+        if done.outcome in STOPS or stops:
             return self._stop(challenge, walk.channel, "permanent")
         return self._walk_on(challenge, own, walk, following, go_on=go_on)
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
+    Admission,
     BreakerRule,
     CallResult,
     Candidate,
@@ -20,6 +22,7 @@ from otpcore.records import (
     ClaimRule,
     LockRule,
     NewSend,
+    ReceiptRule,
     Reservation,
     Step,
     WalkPlan,
@@ -28,7 +31,7 @@ from otpcore.records import (
 from otpcore.retrying import RetryPolicy
 
 from .kept import Reserved, Rules, Said, Walk
-from .model import Model
+from .told import Heard, ToldModel
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PHONE = "phone"
@@ -48,7 +51,7 @@ class Sides:
         self.store = store
         self.wait = wait
         self.rules = rules
-        self.model = Model(rules)
+        self.model = ToldModel(rules)
         self.numbers = itertools.count(1)
 
     @property
@@ -69,14 +72,14 @@ class Sides:
             Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
             for limit, window in self.rules.limits
         ]
-        charged = self.wait(self.store.charge(charges, self.now))
+        admitted = self.wait(self.store.charge(Admission(charges=tuple(charges)), self.now))
         expected = self.model.charge()
-        if isinstance(charged, ChargeRefused):
-            same(isinstance(expected, set) and charged.retry_after in expected, True, "charge refused")
+        if isinstance(admitted, ChargeRefused):
+            same(isinstance(expected, set) and admitted.retry_after in expected, True, "charge refused")
             return None
-        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in charged)
+        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in admitted.charges)
         same(set(windows), set(expected), "charged")
-        return charged, windows
+        return admitted.charges, windows
 
     def begin(self, new: NewSend, walk: Walk, charged: Windows) -> Said:
         begun = self.wait(self.store.begin(new, self.now))
@@ -106,6 +109,34 @@ class Sides:
         step = self.wait(self.store.record(ref, delivery, result, plan, self.now))
         said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
         return _same_step(step, said)
+
+    def receive(self, receipt: Heard, kind: str) -> tuple[str, tuple[WalkRef, Walk] | None]:
+        """What became of a receipt, and the walk that goes on."""
+        rule = ReceiptRule(
+            token=f"receipt-{next(self.numbers)}",
+            lease=timedelta(seconds=self.rules.lease),
+            min_useful_life=timedelta(seconds=self.rules.useful_life),
+            retried=frozenset(Channel(channel) for channel in self.rules.retries),
+            key_ids=frozenset({"key-1"}),
+            instances=frozenset(itertools.chain(*self.rules.routes.values())),
+        )
+        told = Receipt(
+            status=ReceiptStatus(receipt.status),
+            reference=receipt.reference,
+            delivery_id=receipt.delivery,
+            kind=ErrorKind(kind) if kind else None,
+        )
+        received = self.wait(self.store.receive(receipt.instance, told, rule, self.now))
+        outcome, walk = self.model.receive(receipt, kind, rule.token)
+        ref = received.walk
+        seen = ref and (ref.challenge_id, ref.channel, ref.send_id)
+        same((received.outcome, seen), (outcome, walk and (walk.challenge, walk.channel, walk.send)), "receipt")
+        return outcome, (ref, walk) if ref and walk else None
+
+    def go_on(self, ref: WalkRef, walk: Walk) -> Said:
+        plan = self._plan(walk)
+        step = self.wait(self.store.go_on(ref, plan, self.now))
+        return _same_step(step, self.model.go_on(walk, plan.delivery_id))
 
     def clear_mark(self, ref: WalkRef, walk: Walk, scope: str) -> bool:
         cleared = self.model.clear_mark(walk, scope)
@@ -179,7 +210,8 @@ class Sides:
 
     def cancel(self, challenge: str) -> None:
         view = self.wait(self.store.cancel(challenge, self.now))
-        same(view is not None, self.model.cancel(self.model.challenges[challenge]), "cancelled")
+        cancelled = view is not None and view.challenge.state is ChallengeState.CANCELLED
+        same(cancelled, self.model.cancel(self.model.challenges[challenge]), "cancelled")
 
     def drop(self, challenge: str) -> None:
         self.wait(self.store.drop(challenge, self.now))
@@ -230,13 +262,14 @@ class Sides:
             phone_key=PHONE,
             phone_sealed=b"sealed",
             phone_masked="+359•••567",
+            key_id="key-1",
             purpose=purpose,
             state=ChallengeState.SENDING,
             max_attempts=rules.attempts,
             first_sent_at=self.now,
             expires_at=self.now,
             code_digest="digest",
-            code_sealed=b"sealed",
+            code_sealed=b"key-1:sealed",
             locale="en",
         )
         walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}")
@@ -252,7 +285,6 @@ class Sides:
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
             lease=timedelta(seconds=rules.lease),
-            key_id="key-1",
             charges=tuple(charges),
             client=client,
         )

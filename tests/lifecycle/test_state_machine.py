@@ -65,6 +65,7 @@ WEIGHTS = {
     "tick": 8,
     "verify": 4,
     "guess": 2,
+    "receive": 6,
     "sweep": 4,
     "crash": 1,
     "decide": 2,
@@ -173,6 +174,19 @@ class LifeCycle(RuleBasedStateMachine):
 
     def guess_options(self) -> Options:
         return ((c.purpose, answers) for c in self.living() for answers in GUESSES)
+
+    def receive(self, delivery: str, status: str, kind: str, by: str) -> None:
+        self.world.receive(delivery, status, kind, by)
+
+    def receive_options(self) -> Options:
+        """Reports on the latest deliveries: early, late, again, and undelivered before delivered. Delivered only what was."""
+        if not self.has_room():
+            return
+        for one in list(self.world.model.deliveries)[-4:]:
+            ways = ("id", "reference", "both") if self.world.reference(one) else ("id",)
+            if one in self.world.memory.codes:
+                yield from ((one, "delivered", "", by) for by in ways)
+            yield from ((one, "undelivered", kind, by) for by in ways for kind in ("", "", "unavailable", "blocked"))
 
     def sweep(self) -> None:
         self.world.sweep()

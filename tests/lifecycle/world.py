@@ -18,6 +18,7 @@ from otpcore.records import Reservation, WalkRef
 
 from .kept import OVER, Reserved, Rules, Said, Walk
 from .sides import Sides, Windows, same
+from .told import Heard
 from .vendor import Vendor, Verification
 
 ANSWERS = {
@@ -61,6 +62,7 @@ class Memory:
     codes: dict[str, str] = field(default_factory=dict)  # delivery -> the code that the person received
     charged: dict[str, Windows] = field(default_factory=dict)  # send -> windows
     leases_lost: dict[str, int] = field(default_factory=dict)  # send -> how often
+    reported: dict[str, int] = field(default_factory=dict)  # send -> receipts about its messages
     reserved: dict[str, int] = field(default_factory=dict)  # challenge -> attempts that were reserved
     answered: dict[str, int] = field(default_factory=dict)  # challenge -> guesses that somebody compared
     successes: dict[str, int] = field(default_factory=dict)  # challenge -> how often it was approved
@@ -104,6 +106,22 @@ class World:
         self._note_lost_leases({key for key in self.model.due() if only in (None, key)})
         for ref, walk in self.sides.claim(only):
             self._start("worker", self._retry(ref, walk))
+
+    def receive(self, delivery: str, status: str, kind: str, by: str) -> None:
+        """A vendor reports on a delivery, by our id, by its own reference, or by both."""
+        about = self.model.deliveries[delivery]
+        reference = self.reference(delivery) if by != "id" else ""
+        receipt = Heard(status, about.instance, reference, "" if by == "reference" else delivery)
+        outcome, walk = self.sides.receive(receipt, kind)
+        if outcome != "replayed":
+            _count(self.memory.reported, about.send)
+        if walk is not None:
+            self._start("host", self._going_on(*walk))
+
+    def reference(self, delivery: str) -> str:
+        """The vendor's own, which we may not know yet."""
+        scope, _, reference = self.memory.codes.get(delivery, "").partition(" ")
+        return self.model.deliveries[delivery].reference or (reference if scope in self.vendors else "")
 
     def sweep(self) -> None:
         self._note_lost_leases(self._overdue())
@@ -155,6 +173,11 @@ class World:
     def _retry(self, ref: WalkRef, walk: Walk) -> Steps:
         yield "begin retry"
         yield from self._walk(ref, walk, self.sides.begin_retry(ref, walk))
+
+    def _going_on(self, ref: WalkRef, walk: Walk) -> Steps:
+        """After a message that did not arrive."""
+        yield "go on"
+        yield from self._walk(ref, walk, self.sides.go_on(ref, walk))
 
     def _walk(self, ref: WalkRef, walk: Walk, said: Said) -> Steps:
         """From a recorded delivery to the end of the walk."""
@@ -238,7 +261,9 @@ class World:
 
     def _ask_vendors(self, reservation: Reservation, code: str) -> Generator[str, str, dict[tuple[str, str], str]]:
         """What was said of each verification, by scope and reference."""
-        checks = [(check.scope, check.reference) for check in _checks(reservation.deliveries, reservation.marked)]
+        found = _checks(reservation.deliveries, reservation.marked)
+        # These vendors find a verification by recipient, so they say the same of each start without an answer.
+        checks = list(dict.fromkeys((check.scope, check.reference) for check in found))
         if reservation.challenge is not None:
             same(checks, self.model.checks(reservation.challenge.id), "checks")
         said: dict[tuple[str, str], str] = {}

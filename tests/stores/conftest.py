@@ -13,9 +13,11 @@ from typing import Any
 import attrs
 import pytest
 
+from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, RetryJob
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
+    Admission,
     Begun,
     BreakerRule,
     CallResult,
@@ -23,11 +25,14 @@ from otpcore.records import (
     ChallengeRecord,
     ChallengeView,
     Charge,
+    ChargeRefused,
     Claim,
     ClaimBatch,
     ClaimRule,
     LockRule,
     NewSend,
+    ReceiptRule,
+    Received,
     Reservation,
     Step,
     WalkPlan,
@@ -36,7 +41,8 @@ from otpcore.records import (
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
-from ..tests_servers import empty, mariadb_database, postgres_server
+
+from ..servers import empty, mariadb_database, postgres_server  # noqa: TID252 - tests are no package that could be imported by name
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -86,6 +92,7 @@ class World:
             "phone_key": phone,
             "phone_sealed": b"sealed number",
             "phone_masked": "+359•••567",
+            "key_id": "key-1",
             "purpose": subject,
             "state": ChallengeState.SENDING,
             "max_attempts": 5,
@@ -127,16 +134,21 @@ class World:
             "cap": timedelta(minutes=10),
             "renewal": timedelta(seconds=60),
             "lease": timedelta(seconds=15),
-            "key_id": "key-1",
             "charges": (),
         }
         return NewSend(**{**fields, **more})
 
     async def begin(
-        self, route: Sequence[Candidate] = MADA, subject: str = "login", phone: str = "phone-1", **more: Any
+        self,
+        route: Sequence[Candidate] = MADA,
+        subject: str = "login",
+        phone: str = "phone-1",
+        *,
+        key_id: str = "key-1",
+        **more: Any,
     ) -> Walk:
         """Begin a first send."""
-        return await self.send(self.new_send(self.challenge(subject, phone), route, **more))
+        return await self.send(self.new_send(self.challenge(subject, phone, key_id=key_id), route, **more))
 
     async def resend(self, challenge_id: str, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
         """Send a living challenge again."""
@@ -155,8 +167,13 @@ class World:
         return Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason=key)
 
     async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
-        """Charge one counter."""
-        return await self.store.charge([self.limit(key, limit, seconds)], self.now)
+        """Charge one counter: what a send carries for its refund, or the refusal."""
+        admitted = await self.ask(self.limit(key, limit, seconds))
+        return admitted if isinstance(admitted, ChargeRefused) else admitted.charges
+
+    async def ask(self, *charges: Charge, **more: Any) -> Any:
+        """Ask for a send: these counters, and any other limit."""
+        return await self.store.charge(Admission(charges=charges, **more), self.now)
 
     async def used(self, key: str = "phone-1/send/600") -> int:
         """How much of one counter is used up."""
@@ -210,6 +227,43 @@ class World:
             now=self.now,
         )
 
+    async def receive(
+        self,
+        status: ReceiptStatus | None,
+        *,
+        reference: str = "",
+        delivery_id: str = "",
+        instance: str = "mada",
+        kind: ErrorKind | None = None,
+        retried: Collection[Channel] = (),
+        **rule: Any,
+    ) -> Received:
+        """A vendor's receipt arrives at a process that has all keys and instances of these tests."""
+        fields: dict[str, Any] = {
+            "token": f"receipt-{next(self.numbers)}",
+            "lease": timedelta(seconds=15),
+            "min_useful_life": timedelta(seconds=30),
+            "retried": frozenset(retried),
+            "key_ids": frozenset({"key-1"}),
+            "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+        }
+        receipt = Receipt(status=status, reference=reference, delivery_id=delivery_id, kind=kind, provider_code="30003")
+        return await self.store.receive(instance, receipt, ReceiptRule(**{**fields, **rule}), self.now)
+
+    async def delivered(self, **receipt: Any) -> Received:
+        """The message reached the person."""
+        return await self.receive(ReceiptStatus.DELIVERED, **receipt)
+
+    async def undelivered(self, **receipt: Any) -> Received:
+        """It did not."""
+        return await self.receive(ReceiptStatus.UNDELIVERED, **receipt)
+
+    async def go_on(self, received: Received, route: Sequence[Candidate] = MADA) -> Walk:
+        """The send goes on after an undelivered message."""
+        assert received.walk is not None
+        step = await self.store.go_on(received.walk, self.plan(route, is_retry=True), self.now)
+        return Walk(world=self, ref=received.walk, route=tuple(route), step=step, is_retry=True)
+
     async def view(self, challenge_id: str) -> ChallengeView:
         """One challenge with everything that belongs to it."""
         (view,) = await self.store.view(challenge_id=challenge_id)
@@ -232,6 +286,7 @@ class Walk:
     begun: Begun | None = None
     is_retry: bool = False
     tried: list[str] = attrs.field(factory=list)
+    answered: Any = None
 
     @property
     def id(self) -> str:
@@ -252,7 +307,7 @@ class Walk:
         **plan: Any,
     ) -> Step:
         """The provider answered the call under way; the next step."""
-        called = self.delivery
+        called = self.answered = self.delivery
         self.tried.append(called.instance)
         self.step = await self.world.store.record(
             self.ref,

@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from otpcore.admission import Barrier, BudgetRule, BudgetWindow, LimitReason
+from otpcore.errors import ErrorKind
 from otpcore.lifecycle import OVER
-from otpcore.models import Channel, Outcome, RetryJob
-from otpcore.records import CallResult, LockRule, StepKind, WalkRef
+from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
+from otpcore.records import Admission, Admitted, CallResult, LockRule, ReceiptRule, StepKind, WalkRef, WorkerRecord
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 
@@ -32,6 +34,13 @@ ANSWERS = tuple(outcome for outcome in Outcome if outcome is not Outcome.OPEN)
 
 index = st.integers(0, 1_000_000)
 phones, subjects, channels = st.sampled_from(PHONES), st.sampled_from(SUBJECTS), st.sampled_from(list(Channel))
+BUDGET = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
+BARRIERS = (
+    *(None,) * 5,
+    Barrier(reason=LimitReason.PAUSED),
+    Barrier(reason=LimitReason.DENIED),
+    Barrier(reason=LimitReason.DENIED, unless_verified=True),
+)
 forced_lists = st.sampled_from([None, None, ("mada",), ("in_house", "mada")])
 
 
@@ -60,7 +69,7 @@ class Machine(RuleBasedStateMachine):
         self.walks, self.claims, self.reservations, self.charged, self.challenges = [], [], [], (), []
         self.routes = [
             world.core("mada"),
-            world.core("mada", "backup"),
+            tuple(attrs.evolve(candidate, prefix="+35987") for candidate in world.core("mada", "backup")),
             world.vendor("twilio") + world.core("mada"),
             world.vendor("twilio") + world.vendor("sinch"),
             world.vendor("sinch", "sinch:app"),
@@ -86,11 +95,27 @@ class Machine(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.world.later(seconds)
 
-    @rule(key=st.sampled_from(COUNTERS), limit=st.integers(1, 3), seconds=st.sampled_from((60, 600)))
-    def charge(self, key, limit, seconds):
-        charges = [self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)]
-        charged = self.both("charge", charges, self.world.now)
-        self.charged = charged if isinstance(charged, tuple) else ()
+    @rule(
+        key=st.sampled_from(COUNTERS),
+        limit=st.integers(1, 3),
+        seconds=st.sampled_from((60, 600)),
+        phone=phones,
+        subject=subjects,
+        barrier=st.sampled_from(BARRIERS),
+        enforce=st.booleans(),
+    )
+    def charge(self, key, limit, seconds, phone, subject, barrier, enforce):
+        asked = Admission(
+            charges=(self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)),
+            neighbours=((self.world.limit(f"{phone}/near", 1, 60), self.world.limit("block/near", 1, 60)),),
+            barrier=barrier,
+            budget="BG/+35987",
+            budget_rule=attrs.evolve(BUDGET, enforce=enforce),
+            subject=f"{phone}/{subject}",
+            phone_key=phone,
+        )
+        admitted = self.both("charge", asked, self.world.now)
+        self.charged = admitted.charges if isinstance(admitted, Admitted) else ()
 
     @rule(
         phone=phones,
@@ -105,15 +130,16 @@ class Machine(RuleBasedStateMachine):
         self.world.retry = None
         if retried:
             self.world.with_retries()
-        challenge = self.world.challenge(subject, phone, forced=forced, max_attempts=3)
+        challenge = self.world.challenge(subject, phone, forced=forced, key_id=key_id, max_attempts=3)
         self.challenges.append(challenge.id)
         send = self.world.new_send(
             challenge,
             self.one_of(self.routes, route),
             channel=channel,
             forced=forced,
-            key_id=key_id,
             charges=self.charged,
+            budget="BG/+35987",
+            noted=(LimitReason.NEIGHBOURS,) if route % 3 else (),
         )
         self.run_send(send)
 
@@ -149,12 +175,52 @@ class Machine(RuleBasedStateMachine):
         result = CallResult(
             outcome=outcome, reference=reference if outcome is Outcome.ACCEPTED else "", retry_after=retry_after
         )
-        plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry)
+        plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry, budget_rule=BUDGET)
         step = self.both("record", running.ref, running.delivery.id, result, plan, self.world.now)
         if step.kind is StepKind.CALL:
             running.delivery = step.delivery
         elif ends:  # else the answer may come once more, too late
             self.walks.remove(running)
+
+    @precondition(lambda self: self.challenges)
+    @rule(
+        challenge=index,
+        delivery=index,
+        status=st.sampled_from(list(ReceiptStatus)),
+        kind=st.sampled_from([None, None, ErrorKind.UNAVAILABLE, ErrorKind.BLOCKED]),
+        reference=st.sampled_from(["", "VE1", "VE2", "VE3"]),
+        named=st.booleans(),
+        retried=st.booleans(),
+        able=st.booleans(),
+        route=index,
+    )
+    def receive(self, challenge, delivery, status, kind, reference, named, retried, able, route):
+        views = self.both("view", challenge_id=self.one_of(self.challenges, challenge))
+        if not views or not views[0].deliveries:
+            return
+        about = self.one_of(views[0].deliveries, delivery)
+        receipt = Receipt(
+            status=status,
+            reference=reference,
+            delivery_id=about.id if named or not reference else "",
+            provider_code="30003",
+            kind=kind,
+        )
+        receipt_rule = ReceiptRule(
+            token=f"receipt-{next(self.world.numbers)}",
+            lease=timedelta(seconds=15),
+            min_useful_life=timedelta(seconds=30),
+            retried=frozenset(Channel) if retried else frozenset(),
+            key_ids=frozenset({"key-1"} if able else ()),
+            instances=frozenset({"mada", "backup", "twilio", "sinch", "in_house"}),
+        )
+        received = self.both("receive", about.instance, receipt, receipt_rule, self.world.now)
+        if received.walk is None:
+            return
+        route = self.one_of(self.routes, route)
+        step = self.both("go_on", received.walk, self.world.plan(route, is_retry=True), self.world.now)
+        if step.kind is StepKind.CALL:
+            self.walks.append(Running(received.walk, route, step.delivery, is_retry=True))
 
     @precondition(lambda self: self.walks)
     @rule(walk=index)
@@ -183,11 +249,13 @@ class Machine(RuleBasedStateMachine):
         self.claims += self.both("claim", self.world.rule(job=job), 1, self.world.now).claims
 
     @precondition(lambda self: self.claims)
-    @rule(claim=index, route=index)
-    def begin_retry(self, claim, route):
+    @rule(claim=index, route=index, barrier=st.sampled_from(BARRIERS), enforce=st.booleans())
+    def begin_retry(self, claim, route, barrier, enforce):
         walk, route = self.one_of(self.claims, claim).walk, self.one_of(self.routes, route)
         self.world.with_retries()
-        step = self.both("begin_retry", walk, self.world.plan(route, is_retry=True), self.world.now)
+        rule = attrs.evolve(BUDGET, enforce=enforce)
+        plan = self.world.plan(route, is_retry=True, barrier=barrier, budget_rule=rule)
+        step = self.both("begin_retry", walk, plan, self.world.now)
         if step.kind is StepKind.CALL:
             self.walks.append(Running(walk, route, step.delivery, is_retry=True))
 
@@ -224,12 +292,20 @@ class Machine(RuleBasedStateMachine):
         ids = [delivery.id for delivery in reservation.deliveries] if gone else []
         self.both("settle", reservation, give_back=give_back, gone=ids, now=self.world.now)
 
+    @precondition(lambda self: self.challenges)
+    @rule(challenge=index, digest=st.sampled_from(["key-1:4:a", "key-1:4:b"]), answered=st.booleans())
+    def ask(self, challenge, digest, answered):
+        if answered:
+            self.both("answered", self.one_of(self.challenges, challenge), digest)
+        else:
+            self.both("ask", self.one_of(self.challenges, challenge), digest, self.world.now)
+
     @precondition(lambda self: self.reservations)
     @rule(reservation=index, settled=st.booleans())
     def approve(self, reservation, settled):
         reservation = self.one_of(self.reservations, reservation)
         ids = [delivery.id for delivery in reservation.deliveries] if settled else []
-        self.both("approve", reservation, settled=ids, now=self.world.now)
+        self.both("approve", reservation, settled=ids, budget=BUDGET, now=self.world.now)
 
     @precondition(lambda self: self.challenges)
     @rule(challenge=index, verb=st.sampled_from(["cancel", "requeue", "drop"]))
@@ -250,9 +326,23 @@ class Machine(RuleBasedStateMachine):
             "purge",
             challenges_before=self.world.now - timedelta(seconds=challenges),
             deliveries_before=self.world.now - timedelta(seconds=deliveries),
+            verified_before=self.world.now - timedelta(seconds=deliveries),
             phone_key=phone,
             now=self.world.now,
         )
+
+    @rule(name=st.sampled_from(["worker-1", "background-2"]), running=st.integers(0, 3), ends=st.booleans())
+    def beat(self, name, running, ends):
+        worker = WorkerRecord(
+            name=name, kind="worker", started_at=self.world.now, seen_at=self.world.now, running=running
+        )
+        self.both("beat", worker, timedelta(seconds=60), self.world.now)
+        if ends:
+            self.both("leave", name)
+
+    @rule(seconds=st.sampled_from((0, 60, 900)))
+    def status(self, seconds):
+        self.both("status", self.world.now - timedelta(seconds=seconds), self.world.now)
 
     @rule(prefix=st.sampled_from(["phone-1/", "phone", "all", ""]))
     def reset_counters(self, prefix):
@@ -274,10 +364,20 @@ def _everything(rows, now):
     challenges = [challenge for phone in PHONES for challenge in rows.challenges_of(phone)]
     return {
         "challenges": [(one, list(rows.deliveries(one.id)), list(rows.schedules(one.id))) for one in challenges],
+        "keys": (list(rows.keys_in_use()), rows.due_keys(now)),
         "slots": [rows.slot(scope, phone) for scope in ("twilio:VA1", "sinch:app") for phone in PHONES],
         "schedule": (list(rows.upcoming(100)), rows.next_due()),
         "counters": (list(rows.counters("", now)), list(rows.failure_counters(""))),
+        "receipts": [
+            list(rows.receipts_of(delivery.id, "")) for one in challenges for delivery in rows.deliveries(one.id)
+        ]
+        + [list(rows.receipts_of("", reference)) for reference in ("VE1", "VE2", "VE3")],
+        "budgets": list(rows.budgets("")),
+        "verified": [rows.verified(phone) for phone in PHONES],
+        "refusals": [list(rows.refusals(phone, 100)) for phone in (None, *PHONES)],
+        "later": [list(rows.upcoming(100, row)) for row in rows.upcoming(100)],
         "breakers": list(rows.breakers(1)),
+        "workers": list(rows.workers()),
         "settings": rows.settings(),
     }
 

@@ -11,9 +11,9 @@ from otpcore.records import CallResult, Refusal, StepKind
 
 async def test_counters_are_charged_all_or_none(world):
     charges = [world.limit("b", 1), world.limit("a", 5)]
-    assert len(await world.store.charge(charges, world.now)) == 2
+    assert len((await world.ask(*charges)).charges) == 2
     world.later(100)
-    refused = await world.store.charge(charges, world.now)
+    refused = await world.ask(*charges)
     assert (refused.reason, refused.retry_after) == ("b", 500.0)
     assert await world.used("a") == 1
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from otpcore.records import Charge, LockRule, ReservationStatus
+from otpcore.records import Admission, Admitted, Charge, LockRule, ReservationStatus
 from otpcore.stores.sql import SqlStore
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -26,8 +26,8 @@ passed = reserved = 0
 async def charge(store):
     global passed
     charge = Charge(key="shared", limit=150, window=timedelta(hours=1), reason="shared")
-    charged = await store.charge([charge], NOW)
-    passed += isinstance(charged, tuple)
+    admitted = await store.charge(Admission(charges=(charge,)), NOW)
+    passed += isinstance(admitted, Admitted)
 
 
 async def reserve(store):

@@ -22,6 +22,10 @@ async def purge(world, *, challenges=None, deliveries=None, phone_key=None):
     )
 
 
+async def kept_slots(world):
+    return await world.store._read(lambda rows: int(rows.slot("twilio:VA1", "phone-1") is not None))
+
+
 class TestSweeping:
     """What nobody ended is ended."""
 
@@ -120,6 +124,25 @@ class TestPurging:
         assert (await purge(world)).counters == 1
         assert await world.used("long") == 1
 
+    async def test_slots_that_nobody_holds_go(self, world):
+        walk = await world.begin(world.vendor())
+        await walk.answer(Outcome.UNAVAILABLE)
+        assert await kept_slots(world) == 1
+        await purge(world, challenges=world.at(-1))
+        assert await kept_slots(world) == 0
+
+    async def test_a_mark_stays_as_long_as_the_challenge_whose_verification_it_is(self, world):
+        old = await world.begin(world.vendor())
+        await old.answer(Outcome.ACCEPTED, reference="VE1")
+        await world.store.cancel(old.id, world.now)
+        walk = await world.begin(world.vendor())
+        await walk.answer(Outcome.UNAVAILABLE)
+        await purge(world, challenges=world.at(-1))
+        assert await kept_slots(world) == 1
+        world.later(400)
+        await purge(world, challenges=world.now)
+        assert await kept_slots(world) == 0
+
     async def test_one_person_is_erased_at_once(self, world):
         world.with_retries()
         walk = await world.begin(world.vendor(), charges=await world.charge())
@@ -179,6 +202,7 @@ class TestCancelling:
         assert await world.store.cancel("unknown", world.now) is None
         late = await world.begin()
         world.later(300)
+        assert (await world.store.cancel(late.id, world.now)).challenge.state is ChallengeState.EXPIRED
         assert await world.store.cancel(late.id, world.now) is None
         assert (await late.view()).challenge.state is ChallengeState.EXPIRED
 

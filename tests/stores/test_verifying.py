@@ -142,13 +142,13 @@ class TestGivingBack:
 
     async def test_a_wrong_code_stays_counted(self, world):
         await world.begin()
-        challenge = await world.store.settle(await world.reserve(), **KEEP, now=world.now)
+        challenge = (await world.store.settle(await world.reserve(), **KEEP, now=world.now)).challenge
         assert (challenge.attempts, challenge.givebacks) == (1, 0)
         assert [one.failures for one in await failures(world)] == [1, 1]
 
     async def test_attempt_and_failure_are_given_back_together(self, world):
         await world.begin()
-        challenge = await world.store.settle(await world.reserve(), **GIVE_BACK, now=world.now)
+        challenge = (await world.store.settle(await world.reserve(), **GIVE_BACK, now=world.now)).challenge
         assert (challenge.attempts, challenge.givebacks) == (0, 1)
         assert [one.failures for one in await failures(world)] == [0, 0]
 
@@ -156,7 +156,7 @@ class TestGivingBack:
         await world.begin()
         attempts = []
         for _ in range(5):
-            challenge = await world.store.settle(await world.reserve(), **GIVE_BACK, now=world.now)
+            challenge = (await world.store.settle(await world.reserve(), **GIVE_BACK, now=world.now)).challenge
             attempts.append((challenge.attempts, challenge.givebacks))
         assert attempts == [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3)]
         assert [one.failures for one in await failures(world)] == [2, 2]
@@ -181,7 +181,7 @@ class TestGivingBack:
         walk = await world.begin()
         reservation = await world.reserve()
         await world.store.cancel(walk.id, world.now)
-        challenge = await world.store.settle(reservation, **GIVE_BACK, now=world.now)
+        challenge = (await world.store.settle(reservation, **GIVE_BACK, now=world.now)).challenge
         assert challenge.attempts == 1
         assert [one.failures for one in await failures(world)] == [1, 1]
 

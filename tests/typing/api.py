@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_type
 
 import attrs
 
 from otpcore import (
     AsyncOTPService,
+    BreakerStatus,
     Challenge,
     DeliveryReceipt,
     DeliveryRequest,
@@ -15,8 +17,16 @@ from otpcore import (
     OTPService,
     ProviderContext,
     ProviderInfo,
+    Receipt,
+    ReceiptOutcome,
+    ReceiptRequest,
+    ReceiptResult,
+    ReceiptStatus,
+    SandboxMessage,
     Settings,
+    Status,
     Verification,
+    WorkerStatus,
     hookimpl,
     load_settings,
 )
@@ -34,6 +44,16 @@ async def use_async() -> None:
         assert_type(request_valid, bool)
         assert_type(code_valid, bool)
         assert_type(await otp.cancel(challenge.id), bool)
+        result = await otp.handle_receipt("twilio", ReceiptRequest(url="https://example.com/", body=b""))
+        assert_type(result, ReceiptResult)
+        assert_type(result.outcome, ReceiptOutcome)
+        assert_type(result.answer, str)
+        assert_type(otp.sandbox_inbox()[-1].code, str)
+        status = await otp.status(window=600)
+        assert_type(status, Status)
+        assert_type([route.failed for route in status.routes], list[Mapping[str, int]])
+        assert_type(status.routes[0].breaker, BreakerStatus)
+        assert_type(status.workers[0], WorkerStatus)
 
 
 def use_blocking() -> None:
@@ -41,6 +61,8 @@ def use_blocking() -> None:
         assert_type(otp.send_sms("+359871234567"), Challenge)
         assert_type(otp.call("+359871234567", locale="bg"), Challenge)
         assert_type(otp.verify("+359871234567", "123456"), Verification)
+        assert_type(otp.sandbox_inbox("+359871234567"), tuple[SandboxMessage, ...])
+        assert_type(otp.status(), Status)
     assert_type(load_settings(), Settings)
 
 
@@ -61,6 +83,11 @@ class Gateway:
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         assert_type(request.text, str | None)
         return DeliveryReceipt(reference="1")
+
+    @hookimpl
+    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        assert_type(request.body, bytes)
+        return Receipt(status=ReceiptStatus.DELIVERED, reference="1")
 
     @hookimpl
     def otp_event(self, event: Event) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from otp_sinch.signing import decode_secret, signed_headers
 from otp_sinch.simulator import SinchSimulator
 
 from otpcore.errors import ErrorKind
-from otpcore.models import CodeOwner
+from otpcore.models import Channel, CodeOwner, ReceiptRequest, ReceiptStatus
 from otpcore.testing.provider import ProviderContract, Refusal
 
 
@@ -37,3 +40,24 @@ class TestSinch(ProviderContract):
     @pytest.fixture
     def plugin(self):
         return "otp_sinch:create_provider"
+
+    def callback(self, simulator, request, receipt, status):
+        delivered = status is ReceiptStatus.DELIVERED
+        told = (
+            {"event": "VerificationSmsDeliveredEvent", "smsResult": "Successful" if delivered else "Failed"}
+            if delivered or request.channel is Channel.SMS
+            else {"event": "VerificationResultEvent", "status": "ERROR", "reason": "Internal error"}
+        )
+        identity = {"type": "number", "endpoint": request.recipient.e164}
+        event = {"id": receipt.reference, "reference": request.delivery_id, "identity": identity, **told}
+        body = json.dumps(event).encode()
+        headers = signed_headers(
+            simulator.application_key,
+            decode_secret(simulator.application_secret),
+            method="POST",
+            path="/receipts/sinch",
+            content_type="application/json",
+            body=body,
+            now=simulator.clock(),
+        )
+        return ReceiptRequest(url="https://example.com/receipts/sinch", headers=headers, body=body)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 from otp_twilio import Mode
 from otp_twilio.simulator import TwilioSimulator
+from twilio.request_validator import RequestValidator
 
 from otpcore.errors import ErrorKind
-from otpcore.models import Channel, CodeOwner
+from otpcore.models import Channel, CodeOwner, ReceiptRequest, ReceiptStatus
 from otpcore.testing.provider import ProviderContract, Refusal
 
 SMS, CALL = Channel.SMS, Channel.CALL
@@ -77,6 +80,18 @@ class TestMessaging(TwilioContract):
         Refusal("+15005550998", ErrorKind.UNAVAILABLE, channel=CALL),
         Refusal(lambda simulator: setattr(simulator, "account_sid", "AC"), ErrorKind.MISCONFIGURED, "20003"),
     )
+
+    def callback(self, simulator, request, receipt, status):
+        """Signed by Twilio's own SDK."""
+        name, delivered = ("Message", "delivered") if request.channel is SMS else ("Call", "completed")
+        fields = {
+            "To": request.recipient.e164,
+            f"{name}Sid": receipt.reference,
+            f"{name}Status": delivered if status is ReceiptStatus.DELIVERED else "failed",
+        }
+        url = f"https://example.com/receipts/twilio?delivery_id={request.delivery_id}"
+        signature = RequestValidator(simulator.auth_token).compute_signature(url, fields)
+        return ReceiptRequest(url=url, headers={"X-Twilio-Signature": signature}, body=urlencode(fields).encode())
 
     @pytest.fixture(autouse=True)
     def _only_messages_can_be_asked_for(self, request):

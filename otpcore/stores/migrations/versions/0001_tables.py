@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("phone_masked", sa.Text(), nullable=False),
+        sa.Column("key_id", _key(255), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
@@ -48,7 +49,9 @@ def upgrade() -> None:
         sa.Column("message_sealed", sa.LargeBinary()),
         sa.Column("locale", sa.Text(), nullable=False),
         sa.Column("forced", sa.Text()),
+        sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
+        sa.Column("budget", _key(255), nullable=False),
         sa.Column("sms_cooldown", sa.BigInteger()),
         sa.Column("call_cooldown", sa.BigInteger()),
         sa.PrimaryKeyConstraint("number", name="pk_otp_challenge"),
@@ -65,13 +68,14 @@ def upgrade() -> None:
         sa.Column("challenge_id", _key(64), nullable=False),
         sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("send_id", _key(64), nullable=False),
-        sa.Column("instance", sa.Text(), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("owner", sa.String(20), nullable=False),
         sa.Column("scope", _key(255), nullable=False),
+        sa.Column("prefix", sa.String(20), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("reference", _key(255), nullable=False),
         sa.Column("provider_code", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
@@ -83,6 +87,21 @@ def upgrade() -> None:
     op.create_index("ix_otp_delivery_challenge_id", "otp_delivery", ["challenge_id"])
     op.create_index("ix_otp_delivery_phone_key", "otp_delivery", ["phone_key"])
     op.create_index("ix_otp_delivery_recorded_at", "otp_delivery", ["recorded_at"])
+    op.create_index("ix_otp_delivery_reference_instance", "otp_delivery", ["reference", "instance"])
+    op.create_table(
+        "otp_receipt",
+        sa.Column("reference", _key(255), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
+        sa.Column("delivery_id", _key(64), nullable=False),
+        sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("kind", sa.String(20)),
+        sa.Column("provider_code", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("applied", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("reference", "instance", "delivery_id", "status", name="pk_otp_receipt"),
+    )
+    op.create_index("ix_otp_receipt_delivery_id", "otp_receipt", ["delivery_id"])
+    op.create_index("ix_otp_receipt_received_at", "otp_receipt", ["received_at"])
     op.create_table(
         "otp_schedule",
         sa.Column("challenge_id", _key(64), nullable=False),
@@ -125,11 +144,55 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key", name="pk_otp_failure"),
     )
     op.create_table(
+        "otp_budget",
+        sa.Column("key", _key(255), nullable=False),
+        sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("verified", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("window_ends_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_budget"),
+    )
+    op.create_table(
+        "otp_verified",
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("verified_at", sa.BigInteger(), nullable=False),
+        sa.Column("counted_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("phone_key", name="pk_otp_verified"),
+    )
+    op.create_index("ix_otp_verified_verified_at", "otp_verified", ["verified_at"])
+    op.create_table(
+        "otp_refusal",
+        sa.Column("key", _key(64), nullable=False),
+        sa.Column("asked", sa.String(20), nullable=False),
+        sa.Column("reason", sa.String(20), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("phone_masked", sa.Text(), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("enforced", sa.Boolean(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_otp_refusal"),
+    )
+    op.create_index("ix_otp_refusal_phone_key", "otp_refusal", ["phone_key"])
+    op.create_index("ix_otp_refusal_last_at", "otp_refusal", ["last_at"])
+    op.create_table(
         "otp_breaker",
         sa.Column("instance", _key(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("probe_at", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("instance", name="pk_otp_breaker"),
+    )
+    op.create_table(
+        "otp_worker",
+        sa.Column("name", _key(64), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("running", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_otp_worker"),
     )
     op.create_table(
         "otp_setting",
@@ -143,11 +206,16 @@ def downgrade() -> None:
     """Remove the tables and all that is in them."""
     for name in (
         "otp_setting",
+        "otp_worker",
         "otp_breaker",
+        "otp_refusal",
+        "otp_verified",
+        "otp_budget",
         "otp_failure",
         "otp_counter",
         "otp_slot",
         "otp_schedule",
+        "otp_receipt",
         "otp_delivery",
         "otp_challenge",
     ):

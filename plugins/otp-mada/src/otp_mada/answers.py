@@ -54,6 +54,7 @@ _BY_CLASS = {
     3: Refusal(ErrorKind.MISCONFIGURED, "answered with a redirect; check url"),
     4: Refusal(ErrorKind.MISCONFIGURED, "the gateway refused the request"),
 }
+_LARGEST_SHOWN = 99_999  # a longer number is hardly a status, and might be a passcode
 _UNKNOWN_FAULT = Refusal(ErrorKind.AMBIGUOUS, "a SOAP fault that nobody documented")
 _UNSURE = Refusal(ErrorKind.AMBIGUOUS, "the gateway failed and did not say whether it sent")
 
@@ -88,7 +89,8 @@ def _submitted(said: SubmitAnswer, retry_after: float | None) -> DeliveryReceipt
         raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no commandStatus")
     known = COMMAND_STATUSES.get(status)
     if known is None or known.kind is None:
-        raise ProviderError(ErrorKind.AMBIGUOUS, "a commandStatus that nobody documented", provider_code=str(status))
+        shown = str(status) if status <= _LARGEST_SHOWN else ""
+        raise ProviderError(ErrorKind.AMBIGUOUS, "a commandStatus that nobody documented", provider_code=shown)
     raise ProviderError(known.kind, f"{known.name}: {known.meaning}", retry_after, provider_code=str(status))
 
 

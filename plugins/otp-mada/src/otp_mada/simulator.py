@@ -21,7 +21,6 @@ any other              accepted
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import re
 from collections.abc import Mapping
@@ -158,7 +157,7 @@ class MadaSimulator(Simulator):
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # not Base64, or not even ASCII
             return False
         return scheme.lower() == "basic" and hmac.compare_digest(given, f"{self.username}:{self.password}".encode())
 

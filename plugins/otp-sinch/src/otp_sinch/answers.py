@@ -178,7 +178,7 @@ _OWN_PARAMETERS = ("accept-language", "acceptlanguage", "expiry", "locale", "met
 
 _NUMBER_OR_PARAMETER = 40001
 _NOT_FOUND = {404, 40400}
-_LONGEST_CODE = 9
+_LONGEST_CODE = 5  # a longer number is none of Sinch's codes, and might be a passcode
 _BY_CLASS = {
     3: Refusal(ErrorKind.MISCONFIGURED, "answered with a redirect; check base_url"),
     4: _BAD_REQUEST,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -20,13 +21,24 @@ from otp_sinch.answers import (
     status_of,
     verdict_of,
 )
+from otp_sinch.events import check_event, read_event
 from otp_sinch.locales import accept_language, speech_locale
 from otp_sinch.settings import Auth, SinchSettings
 from otp_sinch.signing import signed_headers
 from otpcore.errors import ErrorKind, ProviderError, SettingsError
 from otpcore.hookspecs import ProviderContext, hookimpl
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
-from otpcore.models import Channel, CheckRequest, CheckResult, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import (
+    Channel,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+)
 
 __all__ = ["SinchProvider", "create_provider"]
 
@@ -34,6 +46,7 @@ _VERIFICATIONS = "/verification/v1/verifications"
 _CONTENT_TYPE = "application/json"
 _METHODS = {Channel.SMS: "sms", Channel.CALL: "callout"}
 _CODE_LENGTHS = frozenset(range(4, 11))
+_VERIFICATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def create_provider(context: ProviderContext) -> SinchProvider:
@@ -73,6 +86,7 @@ class SinchProvider:
             code_scope=f"sinch:{self.settings.application_key}",
             code_lengths=_CODE_LENGTHS,
             start_replaces=True,
+            remembers_approval=True,
         )
 
     @hookimpl
@@ -107,18 +121,26 @@ class SinchProvider:
         verification = request.reference
         if not verification:
             found = await self._find(request.delivery_id)
-            if found is None or _has_ended(found):
+            if found is None:
                 return CheckResult.GONE
+            if (ending := _ending(found)) is not None:
+                return ending
             verification = _id_of(found)
         method = _METHODS[request.channel]
         answer = await self._request("PUT", _by_id(verification), {"method": method, method: {"code": request.code}})
         if not is_refusal(answer):
             return verdict_of(answer.json_object())
         if says_wrong_code(answer):
-            return CheckResult.GONE if await self._is_over(verification) else CheckResult.INCORRECT
+            return await self._ending_of(verification) or CheckResult.INCORRECT
         if is_not_found(answer):
             return CheckResult.GONE
         raise error_of(answer)
+
+    @hookimpl
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Read a callback event; ``VerificationRequestEvent`` is answered with leave to go on."""
+        check_event(request, self.settings.application_key, self.settings.secret, self.context.clock())
+        return read_event(request)
 
     async def _send(
         self, request: DeliveryRequest, options: dict[str, Any], headers: dict[str, str]
@@ -178,13 +200,13 @@ class SinchProvider:
         _id_of(found)
         return found
 
-    async def _is_over(self, verification: str) -> bool:
-        """Whether Sinch says that nothing can be reported any more. No answer is no: then the code counts as wrong."""
+    async def _ending_of(self, verification: str) -> CheckResult | None:
+        """How a verification ended, if Sinch says that it did. No answer is no: then the code counts as wrong."""
         try:
             answer = await self._request("GET", _by_id(verification))
         except ProviderError:
-            return False
-        return not is_refusal(answer) and _has_ended(answer.json_object())
+            return None
+        return None if is_refusal(answer) else _ending(answer.json_object())
 
     async def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
@@ -210,12 +232,16 @@ def _by_id(verification: str) -> str:
     return f"{_VERIFICATIONS}/id/{quote(verification, safe='')}"
 
 
-def _has_ended(body: dict[str, Any]) -> bool:
-    return status_of(body) not in (None, VerificationStatus.PENDING)
+def _ending(body: dict[str, Any]) -> CheckResult | None:
+    """Why nothing can be reported any more: it was approved before, or it is over otherwise. None: it goes on."""
+    status = status_of(body)
+    if status in (None, VerificationStatus.PENDING):
+        return None
+    return CheckResult.USED if status is VerificationStatus.SUCCESSFUL else CheckResult.GONE
 
 
 def _id_of(body: dict[str, Any]) -> str:
     verification = body.get("id")
-    if not isinstance(verification, str) or not verification:
+    if not isinstance(verification, str) or not _VERIFICATION_ID.fullmatch(verification):
         raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no verification id")
     return verification

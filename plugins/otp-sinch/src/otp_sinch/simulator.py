@@ -10,20 +10,23 @@ The numbers in ``otp_sinch.magic`` choose a failure.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
+import http
+import json
 import re
 import secrets
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
 from otp_sinch.answers import VerificationStatus
 from otp_sinch.magic import MAGIC_NUMBERS
-from otp_sinch.signing import decode_secret, signature, string_to_sign
+from otp_sinch.signing import decode_secret, signature, signed_headers, string_to_sign
 from otpcore.models import Channel
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
@@ -88,6 +91,8 @@ class SinchSimulator(Simulator):
         default_expiry: Life of a verification whose start does not say ``smsOptions.expiry``.
         wrong_codes: After so many wrong codes a verification has failed.
         timestamp_tolerance: How far ``x-timestamp`` may be off.
+        callback_url: Where events are sent to, as the app's setting in the dashboard says; empty: nowhere. Then a verification
+            begins only if the customer allows it.
     """
 
     application_key = "9f1c6a52-7d0e-4f3b-8a56-0d6a3f1f7c11"
@@ -96,6 +101,7 @@ class SinchSimulator(Simulator):
     default_expiry = timedelta(minutes=5)
     wrong_codes = 5
     timestamp_tolerance = timedelta(minutes=5)
+    callback_url = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +170,7 @@ class SinchSimulator(Simulator):
     def _start(self, request: SimulatedRequest) -> SimulatedAnswer:
         body = _object(request)
         number, method = _part(body, "identity").get("endpoint"), body.get("method")
-        if not isinstance(number, str) or method not in _METHODS:
+        if not isinstance(number, str) or not isinstance(method, str) or method not in _METHODS:
             return _error(40002)
         if not _NUMBER.fullmatch(number):
             return _error(40001 if number.startswith("+") else 40005)
@@ -175,8 +181,12 @@ class SinchSimulator(Simulator):
         if older and older.status is VerificationStatus.PENDING:
             older.end(VerificationStatus.ABORTED)
         verification = self._begin(number, method, body, older.code if older else "")
+        if self.callback_url and not self._is_allowed(verification):
+            verification.end(VerificationStatus.DENIED, "Invalid callback")
+            return SimulatedAnswer.json(200, verification.to_json())
         if magic is not None:
             verification.end(magic.status, magic.reason)
+            self._report_result(verification)
             if magic.at_once:
                 return SimulatedAnswer.json(200, verification.to_json())
         else:
@@ -216,6 +226,48 @@ class SinchSimulator(Simulator):
             code=verification.code,
             reference=verification.id,
         )
+        if self.callback_url and verification.method == "sms":
+            event = self._event("VerificationSmsDeliveredEvent", verification, smsResult="Successful")
+            self.call_back(self.callback_url, *event)
+
+    def _is_allowed(self, verification: _Verification) -> bool:
+        status, answer = self.ask(self.callback_url, *self._event("VerificationRequestEvent", verification))
+        with contextlib.suppress(ValueError):
+            return status == http.HTTPStatus.OK and json.loads(answer) == {"action": "allow"}
+        return False
+
+    def _report_result(self, verification: _Verification) -> None:
+        """Tell the customer how a verification ended, and before that what became of its SMS."""
+        if not self.callback_url:
+            return
+        if verification.method == "sms" and verification.reason == "SMS delivery failure":
+            self.call_back(
+                self.callback_url, *self._event("VerificationSmsDeliveredEvent", verification, smsResult="Failed")
+            )
+        result = {"status": str(verification.status), "reason": verification.reason, "source": "manual"}
+        self.call_back(self.callback_url, *self._event("VerificationResultEvent", verification, **result))
+
+    def _event(self, name: str, verification: _Verification, **more: str) -> tuple[dict[str, str], bytes]:
+        """Headers and body of one signed event."""
+        event = {
+            "id": verification.id,
+            "event": name,
+            "method": verification.method,
+            "identity": {"type": "number", "endpoint": verification.number},
+            "reference": verification.reference,
+            **more,
+        }
+        body = json.dumps(event).encode()
+        headers = signed_headers(
+            self.application_key,
+            decode_secret(self.application_secret),
+            method="POST",
+            path=urlsplit(self.callback_url).path or "/",
+            content_type="application/json; charset=utf-8",
+            body=body,
+            now=self.clock(),
+        )
+        return headers, body
 
     def _report_by_id(self, request: SimulatedRequest, verification_id: str) -> SimulatedAnswer:
         found = self._find("id", verification_id)
@@ -232,11 +284,13 @@ class SinchSimulator(Simulator):
             return _error(40400, _INVALID_CODE)
         if code == verification.code:
             verification.end(VerificationStatus.SUCCESSFUL)
+            self._report_result(verification)
             return SimulatedAnswer.json(200, verification.to_json())
         verification.wrong_codes += 1
         if verification.wrong_codes < self.wrong_codes:
             return _error(40400, _INVALID_CODE)
         verification.end(VerificationStatus.FAIL, "Invalid code")
+        self._report_result(verification)
         return SimulatedAnswer.json(200, verification.to_json())
 
     def _status(self, _: SimulatedRequest, name: str, value: str) -> SimulatedAnswer:

@@ -12,7 +12,7 @@ from otpcore.errors import ErrorKind, ProviderError
 from otpcore.hookspecs import ProviderContext
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
 
-__all__ = ["TwilioClient", "is_success"]
+__all__ = ["TwilioClient", "is_sid", "is_success"]
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 
@@ -20,6 +20,11 @@ _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 def is_success(answer: HttpAnswer) -> bool:
     """2xx: Twilio documents 200 and 201 side by side."""
     return 200 <= answer.status < 300  # noqa: PLR2004 - HTTP's own numbers
+
+
+def is_sid(value: Any) -> bool:
+    """Two letters and 32 hexadecimal digits, as every id of Twilio."""
+    return isinstance(value, str) and _SID.fullmatch(value) is not None
 
 
 class TwilioClient:
@@ -61,7 +66,7 @@ class TwilioClient:
         if not is_success(answer):
             raise error_of(answer)
         created: Any = answer.json()
-        if not isinstance(created, dict) or not _SID.fullmatch(str(created.get("sid"))):
+        if not isinstance(created, dict) or not is_sid(created.get("sid")):
             raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no SID")
         if refusal := refusal_in(created):
             raise refusal

@@ -215,4 +215,5 @@ def names_parameter(answer: HttpAnswer, name: str) -> bool:
 
 
 def _code(value: Any) -> str:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    """Twilio's codes have five digits; a longer number is none, and might be the person's number or a passcode."""
+    return str(value) if type(value) is int and 10_000 <= value <= 99_999 else ""  # noqa: PLR2004 - five digits

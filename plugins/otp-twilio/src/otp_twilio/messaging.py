@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
-from otp_twilio.client import TwilioClient, is_success
+from otp_twilio.client import TwilioClient, is_sid, is_success
 from otp_twilio.errors import error_of, refusal_in
 from otp_twilio.languages import say_language
+from otp_twilio.receipts import callback_url, read_receipt
 from otp_twilio.settings import TwilioSettings, is_number
+from otp_twilio.signing import check_signature
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.hookspecs import ProviderContext, hookimpl
-from otpcore.models import Channel, CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.http import parse_date
+from otpcore.models import (
+    Channel,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    Receipt,
+    ReceiptRequest,
+)
 
 __all__ = ["MessagingProvider", "twiml"]
 
@@ -64,6 +74,7 @@ class MessagingProvider:
             form["From"] = request.sender or self.settings.from_number
         else:
             form["MessagingServiceSid"] = self.settings.messaging_service_sid
+        form |= self._callback(request)
         return DeliveryReceipt(reference=await self.client.create(self._path("Messages"), form))
 
     @hookimpl
@@ -75,7 +86,19 @@ class MessagingProvider:
             "Twiml": twiml(request.text or "", request.locale),
             "Timeout": str(self._remaining_seconds(request, *_RING_SECONDS)),
         }
+        form |= self._callback(request)
         return DeliveryReceipt(reference=await self.client.create(self._path("Calls"), form))
+
+    @hookimpl
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Read a status callback of Messages or Calls."""
+        check_signature(request, self.settings.receipt_token)
+        return read_receipt(request)
+
+    def _callback(self, request: DeliveryRequest) -> dict[str, str]:
+        """Where Twilio reports to; with our id, so that a report is understood even if the answer to this request is lost."""
+        url = self.settings.status_callback_url
+        return {"StatusCallback": callback_url(url, request.delivery_id)} if url else {}
 
     def _path(self, resource: str) -> str:
         return f"/2010-04-01/Accounts/{self.settings.account_sid}/{resource}.json"
@@ -105,16 +128,19 @@ class MessagingProvider:
                 ErrorKind.UNAVAILABLE, "asking for the earlier message failed", error.retry_after, error.provider_code
             ) from error
         for message in messages if isinstance(messages, list) else []:
-            if self._is_recent(message) and _carries(message, code) and not refusal_in(message):
-                return str(message.get("sid"))
+            if (
+                isinstance(message, dict)
+                and is_sid(message.get("sid"))
+                and self._is_recent(message)
+                and _carries(message, code)
+                and not refusal_in(message)
+            ):
+                return str(message["sid"])
         return ""
 
     def _is_recent(self, message: dict[str, Any]) -> bool:
-        try:
-            created = email.utils.parsedate_to_datetime(str(message.get("date_created")))
-        except ValueError:
-            return False
-        return _aware(created) >= self.context.clock() - _LOOK_BACK
+        created = parse_date(str(message.get("date_created")))
+        return created is not None and created >= self.context.clock() - _LOOK_BACK
 
 
 def twiml(text: str, locale: str) -> str:
@@ -126,7 +152,3 @@ def twiml(text: str, locale: str) -> str:
 
 def _carries(message: dict[str, Any], code: str) -> bool:
     return re.search(rf"(?<![0-9]){re.escape(code)}(?![0-9])", str(message.get("body"))) is not None
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -7,6 +7,7 @@ from otp_twilio.messaging import MessagingProvider
 from otp_twilio.settings import Mode, TwilioSettings
 from otp_twilio.verify import VerifyProvider
 from otpcore.hookspecs import ProviderContext
+from otpcore.http import check_base_url
 
 __all__ = ["create_provider"]
 
@@ -20,4 +21,7 @@ def create_provider(context: ProviderContext) -> VerifyProvider | MessagingProvi
     settings = context.structure(TwilioSettings)
     if settings.mode is Mode.VERIFY:
         return VerifyProvider(settings=settings, client=TwilioClient(context, settings, "verify"))
+    if settings.status_callback_url:
+        key = f"providers.{context.instance}.status_callback_url"
+        check_base_url(settings.status_callback_url, key=key, allow_plain_http=settings.allow_plain_http)
     return MessagingProvider(context=context, settings=settings, client=TwilioClient(context, settings, "api"))

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Callable
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -83,6 +84,20 @@ def _sender_of_messaging(settings: TwilioSettings, attribute: attrs.Attribute[st
         raise ValueError("must be a number with leading +, a short code, or a sender name of at most 11 characters")
 
 
+def _signing_token(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+    if value and settings.auth_token:
+        raise ValueError("goes with api_key; with auth_token, that one is used")
+    _only_in_messaging(settings, _, value)
+
+
+def _callback_url(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
+    _only_in_messaging(settings, attribute, value)
+    if value and not settings.receipt_token:
+        raise ValueError("needs callback_auth_token beside it, since Twilio signs callbacks with the auth token only")
+    if value and "_" in urlsplit(value).netloc:
+        raise ValueError("Twilio calls no host whose name has an underscore")
+
+
 def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
     if value and not _HOST_PART.fullmatch(value):
         raise ValueError("must be in Twilio's spelling: lower-case letters and digits, such as ie1 or dublin")
@@ -107,7 +122,9 @@ class TwilioSettings:
         edge: Twilio's edge, such as ``dublin``. The short host names with a region alone are retired, so both or neither.
         verify_base_url: Instead of ``https://verify.twilio.com``.
         api_base_url: Instead of ``https://api.twilio.com``.
-        allow_plain_http: Allow ``http://`` base URLs beyond loopback.
+        status_callback_url: Your URL to which Twilio reports what became of a message or call; ``messaging`` only.
+        callback_auth_token: The token that signs those reports, where requests go out with an API key; ``messaging`` only.
+        allow_plain_http: Allow ``http://`` URLs beyond loopback.
     """
 
     mode: Mode = Mode.VERIFY
@@ -124,7 +141,14 @@ class TwilioSettings:
     edge: str = attrs.field(default="", validator=[_host_part, _beside("region")])
     verify_base_url: str = ""
     api_base_url: str = ""
+    status_callback_url: str = attrs.field(default="", validator=_callback_url)
+    callback_auth_token: str = attrs.field(default="", repr=False, validator=_signing_token)
     allow_plain_http: bool = False
+
+    @property
+    def receipt_token(self) -> str:
+        """The token with which Twilio signs what it calls back; empty: none is known."""
+        return self.callback_auth_token or self.auth_token
 
     @property
     def credentials(self) -> tuple[str, str]:

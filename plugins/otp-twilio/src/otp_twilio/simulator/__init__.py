@@ -30,6 +30,21 @@ recipient       SMS (Messages)                      Calls                       
 +15005550999    accepted, never arrives             accepted, never answered            accepted, never arrives
 ==============  ==================================  ==================================  ===============================
 
+Where a message or call has a ``StatusCallback``, it is reported there, signed: ``sent`` and ``delivered``, or ``completed``. Not so:
+
+==============  ==================================  ===================================
+recipient       SMS (Messages)                      Calls
+==============  ==================================  ===================================
++15005550603    ``sent``, ``undelivered`` 30003     ``no-answer``
++15005550606    ``sent``, ``undelivered`` 30006     ``busy``
++15005550607    ``sent``, ``undelivered`` 30007     ``failed``
++15005550610    ``failed`` 21610
++15005550634    ``undelivered`` 30034
++15005550690    ``undelivered`` 30008, and after
+                all ``delivered``; it arrives
++15005550999    ``sent`` and nothing more           nothing
+==============  ==================================  ===================================
+
 Senders of Messages: ``+15005550006`` and ``from_number`` work, and so does any short code or sender name;
 ``+15005550001`` gives 21212, ``+15005550007`` 21606, ``+15005550008`` 21611, any other number 21606. Callers:
 ``+15005550006`` and ``from_number`` work, ``+15005550001`` gives 21212, any other 21210.

@@ -11,11 +11,16 @@ from otpcore.models import Channel
 from otpcore.simulators import SimulatedAnswer
 
 __all__ = [
+    "ANSWERED",
+    "CALL_ENDS",
     "CALL_FAILURES",
+    "DELIVERED",
     "FAILS_LATER",
+    "MESSAGE_ENDS",
     "MESSAGE_FAILURES",
     "NEVER_ARRIVES",
     "VERIFY_FAILURES",
+    "End",
     "Failure",
     "error",
     "new_sid",
@@ -23,6 +28,21 @@ __all__ = [
 
 FAILS_LATER = "+15005550998"
 NEVER_ARRIVES = "+15005550999"
+
+
+@attrs.frozen
+class End:
+    """What becomes of a message or call after it was taken, as status callbacks tell.
+
+    Args:
+        statuses: One callback each.
+        code: Twilio's error code beside those that are failures; 0: none.
+        arrives: The person receives it.
+    """
+
+    statuses: tuple[str, ...]
+    code: int = 0
+    arrives: bool = True
 
 
 @attrs.frozen
@@ -68,6 +88,26 @@ _EVERYWHERE = {
     "+15005550429": Failure(429, 20429, "Too Many Requests", retry_after=7),
     "+15005550500": Failure(500, 20500, "Internal Server Error"),
     "+15005550503": Failure(503, 20503, "Service Unavailable"),
+}
+
+DELIVERED = End(("sent", "delivered"))
+ANSWERED = End(("completed",))
+
+MESSAGE_ENDS: Mapping[str, End] = {
+    NEVER_ARRIVES: End(("sent",), arrives=False),
+    "+15005550603": End(("sent", "undelivered"), 30003, arrives=False),
+    "+15005550606": End(("sent", "undelivered"), 30006, arrives=False),
+    "+15005550607": End(("sent", "undelivered"), 30007, arrives=False),
+    "+15005550610": End(("failed",), 21610, arrives=False),
+    "+15005550634": End(("undelivered",), 30034, arrives=False),
+    "+15005550690": End(("sent", "undelivered", "delivered"), 30008),
+}
+
+CALL_ENDS: Mapping[str, End] = {
+    NEVER_ARRIVES: End((), arrives=False),
+    "+15005550603": End(("no-answer",), arrives=False),
+    "+15005550606": End(("busy",), arrives=False),
+    "+15005550607": End(("failed",), arrives=False),
 }
 
 MESSAGE_FAILURES: Mapping[str, Failure] = {

@@ -5,19 +5,25 @@ from __future__ import annotations
 import email.utils
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 from xml.etree import ElementTree as ET
 
+from otp_twilio.receipts import MESSAGE_STATUSES
+from otp_twilio.signing import signature
 from otp_twilio.simulator.answers import (
+    ANSWERED,
+    CALL_ENDS,
     CALL_FAILURES,
+    DELIVERED,
     FAILS_LATER,
+    MESSAGE_ENDS,
     MESSAGE_FAILURES,
-    NEVER_ARRIVES,
+    End,
     Failure,
     error,
     new_sid,
 )
-from otpcore.models import Channel
+from otpcore.models import Channel, ReceiptStatus
 from otpcore.simulators import SimulatedAnswer
 
 if TYPE_CHECKING:
@@ -34,6 +40,8 @@ _SENDERS = {
 }
 _LONGEST_BODY = 1600
 _LONGEST_VALIDITY = 36_000
+_MOST_LOOPS = 1000
+_PAGE_SIZE = 50
 _FAILED = {
     FAILS_LATER: (30005, "Unknown destination handset"),
     "+15005550410": (30450, "Message delivery blocked (SMS Pumping Protection)"),
@@ -60,6 +68,29 @@ class SimulatedResource:
 
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         raise NotImplementedError
+
+    def _report(self, form: dict[str, str], end: End, made: dict[str, Any]) -> None:
+        """Call back with each status, where the request asked for it."""
+        if url := form.get("StatusCallback", ""):
+            for status in end.statuses:
+                self._account.call_back(url, *self._callback(url, status, end, made))
+
+    def _callback(self, url: str, status: str, end: End, made: dict[str, Any]) -> tuple[dict[str, str], bytes]:
+        """Headers and body of one status callback."""
+        kind = self.name.removesuffix("s")
+        fields = {
+            "AccountSid": self._account.account_sid,
+            "ApiVersion": made["api_version"],
+            "From": made["from"] or "",
+            "To": made["to"],
+            f"{kind}Sid": made["sid"],
+            f"{kind}Status": status,
+        }
+        if end.code and MESSAGE_STATUSES.get(status) is ReceiptStatus.UNDELIVERED:
+            fields["ErrorCode"] = str(end.code)
+        signed = signature(self._account.auth_token, url, fields.items())
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signed}
+        return headers, urlencode(fields).encode()
 
     def _common(self, to: str) -> dict[str, Any]:
         sid, now = new_sid(self.prefix), email.utils.format_datetime(self._account.clock())
@@ -102,8 +133,11 @@ class SimulatedMessages(SimulatedResource):
         if to in _FAILED:
             code, words = _FAILED[to]
             message |= {"status": "failed", "error_code": code, "error_message": words}
-        elif to != NEVER_ARRIVES:
-            self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
+        else:
+            end = MESSAGE_ENDS.get(to, DELIVERED)
+            if end.arrives:
+                self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
+            self._report(form, end, message)
         self._made.append(message)
         return SimulatedAnswer.json(201, message)
 
@@ -124,7 +158,7 @@ class SimulatedMessages(SimulatedResource):
         if len(form["Body"]) > _LONGEST_BODY:
             return Failure(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
         validity = form.get("ValidityPeriod", "36000")
-        if not validity.isdigit() or not 1 <= int(validity) <= _LONGEST_VALIDITY:
+        if not 1 <= _number(validity) <= _LONGEST_VALIDITY:
             return Failure(400, 90007, "ValidityPeriod is out of range")
         return MESSAGE_FAILURES.get(to)
 
@@ -140,9 +174,12 @@ class SimulatedCalls(SimulatedResource):
             return refusal.answer()
         to = form["To"]
         call = {**self._common(to), "from": form["From"], "status": "failed" if to == FAILS_LATER else "queued"}
-        if to not in (FAILS_LATER, NEVER_ARRIVES):
-            heard = _spoken(form["Twiml"])
-            self._account.deliver(recipient=to, channel=Channel.CALL, text=heard, reference=call["sid"])
+        if to != FAILS_LATER:
+            end = CALL_ENDS.get(to, ANSWERED)
+            if end.arrives:
+                heard = _spoken(form["Twiml"])
+                self._account.deliver(recipient=to, channel=Channel.CALL, text=heard, reference=call["sid"])
+            self._report(form, end, call)
         self._made.append(call)
         return SimulatedAnswer.json(201, call)
 
@@ -167,7 +204,9 @@ def _spoken(twiml: str) -> str:
         response = ET.fromstring(twiml)  # noqa: S314 - what a test on this machine sends, on loopback
     except ET.ParseError:
         return "We are sorry. An application error has occurred. Goodbye."
-    said = [" ".join([say.text or ""] * int(say.get("loop", "1"))) for say in response.iter("Say")]
+    said = [
+        " ".join([say.text or ""] * min(_number(say.get("loop", "1")), _MOST_LOOPS)) for say in response.iter("Say")
+    ]
     return " ".join(said)
 
 
@@ -178,10 +217,15 @@ def _fetched(known: list[dict[str, Any]], sid: str) -> SimulatedAnswer:
 
 def _listed(name: str, known: list[dict[str, Any]], query: str) -> SimulatedAnswer:
     asked = {key: values[-1] for key, values in parse_qs(query).items()}
-    size = int(asked.get("PageSize", 50))
+    size = _number(asked.get("PageSize", "")) or _PAGE_SIZE
     found = [each for each in reversed(known) if asked.get("To", each["to"]) == each["to"]][:size]
     page = {"page": 0, "page_size": size, "start": 0, "end": max(len(found) - 1, 0), "next_page_uri": None}
     return SimulatedAnswer.json(200, {name: found, **page})
+
+
+def _number(text: str) -> int:
+    """A decimal number, or 0."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 def _not_found() -> SimulatedAnswer:

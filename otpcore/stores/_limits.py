@@ -1,0 +1,159 @@
+"""Transactions of limits (DESIGN §11), written once over the rows of any store: charge, refuse, budget, record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from otpcore.admission import (
+    Asked,
+    Barrier,
+    BudgetRule,
+    LimitReason,
+    RefusalRecord,
+    budget_key,
+    overdrawn,
+)
+from otpcore.lifecycle import is_living
+from otpcore.models import ChallengeState, Channel, Outcome
+from otpcore.records import Admission, Admitted, ChallengeRecord, Charge, ChargeRefused
+from otpcore.stores._rows import Rows
+
+TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
+"""A provider took it, so it was charged to the budget, whatever became of it."""
+
+_REFILL_EVERY = timedelta(days=1)
+_REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), reason="refusals")
+"""So many rows of refusals a minute name their phone; what comes on top is told together, so that a flood fills no disk."""
+
+
+def charge(rows: Rows, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+    """All counters or none; nothing at all is charged where a barrier stands or an enforced budget is used up."""
+    moment = rows.now(now)
+    barrier = asked.barrier if stands(rows, asked.barrier, asked.phone_key) else None
+    if barrier is not None:
+        wait = None if barrier.ends_at is None else _seconds(barrier.ends_at - moment)
+        return _refused(rows, asked, barrier.reason, wait, moment)
+    beyond = overdrawn_until(rows, asked.budget_rule, asked.budget, moment)
+    if beyond is not None and asked.budget_rule.enforce:
+        return _refused(rows, asked, LimitReason.UNVERIFIED, _seconds(beyond - moment), moment)
+    wanted = sorted(asked.charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
+    done = rows.charge(wanted, moment)
+    charged = {one.key for one in done}
+    full = [one for one in wanted if one.key not in charged]
+    if full:
+        for one in done:
+            rows.refund(one)
+        reason, wait = max((_fullness(rows, one, moment) for one in full), key=lambda found: found[1])
+        return _refused(rows, asked, reason, wait, moment)
+    noted = [] if beyond is None else [LimitReason.UNVERIFIED]
+    if any(_among_neighbours(rows, asked, moment)):
+        noted.append(LimitReason.NEIGHBOURS)
+    refundable = {one.key for one in wanted if one.refundable}
+    return Admitted(
+        charges=tuple(one for one in done if one.key in refundable),
+        tolls=tuple(one for one in done if one.key not in refundable),
+        noted=tuple(noted),
+    )
+
+
+def stands(rows: Rows, barrier: Barrier | None, phone_key: str) -> bool:
+    """The barrier holds for this phone."""
+    return barrier is not None and not (barrier.unless_verified and rows.verified(phone_key) is not None)
+
+
+def overdrawn_until(rows: Rows, rule: BudgetRule, budget: str, now: datetime) -> datetime | None:
+    """When the budget's used-up window ends; None: something is left."""
+    if not budget or not rule.windows:
+        return None
+    beyond = overdrawn(rule, budget, rows.budgets(f"{budget}/"), now)
+    return None if beyond is None else beyond[1]
+
+
+def use_budget(rows: Rows, rule: BudgetRule, challenge: ChallengeRecord, now: datetime) -> None:
+    """One more accepted send that has not verified; one that comes after the right code has."""
+    if challenge.budget and challenge.state is not ChallengeState.APPROVED:
+        for window in rule.windows:
+            rows.move_budget(budget_key(challenge.budget, window), 1, 0, now, now + window.length)
+
+
+def note_verified(rows: Rows, rule: BudgetRule, challenge: ChallengeRecord, now: datetime) -> None:
+    """The phone has verified: its accepted sends no longer count, and once a day it raises the budget."""
+    is_first_today = rows.note_verified(challenge.phone_key, now, now - _REFILL_EVERY)
+    if not challenge.budget or not rule.windows:
+        return
+    accepted = sum(delivery.outcome in TAKEN for delivery in rows.deliveries(challenge.id))
+    for window in rule.windows:
+        rows.move_budget(budget_key(challenge.budget, window), -accepted, int(is_first_today), now, now + window.length)
+
+
+def note_refusal(
+    rows: Rows,
+    asked: Asked,
+    reason: str,
+    challenge: ChallengeRecord,
+    channel: Channel | None,
+    now: datetime,
+    *,
+    enforced: bool = True,
+) -> None:
+    """Record what was refused of a challenge, or with ``enforced`` false only would have been."""
+    refusal = RefusalRecord.of(
+        asked,
+        str(reason),
+        now,
+        phone_key=challenge.phone_key,
+        phone_masked=challenge.phone_masked,
+        channel=str(channel or ""),
+        purpose=challenge.purpose,
+        enforced=enforced,
+    )
+    _put(rows, refusal, now)
+
+
+def _refused(rows: Rows, asked: Admission, reason: str, retry_after: float | None, now: datetime) -> ChargeRefused:
+    """A refusal, unless the same call has just sent: then nothing has to be sent, and nothing is refused."""
+    living = rows.latest(asked.subject) if asked.subject else None
+    if living is not None and is_living(living, now):
+        cooldown = living.cooldown(asked.channel)
+        if cooldown is not None and cooldown > now:
+            return ChargeRefused(reason=reason, retry_after=_seconds(cooldown - now), living=living)
+    refusal = RefusalRecord.of(
+        Asked.SEND,
+        str(reason),
+        now,
+        phone_key=asked.phone_key,
+        phone_masked=asked.phone_masked,
+        channel=str(asked.channel),
+        purpose=asked.purpose,
+    )
+    _put(rows, refusal, now)
+    return ChargeRefused(reason=reason, retry_after=retry_after)
+
+
+def _fullness(rows: Rows, full: Charge, now: datetime) -> tuple[str, float]:
+    """The reason of a full counter, and the seconds until its window ends."""
+    found = rows.counters(full.key, now)
+    ends_at = next((one.window_ends_at for one in found if one.key == full.key), now)
+    return full.reason, _seconds(ends_at - now)
+
+
+def _among_neighbours(rows: Rows, asked: Admission, now: datetime) -> Iterator[bool]:
+    """For each window, whether this number is one of too many of its block; one that was counted in it does not count again."""
+    for mark, block in asked.neighbours:
+        yield bool(rows.charge([mark], now)) and not rows.charge([block], now)
+
+
+def _put(rows: Rows, refusal: RefusalRecord, now: datetime) -> None:
+    """Count it with those that are identical, or begin a row; without its phone where the minute has too many rows."""
+    if rows.count_refusal(refusal.key, now):
+        return
+    if not rows.charge([_REFUSALS], now):
+        refusal = RefusalRecord.of(
+            refusal.asked, refusal.reason, now, enforced=refusal.enforced, channel=refusal.channel
+        )
+    rows.put_refusal(refusal)
+
+
+def _seconds(span: timedelta) -> float:
+    return span.total_seconds()

@@ -1,0 +1,264 @@
+"""The program of the processes that are killed: it imports the library once, and forks one process for each order.
+
+Nothing is open when it forks, as in a server that preloads its application. An order comes with a socket on which the new
+process is talked to; when the process is gone, however it ended, so is the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import json
+import mmap
+import os
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+import otp_mada.provider  # noqa: F401 - so that no forked process has to
+import otp_twilio.provider  # noqa: F401 - the same
+from otp_sinch.simulator import SinchSimulator
+
+from otpcore import AsyncOTPService, OTPError, RateLimited, _discovery
+from otpcore.cli._main import run as otp
+from otpcore.config import generate_keys
+from otpcore.http import HttpClient
+from otpcore.stores._base import RowStore
+from otpcore.stores.sql import SqlStore
+
+WRITES = (
+    "charge",
+    "begin",
+    "record",
+    "clear_mark",
+    "claim",
+    "begin_retry",
+    "reserve",
+    "settle",
+    "ask",
+    "answered",
+    "approve",
+    "cancel",
+    "sweep",
+    "purge",
+)
+READS = ("latest", "view", "next_due", "settings")
+
+_verb: contextvars.ContextVar[str] = contextvars.ContextVar("verb", default="")
+
+
+class Clock:
+    """One time for all processes and vendors: the machine's, moved by and sped up as a shared file says."""
+
+    def __init__(self, path: str) -> None:
+        with open(path, "r+b") as file:  # noqa: PTH123 - a script that imports as little as it can
+            self._shared = mmap.mmap(file.fileno(), 24)
+
+    def __call__(self) -> datetime:
+        began, moved, speed = struct.unpack("ddd", self._shared[:24])
+        return datetime.fromtimestamp(began, UTC) + timedelta(seconds=(time.time() - began) * speed + moved)
+
+    def set(self, *, began: float, moved: float, speed: float) -> None:
+        self._shared[:24] = struct.pack("ddd", began, moved, speed)
+
+    def jump(self, seconds: float) -> None:
+        began, moved, speed = struct.unpack("ddd", self._shared[:24])
+        self.set(began=began, moved=moved + seconds, speed=speed)
+
+
+class Failpoints:
+    """The steps of this process, each with a name; it kills itself at one of them.
+
+    ``store.VERB/before``: the transaction was not begun. ``/uncommitted``: everything is written but the commit.
+    ``/after``: committed, and nobody was told. ``http.METHOD/before``: the request is not written. ``/after``: it is answered,
+    and the answer is not recorded. (The two points between those are the vendor's, who kills from outside.)
+
+    Args:
+        kill_at: ``NAME`` or ``NAME#N`` for its n-th time; empty: never.
+    """
+
+    def __init__(self, kill_at: str) -> None:
+        name, _, count = kill_at.partition("#")
+        self.kill_at, self.left = name, int(count or 1)
+        self.armed = False
+        self.passed: list[str] = []
+
+    def hit(self, name: str) -> None:
+        if not self.armed:
+            return
+        self.passed.append(name)
+        if name == self.kill_at:
+            self.left -= 1
+            if not self.left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self) -> None:
+        for verb in (*WRITES, *READS):
+            setattr(RowStore, verb, self._wrapped(verb, getattr(RowStore, verb)))
+        write = SqlStore._write
+
+        async def with_points(store: Any, unit: Callable[[Any], Any], **options: Any) -> Any:
+            verb = _verb.get()
+
+            def points(rows: Any) -> Any:
+                result = unit(rows)
+                self.hit(f"store.{verb}/uncommitted")
+                return result
+
+            return await write(store, points, **options)
+
+        SqlStore._write = with_points  # type: ignore[method-assign, assignment] # in this process only
+        HttpClient.request = self._request(HttpClient.request)  # type: ignore[method-assign] # in this process only
+
+    def _wrapped(self, verb: str, inner: Callable[..., Awaitable[Any]]) -> Any:
+        @functools.wraps(inner)
+        async def call(*arguments: Any, **more: Any) -> Any:
+            token = _verb.set(verb)
+            try:
+                self.hit(f"store.{verb}/before")
+                answer = await inner(*arguments, **more)
+                self.hit(f"store.{verb}/after")
+                return answer
+            finally:
+                _verb.reset(token)
+
+        return call
+
+    def _request(self, inner: Callable[..., Awaitable[Any]]) -> Any:
+        async def call(client: HttpClient, method: str, *arguments: Any, **more: Any) -> Any:
+            self.hit(f"http.{method}/before")
+            try:
+                return await inner(client, method, *arguments, **more)
+            finally:
+                self.hit(f"http.{method}/after")
+
+        return call
+
+
+async def serve(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
+    """Open a service as a host does, and do what comes over the channel, all at once."""
+    async with AsyncOTPService(order["mapping"], clock=order["clock"]) as otp, anyio.create_task_group() as tasks:
+        say(channel, {"ready": os.getpid()})
+        points.armed = True
+        unread = b""
+        while data := await _receive(channel):
+            *lines, unread = (unread + data).split(b"\n")
+            for line in lines:
+                tasks.start_soon(_perform, otp, json.loads(line), channel)
+    say(channel, {"passed": points.passed, "cpu": time.process_time()})
+
+
+async def _receive(channel: socket.socket) -> bytes:
+    await anyio.wait_readable(channel)
+    return channel.recv(65536)
+
+
+async def _perform(otp: AsyncOTPService, wish: dict[str, Any], channel: socket.socket) -> None:
+    method: Callable[..., Any] = getattr(otp, wish["do"])
+    try:
+        answer = await method(*wish.get("with", ()), **wish.get("and", {}))
+    except OTPError as error:
+        reason = getattr(error, "reason", "") or getattr(error, "kind", "")
+        retry_after = error.retry_after if isinstance(error, RateLimited) else None
+        told = {"error": type(error).__name__, "reason": str(reason), "retry_after": retry_after}
+    else:
+        told = {"answer": _plain(answer)}
+    say(channel, {"id": wish["id"], "at": otp._clock().timestamp(), **told})
+
+
+def _plain(answer: Any) -> Any:
+    if hasattr(answer, "to_dict"):
+        return {**answer.to_dict(), "code": answer.code}
+    if hasattr(answer, "attempts_left"):
+        return {"status": str(answer.status), "attempts_left": answer.attempts_left, "id": answer.challenge_id}
+    return answer if isinstance(answer, bool) else {"kind": type(answer).__name__}
+
+
+def work(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
+    """The real ``otp worker``, which says on the channel when it is ready."""
+    os.dup2(channel.fileno(), 1)
+    AsyncOTPService.__init__.__kwdefaults__["clock"] = order["clock"]
+    points.armed = True
+    otp(["worker", "--settings", order["settings"], *order["arguments"]])
+    say(channel, {"passed": points.passed})
+
+
+def say(channel: socket.socket, what: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # nobody listens any more
+        channel.sendall(json.dumps(what).encode() + b"\n")
+
+
+def _become(channel: socket.socket, order: dict[str, Any]) -> None:
+    """In the new process: do one order, and end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 2)
+    say(channel, {"pid": os.getpid()})
+    order["clock"] = Clock(order["clock"])
+    order["mapping"] = json.loads(Path(order["settings"]).read_text(encoding="utf-8"))
+    points = Failpoints(order.get("kill_at", ""))
+    points.install()
+    try:
+        if order["be"] == "worker":
+            work(channel, order, points)
+        else:
+            anyio.run(serve, channel, order, points, backend=order["backend"])
+    except BaseException as error:  # noqa: BLE001 - whoever reads the log must see it
+        sys.stderr.write(f"{error!r}\n")
+
+
+def warm_up() -> None:
+    """Everything that is imported or read at first use, so that no forked process has to; nothing stays open."""
+    _discovery.installed = functools.cache(
+        _discovery.installed
+    )  # it reads the metadata of everything that is installed
+    keys = generate_keys(datetime.now(UTC))
+    with tempfile.TemporaryDirectory() as directory, SinchSimulator() as sinch:
+        settings = {
+            "otp_sms_provider": "sinch",
+            "providers": {"sinch": sinch.provider_settings()},
+            "keys": {"index": keys.index, "code": dict(keys.code), "current": keys.current},
+            "storage": {"url": f"sqlite:///{directory}/otp.sqlite3"},
+        }
+        file = Path(directory) / "otpcore.json"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+
+        async def send() -> None:
+            async with AsyncOTPService.from_settings(file) as service:
+                await service.send_sms("+359871234567")
+                await service.verify("+359871234567", sinch.inbox[0].code)
+
+        anyio.run(send, backend="trio")
+        anyio.run(send, backend="asyncio")
+
+
+def main() -> None:
+    warm_up()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are buried by the kernel
+    orders = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        text, descriptors, *_ = socket.recv_fds(orders, 65536, 1)
+        if not text:
+            return
+        channel = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            orders.close()
+            try:
+                _become(channel, json.loads(text))
+            finally:
+                sys.stderr.flush()
+                os._exit(0)
+        channel.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""``nox -s chaos``: random histories of many people while processes are killed and vendors fail; exit code 1 when a rule broke.
+
+The seed decides what everybody means to do and where processes die; how their steps interleave is the machine's affair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+from otpcore.simulators import Fault
+
+from .audit import Figures, Weather, audit
+from .crew import Crew
+from .people import COOLDOWN, LIFE, RULES, Person
+from .plant import Plant, open_plant
+
+SPEED = 2.0
+FAULTS = (
+    Fault.HTTP_503,
+    Fault.HTTP_503,
+    Fault.HTTP_500,
+    Fault.RESET_AFTER_READ,
+    Fault.RESET_AFTER_WORK,
+    Fault.RESET_AFTER_WORK,
+    Fault.CLOSE_AFTER_READ,
+    Fault.HANG,
+    Fault.HANG_AFTER_WORK,
+    Fault.GARBAGE_BODY,
+    Fault.GARBAGE_STATUS_LINE,
+)
+OTP = {"life": LIFE, "cooldown": COOLDOWN, "provider_timeout": 1.0, "send_timeout": 2.0}
+RETRY = {"first_delay": 0.2, "max_delay": 2.0, "lease": 6.0, "min_useful_life": 8.0, "breaker_threshold": 5}
+
+
+def torment(plant: Plant, rng: random.Random, weather: Weather, faults: Counter[str], stop: threading.Event) -> None:
+    """Vendors fail, one after the other, and go away for a while."""
+    while not stop.wait(rng.uniform(0.2, 1.5)):
+        name, vendor = rng.choice(list(plant.vendors.all().items()))
+        if rng.random() < 0.06:
+            left = plant.clock()
+            vendor.down()
+            stop.wait(rng.uniform(0.5, 4.0))
+            vendor.up()
+            weather.away.append((name, left, plant.clock()))
+            faults[f"{name} away"] += 1
+        else:
+            fault = rng.choice(FAULTS)
+            vendor.fail(fault)
+            faults[fault.value] += 1
+
+
+def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Figures, Counter[str], Counter[str]]:
+    """One plant in a storm, and calm after it."""
+    rng, weather, faults, stop = random.Random(seed), Weather(), Counter[str](), threading.Event()
+    with (
+        tempfile.TemporaryDirectory(prefix="otpcore-chaos-") as directory,
+        open_plant(Path(directory), speed=SPEED) as plant,
+    ):
+        settings = plant.settings(RULES, retried=retried, otp={"number_policy": "possible", **OTP}, retry=RETRY)
+        crew = Crew(plant, settings, random.Random(rng.random()), hosts=2, workers=2)
+        crowd = [Person(plant, crew, random.Random(rng.random())) for _ in range(people)]
+        ends = time.monotonic() + seconds
+        weatherman = threading.Thread(target=torment, args=(plant, random.Random(rng.random()), weather, faults, stop))
+        threads = [threading.Thread(target=person.live, args=(ends,)) for person in crowd]
+        for thread in (weatherman, *threads):
+            thread.start()
+        for thread in threads:
+            thread.join()
+        stop.set()
+        weatherman.join()
+        for vendor in plant.vendors.all().values():
+            vendor.recover()
+        crew.deadly = False
+        crew.stop()
+        plant.settle(settings)
+        plant.clock.jump(11 * LIFE)  # every life is over
+        worker = plant.worker(settings)
+        stories = [story for person in crowd for story in person.stories]
+        plant.wait_until(lambda: plant.living() == 0)
+        worker.stop()
+        figures = audit(plant, stories, weather, retried=retried)
+        if figures.wrong:
+            kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
+            (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
+            figures.wrong.append(f"the log of the processes: {kept}")
+    return figures, crew.kills, faults
+
+
+def show(title: str, figures: Figures, kills: Counter[str], faults: Counter[str]) -> None:
+    """The figures of one storm."""
+    places = Counter[str]()
+    for name, count in kills.items():
+        places[name.partition("/")[0] if "/" in name else name] += count
+    lines = (
+        f"{title}:",
+        f"  sends asked for {figures.sends}, challenges {figures.challenges}, retries {figures.retries}",
+        f"  delivered {figures.delivered}, verified {figures.verified}, duplicates {figures.duplicates}",
+        f"  without a message: {dict(figures.ended) or 'none'}; lost {figures.lost}",
+        f"  processes killed {kills.total()}: {', '.join(f'{name} {count}' for name, count in sorted(places.items()))}",
+        f"  faults injected {faults.total()}: {', '.join(f'{name} {count}' for name, count in sorted(faults.items()))}",
+        f"  rules broken {len(figures.wrong)}",
+        *(f"    {wrong}" for wrong in figures.wrong),
+    )
+    print("\n".join(lines), flush=True)  # noqa: T201 - a program that prints its figures
+
+
+def main() -> int:
+    """Four fifths of the time with retries, the rest without."""
+    arguments = argparse.ArgumentParser(prog="nox -s chaos --")
+    arguments.add_argument("--minutes", type=float, default=10.0)
+    arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    arguments.add_argument("--people", type=int, default=24)
+    given = arguments.parse_args()
+    print(f"seed {given.seed}, {given.minutes:g} minutes from {datetime.now().astimezone():%H:%M}", flush=True)  # noqa: T201
+    wrong = 0
+    for title, share, retried in (("with retries", 0.8, True), ("without retries", 0.2, False)):
+        came = storm(given.minutes * 60 * share, given.seed, people=given.people, retried=retried)
+        show(title, *came)
+        wrong += len(came[0].wrong)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

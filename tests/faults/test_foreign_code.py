@@ -1,0 +1,423 @@
+"""Plugins and observers that misbehave: what the service makes of it, through its public API, beside a provider that is well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+
+from otpcore import (
+    AsyncOTPService,
+    ChallengeState,
+    DeliveryError,
+    DeliveryReceipt,
+    ErrorKind,
+    EventType,
+    PluginLoadError,
+    ProviderError,
+    ProviderInfo,
+    hookimpl,
+)
+from otpcore._instances import Instances
+from otpcore._providers import Loaded
+from otpcore.hookspecs import utc_now
+from otpcore.plugins import provider_from_object
+from otpcore.testing import Outbox
+
+PHONE = "+359871234567"
+QUICK = {"otp": {"provider_timeout": 1, "send_timeout": 5}}
+
+
+class Broken(BaseException):
+    """Not even an Exception."""
+
+
+@attrs.define(eq=False)
+class Foreign:
+    """A provider whose hook runs whatever the test gives it."""
+
+    body: Any
+    calls: int = 0
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Foreign")
+
+    @hookimpl
+    async def send_sms(self, request):
+        self.calls += 1
+        answer = self.body(request)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+
+@attrs.define(eq=False)
+class Blocking(Foreign):
+    """The same with a blocking hook."""
+
+    @hookimpl
+    def send_sms(self, request):
+        self.calls += 1
+        return self.body(request)
+
+
+@attrs.define(eq=False)
+class Recorder:
+    events: list = attrs.field(factory=list)
+
+    @hookimpl
+    def otp_event(self, event):
+        self.events.append(event)
+
+    def failures(self):
+        return [(e.instance, e.reason) for e in self.events if e.type is EventType.DELIVERY_FAILED]
+
+
+def service(outbox, foreign, **more):
+    observers = more.pop("observers", ())
+    settings = {**QUICK, **more}
+    return outbox.service(settings, providers={"foreign": foreign, "outbox": outbox}, observers=observers)
+
+
+def raising(error):
+    def body(_):
+        raise error
+
+    return body
+
+
+both_kinds = pytest.mark.parametrize("kind", [Foreign, Blocking])
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("x"), Broken("x"), asyncio.CancelledError(), StopIteration(), BaseExceptionGroup("x", [Broken()])],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_a_hook_raises_the_next_provider_sends(otp_outbox: Outbox, kind, error) -> None:
+    recorder = Recorder()
+    async with service(otp_outbox, kind(raising(error)), observers=[recorder]) as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert (challenge.provider, challenge.state) == ("outbox", ChallengeState.SENT)
+        assert recorder.failures() == [("foreign", "ambiguous")]
+        assert await otp.verify(PHONE, otp_outbox.code)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+async def test_a_blocking_hook_cannot_end_the_process(otp_outbox: Outbox, error) -> None:
+    async with service(otp_outbox, Blocking(raising(error))) as otp:
+        assert (await otp.send_sms(PHONE)).provider == "outbox"
+
+
+async def test_a_runner_survives_whatever_a_hook_raises(otp_outbox: Outbox) -> None:
+    errors = [Broken("x"), asyncio.CancelledError(), Broken("y")]
+
+    def body(_):
+        if errors:
+            raise errors.pop()
+        raise ProviderError(ErrorKind.UNAVAILABLE)
+
+    settings = {**QUICK, "sms": {"retry": True}, "retry": {"runner": "background", "first_delay": 0.01, "poll": 0.02}}
+    foreign = Foreign(raising(ProviderError(ErrorKind.UNAVAILABLE)))
+    providers = {"foreign": foreign, "outbox": otp_outbox}
+    otp_outbox.fail(ErrorKind.UNAVAILABLE, times=3)
+    service = AsyncOTPService(
+        {**otp_outbox.settings, **settings}, providers=providers
+    )  # the real clock: retries fall due
+    async with service as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert challenge.state is ChallengeState.QUEUED
+        foreign.body = body
+        with anyio.fail_after(20):
+            while not otp_outbox.messages:
+                await anyio.sleep(0.02)
+        assert await otp.verify(challenge_id=challenge.id, code=otp_outbox.code)
+
+
+async def test_a_host_that_cancels_is_obeyed_and_the_delivery_counts_as_in_doubt(otp_outbox: Outbox) -> None:
+    foreign = Foreign(lambda _: anyio.sleep_forever())
+    recorder = Recorder()
+    async with service(otp_outbox, foreign, observers=[recorder]) as otp:
+        with anyio.move_on_after(0.1) as scope:
+            await otp.send_sms(PHONE)
+        assert scope.cancelled_caught
+        assert recorder.failures() == [("foreign", "ambiguous")]
+        assert not otp_outbox.messages
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancelled_asyncio_task_is_cancelled(otp_outbox: Outbox) -> None:
+    async with service(otp_outbox, Foreign(lambda _: anyio.sleep_forever())) as otp:
+        task = asyncio.ensure_future(otp.send_sms(PHONE))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_hook_that_swallows_its_cancellation_is_waited_for_and_believed(otp_outbox: Outbox) -> None:
+    async def stubborn():
+        with contextlib.suppress(anyio.get_cancelled_exc_class()):
+            await anyio.sleep(30)
+        return DeliveryReceipt(reference="late")
+
+    async with service(
+        otp_outbox, Foreign(lambda _: stubborn()), otp={"provider_timeout": 0.5, "send_timeout": 5}
+    ) as otp:
+        challenge = await otp.send_sms(PHONE)
+    assert (challenge.provider, challenge.confirmed) == ("foreign", True)
+
+
+async def test_a_hook_that_holds_up_the_event_loop_is_late_and_no_more(otp_outbox: Outbox) -> None:
+    def body(_):
+        time.sleep(0.7)
+        return DeliveryReceipt(reference="slow")
+
+    async with service(otp_outbox, Foreign(body), otp={"provider_timeout": 0.5, "send_timeout": 5}) as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert (challenge.provider, challenge.confirmed) == ("foreign", True)
+        assert await otp.verify(PHONE, challenge.code)
+
+
+async def test_a_blocking_hook_that_never_ends_costs_one_thread_and_no_send(otp_outbox: Outbox) -> None:
+    gate = threading.Event()
+    settings = {"otp": {"provider_timeout": 0.3, "send_timeout": 5}, "plugins": {"thread_slots": 1}}
+    foreign, recorder = Blocking(lambda _: gate.wait(30)), Recorder()
+    try:
+        async with service(otp_outbox, foreign, observers=[recorder], **settings) as otp:
+            for last in range(3):
+                assert (await otp.send_sms(f"+35988123456{last}")).provider == "outbox"
+        assert recorder.failures() == [("foreign", "ambiguous"), ("foreign", "unavailable"), ("foreign", "unavailable")]
+        assert foreign.calls == 1
+    finally:
+        gate.set()
+
+
+class Sly(DeliveryReceipt):
+    @property
+    def reference(self):  # type: ignore[override] # what a plugin might do
+        raise RuntimeError("no")
+
+
+class Liar:
+    __class__ = DeliveryReceipt  # type: ignore[assignment] # what a mock does
+
+
+NONSENSE = {
+    "none": None,
+    "text": "sent",
+    "liar": Liar(),
+    "half a character": DeliveryReceipt(reference="\ud800"),
+    "a megabyte": DeliveryReceipt(reference="x" * 1_000_000),
+    "a NUL": DeliveryReceipt(reference="a\0b"),
+    "bytes": DeliveryReceipt(reference=b"x"),  # type: ignore[arg-type] # what a plugin might do
+}
+
+
+@pytest.mark.parametrize("answer", NONSENSE.values(), ids=NONSENSE)
+async def test_nonsense_for_an_answer_is_no_success(otp_outbox: Outbox, answer) -> None:
+    recorder = Recorder()
+    async with service(otp_outbox, Foreign(lambda _: answer), observers=[recorder]) as otp:
+        assert (await otp.send_sms(PHONE)).provider == "outbox"
+        assert recorder.failures() == [("foreign", "ambiguous")]
+
+
+def odd(**values):
+    error = ProviderError(ErrorKind.THROTTLED, "x")
+    for name, value in values.items():
+        setattr(error, name, value)
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        odd(kind="nonsense"),
+        odd(retry_after=1e300),
+        odd(retry_after="soon"),
+        odd(provider_code=["x"]),
+        odd(summary=None),
+    ],
+    ids=["kind", "wait", "text", "code", "summary"],
+)
+async def test_an_error_with_odd_values_is_an_error(otp_outbox: Outbox, error) -> None:
+    async with service(otp_outbox, Foreign(raising(error))) as otp:
+        assert (await otp.send_sms(PHONE)).provider == "outbox"
+
+
+async def test_a_request_that_a_plugin_spoils_is_its_own(otp_outbox: Outbox) -> None:
+    def body(request):
+        for name, value in {"code": "000000", "text": "spam", "recipient": None, "deadline": None}.items():
+            object.__setattr__(request, name, value)
+        raise ProviderError(ErrorKind.UNAVAILABLE)
+
+    async with service(otp_outbox, Foreign(body)) as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert otp_outbox.messages[0].phone == PHONE
+        assert challenge.code == otp_outbox.code != "000000"
+        assert otp_outbox.code in otp_outbox.messages[0].text
+
+
+async def test_what_a_plugin_quotes_in_an_error_or_a_reference_is_not_passed_on(otp_outbox: Outbox, caplog) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    def quoting(request):
+        said = f"{request.recipient.e164} {request.code} {request.text}"
+        raise ProviderError(ErrorKind.UNAVAILABLE, said, provider_code=request.code)
+
+    recorder, otp_outbox_two = (
+        Recorder(),
+        Foreign(lambda request: DeliveryReceipt(reference=f"to-{request.recipient.digits}")),
+    )
+    providers = {"foreign": Foreign(quoting), "other": otp_outbox_two}
+    async with otp_outbox.service(QUICK, providers=providers, observers=[recorder]) as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert challenge.provider == "other"
+        view = (await otp._parts.store.view(challenge_id=challenge.id))[0]
+        said = f"{recorder.events} {view.deliveries} {caplog.text}"
+    for secret in (PHONE[1:], challenge.code):
+        assert secret not in said
+    assert "it quoted the number or the code" in said
+    assert "its reference quotes the number or the code" in caplog.text
+
+
+@attrs.define(eq=False)
+class Opening(Foreign):
+    """Its start and its closing run what the test gives them."""
+
+    body: Any = lambda _: DeliveryReceipt(reference="x")
+    opened: Any = None
+    closed: Any = None
+
+    @hookimpl
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        if self.closed:
+            exit_stack.push_async_callback(self.closed)
+        if self.opened:
+            await self.opened()
+
+
+async def fail():
+    raise Broken(PHONE)
+
+
+async def test_a_start_that_raises_anything_names_the_provider_and_quotes_nothing(otp_outbox: Outbox) -> None:
+    with pytest.raises(PluginLoadError, match=r"provider 'foreign'.*start raised Broken") as caught:
+        async with service(otp_outbox, Opening(opened=fail)):
+            pass
+    assert PHONE not in str(caught.value)
+
+
+async def test_a_start_that_fails_leaves_the_others_to_send_where_that_is_allowed(otp_outbox: Outbox) -> None:
+    async with service(otp_outbox, Opening(opened=fail), plugins={"on_error": "skip"}) as otp:
+        assert (await otp.send_sms(PHONE)).provider == "outbox"
+
+
+async def test_a_closing_that_raises_hurts_neither_the_host_nor_the_others(otp_outbox: Outbox, caplog) -> None:
+    async with service(otp_outbox, Opening(closed=fail)) as otp:
+        assert (await otp.send_sms(PHONE)).provider == "foreign"
+    assert "provider foreign broke down: Broken" in caplog.text
+
+
+async def held(obj, patience):
+    """A set of instances with one provider."""
+    loaded = Loaded(needed=("foreign",), providers={"foreign": provider_from_object("foreign", obj)}, strict=True)
+    return Instances(
+        loaded, load=lambda name: loaded.providers[name], longest_life=None, clock=utc_now, patience=patience
+    )
+
+
+async def test_a_start_that_hangs_ends_with_an_error_that_names_the_provider() -> None:
+    instances = await held(Opening(opened=anyio.sleep_forever), 0.2)
+    with anyio.fail_after(10):
+        async with AsyncExitStack() as stack:
+            with pytest.raises(PluginLoadError, match=r"provider 'foreign': it did not start within 0\.2 s"):
+                await instances.open(stack, ["foreign"])
+
+
+async def test_a_closing_that_hangs_is_cancelled_and_logged(caplog) -> None:
+    instances = await held(Opening(closed=anyio.sleep_forever), 0.2)
+    with anyio.fail_after(10):
+        async with AsyncExitStack() as stack:
+            await instances.open(stack, ["foreign"])
+    assert "did not close within 0.2 s" in caplog.text
+
+
+async def test_an_observer_that_raises_anything_or_dawdles_changes_nothing(otp_outbox: Outbox, caplog) -> None:
+    @attrs.define(eq=False)
+    class Observer:
+        error: BaseException
+
+        @hookimpl
+        def otp_event(self, event):
+            time.sleep(0.01)
+            raise self.error
+
+    last = Recorder()
+    observers = [Observer(Broken(PHONE)), Observer(asyncio.CancelledError()), last]
+    async with otp_outbox.service(observers=observers) as otp:
+        await otp.send_sms(PHONE)
+        assert await otp.verify(PHONE, otp_outbox.code)
+        otp_outbox.fail(ErrorKind.BLOCKED)
+        with pytest.raises(DeliveryError):
+            await otp.send_sms("+359881234567")
+    assert {EventType.DELIVERY_ACCEPTED, EventType.VERIFY_APPROVED, EventType.UNSENDABLE} <= {
+        e.type for e in last.events
+    }
+    assert PHONE not in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_a_plugin_leaves_running_does_not_keep_the_process(backend) -> None:
+    program = f"""
+        import threading, time, anyio
+        from otpcore import DeliveryReceipt, ProviderInfo, hookimpl
+        from otpcore.testing import Outbox
+
+        class Leaky:
+            @hookimpl
+            def describe(self):
+                return ProviderInfo(display_name="Leaky")
+            @hookimpl
+            async def start(self, exit_stack):
+                tasks = await exit_stack.enter_async_context(anyio.create_task_group())
+                exit_stack.callback(tasks.cancel_scope.cancel)
+                tasks.start_soon(anyio.sleep_forever)
+            @hookimpl
+            def send_sms(self, request):
+                threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+                time.sleep(60)
+
+        async def main():
+            outbox = Outbox()
+            settings = {{"otp": {{"provider_timeout": 0.2}}}}
+            async with outbox.service(settings, providers={{"leaky": Leaky(), "outbox": outbox}}) as otp:
+                print((await otp.send_sms("{PHONE}")).provider)
+
+        anyio.run(main, backend="{backend}")
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("outbox", 0), done.stderr
+
+
+async def test_text_that_is_no_text_is_answered_and_never_quoted(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service() as otp:
+        await otp.send_sms(PHONE, client="\ud800")
+        for typed in ("\ud800", f"{otp_outbox.code[:5]}\ud800", "\0" * 6, "x" * 1_000_000):
+            assert not await otp.verify(PHONE, typed)
+        assert not await otp.verify(challenge_id="\ud800", code="123456")
+        assert not await otp.verify(challenge_id="x" * 100_000, code="123456")
+        assert await otp.verify(PHONE, otp_outbox.code)

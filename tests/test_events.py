@@ -1,0 +1,411 @@
+"""Every change of state is told: which event, with which reason, and the same fields in the log."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import re
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import attrs
+import pytest
+
+import otpcore
+from otpcore import (
+    CancelRequest,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
+    DeliveryError,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ErrorKind,
+    Event,
+    EventType,
+    ProviderError,
+    ProviderInfo,
+    RateLimited,
+    hookimpl,
+)
+from otpcore._logs import fields, fields_of
+from otpcore.cli._options import Options
+from otpcore.records import WorkerRecord
+from otpcore.runners.background import BackgroundRunner
+from otpcore.testing import FakeClock, Outbox
+
+PHONE = "+359871234567"
+RETRY = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01, "max_delay": 0.02}}
+
+
+@attrs.define(eq=False)
+class Watcher:
+    """An observer that keeps every event, and can be waited for."""
+
+    events: list[Event] = attrs.field(factory=list)
+    news: anyio.Event = attrs.field(factory=anyio.Event)
+
+    @hookimpl
+    def otp_event(self, event: Event) -> None:
+        self.events.append(event)
+        self.news.set()
+        self.news = anyio.Event()
+
+    def told(self, kind: EventType) -> list[Event]:
+        return [event for event in self.events if event.type is kind]
+
+    def one(self, kind: EventType) -> Event:
+        (event,) = self.told(kind)
+        return event
+
+    async def wait_for(self, kind: EventType) -> None:
+        with anyio.fail_after(30):
+            while not self.told(kind):
+                await self.news.wait()
+
+
+@attrs.define(eq=False)
+class Vendor:
+    """A vendor that owns its codes, and answers or not."""
+
+    answers: bool = True
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Vendor", code_owner=CodeOwner.PROVIDER, code_scope="vendor:1")
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        return DeliveryReceipt(reference=request.delivery_id)
+
+    @hookimpl
+    async def check_code(self, request: CheckRequest) -> CheckResult:
+        return self._answer(CheckResult.INCORRECT)
+
+    @hookimpl
+    async def cancel(self, request: CancelRequest) -> None:
+        self._answer(CheckResult.GONE)
+
+    def _answer(self, result: CheckResult) -> CheckResult:
+        if not self.answers:
+            raise ProviderError(ErrorKind.UNAVAILABLE, "down", provider_code="503")
+        return result
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
+
+
+@pytest.fixture
+def watcher() -> Watcher:
+    return Watcher()
+
+
+# Sending.
+
+
+async def test_a_resend_and_a_call_within_the_cooldown_are_told_apart(otp_outbox: Outbox, watcher: Watcher) -> None:
+    async with otp_outbox.service(observers=[watcher]) as otp:
+        challenge = await otp.send_sms(PHONE)
+        await otp.send_sms(PHONE)
+        otp_outbox.clock.advance(31)
+        await otp.send_sms(PHONE)
+    first, second = watcher.told(EventType.SEND_STARTED)
+    assert (first.reason, second.reason) == ("", "resend")
+    skipped = watcher.one(EventType.SEND_SKIPPED)
+    assert (skipped.reason, skipped.challenge_id, skipped.channel) == ("cooldown", challenge.id, "sms")
+
+
+async def test_an_expired_challenge_is_told_by_whoever_finds_it_first(otp_outbox: Outbox, watcher: Watcher) -> None:
+    async with otp_outbox.service(observers=[watcher]) as otp:
+        old = await otp.send_sms(PHONE)
+        otp_outbox.clock.advance(301)
+        new = await otp.send_sms(PHONE)
+        assert watcher.one(EventType.EXPIRED).challenge_id == old.id
+        otp_outbox.clock.advance(301)
+        assert await otp.cancel(new.id) is False
+        assert [event.challenge_id for event in watcher.told(EventType.EXPIRED)] == [old.id, new.id]
+        assert not watcher.told(EventType.CANCELLED)
+
+
+async def test_each_retry_is_told_with_its_number(otp_outbox: Outbox, watcher: Watcher) -> None:
+    otp_outbox.fail(ErrorKind.THROTTLED, times=2)
+    async with otp_outbox.service(RETRY, observers=[watcher]) as otp:
+        await otp.send_sms(PHONE)
+    assert [event.detail for event in watcher.told(EventType.RETRY_STARTED)] == ["number 1", "number 2"]
+    assert len(watcher.told(EventType.RETRY_SCHEDULED)) == 2
+    assert not watcher.told(EventType.RETRY_PUT_OFF)
+
+
+async def test_a_send_that_waits_for_a_breaker_and_the_probe_that_ends_it(otp_outbox: Outbox, watcher: Watcher) -> None:
+    otp_outbox.fail(ErrorKind.UNAVAILABLE)
+    settings = {"sms": {"retry": True}, "retry": {"breaker_threshold": 1}}
+    held = Held()
+    async with otp_outbox.service(settings, runner=held, observers=[watcher]) as otp:
+        await otp.send_sms(PHONE)
+        assert watcher.one(EventType.BREAKER_OPENED).instance == "outbox"
+        waiting = await otp.send_sms("+359881234567")
+        put_off = watcher.one(EventType.RETRY_PUT_OFF)
+        assert (put_off.challenge_id, put_off.reason) == (waiting.id, "breaker_open")
+        otp_outbox.clock.advance(2)
+        assert await held.run_all() == 2
+        probe = watcher.one(EventType.BREAKER_PROBED)
+        assert (probe.instance, probe.channel) == ("outbox", "sms")
+        assert watcher.one(EventType.BREAKER_CLOSED).instance == "outbox"
+
+
+@attrs.define
+class Held:
+    """A runner that runs retries when the test says so."""
+
+    jobs: list = attrs.field(factory=list)
+    host: object = None
+
+    async def start(self, exit_stack, host) -> None:
+        self.host = host
+
+    async def submit(self, job) -> None:
+        self.jobs.append(job)
+
+    async def run_all(self) -> int:
+        for job in self.jobs:
+            assert await self.host.run_retry(job) is None
+        return len(self.jobs)
+
+
+# Vendors, verifying, limits.
+
+
+async def test_what_became_of_a_verification_at_the_vendor_is_told(otp_outbox: Outbox, watcher: Watcher) -> None:
+    vendor = Vendor()
+    async with otp_outbox.service(providers={"vendor": vendor}, observers=[watcher]) as otp:
+        first = await otp.send_sms(PHONE)
+        await otp.cancel(first.id)
+        cancelled = watcher.one(EventType.VENDOR_CANCELLED)
+        assert (cancelled.challenge_id, cancelled.instance) == (first.id, "vendor")
+        vendor.answers = False
+        second = await otp.send_sms("+359881234567")
+        await otp.cancel(second.id)
+        kept = watcher.one(EventType.VENDOR_NOT_CANCELLED)
+        assert (kept.challenge_id, kept.reason, kept.provider_code) == (second.id, "unavailable", "503")
+
+
+async def test_an_attempt_that_is_given_back_is_told_at_most_three_times(otp_outbox: Outbox, watcher: Watcher) -> None:
+    silent = Vendor(answers=False)
+    async with otp_outbox.service(providers={"vendor": silent}, observers=[watcher]) as otp:
+        challenge = await otp.send_sms(PHONE)
+        for _ in range(4):
+            with pytest.raises(ProviderError):
+                await otp.verify(PHONE, "123456")
+    given_back = watcher.told(EventType.ATTEMPT_GIVEN_BACK)
+    assert [event.challenge_id for event in given_back] == [challenge.id] * 3
+    failed = watcher.told(EventType.VERIFY_FAILED)
+    assert [(event.reason, event.instance) for event in failed] == [("provider_error", "vendor")] * 4
+
+
+async def test_the_wrong_code_that_locks_a_phone_is_told(otp_outbox: Outbox, watcher: Watcher) -> None:
+    settings = {"limits": {"phone": [], "lock_after": 2}}
+    async with otp_outbox.service(settings, observers=[watcher]) as otp:
+        challenge = await otp.send_sms(PHONE)
+        for _ in range(2):
+            await otp.verify(PHONE, wrong(otp_outbox.code))
+        locked = watcher.one(EventType.PHONE_LOCKED)
+        assert (locked.challenge_id, locked.reason) == (challenge.id, "until_time")
+        assert locked.detail == "until 2030-01-01T12:00:30+00:00"
+        with pytest.raises(RateLimited):
+            await otp.verify(PHONE, otp_outbox.code)
+        assert len(watcher.told(EventType.PHONE_LOCKED)) == 1
+        assert watcher.events[-1].reason == "locked"
+
+
+async def test_the_right_code_at_the_last_moment_locks_nobody(otp_outbox: Outbox, watcher: Watcher) -> None:
+    async with otp_outbox.service({"limits": {"phone": [], "lock_after": 1}}, observers=[watcher]) as otp:
+        await otp.send_sms(PHONE)
+        assert await otp.verify(PHONE, otp_outbox.code)
+    assert not watcher.told(EventType.PHONE_LOCKED)
+
+
+async def test_what_a_purge_removed_is_told_and_nothing_is_not(otp_outbox: Outbox, watcher: Watcher) -> None:
+    async with otp_outbox.service(observers=[watcher]) as otp:
+        await otp.purge()
+        assert not watcher.told(EventType.PURGED)
+        await otp.send_sms(PHONE)
+        await otp.purge(phone=PHONE)
+        erased = watcher.one(EventType.PURGED)
+        assert (erased.reason, erased.phone) == ("erased", "+3598******67")
+        assert "1 challenges" in erased.detail
+
+
+# Workers.
+
+
+async def test_a_runner_tells_when_it_starts_and_stops_and_who_was_lost(otp_outbox: Outbox, watcher: Watcher) -> None:
+    clock = otp_outbox.clock
+    async with otp_outbox.service({"retry": {"runner": "background"}}, observers=[watcher]) as otp:
+        await watcher.wait_for(EventType.WORKER_STARTED)
+        started = watcher.one(EventType.WORKER_STARTED)
+        assert started.reason == "background"
+        (worker,) = (await otp.status()).workers
+        assert (worker.name, worker.kind, worker.running) == (started.detail, "background", 0)
+        dead = WorkerRecord(name="worker-dead", kind="worker", started_at=clock(), seen_at=clock())
+        await otp._parts.store.beat(dead, timedelta(minutes=1), clock())
+        clock.advance(61)
+        await watcher.wait_for(EventType.WORKER_LOST)
+        lost = watcher.one(EventType.WORKER_LOST)
+        assert (lost.detail, lost.reason) == ("worker-dead", "worker")
+        store = otp._parts.store
+    assert watcher.one(EventType.WORKER_STOPPED).detail == started.detail
+    assert (await store.status(clock(), clock())).workers == ()
+
+
+@attrs.define
+class Host:
+    """A retry host with one claim, which ends when its loop has said that it runs."""
+
+    signs: list[tuple[str, int]] = attrs.field(factory=list)
+    claimed: bool = False
+    said: anyio.Event = attrs.field(factory=anyio.Event)
+    left: bool = False
+
+    async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
+        self.signs.append((kind, running))
+        if running:
+            self.said.set()
+
+    async def next_due(self):
+        return None if self.claimed else self.now()
+
+    async def claim(self, limit):
+        self.claimed = True
+        return ["claim"]
+
+    async def run(self, claim):
+        await self.said.wait()
+
+    async def leave(self) -> None:
+        self.left = True
+
+    def now(self):
+        return FakeClock()()
+
+
+async def test_a_runner_says_how_many_retries_it_runs_and_when_it_ends() -> None:
+    host, runner = Host(), BackgroundRunner(poll=0.01, kind="worker")
+    async with AsyncExitStack() as stack:
+        await runner.start(stack, host)
+        with anyio.fail_after(30):
+            await host.said.wait()
+        assert not host.left
+    assert {kind for kind, _ in host.signs} == {"worker"}
+    assert {running for _, running in host.signs} >= {0, 1}
+    assert host.left
+
+
+async def test_a_store_that_is_away_stops_no_runner_from_ending(otp_outbox: Outbox, watcher: Watcher) -> None:
+    clock = FakeClock()
+    async with otp_outbox.service(runner=BackgroundRunner(), observers=[watcher], clock=clock) as otp:
+        await watcher.wait_for(EventType.WORKER_STARTED)
+
+        async def away(name: str) -> None:
+            raise otpcore.StoreError("away")
+
+        otp._parts.store.leave = away
+    assert watcher.told(EventType.WORKER_STOPPED)
+
+
+# Logs.
+
+
+async def test_every_event_is_a_record_with_the_same_fields(
+    otp_outbox: Outbox, watcher: Watcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "otpcore")
+    otp_outbox.fail(ErrorKind.BLOCKED)
+    async with otp_outbox.service(observers=[watcher]) as otp:
+        with pytest.raises(DeliveryError):
+            await otp.send_sms(PHONE)
+    logged = [fields_of(record) for record in caplog.records if record.name == "otpcore.events"]
+    assert logged == [
+        {"event": event.type, **{name: value for name, value in _said(event).items() if value}}
+        for event in watcher.events
+    ]
+    failed = next(one for one in logged if one["event"] == "delivery_failed")
+    assert failed["reason"] == "blocked"
+    assert failed["instance"] == "outbox"
+    assert failed["phone"] == "+3598******67"
+
+
+def _said(event: Event) -> dict[str, str]:
+    return attrs.asdict(event, filter=lambda field, _: field.name not in {"type", "at"})
+
+
+SOURCES = sorted(Path(otpcore.__file__).parent.rglob("*.py"))
+
+
+def _log_calls() -> list[tuple[str, ast.Call]]:
+    """Every call of a logger in the package."""
+    found = []
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if re.fullmatch(r"(self\.)?_logger\.(debug|info|warning|error|critical|exception|log)|log", called):
+                    found.append((f"{file.name}:{node.lineno}", node))
+    return found
+
+
+def test_every_record_of_the_package_has_fields() -> None:
+    calls = _log_calls()
+    assert len(calls) >= 15
+    assert not [where for where, call in calls if "extra" not in {keyword.arg for keyword in call.keywords}]
+
+
+def test_what_is_logged_without_being_an_event_is_in_the_reference() -> None:
+    named = {
+        node.args[0].value
+        for file in SOURCES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("fields", "log_fields")
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+    }
+    reference = (Path(__file__).parent.parent / "docs" / "reference.md").read_text(encoding="utf-8")
+    logs = reference.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| `(\w+)` \|", logs, re.MULTILINE))
+    assert told - {"otp_event"} == named - set(EventType)
+
+
+def test_fields_say_only_what_is_known_under_one_prefix() -> None:
+    assert fields("done", instance="mada", reason=None, detail="") == {"otp_event": "done", "otp_instance": "mada"}
+    record = logging.makeLogRecord(fields("done", challenge_id="1"))
+    assert fields_of(record) == {"event": "done", "challenge_id": "1"}
+
+
+def test_with_json_the_command_line_logs_one_document_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("otpcore")
+    handlers, level = list(logger.handlers), logger.level
+    try:
+        Options(json=True).configure_logging()
+        logging.getLogger("otpcore.test").warning("two\nlines of %s", "text", extra=fields("tried", instance="mada"))
+        Options(json=True).note("no result")
+        Options().configure_logging()
+        logging.getLogger("otpcore.test").warning("for people", extra=fields("tried"))
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    first, noted, second = capsys.readouterr().err.splitlines()
+    document = json.loads(first)
+    assert document.pop("time").endswith("+00:00")
+    assert document == {
+        "event": "tried",
+        "instance": "mada",
+        "level": "WARNING",
+        "logger": "otpcore.test",
+        "message": "two\nlines of text",
+    }
+    assert (json.loads(noted)["event"], json.loads(noted)["message"]) == ("note", "no result")
+    assert second.endswith("WARNING otpcore.test: for people")
