@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import replacement_traverse
 
-from otpcore.lifecycle import OVER
+from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.records import (
     ChallengeRecord,
     Charge,
@@ -75,6 +75,7 @@ def _older(column: Column[Any]) -> Delete:
     return delete(column.table).where(column < bindparam("before", type_=column.type))
 
 
+_FREE_SLOTS = delete(slots).where(slots.c.holder == "", slots.c.mark.is_(None))
 _OLD_DELIVERIES = _older(deliveries.c.recorded_at)
 _OLD_RECEIPTS = _older(receipts.c.received_at)
 _OLD_REFUSALS = _older(refusals.c.last_at)
@@ -119,7 +120,7 @@ class MySqlRows(ServerRows):
         return self._inserted(_NEW_CHALLENGE, live_key=live_key, **values_of(challenge))
 
     def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        changed = self._changed(sql.ACCEPT_ONLY, row_id=challenge_id, now=now)
+        changed = self._changed(sql.ACCEPT_ONLY, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
         return self.peek(challenge_id) if changed else None
 
     def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
@@ -173,6 +174,9 @@ class MySqlRows(ServerRows):
         if stale:
             self._changed(sql.REMOVE_STALE_WORKERS_ONLY, before=before)
         return stale
+
+    def purge_slots(self, limit: int) -> int:
+        return self._changed(_at_most(_FREE_SLOTS, limit))
 
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(_OLD_DELIVERIES, limit), before=before)

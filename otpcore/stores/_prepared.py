@@ -81,6 +81,8 @@ def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepare
 
 
 def _bound(name: str, bind: Any, dialect: Dialect, names: frozenset[str]) -> tuple[str, Any, Converter]:
+    if bind.required and name not in names:
+        raise TypeError(f"a statement was run without its parameter {name}")
     convert = _writer(bind.type, dialect)
     fixed = None if name in names else bind.effective_value
     return name, fixed if fixed is None or convert is None else convert(fixed), convert
