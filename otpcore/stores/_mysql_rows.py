@@ -25,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.visitors import replacement_traverse
 
@@ -197,8 +198,9 @@ class MySqlRows(ServerRows):
         """Insert; False when its key is taken. InnoDB undoes the one statement, and the transaction goes on."""
         try:
             self._changed(statement, **values)
-        except self._connection.dialect.dbapi.IntegrityError as error:  # type: ignore[union-attr] # it has a driver
-            if error.args[0] == _DUPLICATE:
-                return False
-            raise
+        except (IntegrityError, self._connection.dialect.dbapi.IntegrityError) as error:  # type: ignore[union-attr] # it has a driver
+            cause = error.orig if isinstance(error, IntegrityError) else error
+            if cause is None or cause.args[0] != _DUPLICATE:
+                raise
+            return False
         return True

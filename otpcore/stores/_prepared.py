@@ -59,14 +59,16 @@ def run(
     prepared = _prepare(statement, connection.dialect, frozenset(parameters))
     if prepared is not None:
         return prepared.run(raw, parameters)
-    result = connection.execute(statement, dict(parameters))
+    result = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
     return (list(result.all()) if result.returns_rows else []), result.rowcount
 
 
 @functools.lru_cache(maxsize=512)
 def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepared | None:
-    """None: the text depends on the values (a list of unknown length), so SQLAlchemy runs it."""
+    """None: SQLAlchemy runs it, since the text depends on the values (a list of unknown length), or parameters have names."""
     compiled = statement.compile(dialect=dialect, column_keys=sorted(names))
+    if compiled.positiontup is None:  # a host's own engine
+        return None
     binds = [compiled.binds[name] for name in compiled.positiontup or ()]
     if any(bind.expanding for bind in binds):
         return None

@@ -43,6 +43,7 @@ class _Kind:
         extra: The extra of otpcore that brings the driver.
         again: The server's own codes for "somebody else was in the way; run it again": serialization failures, deadlocks,
             lock timeouts.
+        is_away: Whether an operational error says that the server, or the connection to it, is gone.
         arguments: For the driver's connect, from the seconds that a unit waits at most.
     """
 
@@ -51,6 +52,7 @@ class _Kind:
     extra: str
     rows: type[ServerRows]
     again: frozenset[str]
+    is_away: Callable[[BaseException | None], bool]
     arguments: Callable[[float], dict[str, Any]]
 
 
@@ -74,12 +76,27 @@ def _mysql_arguments(patience: float) -> dict[str, Any]:
     }
 
 
+_MYSQL_AWAY = frozenset({0, 1053, 1927, 2003, 2006, 2013, 2014, 2055})
+"""ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED, and the client's own codes for a server that is gone or out of step."""
+
+
+def _postgres_is_away(error: BaseException | None) -> bool:
+    """Psycopg's connection errors have no SQLSTATE; 57P: it is shutting down or starting up; 08: the connection broke."""
+    state = getattr(error, "sqlstate", None)
+    return state is None or state.startswith(("57P", "08"))
+
+
+def _mysql_is_away(error: BaseException | None) -> bool:
+    return bool(error is not None and error.args and error.args[0] in _MYSQL_AWAY)
+
+
 _POSTGRES = _Kind(
     name="PostgreSQL",
     driver="psycopg",
     extra="postgres",
     rows=ServerRows,
     again=frozenset({"40001", "40P01", "55P03"}),
+    is_away=_postgres_is_away,
     arguments=_postgres_arguments,
 )
 _MYSQL = _Kind(
@@ -88,6 +105,7 @@ _MYSQL = _Kind(
     extra="mysql",
     rows=MySqlRows,
     again=frozenset({"1205", "1213", "1020", "40001"}),
+    is_away=_mysql_is_away,
     arguments=_mysql_arguments,
 )
 _KINDS = {"postgresql": _POSTGRES, "mysql": _MYSQL, "mariadb": _MYSQL}
@@ -110,6 +128,7 @@ class ServerDatabase:
         dialect = self._engine.dialect
         self._kind = _KINDS[dialect.name]
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
+        self._operational = getattr(dialect.dbapi, "OperationalError", DBAPIError)
         self._failures = (*self._errors, PoolTimeoutError)
         self._units = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._looks = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -288,7 +307,7 @@ class ServerDatabase:
         cause = error.orig if isinstance(error, DBAPIError) else error
         raw = connection.connection.dbapi_connection if connection is not None and not connection.invalidated else None
         lost: bool = self._engine.dialect.is_disconnect(cause, raw, None)  # type: ignore[arg-type] # the driver's error
-        return lost or _CODES_OF_ABSENCE.get(self._engine.dialect.name, _never)(cause)
+        return lost or (isinstance(cause, self._operational) and self._kind.is_away(cause))
 
     def _code(self, error: BaseException) -> str:
         cause = error.orig if isinstance(error, DBAPIError) else error
@@ -298,27 +317,6 @@ class ServerDatabase:
 
 class _UnknownCommitError(Exception):
     """The connection was lost while the transaction was being committed."""
-
-
-def _never(_: BaseException | None) -> bool:
-    return False
-
-
-def _postgres_is_away(error: BaseException | None) -> bool:
-    """Psycopg's connection errors have no SQLSTATE; 57P0x: it is shutting down or starting up."""
-    state = getattr(error, "sqlstate", None)
-    return type(error).__name__ == "OperationalError" and (state is None or state.startswith(("57P", "08")))
-
-
-def _mysql_is_away(error: BaseException | None) -> bool:
-    return bool(error is not None and error.args and error.args[0] in (2003, 2006, 2013, 2014, 2055, 1053, 1927, 0))
-
-
-_CODES_OF_ABSENCE: dict[str, Callable[[BaseException | None], bool]] = {
-    "postgresql": _postgres_is_away,
-    "mysql": _mysql_is_away,
-    "mariadb": _mysql_is_away,
-}
 
 
 def _make_engine(url: str, patience: float) -> Engine:

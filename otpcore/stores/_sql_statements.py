@@ -343,7 +343,9 @@ _LATEST_OF_SEND = (
     .where(_of_send.c.challenge_id == schedule.c.challenge_id, _of_send.c.send_id == schedule.c.send_id)
     .scalar_subquery()
 )
-_NOBODY: ColumnElement[str] = literal_column("''")  # no parameter: PostgreSQL must see that it groups by what it selects
+_NOBODY: ColumnElement[str] = literal_column(
+    "''"
+)  # no parameter: PostgreSQL must see that it groups by what it selects
 _LAST_ROUTE = tuple(func.coalesce(column, _NOBODY) for column in _ROUTE)
 COUNT_WAITING = (
     select(*_LAST_ROUTE, func.count(), func.min(challenges.c.first_sent_at))

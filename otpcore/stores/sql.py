@@ -158,7 +158,11 @@ class SqlStore(RowStore):
             if self._database is None:
                 database = self._make()
                 is_file = isinstance(database, SqliteDatabase)
-                database.prepare(migrate=is_file if self._migrate is None else self._migrate)
+                try:
+                    database.prepare(migrate=is_file if self._migrate is None else self._migrate)
+                except BaseException:
+                    database.let_go()
+                    raise
                 database.start()
                 self._open.add(database)
                 self._database = database
