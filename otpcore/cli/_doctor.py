@@ -138,24 +138,28 @@ def _store(host: Setup) -> Iterator[Finding]:
     store = make_store(host.settings, host.store)
     if not store.durable:
         yield Finding(Level.NOTE, "the store forgets everything when its process ends", 'set storage.store = "sql"')
-    elif (file := _database_file(host)) is None:
+    elif (url := database_url(host)) is None:
         yield Finding(Level.OK, f"the host's or a plugin's own: {type(store).__name__}")
-    elif not file.exists():
+    elif (file := _database_file(host)) is not None and not file.exists():
         yield Finding(Level.NOTE, f"there is no {file} yet; the first start makes it")
     else:
-        yield from _tables(host, file)
+        yield from _tables(url, file)
 
 
-def _tables(host: Setup, file: Path) -> Iterator[Finding]:
+def _tables(url: str, file: Path | None) -> Iterator[Finding]:
     from otpcore.stores import sql  # noqa: PLC0415 - heavy: a host's own store may do without
     from otpcore.stores._schema import HEAD  # noqa: PLC0415 - heavy: as above
 
-    revision = sql.current(database_url(host) or "")
+    place, revision = file or "the server's database", sql.current(url)
     if revision == HEAD:
-        yield Finding(Level.OK, f"{file}, tables at {revision}")
+        yield Finding(Level.OK, f"{place}, tables at {revision}")
+    elif file is not None:
+        yield Finding(
+            Level.NOTE, f"{place}, tables at {revision}; the next start brings them to {HEAD}", "otp db upgrade"
+        )
     else:
         yield Finding(
-            Level.NOTE, f"{file}, tables at {revision}; the next start brings them to {HEAD}", "otp db upgrade"
+            Level.PROBLEM, f"{place} has tables at {revision or 'no revision'} instead of {HEAD}", "otp db upgrade"
         )
 
 

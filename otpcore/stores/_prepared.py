@@ -7,7 +7,6 @@ compiled here is the same Core statement with the same types; only the way to th
 from __future__ import annotations
 
 import functools
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ class Prepared:
     """One statement for one set of parameter names.
 
     Args:
-        text: For the driver, with ``?`` for each parameter.
+        text: For the driver, with a placeholder for each parameter.
         binds: Name, fixed value and converter of each, in the order of the text.
         converters: Of the result's columns.
     """
@@ -31,14 +30,15 @@ class Prepared:
     binds: tuple[tuple[str, Any, Converter], ...]
     converters: tuple[Converter, ...]
 
-    def run(self, raw: sqlite3.Connection, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
+    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
         """All rows, converted, and how many rows were changed. Leaves no cursor open."""
         values = [
             fixed if name not in parameters else parameters[name] if convert is None else convert(parameters[name])
             for name, fixed, convert in self.binds
         ]
-        cursor = raw.execute(self.text, values)
-        found = cursor.fetchall()
+        cursor = raw.cursor()
+        cursor.execute(self.text, values)
+        found = cursor.fetchall() if self.converters else []
         changed = cursor.rowcount
         cursor.close()
         if not found:
@@ -53,20 +53,22 @@ class Prepared:
 
 
 def run(
-    connection: Connection, raw: sqlite3.Connection, statement: Executable, parameters: Mapping[str, Any]
+    connection: Connection, raw: Any, statement: Executable, parameters: Mapping[str, Any]
 ) -> tuple[list[Any], int]:
     """Run a statement: its rows, and how many rows it changed."""
     prepared = _prepare(statement, connection.dialect, frozenset(parameters))
     if prepared is not None:
         return prepared.run(raw, parameters)
-    result = connection.execute(statement, dict(parameters))
+    result = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
     return (list(result.all()) if result.returns_rows else []), result.rowcount
 
 
 @functools.lru_cache(maxsize=512)
 def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepared | None:
-    """None: the text depends on the values (a list of unknown length), so SQLAlchemy runs it."""
+    """None: SQLAlchemy runs it, since the text depends on the values (a list of unknown length), or parameters have names."""
     compiled = statement.compile(dialect=dialect, column_keys=sorted(names))
+    if compiled.positiontup is None:  # a host's own engine
+        return None
     binds = [compiled.binds[name] for name in compiled.positiontup or ()]
     if any(bind.expanding for bind in binds):
         return None
@@ -81,6 +83,8 @@ def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepare
 
 
 def _bound(name: str, bind: Any, dialect: Dialect, names: frozenset[str]) -> tuple[str, Any, Converter]:
+    if bind.required and name not in names:
+        raise TypeError(f"a statement was run without its parameter {name}")
     convert = _writer(bind.type, dialect)
     fixed = None if name in names else bind.effective_value
     return name, fixed if fixed is None or convert is None else convert(fixed), convert

@@ -43,7 +43,7 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
     claims: list[Claim] = []
     ended: list[EndedSend] = []
     for number, row in enumerate(_due(rows, rule, limit, moment)):
-        challenge = rows.challenge(row.challenge_id)
+        challenge = rows.challenge_if_free(row.challenge_id)
         current = rows.schedule(row.challenge_id, row.channel)
         if challenge is None or current is None or current.token != row.token:
             continue

@@ -32,6 +32,10 @@ from otpcore.records import (
 )
 
 
+class OutrunError(Exception):
+    """Another unit of work was faster; this one is run again, on what is there now."""
+
+
 class Rows(Protocol):
     """The rows of one unit of work."""
 
@@ -42,6 +46,12 @@ class Rows(Protocol):
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         """By id; locked until the end of the unit."""
+
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        """By id, not locked: for a look at somebody else's challenge."""
+
+    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
+        """By id; locked, unless another unit holds it: then None. For whoever holds a schedule row already."""
 
     def latest(self, subject: str) -> ChallengeRecord | None:
         """The newest of a subject; locked until the end of the unit."""
@@ -147,7 +157,7 @@ class Rows(Protocol):
     # Vendor slots.
 
     def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
-        """Who holds it."""
+        """Who holds it; locked until the end of the unit."""
 
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         """Write the slot if it is still held so (None: there is no row)."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Iterator
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from otpcore.errors import StoreError
 from otpcore.stores._tables import VERSION_TABLE
 
-__all__ = ["HEAD", "check", "is_older", "migrate", "revision", "try_to_write"]
+__all__ = ["HEAD", "check", "is_older", "lock", "migrate", "revision", "revision_of", "try_to_write"]
 
 _REVISIONS = ("0001",)
 """All migrations, oldest first. Kept here too, so that a start at the head need not import Alembic (270 ms)."""
@@ -17,6 +19,8 @@ _REVISIONS = ("0001",)
 HEAD = _REVISIONS[-1]
 """The revision that this version of otpcore works with."""
 
+_LOCK_NAME = "otpcore migrations"
+_LOCK_NUMBER = 0x6F7470636F7265  # "otpcore"
 _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 _LOOK = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608 - a constant of ours
 
@@ -27,6 +31,33 @@ def revision(raw: sqlite3.Connection) -> str | None:
         return None
     row = raw.execute(_LOOK).fetchone()
     return None if row is None else str(row[0])
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of the tables in any database; None: there are none yet."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.exec_driver_sql(_LOOK).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+@contextlib.contextmanager
+def lock(connection: Connection, patience: float) -> Iterator[None]:
+    """Hold a server's own lock for the migrations of otpcore, within the transaction of the connection.
+
+    Raises:
+        StoreError: Another process has held it for ``patience`` seconds.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_NUMBER})")
+        yield
+        return
+    if connection.exec_driver_sql(f"SELECT GET_LOCK('{_LOCK_NAME}', {patience:.0f})").scalar() != 1:
+        raise StoreError(f"another process has been migrating for {patience:g} s; wait for it, or see whether it hangs")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"SELECT RELEASE_LOCK('{_LOCK_NAME}')")
 
 
 def is_older(found: str | None) -> bool:

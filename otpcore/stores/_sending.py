@@ -437,7 +437,7 @@ def _write_delivery(
         recorded_at=now,
         lease_until=lease_until,
     )
-    mark = take_slot(rows, challenge, candidate.scope) if candidate.scope else None
+    mark = take_slot(rows, challenge, candidate.scope, now) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)
     rows.put_schedule(changed(row, due_at=lease_until, leased=True))
     return Step(

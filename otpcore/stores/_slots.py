@@ -7,7 +7,7 @@ from datetime import datetime
 from otpcore.lifecycle import NOT_SENT, is_living, mark_of
 from otpcore.models import Outcome
 from otpcore.records import ChallengeRecord, Mark, SlotRecord, changed
-from otpcore.stores._rows import Rows
+from otpcore.stores._rows import OutrunError, Rows
 
 
 def held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:
@@ -22,15 +22,17 @@ def held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime
     if slot.holder == challenge.id:
         if slot.mark is None or slot.mark.reference:
             return None
-    elif (holder := rows.challenge(slot.holder)) is not None and is_living(holder, now):
+    elif (holder := rows.peek(slot.holder)) is not None and is_living(holder, now):
         return holder.expires_at
     calling = [d.lease_until for d in rows.deliveries(slot.holder) if d.scope == scope and d.outcome is Outcome.OPEN]
     return max((until for until in calling if until > now), default=None)
 
 
-def take_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> Mark | None:
-    """Hold the slot; what must be cancelled at the vendor before a start."""
+def take_slot(rows: Rows, challenge: ChallengeRecord, scope: str, now: datetime) -> Mark | None:
+    """Hold a slot that was found free; what must be cancelled at the vendor before a start."""
     slot = rows.slot(scope, challenge.phone_key)
+    if slot is not None and held_until(rows, scope, challenge, now) is not None:  # taken since it was found free
+        raise OutrunError("the slot changed hands")
     if slot is not None and slot.holder == challenge.id:
         return slot.mark
     old = slot.mark if slot is not None else None
@@ -38,7 +40,7 @@ def take_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> Mark | None
         old = mark_of(scope, rows.deliveries(slot.holder))
     taken = SlotRecord(scope=scope, phone_key=challenge.phone_key, holder=challenge.id, mark=old)
     if not rows.take_slot(taken, None if slot is None else slot.holder):
-        raise RuntimeError("the slot changed hands within one unit of work")
+        raise OutrunError("the slot changed hands")
     return old
 
 

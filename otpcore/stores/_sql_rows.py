@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection, Executable, Select
 
 from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.hookspecs import utc_now
@@ -34,7 +34,6 @@ from otpcore.records import (
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
-from otpcore.stores._writer import raw_connection
 
 R = TypeVar("R")
 
@@ -44,13 +43,19 @@ class SqlRows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._raw = raw_connection(connection)
+        self._raw: Any = connection.connection.dbapi_connection
 
     def now(self, now: datetime | None) -> datetime:
         return utc_now() if now is None else now
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         return self._one(ChallengeRecord, sql.CHALLENGE, row_id=challenge_id)
+
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
+
+    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
 
     def latest(self, subject: str) -> ChallengeRecord | None:
         return self._one(ChallengeRecord, sql.LATEST, subject=subject)
@@ -60,7 +65,7 @@ class SqlRows:
 
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         live_key = None if challenge.state in OVER else challenge.subject
-        return self._changed(sql.INSERT_CHALLENGE, live_key=live_key, **_values(challenge)) == 1
+        return self._changed(sql.INSERT_CHALLENGE, live_key=live_key, **values_of(challenge)) == 1
 
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
         if changes.get("state") in OVER:
@@ -95,7 +100,7 @@ class SqlRows:
         return self._one(DeliveryRecord, sql.DELIVERY_BY_REFERENCE, instance=instance, reference=reference)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
-        self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **_values(delivery))
+        self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **values_of(delivery))
 
     def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
         return self._one(DeliveryRecord, sql.ANSWER_DELIVERY, row_id=delivery_id, **answer)
@@ -105,7 +110,7 @@ class SqlRows:
             self._changed(sql.MARK_GONE, ids=list(delivery_ids))
 
     def insert_receipt(self, receipt: ReceiptRecord) -> bool:
-        return self._changed(sql.INSERT_RECEIPT, **_values(receipt)) == 1
+        return self._changed(sql.INSERT_RECEIPT, **values_of(receipt)) == 1
 
     def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
         return self._all(ReceiptRecord, sql.RECEIPTS_OF, delivery_id=delivery_id, reference=reference)
@@ -113,7 +118,7 @@ class SqlRows:
     def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
         key = ("reference", "instance", "delivery_id", "status")
         self._changed(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
-        self._changed(sql.PUT_RECEIPT, **_values(changed(receipt, delivery_id=delivery_id, applied=True)))
+        self._changed(sql.PUT_RECEIPT, **values_of(changed(receipt, delivery_id=delivery_id, applied=True)))
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -122,7 +127,7 @@ class SqlRows:
         return self._all(ScheduleRecord, sql.SCHEDULES, row_id=challenge_id)
 
     def put_schedule(self, row: ScheduleRecord) -> None:
-        self._changed(sql.PUT_SCHEDULE, **_values(row))
+        self._changed(sql.PUT_SCHEDULE, **values_of(row))
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -139,11 +144,22 @@ class SqlRows:
         key_ids: Collection[str] | None = None,
         instances: Collection[str] | None = None,
     ) -> Sequence[ScheduleRecord]:
+        return self._due(lambda statement: statement, now, limit, channels, key_ids, instances)
+
+    def _due(
+        self,
+        locked: Callable[[Select[Any]], Select[Any]],
+        now: datetime,
+        limit: int,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None,
+        instances: Collection[str] | None,
+    ) -> Sequence[ScheduleRecord]:
         wanted: dict[str, Any] = {"now": now, "most": limit, "channels": list(channels)}
         if key_ids is not None:
             wanted["key_ids"] = list(key_ids)
         by_key = key_ids is not None
-        rows = self._all(ScheduleRecord, sql.due(by_key=by_key, by_forced=False), **wanted)
+        rows = self._all(ScheduleRecord, locked(sql.due(by_key=by_key, by_forced=False)), **wanted)
         if instances is None:
             return rows
         able = frozenset(instances)
@@ -152,7 +168,7 @@ class SqlRows:
             return claimable
         # Somebody else's rows came first: ask again without them, so that they never starve ours.
         lists = [text for text in self._scalars(sql.FORCED_LISTS, now=now) if able.issuperset(json.loads(text))]
-        return self._all(ScheduleRecord, sql.due(by_key=by_key, by_forced=True), forced=lists, **wanted)
+        return self._all(ScheduleRecord, locked(sql.due(by_key=by_key, by_forced=True)), forced=lists, **wanted)
 
     def next_due(self) -> datetime | None:
         due_at: datetime | None = self._scalar(sql.NEXT_DUE)
@@ -172,7 +188,7 @@ class SqlRows:
 
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         if held_by is None:
-            return self._changed(sql.INSERT_SLOT, **_values(slot)) == 1
+            return self._changed(sql.INSERT_SLOT, **values_of(slot)) == 1
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
 
@@ -214,7 +230,7 @@ class SqlRows:
         return int(self._scalar(sql.COUNT_FAILURE, key=key))
 
     def put_failures(self, record: FailureRecord) -> None:
-        self._changed(sql.PUT_FAILURES, **_values(record))
+        self._changed(sql.PUT_FAILURES, **values_of(record))
 
     def clear_failures(self, keys: tuple[str, str]) -> None:
         first, second = keys
@@ -239,7 +255,7 @@ class SqlRows:
         return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1
 
     def put_refusal(self, refusal: RefusalRecord) -> None:
-        self._changed(sql.PUT_REFUSAL, **_values(refusal))
+        self._changed(sql.PUT_REFUSAL, **values_of(refusal))
 
     def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
         if phone_key is None:
@@ -263,7 +279,7 @@ class SqlRows:
         self._changed(sql.OPEN_BREAKER, row_key=instance, now=now, next_probe=probe_at)
 
     def put_worker(self, worker: WorkerRecord) -> None:
-        self._changed(sql.PUT_WORKER, **_values(worker))
+        self._changed(sql.PUT_WORKER, **values_of(worker))
 
     def remove_worker(self, name: str) -> None:
         self._changed(sql.REMOVE_WORKER, row_key=name)
@@ -355,12 +371,12 @@ def _record(kind: Any, row: Sequence[Any]) -> Any:
     return kind(**dict(zip(names_of(kind), row, strict=True)))
 
 
-def _values(record: Any) -> dict[str, Any]:
+def values_of(record: Any) -> dict[str, Any]:
     """A record as the values of its columns."""
     kind: Any = type(record)
     return {name: getattr(record, name) for name in names_of(kind)}
 
 
 def _span(prefix: str) -> dict[str, str]:
-    """All keys that begin so, up to the last character that there is."""
-    return {"prefix": prefix, "after": f"{prefix}\U0010ffff"}
+    """All keys that begin so, up to the last ASCII character."""
+    return {"prefix": prefix, "after": f"{prefix}\x7f"}

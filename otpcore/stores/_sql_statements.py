@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Select,
     Table,
     Text,
@@ -16,13 +17,14 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert  # PostgreSQL's has the same two methods
+from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; _mysql_rows teaches MySQL
 
 from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.lifecycle import OVER
@@ -98,14 +100,12 @@ CHALLENGES_OF = (
     .where(challenges.c.phone_key == bindparam("phone_key"))
     .order_by(challenges.c.number.desc())
 )
-INSERT_CHALLENGE = insert(challenges).on_conflict_do_nothing(index_elements=[challenges.c.live_key])
+INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
-ACCEPT = (
-    update(challenges)
-    .where(_THIS_CHALLENGE, _LIVING)
-    .values(state=ChallengeState.SENT, confirmed=True, reason=None)
-    .returning(*_columns(ChallengeRecord, challenges))
+ACCEPT_ONLY = (
+    update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=ChallengeState.SENT, confirmed=True, reason=None)
 )
+ACCEPT = ACCEPT_ONLY.returning(*_columns(ChallengeRecord, challenges))
 TAKE_ATTEMPT = (
     update(challenges)
     .where(_THIS_CHALLENGE, _LIVING, challenges.c.attempts < challenges.c.max_attempts)
@@ -146,10 +146,9 @@ DELIVERY_BY_REFERENCE = (
     .order_by(deliveries.c.number.desc())
     .limit(1)
 )
-INSERT_DELIVERY = insert(deliveries)
-ANSWER_DELIVERY = (
-    update(deliveries).where(deliveries.c.id == bindparam("row_id")).returning(*_columns(DeliveryRecord, deliveries))
-)
+INSERT_DELIVERY = insert(deliveries).inline()
+ANSWER_DELIVERY_ONLY = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
+ANSWER_DELIVERY = ANSWER_DELIVERY_ONLY.returning(*_columns(DeliveryRecord, deliveries))
 MARK_GONE = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(gone=True)
 
 INSERT_RECEIPT = insert(receipts).on_conflict_do_nothing()
@@ -173,11 +172,8 @@ SCHEDULES = (
     .order_by(schedule.c.channel.desc())  # SMS first, as everywhere
 )
 PUT_SCHEDULE = _upsert(schedule)
-END_SCHEDULES = (
-    delete(schedule)
-    .where(schedule.c.challenge_id == bindparam("row_id"))
-    .returning(*_columns(ScheduleRecord, schedule))
-)
+END_SCHEDULES_ONLY = delete(schedule).where(schedule.c.challenge_id == bindparam("row_id"))
+END_SCHEDULES = END_SCHEDULES_ONLY.returning(*_columns(ScheduleRecord, schedule))
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
@@ -237,13 +233,13 @@ FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).or
 RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
 
 _BOTH_KEYS = failures.c.key.in_([bindparam("first"), bindparam("second")])
-FAILURES = _records(FailureRecord, failures).where(_BOTH_KEYS)
-COUNT_FAILURE = (
+FAILURES = _records(FailureRecord, failures).where(_BOTH_KEYS).order_by(failures.c.key)  # locked in one order
+COUNT_FAILURE_ONLY = (
     insert(failures)
-    .values(failures=1)
+    .values(key=bindparam("key"), failures=1)
     .on_conflict_do_update(index_elements=[failures.c.key], set_={"failures": failures.c.failures + 1})
-    .returning(failures.c.failures)
 )
+COUNT_FAILURE = COUNT_FAILURE_ONLY.returning(failures.c.failures)
 PUT_FAILURES = _upsert(failures)
 CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
@@ -256,11 +252,12 @@ _HALF = (budgets.c.base - budgets.c.base % 2) // 2  # whole numbers in every dat
 MOVE_BUDGET = _NEW_BUDGET.on_conflict_do_update(
     index_elements=[budgets.c.key],
     set_={
-        "used": case((_ENDED, _NEW_BUDGET.excluded.used), (_USED < 0, 0), else_=_USED),
-        "verified": case((_ENDED, _NEW_BUDGET.excluded.verified), else_=_VERIFIED),
+        # In this order for MySQL, which assigns from left to right and sees what it has assigned.
         "base": case(
             (~_ENDED, budgets.c.base), (budgets.c.verified * 2 > budgets.c.base, budgets.c.verified), else_=_HALF
         ),
+        "used": case((_ENDED, _NEW_BUDGET.excluded.used), (_USED < 0, 0), else_=_USED),
+        "verified": case((_ENDED, _NEW_BUDGET.excluded.verified), else_=_VERIFIED),
         "window_ends_at": case((_ENDED, _NEW_BUDGET.excluded.window_ends_at), else_=budgets.c.window_ends_at),
     },
 )
@@ -293,13 +290,15 @@ REFUSALS_OF = REFUSALS.where(refusals.c.phone_key == bindparam("phone_key"))
 BREAKERS = (
     _records(BreakerRecord, breakers).where(breakers.c.failures >= bindparam("least")).order_by(breakers.c.instance)
 )
-COUNT_BREAKER = (
+COUNT_BREAKER_ONLY = (
     insert(breakers)
-    .values(failures=1, probe_at=_AT_ONCE)
+    .values(instance=bindparam("instance"), failures=1, probe_at=_AT_ONCE)
     .on_conflict_do_update(index_elements=[breakers.c.instance], set_={"failures": breakers.c.failures + 1})
-    .returning(breakers.c.failures)
 )
-CLOSE_BREAKER = delete(breakers).where(breakers.c.instance == bindparam("row_key")).returning(breakers.c.failures)
+COUNT_BREAKER = COUNT_BREAKER_ONLY.returning(breakers.c.failures)
+BREAKER_FAILURES = select(breakers.c.failures).where(breakers.c.instance == bindparam("row_key"))
+CLOSE_BREAKER_ONLY = delete(breakers).where(breakers.c.instance == bindparam("row_key"))
+CLOSE_BREAKER = CLOSE_BREAKER_ONLY.returning(breakers.c.failures)
 WIN_PROBE = (
     update(breakers)
     .where(
@@ -317,12 +316,11 @@ OPEN_BREAKER = (
 
 PUT_WORKER = _upsert(workers)
 REMOVE_WORKER = delete(workers).where(workers.c.name == bindparam("row_key"))
-REMOVE_STALE_WORKERS = (
-    delete(workers)
-    .where(workers.c.seen_at < bindparam("before", type_=workers.c.seen_at.type))
-    .returning(*_columns(WorkerRecord, workers))
-)
+_STALE = workers.c.seen_at < bindparam("before", type_=workers.c.seen_at.type)
+REMOVE_STALE_WORKERS_ONLY = delete(workers).where(_STALE)
+REMOVE_STALE_WORKERS = REMOVE_STALE_WORKERS_ONLY.returning(*_columns(WorkerRecord, workers))
 WORKERS = _records(WorkerRecord, workers).order_by(workers.c.name)
+STALE_WORKERS = WORKERS.where(_STALE)
 
 _ROUTE = (deliveries.c.instance, deliveries.c.prefix)
 _LATELY = deliveries.c.recorded_at >= bindparam("since", type_=deliveries.c.recorded_at.type)
@@ -345,7 +343,10 @@ _LATEST_OF_SEND = (
     .where(_of_send.c.challenge_id == schedule.c.challenge_id, _of_send.c.send_id == schedule.c.send_id)
     .scalar_subquery()
 )
-_LAST_ROUTE = tuple(func.coalesce(column, "") for column in _ROUTE)
+_NOBODY: ColumnElement[str] = literal_column(
+    "''"
+)  # no parameter: PostgreSQL must see that it groups by what it selects
+_LAST_ROUTE = tuple(func.coalesce(column, _NOBODY) for column in _ROUTE)
 COUNT_WAITING = (
     select(*_LAST_ROUTE, func.count(), func.min(challenges.c.first_sent_at))
     .select_from(schedule)
@@ -359,6 +360,23 @@ COUNT_WAITING = (
 SETTINGS = select(settings.c.name, settings.c.value)
 PUT_SETTING = _upsert(settings)
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
+
+
+def clock(expression: str) -> Select[Any]:
+    """The server's own time, in microseconds since 1970."""
+    return select(literal_column(expression))
+
+
+@functools.cache
+def locked(statement: Select[Any]) -> Select[Any]:
+    """The same rows, held until the end of the transaction."""
+    return statement.with_for_update()
+
+
+@functools.cache
+def skipping_locked(statement: Select[Any]) -> Select[Any]:
+    """The same rows but for those that somebody else holds, held until the end of the transaction."""
+    return statement.with_for_update(skip_locked=True)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -23,6 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
 from otpcore.stores._forking import ForkGate
+from otpcore.stores._rows import Rows
+from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._writer import GroupWriter, is_busy, raw_connection
 
 __all__ = ["SqliteDatabase"]
@@ -105,11 +107,20 @@ class SqliteDatabase:
         with self._explained(), self._starting.connect() as connection:
             return _schema.revision(raw_connection(connection))
 
-    async def write(self, unit: Callable[[Connection], T], *, even_if_cancelled: bool) -> T:
-        """Run a unit in a transaction; return when it is committed."""
-        return await self._writer.run(unit, even_if_cancelled=even_if_cancelled)
+    @property
+    def place(self) -> str:
+        """The absolute path."""
+        return str(self._path)
 
-    async def read(self, unit: Callable[[Connection], T]) -> T:
+    def facts(self) -> Mapping[str, str]:
+        """For ``otp doctor``."""
+        return {"place": self.place, "sqlite": sqlite3.sqlite_version, "synchronous": self._synchronous}
+
+    async def write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool) -> T:
+        """Run a unit in a transaction; return when it is committed."""
+        return await self._writer.run(lambda connection: unit(SqlRows(connection)), even_if_cancelled=even_if_cancelled)
+
+    async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that sees one state and changes nothing, in a worker thread."""
         limiter = _limiter.get(None)
         if limiter is None:
@@ -165,14 +176,14 @@ class SqliteDatabase:
         explained.__cause__ = cause
         return explained
 
-    def _read(self, unit: Callable[[Connection], T]) -> T:
+    def _read(self, unit: Callable[[Rows], T]) -> T:
         with self._gate, self._explained():
             self._same_file()
             with self._reading.connect() as connection:
                 raw = raw_connection(connection)
                 raw.execute("BEGIN")
                 try:
-                    return unit(connection)
+                    return unit(SqlRows(connection))
                 finally:
                     raw.rollback()
 

@@ -23,7 +23,7 @@ def sweep(
     ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
     unretried = frozenset(Channel) - frozenset(retried)
     for row in rows.due(moment, limit, channels=unretried) if unretried else ():
-        challenge = rows.challenge(row.challenge_id)
+        challenge = rows.challenge_if_free(row.challenge_id)
         if challenge is not None and is_living(challenge, moment):
             stopped = stop_sending(rows, challenge, row, UnsendableReason.INTERRUPTED)
             ended.append(EndedSend(challenge=stopped, channel=row.channel))

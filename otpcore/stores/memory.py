@@ -109,6 +109,12 @@ class _MemoryRows:
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         return self.challenge_rows.get(challenge_id)
 
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
+
+    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
+
     def latest(self, subject: str) -> ChallengeRecord | None:
         ids = self._of_subject.get(subject)
         return self.challenge_rows[ids[-1]] if ids else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +41,8 @@ from otpcore.records import (
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
+
+from ..servers import empty, mariadb_database, postgres_server  # noqa: TID252 - tests are no package that could be imported by name
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -334,12 +336,34 @@ def database(migrated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated, tmp_path / "otp.sqlite3"))
 
 
-@pytest.fixture(params=["memory", "sql"])
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A migrated database on a PostgreSQL server of this test run."""
+    with postgres_server() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A migrated database on the MariaDB server that is given, or answers on its usual port."""
+    with mariadb_database() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
 def new_store(request: pytest.FixtureRequest) -> Store:
-    """A store of each kind, not started."""
-    if request.param == "memory":
-        return MemoryStore()
-    return SqlStore(f"sqlite:///{request.getfixturevalue('database')}", synchronous="NORMAL")
+    """A store of each kind, empty, not started."""
+    match request.param:
+        case "memory":
+            return MemoryStore()
+        case "sqlite":
+            return SqlStore(f"sqlite:///{request.getfixturevalue('database')}", synchronous="NORMAL")
+        case server:
+            url = request.getfixturevalue(f"{server}_url")
+            empty(url)
+            return SqlStore(url)
 
 
 @pytest.fixture

