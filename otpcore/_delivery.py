@@ -147,7 +147,7 @@ class Walk:
                     error.provider_code,
                     provider.instance,
                 ) from None
-        if not await self.parts.store.clear_mark(self.ref, mark.scope, self.parts.clock()):
+        if not await self.parts.store.clear_mark(self.ref, mark.scope, self.parts.store_now):
             raise ProviderError(ErrorKind.UNAVAILABLE, "another send took over", provider=provider.instance)
 
     def _request(
@@ -228,7 +228,7 @@ class Walk:
         while True:
             plan = self._next_plan(may_go_on=may_go_on)
             try:
-                step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.clock())
+                step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.store_now)
             except StoreError:
                 if self._left() <= pause:
                     _logger.error(

@@ -18,6 +18,7 @@ from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
+from otpcore.hookspecs import utc_now
 from otpcore.interfaces import Store
 from otpcore.limits import same_client
 from otpcore.models import Channel, CodeOwner
@@ -53,6 +54,11 @@ class Parts:
     def providers(self) -> Mapping[str, Provider]:
         """What every loaded instance is and can do, by name."""
         return self.instances.all
+
+    @property
+    def store_now(self) -> datetime | None:
+        """What the store's verbs are told of the time; None: a database on a server, which many machines share, uses its own."""
+        return None if self.clock is utc_now else self.clock()
 
     def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
         """Tell the observers."""

@@ -37,7 +37,7 @@ async def receive(parts: Parts, live: LiveSettings, instance: str, request: Rece
             EventType.RECEIPT_REFUSED, instance=provider.instance, reason=error.fault, detail=error.summary or None
         )
         raise
-    received = await parts.store.receive(provider.instance, receipt, _rule(parts), parts.clock())
+    received = await parts.store.receive(provider.instance, receipt, _rule(parts), parts.store_now)
     result = ReceiptResult(outcome=received.outcome, answer=receipt.answer)
     challenge, delivery = received.challenge, received.delivery
     if delivery is None:
@@ -80,7 +80,7 @@ async def _go_on(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: Chal
     """Let the next instance of the route try, now."""
     await live.refresh()
     walk = stored_walk(parts, live, ref, challenge)
-    step = await parts.store.go_on(ref, walk.plan, parts.clock())
+    step = await parts.store.go_on(ref, walk.plan, parts.store_now)
     if step.kind is StepKind.CALL:
         return await walk.run(step)
     report_end(parts, ref.channel, step)

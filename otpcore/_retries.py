@@ -139,7 +139,7 @@ class Retries:
             min_useful_life=timedelta(seconds=retry.min_useful_life),
             job=job,
         )
-        batch = await self.parts.store.claim(rule, limit, self.now())
+        batch = await self.parts.store.claim(rule, limit, self.parts.store_now)
         for ended in batch.ended:
             report_ended(self.parts, ended.channel, ended.challenge)
         return batch.claims
@@ -147,7 +147,7 @@ class Retries:
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
         walk = stored_walk(parts, self.live, claim.walk, challenge)
-        step = await parts.store.begin_retry(claim.walk, walk.plan, self.now())
+        step = await parts.store.begin_retry(claim.walk, walk.plan, self.parts.store_now)
         if step.kind is StepKind.CALL:
             parts.emit(EventType.RETRY_STARTED, challenge, channel=channel, detail=f"number {claim.attempts}")
             step = await walk.run(step)
@@ -160,7 +160,7 @@ class Retries:
 
 async def sweep(parts: Parts, *, set_back: bool = False) -> int:
     """Expire what is over; end what died half-way where nothing is retried; how many. At most a few hundred at once."""
-    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, set_back=set_back, now=parts.clock())
+    ended = await parts.store.sweep(retried=_retried(parts), limit=_SWEEP_LIMIT, set_back=set_back, now=parts.store_now)
     for one in ended:
         report_ended(parts, one.channel, one.challenge)
     return len(ended)

@@ -103,7 +103,7 @@ async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple
         if living is not None and _cooling(parts, living, order.channel):
             return _skipped(parts, order, living)
         code = _code_of(parts, living) if living is not None else _first_code(parts, route)
-        admitted = await parts.store.charge(asked, parts.clock())
+        admitted = await parts.store.charge(asked, parts.store_now)
         if isinstance(admitted, ChargeRefused):
             if admitted.living is not None:
                 return _skipped(parts, order, admitted.living)
@@ -114,7 +114,7 @@ async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple
             parts, live.rules, order, challenge, route, admitted, asked.budget, is_resend=living is not None
         )
         new = attrs.evolve(new, noted=tuple(noted))
-        begun = await parts.store.begin(new, parts.clock())
+        begun = await parts.store.begin(new, parts.store_now)
         if begun.expired is not None:
             report_ended(parts, None, begun.expired)
         if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import attrs
 
+from otpcore._logs import fields
 from otpcore.admission import Barrier, LimitReason
 from otpcore.config import LimitSettings
 from otpcore.limits import PrefixMap
@@ -109,10 +110,14 @@ def _read(stored: Mapping[str, str]) -> Iterator[Switch]:
         try:
             ends_at = datetime.fromisoformat(until) if until else None
         except ValueError:
-            _logger.error("the stored %s cannot be read, it holds until it is switched again: %s", name, text)
+            about = fields("switch_unreadable", detail=name)
+            _logger.error(
+                "the stored %s cannot be read, it holds until it is switched again: %s", name, text, extra=about
+            )
             ends_at = None
         if word not in ({_ON} if name == PAUSED else {_ALLOW, _DENY}):
-            _logger.error("the stored %s is left out, it cannot be read: %s", name, text)
+            about = fields("switch_unreadable", detail=name)
+            _logger.error("the stored %s is left out, it cannot be read: %s", name, text, extra=about)
             continue
         if ends_at is not None and ends_at.tzinfo is None:
             ends_at = ends_at.replace(tzinfo=UTC)

@@ -91,7 +91,7 @@ async def _verify(parts: Parts, guess: Guess) -> Verification:
         challenge_id=guess.challenge_id,
         purpose=guess.purpose,
         locks=parts.lock_rule(guess.client),
-        now=parts.clock(),
+        now=parts.store_now,
     )
     challenge = reservation.challenge
     if reservation.status is ReservationStatus.LOCKED:
@@ -114,7 +114,7 @@ async def _verify(parts: Parts, guess: Guess) -> Verification:
 
 async def cancel(parts: Parts, challenge_id: str) -> bool:
     """End a living challenge, here and at the vendors; False when there is none."""
-    view = await parts.store.cancel(challenge_id, parts.clock())
+    view = await parts.store.cancel(challenge_id, parts.store_now)
     if view is None:
         return False
     if view.challenge.state is ChallengeState.EXPIRED:
@@ -140,7 +140,7 @@ async def _require_key(parts: Parts, reservation: Reservation, challenge: Challe
     try:
         parts.keys.require(challenge.key_id)
     except SettingsError:
-        await parts.store.settle(reservation, give_back=True, gone=(), now=parts.clock())
+        await parts.store.settle(reservation, give_back=True, gone=(), now=parts.store_now)
         _failed(parts, challenge, "key_missing")
         raise
 
@@ -173,7 +173,7 @@ async def _approve(
     parts: Parts, reservation: Reservation, challenge: ChallengeRecord, settled: tuple[str, ...]
 ) -> Verification:
     budget = parts.settings.limits.budget_rule
-    if await parts.store.approve(reservation, settled=settled, budget=budget, now=parts.clock()):
+    if await parts.store.approve(reservation, settled=settled, budget=budget, now=parts.store_now):
         parts.emit(EventType.VERIFY_APPROVED, challenge)
         if test_number := name_of(challenge.provider):
             masked = challenge.phone_masked
@@ -198,7 +198,7 @@ async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: Challe
     noted = None
     if any(_remembers(parts, check) for check in checks):
         noted = parts.keys.digest(challenge.id, guess.code)
-        await parts.store.ask(challenge.id, noted, parts.clock())
+        await parts.store.ask(challenge.id, noted, parts.store_now)
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
@@ -285,7 +285,7 @@ async def _settle(
     give_back = verdict.error is not None and not compared and not verdict.answered
     settled = None
     if give_back or gone:
-        settled = await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.clock())
+        settled = await parts.store.settle(reservation, give_back=give_back, gone=gone, now=parts.store_now)
     if settled is not None and settled.given_back:
         parts.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
     else:

@@ -116,7 +116,7 @@ async def _rows(options: Options, host: Setup, limit: int) -> list[dict[str, Any
 
 async def _requeue(host: Setup, challenge_id: str) -> int:
     async with open_parts(host) as parts:
-        count = await parts.store.requeue(challenge_id, parts.clock())
+        count = await parts.store.requeue(challenge_id, parts.store_now)
         if count:
             parts.emit(EventType.RETRY_SCHEDULED, challenge_id=challenge_id, reason="requeued")
         return count
@@ -146,7 +146,7 @@ async def _drop_all(host: Setup, challenge_ids: list[str], tell: Callable[[str],
     dropped = 0
     async with open_parts(host) as parts:
         for number, challenge_id in enumerate(challenge_ids, 1):
-            ended = await parts.store.drop(challenge_id, parts.clock())
+            ended = await parts.store.drop(challenge_id, parts.store_now)
             if ended is not None:
                 dropped += 1
                 report_ended(parts, ended.channel, ended.challenge)
@@ -156,7 +156,7 @@ async def _drop_all(host: Setup, challenge_ids: list[str], tell: Callable[[str],
 
 async def _drop(host: Setup, challenge_id: str) -> str | None:
     async with open_parts(host) as parts:
-        ended = await parts.store.drop(challenge_id, parts.clock())
+        ended = await parts.store.drop(challenge_id, parts.store_now)
         if ended is None:
             return None
         report_ended(parts, ended.channel, ended.challenge)
