@@ -65,8 +65,8 @@ def key_states(settings: Settings, in_use: Sequence[KeyUse]) -> tuple[KeyState, 
 
 def waiting_keys(settings: Settings) -> tuple[str, ...]:
     """Keys listed after the current one: a new key is added at the end, and then made current."""
-    listed = tuple(settings.keys.code)
-    return listed[listed.index(settings.keys.current) + 1 :]
+    listed, current = tuple(settings.keys.code), settings.keys.current
+    return listed[listed.index(current) + 1 :] if current in listed else ()  # the sandbox does without keys
 
 
 def needed_until(settings: Settings, use: KeyUse) -> datetime:
