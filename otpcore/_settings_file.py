@@ -24,6 +24,7 @@ __all__ = ["SettingsTree", "read_settings"]
 _FILE_VARIABLE = "OTPCORE_SETTINGS_FILE"
 _PREFIX = "OTPCORE_"
 _NOT_SETTINGS = {_FILE_VARIABLE, "OTPCORE_APP"}
+_TESTS_PREFIX = "OTPCORE_TEST_"  # of our own test runs
 _NAMES = ("otpcore.toml", "otpcore.yaml", "otpcore.json")
 _SECRETS_NAME = ".otpcore.secrets.toml"
 _LOADERS = {".toml": "toml_loader", ".yaml": "yaml_loader", ".yml": "yaml_loader", ".json": "json_loader"}
@@ -184,7 +185,7 @@ def _dynaconf_alone() -> Iterator[None]:
 def _environment() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each variable with the tree it stands for: raw text, except that ``{ … }`` for a whole section is a table."""
     for name in sorted(os.environ):  # a section before its keys
-        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS:
+        if not name.startswith(_PREFIX) or name.startswith(_TESTS_PREFIX) or name in _NOT_SETTINGS:
             continue
         path = name.removeprefix(_PREFIX).lower().split("__")
         value: Any = os.environ[name]

@@ -352,7 +352,22 @@ def mariadb_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server every unit runs in a worker thread, whichever event loop waits for it: one loop is enough there."""
+    twice = [item for item in items if _store_of(item) in _SERVERS and "trio" in item.name]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in set(twice)]
+
+
+def _store_of(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("new_store", "") if callspec is not None else ""
+
+
+_SERVERS = ("postgres", "mariadb")
+
+
+@pytest.fixture(params=["memory", "sqlite", *_SERVERS])
 def new_store(request: pytest.FixtureRequest) -> Store:
     """A store of each kind, empty, not started."""
     match request.param:
