@@ -53,9 +53,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kills processes and breaks vendors for ten minutes: ``nox -s chaos -- --minutes 60 --seed 1``; any broken rule fails it."""
+    """Kills processes and breaks vendors for ten minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it."""
     session.install("-q", ".[testing]", *PLUGINS)
     session.run("python", "-m", "tests.chaos.long", *session.posargs)
+    session.run("pytest", "-q", "tests/chaos", "tests/races", env={"CHAOS_SCENES": "all"})
 
 
 @nox.session

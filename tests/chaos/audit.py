@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -18,6 +18,9 @@ from .vendors import Received
 
 WELL = timedelta(seconds=25)
 """A vendor that was up for so long has been tried meanwhile, whatever the leases and delays."""
+
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @attrs.define
@@ -51,21 +54,26 @@ class Figures:
     unconfirmed: int = 0
     ended: Counter[str] = attrs.field(factory=Counter)
     lost: int = 0
+    reports: Counter[str] = attrs.field(factory=Counter)
     wrong: list[str] = attrs.field(factory=list)
 
 
-def audit(plant: Plant, stories: Sequence[Story], weather: Weather, *, retried: bool) -> Figures:
-    """Look at everything that is stored and everything that arrived."""
-    figures = Figures()
+def audit(
+    plant: Plant, stories: Sequence[Story], weather: Weather, heard: Mapping[str, datetime], *, retried: bool
+) -> Figures:
+    """Look at everything that is stored and everything that arrived. ``heard``: when a person's last report came in."""
+    figures, confirmed = Figures(), plant.confirmed()
     views = plant.look({story.phone for story in stories})
     for story in stories:
         figures.sends += story.sends
         figures.wrong += story.wrong
         own = [view for view in views[story.phone] if view.challenge.purpose == story.purpose]
         received = plant.vendors.of(story.phone)
+        reported = heard.get(story.phone, NEVER) if plant.vendors.loses(story.phone) else None
         for view in own:
             messages = [one for one in received if plant.belongs(one, view, views[story.phone])]
-            _one(figures, story, view, messages, weather, retried=retried)
+            _one(figures, story, view, messages, weather, reported, retried=retried)
+            _rules(figures, story, view, confirmed)
         _attempts(figures, story, own)
     for phone, of_phone in views.items():
         strangers = [
@@ -73,7 +81,7 @@ def audit(plant: Plant, stories: Sequence[Story], weather: Weather, *, retried: 
         ]
         if strangers:
             figures.wrong.append(f"{phone}: {len(strangers)} messages that no challenge sent")
-        _charges(plant, figures, phone, of_phone, sum(s.sends for s in stories if s.phone == phone))
+        _charges(plant, figures, phone, of_phone, sum(s.unsure for s in stories if s.phone == phone))
     if rows := plant.rows():
         figures.wrong.append(f"{rows} schedule rows are left")
     return figures
@@ -85,6 +93,7 @@ def _one(
     view: ChallengeView,
     messages: list[Received],
     weather: Weather,
+    reported: datetime | None,
     *,
     retried: bool,
 ) -> None:
@@ -99,24 +108,25 @@ def _one(
     if len(messages) > len(may_have_left):
         figures.wrong.append(f"{name}: {len(messages)} messages of {len(may_have_left)} deliveries")
     if not messages:
-        figures.ended[
-            f"{challenge.state} ({challenge.reason or 'in doubt' if may_have_left else challenge.reason})"
-        ] += 1
         accepted = any(delivery.outcome is Outcome.ACCEPTED for delivery in view.deliveries)
         unresolved = [delivery for delivery in view.deliveries if delivery.outcome in IN_DOUBT]
+        left = "in doubt" if unresolved else "undelivered" if may_have_left else "nobody took it"
+        figures.ended[f"{challenge.state} ({challenge.reason or left})"] += 1
         if accepted:
             figures.wrong.append(f"{name}: accepted, and nothing arrived")
         elif retried and challenge.state is ChallengeState.EXPIRED and not challenge.reason and not unresolved:
-            vendors = {{"texter": "twilio"}.get(one, one) for one in ROUTES[story.phone[:7]]}
-            end = challenge.expires_at - timedelta(seconds=10)
-            if any(weather.was_well(one, challenge.first_sent_at, end) for one in vendors):
+            vendors = {{"texter": "twilio", "reporter": "twilio"}.get(one, one) for one in ROUTES[story.phone[:7]]}
+            begin, end = challenge.first_sent_at, challenge.expires_at - timedelta(seconds=10)
+            if reported is not None:  # what comes after all, comes by another vendor, and after the report
+                vendors.discard("twilio")
+                begin = max(begin, reported)
+            if any(weather.was_well(one, begin, end) for one in vendors):
                 figures.lost += 1
                 figures.wrong.append(f"{name}: lost, though a vendor was well; {view}")
-    _rules(figures, name, story, view)
 
 
-def _rules(figures: Figures, name: str, story: Story, view: ChallengeView) -> None:
-    challenge = view.challenge
+def _rules(figures: Figures, story: Story, view: ChallengeView, confirmed: Mapping[str, datetime]) -> None:
+    challenge, name = view.challenge, f"{story.phone} ({story.purpose})"
     approvals = [at for one, at in story.approvals if one == challenge.id]
     if len(approvals) > 1:
         figures.wrong.append(f"{name}: accepted {len(approvals)} times")
@@ -130,16 +140,22 @@ def _rules(figures: Figures, name: str, story: Story, view: ChallengeView) -> No
         if approvals and delivery.recorded_at.timestamp() > approvals[0]:
             figures.wrong.append(f"{name}: a delivery recorded after the person was verified")
     for send in {delivery.send_id for delivery in view.deliveries}:
-        _repeats(figures, name, [delivery for delivery in view.deliveries if delivery.send_id == send])
+        _repeats(figures, name, [one for one in view.deliveries if one.send_id == send], confirmed)
     if challenge.state not in OVER or challenge.code_sealed is not None or view.schedule:
         figures.wrong.append(f"{name}: in the end {challenge.state}, {len(view.schedule)} rows")
 
 
-def _repeats(figures: Figures, name: str, send: Sequence[DeliveryRecord]) -> None:
-    """A further delivery needs a reason: the one before certainly did not leave, or nobody knew in time."""
+def _repeats(figures: Figures, name: str, send: Sequence[DeliveryRecord], confirmed: Mapping[str, datetime]) -> None:
+    """A further delivery needs a reason: the one before certainly did not leave, or nobody knew in time.
+
+    Where a receipt said that it arrived, it may have been in doubt until then.
+    """
     for number, delivery in enumerate(send):
         for earlier in send[:number]:
-            known = earlier.outcome is Outcome.ACCEPTED and earlier.lease_until > delivery.recorded_at
+            in_time = earlier.lease_until > delivery.recorded_at
+            if earlier.id in confirmed:
+                in_time = confirmed[earlier.id] < delivery.recorded_at
+            known = earlier.outcome is Outcome.ACCEPTED and in_time
             if known:
                 figures.wrong.append(f"{name}: sent again, though {earlier.instance} had taken it")
     doubts = Counter(delivery.instance for delivery in send if delivery.outcome in IN_DOUBT)
@@ -153,8 +169,9 @@ def _attempts(figures: Figures, story: Story, own: Sequence[ChallengeView]) -> N
         figures.wrong.append(f"{story.phone}: {used} attempts, answered {story.counted}, asked {story.asked}")
 
 
-def _charges(plant: Plant, figures: Figures, phone: str, views: Sequence[ChallengeView], asked: int) -> None:
+def _charges(plant: Plant, figures: Figures, phone: str, views: Sequence[ChallengeView], unsure: int) -> None:
+    """What may have left counts; what certainly did not was given back, but for what a process died over."""
     left = {d.send_id for view in views for d in view.deliveries if d.outcome not in NOT_SENT}
     charged = plant.charged(phone)
-    if not len(left) <= charged <= 2 * asked:  # a resend that dies half-way may have charged twice
-        figures.wrong.append(f"{phone}: {charged} sends count; {len(left)} may have left, {asked} were asked for")
+    if not len(left) <= charged <= len(left) + unsure:
+        figures.wrong.append(f"{phone}: {charged} sends count; {len(left)} may have left, {unsure} were interrupted")

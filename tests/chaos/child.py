@@ -18,7 +18,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ import otp_mada.provider  # noqa: F401 - so that no forked process has to
 import otp_twilio.provider  # noqa: F401 - the same
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore import AsyncOTPService, OTPError, RateLimited, _discovery
+from otpcore import AsyncOTPService, OTPError, RateLimited, ReceiptRequest, _discovery
 from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
 from otpcore.http import HttpClient
@@ -42,6 +42,8 @@ WRITES = (
     "clear_mark",
     "claim",
     "begin_retry",
+    "receive",
+    "go_on",
     "reserve",
     "settle",
     "ask",
@@ -50,8 +52,10 @@ WRITES = (
     "cancel",
     "sweep",
     "purge",
+    "beat",
+    "leave",
 )
-READS = ("latest", "view", "next_due", "settings")
+READS = ("latest", "view", "next_due", "settings", "due_keys")
 
 _verb: contextvars.ContextVar[str] = contextvars.ContextVar("verb", default="")
 
@@ -76,7 +80,7 @@ class Clock:
 
 
 class Failpoints:
-    """The steps of this process, each with a name; it kills itself at one of them.
+    """The steps of this process, each with a name; it kills itself at one of them, or stops as long as it is not continued.
 
     ``store.VERB/before``: the transaction was not begun. ``/uncommitted``: everything is written but the commit.
     ``/after``: committed, and nobody was told. ``http.METHOD/before``: the request is not written. ``/after``: it is answered,
@@ -84,11 +88,11 @@ class Failpoints:
 
     Args:
         kill_at: ``NAME`` or ``NAME#N`` for its n-th time; empty: never.
+        stop_at: Where it stops, as a machine does that is suspended; it says so before.
     """
 
-    def __init__(self, kill_at: str) -> None:
-        name, _, count = kill_at.partition("#")
-        self.kill_at, self.left = name, int(count or 1)
+    def __init__(self, kill_at: str, stop_at: Sequence[str], say: Callable[[dict[str, Any]], None]) -> None:
+        self.kill_at, self.stop_at, self.say = kill_at, stop_at, say
         self.armed = False
         self.passed: list[str] = []
 
@@ -96,10 +100,12 @@ class Failpoints:
         if not self.armed:
             return
         self.passed.append(name)
-        if name == self.kill_at:
-            self.left -= 1
-            if not self.left:
-                os.kill(os.getpid(), signal.SIGKILL)
+        point = f"{name}#{self.passed.count(name)}"
+        if point == (self.kill_at if "#" in self.kill_at else f"{self.kill_at}#1"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if point in self.stop_at:
+            self.say({"stopped": point})
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     def install(self) -> None:
         for verb in (*WRITES, *READS):
@@ -165,7 +171,7 @@ async def _receive(channel: socket.socket) -> bytes:
 async def _perform(otp: AsyncOTPService, wish: dict[str, Any], channel: socket.socket) -> None:
     method: Callable[..., Any] = getattr(otp, wish["do"])
     try:
-        answer = await method(*wish.get("with", ()), **wish.get("and", {}))
+        answer = await method(*map(_argument, wish.get("with", ())), **wish.get("and", {}))
     except OTPError as error:
         reason = getattr(error, "reason", "") or getattr(error, "kind", "")
         retry_after = error.retry_after if isinstance(error, RateLimited) else None
@@ -175,7 +181,16 @@ async def _perform(otp: AsyncOTPService, wish: dict[str, Any], channel: socket.s
     say(channel, {"id": wish["id"], "at": otp._clock().timestamp(), **told})
 
 
+def _argument(given: Any) -> Any:
+    """What the host gives to a method: a text, or the HTTP request in which a vendor reports."""
+    if isinstance(given, dict):
+        return ReceiptRequest(url=given["url"], headers=given["headers"], body=given["body"].encode())
+    return given
+
+
 def _plain(answer: Any) -> Any:
+    if hasattr(answer, "outcome"):
+        return {"outcome": str(answer.outcome)}
     if hasattr(answer, "to_dict"):
         return {**answer.to_dict(), "code": answer.code}
     if hasattr(answer, "attempts_left"):
@@ -205,7 +220,7 @@ def _become(channel: socket.socket, order: dict[str, Any]) -> None:
     say(channel, {"pid": os.getpid()})
     order["clock"] = Clock(order["clock"])
     order["mapping"] = json.loads(Path(order["settings"]).read_text(encoding="utf-8"))
-    points = Failpoints(order.get("kill_at", ""))
+    points = Failpoints(order.get("kill_at", ""), order.get("stop_at", ()), functools.partial(say, channel))
     points.install()
     try:
         if order["be"] == "worker":

@@ -18,8 +18,21 @@ from .vendors import ARRIVED, WORKED
 
 _HTTP = [f"http.{method}/{phase}" for method in ("POST", "POST", "PUT", "GET") for phase in ("before", "after")]
 _VERBS = {
-    "host": ("charge", "begin", "record", "clear_mark", "reserve", "settle", "ask", "answered", "approve", "view"),
-    "worker": ("claim", "begin_retry", "record", "clear_mark", "sweep", "next_due"),
+    "host": (
+        "charge",
+        "begin",
+        "record",
+        "clear_mark",
+        "reserve",
+        "settle",
+        "ask",
+        "answered",
+        "approve",
+        "view",
+        "receive",
+        "go_on",
+    ),
+    "worker": ("claim", "begin_retry", "record", "clear_mark", "sweep", "next_due", "beat"),
 }
 POINTS = {
     kind: [f"store.{verb}/{phase}" for verb in verbs for phase in ("before", "uncommitted", "after")] + _HTTP

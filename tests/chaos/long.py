@@ -6,6 +6,7 @@ The seed decides what everybody means to do and where processes die; how their s
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from .audit import Figures, Weather, audit
 from .crew import Crew
 from .people import COOLDOWN, LIFE, RULES, Person
 from .plant import Plant, open_plant
+from .postman import Postman
 
 SPEED = 2.0
 FAULTS = (
@@ -57,6 +59,15 @@ def torment(plant: Plant, rng: random.Random, weather: Weather, faults: Counter[
             faults[fault.value] += 1
 
 
+def settle(plant: Plant, settings: str, postman: Postman) -> None:
+    """Finish what is left, and take in what vendors report of it."""
+    plant.settle(settings)
+    host = plant.service(settings)
+    while postman.rest(host.do):
+        plant.settle(settings)
+    host.end()
+
+
 def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Figures, Counter[str], Counter[str]]:
     """One plant in a storm, and calm after it."""
     rng, weather, faults, stop = random.Random(seed), Weather(), Counter[str](), threading.Event()
@@ -66,11 +77,15 @@ def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Fig
     ):
         settings = plant.settings(RULES, retried=retried, otp={"number_policy": "possible", **OTP}, retry=RETRY)
         crew = Crew(plant, settings, random.Random(rng.random()), hosts=2, workers=2)
+        postman, calm = Postman(plant, random.Random(rng.random())), threading.Event()
         crowd = [Person(plant, crew, random.Random(rng.random())) for _ in range(people)]
         ends = time.monotonic() + seconds
         weatherman = threading.Thread(target=torment, args=(plant, random.Random(rng.random()), weather, faults, stop))
         threads = [threading.Thread(target=person.live, args=(ends,)) for person in crowd]
-        for thread in (weatherman, *threads):
+        bearer = threading.Thread(
+            target=postman.carry, args=(functools.partial(crew.ask, random.Random(rng.random())), calm)
+        )
+        for thread in (weatherman, bearer, *threads):
             thread.start()
         for thread in threads:
             thread.join()
@@ -79,14 +94,18 @@ def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Fig
         for vendor in plant.vendors.all().values():
             vendor.recover()
         crew.deadly = False
+        calm.set()
+        bearer.join()
         crew.stop()
-        plant.settle(settings)
+        settle(plant, settings, postman)
         plant.clock.jump(11 * LIFE)  # every life is over
         worker = plant.worker(settings)
         stories = [story for person in crowd for story in person.stories]
         plant.wait_until(lambda: plant.living() == 0)
         worker.stop()
-        figures = audit(plant, stories, weather, retried=retried)
+        figures = audit(plant, stories, weather, postman.heard, retried=retried)
+        figures.wrong += postman.wrong
+        figures.reports = postman.outcomes
         if figures.wrong:
             kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
             (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
@@ -104,12 +123,17 @@ def show(title: str, figures: Figures, kills: Counter[str], faults: Counter[str]
         f"  sends asked for {figures.sends}, challenges {figures.challenges}, retries {figures.retries}",
         f"  delivered {figures.delivered}, verified {figures.verified}, duplicates {figures.duplicates}",
         f"  without a message: {dict(figures.ended) or 'none'}; lost {figures.lost}",
-        f"  processes killed {kills.total()}: {', '.join(f'{name} {count}' for name, count in sorted(places.items()))}",
-        f"  faults injected {faults.total()}: {', '.join(f'{name} {count}' for name, count in sorted(faults.items()))}",
+        f"  reports of vendors taken in: {_counted(figures.reports)}",
+        f"  processes killed {kills.total()}: {_counted(places)}",
+        f"  faults injected {faults.total()}: {_counted(faults)}",
         f"  rules broken {len(figures.wrong)}",
         *(f"    {wrong}" for wrong in figures.wrong),
     )
     print("\n".join(lines), flush=True)  # noqa: T201 - a program that prints its figures
+
+
+def _counted(what: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(what.items())) or "none"
 
 
 def main() -> int:

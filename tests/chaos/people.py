@@ -21,7 +21,9 @@ ROUTES = {
     "+359874": ("twilio",),
     "+359875": ("sinch",),
     "+359876": ("sinch", "texter"),
+    "+359877": ("reporter", "mada"),
 }
+TEXTS_ONLY = ("+359870", "+359877")
 RULES = ";".join(f"{instance}:{prefix}" for prefix, route in ROUTES.items() for instance in route)
 LIFE = 60.0
 COOLDOWN = 5.0
@@ -34,6 +36,7 @@ class Story:
 
     Args:
         sends: How often the host was asked to send; those that died are among them.
+        unsure: How often nobody said what came of a send.
         asked: How often a code was typed.
         counted: How often the answer says that an attempt was used up.
         approvals: When somebody was told that the code is right, by challenge.
@@ -44,6 +47,7 @@ class Story:
     purpose: str
     began: datetime
     sends: int = 0
+    unsure: int = 0
     asked: int = 0
     counted: int = 0
     died: int = 0
@@ -67,11 +71,13 @@ class Person:
         while time.monotonic() < until:
             prefix = self.rng.choice(list(ROUTES))
             phone = f"{prefix}{next(_numbers)}"
+            if "reporter" in ROUTES[prefix] and self.rng.random() < 0.7:
+                self.plant.vendors.lose(phone)
             purposes = self.rng.choice((("login",), ("login",), ("login", "payment")))
             for purpose in purposes:
                 story = Story(phone=phone, purpose=purpose, began=self.plant.clock())
                 self.stories.append(story)
-                self._story(story, may_call=ROUTES[prefix] != ("mada",))
+                self._story(story, may_call=prefix not in TEXTS_ONLY)
 
     def _story(self, story: Story, *, may_call: bool) -> None:
         self._send(story, call=may_call and self.rng.random() < 0.15)
@@ -105,6 +111,7 @@ class Person:
             told = self.crew.ask(self.rng, "call" if call else "send_sms", story.phone, purpose=story.purpose)
             if told is not None and "answer" in told:
                 return
+            story.unsure += told is None or told["error"] == "StoreError"
             if told is None:
                 story.died += 1
                 if self.rng.random() < 0.4:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,14 @@ class Plant:
         file.write_text(json.dumps(usual), encoding="utf-8")
         return str(file)
 
-    def service(self, settings: str, *, kill_at: str = "") -> Process:
+    def service(self, settings: str, *, kill_at: str = "", stop_at: Sequence[str] = ()) -> Process:
         """A process with an open service; asyncio and trio take turns."""
         self.started += 1
         process = self.nursery.start(
             be="service",
             settings=settings,
             kill_at=kill_at,
+            stop_at=stop_at,
             backend=("asyncio", "trio")[self.started % 2],
             clock=str(self.directory / "clock"),
         )
@@ -82,7 +84,7 @@ class Plant:
             raise RuntimeError(f"a service did not open; see {self.nursery.log}")
         return process
 
-    def worker(self, settings: str, *, kill_at: str = "", concurrency: int = 8) -> Process:
+    def worker(self, settings: str, *, kill_at: str = "", stop_at: Sequence[str] = (), concurrency: int = 8) -> Process:
         """A real ``otp worker``, which may die before it is ready."""
         self.started += 1
         backend = ("asyncio", "trio")[self.started % 2]
@@ -90,6 +92,7 @@ class Plant:
             be="worker",
             settings=settings,
             kill_at=kill_at,
+            stop_at=stop_at,
             clock=str(self.directory / "clock"),
             arguments=["--concurrency", str(concurrency), "--backend", backend],
         )
@@ -106,6 +109,10 @@ class Plant:
     def rows(self) -> int:
         """Schedule rows: sends that are not over."""
         return self._count("SELECT count(*) FROM otp_schedule")
+
+    def leased(self) -> int:
+        """Sends that somebody works at, or did when it stopped."""
+        return self._count("SELECT count(*) FROM otp_schedule WHERE leased")
 
     def living(self) -> int:
         """Challenges that are not over."""
@@ -162,6 +169,13 @@ class Plant:
         with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
             found = database.execute("SELECT count FROM otp_counter WHERE key = ?", (key,)).fetchone()
         return int(found[0]) if found else 0
+
+    def confirmed(self) -> dict[str, datetime]:
+        """When a receipt said of a delivery that it arrived."""
+        statement = "SELECT delivery_id, received_at FROM otp_receipt WHERE status = 'delivered'"
+        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
+            told = database.execute(statement).fetchall()
+        return {one: datetime.fromtimestamp(at / 1_000_000, UTC) for one, at in told}
 
     @property
     def ring(self) -> KeyRing:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,6 +78,16 @@ class Process:
         """As an operator stops a worker; the steps that it went through."""
         self.signal(signal.SIGTERM)
         return self.end()
+
+    def wait_until_stopped(self) -> None:
+        """It has come to a point where it stops."""
+        if self.wait_for("stopped") is None:
+            raise AssertionError("it died before it stopped")
+        while Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            time.sleep(0.002)  # it says so just before
+
+    def go_on(self) -> None:
+        self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from otpcore.records import ChallengeView
 from otpcore.simulators import Fault
 
 from .plant import Plant
+from .processes import Process
 from .vendors import ARRIVED, WORKED, Received
 
 _numbers = itertools.count(1_000_000)
@@ -21,6 +23,10 @@ IN_FLIGHT = (WORKED, "http.POST/after", "store.record/before", "store.record/unc
 """Where a process dies after the vendor took the message, and before we know it."""
 CAN_BE_ASKED = frozenset({"sinch", "texter"})
 """Instances that are asked for an unresolved start before it is repeated."""
+
+
+EVERYTHING = os.environ.get("CHAOS_SCENES") == "all"
+"""Play all scenes. By default each kind of step is died at in some scene; the rest are variations."""
 
 
 def new_phone() -> str:
@@ -44,7 +50,9 @@ class Scene:
     Args:
         before: What happened to the person earlier.
         faults: What goes wrong at the vendors during the act.
-        begins: The how-manieth ``begin`` it is that begins: a resend learns by its first one that a challenge lives.
+        begins: The step after which the act is not forgotten. A resend learns by its first ``begin`` that a challenge lives.
+        refused: The act ends with an error, and is paid back with the last step of it.
+        lost: What Twilio takes for the person does not arrive.
         needs: Steps that must be among those found, so that the scene shows what it is meant to.
     """
 
@@ -53,7 +61,9 @@ class Scene:
     act: Act
     before: tuple[Act, ...] = ()
     faults: Mapping[str, Fault] = attrs.field(factory=dict)
-    begins: int = 1
+    begins: str = "store.begin/after#1"
+    refused: bool = False
+    lost: bool = False
     needs: tuple[str, ...] = ()
 
 
@@ -96,6 +106,8 @@ class Stage:
     def prepare(self, count: int) -> list[str]:
         """People with the scene's earlier life."""
         phones = [new_phone() for _ in range(count)]
+        for phone in phones if self.scene.lost else ():
+            self.plant.vendors.lose(phone)
         for act in self.scene.before:
             host = self.plant.service(self.settings)
             for phone in phones:
@@ -115,12 +127,19 @@ class Stage:
         host = self.plant.service(self.settings, kill_at="" if by_vendor else point)
         if by_vendor:
             vendors.hunter.aim(host.pid, point)
-        told = host.do(self.scene.act.do, phone, **self.scene.act.more)
+        told = self.act(host, phone)
         steps = host.end()
         vendors.hunter.rest()
         for vendor in vendors.all().values():
             vendor.recover()
         return steps, told
+
+    def act(self, host: Process, phone: str) -> dict[str, Any] | None:
+        """What the scene is about, by this process."""
+        act = self.scene.act
+        if act.do == "handle_receipt":
+            return host.do(act.do, "reporter", self.plant.vendors.undelivered(phone))
+        return host.do(act.do, phone, **act.more)
 
     def points(self) -> list[str]:
         """Every step of the scene, by playing it to its end."""
@@ -128,7 +147,7 @@ class Stage:
         asked = self.plant.vendors.hunter.seen
         steps, told = self.play(phone)
         assert told is not None
-        assert "answer" in told, told
+        assert ("answer" not in told) is self.scene.refused, told
         names = set(steps)
         assert names >= set(self.scene.needs), names
         self.steps = numbered(steps)
@@ -144,6 +163,10 @@ class Stage:
             assert (steps, told) == ([], None), f"it did not die at {point}"
             deaths.append(Death(phone=phone, point=point, earlier=earlier, charged=charged))
         return deaths
+
+    def done(self, death: Death) -> list[str]:
+        """The steps of the process, until it died at the last of them."""
+        return self.steps[: self.steps.index(death.point) + 1] if death.point in self.steps else self.steps
 
 
 class Verdict:
@@ -174,12 +197,7 @@ class Verdict:
 
     def is_begun(self, death: Death) -> bool:
         """The transaction that begins the send was committed."""
-        return f"store.begin/after#{self.stage.scene.begins}" in self._done(death)
-
-    def _done(self, death: Death) -> list[str]:
-        """The steps of the process, until it died at the last of them."""
-        steps = self.stage.steps
-        return steps[: steps.index(death.point) + 1] if death.point in steps else steps
+        return self.stage.scene.begins in self.stage.done(death)
 
     def nothing_is_lost(self) -> None:
         for death, view in self.begun():
@@ -188,7 +206,8 @@ class Verdict:
                 if not messages or challenge.state is not ChallengeState.SENT or not challenge.confirmed:
                     self.says(death, f"{len(messages)} messages, {challenge.state}, confirmed={challenge.confirmed}")
             else:
-                recorded = challenge.state is ChallengeState.SENT and death.step == "store.record/after"
+                ended = ChallengeState.UNSENDABLE if self.stage.scene.refused else ChallengeState.SENT
+                recorded = challenge.state is ended and death.step == "store.record/after"
                 interrupted = (challenge.state, challenge.reason) == (
                     ChallengeState.UNSENDABLE,
                     UnsendableReason.INTERRUPTED,
@@ -214,13 +233,23 @@ class Verdict:
                     self.wrong.append(f"{view.challenge.id}: {len(late)} late deliveries, {len(view.schedule)} rows")
 
     def sends_are_paid_for(self) -> None:
-        """Charged with the transaction that charges; never given back, because something may have left."""
+        """Charged with the transaction that charges; given back only where certainly nothing left."""
         for death in self.deaths:
-            done = Counter(step.partition("#")[0] for step in self._done(death))
-            refused = min(done["store.begin/after"], self.stage.scene.begins - 1)
-            owed = death.charged + done["store.charge/after"] - refused
+            done = Counter(step.partition("#")[0] for step in self.stage.done(death))
+            refused = min(done["store.begin/after"], int(self.stage.scene.begins.rpartition("#")[2]) - 1)
+            paid_back = self.stage.scene.refused and death.step == "store.record/after"
+            owed = death.charged + done["store.charge/after"] - refused - paid_back
             if self.plant.charged(death.phone) != owed:
                 self.says(death, f"{self.plant.charged(death.phone)} sends count, not {owed}")
+
+    def no_verification_serves_two(self) -> None:
+        """What a vendor had started for an older purpose is over before it starts anything for another."""
+        for death, view in self.begun():
+            older = {
+                one.reference for one in self.plant.vendors.of(death.phone) if one.at < view.challenge.first_sent_at
+            }
+            if older.intersection(one.reference for one in self.messages(death)):
+                self.says(death, "the older verification goes on")
 
     def every_code_verifies_once(self) -> None:
         """The oldest message for one person, the newest for the next; the second time it is refused, and uses nothing up."""
@@ -255,7 +284,7 @@ class Verdict:
             if self.is_begun(death):
                 continue
             earlier = len(self.plant.vendors.of(death.phone))
-            told = host.do(act.do, death.phone, **act.more)
+            told = self.stage.act(host, death.phone)
             received = self.plant.vendors.of(death.phone)[earlier:]
             purpose = act.more.get("purpose", "default")
             verified = host.do("verify", death.phone, received[-1].code, purpose=purpose) if received else None
@@ -269,6 +298,7 @@ class Verdict:
         self.repeats_are_bounded()
         self.nothing_is_recorded_late()
         self.sends_are_paid_for()
+        self.no_verification_serves_two()
         self.every_code_verifies_once()
         self.the_unbegun_can_ask_again()
         if rows := self.plant.rows():

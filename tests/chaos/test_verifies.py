@@ -11,7 +11,7 @@ from otpcore.models import ChallengeState
 from otpcore.simulators import Fault
 
 from .plant import Plant
-from .scenes import approved, new_phone, numbered, vendor_points
+from .scenes import EVERYTHING, approved, new_phone, numbered, vendor_points
 from .vendors import WORKED, Received
 
 COMMITTED = "store.approve/after"
@@ -40,7 +40,6 @@ LOST = Fault.RESET_AFTER_WORK
 TYPED = (
     Typed(name="our code", rules="mada"),
     Typed(name="Twilio's code", rules="twilio", lost="expired"),
-    Typed(name="Sinch's code", rules="sinch", lost="approved"),
     Typed(
         name="Sinch's code, whose start was not answered",
         rules="sinch;mada",
@@ -48,11 +47,15 @@ TYPED = (
         which=0,
         lost="approved",
     ),
-    Typed(name="Twilio's code, ours too", rules="twilio;mada", faults={"twilio": LOST}, which=0, lost="incorrect"),
-    Typed(name="our code, Twilio's too", rules="twilio;mada", faults={"twilio": LOST}),
     Typed(name="a wrong code", rules="mada", right=False),
-    Typed(name="a code that Sinch finds wrong", rules="sinch", right=False),
 )
+if EVERYTHING:
+    TYPED += (
+        Typed(name="Sinch's code", rules="sinch", lost="approved"),
+        Typed(name="Twilio's code, ours too", rules="twilio;mada", faults={"twilio": LOST}, which=0, lost="incorrect"),
+        Typed(name="our code, Twilio's too", rules="twilio;mada", faults={"twilio": LOST}),
+        Typed(name="a code that Sinch finds wrong", rules="sinch", right=False),
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import attrs
+import pytest
 from otp_mada.simulator import MadaSimulator
 from otp_sinch.answers import VerificationStatus
 from otp_sinch.simulator import SinchSimulator
 from otp_twilio.settings import Mode
-from otp_twilio.simulator import TwilioSimulator
+from otp_twilio.simulator import TwilioSimulator, messaging
+from otp_twilio.simulator.answers import MESSAGE_ENDS
 
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator, running
 
 ARRIVED, WORKED = "vendor.arrived", "vendor.worked"
 """The request is written, and the vendor does nothing; the vendor did its work, and nobody hears of it."""
+REPORTS = "http://127.0.0.1:9/receipts/reporter"
+"""Nobody listens there: whoever plays the host's web server takes the reports from the simulator."""
+UNREACHABLE = "+15005550603"
+"""What Twilio takes for this number, it reports as undelivered; any instance may try next."""
 
 
 @attrs.define(eq=False)
@@ -64,13 +71,16 @@ class Received:
 
 @attrs.define(eq=False)
 class Vendors:
-    """All of them. Instances: ``twilio`` (Verify), ``texter`` (Twilio Messaging), ``sinch`` and ``mada``."""
+    """All of them. Instances: ``twilio`` (Verify), ``texter`` (Twilio Messaging), ``reporter`` (the same, with receipts), ``sinch``
+    and ``mada``.
+    """
 
     twilio: TwilioSimulator
     sinch: SinchSimulator
     mada: MadaSimulator
     hunter: Hunter
     received: list[Received]
+    ends: dict[str, Any]
 
     def all(self) -> dict[str, Simulator]:
         return {"twilio": self.twilio, "sinch": self.sinch, "mada": self.mada}
@@ -79,6 +89,11 @@ class Vendors:
         return {
             "twilio": self.twilio.provider_settings(),
             "texter": {"plugin": "twilio", **self.twilio.provider_settings(Mode.MESSAGING)},
+            "reporter": {
+                "plugin": "twilio",
+                **self.twilio.provider_settings(Mode.MESSAGING),
+                "status_callback_url": REPORTS,
+            },
             "sinch": self.sinch.provider_settings(),
             "mada": self.mada.provider_settings(),
         }
@@ -86,6 +101,29 @@ class Vendors:
     def of(self, phone: str) -> list[Received]:
         """What this person received, oldest first."""
         return [one for one in list(self.received) if one.phone == phone]
+
+    def lose(self, phone: str) -> None:
+        """What Twilio takes for this person does not arrive."""
+        self.ends[phone] = self.ends[UNREACHABLE]
+
+    def loses(self, phone: str) -> bool:
+        return phone in self.ends
+
+    def reports(self, begin: int = 0) -> list[Mapping[str, Any]]:
+        """What Twilio reported, oldest first, from the so-manieth on; as a host would receive it."""
+        return [
+            {"url": one.url, "headers": dict(one.headers), "body": one.body.decode()}
+            for one in self.twilio.callbacks[begin:]
+        ]
+
+    def undelivered(self, phone: str) -> Mapping[str, Any]:
+        """The last report that a message to this person was not delivered."""
+        told = [(one, parse_qs(one["body"])) for one in self.reports()]
+        return next(
+            one
+            for one, fields in reversed(told)
+            if (fields["To"], fields["MessageStatus"]) == ([phone], ["undelivered"])
+        )
 
     def keeps(self, message: Received) -> bool:
         """Whether whoever owns the code could still say yes to it; ours are judged by nobody here."""
@@ -141,5 +179,7 @@ def open_vendors(clock: Callable[[], datetime]) -> Iterator[Vendors]:
     made = {name: _watched(kind, name, hunter, received) for name, kind in kinds.items()}
     for simulator in made.values():
         simulator.clock = clock
-    with running(*made.values()):
-        yield Vendors(**made, hunter=hunter, received=received)
+    with pytest.MonkeyPatch.context() as patch, running(*made.values()):
+        ends = dict(MESSAGE_ENDS)
+        patch.setattr(messaging, "MESSAGE_ENDS", ends)
+        yield Vendors(**made, hunter=hunter, received=received, ends=ends)
