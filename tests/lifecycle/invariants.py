@@ -167,6 +167,22 @@ def what_may_have_left_is_paid_for(world: World, before: Views, after: Views) ->
     return ""
 
 
+def barriers_hold(world: World, before: Views, after: Views) -> str:
+    """Nothing that begins passes a pause or a denial."""
+    return world.memory.behind and f"{world.memory.behind} was recorded behind a barrier"
+
+
+def keys_are_kept_to(world: World, before: Views, after: Views) -> str:
+    """A send is taken on only by who can read its code, and its challenge keeps its key."""
+    if world.memory.keyless:
+        return f"{world.memory.keyless} was taken without its key"
+    for one, view in after.items():
+        key = view.challenge.key_id
+        if (one in before and before[one].challenge.key_id != key) or any(row.key_id != key for row in view.schedule):
+            return f"{one} has another key"
+    return ""
+
+
 def nothing_secret_outlives_the_challenge(world: World, before: Views, after: Views) -> str:
     """The sealed code and its rows go with the life of the challenge."""
     for view in after.values():
@@ -186,6 +202,8 @@ INVARIANTS = (
     acceptance_ends_sending,
     slots_belong_to_the_living,
     what_may_have_left_is_paid_for,
+    barriers_hold,
+    keys_are_kept_to,
     nothing_secret_outlives_the_challenge,
 )
 

@@ -1,8 +1,8 @@
 """The whole life cycle on every store: random histories, step by step, beside the model of the design.
 
 Sends, resends, retries, verifications and cancellations of one person run as tasks of two processes that stop before every
-transaction and every network call; processes die, answers come late, the clock jumps to where something changes, and
-upkeep runs. After each step the store shows what `model` says, and `invariants` hold.
+transaction and every network call; processes die, answers come late, rules and keys change, operators pause and deny, the
+clock jumps to where something changes, and upkeep runs. After each step the store shows what `model` says, and `invariants` hold.
 
 A run is short by default. ``LIFECYCLE_STEPS=20000`` takes about so many steps on each store.
 """
@@ -25,7 +25,7 @@ from otpcore.lifecycle import NOT_SENT
 from otpcore.models import ChallengeState
 
 from .invariants import check
-from .kept import Challenge, Rules
+from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Challenge, Rules
 from .seeing import compare, views_of
 from .sides import at
 from .world import ANSWERS, World
@@ -49,11 +49,19 @@ ROUTES = (
     ("sinch",),
 )
 RETRIES = ({}, {"sms": 20}, {"sms": 2, "call": 1}, {"sms": 20, "call": 2})
-ROOMY = {"limits": ((50, 600),), "attempts": 10, "lock_from": 10, "hard_limit": 50, "breaker_from": 1000}
+ROOMY = {
+    "limits": ((50, 600),),
+    "toll": (50, 600),
+    "attempts": 10,
+    "lock_from": 10,
+    "hard_limit": 50,
+    "breaker_from": 1000,
+}
 
 WANTED = tuple(itertools.product(("login", "payment"), ("sms", "call")))
 CLIENTS = ("", "203.0.113.7")
 SIMPLY = ("ok", "ok", "lost after delivery", "lost", "unavailable", "unavailable")
+KEYS = (("key-1",), ("key-1", "key-2"), ("key-2", "key-1"), ("key-2",))
 GUESSES = (("up",), ("up", "up", "down"), ("up",) * 4, ("down",) * 4)
 
 WEIGHTS = {
@@ -69,6 +77,9 @@ WEIGHTS = {
     "sweep": 4,
     "crash": 1,
     "decide": 2,
+    "reroute": 2,
+    "switch": 1,
+    "change_keys": 2,
     "clean_up": 1,
     "settle": 1,
 }
@@ -143,7 +154,7 @@ class LifeCycle(RuleBasedStateMachine):
         self.world.claim(only)
 
     def claim_options(self) -> Options:
-        due = [(key,) for key in self.world.model.due()]
+        due = [(key,) for key in self.world.model.due(self.world.keys["worker"])]
         return [(None,), (None,), *due] if due else ()
 
     def tick(self, to: float) -> None:
@@ -206,6 +217,32 @@ class LifeCycle(RuleBasedStateMachine):
     def decide_options(self) -> Options:
         return itertools.product(("cancel", "drop", "requeue"), self.world.model.challenges)
 
+    def reroute(self, channel: str, route: tuple[str, ...]) -> None:
+        """Other rules; what is under way keeps its route, and a retry gets a new one."""
+        self.world.sides.routes[channel] = route
+
+    def reroute_options(self) -> Options:
+        return itertools.product(("sms", "call"), ROUTES) if self.world.model.rows else ()
+
+    def switch(self, barrier: str) -> None:
+        """An operator pauses, denies or lifts that."""
+        self.world.sides.barrier = barrier
+
+    def switch_options(self) -> Options:
+        if self.world.sides.barrier:
+            return [("",)]
+        return [(one,) for one in (PAUSED, DENIED, UNLESS_VERIFIED)] if self.world.model.challenges else []
+
+    def change_keys(self, process: str, keys: tuple[str, ...]) -> None:
+        """A process begins anew with other code keys, the current one first."""
+        self.world.crash(process)
+        self.world.keys[process] = keys
+
+    def change_keys_options(self) -> Options:
+        """Rarely in the midst of something."""
+        idle = {"host", "worker"} - {task.process for task in self.world.tasks}
+        return itertools.product(sorted(idle), KEYS) if self.world.model.rows or self.living() else ()
+
     def clean_up(self, what: str, *keep: float) -> None:
         self.world.tick(self.world.model.now + 1)  # so that a window which begins anew ends at another time
         getattr(self.world.sides if what == "purge" else self.world, what)(*keep)
@@ -218,12 +255,13 @@ class LifeCycle(RuleBasedStateMachine):
     def settle(self, how: str) -> None:
         """Under a fair schedule all sending ends, with a message or with a reason."""
         world, rules = self.world, self.world.rules
+        world.sides.barrier, world.keys["worker"] = "", KEYS[1]
         enough = world.model.now + rules.useful_life + rules.lease + rules.call_lease
         waiting = [one for one, v in self.views.items() if v.schedule and at(v.challenge.expires_at) > enough]
         for _ in range(400):
             if world.tasks:
                 self.run(0, how)
-            elif world.model.due():
+            elif world.model.due(KEYS[1]):
                 world.claim()
             elif world.to_sweep():
                 world.sweep()

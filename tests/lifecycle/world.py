@@ -14,10 +14,10 @@ from otpcore._verifying import _checks
 from otpcore.interfaces import Store
 from otpcore.lifecycle import is_living
 from otpcore.models import Channel
-from otpcore.records import Reservation, WalkRef
+from otpcore.records import ChallengeRecord, Reservation, WalkRef
 
-from .kept import OVER, Reserved, Rules, Said, Walk
-from .sides import Sides, Windows, same
+from .kept import OVER, Reserved, Rules, Said, Walk, Windows
+from .sides import Sides, same, windows_of
 from .told import Heard
 from .vendor import Vendor, Verification
 
@@ -67,6 +67,8 @@ class Memory:
     answered: dict[str, int] = field(default_factory=dict)  # challenge -> guesses that somebody compared
     successes: dict[str, int] = field(default_factory=dict)  # challenge -> how often it was approved
     crossed: str = ""  # a code of one purpose that verified another
+    behind: str = ""  # a delivery that a walk began with although a barrier stood
+    keyless: str = ""  # a send of which a process without its key took hold
 
 
 class World:
@@ -78,6 +80,7 @@ class World:
         self.model = self.sides.model
         self.tasks: list[Task] = []
         self.memory = Memory()
+        self.keys = {"host": ("key-1",), "worker": ("key-1",)}  # of each process, the current one first
         self.vendors = {scope: Vendor(scope, replaces=scope == "sinch") for scope in set(rules.scopes.values())}
 
     # What may happen; cancelling and the like are in `sides`.
@@ -103,8 +106,10 @@ class World:
 
     def claim(self, only: tuple[str, str] | None = None) -> None:
         """The worker claims what is due, or one retry by name."""
-        self._note_lost_leases({key for key in self.model.due() if only in (None, key)})
-        for ref, walk in self.sides.claim(only):
+        keys = frozenset(self.keys["worker"])
+        self._note_lost_leases({key for key in self.model.due(keys) if only in (None, key)})
+        for ref, walk in self.sides.claim(only, keys):
+            self._keep_to_keys(walk, "worker")
             self._start("worker", self._retry(ref, walk))
 
     def receive(self, delivery: str, status: str, kind: str, by: str) -> None:
@@ -112,10 +117,13 @@ class World:
         about = self.model.deliveries[delivery]
         reference = self.reference(delivery) if by != "id" else ""
         receipt = Heard(status, about.instance, reference, "" if by == "reference" else delivery)
-        outcome, walk = self.sides.receive(receipt, kind)
+        outcome, walk = self.sides.receive(receipt, kind, frozenset(self.keys["host"]))
         if outcome != "replayed":
-            _count(self.memory.reported, about.send)
+            alike = {d.send for d in self.model.sent(instance=about.instance, reference=reference) if reference}
+            for send in alike | {about.send}:
+                _count(self.memory.reported, send)
         if walk is not None:
+            self._keep_to_keys(walk[1], "host")
             self._start("host", self._going_on(*walk))
 
     def reference(self, delivery: str) -> str:
@@ -152,32 +160,36 @@ class World:
     # Sending.
 
     def _send(self, purpose: str, channel: str, client: str) -> Steps:
+        route, barrier = self.sides.routes[channel], self.sides.barrier
+        living = None  # as the service, which finds out by being refused
         for _ in range(_RACES):
             yield "charge"
-            latest = self.sides.latest(purpose)
-            living = latest if latest is not None and is_living(latest, self.sides.now) else None
             if living is not None and (until := living.cooldown(Channel(channel))) and until > self.sides.now:
                 return
-            charged = self.sides.charge()
-            if charged is None:
+            if living is not None and living.key_id not in self.keys["host"]:
+                return  # its code cannot be read here
+            admitted = self.sides.charge(purpose, channel, client, barrier)
+            if admitted is None:
                 return
             yield "begin"
-            new, ref, walk = self.sides.new_send(purpose, channel, client, living, charged[0])
-            said = self.sides.begin(new, walk, charged[1])
+            key = self.keys["host"][0] if living is None else living.key_id
+            new, ref, walk = self.sides.new_send(purpose, channel, client, living, admitted, key, route)
+            said, living = self.sides.begin(new, walk)
             if said.kind != "refused":
-                self.memory.charged[new.send_id] = charged[1]
+                self.memory.charged[new.send_id] = windows_of((*admitted.charges, *admitted.tolls))
                 yield from self._walk(ref, walk, said)
             if said.reason != "conflict":
                 return
+            living = living or self._living(purpose)
 
     def _retry(self, ref: WalkRef, walk: Walk) -> Steps:
         yield "begin retry"
-        yield from self._walk(ref, walk, self.sides.begin_retry(ref, walk))
+        yield from self._walk(ref, walk, self._heeded(walk, self.sides.begin_retry(ref, walk)))
 
     def _going_on(self, ref: WalkRef, walk: Walk) -> Steps:
         """After a message that did not arrive."""
         yield "go on"
-        yield from self._walk(ref, walk, self.sides.go_on(ref, walk))
+        yield from self._walk(ref, walk, self._heeded(walk, self.sides.go_on(ref, walk)))
 
     def _walk(self, ref: WalkRef, walk: Walk, said: Said) -> Steps:
         """From a recorded delivery to the end of the walk."""
@@ -238,6 +250,10 @@ class World:
         if reserved.status != "reserved" or challenge is None:
             return
         _count(self.memory.reserved, challenge.id)
+        if (challenge.core_recorded or challenge_id) and challenge.key_id not in self.keys["host"]:
+            yield "settle"
+            self.sides.settle(reservation, reserved, client, give_back=True, gone=set())
+            return
         compared = challenge.core_recorded
         if compared and code == f"core {challenge.id}":
             _count(self.memory.answered, challenge.id)
@@ -291,6 +307,20 @@ class World:
             self.memory.crossed = code
 
     # Parts.
+
+    def _living(self, purpose: str) -> ChallengeRecord | None:
+        latest = self.sides.latest(purpose)
+        return latest if latest is not None and is_living(latest, self.sides.now) else None
+
+    def _heeded(self, walk: Walk, said: Said) -> Said:
+        """A walk that begins heeds the barrier that stands."""
+        if said.kind == "call" and self.model.stands(walk.barrier):
+            self.memory.behind = said.delivery
+        return said
+
+    def _keep_to_keys(self, walk: Walk, process: str) -> None:
+        if self.model.challenges[walk.challenge].key not in self.keys[process]:
+            self.memory.keyless = walk.send
 
     def _start(self, process: str, steps: Steps) -> None:
         task = Task(process, steps)
