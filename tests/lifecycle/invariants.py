@@ -51,7 +51,7 @@ def delivered_codes_verify(world: World, before: Views, after: Views) -> str:
                     return f"{code} was delivered, but the core's code is not compared"
                 continue
             scope = code.partition(" ")[0]
-            current = world.vendors[scope].all[-1] is verification and verification.expires_at > world.model.now
+            current = world.vendors[scope].all[-1] is verification and verification.expires_at > world.true_now
             if verification.stale or not current:
                 continue
             if verification.ended == "cancelled":
@@ -128,7 +128,8 @@ def transitions_are_listed(world: World, before: Views, after: Views) -> str:
         resent = new.state in (SENDING, QUEUED) and _sends(view) != _sends(before[one])
         if new.state not in {old.state, *OVER, *TRANSITIONS.get(old.state, ())} and not resent:
             return f"{old.state} -> {new.state}"
-        if new.first_sent_at != old.first_sent_at or new.expires_at < old.expires_at:
+        sooner = new.expires_at < old.expires_at and not world.set_back
+        if new.first_sent_at != old.first_sent_at or sooner:
             return f"{one} began later, or ends sooner"
     return ""
 

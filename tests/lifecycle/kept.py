@@ -12,6 +12,7 @@ REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reache
 STOPS = {"rejected_number", "blocked"}
 IN_DOUBT = {"open", "ambiguous"}
 FOREVER = float("inf")
+CLOCK_SLACK = 60  # seconds that clocks are set back without consequences
 PAUSED, DENIED, UNLESS_VERIFIED = "paused", "denied", "denied unless verified"
 """Barriers."""
 
@@ -180,7 +181,12 @@ class Kept:
         self.verified = False
 
     def lives(self, challenge: Challenge | None) -> bool:
-        return challenge is not None and challenge.state not in OVER and challenge.expires_at > self.now
+        over = challenge is None or challenge.state in OVER or challenge.expires_at <= self.now
+        return challenge is not None and not over and not self.begins_later(challenge)
+
+    def begins_later(self, challenge: Challenge) -> bool:
+        """The clock was set back since: it is over, as it would live for longer than anybody was told."""
+        return challenge.began_at - CLOCK_SLACK > self.now
 
     def stands(self, barrier: str) -> bool:
         """It holds for this person."""

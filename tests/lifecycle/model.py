@@ -226,14 +226,18 @@ class Model(Kept):
         self.close(challenge, "cancelled" if lived else "expired")
         return lived
 
-    def sweep(self) -> None:
-        for challenge in self.challenges.values():
-            if challenge.state not in OVER and not self.lives(challenge):
-                self.close(challenge, "expired")
+    def sweep(self, *, set_back: bool) -> None:
+        for challenge in self.to_expire(set_back=set_back):
+            self.close(challenge, "expired")
         overdue = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now]
         for _, (challenge_id, channel) in sorted(overdue):
-            if channel not in self.rules.retries:
+            if channel not in self.rules.retries and self.lives(self.challenges[challenge_id]):
                 self._stop(self.challenges[challenge_id], channel, "interrupted")
+
+    def to_expire(self, *, set_back: bool) -> list[Challenge]:
+        """Over, and not called so; those that begin in the future are only looked for after the clock was set back."""
+        candidates = [c for c in self.challenges.values() if c.state not in OVER]
+        return [c for c in candidates if c.expires_at <= self.now or (set_back and self.begins_later(c))]
 
     def drop(self, challenge: Challenge) -> None:
         for channel in ("sms", "call"):

@@ -228,10 +228,10 @@ class Sides:
 
     # Upkeep and operators.
 
-    def sweep(self) -> None:
+    def sweep(self, *, set_back: bool) -> None:
         retried = frozenset(Channel(channel) for channel in self.rules.retries)
-        self.wait(self.store.sweep(retried=retried, limit=100, now=self.now))
-        self.model.sweep()
+        self.wait(self.store.sweep(retried=retried, limit=100, set_back=set_back, now=self.now))
+        self.model.sweep(set_back=set_back)
 
     def cancel(self, challenge: str) -> None:
         view = self.wait(self.store.cancel(challenge, self.now))

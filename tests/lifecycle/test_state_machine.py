@@ -2,7 +2,7 @@
 
 Sends, resends, retries, verifications and cancellations of one person run as tasks of two processes that stop before every
 transaction and every network call; processes die, answers come late, rules and keys change, operators pause and deny, the
-clock jumps to where something changes, and upkeep runs. After each step the store shows what `model` says, and `invariants` hold.
+clock jumps to where something changes or is set back, and upkeep runs. After each step the store shows what `model` says, and `invariants` hold.
 
 A run is short by default. ``LIFECYCLE_STEPS=20000`` takes about so many steps on each store.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
@@ -21,8 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from otpcore.interfaces import Store
-from otpcore.lifecycle import NOT_SENT
+from otpcore.lifecycle import NOT_SENT, is_living
 from otpcore.models import ChallengeState
+from otpcore.records import ChallengeView
 
 from .invariants import check
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Challenge, Rules
@@ -36,6 +38,7 @@ Options = Iterable[tuple[Any, ...]]
 STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1000"))
 STEPS_IN_A_HISTORY = 100
 TASKS_AT_ONCE = 4
+BACKENDS = ("asyncio", "trio")
 
 SCOPES = {"verify": "twilio", "verify_eu": "twilio", "sinch": "sinch"}
 ROUTES = (
@@ -76,6 +79,7 @@ WEIGHTS = {
     "receive": 6,
     "sweep": 4,
     "crash": 1,
+    "set_clock_back": 1,
     "decide": 2,
     "reroute": 2,
     "switch": 1,
@@ -85,25 +89,36 @@ WEIGHTS = {
 }
 """How often things happen, of those that can."""
 
+FIGURES: Counter[str] = Counter()
+"""How much happened; ``pytest -s`` shows it."""
+
 
 class LifeCycle(RuleBasedStateMachine):
     """One person's challenges on one store."""
 
     def __init__(self, new_store: Callable[[], Store]) -> None:
         super().__init__()
+        self.new_store = new_store
+        FIGURES["histories"] += 1
         self.resources = ExitStack()
-        portal = self.resources.enter_context(start_blocking_portal("asyncio"))
-        stack = self.resources.enter_context(portal.wrap_async_context_manager(AsyncExitStack()))
-        self.store = new_store()
-        portal.call(self.store.start, stack)
-        self.wait = lambda coroutine: portal.call(_awaited, coroutine)
 
     @initialize(
-        sms=st.sampled_from(ROUTES), call=st.sampled_from(ROUTES), retries=st.sampled_from(RETRIES), roomy=st.booleans()
+        sms=st.sampled_from(ROUTES),
+        call=st.sampled_from(ROUTES),
+        retries=st.sampled_from(RETRIES),
+        roomy=st.booleans(),
+        backend=st.sampled_from(BACKENDS),
     )
-    def begin(self, sms: tuple[str, ...], call: tuple[str, ...], retries: dict[str, int], roomy: bool) -> None:
+    def begin(
+        self, sms: tuple[str, ...], call: tuple[str, ...], retries: dict[str, int], roomy: bool, backend: str
+    ) -> None:
+        self.resources.close()
+        portal = self.resources.enter_context(start_blocking_portal(backend))
+        stack = self.resources.enter_context(portal.wrap_async_context_manager(AsyncExitStack()))
+        store = self.new_store()
+        portal.call(store.start, stack)
         rules = Rules(routes={"sms": sms, "call": call}, retries=retries, scopes=SCOPES, **(ROOMY if roomy else {}))
-        self.world = World(self.store, self.wait, rules)
+        self.world = World(store, lambda coroutine: portal.call(_awaited, coroutine), rules)
         self.views = views_of(self.world.sides)
 
     def teardown(self) -> None:
@@ -114,7 +129,9 @@ class LifeCycle(RuleBasedStateMachine):
         """Anything that can happen now, the interesting things more often."""
         options = {name: found for name in WEIGHTS if (found := list(getattr(self, f"{name}_options")()))}
         name = data.draw(st.sampled_from([name for name in options for _ in range(WEIGHTS[name])]), label="what")
-        getattr(self, name)(*data.draw(st.sampled_from(options[name]), label=name))
+        arguments = data.draw(st.sampled_from(options[name]), label=name)
+        FIGURES.update(("steps", name))
+        getattr(self, name)(*arguments)
         self.check()
 
     # What can happen, and with which arguments.
@@ -162,6 +179,12 @@ class LifeCycle(RuleBasedStateMachine):
 
     def tick_options(self) -> Options:
         return ((instant,) for instant in self.world.model.instants()[:4])
+
+    def set_clock_back(self, seconds: float) -> None:
+        self.world.set_clock_back(seconds)
+
+    def set_clock_back_options(self) -> Options:
+        return [(one,) for one in (5, 60, 61, 500) if one <= self.world.model.now]
 
     def verify(self, purpose: str, code: str, client: str, challenge: str) -> None:
         self.world.start_verify(purpose, code, client, challenge)
@@ -257,7 +280,7 @@ class LifeCycle(RuleBasedStateMachine):
         world, rules = self.world, self.world.rules
         world.sides.barrier, world.keys["worker"] = "", KEYS[1]
         enough = world.model.now + rules.useful_life + rules.lease + rules.call_lease
-        waiting = [one for one, v in self.views.items() if v.schedule and at(v.challenge.expires_at) > enough]
+        waiting = [one for one, v in self.views.items() if v.schedule and self._has_time(v, enough)]
         for _ in range(400):
             if world.tasks:
                 self.run(0, how)
@@ -279,6 +302,9 @@ class LifeCycle(RuleBasedStateMachine):
         return [("ok",), ("unavailable",), ("lost",)] if self.world.model.rows else []
 
     # Parts.
+
+    def _has_time(self, view: ChallengeView, until: float) -> bool:
+        return is_living(view.challenge, self.world.sides.now) and at(view.challenge.expires_at) > until
 
     def has_room(self) -> bool:
         return len(self.world.tasks) < TASKS_AT_ONCE
@@ -304,6 +330,7 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store]) -> None:
+    FIGURES.clear()
     run_state_machine_as_test(
         lambda: LifeCycle(new_store),
         settings=settings(
@@ -315,3 +342,4 @@ def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store]) -
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
         ),
     )
+    print(dict(FIGURES.most_common()))

@@ -16,7 +16,7 @@ from otpcore.lifecycle import is_living
 from otpcore.models import Channel
 from otpcore.records import ChallengeRecord, Reservation, WalkRef
 
-from .kept import OVER, Reserved, Rules, Said, Walk, Windows
+from .kept import Reserved, Rules, Said, Walk, Windows
 from .sides import Sides, same, windows_of
 from .told import Heard
 from .vendor import Vendor, Verification
@@ -80,6 +80,8 @@ class World:
         self.model = self.sides.model
         self.tasks: list[Task] = []
         self.memory = Memory()
+        self.set_back = 0.0  # by how many seconds our clocks are behind those of others
+        self.unswept = False  # ... and nobody swept since
         self.keys = {"host": ("key-1",), "worker": ("key-1",)}  # of each process, the current one first
         self.vendors = {scope: Vendor(scope, replaces=scope == "sinch") for scope in set(rules.scopes.values())}
 
@@ -103,6 +105,17 @@ class World:
     def tick(self, to: float) -> None:
         """The clock moves on; with tasks under way, these are slow."""
         self.model.now = to
+
+    @property
+    def true_now(self) -> float:
+        """The time at the vendors, whose clocks are right."""
+        return self.model.now + self.set_back
+
+    def set_clock_back(self, seconds: float) -> None:
+        """Our clocks are put back."""
+        self.model.now -= seconds
+        self.set_back += seconds
+        self.unswept = True
 
     def claim(self, only: tuple[str, str] | None = None) -> None:
         """The worker claims what is due, or one retry by name."""
@@ -133,13 +146,13 @@ class World:
 
     def sweep(self) -> None:
         self._note_lost_leases(self._overdue())
-        self.sides.sweep()
+        self.sides.sweep(set_back=self.unswept)
+        self.unswept = False
 
     def to_sweep(self) -> bool:
         """There is something that a sweep changes."""
         model = self.model
-        over = any(c.state not in OVER and not model.lives(c) for c in model.challenges.values())
-        return over or bool(self._overdue())
+        return bool(model.to_expire(set_back=self.unswept)) or bool(self._overdue())
 
     def erase(self) -> None:
         """An operator erases the person; what is under way goes on and finds nothing."""
@@ -208,7 +221,7 @@ class World:
                 return
         if said.kind == "cancel_late":
             yield "cancel late"
-            self.vendors[self.rules.scopes[said.instance]].cancel(reference, self.model.now, stale=False)
+            self.vendors[self.rules.scopes[said.instance]].cancel(reference, self.true_now, stale=False)
 
     def _clear_mark(self, ref: WalkRef, walk: Walk, said: Said) -> Generator[str, str, bool]:
         """Cancel the old verification, then say so; False: the call counts as unavailable."""
@@ -217,7 +230,7 @@ class World:
         if not vendor.replaces:
             answer = yield "cancel old"
             if answer != "unavailable":
-                vendor.cancel(said.mark or "", self.model.now, stale=self._is_stale(said.delivery))
+                vendor.cancel(said.mark or "", self.true_now, stale=self._is_stale(said.delivery))
             if answer != "ok":
                 return False
         yield "clear mark"
@@ -235,7 +248,7 @@ class World:
             self.memory.codes[said.delivery] = f"core {challenge}"
             return outcome, "", 0
         vendor = self.vendors[scope]
-        verification = vendor.send(challenge, self.model.now, stale=self._is_stale(said.delivery))
+        verification = vendor.send(challenge, self.true_now, stale=self._is_stale(said.delivery))
         if verification is None:
             return "limit_reached" if how == "ok" else outcome, "", 0
         self.memory.codes[said.delivery] = vendor.code(verification)
@@ -287,7 +300,7 @@ class World:
             if any(one == scope and word != "gone" for (one, _), word in said.items()):
                 continue
             answer = yield "check"
-            word = "" if answer == "down" else self.vendors[scope].check(reference, code, self.model.now)
+            word = "" if answer == "down" else self.vendors[scope].check(reference, code, self.true_now)
             said[scope, reference] = word if answer == "up" else "no answer"
             if "approved" in said.values():
                 break
@@ -330,7 +343,8 @@ class World:
     def _overdue(self) -> set[tuple[str, str]]:
         """Rows that died half-way and are not retried."""
         model = self.model
-        return {key for key, row in model.rows.items() if row.due_at <= model.now and key[1] not in self.rules.retries}
+        overdue = {key for key, row in model.rows.items() if row.due_at <= model.now}
+        return {key for key in overdue if key[1] not in self.rules.retries and model.lives(model.challenges[key[0]])}
 
     def _note_lost_leases(self, keys: set[tuple[str, str]]) -> None:
         for row in (self.model.rows[key] for key in keys):
