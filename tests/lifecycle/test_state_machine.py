@@ -342,4 +342,4 @@ def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store]) -
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
         ),
     )
-    print(dict(FIGURES.most_common()))
+    print(dict(FIGURES.most_common()))  # noqa: T201 - for whoever runs the long form with -s
