@@ -4,7 +4,7 @@ Sends, resends, retries, verifications and cancellations of one person run as ta
 transaction and every network call; processes die, answers come late, rules and keys change, operators pause and deny, the
 clock jumps to where something changes or is set back, and upkeep runs. After each step the store shows what `model` says, and `invariants` hold.
 
-A run is short by default. ``LIFECYCLE_STEPS=20000`` takes about so many steps on each store.
+A run is short by default, shorter still on servers. ``LIFECYCLE_STEPS=20000`` takes about so many steps on each store.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
+import pytest
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ Options = Iterable[tuple[Any, ...]]
 
 STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1000"))
 STEPS_IN_A_HISTORY = 100
+SERVERS = {"postgres", "mariadb"}  # fewer steps by default: each takes longer there
 TASKS_AT_ONCE = 4
 BACKENDS = ("asyncio", "trio")
 
@@ -329,15 +331,16 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return await coroutine
 
 
-def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store]) -> None:
+def test_every_history_goes_as_the_design_says(new_store: Callable[[], Store], request: pytest.FixtureRequest) -> None:
+    is_long, on_server = "LIFECYCLE_STEPS" in os.environ, request.node.callspec.params["new_store"] in SERVERS
+    steps = STEPS // 5 if on_server and not is_long else STEPS
     FIGURES.clear()
     run_state_machine_as_test(
         lambda: LifeCycle(new_store),
         settings=settings(
-            max_examples=max(1, STEPS // STEPS_IN_A_HISTORY),
+            max_examples=max(1, steps // STEPS_IN_A_HISTORY),
             stateful_step_count=STEPS_IN_A_HISTORY,
-            derandomize="LIFECYCLE_STEPS"
-            not in os.environ,  # the default run is the same every time, the long one never
+            derandomize=not is_long,  # the default run is the same every time, the long one never
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
         ),

@@ -90,9 +90,11 @@ class ToldModel(Model):
         heard = self._heard(done)
         kinds = {self.receipts[one].kind for one in heard}
         for one in sorted(heard, key=lambda one: (one.status == "delivered", self.receipts[one].at)):
-            note = self.receipts.pop(one)
-            self.receipts[Heard(one.status, one.instance, one.reference, done.id)] = note
-            note.applied = True
+            note = self.receipts[one]
+            if not note.applied:
+                del self.receipts[one]
+                self.receipts[Heard(one.status, one.instance, one.reference, done.id)] = note
+                note.applied = True
             self._tell(done, one.status, one.reference)
         return kinds
 
