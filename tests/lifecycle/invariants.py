@@ -97,7 +97,7 @@ def repeats_are_bounded(world: World, before: Views, after: Views) -> str:
         for send in {d.send_id for d in view.deliveries}:
             mine = [d for d in view.deliveries if d.send_id == send]
             excuses = world.memory.leases_lost.get(send, 0) + sum(d.outcome is Outcome.AMBIGUOUS for d in mine)
-            excuses += world.memory.reported.get(send, 0)
+            excuses += sum(world.memory.reported.get(told, 0) for told in {send, *(d.reference for d in mine)} - {""})
             if sum(d.id in world.memory.codes for d in mine) > 1 + excuses:
                 return f"{send}: more messages than asked for"
             for instance in {d.instance for d in mine}:

@@ -62,7 +62,7 @@ class Memory:
     codes: dict[str, str] = field(default_factory=dict)  # delivery -> the code that the person received
     charged: dict[str, Windows] = field(default_factory=dict)  # send -> windows
     leases_lost: dict[str, int] = field(default_factory=dict)  # send -> how often
-    reported: dict[str, int] = field(default_factory=dict)  # send -> receipts about its messages
+    reported: dict[str, int] = field(default_factory=dict)  # send, or reference -> receipts about it
     reserved: dict[str, int] = field(default_factory=dict)  # challenge -> attempts that were reserved
     answered: dict[str, int] = field(default_factory=dict)  # challenge -> guesses that somebody compared
     successes: dict[str, int] = field(default_factory=dict)  # challenge -> how often it was approved
@@ -133,8 +133,8 @@ class World:
         outcome, walk = self.sides.receive(receipt, kind, frozenset(self.keys["host"]))
         if outcome != "replayed":
             alike = {d.send for d in self.model.sent(instance=about.instance, reference=reference) if reference}
-            for send in alike | {about.send}:
-                _count(self.memory.reported, send)
+            for told in alike | {about.send, reference}:
+                _count(self.memory.reported, told)
         if walk is not None:
             self._keep_to_keys(walk[1], "host")
             self._start("host", self._going_on(*walk))
