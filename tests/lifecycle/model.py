@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .kept import (
+    CLOCK_SLACK,
     FOREVER,
     IN_DOUBT,
     NOT_SENT,
@@ -417,7 +418,9 @@ class Model(Kept):
         breaker = self.breakers.get(instance, Breaker())
         if breaker.failures < self.rules.breaker_from:
             return False
-        if breaker.probe_at > self.now:
+        if (
+            self.now < breaker.probe_at <= self.now + self.rules.probe_every + CLOCK_SLACK
+        ):  # later: the clock was set back
             return True
         breaker.probe_at = self.now + self.rules.probe_every
         return False
