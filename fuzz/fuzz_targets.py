@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import fuzz_receipts
 import fuzz_settings
 import fuzz_simulators
 import fuzz_text
@@ -16,6 +17,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     **fuzz_text.TARGETS,
     **fuzz_settings.TARGETS,
     **fuzz_vendors.TARGETS,
+    **fuzz_receipts.TARGETS,
     **fuzz_simulators.TARGETS,
 }
 

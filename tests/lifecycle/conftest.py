@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from otpcore.interfaces import Store
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
+
+from ..servers import empty, mariadb_database, postgres_server  # noqa: TID252 - tests are no package that could be imported by name
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +24,36 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["memory", "sql"])
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A migrated database on a PostgreSQL server of this test run."""
+    with postgres_server() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A migrated database on the MariaDB server that is given, or answers on its usual port."""
+    with mariadb_database() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(params=["memory", "sql", "postgres", "mariadb"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[[], Store]:
     """Makes empty stores of one kind."""
     caplog.set_level(logging.CRITICAL, "otpcore.stores")  # each start of each store says something
     if request.param == "memory":
         return MemoryStore
+    if request.param != "sql":
+        url = request.getfixturevalue(f"{request.param}_url")
+
+        def make_on_server() -> SqlStore:
+            empty(url)
+            return SqlStore(url)
+
+        return make_on_server
     migrated = request.getfixturevalue("migrated")
 
     def make() -> SqlStore:

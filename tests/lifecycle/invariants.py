@@ -51,7 +51,7 @@ def delivered_codes_verify(world: World, before: Views, after: Views) -> str:
                     return f"{code} was delivered, but the core's code is not compared"
                 continue
             scope = code.partition(" ")[0]
-            current = world.vendors[scope].all[-1] is verification and verification.expires_at > world.model.now
+            current = world.vendors[scope].all[-1] is verification and verification.expires_at > world.true_now
             if verification.stale or not current:
                 continue
             if verification.ended == "cancelled":
@@ -97,7 +97,7 @@ def repeats_are_bounded(world: World, before: Views, after: Views) -> str:
         for send in {d.send_id for d in view.deliveries}:
             mine = [d for d in view.deliveries if d.send_id == send]
             excuses = world.memory.leases_lost.get(send, 0) + sum(d.outcome is Outcome.AMBIGUOUS for d in mine)
-            excuses += world.memory.reported.get(send, 0)
+            excuses += sum(world.memory.reported.get(told, 0) for told in {send, *(d.reference for d in mine)} - {""})
             if sum(d.id in world.memory.codes for d in mine) > 1 + excuses:
                 return f"{send}: more messages than asked for"
             for instance in {d.instance for d in mine}:
@@ -128,7 +128,8 @@ def transitions_are_listed(world: World, before: Views, after: Views) -> str:
         resent = new.state in (SENDING, QUEUED) and _sends(view) != _sends(before[one])
         if new.state not in {old.state, *OVER, *TRANSITIONS.get(old.state, ())} and not resent:
             return f"{old.state} -> {new.state}"
-        if new.first_sent_at != old.first_sent_at or new.expires_at < old.expires_at:
+        sooner = new.expires_at < old.expires_at and not world.set_back
+        if new.first_sent_at != old.first_sent_at or sooner:
             return f"{one} began later, or ends sooner"
     return ""
 
@@ -167,6 +168,22 @@ def what_may_have_left_is_paid_for(world: World, before: Views, after: Views) ->
     return ""
 
 
+def barriers_hold(world: World, before: Views, after: Views) -> str:
+    """Nothing that begins passes a pause or a denial."""
+    return world.memory.behind and f"{world.memory.behind} was recorded behind a barrier"
+
+
+def keys_are_kept_to(world: World, before: Views, after: Views) -> str:
+    """A send is taken on only by who can read its code, and its challenge keeps its key."""
+    if world.memory.keyless:
+        return f"{world.memory.keyless} was taken without its key"
+    for one, view in after.items():
+        key = view.challenge.key_id
+        if (one in before and before[one].challenge.key_id != key) or any(row.key_id != key for row in view.schedule):
+            return f"{one} has another key"
+    return ""
+
+
 def nothing_secret_outlives_the_challenge(world: World, before: Views, after: Views) -> str:
     """The sealed code and its rows go with the life of the challenge."""
     for view in after.values():
@@ -186,6 +203,8 @@ INVARIANTS = (
     acceptance_ends_sending,
     slots_belong_to_the_living,
     what_may_have_left_is_paid_for,
+    barriers_hold,
+    keys_are_kept_to,
     nothing_secret_outlives_the_challenge,
 )
 

@@ -12,6 +12,12 @@ REFUSED_FOR_GOOD = {"misconfigured", "rejected_number", "blocked", "limit_reache
 STOPS = {"rejected_number", "blocked"}
 IN_DOUBT = {"open", "ambiguous"}
 FOREVER = float("inf")
+CLOCK_SLACK = 60  # seconds that clocks are set back without consequences
+PAUSED, DENIED, UNLESS_VERIFIED = "paused", "denied", "denied unless verified"
+"""Barriers."""
+
+Windows = tuple[tuple[str, float], ...]
+"""What was charged: names of counters, and when their windows end."""
 
 
 @dataclass(frozen=True)
@@ -19,16 +25,18 @@ class Rules:
     """The settings that matter here; times in seconds.
 
     Args:
-        routes: Instances in order, for each channel.
+        routes: Instances in order, for each channel, at first; each walk has those of its time.
         retries: The most retries, for each channel that is retried.
         scopes: The vendor account of each instance whose vendor owns the code.
         limits: How many sends in how long a window.
+        toll: The same for each client that is named; given back only where nobody had to send.
     """
 
     routes: Mapping[str, tuple[str, ...]]
     retries: Mapping[str, int]
     scopes: Mapping[str, str]
     limits: tuple[tuple[int, int], ...] = ((6, 600), (9, 3600))
+    toll: tuple[int, int] = (4, 700)
     attempts: int = 3
     givebacks: int = 3
     lock_from: int = 3
@@ -44,6 +52,7 @@ class Rules:
     call_lease: int = 10
     breaker_from: int = 4
     probe_every: int = 1
+    hold: int = 5
 
     def delay(self, attempts: int) -> int:
         return min(2**attempts, 30)
@@ -55,6 +64,7 @@ class Challenge:
     purpose: str
     began_at: float
     expires_at: float
+    key: str
     state: str = "sending"
     confirmed: bool = False
     reason: str = ""
@@ -90,15 +100,16 @@ class Row:
     due_at: float
     leased: bool = True
     attempts: int = 0
-    charges: tuple[tuple[int, float], ...] = ()
+    charges: Windows = ()
 
 
 @dataclass
 class Slot:
-    """``mark``: the reference to cancel before the next start; empty: by recipient; None: nothing."""
+    """``mark``: the reference to cancel before the next start; empty: by recipient; None: nothing. ``left_by``: its challenge."""
 
     holder: str = ""
     mark: str | None = None
+    left_by: str = ""
 
 
 @dataclass
@@ -126,7 +137,7 @@ class Reserved:
 
 @dataclass
 class Walk:
-    """Who walks over the route of which row; ``tried`` in this walk."""
+    """Who walks over which route, for which row; ``tried`` in this walk; ``barrier``: what stood in its way when it began."""
 
     challenge: str
     channel: str
@@ -134,6 +145,8 @@ class Walk:
     send: str
     is_retry: bool = False
     tried: list[str] = field(default_factory=list)
+    route: tuple[str, ...] = ()
+    barrier: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,13 +174,23 @@ class Kept:
         self.deliveries: dict[str, Delivery] = {}
         self.rows: dict[tuple[str, str], Row] = {}
         self.slots: dict[str, Slot] = {}
-        self.counters: dict[int, tuple[int, float]] = {}
+        self.counters: dict[str, tuple[int, float]] = {}
         self.failures: dict[str, Failures] = {}
         self.breakers: dict[str, Breaker] = {}
         self.reservations = 0
+        self.verified = False
 
     def lives(self, challenge: Challenge | None) -> bool:
-        return challenge is not None and challenge.state not in OVER and challenge.expires_at > self.now
+        over = challenge is None or challenge.state in OVER or challenge.expires_at <= self.now
+        return challenge is not None and not over and not self.begins_later(challenge)
+
+    def begins_later(self, challenge: Challenge) -> bool:
+        """The clock was set back since: it is over, as it would live for longer than anybody was told."""
+        return challenge.began_at - CLOCK_SLACK > self.now
+
+    def stands(self, barrier: str) -> bool:
+        """It holds for this person."""
+        return bool(barrier) and not (barrier == UNLESS_VERIFIED and self.verified)
 
     def spent(self, challenge: Challenge) -> bool:
         return challenge.attempts >= self.rules.attempts
@@ -230,13 +253,13 @@ class Kept:
         """Everything, as `seeing` reads it from a store."""
         return {
             "challenges": {
-                c.id: (c.purpose, c.state, c.expires_at, c.attempts, c.givebacks, c.core_sent, c.provider)
+                c.id: (c.purpose, c.state, c.expires_at, c.attempts, c.givebacks, c.core_sent, c.provider, c.key)
                 + ((c.confirmed, c.reason, dict(c.cooldown)) if c.state not in OVER else ())
                 for c in self.challenges.values()
             },
             "rows": {key: (r.send, r.due_at, r.leased, r.attempts, len(r.charges)) for key, r in self.rows.items()},
             "deliveries": {d.id: vars(d) for d in self.deliveries.values() if d.challenge in self.challenges},
-            "counters": {str(window): n for window, (n, ends_at) in self.counters.items() if n and ends_at > self.now},
+            "counters": {window: n for window, (n, ends_at) in self.counters.items() if n and ends_at > self.now},
             "failures": {
                 key: (failed.count, failed.locked_until if failed.locked_until > self.now else 0)
                 for key, failed in self.failures.items()

@@ -5,13 +5,15 @@ One person, several purposes. Nothing is imported from otpcore, so that a mistak
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from .kept import (
+    CLOCK_SLACK,
     FOREVER,
     IN_DOUBT,
     NOT_SENT,
     OVER,
+    PAUSED,
     STOPS,
     Breaker,
     Challenge,
@@ -23,6 +25,7 @@ from .kept import (
     Said,
     Slot,
     Walk,
+    Windows,
 )
 
 
@@ -31,18 +34,34 @@ class Model(Kept):
 
     # Sending.
 
-    def charge(self) -> tuple[tuple[int, float], ...] | set[float]:
-        """What was charged, as (window, its end); else how long each full window lasts."""
-        windows = {window: self.counters.get(window, (0, 0)) for _, window in self.rules.limits}
-        for window, (_, ends_at) in windows.items():
-            if ends_at <= self.now:
-                windows[window] = (0, self.now + window)
-        full = {windows[window][1] - self.now for limit, window in self.rules.limits if windows[window][0] >= limit}
-        charged = {window: (count + (not full), ends_at) for window, (count, ends_at) in windows.items()}
-        self.counters = charged  # what is refused may begin a window too, with nothing in it
-        return full or tuple((window, ends_at) for window, (_, ends_at) in charged.items())
+    def charge(
+        self, purpose: str, channel: str, client: str, barrier: str
+    ) -> tuple[Windows, Windows] | set[float | None]:
+        """What was charged, to be refunded or for good; else how long the refusal may last.
 
-    def refund(self, charges: Sequence[tuple[int, float]]) -> None:
+        A barrier charges nothing. What a living challenge's cooldown spares is not refused: it lasts as long as that.
+        """
+        living = self.of(purpose)
+        cooldown = living.cooldown.get(channel, 0) if living is not None and self.lives(living) else 0
+        spared = {cooldown - self.now} if cooldown > self.now else None
+        if self.stands(barrier):
+            return spared or {None}
+        limits = {str(window): (limit, window) for limit, window in self.rules.limits}
+        if client:
+            limits[f"toll-{client}"] = self.rules.toll
+        windows = {name: self.counters.get(name, (0, 0)) for name in limits}
+        for name, (_, ends_at) in windows.items():
+            if ends_at <= self.now:
+                windows[name] = (0, self.now + limits[name][1])
+        full = {windows[name][1] - self.now for name, (limit, _) in limits.items() if windows[name][0] >= limit}
+        charged = {name: (count + (not full), ends_at) for name, (count, ends_at) in windows.items()}
+        self.counters |= charged  # what is refused may begin a window too, with nothing in it
+        if full:
+            return spared or {max(full)}
+        made = [(name, ends_at) for name, (_, ends_at) in charged.items()]
+        return tuple(one for one in made if one[0].isdecimal()), tuple(one for one in made if not one[0].isdecimal())
+
+    def refund(self, charges: Windows) -> None:
         for window, ends_at in charges:
             count, current = self.counters.get(window, (0, 0))
             if current == ends_at and count:
@@ -54,13 +73,17 @@ class Model(Kept):
         purpose: str,
         *,
         is_resend: bool,
-        charges: tuple[tuple[int, float], ...],
+        charges: Windows,
+        tolls: Windows,
         client: str,
         delivery: str,
+        key: str,
     ) -> Said:
-        said = self._begin(walk, purpose, is_resend, charges, client, delivery)
+        said = self._begin(walk, purpose, is_resend, charges, client, delivery, key)
         if said.kind == "refused":
             self.refund(charges)
+        if said.reason in ("cooldown", "conflict"):
+            self.refund(tolls)
         return said
 
     def record(
@@ -109,12 +132,12 @@ class Model(Kept):
             return Walk(challenge.id, key[1], owner, row.send, is_retry=True)
         return None
 
-    def due(self) -> list[tuple[str, str]]:
-        """Rows that may be claimed, the earliest first."""
+    def due(self, keys: Collection[str]) -> list[tuple[str, str]]:
+        """Rows that a process with these keys may claim, the earliest first."""
         found = [
             (row.due_at, key)
             for key, row in self.rows.items()
-            if row.due_at <= self.now and key[1] in self.rules.retries
+            if row.due_at <= self.now and key[1] in self.rules.retries and self.challenges[key[0]].key in keys
         ]
         return [key for _, key in sorted(found)]
 
@@ -126,13 +149,23 @@ class Model(Kept):
             return self._stop(challenge, walk.channel, "max_attempts")
         if challenge.expires_at - self.now < self.rules.useful_life:
             return self._stop(challenge, walk.channel, "expired")
-        instance, free_at, _ = self._pick(challenge, walk)
-        if instance:
-            return self._deliver(challenge, row, walk, instance, delivery)
+        if self.denied(walk):
+            return self._stop(challenge, walk.channel, "permanent")
+        if walk.barrier == PAUSED:
+            free_at = [self.now + self.rules.hold]
+        else:
+            instance, free_at, _ = self._pick(challenge, walk)
+            if instance:
+                return self._deliver(challenge, row, walk, instance, delivery)
         if not free_at:
             return self._stop(challenge, walk.channel, "permanent")
-        row.attempts -= 1
+        if challenge.expires_at - min(free_at) >= self.rules.useful_life:
+            row.attempts -= 1
         return self._queue(challenge, row, walk, min(free_at))
+
+    def denied(self, walk: Walk) -> bool:
+        """Nothing more goes to this number."""
+        return walk.barrier != PAUSED and self.stands(walk.barrier)
 
     # Verifying.
 
@@ -178,6 +211,7 @@ class Model(Kept):
         self._mark_gone({one for one in settled if one in self.deliveries and self.deliveries[one].reference})
         for key in (client, "*"):
             self.failures.pop(key, None)
+        self.verified = True
         return True
 
     def _mark_gone(self, deliveries: set[str]) -> None:
@@ -193,14 +227,18 @@ class Model(Kept):
         self.close(challenge, "cancelled" if lived else "expired")
         return lived
 
-    def sweep(self) -> None:
-        for challenge in self.challenges.values():
-            if challenge.state not in OVER and not self.lives(challenge):
-                self.close(challenge, "expired")
+    def sweep(self, *, set_back: bool) -> None:
+        for challenge in self.to_expire(set_back=set_back):
+            self.close(challenge, "expired")
         overdue = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now]
         for _, (challenge_id, channel) in sorted(overdue):
-            if channel not in self.rules.retries:
+            if channel not in self.rules.retries and self.lives(self.challenges[challenge_id]):
                 self._stop(self.challenges[challenge_id], channel, "interrupted")
+
+    def to_expire(self, *, set_back: bool) -> list[Challenge]:
+        """Over, and not called so; those that begin in the future are only looked for after the clock was set back."""
+        candidates = [c for c in self.challenges.values() if c.state not in OVER]
+        return [c for c in candidates if c.expires_at <= self.now or (set_back and self.begins_later(c))]
 
     def drop(self, challenge: Challenge) -> None:
         for channel in ("sms", "call"):
@@ -216,6 +254,9 @@ class Model(Kept):
         gone = {c.id for c in self.challenges.values() if c.state in OVER and c.expires_at < challenges_before}
         self.challenges = {one: c for one, c in self.challenges.items() if one not in gone}
         self.slots = {scope: slot for scope, slot in self.slots.items() if slot.holder not in gone}
+        for slot in self.slots.values():
+            if not slot.holder and slot.left_by not in self.challenges:  # what it was to cancel is long over
+                slot.mark = None
         self.deliveries = {d.id: d for d in self.deliveries.values() if d.recorded_at >= deliveries_before}
         self.counters = {window: counter for window, counter in self.counters.items() if counter[1] > self.now}
 
@@ -223,6 +264,7 @@ class Model(Kept):
         """Everything of the person."""
         for kept in (self.challenges, self.deliveries, self.rows, self.slots, self.counters, self.failures):
             kept.clear()
+        self.verified = False
 
     def close(self, challenge: Challenge, state: str) -> None:
         challenge.state = state
@@ -236,9 +278,10 @@ class Model(Kept):
         walk: Walk,
         purpose: str,
         is_resend: bool,
-        charges: tuple[tuple[int, float], ...],
+        charges: Windows,
         client: str,
         delivery: str,
+        key: str,
     ) -> Said:
         rules, now, holder = self.rules, self.now, self.of(purpose)
         if is_resend:
@@ -252,7 +295,7 @@ class Model(Kept):
             if self.lives(holder):
                 return Said("refused", reason="conflict")
             expires_at = now + rules.life
-            challenge = Challenge(walk.challenge, purpose, now, expires_at)
+            challenge = Challenge(walk.challenge, purpose, now, expires_at, key)
         if (locked := self.locked_until(client)) >= expires_at:
             return Said("refused", reason="locked", at=None if locked == FOREVER else locked - now)
         instance, free_at, breaker_open = self._pick(challenge, walk)
@@ -328,7 +371,7 @@ class Model(Kept):
             instance, _, _ = self._pick(challenge, walk)
             if instance:
                 return self._deliver(challenge, row, walk, instance, following)
-        again = [i for i in rules.routes[walk.channel] if not self.left_out(i, row.send)]
+        again = [i for i in walk.route if not self.left_out(i, row.send)]
         if not again:
             return self._stop(challenge, walk.channel, "permanent")
         if walk.channel not in rules.retries:
@@ -340,7 +383,7 @@ class Model(Kept):
         """The instance to call now; else when others come free, and whether a breaker kept one back."""
         free_at: list[float] = []
         breaker_open = False
-        for instance in self.rules.routes[walk.channel]:
+        for instance in walk.route:
             if instance in walk.tried or self.left_out(instance, walk.send):
                 continue
             if (until := self._asked_to_wait(instance, walk.send)) > self.now:
@@ -375,7 +418,9 @@ class Model(Kept):
         breaker = self.breakers.get(instance, Breaker())
         if breaker.failures < self.rules.breaker_from:
             return False
-        if breaker.probe_at > self.now:
+        if (
+            self.now < breaker.probe_at <= self.now + self.rules.probe_every + CLOCK_SLACK
+        ):  # later: the clock was set back
             return True
         breaker.probe_at = self.now + self.rules.probe_every
         return False
@@ -414,6 +459,7 @@ class Model(Kept):
             started = [d for d in self.at_vendor(scope, slot.holder) if d.outcome not in NOT_SENT and not d.gone]
             if slot.mark is None and started:
                 slot.mark = "" if any(not d.reference for d in started) else started[-1].reference
+                slot.left_by = slot.holder
             slot.holder = challenge.id
         return slot.mark
 

@@ -43,7 +43,7 @@ def compare(sides: Sides, views: Views) -> None:
 
 
 def _challenge(c: ChallengeRecord) -> tuple[Any, ...]:
-    shown = (c.purpose, c.state, at(c.expires_at), c.attempts, c.givebacks, c.core_recorded, c.provider or "")
+    shown = (c.purpose, c.state, at(c.expires_at), c.attempts, c.givebacks, c.core_recorded, c.provider or "", c.key_id)
     if c.state in OVER:
         return shown
     cooldown = {str(channel): at(until) for channel in Channel if (until := c.cooldown(channel))}

@@ -7,11 +7,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from otpcore.admission import Barrier, LimitReason
 from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
     Admission,
+    Admitted,
     BreakerRule,
     CallResult,
     Candidate,
@@ -30,13 +32,16 @@ from otpcore.records import (
 )
 from otpcore.retrying import RetryPolicy
 
-from .kept import Reserved, Rules, Said, Walk
+from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Reserved, Rules, Said, Walk, Windows
 from .told import Heard, ToldModel
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
 PHONE = "phone"
-
-Windows = tuple[tuple[int, float], ...]
+BARRIERS = {
+    PAUSED: Barrier(reason=LimitReason.PAUSED),
+    DENIED: Barrier(reason=LimitReason.DENIED),
+    UNLESS_VERIFIED: Barrier(reason=LimitReason.DENIED, unless_verified=True),
+}
 
 
 class Sides:
@@ -53,6 +58,8 @@ class Sides:
         self.rules = rules
         self.model = ToldModel(rules)
         self.numbers = itertools.count(1)
+        self.routes = dict(rules.routes)  # in force
+        self.barrier = ""  # that stands now
 
     @property
     def now(self) -> datetime:
@@ -66,37 +73,54 @@ class Sides:
         same(found and found.id, newest and newest.id, "latest")
         return found
 
-    def charge(self) -> tuple[tuple[Charged, ...], Windows] | None:
-        """What both charged; None: a window is full."""
+    def charge(self, purpose: str, channel: str, client: str, barrier: str) -> Admitted | None:
+        """What both charged; None: a window is full, or a barrier stands."""
         charges = [
             Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
             for limit, window in self.rules.limits
         ]
-        admitted = self.wait(self.store.charge(Admission(charges=tuple(charges)), self.now))
-        expected = self.model.charge()
+        if client:
+            limit, window = self.rules.toll
+            key = f"{PHONE}/send/toll-{client}"
+            toll = Charge(key=key, limit=limit, window=timedelta(seconds=window), reason="client", refundable=False)
+            charges.append(toll)
+        asked = Admission(
+            charges=tuple(charges),
+            barrier=BARRIERS.get(barrier),
+            subject=purpose,
+            phone_key=PHONE,
+            channel=Channel(channel),
+            purpose=purpose,
+        )
+        admitted: Admitted | ChargeRefused = self.wait(self.store.charge(asked, self.now))
+        expected = self.model.charge(purpose, channel, client, barrier)
         if isinstance(admitted, ChargeRefused):
             same(isinstance(expected, set) and admitted.retry_after in expected, True, "charge refused")
             return None
-        windows = tuple((int(one.key.rpartition("/")[2]), at(one.window_ends_at)) for one in admitted.charges)
-        same(set(windows), set(expected), "charged")
-        return admitted.charges, windows
+        windows = (set(windows_of(admitted.charges)), set(windows_of(admitted.tolls)))
+        same(windows, expected if isinstance(expected, set) else tuple(map(set, expected)), "charged")
+        return admitted
 
-    def begin(self, new: NewSend, walk: Walk, charged: Windows) -> Said:
+    def begin(self, new: NewSend, walk: Walk) -> tuple[Said, ChallengeRecord | None]:
+        """What both say; and with a refusal, the living challenge."""
         begun = self.wait(self.store.begin(new, self.now))
         said = self.model.begin(
             walk,
             new.challenge.purpose,
             is_resend=new.is_resend,
-            charges=charged,
+            charges=windows_of(new.charges),
+            tolls=windows_of(new.tolls),
             client=new.client,
             delivery=new.plan.delivery_id,
+            key=new.challenge.key_id,
         )
         if begun.step is not None:
-            return _same_step(begun.step, said)
+            return _same_step(begun.step, said), None
         same(Said("refused", reason=begun.refusal, at=begun.retry_after), said, "refusal")
-        return said
+        return said, begun.challenge
 
     def begin_retry(self, ref: WalkRef, walk: Walk) -> Said:
+        walk.route, walk.barrier = self.routes[walk.channel], self.barrier
         plan = self._plan(walk)
         step = self.wait(self.store.begin_retry(ref, plan, self.now))
         return _same_step(step, self.model.begin_retry(walk, plan.delivery_id))
@@ -110,15 +134,15 @@ class Sides:
         said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
         return _same_step(step, said)
 
-    def receive(self, receipt: Heard, kind: str) -> tuple[str, tuple[WalkRef, Walk] | None]:
+    def receive(self, receipt: Heard, kind: str, keys: frozenset[str]) -> tuple[str, tuple[WalkRef, Walk] | None]:
         """What became of a receipt, and the walk that goes on."""
         rule = ReceiptRule(
             token=f"receipt-{next(self.numbers)}",
             lease=timedelta(seconds=self.rules.lease),
             min_useful_life=timedelta(seconds=self.rules.useful_life),
             retried=frozenset(Channel(channel) for channel in self.rules.retries),
-            key_ids=frozenset({"key-1"}),
-            instances=frozenset(itertools.chain(*self.rules.routes.values())),
+            key_ids=keys,
+            instances=frozenset(itertools.chain(*self.routes.values())),
         )
         told = Receipt(
             status=ReceiptStatus(receipt.status),
@@ -127,13 +151,14 @@ class Sides:
             kind=ErrorKind(kind) if kind else None,
         )
         received = self.wait(self.store.receive(receipt.instance, told, rule, self.now))
-        outcome, walk = self.model.receive(receipt, kind, rule.token)
+        outcome, walk = self.model.receive(receipt, kind, rule.token, keys)
         ref = received.walk
         seen = ref and (ref.challenge_id, ref.channel, ref.send_id)
         same((received.outcome, seen), (outcome, walk and (walk.challenge, walk.channel, walk.send)), "receipt")
         return outcome, (ref, walk) if ref and walk else None
 
     def go_on(self, ref: WalkRef, walk: Walk) -> Said:
+        walk.route, walk.barrier = self.routes[walk.channel], self.barrier
         plan = self._plan(walk)
         step = self.wait(self.store.go_on(ref, plan, self.now))
         return _same_step(step, self.model.go_on(walk, plan.delivery_id))
@@ -143,20 +168,20 @@ class Sides:
         same(self.wait(self.store.clear_mark(ref, scope, self.now)), cleared, "mark cleared")
         return cleared
 
-    def claim(self, only: tuple[str, str] | None) -> list[tuple[WalkRef, Walk]]:
-        """Claim all that is due, or one retry by name."""
+    def claim(self, only: tuple[str, str] | None, keys: frozenset[str]) -> list[tuple[WalkRef, Walk]]:
+        """Claim all that is due, or one retry by name, in a process with these keys."""
         token = f"claim-{next(self.numbers)}"
         rule = ClaimRule(
             token=token,
-            key_ids=frozenset({"key-1"}),
-            instances=frozenset(itertools.chain(*self.rules.routes.values())),
+            key_ids=keys,
+            instances=frozenset(itertools.chain(*self.routes.values())),
             lease=timedelta(seconds=self.rules.lease),
             max_retries={Channel(channel): most for channel, most in self.rules.retries.items()},
             min_useful_life=timedelta(seconds=self.rules.useful_life),
             job=RetryJob(challenge_id=only[0], channel=Channel(only[1]), due_at=self.now) if only else None,
         )
         claims = self.wait(self.store.claim(rule, 10, self.now)).claims
-        due = [key for key in self.model.due() if only in (None, key)]
+        due = [key for key in self.model.due(keys) if only in (None, key)]
         walks = [self.model.claim(key, f"{token}/{key}") for key in due if key in self.model.rows]
         made = [walk for walk in walks if walk is not None]
         same(
@@ -203,10 +228,10 @@ class Sides:
 
     # Upkeep and operators.
 
-    def sweep(self) -> None:
+    def sweep(self, *, set_back: bool) -> None:
         retried = frozenset(Channel(channel) for channel in self.rules.retries)
-        self.wait(self.store.sweep(retried=retried, limit=100, now=self.now))
-        self.model.sweep()
+        self.wait(self.store.sweep(retried=retried, limit=100, set_back=set_back, now=self.now))
+        self.model.sweep(set_back=set_back)
 
     def cancel(self, challenge: str) -> None:
         view = self.wait(self.store.cancel(challenge, self.now))
@@ -253,7 +278,9 @@ class Sides:
         channel: str,
         client: str,
         living: ChallengeRecord | None,
-        charges: Sequence[Charged],
+        admitted: Admitted,
+        key: str,
+        route: tuple[str, ...],
     ) -> tuple[NewSend, WalkRef, Walk]:
         number, rules = next(self.numbers), self.rules
         challenge = living or ChallengeRecord(
@@ -262,17 +289,17 @@ class Sides:
             phone_key=PHONE,
             phone_sealed=b"sealed",
             phone_masked="+359•••567",
-            key_id="key-1",
+            key_id=key,
             purpose=purpose,
             state=ChallengeState.SENDING,
             max_attempts=rules.attempts,
             first_sent_at=self.now,
             expires_at=self.now,
             code_digest="digest",
-            code_sealed=b"key-1:sealed",
+            code_sealed=f"{key}:sealed".encode(),
             locale="en",
         )
-        walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}")
+        walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}", route=route)
         ref = WalkRef(challenge_id=challenge.id, channel=Channel(channel), send_id=walk.send, token=walk.owner)
         new = NewSend(
             challenge=challenge,
@@ -285,7 +312,8 @@ class Sides:
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
             lease=timedelta(seconds=rules.lease),
-            charges=tuple(charges),
+            charges=admitted.charges,
+            tolls=admitted.tolls,
             client=client,
         )
         return new, ref, walk
@@ -296,7 +324,7 @@ class Sides:
             Candidate(instance=one, owner=CodeOwner.PROVIDER, scope=rules.scopes[one])
             if one in rules.scopes
             else Candidate(instance=one)
-            for one in rules.routes[walk.channel]
+            for one in walk.route
         )
         most = rules.retries.get(walk.channel)
         policy = None if most is None else RetryPolicy(max_retries=most, first_delay=1, max_delay=30, jitter=0)
@@ -310,7 +338,14 @@ class Sides:
             min_useful_life=timedelta(seconds=rules.useful_life),
             retry=policy,
             breaker=BreakerRule(threshold=rules.breaker_from, probe_every=rules.probe_every),
+            barrier=BARRIERS.get(walk.barrier),
+            hold=timedelta(seconds=rules.hold),
         )
+
+
+def windows_of(charges: Sequence[Charged]) -> Windows:
+    """Names of counters, and when their windows end."""
+    return tuple((one.key.rpartition("/")[2], at(one.window_ends_at)) for one in charges)
 
 
 def at(moment: datetime | None) -> float:

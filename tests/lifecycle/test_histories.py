@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from .kept import FOREVER
-from .test_state_machine import LifeCycle
+from .test_state_machine import BACKENDS, LifeCycle
 
 
-@pytest.fixture
-def history(new_store) -> Iterator[LifeCycle]:
+@pytest.fixture(params=BACKENDS)
+def history(new_store, request) -> Iterator[LifeCycle]:
     """A person, a vendor that owns the code, and nothing retried."""
     machine = LifeCycle(new_store)
-    machine.begin(sms=("verify",), call=("verify",), retries={}, roomy=True)
+    machine.begin(sms=("verify",), call=("verify",), retries={}, roomy=True, backend=request.param)
     yield machine
     machine.teardown()
 
@@ -55,7 +55,7 @@ def test_a_call_under_way_when_its_challenge_is_approved_is_still_cancelled_befo
 
 
 def test_a_lock_that_only_an_operator_lifts_promises_no_end(history):
-    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False)
+    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False, backend="trio")
     model = history.world.model
     for guess in range(model.rules.hard_limit):
         if guess % model.rules.attempts == 0:
@@ -71,7 +71,7 @@ def test_a_lock_that_only_an_operator_lifts_promises_no_end(history):
 
 
 def test_a_send_that_lost_a_race_leaves_the_probe_of_an_open_breaker_to_others(history):
-    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False)
+    history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False, backend="trio")
     start(history, "login", "sms", "begin")
     for number in range(history.world.rules.breaker_from):
         history.send_at_once(("payment", "login")[number // 2], "sms", "lost")

@@ -6,9 +6,10 @@ A receipt knows more than the answer to a call did. One that comes before that a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from .kept import IN_DOUBT, NOT_SENT, STOPS, Challenge, Delivery, Row, Rules, Said, Walk
+from .kept import IN_DOUBT, NOT_SENT, PAUSED, STOPS, Challenge, Delivery, Row, Rules, Said, Walk
 from .model import Model
 
 
@@ -38,8 +39,10 @@ class ToldModel(Model):
         super().__init__(rules)
         self.receipts: dict[Heard, Note] = {}
 
-    def receive(self, receipt: Heard, kind: str, owner: str) -> tuple[str, Walk | None]:
-        """What becomes of a receipt that names a delivery, a reference or both; and the walk that goes on."""
+    def receive(self, receipt: Heard, kind: str, owner: str, keys: Collection[str]) -> tuple[str, Walk | None]:
+        """What becomes of a receipt that names a delivery, a reference or both, in a process with these keys; and the walk that
+        goes on.
+        """
         found = self._found(receipt)
         if found is None:
             if not receipt.delivery:
@@ -69,7 +72,7 @@ class ToldModel(Model):
             self._recorded(Walk("", "", "", ""), challenge, found, "", go_on=False)
             return "applied", None
         return "applied", None if was in {*NOT_SENT, "undelivered"} else self._failed(
-            challenge, found, was, kind, owner
+            challenge, found, was, kind, owner, keys
         )
 
     def go_on(self, walk: Walk, delivery: str) -> Said:
@@ -78,16 +81,20 @@ class ToldModel(Model):
             return Said("stopped")
         if challenge.expires_at - self.now < self.rules.useful_life:
             return self._stop(challenge, walk.channel, "expired")
-        return self._walk_on(challenge, row, walk, delivery, go_on=True)
+        if self.denied(walk):
+            return self._stop(challenge, walk.channel, "permanent")
+        return self._walk_on(challenge, row, walk, delivery, go_on=walk.barrier != PAUSED)
 
     def _heed(self, done: Delivery) -> set[str]:
         """Receipts that came before the answer overrule it; the kinds of what they tell."""
         heard = self._heard(done)
         kinds = {self.receipts[one].kind for one in heard}
         for one in sorted(heard, key=lambda one: (one.status == "delivered", self.receipts[one].at)):
-            note = self.receipts.pop(one)
-            self.receipts[Heard(one.status, one.instance, one.reference, done.id)] = note
-            note.applied = True
+            note = self.receipts[one]
+            if not note.applied:
+                del self.receipts[one]
+                self.receipts[Heard(one.status, one.instance, one.reference, done.id)] = note
+                note.applied = True
             self._tell(done, one.status, one.reference)
         return kinds
 
@@ -101,7 +108,9 @@ class ToldModel(Model):
             challenge.state, challenge.confirmed = "sent" if in_doubt else "unsendable", False
             challenge.reason = "" if in_doubt else "failed"
 
-    def _failed(self, challenge: Challenge, found: Delivery, was: str, kind: str, owner: str) -> Walk | None:
+    def _failed(
+        self, challenge: Challenge, found: Delivery, was: str, kind: str, owner: str, keys: Collection[str]
+    ) -> Walk | None:
         """A message of a living challenge did not arrive."""
         under_way = {key: row for key, row in self.rows.items() if key[0] == challenge.id}
         own = next((key[1] for key, row in under_way.items() if row.send == found.send), "")
@@ -117,7 +126,9 @@ class ToldModel(Model):
             return None
         retries = Counter(d.instance for d in self.sent(send=found.send) if d.is_retry)
         attempts = max(retries.values(), default=0)
-        self.rows[challenge.id, found.channel] = Row(found.send, owner, self.now + self.rules.lease, attempts=attempts)
+        row = Row(found.send, owner, self.now + self.rules.lease, attempts=attempts)
+        self.rows[challenge.id, found.channel] = row
+        able = challenge.key in keys
         reason = "permanent" if kind in STOPS else ""
         if was != "accepted":
             reason = reason or "failed"
@@ -125,8 +136,13 @@ class ToldModel(Model):
             reason = reason or "max_attempts"
         elif challenge.expires_at - self.now < self.rules.useful_life:
             reason = reason or "expired"
+        elif not able and found.channel not in self.rules.retries:
+            reason = reason or "failed"
         if reason:
             self._stop(challenge, found.channel, reason)
+            return None
+        if not able:  # for a process that is
+            row.due_at, row.leased, challenge.state, challenge.confirmed = self.now, False, "queued", False
             return None
         challenge.state, challenge.confirmed = "undelivered", False
         return Walk(challenge.id, found.channel, owner, found.send, is_retry=True)

@@ -14,10 +14,10 @@ from otpcore._verifying import _checks
 from otpcore.interfaces import Store
 from otpcore.lifecycle import is_living
 from otpcore.models import Channel
-from otpcore.records import Reservation, WalkRef
+from otpcore.records import ChallengeRecord, Reservation, WalkRef
 
-from .kept import OVER, Reserved, Rules, Said, Walk
-from .sides import Sides, Windows, same
+from .kept import Reserved, Rules, Said, Walk, Windows
+from .sides import Sides, same, windows_of
 from .told import Heard
 from .vendor import Vendor, Verification
 
@@ -62,11 +62,13 @@ class Memory:
     codes: dict[str, str] = field(default_factory=dict)  # delivery -> the code that the person received
     charged: dict[str, Windows] = field(default_factory=dict)  # send -> windows
     leases_lost: dict[str, int] = field(default_factory=dict)  # send -> how often
-    reported: dict[str, int] = field(default_factory=dict)  # send -> receipts about its messages
+    reported: dict[str, int] = field(default_factory=dict)  # send, or reference -> receipts about it
     reserved: dict[str, int] = field(default_factory=dict)  # challenge -> attempts that were reserved
     answered: dict[str, int] = field(default_factory=dict)  # challenge -> guesses that somebody compared
     successes: dict[str, int] = field(default_factory=dict)  # challenge -> how often it was approved
     crossed: str = ""  # a code of one purpose that verified another
+    behind: str = ""  # a delivery that a walk began with although a barrier stood
+    keyless: str = ""  # a send of which a process without its key took hold
 
 
 class World:
@@ -78,6 +80,9 @@ class World:
         self.model = self.sides.model
         self.tasks: list[Task] = []
         self.memory = Memory()
+        self.set_back = 0.0  # by how many seconds our clocks are behind those of others
+        self.unswept = False  # ... and nobody swept since
+        self.keys = {"host": ("key-1",), "worker": ("key-1",)}  # of each process, the current one first
         self.vendors = {scope: Vendor(scope, replaces=scope == "sinch") for scope in set(rules.scopes.values())}
 
     # What may happen; cancelling and the like are in `sides`.
@@ -101,10 +106,23 @@ class World:
         """The clock moves on; with tasks under way, these are slow."""
         self.model.now = to
 
+    @property
+    def true_now(self) -> float:
+        """The time at the vendors, whose clocks are right."""
+        return self.model.now + self.set_back
+
+    def set_clock_back(self, seconds: float) -> None:
+        """Our clocks are put back."""
+        self.model.now -= seconds
+        self.set_back += seconds
+        self.unswept = True
+
     def claim(self, only: tuple[str, str] | None = None) -> None:
         """The worker claims what is due, or one retry by name."""
-        self._note_lost_leases({key for key in self.model.due() if only in (None, key)})
-        for ref, walk in self.sides.claim(only):
+        keys = frozenset(self.keys["worker"])
+        self._note_lost_leases({key for key in self.model.due(keys) if only in (None, key)})
+        for ref, walk in self.sides.claim(only, keys):
+            self._keep_to_keys(walk, "worker")
             self._start("worker", self._retry(ref, walk))
 
     def receive(self, delivery: str, status: str, kind: str, by: str) -> None:
@@ -112,10 +130,13 @@ class World:
         about = self.model.deliveries[delivery]
         reference = self.reference(delivery) if by != "id" else ""
         receipt = Heard(status, about.instance, reference, "" if by == "reference" else delivery)
-        outcome, walk = self.sides.receive(receipt, kind)
+        outcome, walk = self.sides.receive(receipt, kind, frozenset(self.keys["host"]))
         if outcome != "replayed":
-            _count(self.memory.reported, about.send)
+            alike = {d.send for d in self.model.sent(instance=about.instance, reference=reference) if reference}
+            for told in alike | {about.send, reference}:
+                _count(self.memory.reported, told)
         if walk is not None:
+            self._keep_to_keys(walk[1], "host")
             self._start("host", self._going_on(*walk))
 
     def reference(self, delivery: str) -> str:
@@ -125,13 +146,13 @@ class World:
 
     def sweep(self) -> None:
         self._note_lost_leases(self._overdue())
-        self.sides.sweep()
+        self.sides.sweep(set_back=self.unswept)
+        self.unswept = False
 
     def to_sweep(self) -> bool:
         """There is something that a sweep changes."""
         model = self.model
-        over = any(c.state not in OVER and not model.lives(c) for c in model.challenges.values())
-        return over or bool(self._overdue())
+        return bool(model.to_expire(set_back=self.unswept)) or bool(self._overdue())
 
     def erase(self) -> None:
         """An operator erases the person; what is under way goes on and finds nothing."""
@@ -152,32 +173,36 @@ class World:
     # Sending.
 
     def _send(self, purpose: str, channel: str, client: str) -> Steps:
+        route, barrier = self.sides.routes[channel], self.sides.barrier
+        living = None  # as the service, which finds out by being refused
         for _ in range(_RACES):
             yield "charge"
-            latest = self.sides.latest(purpose)
-            living = latest if latest is not None and is_living(latest, self.sides.now) else None
             if living is not None and (until := living.cooldown(Channel(channel))) and until > self.sides.now:
                 return
-            charged = self.sides.charge()
-            if charged is None:
+            if living is not None and living.key_id not in self.keys["host"]:
+                return  # its code cannot be read here
+            admitted = self.sides.charge(purpose, channel, client, barrier)
+            if admitted is None:
                 return
             yield "begin"
-            new, ref, walk = self.sides.new_send(purpose, channel, client, living, charged[0])
-            said = self.sides.begin(new, walk, charged[1])
+            key = self.keys["host"][0] if living is None else living.key_id
+            new, ref, walk = self.sides.new_send(purpose, channel, client, living, admitted, key, route)
+            said, living = self.sides.begin(new, walk)
             if said.kind != "refused":
-                self.memory.charged[new.send_id] = charged[1]
+                self.memory.charged[new.send_id] = windows_of((*admitted.charges, *admitted.tolls))
                 yield from self._walk(ref, walk, said)
             if said.reason != "conflict":
                 return
+            living = living or self._living(purpose)
 
     def _retry(self, ref: WalkRef, walk: Walk) -> Steps:
         yield "begin retry"
-        yield from self._walk(ref, walk, self.sides.begin_retry(ref, walk))
+        yield from self._walk(ref, walk, self._heeded(walk, self.sides.begin_retry(ref, walk)))
 
     def _going_on(self, ref: WalkRef, walk: Walk) -> Steps:
         """After a message that did not arrive."""
         yield "go on"
-        yield from self._walk(ref, walk, self.sides.go_on(ref, walk))
+        yield from self._walk(ref, walk, self._heeded(walk, self.sides.go_on(ref, walk)))
 
     def _walk(self, ref: WalkRef, walk: Walk, said: Said) -> Steps:
         """From a recorded delivery to the end of the walk."""
@@ -196,7 +221,7 @@ class World:
                 return
         if said.kind == "cancel_late":
             yield "cancel late"
-            self.vendors[self.rules.scopes[said.instance]].cancel(reference, self.model.now, stale=False)
+            self.vendors[self.rules.scopes[said.instance]].cancel(reference, self.true_now, stale=False)
 
     def _clear_mark(self, ref: WalkRef, walk: Walk, said: Said) -> Generator[str, str, bool]:
         """Cancel the old verification, then say so; False: the call counts as unavailable."""
@@ -205,7 +230,7 @@ class World:
         if not vendor.replaces:
             answer = yield "cancel old"
             if answer != "unavailable":
-                vendor.cancel(said.mark or "", self.model.now, stale=self._is_stale(said.delivery))
+                vendor.cancel(said.mark or "", self.true_now, stale=self._is_stale(said.delivery))
             if answer != "ok":
                 return False
         yield "clear mark"
@@ -223,7 +248,7 @@ class World:
             self.memory.codes[said.delivery] = f"core {challenge}"
             return outcome, "", 0
         vendor = self.vendors[scope]
-        verification = vendor.send(challenge, self.model.now, stale=self._is_stale(said.delivery))
+        verification = vendor.send(challenge, self.true_now, stale=self._is_stale(said.delivery))
         if verification is None:
             return "limit_reached" if how == "ok" else outcome, "", 0
         self.memory.codes[said.delivery] = vendor.code(verification)
@@ -238,6 +263,10 @@ class World:
         if reserved.status != "reserved" or challenge is None:
             return
         _count(self.memory.reserved, challenge.id)
+        if (challenge.core_recorded or challenge_id) and challenge.key_id not in self.keys["host"]:
+            yield "settle"
+            self.sides.settle(reservation, reserved, client, give_back=True, gone=set())
+            return
         compared = challenge.core_recorded
         if compared and code == f"core {challenge.id}":
             _count(self.memory.answered, challenge.id)
@@ -271,7 +300,7 @@ class World:
             if any(one == scope and word != "gone" for (one, _), word in said.items()):
                 continue
             answer = yield "check"
-            word = "" if answer == "down" else self.vendors[scope].check(reference, code, self.model.now)
+            word = "" if answer == "down" else self.vendors[scope].check(reference, code, self.true_now)
             said[scope, reference] = word if answer == "up" else "no answer"
             if "approved" in said.values():
                 break
@@ -292,6 +321,20 @@ class World:
 
     # Parts.
 
+    def _living(self, purpose: str) -> ChallengeRecord | None:
+        latest = self.sides.latest(purpose)
+        return latest if latest is not None and is_living(latest, self.sides.now) else None
+
+    def _heeded(self, walk: Walk, said: Said) -> Said:
+        """A walk that begins heeds the barrier that stands."""
+        if said.kind == "call" and self.model.stands(walk.barrier):
+            self.memory.behind = said.delivery
+        return said
+
+    def _keep_to_keys(self, walk: Walk, process: str) -> None:
+        if self.model.challenges[walk.challenge].key not in self.keys[process]:
+            self.memory.keyless = walk.send
+
     def _start(self, process: str, steps: Steps) -> None:
         task = Task(process, steps)
         self.tasks.append(task)
@@ -300,7 +343,8 @@ class World:
     def _overdue(self) -> set[tuple[str, str]]:
         """Rows that died half-way and are not retried."""
         model = self.model
-        return {key for key, row in model.rows.items() if row.due_at <= model.now and key[1] not in self.rules.retries}
+        overdue = {key for key, row in model.rows.items() if row.due_at <= model.now}
+        return {key for key in overdue if key[1] not in self.rules.retries and model.lives(model.challenges[key[0]])}
 
     def _note_lost_leases(self, keys: set[tuple[str, str]]) -> None:
         for row in (self.model.rows[key] for key in keys):
