@@ -135,11 +135,19 @@ def stop_sending(
 
 @attrs.frozen(kw_only=True)
 class _Choice:
-    """The instance to call next; else when those that could be tried later come free, and why they could not now."""
+    """The instance to call next; else when those that could be tried later come free, and why they could not now.
+
+    Args:
+        probe_was: The call is the probe of an open breaker, which had been due then; None: it is none.
+    """
 
     candidate: Candidate | None = None
-    is_probe: bool = False
+    probe_was: datetime | None = None
     waits: tuple[tuple[datetime, PutOff], ...] = ()
+
+    @property
+    def is_probe(self) -> bool:
+        return self.probe_was is not None
 
     @property
     def first(self) -> tuple[datetime, PutOff] | None:
@@ -157,7 +165,7 @@ def choose(
     untried = [candidate for candidate in plan.untried if not left_out(candidate.instance, sent)]
     if not untried:
         return _Choice()
-    opened = {breaker.instance for breaker in rows.breakers(plan.breaker.threshold)}
+    opened = {breaker.instance: breaker.probe_at for breaker in rows.breakers(plan.breaker.threshold)}
     next_probe = _probe_due(plan, now)
     waits: list[tuple[datetime, PutOff]] = []
     for candidate in untried:
@@ -168,7 +176,7 @@ def choose(
         elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
             waits.append((next_probe, PutOff.BREAKER_OPEN))
         else:
-            return _Choice(candidate=candidate, is_probe=candidate.instance in opened)
+            return _Choice(candidate=candidate, probe_was=opened.get(candidate.instance))
     return _Choice(waits=tuple(waits))
 
 
@@ -202,8 +210,8 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
         challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
     holder, expired = _insert(rows, challenge, now)
     if holder is not None:
-        if choice.candidate is not None and choice.is_probe:  # back to its time: a refusal changes nothing
-            rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), now)
+        if choice.candidate is not None and choice.probe_was is not None:  # as it was: a refusal changes nothing
+            rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), choice.probe_was)
         return Begun(refusal=Refusal.CONFLICT, challenge=holder, expired=expired)
     if choice.candidate is None:
         return Begun(step=_put_off(rows, challenge, row, _probe_due(send.plan, now), _ALL_OPEN), expired=expired)

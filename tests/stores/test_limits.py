@@ -142,3 +142,12 @@ class TestBreaker:
         assert (await world.begin(phone="phone-9")).begun.refusal is Refusal.BREAKER_OPEN
         world.later(1)
         assert (await world.begin(phone="phone-9")).step is not None
+
+    async def test_a_send_that_lost_a_race_leaves_the_probe_due_when_it_was(self, world):
+        living = await world.begin(world.core("backup"), phone="phone-9")
+        await self.fail(world, 5)
+        (before,) = await world.store.breakers()
+        world.later(30)
+        lost = await world.begin(phone="phone-9")
+        assert (lost.begun.refusal, lost.begun.challenge.id) == (Refusal.CONFLICT, living.id)
+        assert await world.store.breakers() == (before,)
