@@ -59,10 +59,9 @@ async def test_the_settings_say_where_and_how(tmp_path):
     async with AsyncExitStack() as stack:
         await store.start(stack)
         pragmas = await store._opened().write(
-            lambda c: (
-                c.exec_driver_sql("PRAGMA synchronous").scalar_one(),
-                c.exec_driver_sql("PRAGMA journal_mode").scalar_one(),
-                c.exec_driver_sql("PRAGMA busy_timeout").scalar_one(),
+            lambda rows: tuple(
+                rows._connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+                for name in ("synchronous", "journal_mode", "busy_timeout")
             ),
             even_if_cancelled=False,
         )
@@ -74,7 +73,7 @@ async def test_by_default_a_power_cut_loses_nothing(sql_world, database):
     async with AsyncExitStack() as stack:
         await store.start(stack)
         synchronous = await store._opened().write(
-            lambda c: c.exec_driver_sql("PRAGMA synchronous").scalar_one(), even_if_cancelled=False
+            lambda rows: rows._connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), even_if_cancelled=False
         )
     assert synchronous == 2
 
@@ -237,7 +236,7 @@ async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monke
     monkeypatch.setattr(SqlStore, "_read", SqlStore._write)  # so that one connection sees it all
     statements = set()
     await sql_world.store._opened().write(
-        lambda connection: raw_connection(connection).set_trace_callback(statements.add), even_if_cancelled=False
+        lambda rows: raw_connection(rows._connection).set_trace_callback(statements.add), even_if_cancelled=False
     )
     world, store = sql_world.with_retries(), sql_world.store
     for _ in range(2):
