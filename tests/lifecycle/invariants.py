@@ -147,6 +147,8 @@ def slots_belong_to_the_living(world: World, before: Views, after: Views) -> str
     """Two living challenges never share a vendor's account, where either's message may have left."""
     holders: dict[str, str] = {}
     for view in living(world, after):
+        if view.challenge.id in world.memory.revived:
+            continue
         for scope in {d.scope for d in view.deliveries if d.scope and d.outcome not in NOT_SENT}:
             if holders.setdefault(scope, view.challenge.id) != view.challenge.id:
                 return f"{scope} is used by {view.challenge.id} and {holders[scope]}"
