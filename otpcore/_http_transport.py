@@ -9,7 +9,7 @@ import asyncio
 import functools
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -62,6 +62,7 @@ class Transport:
         extensions = {"timeout": self.timeouts}
         request = httpx.Request(method, exact, headers=headers, stream=stream, extensions=extensions)
         request.read()
+        request.stream = _Body(body or b"")
         return request
 
     async def exchange(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes]:
@@ -89,6 +90,27 @@ class Transport:
         if too_large:
             raise AnswerTooLargeError
         return response.status_code, response.headers, _decoded(bytes(received), fields.get(b"content-encoding", b""))
+
+
+class _Body(httpx.AsyncByteStream):
+    """A body in one piece. httpx's own is an async generator; trio warns of one that is left when a connection breaks."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Piece(self._content)
+
+
+class _Piece(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._left: bytes | None = content
+
+    async def __anext__(self) -> bytes:
+        piece, self._left = self._left, None
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
 
 
 async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_connections: int) -> Transport:

@@ -76,7 +76,7 @@ class TestCounts:
         def plans(rows):
             for statement, parameters in (
                 (sql.COUNT_OUTCOMES, {"since": 0}),
-                (sql.COUNT_VERIFIED, {"since": 0}),
+                (sql.VERIFIED_BY_ROUTE, {"since": 0}),
                 (sql.COUNT_WAITING, {"now": 0}),
             ):
                 text = _prepare(statement, rows._connection.dialect, frozenset(parameters)).text
