@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import URL
 
-from otpcore.stores._rows import Rows
+from otpcore.stores.rows import Rows
 
 __all__ = ["Database", "is_server"]
 

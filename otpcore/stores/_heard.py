@@ -8,7 +8,7 @@ from typing import Any
 from otpcore.lifecycle import after_receipt
 from otpcore.models import Outcome, ReceiptStatus
 from otpcore.records import DeliveryRecord, ReceiptRecord
-from otpcore.stores._rows import Rows
+from otpcore.stores.rows import Rows
 
 
 def heard_of(rows: Rows, delivery: DeliveryRecord) -> Sequence[ReceiptRecord]:

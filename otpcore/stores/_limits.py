@@ -17,7 +17,7 @@ from otpcore.admission import (
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import Admission, Admitted, ChallengeRecord, Charge, ChargeRefused
-from otpcore.stores._rows import Rows
+from otpcore.stores.rows import Rows
 
 TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
 """A provider took it, so it was charged to the budget, whatever became of it."""

@@ -41,10 +41,10 @@ from otpcore.records import (
     WorkerRecord,
 )
 from otpcore.stores import _sql_statements as sql
-from otpcore.stores._rows import OutrunError
 from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._sql_rows import values_of
 from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
+from otpcore.stores.rows import OutrunError
 
 _DUPLICATE = 1062  # ER_DUP_ENTRY
 

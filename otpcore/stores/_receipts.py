@@ -26,8 +26,8 @@ from otpcore.records import (
 from otpcore.stores._heard import has_arrived, heard_of, write_receipt
 from otpcore.stores._limits import TAKEN, use_budget
 from otpcore.stores._retrying import end_if_denied, held_by
-from otpcore.stores._rows import Rows
 from otpcore.stores._sending import accepted, end_walk, own_row, queue, stop_sending, walk_on
+from otpcore.stores.rows import Rows
 
 
 def receive(rows: Rows, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:

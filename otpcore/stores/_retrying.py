@@ -23,7 +23,6 @@ from otpcore.records import (
     changed,
 )
 from otpcore.stores._limits import note_refusal, overdrawn_until, stands
-from otpcore.stores._rows import Rows
 from otpcore.stores._sending import (
     choose,
     close,
@@ -35,6 +34,7 @@ from otpcore.stores._sending import (
     stop_sending,
     without_cooldown,
 )
+from otpcore.stores.rows import Rows
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:

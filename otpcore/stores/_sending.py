@@ -43,8 +43,8 @@ from otpcore.records import (
 )
 from otpcore.stores._heard import has_arrived, heard_of, heed
 from otpcore.stores._limits import note_refusal, use_budget
-from otpcore.stores._rows import Rows
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
+from otpcore.stores.rows import Rows
 
 _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})

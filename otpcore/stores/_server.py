@@ -21,8 +21,8 @@ from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
 from otpcore.stores._forking import ForkGate
 from otpcore.stores._mysql_rows import MySqlRows
-from otpcore.stores._rows import OutrunError, Rows
 from otpcore.stores._server_rows import ServerRows
+from otpcore.stores.rows import OutrunError, Rows
 
 __all__ = ["ServerDatabase"]
 

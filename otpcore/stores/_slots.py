@@ -7,7 +7,7 @@ from datetime import datetime
 from otpcore.lifecycle import NOT_SENT, is_living, mark_of
 from otpcore.models import Outcome
 from otpcore.records import ChallengeRecord, Mark, SlotRecord, changed
-from otpcore.stores._rows import OutrunError, Rows
+from otpcore.stores.rows import OutrunError, Rows
 
 
 def held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:

@@ -23,9 +23,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
 from otpcore.stores._forking import ForkGate
-from otpcore.stores._rows import Rows
 from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._writer import GroupWriter, is_busy, raw_connection
+from otpcore.stores.rows import Rows
 
 __all__ = ["SqliteDatabase"]
 

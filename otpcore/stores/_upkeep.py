@@ -8,8 +8,8 @@ from datetime import datetime
 from otpcore.lifecycle import CLOCK_SLACK, is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord, changed
-from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close, stop_sending
+from otpcore.stores.rows import Rows
 
 
 def sweep(

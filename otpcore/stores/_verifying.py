@@ -18,8 +18,8 @@ from otpcore.records import (
     changed,
 )
 from otpcore.stores._limits import note_refusal, note_verified
-from otpcore.stores._rows import Rows
 from otpcore.stores._sending import close
+from otpcore.stores.rows import Rows
 
 
 def reserve(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from otpcore.records import StoreStatus, WorkerRecord, changed
-from otpcore.stores._rows import Rows
+from otpcore.stores.rows import Rows
 
 
 def beat(rows: Rows, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:

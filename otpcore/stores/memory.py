@@ -36,8 +36,8 @@ from otpcore.records import (
     WorkerRecord,
     changed,
 )
-from otpcore.stores._base import RowStore
-from otpcore.stores._rows import Rows
+from otpcore.stores.base import RowStore
+from otpcore.stores.rows import Rows
 
 __all__ = ["MemoryStore", "create_store"]
 

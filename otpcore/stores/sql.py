@@ -18,13 +18,13 @@ from sqlalchemy.exc import ArgumentError
 from otpcore._logs import fields
 from otpcore.errors import SettingsError, StoreError
 from otpcore.records import PurgeCount
-from otpcore.stores._base import RowStore
 from otpcore.stores._database import Database, is_server
 from otpcore.stores._forking import ForkGate, watch
-from otpcore.stores._rows import Rows
 from otpcore.stores._schema import HEAD
 from otpcore.stores._sqlite import SqliteDatabase
 from otpcore.stores._tables import include_name, metadata
+from otpcore.stores.base import RowStore
+from otpcore.stores.rows import Rows
 
 __all__ = ["SqlStore", "create_store", "current", "database_path", "include_name", "metadata", "upgrade"]
 

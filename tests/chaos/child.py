@@ -32,7 +32,7 @@ from otpcore import AsyncOTPService, OTPError, RateLimited, ReceiptRequest, _dis
 from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
 from otpcore.http import HttpClient
-from otpcore.stores._base import RowStore
+from otpcore.stores.base import RowStore
 from otpcore.stores.sql import SqlStore
 
 WRITES = (

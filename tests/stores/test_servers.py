@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, make_url, text
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import ChallengeState, Outcome
-from otpcore.stores._rows import OutrunError
 from otpcore.stores._schema import HEAD
+from otpcore.stores.rows import OutrunError
 from otpcore.stores.sql import SqlStore, current, upgrade
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name

@@ -31,6 +31,8 @@ from otpcore.records import (
     WorkerRecord,
 )
 
+__all__ = ["OutrunError", "Rows"]
+
 
 class OutrunError(Exception):
     """Another unit of work was faster; this one is run again, on what is there now."""

@@ -41,7 +41,9 @@ from otpcore.records import (
     names_of,
 )
 from otpcore.stores import _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
-from otpcore.stores._rows import Rows
+from otpcore.stores.rows import Rows
+
+__all__ = ["RowStore"]
 
 T = TypeVar("T")
 _PURGE_LIMIT = 500
