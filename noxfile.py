@@ -27,7 +27,7 @@ CORE_TESTS = [
         "test_plugins",
         "test_service",
         "test_sync",
-        "stores/test_sending",
+        "stores/test_contract_memory",
         "stores/test_sqlite",
     )
 ]

@@ -18,6 +18,8 @@ import pytest
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import Outcome
+from otpcore.stores import _sql_statements as sql
+from otpcore.stores._prepared import _prepare
 from otpcore.stores._writer import raw_connection
 from otpcore.stores.sql import SqlStore, create_store
 
@@ -269,3 +271,18 @@ async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monke
         if step.startswith("SCAN") and not any(table in step for table in small)
     }
     assert scans == set()
+
+
+async def test_the_counts_read_an_index_and_not_the_table(sql_world):
+    def plans(rows):
+        for statement, parameters in (
+            (sql.COUNT_OUTCOMES, {"since": 0}),
+            (sql.VERIFIED_BY_ROUTE, {"since": 0}),
+            (sql.COUNT_WAITING, {"now": 0}),
+        ):
+            text = _prepare(statement, rows._connection.dialect, frozenset(parameters)).text
+            count = text.count("?")
+            yield [step[3] for step in rows._raw.execute(f"explain query plan {text}", [0] * count).fetchall()]
+
+    for steps in await sql_world.store._read(lambda rows: list(plans(rows))):
+        assert not [step for step in steps if step.startswith("SCAN") and "otp_schedule" not in step]

@@ -1,0 +1,277 @@
+"""Contract tests of verifying: attempts are counted exactly, a code is accepted once, failures lock the phone."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+from otpcore.models import ChallengeState, Outcome
+from otpcore.records import FailureRecord, LockRule, ReservationStatus
+from otpcore.testing._store_base import StoreBase
+from otpcore.testing._store_world import World
+
+__all__ = ["FindingTests", "GivingBackTests", "LockTests", "VerifyingTests"]
+
+_KEEP: dict[str, Any] = {"give_back": False, "gone": ()}
+_GIVE_BACK: dict[str, Any] = {"give_back": True, "gone": ()}
+
+
+class VerifyingTests(StoreBase):
+    """Attempts are counted exactly, and a code is accepted once."""
+
+    async def test_an_attempt_is_used_up_before_anything_is_compared(self, world: World) -> None:
+        walk = await world.begin()
+        reservation = await world.reserve()
+        assert reservation.status is ReservationStatus.RESERVED
+        assert reservation.challenge.attempts == 1
+        assert (await walk.view()).challenge == reservation.challenge
+        assert [delivery.id for delivery in reservation.deliveries] == [walk.delivery.id]
+
+    async def test_of_200_guesses_at_once_exactly_five_are_compared(self, world: World) -> None:
+        walk = await world.begin()
+        statuses: Counter[Any] = Counter()
+
+        async def guess() -> None:
+            statuses[(await world.reserve(lock_after=10_000, hard_limit=10_000)).status] += 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(200):
+                tasks.start_soon(guess)
+        assert statuses == {ReservationStatus.RESERVED: 5, ReservationStatus.MAX_ATTEMPTS: 195}
+        assert (await walk.view()).challenge.attempts == 5
+
+    async def test_of_50_right_answers_at_once_exactly_one_is_accepted(self, world: World) -> None:
+        walk = await world.begin()
+        reservation = await world.reserve()
+        accepted: list[Any] = []
+
+        async def approve() -> None:
+            accepted.append(await world.store.approve(reservation, settled=(), now=world.now))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(approve)
+        assert sum(accepted) == 1
+        assert (await walk.view()).challenge.state is ChallengeState.APPROVED
+
+    async def test_success_erases_what_was_sealed_and_ends_all_sending(self, world: World) -> None:
+        world.with_retries()
+        walk = await world.begin(charges=await world.charge(), message_sealed=b"sealed")
+        await walk.answer(Outcome.UNAVAILABLE)
+        reservation = await world.reserve()
+        assert await world.store.approve(reservation, settled=(), now=world.now)
+        view = await walk.view()
+        assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.schedule == ()
+        assert await world.store.next_due() is None
+
+    async def test_an_approved_code_is_not_found_again(self, world: World) -> None:
+        await world.begin()
+        reservation = await world.reserve()
+        await world.store.approve(reservation, settled=(), now=world.now)
+        assert (await world.reserve()).status is ReservationStatus.NOT_FOUND
+
+    @pytest.mark.parametrize("ending", ["cancelled", "expired"])
+    async def test_a_right_answer_that_comes_too_late_is_not_accepted(self, world: World, ending: str) -> None:
+        walk = await world.begin()
+        reservation = await world.reserve()
+        if ending == "cancelled":
+            await world.store.cancel(walk.id, world.now)
+        else:
+            world.later(300)
+        assert not await world.store.approve(reservation, settled=(), now=world.now)
+
+    async def test_a_code_verifies_until_its_last_moment(self, world: World) -> None:
+        await world.begin()
+        world.later(299.999999)
+        reservation = await world.reserve()
+        assert await world.store.approve(reservation, settled=(), now=world.now)
+
+
+class FindingTests(StoreBase):
+    """Which challenge a reservation is made against."""
+
+    async def test_finding_nobody_asked(self, world: World) -> None:
+        assert (await world.reserve()).status is ReservationStatus.NOT_FOUND
+
+    async def test_finding_another_purpose_does_not_count(self, world: World) -> None:
+        walk = await world.begin(subject="login")
+        assert (await world.reserve("payment")).status is ReservationStatus.NOT_FOUND
+        by_id = await world.reserve(challenge_id=walk.id, purpose="payment")
+        assert by_id.status is ReservationStatus.NOT_FOUND
+
+    async def test_finding_by_id(self, world: World) -> None:
+        walk = await world.begin()
+        assert (await world.reserve(challenge_id=walk.id)).status is ReservationStatus.RESERVED
+
+    async def test_finding_an_id_of_somebody_else_does_not_count(self, world: World) -> None:
+        walk = await world.begin(phone="phone-2")
+        reservation = await world.store.reserve(
+            subject="phone-1/login", challenge_id=walk.id, purpose="login", locks=LockRule(), now=world.now
+        )
+        assert reservation.status is ReservationStatus.NOT_FOUND
+
+    async def test_finding_expired(self, world: World) -> None:
+        walk = await world.begin()
+        world.later(300)
+        assert (await world.reserve()).status is ReservationStatus.EXPIRED
+        await world.store.sweep(retried=(), limit=10, now=world.now)
+        reservation = await world.reserve()
+        assert (reservation.status, reservation.challenge.id) == (ReservationStatus.EXPIRED, walk.id)
+
+    async def test_finding_cancelled(self, world: World) -> None:
+        walk = await world.begin()
+        await world.store.cancel(walk.id, world.now)
+        assert (await world.reserve()).status is ReservationStatus.NOT_FOUND
+
+    async def test_finding_an_unsendable_challenge_can_still_be_verified(self, world: World) -> None:
+        walk = await world.begin()
+        await walk.answer(Outcome.REJECTED_NUMBER)
+        reservation = await world.reserve()
+        assert await world.store.approve(reservation, settled=(), now=world.now)
+
+
+class GivingBackTests(StoreBase):
+    """An attempt that no provider answered does not count, at most three times a challenge."""
+
+    async def test_giving_back_a_wrong_code_stays_counted(self, world: World) -> None:
+        await world.begin()
+        challenge = (await world.store.settle(await world.reserve(), **_KEEP, now=world.now)).challenge
+        assert (challenge.attempts, challenge.givebacks) == (1, 0)
+        assert [one.failures for one in await _failures(world)] == [1, 1]
+
+    async def test_giving_back_attempt_and_failure_are_given_back_together(self, world: World) -> None:
+        await world.begin()
+        challenge = (await world.store.settle(await world.reserve(), **_GIVE_BACK, now=world.now)).challenge
+        assert (challenge.attempts, challenge.givebacks) == (0, 1)
+        assert [one.failures for one in await _failures(world)] == [0, 0]
+
+    async def test_giving_back_at_most_three_times(self, world: World) -> None:
+        await world.begin()
+        attempts: list[Any] = []
+        for _ in range(5):
+            challenge = (await world.store.settle(await world.reserve(), **_GIVE_BACK, now=world.now)).challenge
+            attempts.append((challenge.attempts, challenge.givebacks))
+        assert attempts == [(0, 1), (0, 2), (0, 3), (1, 3), (2, 3)]
+        assert [one.failures for one in await _failures(world)] == [2, 2]
+
+    async def test_giving_back_many_at_once_give_back_three(self, world: World) -> None:
+        await world.begin()
+        reservations = [await world.reserve() for _ in range(5)]
+        async with anyio.create_task_group() as tasks:
+            for reservation in reservations:
+                tasks.start_soon(functools.partial(world.store.settle, reservation, **_GIVE_BACK, now=world.now))
+        challenge = (await world.reserve()).challenge
+        assert (challenge.attempts, challenge.givebacks) == (3, 3)
+
+    async def test_giving_back_the_lock_that_this_attempt_set_goes_too(self, world: World) -> None:
+        await world.begin()
+        reservation = await world.reserve(lock_after=1)
+        assert (await world.reserve(lock_after=1)).status is ReservationStatus.LOCKED
+        await world.store.settle(reservation, **_GIVE_BACK, now=world.now)
+        assert (await world.reserve(lock_after=1)).status is ReservationStatus.RESERVED
+
+    async def test_giving_back_nothing_is_given_back_for_a_challenge_that_is_over(self, world: World) -> None:
+        walk = await world.begin()
+        reservation = await world.reserve()
+        await world.store.cancel(walk.id, world.now)
+        challenge = (await world.store.settle(reservation, **_GIVE_BACK, now=world.now)).challenge
+        assert challenge.attempts == 1
+        assert [one.failures for one in await _failures(world)] == [1, 1]
+
+    async def test_gone_settle_marks_deliveries(self, world: World) -> None:
+        walk = await world.begin(world.vendor())
+        await walk.answer(Outcome.ACCEPTED, reference="VE1")
+        reservation = await world.reserve()
+        ids = [delivery.id for delivery in reservation.deliveries]
+        await world.store.settle(reservation, give_back=False, gone=ids, now=world.now)
+        assert [delivery.gone for delivery in (await walk.view()).deliveries] == [True]
+
+    async def test_gone_deliveries_that_were_purged_meanwhile_are_no_trouble(self, world: World) -> None:
+        await world.begin()
+        reservation = await world.reserve()
+        ids = [delivery.id for delivery in reservation.deliveries]
+        await world.store.purge(
+            challenges_before=world.now, deliveries_before=world.later(1), phone_key=None, now=world.now
+        )
+        assert await world.store.settle(reservation, give_back=False, gone=ids, now=world.now) is not None
+
+
+class LockTests(StoreBase):
+    """Failures in a row lock the phone, for longer each time; 100 need an operator."""
+
+    async def test_locks_from_the_tenth_failure_on_waits_double_up_to_an_hour(self, world: World) -> None:
+        challenge = world.challenge(max_attempts=100)
+        await world.send(world.new_send(challenge, world.core("mada"), life=timedelta(days=1)))
+        waits: list[Any] = []
+        for _ in range(19):
+            reservation = await world.reserve()
+            if reservation.status is ReservationStatus.LOCKED:
+                waits.append((reservation.locked_until - world.now).total_seconds())
+                world.now = reservation.locked_until
+                reservation = await world.reserve()
+            assert reservation.status is ReservationStatus.RESERVED
+        assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+    async def test_locks_a_locked_attempt_costs_nothing(self, world: World) -> None:
+        walk = await world.begin()
+        await world.reserve(lock_after=1)
+        assert (await world.reserve(lock_after=1)).status is ReservationStatus.LOCKED
+        assert (await walk.view()).challenge.attempts == 1
+
+    async def test_locks_they_count_across_challenges_and_purposes(self, world: World) -> None:
+        await world.begin(subject="login")
+        await world.begin(subject="payment")
+        await world.reserve("login", lock_after=2)
+        await world.reserve("payment", lock_after=2)
+        assert (await world.reserve("login", lock_after=2)).status is ReservationStatus.LOCKED
+
+    async def test_locks_one_client_does_not_lock_out_another(self, world: World) -> None:
+        await world.begin()
+        await world.reserve(client="attacker", lock_after=1)
+        assert (await world.reserve(client="attacker", lock_after=1)).status is ReservationStatus.LOCKED
+        assert (await world.reserve(client="owner", lock_after=1)).status is ReservationStatus.RESERVED
+
+    async def test_locks_the_hard_limit_of_a_phone_holds_for_all_clients_until_an_operator_acts(
+        self, world: World
+    ) -> None:
+        await world.begin()
+        for client in ("a", "b", "c"):
+            await world.reserve(client=client, hard_limit=3)
+        world.later(200)
+        locked = await world.reserve(client="d", hard_limit=3)
+        assert (locked.status, locked.locked_until) == (ReservationStatus.LOCKED, None)
+        assert await world.store.reset_counters("phone-1/") == 4
+        assert (await world.reserve(client="d", hard_limit=3)).status is ReservationStatus.RESERVED
+
+    async def test_locks_a_success_clears_them(self, world: World) -> None:
+        await world.begin()
+        await world.reserve()
+        reservation = await world.reserve()
+        await world.store.approve(reservation, settled=(), now=world.now)
+        assert await _failures(world) == []
+
+    async def test_locks_people_see_the_counters_and_their_locks(self, world: World) -> None:
+        await world.begin()
+        await world.reserve(client="c", lock_after=1)
+        assert await _failures(world) == [
+            FailureRecord(key="phone-1/*", failures=1),
+            FailureRecord(key="phone-1/c", failures=1, locked_until=world.at(30)),
+        ]
+
+    async def test_locks_concurrent_failures_are_counted_exactly(self, world: World) -> None:
+        for number in range(6):
+            await world.begin(subject=f"purpose-{number}")
+        async with anyio.create_task_group() as tasks:
+            for number in range(30):
+                tasks.start_soon(functools.partial(world.reserve, f"purpose-{number % 6}", lock_after=1000))
+        assert [one.failures for one in await _failures(world)] == [30, 30]
+
+
+async def _failures(world: World, key: str = "phone-1/") -> Any:
+    return [one for one in await world.store.counters(key, world.now) if isinstance(one, FailureRecord)]

@@ -1,0 +1,309 @@
+"""A store in a small world: a clock that a test moves, numbered ids, and walks that answer for the provider."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from otpcore.errors import ErrorKind
+from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
+from otpcore.records import (
+    Admission,
+    BreakerRule,
+    CallResult,
+    Candidate,
+    ChallengeRecord,
+    Charge,
+    ChargeRefused,
+    Claim,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    ReceiptRule,
+    Received,
+    WalkPlan,
+    WalkRef,
+)
+from otpcore.retrying import RetryPolicy
+
+__all__ = ["MADA", "START", "Walk", "World"]
+
+START = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+MADA = (Candidate(instance="mada"),)
+
+
+@attrs.define
+class World:
+    """One store, and a clock that moves only when a test says so. Nothing is retried until ``with_retries``."""
+
+    store: Any  # a `Store`; whether it answers what it should is for the assertions to say
+    now: datetime = START
+    retry: RetryPolicy | None = None
+    breaker: BreakerRule = attrs.field(factory=BreakerRule)
+    numbers: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
+
+    def with_retries(self) -> World:
+        """Failed sends are tried again after 1, 2, 4 … 30 seconds."""
+        self.retry = RetryPolicy(max_retries=20, first_delay=1.0, max_delay=30.0, jitter=0.0)
+        return self
+
+    @staticmethod
+    def core(*instances: str) -> tuple[Candidate, ...]:
+        """A route of instances that carry our code."""
+        return tuple(Candidate(instance=instance) for instance in instances)
+
+    @staticmethod
+    def vendor(instance: str = "twilio", scope: str = "twilio:VA1") -> tuple[Candidate, ...]:
+        """A route of one instance whose vendor owns the code."""
+        return (Candidate(instance=instance, owner=CodeOwner.PROVIDER, scope=scope),)
+
+    def later(self, seconds: float) -> datetime:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+        return self.now
+
+    def at(self, seconds: float) -> datetime:
+        """So many seconds after the start of the test."""
+        return START + timedelta(seconds=seconds)
+
+    def challenge(self, subject: str = "login", phone: str = "phone-1", **more: Any) -> ChallengeRecord:
+        """A challenge to begin."""
+        fields: dict[str, Any] = {
+            "id": f"challenge-{next(self.numbers)}",
+            "subject": f"{phone}/{subject}",
+            "phone_key": phone,
+            "phone_sealed": b"sealed number",
+            "phone_masked": "+359•••567",
+            "key_id": "key-1",
+            "purpose": subject,
+            "state": ChallengeState.SENDING,
+            "max_attempts": 5,
+            "first_sent_at": self.now,
+            "expires_at": self.now,
+            "code_digest": "digest",
+            "code_sealed": b"sealed code",
+            "locale": "en",
+        }
+        return ChallengeRecord(**{**fields, **more})
+
+    def plan(
+        self, route: Sequence[Candidate], tried: Collection[str] = (), *, is_retry: bool = False, **more: Any
+    ) -> WalkPlan:
+        """The walk over a route, some of it tried already."""
+        fields: dict[str, Any] = {
+            "delivery_id": f"delivery-{next(self.numbers)}",
+            "route": tuple(route),
+            "untried": tuple(candidate for candidate in route if candidate.instance not in tried),
+            "is_retry": is_retry,
+            "retry": self.retry,
+            "breaker": self.breaker,
+        }
+        return WalkPlan(**{**fields, **more})
+
+    def new_send(
+        self, challenge: ChallengeRecord, route: Sequence[Candidate], *, is_resend: bool = False, **more: Any
+    ) -> NewSend:
+        """A send to begin, with the limits and times of the defaults."""
+        number = next(self.numbers)
+        fields: dict[str, Any] = {
+            "challenge": challenge,
+            "is_resend": is_resend,
+            "send_id": f"send-{number}",
+            "token": f"token-{number}",
+            "channel": Channel.SMS,
+            "plan": self.plan(route),
+            "life": timedelta(minutes=5),
+            "cap": timedelta(minutes=10),
+            "renewal": timedelta(seconds=60),
+            "lease": timedelta(seconds=15),
+            "charges": (),
+        }
+        return NewSend(**{**fields, **more})
+
+    async def begin(
+        self,
+        route: Sequence[Candidate] = MADA,
+        subject: str = "login",
+        phone: str = "phone-1",
+        *,
+        key_id: str = "key-1",
+        **more: Any,
+    ) -> Walk:
+        """Begin a first send."""
+        return await self.send(self.new_send(self.challenge(subject, phone, key_id=key_id), route, **more))
+
+    async def resend(self, challenge_id: str, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
+        """Send a living challenge again."""
+        (view,) = await self.store.view(challenge_id=challenge_id)
+        return await self.send(self.new_send(view.challenge, route, is_resend=True, **more))
+
+    async def send(self, send: NewSend) -> Walk:
+        """Begin a send; the walk that it starts, or the refusal in ``begun``."""
+        begun = await self.store.begin(send, self.now)
+        ref = WalkRef(challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token)
+        return Walk(world=self, ref=ref, route=send.plan.route, begun=begun, step=begun.step)
+
+    @staticmethod
+    def limit(key: str, limit: int, seconds: float = 600) -> Charge:
+        """One counter to charge; the reason of a refusal is its key."""
+        return Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason=key)
+
+    async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
+        """Charge one counter: what a send carries for its refund, or the refusal."""
+        admitted = await self.ask(self.limit(key, limit, seconds))
+        return admitted if isinstance(admitted, ChargeRefused) else admitted.charges
+
+    async def ask(self, *charges: Charge, **more: Any) -> Any:
+        """Ask for a send: these counters, and any other limit."""
+        return await self.store.charge(Admission(charges=charges, **more), self.now)
+
+    async def used(self, key: str = "phone-1/send/600") -> int:
+        """How much of one counter is used up."""
+        return sum(counter.count for counter in await self.store.counters(key, self.now))
+
+    def rule(self, **more: Any) -> ClaimRule:
+        """What a process with all keys and instances of these tests claims."""
+        fields: dict[str, Any] = {
+            "token": f"claim-{next(self.numbers)}",
+            "key_ids": frozenset({"key-1"}),
+            "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+            "lease": timedelta(seconds=15),
+            "max_retries": {Channel.SMS: 20, Channel.CALL: 2},
+            "min_useful_life": timedelta(seconds=30),
+        }
+        return ClaimRule(**{**fields, **more})
+
+    async def claim(self, limit: int = 10, **more: Any) -> Any:
+        """Claim what is due."""
+        return await self.store.claim(self.rule(**more), limit, self.now)
+
+    async def claim_next(self, route: Sequence[Candidate] = MADA, **more: Any) -> Walk:
+        """Wait for the next due time, claim the only due retry, and begin it."""
+        due_at = await self.store.next_due()
+        assert due_at is not None
+        self.now = max(self.now, due_at)
+        batch = await self.claim(**more)
+        (claim,) = batch.claims
+        return await self.begin_retry(claim, route)
+
+    async def begin_retry(self, claim: Claim, route: Sequence[Candidate] = MADA) -> Walk:
+        """Record the first delivery of a claimed retry."""
+        step = await self.store.begin_retry(claim.walk, self.plan(route, is_retry=True), self.now)
+        return Walk(world=self, ref=claim.walk, route=tuple(route), step=step, is_retry=True)
+
+    async def reserve(
+        self,
+        subject: str = "login",
+        phone: str = "phone-1",
+        *,
+        challenge_id: str | None = None,
+        purpose: str | None = None,
+        **locks: Any,
+    ) -> Any:
+        """Reserve a verification attempt."""
+        return await self.store.reserve(
+            subject=None if challenge_id else f"{phone}/{subject}",
+            challenge_id=challenge_id,
+            purpose=subject if purpose is None else purpose,
+            locks=LockRule(**locks),
+            now=self.now,
+        )
+
+    async def receive(
+        self,
+        status: ReceiptStatus | None,
+        *,
+        reference: str = "",
+        delivery_id: str = "",
+        instance: str = "mada",
+        kind: ErrorKind | None = None,
+        retried: Collection[Channel] = (),
+        **rule: Any,
+    ) -> Any:
+        """A vendor's receipt arrives at a process that has all keys and instances of these tests."""
+        fields: dict[str, Any] = {
+            "token": f"receipt-{next(self.numbers)}",
+            "lease": timedelta(seconds=15),
+            "min_useful_life": timedelta(seconds=30),
+            "retried": frozenset(retried),
+            "key_ids": frozenset({"key-1"}),
+            "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+        }
+        receipt = Receipt(status=status, reference=reference, delivery_id=delivery_id, kind=kind, provider_code="30003")
+        return await self.store.receive(instance, receipt, ReceiptRule(**{**fields, **rule}), self.now)
+
+    async def delivered(self, **receipt: Any) -> Any:
+        """The message reached the person."""
+        return await self.receive(ReceiptStatus.DELIVERED, **receipt)
+
+    async def undelivered(self, **receipt: Any) -> Any:
+        """It did not."""
+        return await self.receive(ReceiptStatus.UNDELIVERED, **receipt)
+
+    async def go_on(self, received: Received, route: Sequence[Candidate] = MADA) -> Walk:
+        """The send goes on after an undelivered message."""
+        assert received.walk is not None
+        step = await self.store.go_on(received.walk, self.plan(route, is_retry=True), self.now)
+        return Walk(world=self, ref=received.walk, route=tuple(route), step=step, is_retry=True)
+
+    async def view(self, challenge_id: str) -> Any:
+        """One challenge with everything that belongs to it."""
+        (view,) = await self.store.view(challenge_id=challenge_id)
+        return view
+
+    async def job(self, challenge_id: str, channel: Channel = Channel.SMS) -> RetryJob:
+        """The waiting retry by name."""
+        row = next(row for row in (await self.view(challenge_id)).schedule if row.channel is channel)
+        return RetryJob(challenge_id=challenge_id, channel=channel, due_at=row.due_at)
+
+
+@attrs.define
+class Walk:
+    """A send or retry under way; tests say what the provider answers."""
+
+    world: World
+    ref: WalkRef
+    route: tuple[Candidate, ...]
+    step: Any
+    begun: Any = None
+    is_retry: bool = False
+    tried: list[str] = attrs.field(factory=list)
+    answered: Any = None
+
+    @property
+    def id(self) -> str:
+        return self.ref.challenge_id
+
+    @property
+    def delivery(self) -> Any:
+        return self.step.delivery
+
+    async def answer(
+        self,
+        outcome: Outcome,
+        *,
+        reference: str = "",
+        retry_after: float | None = None,
+        delivery_id: str = "",
+        **plan: Any,
+    ) -> Any:
+        """The provider answered the call under way; the next step."""
+        called = self.answered = self.delivery
+        self.tried.append(called.instance)
+        self.step = await self.world.store.record(
+            self.ref,
+            delivery_id or called.id,
+            CallResult(outcome=outcome, reference=reference, retry_after=retry_after),
+            self.world.plan(self.route, self.tried, is_retry=self.is_retry, **plan),
+            self.world.now,
+        )
+        return self.step
+
+    async def view(self) -> Any:
+        return await self.world.view(self.id)

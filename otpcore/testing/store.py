@@ -1,0 +1,180 @@
+"""The contract suite of stores: subclass ``StoreContract``, say how your store is made, inherit the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+# Before they are imported: pytest shows the values in a failed assertion only of modules that it was told about.
+pytest.register_assert_rewrite(
+    "otpcore.testing._store_admission",
+    "otpcore.testing._store_admitted",
+    "otpcore.testing._store_base",
+    "otpcore.testing._store_budgets",
+    "otpcore.testing._store_equivalence",
+    "otpcore.testing._store_erasing",
+    "otpcore.testing._store_leases",
+    "otpcore.testing._store_limits",
+    "otpcore.testing._store_receipt_order",
+    "otpcore.testing._store_receipt_races",
+    "otpcore.testing._store_receipts",
+    "otpcore.testing._store_resending",
+    "otpcore.testing._store_retries",
+    "otpcore.testing._store_scenes",
+    "otpcore.testing._store_sending",
+    "otpcore.testing._store_slots",
+    "otpcore.testing._store_upkeep",
+    "otpcore.testing._store_verifying",
+    "otpcore.testing._store_watching",
+    "otpcore.testing._store_windows",
+    "otpcore.testing._store_world",
+)
+
+from otpcore.testing._store_admission import (  # noqa: E402 - after the registration
+    BarrierTests,
+    NeighbourTests,
+    RefusalTests,
+    TollTests,
+)
+from otpcore.testing._store_admitted import AdmittedReceiptTests, AdmittedRetryTests  # noqa: E402 - after the registration
+from otpcore.testing._store_base import CrashFactory  # noqa: E402 - after the registration
+from otpcore.testing._store_budgets import BudgetTests  # noqa: E402 - after the registration
+from otpcore.testing._store_equivalence import EquivalenceTests  # noqa: E402 - after the registration
+from otpcore.testing._store_erasing import PurgingTests  # noqa: E402 - after the registration
+from otpcore.testing._store_leases import ClaimingTests, LeaseTests  # noqa: E402 - after the registration
+from otpcore.testing._store_limits import BreakerTests, CounterTests, RefundTests  # noqa: E402 - after the registration
+from otpcore.testing._store_receipt_order import (  # noqa: E402 - after the registration
+    EarlyReceiptTests,
+    InDoubtTests,
+    NewerMessageTests,
+)
+from otpcore.testing._store_receipt_races import ReceiptRaceTests  # noqa: E402 - after the registration
+from otpcore.testing._store_receipts import (  # noqa: E402 - after the registration
+    DeliveredTests,
+    ReceiptUpkeepTests,
+    UndeliveredTests,
+)
+from otpcore.testing._store_resending import ResendingTests  # noqa: E402 - after the registration
+from otpcore.testing._store_retries import RetryTests  # noqa: E402 - after the registration
+from otpcore.testing._store_sending import SendingTests  # noqa: E402 - after the registration
+from otpcore.testing._store_slots import (  # noqa: E402 - after the registration
+    LateAcceptanceTests,
+    SlotRetryTests,
+    SlotTests,
+    TakingOverTests,
+)
+from otpcore.testing._store_upkeep import CancellingTests, OperatorTests, SweepingTests  # noqa: E402 - after the registration
+from otpcore.testing._store_verifying import (  # noqa: E402 - after the registration
+    FindingTests,
+    GivingBackTests,
+    LockTests,
+    VerifyingTests,
+)
+from otpcore.testing._store_watching import (  # noqa: E402 - after the registration
+    BreakerStatusTests,
+    CountTests,
+    PuttingOffTests,
+    SignOfLifeTests,
+    WaitingTests,
+)
+from otpcore.testing._store_windows import WindowTests  # noqa: E402 - after the registration
+from otpcore.testing._store_world import START, Walk, World  # noqa: E402 - after the registration
+
+__all__ = ["START", "CrashFactory", "StoreContract", "Walk", "World"]
+
+
+class StoreContract(
+    SendingTests,
+    ResendingTests,
+    RetryTests,
+    ClaimingTests,
+    LeaseTests,
+    VerifyingTests,
+    FindingTests,
+    GivingBackTests,
+    LockTests,
+    SlotTests,
+    TakingOverTests,
+    SlotRetryTests,
+    LateAcceptanceTests,
+    DeliveredTests,
+    UndeliveredTests,
+    ReceiptUpkeepTests,
+    InDoubtTests,
+    EarlyReceiptTests,
+    NewerMessageTests,
+    ReceiptRaceTests,
+    CounterTests,
+    RefundTests,
+    BreakerTests,
+    WindowTests,
+    BarrierTests,
+    TollTests,
+    RefusalTests,
+    NeighbourTests,
+    BudgetTests,
+    AdmittedRetryTests,
+    AdmittedReceiptTests,
+    SweepingTests,
+    CancellingTests,
+    OperatorTests,
+    PurgingTests,
+    CountTests,
+    WaitingTests,
+    BreakerStatusTests,
+    PuttingOffTests,
+    SignOfLifeTests,
+    EquivalenceTests,
+):
+    """What every store must do: the rules of ``otpcore.interfaces.Store``, shown verb by verb, in races and against the oracle.
+
+    ::
+
+        import pytest
+
+        from otpcore.testing.store import StoreContract
+        from otp_acme.store import AcmeStore
+
+
+        class TestAcme(StoreContract):
+            event_loops = ("asyncio",)
+
+            @pytest.fixture
+            def new_store(self, new_stores):
+                return new_stores()
+
+            @pytest.fixture
+            def new_stores(self, server):
+                def make():
+                    server.flush()
+                    return AcmeStore(server.url)
+
+                return make
+
+            @pytest.fixture
+            def reopen(self, server):
+                return lambda: AcmeStore(server.url)
+
+    Fixtures to supply:
+
+    - ``new_store``: a fresh, empty store, not started.
+    - ``new_stores``: a function that makes one such store after another; what the one before kept may be gone. Hypothesis
+      works with it; without it these tests are skipped.
+    - ``reopen``, where the store is durable: a function that makes another store object on the data of ``new_store``, as
+      another process would. The suite uses it from threads with event loops of their own.
+    - ``crash_factory``, where the store is durable: a ``CrashFactory``, how a process of its own opens the data of
+      ``new_store``. The suite kills such processes.
+    - ``raw_contents``: a function that reads everything on the medium, as bytes. The suite looks in it for what nobody
+      may read; without it that test is skipped.
+    - ``unreachable``: a store whose medium is away, and the password in its address; without it that test is skipped.
+
+    Attributes to set where the default does not fit:
+
+    - ``durable``: what the store keeps survives its process; default True. Where it is False, what needs a second
+      process is skipped.
+    - ``event_loops``: what the store runs on; default ``("asyncio", "trio")``. Where each unit of work runs in a thread of
+      its own anyway, one is enough.
+    - ``examples``: how many histories Hypothesis compares with the memory store; default 15.
+
+    ``kept`` may be extended: what is compared of all that a store keeps. ``START`` is when the clock of each test begins;
+    a ``World`` gives an author's own tests the same clock, requests and walks.
+    """
