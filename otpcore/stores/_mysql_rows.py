@@ -144,14 +144,16 @@ class MySqlRows(ServerRows):
 
     def _charge_one(self, charge: Charge, now: datetime) -> Charged | None:
         ends = now + charge.window
+        wanted = {"row_key": charge.key, "ends": ends, "most": charge.limit, "now": now}
         # The row is there as a rule. Two inserts of one key would often deadlock.
-        if self._changed(_CHARGE, row_key=charge.key, ends=ends, most=charge.limit, now=now):
-            return Charged(key=charge.key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=charge.key))
-        if self._scalar(_WINDOW_ENDS, row_key=charge.key) is not None:
-            return None
-        if not self._inserted(_NEW_COUNTER, key=charge.key, count=1, window_ends_at=ends):
-            raise OutrunError("the counter was begun by somebody else")
-        return Charged(key=charge.key, window_ends_at=ends)
+        if not self._changed(_CHARGE, **wanted):
+            if self._scalar(_WINDOW_ENDS, row_key=charge.key) is None:
+                if not self._inserted(_NEW_COUNTER, key=charge.key, count=1, window_ends_at=ends):
+                    raise OutrunError("the counter was begun by somebody else")
+                return Charged(key=charge.key, window_ends_at=ends)
+            if not self._changed(_CHARGE, **wanted):  # once more: somebody may have begun it between the two looks
+                return None
+        return Charged(key=charge.key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=charge.key))
 
     def count_failure(self, key: str) -> int:
         self._changed(sql.COUNT_FAILURE_ONLY, key=key)

@@ -70,6 +70,11 @@ class StoreBase:
         pytest.skip("give the fixture `raw_contents`, which reads the whole medium, to run this")
 
     @pytest.fixture
+    def unreachable(self) -> tuple[Store, str]:
+        """The author's: a store whose medium is away, and the password in its address."""
+        pytest.skip("give the fixture `unreachable`, a store whose medium is away and its password, to run this")
+
+    @pytest.fixture
     async def world(self, new_store: Store) -> AsyncIterator[World]:
         """A world around the started store."""
         async with AsyncExitStack() as stack:

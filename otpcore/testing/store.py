@@ -10,13 +10,17 @@ pytest.register_assert_rewrite(
     "otpcore.testing._store_admitted",
     "otpcore.testing._store_base",
     "otpcore.testing._store_budgets",
+    "otpcore.testing._store_crash",
+    "otpcore.testing._store_crash_child",
     "otpcore.testing._store_equivalence",
     "otpcore.testing._store_erasing",
     "otpcore.testing._store_leases",
     "otpcore.testing._store_limits",
+    "otpcore.testing._store_races",
     "otpcore.testing._store_receipt_order",
     "otpcore.testing._store_receipt_races",
     "otpcore.testing._store_receipts",
+    "otpcore.testing._store_redaction",
     "otpcore.testing._store_resending",
     "otpcore.testing._store_retries",
     "otpcore.testing._store_scenes",
@@ -38,10 +42,12 @@ from otpcore.testing._store_admission import (  # noqa: E402 - after the registr
 from otpcore.testing._store_admitted import AdmittedReceiptTests, AdmittedRetryTests  # noqa: E402 - after the registration
 from otpcore.testing._store_base import CrashFactory  # noqa: E402 - after the registration
 from otpcore.testing._store_budgets import BudgetTests  # noqa: E402 - after the registration
+from otpcore.testing._store_crash import CrashTests  # noqa: E402 - after the registration
 from otpcore.testing._store_equivalence import EquivalenceTests  # noqa: E402 - after the registration
 from otpcore.testing._store_erasing import PurgingTests  # noqa: E402 - after the registration
 from otpcore.testing._store_leases import ClaimingTests, LeaseTests  # noqa: E402 - after the registration
 from otpcore.testing._store_limits import BreakerTests, CounterTests, RefundTests  # noqa: E402 - after the registration
+from otpcore.testing._store_races import RaceTests  # noqa: E402 - after the registration
 from otpcore.testing._store_receipt_order import (  # noqa: E402 - after the registration
     EarlyReceiptTests,
     InDoubtTests,
@@ -53,6 +59,7 @@ from otpcore.testing._store_receipts import (  # noqa: E402 - after the registra
     ReceiptUpkeepTests,
     UndeliveredTests,
 )
+from otpcore.testing._store_redaction import RedactionTests  # noqa: E402 - after the registration
 from otpcore.testing._store_resending import ResendingTests  # noqa: E402 - after the registration
 from otpcore.testing._store_retries import RetryTests  # noqa: E402 - after the registration
 from otpcore.testing._store_sending import SendingTests  # noqa: E402 - after the registration
@@ -123,6 +130,9 @@ class StoreContract(
     BreakerStatusTests,
     PuttingOffTests,
     SignOfLifeTests,
+    RaceTests,
+    CrashTests,
+    RedactionTests,
     EquivalenceTests,
 ):
     """What every store must do: the rules of ``otpcore.interfaces.Store``, shown verb by verb, in races and against the oracle.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from otpcore.stores.sql import SqlStore, metadata
 from otpcore.testing.store import CrashFactory, StoreContract
@@ -37,6 +37,11 @@ class ServerContract(KeptInRows, StoreContract):
     @pytest.fixture
     def crash_factory(self, url):
         return CrashFactory("otpcore.stores.sql:SqlStore", (url,))
+
+    @pytest.fixture
+    def unreachable(self, url):
+        away = make_url(url).set(username="otp", password="pa55word-of-otp", host="127.0.0.1", port=9)
+        return SqlStore(away.set(query={}).render_as_string(hide_password=False)), "pa55word-of-otp"
 
     @pytest.fixture
     def raw_contents(self, url):
