@@ -39,7 +39,7 @@ from otpcore.records import (
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
 
-__all__ = ["MemoryStore", "create_store"]
+__all__ = ["MemoryRows", "MemoryStore", "create_store"]
 
 T = TypeVar("T")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
@@ -57,7 +57,7 @@ class MemoryStore(RowStore):
     durable = False
 
     def __init__(self) -> None:
-        self._rows = _MemoryRows()
+        self._rows = MemoryRows()
         self._lock = threading.Lock()
 
     async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
@@ -80,8 +80,8 @@ class MemoryStore(RowStore):
             return unit(self._rows)
 
 
-class _MemoryRows:
-    """`Rows` in dictionaries."""
+class MemoryRows:
+    """`Rows` in dictionaries; also for a store that keeps them as a whole."""
 
     def __init__(self) -> None:
         self.challenge_rows: dict[str, ChallengeRecord] = {}

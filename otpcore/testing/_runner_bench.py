@@ -26,12 +26,10 @@ from otpcore.testing.outbox import Outbox
 if TYPE_CHECKING:
     from otpcore._service import AsyncOTPService
 
-__all__ = ["DELAY", "PATIENCE", "Courier", "RunnerBase", "RunnerBench"]
+__all__ = ["DELAY", "Courier", "RunnerBase", "RunnerBench"]
 
 DELAY = 0.1
 """Seconds before the first retry; without jitter."""
-PATIENCE = 20.0
-"""Seconds that a test waits for what takes far less."""
 _LOOK_EVERY = 0.01
 
 _numbers = itertools.count(1_000_000)
@@ -46,6 +44,7 @@ class RunnerBase:
     sweeps: ClassVar[bool] = True
     event_loops: ClassVar[Sequence[str]] = ("asyncio", "trio")
     latest: ClassVar[float] = 0.5
+    patience: ClassVar[float] = 20.0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test on the event loops that the author names."""
@@ -70,7 +69,7 @@ class RunnerBase:
     @pytest.fixture
     def bench(self, new_runner: RetryRunner, store: Store) -> RunnerBench:
         """Where each test works."""
-        return RunnerBench(runner=new_runner, store=_Moody(store))
+        return RunnerBench(runner=new_runner, store=_Moody(store), patience=self.patience)
 
     def only_in_background(self) -> None:
         """Skip what a runner cannot do whose caller waits."""
@@ -139,6 +138,7 @@ class RunnerBench:
 
     runner: RetryRunner
     store: Any
+    patience: float
     courier: Courier = attrs.field(factory=Courier)
 
     @asynccontextmanager
@@ -201,7 +201,7 @@ class RunnerBench:
 
     async def until(self, what: Callable[[], Any]) -> None:
         """Wait for something to become true."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(self.patience):
             while not what():  # noqa: ASYNC110 - a provider's notes set no event
                 await anyio.sleep(_LOOK_EVERY)
 
@@ -211,7 +211,7 @@ class RunnerBench:
 
     async def until_state(self, challenge_id: str, state: str) -> ChallengeView:
         """Wait for a challenge to stand so."""
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(self.patience):
             while (view := await self.view(challenge_id)).challenge.state != state:  # noqa: ASYNC110 - nor does a store
                 await anyio.sleep(_LOOK_EVERY)
         return view

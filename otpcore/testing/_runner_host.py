@@ -13,7 +13,7 @@ import pytest
 
 from otpcore.hookspecs import utc_now
 from otpcore.models import ChallengeState
-from otpcore.testing._runner_bench import DELAY, PATIENCE, RunnerBase, RunnerBench
+from otpcore.testing._runner_bench import DELAY, RunnerBase, RunnerBench
 from otpcore.testing._store_world import World
 
 __all__ = ["HostTests", "TroubleTests"]
@@ -34,7 +34,7 @@ class HostTests(RunnerBase):
                 raise _OwnError
 
     async def test_the_hosts_cancellation_passes(self, bench: RunnerBench) -> None:
-        with anyio.fail_after(PATIENCE), anyio.CancelScope() as scope:
+        with anyio.fail_after(bench.patience), anyio.CancelScope() as scope:
             async with bench.open(), anyio.create_task_group() as tasks:
                 tasks.start_soon(anyio.sleep_forever)
                 scope.cancel()
@@ -52,7 +52,7 @@ class HostTests(RunnerBase):
             bench.courier.gates[phone].set()
 
         async with anyio.create_task_group() as tasks:
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(bench.patience):
                 async with bench.open():
                     await bench.until(lambda: len(bench.courier.attempts[phone]) == 2)
                     tasks.start_soon(let_it_go)
@@ -63,8 +63,10 @@ class HostTests(RunnerBase):
     async def test_closing_does_not_wait_for_what_is_not_due(self, bench: RunnerBench) -> None:
         self.only_in_background()
         phone = bench.phone()
-        with anyio.fail_after(PATIENCE):
-            async with bench.open(retry={"first_delay": 2 * PATIENCE, "max_delay": 2 * PATIENCE}) as service:
+        with anyio.fail_after(bench.patience):
+            async with bench.open(
+                retry={"first_delay": 2 * bench.patience, "max_delay": 2 * bench.patience}
+            ) as service:
                 bench.courier.fail(phone)
                 challenge = await service.send_sms(phone)
         async with bench.reading():
@@ -109,7 +111,7 @@ class TroubleTests(RunnerBase):
         async with bench.open() as service:
             with broker_trouble():
                 bench.courier.fail(phone)
-                with anyio.fail_after(PATIENCE):
+                with anyio.fail_after(bench.patience):
                     challenge = await service.send_sms(phone)
                 assert challenge.state in (ChallengeState.QUEUED, ChallengeState.SENT)
             await bench.until_delivered(phone)

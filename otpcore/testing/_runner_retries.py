@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.testing._runner_bench import DELAY, PATIENCE, RunnerBase, RunnerBench
+from otpcore.testing._runner_bench import DELAY, RunnerBase, RunnerBench
 
 __all__ = ["AbandonedTests", "RunningTests"]
 
@@ -161,7 +161,7 @@ async def _another_one(bench: RunnerBench, service: Any) -> None:
     """A send of somebody else goes through all the runner does, after whatever was submitted before."""
     phone = bench.phone()
     bench.courier.fail(phone, times=2)
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(bench.patience):
         await service.send_sms(phone)
         await bench.until_delivered(phone)
 
