@@ -29,6 +29,7 @@ _BLOCK_DIGITS = 2  # the last digits in which neighbours differ
 _CLIENT_NETWORK = 64  # bits of an IPv6 address that a provider gives to one customer at least (RFC 6177)
 _KINDS = {LimitReason.PHONE: "send", LimitReason.NEIGHBOURS: "near"}
 _REFUNDABLE = frozenset({LimitReason.PHONE, LimitReason.COUNTRY, LimitReason.GLOBAL})
+_SHARED = frozenset({LimitReason.PREFIX, LimitReason.COUNTRY, LimitReason.GLOBAL})
 
 
 @attrs.frozen(kw_only=True)
@@ -126,6 +127,7 @@ def _charge(reason: LimitReason, whose: str, limit: Limit) -> Charge:
         window=timedelta(seconds=limit.seconds),
         reason=reason,
         refundable=reason in _REFUNDABLE,
+        shared=reason in _SHARED,
     )
 
 

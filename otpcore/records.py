@@ -184,7 +184,7 @@ class DeliveryRecord:
 
 @attrs.frozen(kw_only=True)
 class Charged:
-    """One counter that a send was charged to, for its refund."""
+    """One counter, or the stripe of it, that a send was charged to, for its refund."""
 
     key: str
     window_ends_at: datetime
@@ -518,6 +518,7 @@ class Charge:
 
     Args:
         refundable: Given back when a send ends and certainly nothing was sent.
+        shared: Many senders charge it at the same time; a store may divide it, so that they need not wait for one another.
     """
 
     key: str
@@ -525,6 +526,7 @@ class Charge:
     window: timedelta
     reason: str
     refundable: bool = True
+    shared: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -17,13 +17,14 @@ from otpcore.admission import (
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import Admission, Admitted, ChallengeRecord, Charge, ChargeRefused
+from otpcore.stores._stripes import whole_key
 from otpcore.stores.rows import Rows
 
 TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
 """A provider took it, so it was charged to the budget, whatever became of it."""
 
 _REFILL_EVERY = timedelta(days=1)
-_REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), reason="refusals")
+_REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), reason="refusals", shared=True)
 """So many rows of refusals a minute name their phone; what comes on top is told together, so that a flood fills no disk."""
 
 
@@ -39,7 +40,7 @@ def charge(rows: Rows, asked: Admission, now: datetime | None) -> Admitted | Cha
         return _refused(rows, asked, LimitReason.UNVERIFIED, _seconds(beyond - moment), moment)
     wanted = sorted(asked.charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
     done = rows.charge(wanted, moment)
-    charged = {one.key for one in done}
+    charged = {whole_key(one.key) for one in done}
     full = [one for one in wanted if one.key not in charged]
     if full:
         for one in done:
@@ -51,8 +52,8 @@ def charge(rows: Rows, asked: Admission, now: datetime | None) -> Admitted | Cha
         noted.append(LimitReason.NEIGHBOURS)
     refundable = {one.key for one in wanted if one.refundable}
     return Admitted(
-        charges=tuple(one for one in done if one.key in refundable),
-        tolls=tuple(one for one in done if one.key not in refundable),
+        charges=tuple(one for one in done if whole_key(one.key) in refundable),
+        tolls=tuple(one for one in done if whole_key(one.key) not in refundable),
         noted=tuple(noted),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -32,7 +32,6 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.records import (
     ChallengeRecord,
-    Charge,
     Charged,
     DeliveryRecord,
     ReceiptRecord,
@@ -43,6 +42,8 @@ from otpcore.records import (
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._sql_rows import values_of
+from otpcore.stores._striped_rows import CHARGE_STRIPE, FREE_BUDGET, FREE_STRIPE, MOVE_STRIPE
+from otpcore.stores._stripes import span
 from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
 from otpcore.stores.rows import OutrunError
 
@@ -139,21 +140,31 @@ class MySqlRows(ServerRows):
             return self._inserted(_NEW_SLOT, **values_of(slot))
         return super().take_slot(slot, held_by)
 
-    def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        return [done for charge in charges if (done := self._charge_one(charge, now)) is not None]
-
-    def _charge_one(self, charge: Charge, now: datetime) -> Charged | None:
-        ends = now + charge.window
-        wanted = {"row_key": charge.key, "ends": ends, "most": charge.limit, "now": now}
+    def _charge_row(self, key: str, limit: int, window: timedelta, now: datetime) -> Charged | None:
+        ends = now + window
+        wanted = {"row_key": key, "ends": ends, "most": limit, "now": now}
         # The row is there as a rule. Two inserts of one key would often deadlock.
         if not self._changed(_CHARGE, **wanted):
-            if self._scalar(_WINDOW_ENDS, row_key=charge.key) is None:
-                if not self._inserted(_NEW_COUNTER, key=charge.key, count=1, window_ends_at=ends):
+            if self._scalar(_WINDOW_ENDS, row_key=key) is None:
+                if not self._inserted(_NEW_COUNTER, key=key, count=1, window_ends_at=ends):
                     raise OutrunError("the counter was begun by somebody else")
-                return Charged(key=charge.key, window_ends_at=ends)
+                return Charged(key=key, window_ends_at=ends)
             if not self._changed(_CHARGE, **wanted):  # once more: somebody may have begun it between the two looks
                 return None
-        return Charged(key=charge.key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=charge.key))
+        return Charged(key=key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=key))
+
+    def _take_stripe(self, key: str, first_share: int, share: int, now: datetime) -> Charged | None:
+        wanted = {"first_share": first_share, "share": share, "now": now}
+        free = self._rows(FREE_STRIPE, {**span(key), **wanted})
+        if not free:
+            return None
+        stripe, ends_at = free[0]
+        self._changed(CHARGE_STRIPE, row_key=stripe, most=max(first_share, share), now=now)
+        return Charged(key=stripe, window_ends_at=ends_at)
+
+    def _take_budget(self, key: str, now: datetime, more: dict[str, int]) -> bool:
+        stripe = self._scalar(FREE_BUDGET, **span(key), now=now)
+        return stripe is not None and self._changed(MOVE_STRIPE, row_key=stripe, **more) == 1
 
     def count_failure(self, key: str) -> int:
         self._changed(sql.COUNT_FAILURE_ONLY, key=key)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Executable
 from otpcore.models import Channel
 from otpcore.records import ChallengeRecord, FailureRecord, ScheduleRecord, SlotRecord
 from otpcore.stores import _sql_statements as sql
-from otpcore.stores._sql_rows import SqlRows
+from otpcore.stores._striped_rows import StripedRows
 from otpcore.stores._tables import from_microseconds
 
 _CLOCKS: dict[str, Executable] = {
@@ -21,7 +21,7 @@ _CLOCKS: dict[str, Executable] = {
 _CLOCKS["mariadb"] = _CLOCKS["mysql"]
 
 
-class ServerRows(SqlRows):
+class ServerRows(StripedRows):
     """The rows of one unit of work.
 
     A unit locks its challenge before anything else of it. Whoever comes from a schedule row (a claim) takes the challenge

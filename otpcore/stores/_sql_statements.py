@@ -431,16 +431,18 @@ PURGE_RECEIPTS = delete(receipts).where(
         select(*receipts.primary_key).where(receipts.c.received_at < bindparam("before")).limit(bindparam("most"))
     )
 )
+# Each says twice what is old: somebody may renew a row between the two looks at it.
 PURGE_COUNTERS = delete(counters).where(
-    counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
+    _OVER_WINDOW, counters.c.key.in_(select(counters.c.key).where(_OVER_WINDOW).limit(bindparam("most")))
 )
+_OLD_REFUSAL = refusals.c.last_at < bindparam("before")
 PURGE_REFUSALS = delete(refusals).where(
-    refusals.c.key.in_(select(refusals.c.key).where(refusals.c.last_at < bindparam("before")).limit(bindparam("most")))
+    _OLD_REFUSAL, refusals.c.key.in_(select(refusals.c.key).where(_OLD_REFUSAL).limit(bindparam("most")))
 )
+_OLD_VERIFIED = verified.c.verified_at < bindparam("before")
 PURGE_VERIFIED = delete(verified).where(
-    verified.c.phone_key.in_(
-        select(verified.c.phone_key).where(verified.c.verified_at < bindparam("before")).limit(bindparam("most"))
-    )
+    _OLD_VERIFIED,
+    verified.c.phone_key.in_(select(verified.c.phone_key).where(_OLD_VERIFIED).limit(bindparam("most"))),
 )
 FORGET = tuple(delete(table).where(table.c.phone_key == bindparam("phone_key")) for table in (refusals, verified))
 DELETE_SLOTS_OF = delete(slots).where(slots.c.phone_key == bindparam("phone_key"))

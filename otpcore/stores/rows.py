@@ -176,7 +176,10 @@ class Rows(Protocol):
     # Counters.
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        """Count one in each window that is not full; those that were counted."""
+        """Count one in each window that is not full; those that were counted, in the order of ``charges``.
+
+        A store that divides a ``shared`` counter names the stripe: the key, ``!``, and what it likes.
+        """
 
     def refund(self, charged: Charged) -> None:
         """Count one less, if the window is still the same."""
