@@ -47,6 +47,7 @@ _logger = logging.getLogger("otpcore.delivery")
 
 _RECORD_PAUSE = 0.05  # seconds between tries to record an outcome, doubling
 _RECORD_PAUSE_MAX = 1.0
+_WAKE_WITHIN = 2.0  # seconds in which a closed breaker's retries are woken by whoever closed it
 _LEAST_CALL = 0.5  # seconds without which no further provider call starts
 _CANCELLED_GRACE = 2.0  # seconds in which a cancelled call is still recorded
 
@@ -241,7 +242,14 @@ class Walk:
                 pause = min(pause * 2, _RECORD_PAUSE_MAX)
                 continue
             self._report(delivery, challenge, result, step)
+            if step.closed:
+                await self._wake(step.closed)
             return step
+
+    async def _wake(self, instance: str) -> None:
+        """What was put off while the instance was out of order is due; what remains after a moment is left to the sweeper."""
+        with anyio.move_on_after(_WAKE_WITHIN, shield=True), contextlib.suppress(StoreError):
+            await self.parts.store.wake(instance, self.parts.breaker, self.parts.store_now)
 
     def _next_plan(self, *, may_go_on: bool) -> WalkPlan:
         """What this walk may still try: after a refusal, or where a receipt overtook the acceptance."""

@@ -101,11 +101,16 @@ class Parts:
             cooldown=timedelta(seconds=settings.otp.cooldown),
             min_useful_life=timedelta(seconds=settings.retry.min_useful_life),
             retry=self.policy(channel),
-            breaker=BreakerRule(threshold=settings.retry.breaker_threshold),
+            breaker=self.breaker,
             barrier=barrier,
             hold=timedelta(seconds=settings.routing.reload_every),
             budget_rule=settings.limits.budget_rule,
         )
+
+    @property
+    def breaker(self) -> BreakerRule:
+        """When a breaker opens, and how often it is probed."""
+        return BreakerRule(threshold=self.settings.retry.breaker_threshold)
 
     def candidates(
         self, names: tuple[str, ...], channel: Channel, phone: PhoneNumber, prefix: str

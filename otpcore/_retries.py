@@ -78,6 +78,7 @@ class Retries:
             self._swept_at = now
             await self._beat(kind, running)
             await sweep(self.parts, set_back=set_back)
+            await self.parts.store.wake(None, self.parts.breaker, self.parts.store_now)
             await self._report_missing_keys(now)
         if is_due(self._purged_at, _PURGE_EVERY, now):
             self._purged_at = now

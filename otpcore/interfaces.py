@@ -19,6 +19,7 @@ from otpcore.records import (
     Admitted,
     Begun,
     BreakerRecord,
+    BreakerRule,
     CallResult,
     ChallengeRecord,
     ChallengeView,
@@ -112,6 +113,14 @@ class Store(Protocol):
 
     async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         """The next delivery of a send whose message was not delivered, a retry, or the end of sending."""
+
+    async def wake(self, closed: str | None, rule: BreakerRule, now: datetime | None) -> int:
+        """Make due what waits for a breaker that is closed, a few hundred rows every quarter of a second; how many.
+
+        Args:
+            closed: The instance whose breaker has just closed: what waits for several is due too. None: look at all that
+                is waited for, as whoever closed a breaker may have died.
+        """
 
     async def next_due(self) -> datetime | None:
         """When the earliest schedule row is due."""

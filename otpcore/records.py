@@ -201,6 +201,8 @@ class ScheduleRecord:
         charges: Refunded once, when the send ends and certainly nothing was sent.
         key_id: The challenge's; only processes that have the key may claim.
         forced: As in the challenge.
+        waits_for: The instance whose open breaker it waits for, empty for several; due at once when one of them closes.
+            None: it waits for its time alone.
     """
 
     challenge_id: str
@@ -213,6 +215,7 @@ class ScheduleRecord:
     charges: tuple[Charged, ...] = ()
     key_id: str = ""
     forced: tuple[str, ...] | None = None
+    waits_for: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from otpcore.admission import Asked, LimitReason
 from otpcore.lifecycle import is_living, is_spent
 from otpcore.models import ChallengeState, UnsendableReason
 from otpcore.records import (
+    BreakerRule,
     ChallengeRecord,
     Claim,
     ClaimBatch,
@@ -29,6 +30,7 @@ from otpcore.stores._sending import (
     end_walk,
     of_send,
     own_row,
+    put_off_until,
     queue,
     record_delivery,
     stop_sending,
@@ -61,7 +63,12 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
             ended.append(EndedSend(challenge=stop_sending(rows, challenge, row, reason), channel=row.channel))
             continue
         claimed = changed(
-            row, token=f"{rule.token}.{number}", due_at=moment + rule.lease, leased=True, attempts=row.attempts + 1
+            row,
+            token=f"{rule.token}.{number}",
+            due_at=moment + rule.lease,
+            leased=True,
+            attempts=row.attempts + 1,
+            waits_for=None,
         )
         rows.put_schedule(claimed)
         walk = WalkRef(challenge_id=row.challenge_id, channel=row.channel, send_id=row.send_id, token=claimed.token)
@@ -90,6 +97,7 @@ def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None)
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
     if ended := end_if_denied(rows, challenge, row, plan, moment):
         return ended
+    waits_for = None
     if why := held_by(rows, challenge, plan, moment):
         due_at = moment + plan.hold
     else:
@@ -98,11 +106,24 @@ def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None)
             return record_delivery(rows, challenge, row, choice, plan, sent, moment, {})
         if choice.first is None:
             return end_walk(rows, challenge, row, UnsendableReason.PERMANENT)
-        due_at, why = choice.first
+        due_at, why = put_off_until(rows, challenge, choice, plan, moment)
+        waits_for = choice.waits_for
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
     uncounted = changed(row, attempts=max(row.attempts - 1, 0))
-    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent), why)
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(walk.channel, sent), why, waits_for)
+
+
+def wake(rows: Rows, closed: str | None, rule: BreakerRule, limit: int, late: timedelta, now: datetime | None) -> int:
+    """Make due what waits for a breaker that is closed: at most so many rows, and ``late`` after now; how many."""
+    due_at = rows.now(now) + late
+    opened = {breaker.instance for breaker in rows.breakers(rule.threshold)}
+    woken = 0
+    for waits_for in rows.waited_for():
+        is_closed = waits_for not in opened if waits_for else closed is not None or not opened
+        if is_closed and woken < limit:
+            woken += rows.wake(waits_for, due_at, limit - woken)
+    return woken
 
 
 def end_if_denied(

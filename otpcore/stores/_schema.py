@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, inspect
 
@@ -13,7 +13,7 @@ from otpcore.stores._tables import VERSION_TABLE
 
 __all__ = ["HEAD", "check", "is_older", "lock", "migrate", "revision", "revision_of", "try_to_write"]
 
-_REVISIONS = ("0001",)
+_REVISIONS = ("0001", "0002")
 """All migrations, oldest first. Kept here too, so that a start at the head need not import Alembic (270 ms)."""
 
 HEAD = _REVISIONS[-1]
@@ -22,23 +22,33 @@ HEAD = _REVISIONS[-1]
 _LOCK_NAME = "otpcore migrations"
 _LOCK_NUMBER = 0x6F7470636F7265  # "otpcore"
 _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
-_LOOK = f"SELECT version_num FROM {VERSION_TABLE}"  # noqa: S608 - a constant of ours
+_LOOK = f"SELECT * FROM {VERSION_TABLE}"  # noqa: S608 - a constant of ours
 
 
 def revision(raw: sqlite3.Connection) -> str | None:
-    """The revision of the tables in an SQLite file; None: there are none yet."""
+    """The revision of the tables in an SQLite file, or ours where they serve it too; None: there are none yet."""
     if not raw.execute(_TABLES, (VERSION_TABLE,)).fetchone()[0]:
         return None
-    row = raw.execute(_LOOK).fetchone()
-    return None if row is None else str(row[0])
+    return _as_ours(raw.execute(_LOOK).fetchone())
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of the tables in any database; None: there are none yet."""
+    """The revision of the tables in any database, or ours where they serve it too; None: there are none yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.exec_driver_sql(_LOOK).scalar_one_or_none()
-    return None if found is None else str(found)
+    return _as_ours(connection.exec_driver_sql(_LOOK).one_or_none())
+
+
+def _as_ours(row: Sequence[str | None] | None) -> str | None:
+    """The revision, and ours for one that we do not know whose migration left word that it serves ours.
+
+    The word is beside the revision, from 0002 on: the oldest revision whose workers may run on the tables, and the one
+    that says so, as ``0001-0002``. A migration that leaves none shuts older workers out.
+    """
+    if row is None or row[0] is None or row[0] in _REVISIONS:
+        return None if row is None else row[0]
+    oldest, _, said_by = (row[1] if len(row) > 1 and row[1] else "").partition("-")
+    return HEAD if said_by == row[0] and oldest <= HEAD else row[0]
 
 
 @contextlib.contextmanager

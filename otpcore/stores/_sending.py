@@ -47,6 +47,9 @@ from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slo
 from otpcore.stores.rows import Rows
 
 _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
+_FOR_EACH_PROBE = 10
+"""So many of those that wait for a breaker come for one probe, in case one does not."""
+
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
@@ -139,11 +142,13 @@ class _Choice:
 
     Args:
         probe_was: The call is the probe of an open breaker, which had been due then; None: it is none.
+        opened: The instances that an open breaker kept back.
     """
 
     candidate: Candidate | None = None
     probe_was: datetime | None = None
     waits: tuple[tuple[datetime, PutOff], ...] = ()
+    opened: tuple[str, ...] = ()
 
     @property
     def is_probe(self) -> bool:
@@ -155,8 +160,9 @@ class _Choice:
         return min(self.waits, default=None)
 
     @property
-    def breaker_open(self) -> bool:
-        return any(why is PutOff.BREAKER_OPEN for _, why in self.waits)
+    def waits_for(self) -> str | None:
+        """As in the schedule row."""
+        return _waits_for(self.opened)
 
 
 def choose(
@@ -168,6 +174,7 @@ def choose(
     opened = {breaker.instance: breaker.probe_at for breaker in rows.breakers(plan.breaker.threshold)}
     next_probe = _probe_due(plan, now)
     waits: list[tuple[datetime, PutOff]] = []
+    kept_back: list[str] = []
     for candidate in untried:
         if (wait := _not_before(candidate.instance, sent)) and wait > now:
             waits.append((wait, PutOff.THROTTLED))
@@ -175,14 +182,41 @@ def choose(
             waits.append((max(held, now + plan.call_lease), PutOff.PROVIDER_BUSY))
         elif candidate.instance in opened and not rows.win_probe(candidate.instance, now, next_probe):
             waits.append((next_probe, PutOff.BREAKER_OPEN))
+            kept_back.append(candidate.instance)
         else:
             return _Choice(candidate=candidate, probe_was=opened.get(candidate.instance))
-    return _Choice(waits=tuple(waits))
+    return _Choice(waits=tuple(waits), opened=tuple(kept_back))
+
+
+def put_off_until(
+    rows: Rows, challenge: ChallengeRecord, choice: _Choice, plan: WalkPlan, now: datetime
+) -> tuple[datetime, PutOff]:
+    """When a walk that could call nobody looks again, and why it could not.
+
+    Those that wait for one breaker stand in line, a few for each probe: what all of them could do is done by the first,
+    and when it succeeds the others are woken. Nobody waits longer than a retry does at most, nor beyond its useful life.
+    """
+    due_at, why = min(choice.waits)
+    if why is not PutOff.BREAKER_OPEN or choice.waits_for is None or plan.retry is None:
+        return due_at, why
+    last = rows.waiting(choice.waits_for, _FOR_EACH_PROBE)
+    if last is None:
+        return due_at, why
+    longest = now + timedelta(seconds=plan.retry.max_delay)
+    others = [free_at for free_at, kept_by in choice.waits if kept_by is not PutOff.BREAKER_OPEN]
+    behind = min(last + (due_at - now), longest, challenge.expires_at - plan.min_useful_life, *others)
+    return max(due_at, behind), why
+
+
+def _waits_for(opened: Sequence[str]) -> str | None:
+    if not opened:
+        return None
+    return opened[0] if len(opened) == 1 else ""
 
 
 def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: datetime) -> Begun | None:
     """Why a send cannot begin though its route is not empty; None: it may wait for a breaker."""
-    if choice.breaker_open:
+    if choice.opened:
         return None if send.plan.retry is not None else Begun(refusal=Refusal.BREAKER_OPEN)
     wait = _seconds(choice.first[0] - now) if choice.first else None
     return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
@@ -214,7 +248,9 @@ def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
             rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), choice.probe_was)
         return Begun(refusal=Refusal.CONFLICT, challenge=holder, expired=expired)
     if choice.candidate is None:
-        return Begun(step=_put_off(rows, challenge, row, _probe_due(send.plan, now), _ALL_OPEN), expired=expired)
+        due_at, _ = put_off_until(rows, challenge, choice, send.plan, now)
+        step = _put_off(rows, challenge, row, due_at, _ALL_OPEN, choice.waits_for)
+        return Begun(step=step, expired=expired)
     step = _write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, is_probe=choice.is_probe)
     return Begun(step=step, expired=expired)
 
@@ -266,7 +302,8 @@ def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
     }
     row = _row(send, challenge, now)
     if choice.candidate is None:
-        return Begun(step=queue(rows, challenge, row, _probe_due(send.plan, now), renewed, _ALL_OPEN))
+        due_at, _ = put_off_until(rows, changed(challenge, expires_at=expires_at), choice, send.plan, now)
+        return Begun(step=queue(rows, challenge, row, due_at, renewed, _ALL_OPEN, choice.waits_for))
     return Begun(step=record_delivery(rows, challenge, row, choice, send.plan, (), now, renewed))
 
 
@@ -385,7 +422,9 @@ def walk_on(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan: W
     due_at = min(max(backoff, _not_before(instance, sent) or backoff) for instance in again)
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_walk(rows, challenge, row, UnsendableReason.EXPIRED)
-    return queue(rows, challenge, row, due_at, without_cooldown(row.channel, sent))
+    opened = {breaker.instance for breaker in rows.breakers(plan.breaker.threshold)}
+    waits_for = _waits_for([instance for instance in again if instance in opened])
+    return queue(rows, challenge, row, due_at, without_cooldown(row.channel, sent), waits_for=waits_for)
 
 
 def record_delivery(
@@ -465,14 +504,22 @@ def queue(
     due_at: datetime,
     changes: dict[str, Any],
     why: PutOff | None = None,
+    waits_for: str | None = None,
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return _put_off(rows, changed(challenge, **changes), row, due_at, why)
+    return _put_off(rows, changed(challenge, **changes), row, due_at, why, waits_for)
 
 
-def _put_off(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, due_at: datetime, why: PutOff | None) -> Step:
-    rows.put_schedule(changed(row, due_at=due_at, leased=False))
+def _put_off(
+    rows: Rows,
+    challenge: ChallengeRecord,
+    row: ScheduleRecord,
+    due_at: datetime,
+    why: PutOff | None,
+    waits_for: str | None,
+) -> Step:
+    rows.put_schedule(changed(row, due_at=due_at, leased=False, waits_for=waits_for))
     return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at, put_off=why)
 
 

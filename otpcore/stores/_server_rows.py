@@ -76,6 +76,9 @@ class ServerRows(StripedRows):
     ) -> Sequence[ScheduleRecord]:
         return self._due(sql.skipping_locked, now, limit, channels, key_ids, instances)
 
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        return self._wake(sql.skipping_locked(sql.ASLEEP), waits_for, due_at, limit)
+
     def erase(self, phone_key: str) -> tuple[int, int]:
         self._all(ChallengeRecord, self._locked(sql.CHALLENGES_OF), phone_key=phone_key)
         return super().erase(phone_key)

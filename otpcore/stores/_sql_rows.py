@@ -180,6 +180,25 @@ class SqlRows:
         last = {"due_at": after.due_at, "row_id": after.challenge_id, "row_channel": after.channel}
         return self._all(ScheduleRecord, sql.UPCOMING_AFTER, most=limit, **last)
 
+    def waiting(self, waits_for: str, number: int) -> datetime | None:
+        due_at: datetime | None = self._scalar(sql.WAITING, row_key=waits_for, ahead=number - 1)
+        return due_at
+
+    def waited_for(self) -> Sequence[str]:
+        found: list[str] = []
+        key = self._scalar(sql.FIRST_WAITED_FOR)
+        while key is not None:  # one look at the index for each: there may be a million rows that wait for one
+            found.append(key)
+            key = self._scalar(sql.NEXT_WAITED_FOR, row_key=key)
+        return found
+
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        return self._wake(sql.ASLEEP, waits_for, due_at, limit)
+
+    def _wake(self, asleep: Executable, waits_for: str, due_at: datetime, limit: int) -> int:
+        ids = self._scalars(asleep, row_key=waits_for, most=limit)
+        return self._changed(sql.WAKE, ids=ids, row_key=waits_for, due_by=due_at) if ids else 0
+
     def due_keys(self, now: datetime) -> frozenset[str]:
         return frozenset(self._scalars(sql.DUE_KEYS, now=now))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Dialect, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Dialect, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
@@ -175,6 +175,7 @@ class MarkText(TypeDecorator[Mark]):
         )
 
 
+_WAITS = text("waits_for IS NOT NULL")
 _NUMBERED = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER primary key
 
 
@@ -263,7 +264,10 @@ class ScheduleRow(_Row, table=True):
     """`ScheduleRecord`."""
 
     __tablename__ = "otp_schedule"
-    __table_args__ = (Index(None, "due_at", "challenge_id", "channel"),)
+    __table_args__ = (
+        Index(None, "due_at", "challenge_id", "channel"),
+        Index(None, "waits_for", "due_at", postgresql_where=_WAITS, sqlite_where=_WAITS),
+    )
 
     challenge_id: str = Field(sa_type=Key(64), primary_key=True)
     channel: Channel = Field(sa_type=Word(Channel), primary_key=True)
@@ -275,6 +279,7 @@ class ScheduleRow(_Row, table=True):
     charges: Any = Field(sa_type=Charges, nullable=False)
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     forced: Any = Field(sa_type=Names, nullable=True)
+    waits_for: str | None = Field(sa_type=Key(_KEY_LENGTH))
 
 
 class SlotRow(_Row, table=True):

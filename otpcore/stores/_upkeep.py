@@ -98,7 +98,7 @@ def requeue(rows: Rows, challenge_id: str, now: datetime | None) -> int:
     challenge = rows.challenge(challenge_id)
     waiting = [row for row in rows.schedules(challenge_id) if not row.leased] if challenge is not None else []
     for row in waiting:
-        rows.put_schedule(changed(row, due_at=moment))
+        rows.put_schedule(changed(row, due_at=moment, waits_for=None))
     return len(waiting)
 
 

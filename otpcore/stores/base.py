@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from otpcore.records import (
     Admitted,
     Begun,
     BreakerRecord,
+    BreakerRule,
     CallResult,
     ChallengeRecord,
     ChallengeView,
@@ -47,6 +49,8 @@ __all__ = ["RowStore"]
 
 T = TypeVar("T")
 _PURGE_LIMIT = 500
+_WAKE_LIMIT = 500
+_WAKE_APART = timedelta(seconds=0.25)
 
 
 class RowStore(abc.ABC):
@@ -110,6 +114,15 @@ class RowStore(abc.ABC):
 
     async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         return await self._write(lambda rows: _receipts.go_on(rows, walk, plan, now))
+
+    async def wake(self, closed: str | None, rule: BreakerRule, now: datetime | None) -> int:
+        total, late = 0, timedelta()
+        while True:  # in small units, so that sends and verifications go on between them
+            unit = functools.partial(_retrying.wake, closed=closed, rule=rule, limit=_WAKE_LIMIT, late=late, now=now)
+            woken = await self._write(unit)
+            total, late = total + woken, late + _WAKE_APART
+            if woken < _WAKE_LIMIT:
+                return total
 
     async def next_due(self) -> datetime | None:
         return await self._read(lambda rows: rows.next_due())

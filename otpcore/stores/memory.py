@@ -93,6 +93,7 @@ class MemoryRows:
         self._receipts: dict[tuple[str, str, str, str], ReceiptRecord] = {}
         self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
         self._due: list[tuple[datetime, str, Channel]] = []
+        self._waiting: dict[str, list[tuple[datetime, str, Channel]]] = {}
         self._slots: dict[tuple[str, str], SlotRecord] = {}
         self._counters: dict[str, CounterRecord] = {}
         self._failures: dict[str, FailureRecord] = {}
@@ -224,12 +225,22 @@ class MemoryRows:
     def put_schedule(self, row: ScheduleRecord) -> None:
         self.delete_schedule(row.challenge_id, row.channel)
         self._schedule[row.challenge_id, row.channel] = row
-        bisect.insort(self._due, (row.due_at, row.challenge_id, row.channel))
+        place = (row.due_at, row.challenge_id, row.channel)
+        bisect.insort(self._due, place)
+        if row.waits_for is not None:
+            bisect.insort(self._waiting.setdefault(row.waits_for, []), place)
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         old = self._schedule.pop((challenge_id, channel), None)
-        if old is not None:
-            del self._due[bisect.bisect_left(self._due, (old.due_at, challenge_id, channel))]
+        if old is None:
+            return
+        place = (old.due_at, challenge_id, channel)
+        del self._due[bisect.bisect_left(self._due, place)]
+        if old.waits_for is not None:
+            waiting = self._waiting[old.waits_for]
+            del waiting[bisect.bisect_left(waiting, place)]
+            if not waiting:
+                del self._waiting[old.waits_for]
 
     def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
         rows = self.schedules(challenge_id)
@@ -265,6 +276,20 @@ class MemoryRows:
             0 if after is None else bisect.bisect_right(self._due, (after.due_at, after.challenge_id, after.channel))
         )
         return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[first : first + limit]]
+
+    def waiting(self, waits_for: str, number: int) -> datetime | None:
+        waiting = self._waiting.get(waits_for, ())
+        return waiting[-number][0] if len(waiting) >= number else None
+
+    def waited_for(self) -> Sequence[str]:
+        return sorted(self._waiting)
+
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        rows = [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._waiting.get(waits_for, ())]
+        asleep = [row for row in rows if not row.leased][:limit]
+        for row in asleep:
+            self.put_schedule(changed(row, due_at=min(row.due_at, due_at), waits_for=None))
+        return len(asleep)
 
     def due_keys(self, now: datetime) -> frozenset[str]:
         return frozenset(row.key_id for row in self._schedule.values() if row.due_at <= now)

@@ -153,6 +153,15 @@ class Rows(Protocol):
     def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
         """All rows, the earliest due first; those that come after one of them."""
 
+    def waiting(self, waits_for: str, number: int) -> datetime | None:
+        """The due time of the ``number``-th row that waits for a breaker, counted from the latest; None: fewer wait."""
+
+    def waited_for(self) -> Sequence[str]:
+        """What rows wait for, in order."""
+
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        """Rows that wait for a breaker, and are under way nowhere, do no more and are due then at the latest; how many."""
+
     def due_keys(self, now: datetime) -> frozenset[str]:
         """Key ids of the due rows."""
 
