@@ -193,19 +193,17 @@ def put_off_until(
 ) -> tuple[datetime, PutOff]:
     """When a walk that could call nobody looks again, and why it could not.
 
-    Those that wait for one breaker stand in line, a few for each probe: what all of them could do is done by the first,
-    and when it succeeds the others are woken. Nobody waits longer than a retry does at most, nor beyond its useful life.
+    Of those that wait for one breaker a few come for each probe: what all of them could do is done by the first, and when
+    it succeeds the others are woken. They stand aside for as long as a retry waits at most, but not beyond their useful life.
     """
     due_at, why = min(choice.waits)
     if why is not PutOff.BREAKER_OPEN or choice.waits_for is None or plan.retry is None:
         return due_at, why
-    last = rows.waiting(choice.waits_for, _FOR_EACH_PROBE)
-    if last is None:
+    if rows.waiting(choice.waits_for, due_at, _FOR_EACH_PROBE) < _FOR_EACH_PROBE:
         return due_at, why
-    longest = now + timedelta(seconds=plan.retry.max_delay)
+    aside = timedelta(seconds=plan.retry.max_delay * (1 + plan.retry.chance()) / 2)  # never all of them at once
     others = [free_at for free_at, kept_by in choice.waits if kept_by is not PutOff.BREAKER_OPEN]
-    behind = min(last + (due_at - now), longest, challenge.expires_at - plan.min_useful_life, *others)
-    return max(due_at, behind), why
+    return max(due_at, min(now + aside, challenge.expires_at - plan.min_useful_life, *others)), why
 
 
 def _waits_for(opened: Sequence[str]) -> str | None:

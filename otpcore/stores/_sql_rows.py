@@ -180,9 +180,8 @@ class SqlRows:
         last = {"due_at": after.due_at, "row_id": after.challenge_id, "row_channel": after.channel}
         return self._all(ScheduleRecord, sql.UPCOMING_AFTER, most=limit, **last)
 
-    def waiting(self, waits_for: str, number: int) -> datetime | None:
-        due_at: datetime | None = self._scalar(sql.WAITING, row_key=waits_for, ahead=number - 1)
-        return due_at
+    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
+        return int(self._scalar(sql.WAITING, row_key=waits_for, due_by=until, most=limit))
 
     def waited_for(self) -> Sequence[str]:
         found: list[str] = []

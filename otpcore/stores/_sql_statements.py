@@ -188,12 +188,14 @@ UPCOMING_AFTER = UPCOMING.where(
 )
 
 _WAITS = schedule.c.waits_for == bindparam("row_key")
-WAITING = select(schedule.c.due_at).where(_WAITS).order_by(schedule.c.due_at.desc()).limit(1).offset(bindparam("ahead"))
+_DUE_BY = bindparam("due_by", type_=schedule.c.due_at.type)
+WAITING = select(func.count()).select_from(
+    select(schedule.c.due_at).where(_WAITS, schedule.c.due_at <= _DUE_BY).limit(bindparam("most")).subquery()
+)
 FIRST_WAITED_FOR = select(func.min(schedule.c.waits_for)).where(schedule.c.waits_for.is_not(None))
 NEXT_WAITED_FOR = select(func.min(schedule.c.waits_for)).where(schedule.c.waits_for > bindparam("row_key"))
 _ASLEEP = _WAITS & schedule.c.leased.is_(False)
 ASLEEP = select(schedule.c.challenge_id).where(_ASLEEP).order_by(schedule.c.due_at).limit(bindparam("most"))
-_DUE_BY = bindparam("due_by", type_=schedule.c.due_at.type)
 WAKE = (
     update(schedule)
     .where(schedule.c.challenge_id.in_(bindparam("ids", expanding=True)), _ASLEEP)

@@ -277,9 +277,8 @@ class MemoryRows:
         )
         return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[first : first + limit]]
 
-    def waiting(self, waits_for: str, number: int) -> datetime | None:
-        waiting = self._waiting.get(waits_for, ())
-        return waiting[-number][0] if len(waiting) >= number else None
+    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
+        return sum(due_at <= until for due_at, _, _ in self._waiting.get(waits_for, [])[:limit])
 
     def waited_for(self) -> Sequence[str]:
         return sorted(self._waiting)

@@ -153,8 +153,8 @@ class Rows(Protocol):
     def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
         """All rows, the earliest due first; those that come after one of them."""
 
-    def waiting(self, waits_for: str, number: int) -> datetime | None:
-        """The due time of the ``number``-th row that waits for a breaker, counted from the latest; None: fewer wait."""
+    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
+        """How many rows wait for a breaker and are due by then; counted up to ``limit``."""
 
     def waited_for(self) -> Sequence[str]:
         """What rows wait for, in order."""

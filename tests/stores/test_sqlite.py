@@ -20,6 +20,7 @@ from otpcore.errors import SettingsError, StoreError
 from otpcore.models import Outcome
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import _prepare
+from otpcore.stores._schema import HEAD
 from otpcore.stores._writer import raw_connection
 from otpcore.stores.sql import SqlStore, create_store
 
@@ -231,7 +232,7 @@ async def test_an_error_holds_nothing_that_was_to_be_written(sql_world):
 async def test_doctor_sees_where_it_is_and_how_it_runs(sql_world, database):
     facts = await sql_world.store.diagnose()
     assert facts["place"] == str(database)
-    assert (facts["schema"], facts["synchronous"]) == ("0001", "NORMAL")
+    assert (facts["schema"], facts["synchronous"]) == (HEAD, "NORMAL")
 
 
 async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monkeypatch):
