@@ -192,8 +192,9 @@ _DUE_BY = bindparam("due_by", type_=schedule.c.due_at.type)
 WAITING = select(func.count()).select_from(
     select(schedule.c.due_at).where(_WAITS, schedule.c.due_at <= _DUE_BY).limit(bindparam("most")).subquery()
 )
-FIRST_WAITED_FOR = select(func.min(schedule.c.waits_for)).where(schedule.c.waits_for.is_not(None))
-NEXT_WAITED_FOR = select(func.min(schedule.c.waits_for)).where(schedule.c.waits_for > bindparam("row_key"))
+_WAITED_FOR = select(schedule.c.waits_for).order_by(schedule.c.waits_for).limit(1)  # MariaDB would read all for a min()
+FIRST_WAITED_FOR = _WAITED_FOR.where(schedule.c.waits_for >= "")
+NEXT_WAITED_FOR = _WAITED_FOR.where(schedule.c.waits_for > bindparam("row_key"))
 _ASLEEP = _WAITS & schedule.c.leased.is_(False)
 ASLEEP = select(schedule.c.challenge_id).where(_ASLEEP).order_by(schedule.c.due_at).limit(bindparam("most"))
 WAKE = (
