@@ -16,6 +16,7 @@ from anyio.lowlevel import RunVar
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import QueuePool
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
@@ -197,7 +198,7 @@ class ServerDatabase:
         """In one of as many threads as there are connections; a caller that is cancelled meanwhile waits for its end."""
         limiter = self._limiter.get(None)
         if limiter is None:
-            limiter = anyio.CapacityLimiter(_CONNECTIONS)
+            limiter = anyio.CapacityLimiter(_threads(self._engine))
             self._limiter.set(limiter)
         return await anyio.to_thread.run_sync(work, limiter=limiter)
 
@@ -317,6 +318,12 @@ class ServerDatabase:
 
 class _UnknownCommitError(Exception):
     """The connection was lost while the transaction was being committed."""
+
+
+def _threads(engine: Engine) -> int:
+    """As many as there are connections: a thread that waited for one would only be in the way of others."""
+    size = engine.pool.size() if isinstance(engine.pool, QueuePool) else 0
+    return min(size or _CONNECTIONS, _CONNECTIONS)  # 0: the host's pool has no bound
 
 
 def _make_engine(url: str, patience: float) -> Engine:

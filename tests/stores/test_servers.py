@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -155,6 +156,29 @@ async def test_a_hosts_engine_is_used_as_it_is_and_never_closed(server_url, new_
         assert (await walk.answer(Outcome.ACCEPTED)).challenge.state is ChallengeState.SENT
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM otp_challenge")).scalar() == 1
+    engine.dispose()
+
+
+async def test_no_more_units_run_than_a_hosts_pool_has_connections(server_url):
+    engine = create_engine(server_url, pool_size=2, max_overflow=0, pool_timeout=0.001)
+    store = SqlStore(engine)
+    running, most = 0, []
+
+    def unit(rows):
+        nonlocal running
+        running += 1
+        most.append(running)
+        rows.settings()
+        time.sleep(0.02)
+        running -= 1
+
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(12):
+                tasks.start_soon(store._write, unit)
+    assert len(most) == 12
+    assert max(most) == 2
     engine.dispose()
 
 
