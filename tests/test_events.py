@@ -33,6 +33,7 @@ from otpcore import (
 )
 from otpcore._logs import fields, fields_of
 from otpcore.cli._options import Options
+from otpcore.models import ChallengeState
 from otpcore.records import WorkerRecord
 from otpcore.runners.background import BackgroundRunner
 from otpcore.testing import FakeClock, Outbox
@@ -155,6 +156,22 @@ async def test_a_send_that_waits_for_a_breaker_and_the_probe_that_ends_it(otp_ou
         probe = watcher.one(EventType.BREAKER_PROBED)
         assert (probe.instance, probe.channel) == ("outbox", "sms")
         assert watcher.one(EventType.BREAKER_CLOSED).instance == "outbox"
+
+
+async def test_all_that_wait_for_a_breaker_go_out_once_a_send_has_closed_it(otp_outbox: Outbox) -> None:
+    otp_outbox.fail(ErrorKind.UNAVAILABLE)
+    settings = {"sms": {"retry": True}, "retry": {"breaker_threshold": 1}}
+    held = Held()
+    async with otp_outbox.service(settings, runner=held) as otp:
+        for number in range(20):
+            assert (await otp.send_sms(f"+3598712345{number:02}")).state is ChallengeState.QUEUED
+        otp_outbox.clock.advance(1)
+        assert (await otp.send_sms("+359881234567")).confirmed
+        claims = await held.host.claim(50)
+        assert len(claims) == 20
+        for claim in claims:
+            await held.host.run(claim)
+    assert len(otp_outbox.messages) == 21
 
 
 @attrs.define
