@@ -225,3 +225,18 @@ def test_what_many_senders_share_is_said_by_the_one_who_makes_the_keys():
         "BG/country/3600": True,
         "all/global/3600": True,
     }
+
+
+async def test_an_engine_of_the_host_serves_as_well(server_url, new_world):
+    engine = create_engine(server_url)
+    world = new_world()
+    async with AsyncExitStack() as stack:
+        world.store = SqlStore(engine)
+        await world.store.start(stack)
+        passed = [not hasattr(await world.ask(everybody(64)), "reason") for _ in range(70)]
+        for used in (1, 1, -1):
+            await world.store._write(functools.partial(_move, "BG//3600", used, 0, world.now))
+        assert sum(passed) == 64
+        assert [budget.used for budget in await world.store.budgets()] == [1]
+        assert await world.store.wake(None, world.breaker, world.now) == 0
+    engine.dispose()
