@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import attrs
 import pytest
 
+from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Outcome
 from otpcore.records import BreakerRule, StepKind
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import base
 from otpcore.stores.memory import MemoryStore
+from otpcore.stores.sql import SqlStore
+from otpcore.testing.store import World
+
+from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 
 MADA_IS_DOWN = BreakerRule(threshold=1, probe_every=1.0)
 
 
 @pytest.fixture
-def world(world):
-    world.breaker = MADA_IS_DOWN
-    return world.with_retries()
+def anyio_backend():
+    return "asyncio"  # nothing here waits within a store
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres", "mariadb"])
+def new_store(request: pytest.FixtureRequest) -> Store:
+    """A store of each kind, empty, not started."""
+    match request.param:
+        case "memory":
+            return MemoryStore()
+        case "sqlite":
+            return SqlStore(f"sqlite:///{request.getfixturevalue('database')}", synchronous="NORMAL")
+        case server:
+            url = request.getfixturevalue(f"{server}_url")
+            empty(url)
+            return SqlStore(url)
+
+
+@pytest.fixture
+async def world(new_store: Store) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        await new_store.start(stack)
+        yield World(store=new_store, breaker=MADA_IS_DOWN).with_retries()
 
 
 async def fail(world, *instances: str, phone: str = "first"):
