@@ -65,9 +65,9 @@ class Retries:
             return None
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
-        """Claim and run one retry by name."""
+        """Claim and run one retry by name; what is left to do for it, if anything."""
         claims = await self._claim(1, job)
-        return await self.run(claims[0]) if claims else None
+        return await self.run(claims[0]) if claims else await self._left(job)
 
     async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
         """Sweep and leave a sign of life every few seconds, purge every few minutes."""
@@ -83,6 +83,16 @@ class Retries:
         if is_due(self._purged_at, _PURGE_EVERY, now):
             self._purged_at = now
             await self.parts.purge(None)
+
+    async def _left(self, job: RetryJob) -> RetryJob | None:
+        """What is left to do for a retry that could not be claimed."""
+        views = await self.parts.store.view(challenge_id=job.challenge_id)
+        row = next((row for view in views for row in view.schedule if row.channel is job.channel), None)
+        if row is None:
+            return None
+        if row.leased:  # whoever holds it may die
+            return attrs.evolve(job, due_at=row.due_at)
+        return job if row.due_at <= job.due_at else None
 
     def _report_failure(self, claim: Claim, error: Exception, said: str) -> None:
         about = fields("retry_failed", challenge_id=claim.challenge.id, reason=type(error).__name__)

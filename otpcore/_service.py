@@ -238,7 +238,7 @@ class AsyncOTPService:
         """Claim and run one due retry, for retry runners with a queue of their own.
 
         Returns:
-            The job that is due next for this send, or None.
+            The job that is due next for this send, as in ``RetryHost.run_retry``, or None.
         """
         self._opened()
         return await self._retries.run_retry(job)

@@ -23,6 +23,7 @@ _KINDS: dict[Any, str] = {
     date: "date",
     tuple[str, ...]: "list of texts",
     Mapping[str, str]: "text",
+    Mapping[str, Any]: "the plugin's",
     Mapping[str, tuple[str, ...]]: "list of texts",
     Mapping[str, Mapping[str, str]]: "text",
     Mapping[str, Mapping[str, Any]]: "table",

@@ -207,6 +207,9 @@ class RetrySettings:
     poll: float = setting(
         0.25, "Longest sleep in seconds before looking for due retries.", between(0.01, 60, "seconds")
     )
+    options: Mapping[str, Any] = setting(
+        dict, "Settings of a plugin's runner, such as its url; its page lists them.", secret=True, names="<name>"
+    )
     breaker_threshold: int = setting(
         5, "Failures in a row after which an instance is left out for a while, 1 to 1000.", between(1, 1000)
     )

@@ -256,7 +256,16 @@ class RetryHost(Protocol):
         """Run one claimed retry to its end; the job that is due next, if any. Never raises ``Exception``."""
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
-        """Claim and run one retry by name, for runners that keep their own queue."""
+        """Claim and run one retry by name, for runners that keep their own queue. May raise ``StoreError``.
+
+        Do not call it before the job is due: a claim by name believes the job.
+
+        Returns:
+            The job that is due next for this send: after a run, its next retry; where somebody else has the lease, this
+            one again when the lease runs out, since its holder may die. The same job: it is due, and this process has not
+            its key or its instances; leave it to another. None: it is over, or further on, and whoever brought it there
+            has the job.
+        """
 
     async def next_due(self) -> datetime | None:
         """When anything is due next."""

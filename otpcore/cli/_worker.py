@@ -15,9 +15,12 @@ from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_service, run
 from otpcore.cli._options import Options
 from otpcore.errors import SettingsError
+from otpcore.interfaces import RetryRunner
 from otpcore.runners.background import BackgroundRunner
 
 __all__ = ["worker"]
+
+_OVER_THE_STORE = {"background", "inline", "worker"}  # a plugin's runner works in a worker as it does in a host
 
 
 def worker(options: Options, concurrency: int | None, backend: str) -> ExitCode:
@@ -28,18 +31,23 @@ def worker(options: Options, concurrency: int | None, backend: str) -> ExitCode:
     store = make_store(host.settings, host.store)
     if not store.durable:
         raise SettingsError('storage.store: a worker cannot see the "memory" store of another process; use "sql"')
-    slots = concurrency or host.settings.retry.concurrency
-    run(_work, options, attrs.evolve(host, store=store), slots, backend=backend)
+    retry = attrs.evolve(host.settings.retry, concurrency=concurrency or host.settings.retry.concurrency)
+    host = attrs.evolve(host, settings=attrs.evolve(host.settings, retry=retry), store=store)
+    run(_work, options, host, backend=backend)
     return ExitCode.OK
 
 
-async def _work(options: Options, host: Setup, slots: int) -> None:
-    service = open_service(host, BackgroundRunner(concurrency=slots, poll=host.settings.retry.poll, kind="worker"))
+async def _work(options: Options, host: Setup) -> None:
+    retry = host.settings.retry
+    runner: RetryRunner | str = retry.runner
+    if runner in _OVER_THE_STORE:
+        runner = BackgroundRunner(concurrency=retry.concurrency, poll=retry.poll, kind="worker")
+    service = open_service(host, runner)
     async with AsyncExitStack() as stack:
         # From here on a signal waits for its turn: what a worker has claimed, it finishes.
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             await stack.enter_async_context(service)
-            await _announce(options, service, slots)
+            await _announce(options, service, retry.concurrency)
             async for number in signals:
                 name = signal.Signals(number).name
                 options.note(f"{name}: finishing what is under way; another one stops at once")

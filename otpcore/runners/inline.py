@@ -40,4 +40,6 @@ class InlineRunner:
         while due is not None:
             wait = (due.due_at - self._host.now()).total_seconds()
             await anyio.sleep(min(max(wait, 0), self._longest_wait))
-            due = await self._host.run_retry(due)
+            done, due = due, await self._host.run_retry(due)
+            if due == done:  # it needs a key or an instance of another process
+                return

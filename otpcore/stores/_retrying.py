@@ -151,6 +151,8 @@ def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[Sch
     if rule.job is None:
         return rows.due(now, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
     row = rows.schedule(rule.job.challenge_id, rule.job.channel)
-    ready = row is not None and row.due_at <= max(now, rule.job.due_at) and row.channel in rule.max_retries
+    # The job is believed about a wait, whatever the clocks of two machines say; a lease ends by the store's clock alone.
+    ready_at = now if row is not None and row.leased else max(now, rule.job.due_at)
+    ready = row is not None and row.due_at <= ready_at and row.channel in rule.max_retries
     able = row is not None and row.key_id in rule.key_ids and rule.instances.issuperset(row.forced or ())
     return [row] if row is not None and ready and able else []
