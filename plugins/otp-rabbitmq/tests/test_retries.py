@@ -1,0 +1,182 @@
+"""Retries over a real broker and a real store: when they come, how often, and what the queues hold."""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+from aio_pika import Message
+from otp_rabbitmq.link import queue_names
+from otp_rabbitmq.messages import encoded
+from .rig import Gateway, eventually, on_channel, phone
+
+from otpcore.models import Channel, ChallengeState, RetryJob
+
+pytestmark = pytest.mark.anyio
+
+Opened = Callable[..., Any]
+
+
+async def test_retries_come_when_they_are_due_and_not_before(opened: Opened, gateway: Gateway) -> None:
+    gateway.failures = 3
+    due: dict[tuple[str, int], Any] = {}
+    async with opened() as otp:
+        challenges = {}
+        for number in range(20):
+            challenges[phone(number)] = await otp.send_sms(phone(number))
+        store = otp._parts.store
+        while len(gateway.sent) < 20:
+            for number, challenge in challenges.items():
+                for view in await store.view(challenge_id=challenge.id):
+                    for row in view.schedule:
+                        if not row.leased:
+                            due[number, row.attempts] = row.due_at
+            await anyio.sleep(0.05)
+        assert all(count == 1 for count in gateway.sent.values())
+        verified = await otp.verify(phone(0), gateway.codes[phone(0)])
+        assert verified
+    late = sorted(
+        (gateway.tries[number][attempt + 1] - at).total_seconds() * 1000 for (number, attempt), at in due.items()
+    )
+    assert len(late) >= 40
+    assert late[0] >= 0
+    assert (
+        statistics.median(late) < 250
+    )  # milliseconds, on a machine with much else to do; quiet ones are in the README
+    print(
+        f"lateness in ms: median {statistics.median(late):.1f}, p95 {late[int(len(late) * 0.95)]:.1f}, max {late[-1]:.1f}"
+    )
+
+
+async def test_the_same_job_three_times_sends_once(
+    opened: Opened, gateway: Gateway, broker_url: str, prefix: str
+) -> None:
+    gateway.failures, gateway.takes = 1, 0.2
+    async with opened(first_delay=1.0, jitter=0) as otp:
+        challenge = await otp.send_sms(phone(1))
+        (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+        job = RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=view.schedule[0].due_at)
+        work, _ = queue_names(prefix)
+
+        async def publish(channel: Any) -> None:
+            for _ in range(3):
+                await channel.default_exchange.publish(Message(encoded(job)), work)
+
+        await on_channel(broker_url, publish)
+        await eventually(lambda: gateway.sent[phone(1)])
+        await _until_empty(broker_url, prefix)
+    assert gateway.sent == {phone(1): 1}
+    assert len(gateway.tries[phone(1)]) == 2
+
+
+async def test_what_cannot_be_read_is_dropped_and_stops_nothing(
+    opened: Opened, gateway: Gateway, broker_url: str, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.failures = 1
+    work, _ = queue_names(prefix)
+    garbled = (
+        b"",
+        b"\xff\x00",
+        b"[]",
+        b'{"challenge": "x"}',
+        b'{"challenge": 1, "channel": "sms", "due": 0}',
+        b"9" * 99,
+    )
+    unknown = encoded(RetryJob(challenge_id="nobody's", channel=Channel.SMS, due_at=_long_ago()))
+    far = b'{"challenge": "x", "channel": "sms", "due": 99999999999999999}'
+
+    async def publish(channel: Any) -> None:
+        for body in (*garbled, unknown, far):
+            await channel.default_exchange.publish(Message(body), work)
+
+    async with opened() as otp:
+        await on_channel(broker_url, publish)
+        await otp.send_sms(phone(2))
+        await eventually(lambda: gateway.sent[phone(2)])
+        await _until_empty(broker_url, prefix)
+    dropped = [record for record in caplog.records if getattr(record, "otp_event", "") == "message_dropped"]
+    assert len(dropped) == len(garbled) + 1
+    assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+
+
+async def test_messages_hold_a_name_and_a_time_and_nothing_else(
+    opened: Opened, gateway: Gateway, broker_url: str, prefix: str
+) -> None:
+    gateway.down = True
+    async with opened(first_delay=1.0, jitter=0) as otp:
+        challenge = await otp.send_sms(phone(3))
+        _, waits = queue_names(prefix)
+        bodies: list[Any] = []
+
+        async def look(channel: Any) -> None:
+            for name in waits.values():
+                queue = await channel.get_queue(name)
+                if message := await queue.get(fail=False):
+                    bodies.append((message.body, message.headers, message.properties.message_id))
+                    await message.reject(requeue=True)
+
+        for _ in range(100):
+            await on_channel(broker_url, look)
+            if bodies:
+                break
+    assert {tuple(sorted(json.loads(body))) for body, _, _ in bodies} == {("challenge", "channel", "due")}
+    assert json.loads(bodies[0][0])["challenge"] == challenge.id
+    assert phone(3)[1:] not in repr(bodies)
+    assert gateway.codes[phone(3)] not in json.loads(bodies[0][0]).values()
+
+
+async def test_a_resend_or_a_verified_person_leaves_messages_that_do_nothing(
+    opened: Opened, gateway: Gateway, broker_url: str, prefix: str
+) -> None:
+    gateway.failures = 1
+    async with opened(first_delay=0.5) as otp:
+        challenge = await otp.send_sms(phone(4))
+        assert await otp.verify(phone(4), gateway.codes[phone(4)])
+        await _until_empty(broker_url, prefix)
+        assert (await otp._parts.store.view(challenge_id=challenge.id))[0].schedule == ()
+    assert len(gateway.tries[phone(4)]) == 1
+
+
+async def test_retries_end_when_they_are_used_up(opened: Opened, settings: dict[str, Any], gateway: Gateway) -> None:
+    settings["sms"] = {"retry": True, "max_retries": 3}
+    gateway.down = True
+    async with opened(first_delay=0.05) as otp:
+        challenge = await otp.send_sms(phone(5))
+
+        async def ended() -> bool:
+            (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+            return view.challenge.state is ChallengeState.UNSENDABLE
+
+        with anyio.fail_after(20):
+            while not await ended():
+                await anyio.sleep(0.05)
+    assert len(gateway.tries[phone(5)]) == 4
+
+
+async def _until_empty(url: str, prefix: str) -> None:
+    """Until no message is ready in any queue, twice in a row: one may have been on its way from one to the next."""
+    work, waits = queue_names(prefix)
+
+    async def count(channel: Any) -> int:
+        total = 0
+        for name in (work, *waits.values()):
+            queue = await channel.declare_queue(name, passive=True)
+            total += queue.declaration_result.message_count
+        return total
+
+    empty = 0
+    with anyio.fail_after(30):
+        while empty < 3:
+            empty = 0 if await on_channel(url, count) else empty + 1
+            await anyio.sleep(0.2)
+
+
+def _long_ago() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime(2020, 1, 1, tzinfo=UTC)
