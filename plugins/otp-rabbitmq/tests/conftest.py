@@ -13,9 +13,10 @@ import aio_pika
 import pytest
 from otp_rabbitmq.link import queue_arguments
 from otp_rabbitmq.settings import RabbitMQSettings
-from .rig import Gateway, Proxy, in_asyncio
 
 from otpcore import AsyncOTPService
+
+from .rig import Gateway, Proxy, in_asyncio
 
 KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
 _USUAL = "amqp://guest:guest@127.0.0.1:5672/"

@@ -146,10 +146,14 @@ async def test_a_wrong_password_is_a_clear_error_that_does_not_show_it(opened: O
 
 async def test_the_hosts_own_error_is_neither_wrapped_nor_waited_for(opened: Opened, gateway: Gateway) -> None:
     gateway.down = True
-    with pytest.raises(RuntimeError, match="of the host"):
+
+    async def host() -> None:
         async with opened(first_delay=2.0) as otp:
             await otp.send_sms(phone(1))
             raise RuntimeError("of the host")
+
+    with pytest.raises(RuntimeError, match="of the host"):
+        await host()
 
 
 async def test_closing_finishes_what_is_under_way(opened: Opened, gateway: Gateway) -> None:

@@ -140,7 +140,7 @@ class Broker:
             if not self._first_attempt.done():
                 self._first_attempt.set_exception(error)
             elif not failures:
-                _logger.error("%s", error, extra={"otp_event": "broker_refuses", "otp_reason": "SettingsError"})  # noqa: TRY400 - the text says it all
+                _logger.error("%s", error, extra={"otp_event": "broker_refuses", "otp_reason": "SettingsError"})
             return None
         except Exception as error:  # noqa: BLE001 - whatever the client library calls it, the store goes on
             if not failures:

@@ -60,6 +60,7 @@ class RabbitMQRunner:
     """
 
     _host: RetryHost
+    _broker: Broker
     _tasks: anyio.abc.TaskGroup
     _inbox: Mailbox[Delivery | None]
     _stopped: anyio.Event
@@ -69,12 +70,7 @@ class RabbitMQRunner:
         self._concurrency = concurrency
         self._poll = poll
         self._running = 0
-        self._broker = Broker(
-            settings,
-            prefetch=concurrency,
-            arrive=lambda delivery: self._inbox.put(delivery),
-            changed=lambda: self._inbox.put(None),
-        )
+        self._settings = settings
 
     async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:
         """Connect and consume; without a broker go on by the store, and connect when it is there.
@@ -86,6 +82,12 @@ class RabbitMQRunner:
         """
         self._host = host
         self._inbox, self._stopped, self._wake = Mailbox(), anyio.Event(), anyio.Event()
+        self._broker = Broker(
+            self._settings,
+            prefetch=self._concurrency,
+            arrive=self._inbox.put,
+            changed=lambda: self._inbox.put(None),
+        )
         self._broker.open()
         try:
             await anyio.to_thread.run_sync(self._broker.ready, abandon_on_cancel=True)
@@ -165,7 +167,7 @@ class RabbitMQRunner:
         except Exception as error:  # noqa: BLE001 - one retry never stops a runner
             name = type(error).__name__
             about = {"otp_event": "retry_failed", "otp_challenge_id": job.challenge_id, "otp_reason": name}
-            _logger.error("challenge %s: retry failed: %s", job.challenge_id, name, extra=about)  # noqa: TRY400 - a traceback could quote
+            _logger.error("challenge %s: retry failed: %s", job.challenge_id, name, extra=about)
             left = job
         wait = 0.0
         if left is not None:
