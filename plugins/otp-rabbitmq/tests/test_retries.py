@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import secrets
 import statistics
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,8 +16,11 @@ import pytest
 from aio_pika import Message
 from otp_rabbitmq.link import queue_names
 from otp_rabbitmq.messages import encoded
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from otpcore.models import ChallengeState, Channel, RetryJob
+from otpcore.stores.sql import upgrade
 
 from .rig import Gateway, eventually, on_channel, phone
 
@@ -153,6 +158,32 @@ async def test_retries_end_when_they_are_used_up(opened: Opened, settings: dict[
             while not await ended():
                 await anyio.sleep(0.05)
     assert len(gateway.tries[phone(5)]) == 4
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_it_works_over_postgresql(opened: Opened, settings: dict[str, Any], gateway: Gateway) -> None:
+    url = os.environ.get("OTPCORE_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+    schema = f"otpcore_test_{secrets.token_hex(4)}"
+    try:
+        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE SCHEMA {schema}"))
+    except (ImportError, OperationalError):
+        pytest.skip("no PostgreSQL answers; set OTPCORE_TEST_POSTGRES_URL to run this on one")
+    own = make_url(url).update_query_dict({"options": f"-csearch_path={schema}"})
+    try:
+        settings["storage"] = {"url": own.render_as_string(hide_password=False)}
+        upgrade(settings["storage"]["url"])
+        gateway.failures = 3
+        async with opened(first_delay=0.05) as otp:
+            for number in range(10):
+                await otp.send_sms(phone(number))
+            await eventually(lambda: len(gateway.sent) == 10)
+        assert {len(tries) for tries in gateway.tries.values()} == {4}
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
+        engine.dispose()
 
 
 async def _until_empty(url: str, prefix: str) -> None:

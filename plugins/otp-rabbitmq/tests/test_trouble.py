@@ -278,3 +278,17 @@ async def test_a_worker_is_killed_in_the_middle_and_nothing_is_lost(
         for worker in (first, second):
             if worker is not None:
                 worker.process.kill()
+
+
+async def test_a_host_that_is_cancelled_is_let_go(opened: Opened, gateway: Gateway) -> None:
+    gateway.down = True
+    began = 0.0
+    with anyio.CancelScope() as scope:
+        async with opened() as otp:
+            await otp.send_sms(phone(1))
+            began = time.monotonic()
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert time.monotonic() - began < 5
+    assert not [thread for thread in threading.enumerate() if thread.name == "otpcore-rabbitmq"]
