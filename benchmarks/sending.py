@@ -27,6 +27,7 @@ IN_FLIGHT = 256
 SENDS = 2048
 LATENCY = 0.05
 ROUNDS = 5
+SPREAD = 7_654_321  # prime to the range: people who ask at the same time are no neighbours
 ANSWER = json.dumps({"sid": "SM" + "0" * 32, "status": "queued"}).encode()
 
 
@@ -108,13 +109,13 @@ async def ours(base: str, directory: Path) -> float:
     settings = {
         "otp_sms_provider": "twilio",
         "providers": {"twilio": twilio},
-        "limits": {"phone": ["3/10m", "10/1d"]},
+        "limits": {"phone": ["3/10m", "10/1d"], "unverified": []},
         "keys": {"index": keys.index, "code": dict(keys.code), "current": keys.current},
         "otp": {"number_policy": "possible"},
         "storage": {"url": f"sqlite:///{directory / f'{time.monotonic_ns()}.sqlite3'}"},
     }
     async with AsyncOTPService(settings) as otp:
-        return await in_flight(lambda number: otp.send_sms(f"+35987{number:07d}"))
+        return await in_flight(lambda number: otp.send_sms(f"+35987{number * SPREAD % 10_000_000:07d}"))
 
 
 async def compare(base: str) -> None:

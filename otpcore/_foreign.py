@@ -62,9 +62,13 @@ def secrets_of(request: object) -> tuple[str, ...]:
 
 def quotes(text: str, secrets: Collection[str]) -> bool:
     """Whether one of the secrets stands in the text: a number anywhere, a code as a word of its own."""
-    return any(re.search(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", text) for secret in secrets) or any(
-        len(secret) >= _LONG_NUMBER and secret in text for secret in secrets
-    )
+    return any(secret in text and _stands_out(secret, text) for secret in secrets)
+
+
+def _stands_out(secret: str, text: str) -> bool:
+    if len(secret) >= _LONG_NUMBER:
+        return True
+    return re.search(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", text) is not None
 
 
 def reference_problem(reference: object) -> str:

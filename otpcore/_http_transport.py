@@ -18,6 +18,7 @@ import attrs
 import httpx
 import yarl
 from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 
 __all__ = ["AnswerTooLargeError", "Transport", "certainly_not_sent", "host_of", "open_transport"]
 
@@ -219,11 +220,12 @@ class _OneShotSession:
         self._session = session
 
     def request(self, *, method: str, url: str, headers: httpx.Headers, **arguments: Any) -> Any:
-        headers.encoding = "ascii"  # as http.py has checked; httpx would try to decode them all first
+        # ASCII, as http.py has checked; httpx would look for their encoding and join those of one name.
+        plain = CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in headers.raw)
         return self._session.request(
             method=method,
             url=yarl.URL(url, encoded=True),  # aiohttp would decode and re-encode the path
-            headers=headers,
+            headers=plain,
             # aiohttp repeats GET, PUT, DELETE and their like when a connection drops, a POST never.
             middlewares=() if method == "POST" else (_Once(),),
             **arguments,

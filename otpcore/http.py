@@ -152,7 +152,8 @@ class HttpClient:
         self._base_url = base_url
         self._base_path = urlsplit(base_url).path
         self._host = urlsplit(base_url).hostname or ""
-        self._headers = dict(headers)
+        self._headers = _named(headers)
+        self._can_be_sent = _can_be_sent(headers)
         self._timeout = timeout
         self._clock = clock
 
@@ -182,9 +183,10 @@ class HttpClient:
                 cannot be sent.
             ValueError: The call itself is wrong (two bodies, a path that cannot go out as it is).
         """
-        body, content_type = _body(form, json, content)
-        every = _merged(self._headers, content_type, _length(method, body), headers or {})
-        if not all(_HEADER_VALUE.fullmatch(value) for value in every.values()):
+        body, own = _body(form, json, content)
+        own |= _length(method, body)
+        every = dict((self._headers | _named(own) | _named(headers or {})).values())
+        if not (self._can_be_sent and _can_be_sent(headers or {})):
             raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
         request = self._transport.build(
             method, self._base_url + path, target=self._base_path + path or "/", headers=every, body=body
@@ -252,10 +254,13 @@ def _length(method: str, body: bytes | None) -> dict[str, str]:
     return {"Content-Length": str(len(body or b""))}
 
 
-def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Headers of all layers; a later one replaces an earlier one of the same name in any case."""
-    merged = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
-    return dict(merged.values())
+def _named(headers: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Headers by their name in lower case, so that one replaces another of the same name in any case."""
+    return {name.lower(): (name, value) for name, value in headers.items()}
+
+
+def _can_be_sent(headers: Mapping[str, str]) -> bool:
+    return all(_HEADER_VALUE.fullmatch(value) for value in headers.values())
 
 
 def _retry_after(value: str, clock: Callable[[], datetime]) -> float | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -70,6 +71,7 @@ __all__ = [
     "WorkerRecord",
     "changed",
     "names_of",
+    "values_of",
 ]
 
 R = TypeVar("R")
@@ -81,11 +83,23 @@ def names_of(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in attrs.fields(kind))
 
 
+def values_of(record: Any) -> dict[str, Any]:
+    """A record's fields by name."""
+    kind: Any = type(record)
+    return dict(zip(names_of(kind), _getter(kind)(record), strict=True))
+
+
 def changed(record: R, **changes: Any) -> R:
     """A copy with some fields changed: ``attrs.evolve`` for the hot path, at a third of its cost."""
     kind: Any = type(record)
-    copy: R = kind(**{**{name: getattr(record, name) for name in names_of(kind)}, **changes})
+    copy: R = kind(**(values_of(record) | changes))
     return copy
+
+
+@functools.cache
+def _getter(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """All fields of a record at once; records have two fields at least."""
+    return operator.attrgetter(*names_of(kind))
 
 
 # Rows, as every store keeps them.

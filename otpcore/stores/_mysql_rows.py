@@ -38,10 +38,10 @@ from otpcore.records import (
     ScheduleRecord,
     SlotRecord,
     WorkerRecord,
+    values_of,
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._server_rows import ServerRows
-from otpcore.stores._sql_rows import values_of
 from otpcore.stores._striped_rows import CHARGE_STRIPE, FREE_BUDGET, FREE_STRIPE, MOVE_STRIPE
 from otpcore.stores._stripes import span
 from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified

@@ -22,18 +22,18 @@ class Prepared:
 
     Args:
         text: For the driver, with a placeholder for each parameter.
-        binds: Name, fixed value and converter of each, in the order of the text.
+        binds: Name, fixed value and converter of each, in the order of the text; without a name the value is always the same.
         converters: Of the result's columns.
     """
 
     text: str
-    binds: tuple[tuple[str, Any, Converter], ...]
+    binds: tuple[tuple[str | None, Any, Converter], ...]
     converters: tuple[Converter, ...]
 
-    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[tuple[Any, ...]], int]:
+    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
         """All rows, converted, and how many rows were changed. Leaves no cursor open."""
         values = [
-            fixed if name not in parameters else parameters[name] if convert is None else convert(parameters[name])
+            fixed if name is None else parameters[name] if convert is None else convert(parameters[name])
             for name, fixed, convert in self.binds
         ]
         cursor = raw.cursor()
@@ -41,13 +41,11 @@ class Prepared:
         found = cursor.fetchall() if self.converters else []
         changed = cursor.rowcount
         cursor.close()
-        if not found:
-            return found, changed
         return [
-            tuple(
-                value if convert is None else convert(value)
+            [
+                value if convert is None or value is None else convert(value)
                 for value, convert in zip(row, self.converters, strict=True)
-            )
+            ]
             for row in found
         ], changed
 
@@ -56,7 +54,7 @@ def run(
     connection: Connection, raw: Any, statement: Executable, parameters: Mapping[str, Any]
 ) -> tuple[list[Any], int]:
     """Run a statement: its rows, and how many rows it changed."""
-    prepared = _prepare(statement, connection.dialect, frozenset(parameters))
+    prepared = _prepare(statement, connection.dialect, tuple(parameters))
     if prepared is not None:
         return prepared.run(raw, parameters)
     result = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
@@ -64,7 +62,7 @@ def run(
 
 
 @functools.lru_cache(maxsize=512)
-def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepared | None:
+def _prepare(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Prepared | None:
     """None: SQLAlchemy runs it, since the text depends on the values (a list of unknown length), or parameters have names."""
     compiled = statement.compile(dialect=dialect, column_keys=sorted(names))
     if compiled.positiontup is None:  # a host's own engine
@@ -82,12 +80,14 @@ def _prepare(statement: Any, dialect: Dialect, names: frozenset[str]) -> Prepare
     )
 
 
-def _bound(name: str, bind: Any, dialect: Dialect, names: frozenset[str]) -> tuple[str, Any, Converter]:
+def _bound(name: str, bind: Any, dialect: Dialect, names: tuple[str, ...]) -> tuple[str | None, Any, Converter]:
     if bind.required and name not in names:
         raise TypeError(f"a statement was run without its parameter {name}")
     convert = _writer(bind.type, dialect)
-    fixed = None if name in names else bind.effective_value
-    return name, fixed if fixed is None or convert is None else convert(fixed), convert
+    if name in names:
+        return name, None, convert
+    fixed = bind.effective_value
+    return None, fixed if convert is None else convert(fixed), None
 
 
 def _writer(type_: Any, dialect: Dialect) -> Converter:

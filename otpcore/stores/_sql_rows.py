@@ -31,6 +31,7 @@ from otpcore.records import (
     WorkerRecord,
     changed,
     names_of,
+    values_of,
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
@@ -387,12 +388,6 @@ class SqlRows:
 
 def _record(kind: Any, row: Sequence[Any]) -> Any:
     return kind(**dict(zip(names_of(kind), row, strict=True)))
-
-
-def values_of(record: Any) -> dict[str, Any]:
-    """A record as the values of its columns."""
-    kind: Any = type(record)
-    return {name: getattr(record, name) for name in names_of(kind)}
 
 
 def _span(prefix: str) -> dict[str, str]:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import anyio
-import anyio.lowlevel
 import attrs
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from otpcore.errors import StoreError
 from otpcore.stores._forking import ForkGate
+from otpcore.stores._waiting import Waiter, new_waiter, wake
 
 __all__ = ["GroupWriter", "is_busy", "raw_connection"]
 
@@ -50,8 +50,7 @@ class _Job(Generic[T]):
     unit: Callable[[Connection], T]
     even_if_cancelled: bool
     submitted: float
-    event: anyio.Event
-    loop: Any
+    waiter: Waiter
     abandoned: bool = False
     result: T | None = None
     error: BaseException | None = None
@@ -99,7 +98,7 @@ class GroupWriter:
             self._waiting.append(job)
             self._arrival.notify()
         try:
-            await job.event.wait()
+            await job.waiter.wait()
         finally:
             job.abandoned = True
         if job.error is not None:
@@ -113,7 +112,7 @@ class GroupWriter:
             self._end = end
             self._arrival.notify()
         with anyio.CancelScope(shield=True):
-            await end.event.wait()
+            await end.waiter.wait()
         self._thread.join()
 
     def let_go(self) -> None:
@@ -127,8 +126,7 @@ class GroupWriter:
             unit=unit,
             even_if_cancelled=even_if_cancelled,
             submitted=time.monotonic(),
-            event=anyio.Event(),
-            loop=anyio.lowlevel.current_token().native_token,
+            waiter=new_waiter(),
         )
 
     def _work(self) -> None:
@@ -138,7 +136,7 @@ class GroupWriter:
         with self._gate:
             self.let_go()
         if self._end is not None:
-            _wake([self._end])
+            wake([self._end.waiter])
 
     def _next_batch(self) -> list[_Job[Any]]:
         """Whoever waits, at least one; empty when the store closes."""
@@ -171,7 +169,7 @@ class GroupWriter:
                         self._serve([job], together=False)
                     return
                 jobs[0].error = self._link.explain(error)
-            _wake(jobs)
+            wake(job.waiter for job in jobs)
             return
 
     def _still_wanted(self, jobs: Iterable[_Job[Any]]) -> list[_Job[Any]]:
@@ -183,7 +181,7 @@ class GroupWriter:
             job.error = StoreError(
                 f"the database was locked by another process for {self._patience:g} s; is something holding it open?"
             )
-        _wake(late)
+        wake(job.waiter for job in late)
         return [job for job in wanted if job.submitted >= overdue]
 
     def _transaction(self, jobs: list[_Job[Any]]) -> None:
@@ -230,21 +228,3 @@ def is_busy(error: BaseException) -> bool:
 def _is_trouble(error: BaseException) -> bool:
     """The file or the disk is the matter, not what this unit wrote."""
     return type(_cause(error)) in (sqlite3.OperationalError, sqlite3.DatabaseError) and not is_busy(error)
-
-
-def _wake(jobs: Iterable[_Job[Any]]) -> None:
-    """Wake the callers, with one call into each of their event loops."""
-    of_loop: dict[Any, list[anyio.Event]] = {}
-    for job in jobs:
-        of_loop.setdefault(job.loop, []).append(job.event)
-    for loop, events in of_loop.items():
-        post = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
-        try:
-            post(_set_all, events)
-        except RuntimeError:  # the loop has ended: nobody waits any more
-            continue
-
-
-def _set_all(events: Iterable[anyio.Event]) -> None:
-    for event in events:
-        event.set()

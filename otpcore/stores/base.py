@@ -40,7 +40,7 @@ from otpcore.records import (
     WalkPlan,
     WalkRef,
     WorkerRecord,
-    names_of,
+    values_of,
 )
 from otpcore.stores import _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores.rows import Rows
@@ -196,7 +196,7 @@ class RowStore(abc.ABC):
                     now=now,
                 )
             )
-            counted = {name: getattr(count, name) for name in names_of(PurgeCount)}
+            counted = values_of(count)
             total = PurgeCount(**{name: getattr(total, name) + more for name, more in counted.items()})
             if max(counted.values()) < _PURGE_LIMIT:
                 break
