@@ -11,10 +11,10 @@ from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from otpcore.admission import BudgetRecord, rolled_base
-from otpcore.records import Charge, Charged, CounterRecord
+from otpcore.records import Charge, Charged, CounterRecord, values_of
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores import _stripes
-from otpcore.stores._sql_rows import SqlRows, values_of
+from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._tables import budgets, counters
 from otpcore.stores.rows import OutrunError
 
