@@ -97,7 +97,7 @@ def changed(record: R, **changes: Any) -> R:
 
 
 @functools.cache
-def _getter(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:
+def _getter(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
     """All fields of a record at once; records have two fields at least."""
     return operator.attrgetter(*names_of(kind))
 
