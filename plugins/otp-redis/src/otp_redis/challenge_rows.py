@@ -1,0 +1,381 @@
+"""Challenges, and what hangs on one: deliveries and schedule rows.
+
+All of it is one hash, ``ch:<id>``, so that one look reads it and one version guards it: ``c`` the challenge, ``p`` the look-up
+of its phone, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from otp_redis.keeping import Keeping
+from otp_redis.packing import microseconds, moment, pack
+from otp_redis.unit import Unit
+from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.models import ChallengeState, Channel
+from otpcore.records import ChallengeRecord, DeliveryRecord, ScheduleRecord, changed
+
+__all__ = ["ChallengeRows", "digest"]
+
+_PAGE = 200
+
+
+def digest(*parts: str) -> str:
+    """A short name for parts of any length and any characters."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+class ChallengeRows:
+    """The part of ``Rows`` about challenges, deliveries and schedule rows."""
+
+    def __init__(self, unit: Unit, keeping: Keeping) -> None:
+        self._unit = unit
+        self._keeping = keeping
+        self._newest: dict[str, str] = {}
+        self._holders: dict[str, str] = {}
+
+    def now(self, now: datetime | None) -> datetime:
+        if now is not None:
+            self._unit.use_clock(now)
+        return self._unit.clock
+
+    # Challenges.
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        found = self.peek(challenge_id)
+        self._unit.guard(_key(challenge_id), "v")
+        return found
+
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        text = self._doc(challenge_id).get("c")
+        return None if text is None else self._unit.parsed(ChallengeRecord, text)
+
+    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        if subject not in self._newest:
+            (reply,) = self._unit.ask(("latest", subject))
+            self.learn_latest(subject, reply)
+        newest = self._newest[subject]
+        return self.challenge(newest) if newest else None
+
+    def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
+        found = (self.challenge(challenge_id) for challenge_id in reversed(self._ids_of(phone_key)))
+        return [challenge for challenge in found if challenge is not None]
+
+    def insert_challenge(self, challenge: ChallengeRecord) -> bool:
+        holder = self.latest(challenge.subject)
+        if holder is not None and holder.state not in OVER:
+            return False
+        unit, key = self._unit, _key(challenge.id)
+        unit.learn(key, ())  # its id is fresh
+        unit.bump(key)
+        unit.put(key, "p", challenge.phone_key)
+        unit.put(key, "c", pack(challenge))
+        for index in (f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
+            unit.change("rank", index, challenge.id)
+        self._newest[challenge.subject] = challenge.id
+        self._place(challenge)
+        self._keep(challenge)
+        return True
+
+    def update_challenge(self, challenge_id: str, **changes: Any) -> None:
+        before = self.peek(challenge_id)
+        if before is None:
+            return
+        after = changed(before, **changes)
+        self._unit.bump(_key(challenge_id))
+        self._unit.put(_key(challenge_id), "c", pack(after))
+        if (after.state in OVER) != (before.state in OVER) or after.expires_at != before.expires_at:
+            self._place(after)
+        if after.expires_at > before.expires_at:
+            self._keep(after)
+
+    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
+        challenge = self.challenge(challenge_id)
+        if challenge is None or not is_living(challenge, now):
+            return None
+        self.update_challenge(challenge_id, state=ChallengeState.SENT, confirmed=True, reason=None)
+        return self.peek(challenge_id)
+
+    def take_attempt(self, challenge_id: str, now: datetime) -> bool:
+        challenge = self.challenge(challenge_id)
+        if challenge is None or not is_living(challenge, now) or is_spent(challenge):
+            return False
+        self.update_challenge(challenge_id, attempts=challenge.attempts + 1)
+        return True
+
+    def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
+        challenge = self.challenge(challenge_id)
+        if challenge is None or challenge.givebacks >= givebacks or not challenge.attempts:
+            return False
+        self.update_challenge(challenge_id, attempts=challenge.attempts - 1, givebacks=challenge.givebacks + 1)
+        return True
+
+    def consume(self, challenge_id: str, now: datetime) -> bool:
+        challenge = self.challenge(challenge_id)
+        if challenge is None or not is_living(challenge, now):
+            return False
+        self.update_challenge(challenge_id, state=ChallengeState.APPROVED)
+        return True
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        found = []
+        for member in self._page("ix:open", "-inf", str(microseconds(now)), 0, limit):
+            challenge = self.challenge(member)
+            if challenge is None:
+                self._unit.call("ZREM", "ix:open", member)
+            elif challenge.state not in OVER and challenge.expires_at <= now:
+                found.append(challenge)
+        return found
+
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        found = (self.peek(member) for member in self._pages("ix:open"))
+        later = (one for one in found if one and one.state not in OVER and one.first_sent_at > moment)
+        first = heapq.nsmallest(limit, later, key=lambda challenge: (challenge.expires_at, challenge.id))
+        for challenge in first:
+            self._unit.guard(_key(challenge.id), "v")
+        return first
+
+    # Deliveries.
+
+    def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
+        numbered = [text.partition(":") for name, text in self._doc(challenge_id).items() if name.startswith("d:")]
+        numbered.sort(key=lambda parts: int(parts[0]) if parts[0] else 1 << 62)  # this unit's own have none yet
+        return [self._unit.parsed(DeliveryRecord, text) for _, _, text in numbered]
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        challenge_id = self._holder_of(delivery_id)
+        text = self._doc(challenge_id).get(f"d:{delivery_id}") if challenge_id else None
+        return None if text is None else self._unit.parsed(DeliveryRecord, text.partition(":")[2])
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        name = digest(instance, reference)
+        (reply,) = self._unit.ask(("referred", name))
+        self._unit.guard_top(f"rd:{name}", reply[0] if reply else "")
+        if not reply:
+            return None
+        self.learn_person(reply[1])
+        return self.delivery(reply[0].split()[1])
+
+    def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
+        unit, key = self._unit, _key(delivery.challenge_id)
+        doc = self._doc(delivery.challenge_id)
+        unit.bump(key)
+        if "p" not in doc:
+            unit.put(key, "p", phone_key)
+        unit.put_numbered(key, f"d:{delivery.id}", pack(delivery))
+        self._holders[delivery.id] = delivery.challenge_id
+        kept = self._milliseconds(delivery.recorded_at, self._keeping.of_delivery)
+        unit.call("SET", f"dl:{delivery.id}", delivery.challenge_id, "PX", str(kept))
+        unit.call("ZADD", "ix:deliveries", str(microseconds(delivery.recorded_at)), _member(delivery))
+        if delivery.reference:
+            unit.change("rank", f"rd:{digest(delivery.instance, delivery.reference)}", _member(delivery))
+        if (challenge := self.peek(delivery.challenge_id)) is not None:
+            self._keep(challenge)
+
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+        before = self.delivery(delivery_id)
+        if before is None:
+            return None
+        unit, key, field = self._unit, _key(before.challenge_id), f"d:{delivery_id}"
+        after = changed(before, **answer)
+        unit.bump(key)
+        number = self._doc(before.challenge_id)[field].partition(":")[0]
+        if number:
+            unit.put(key, field, f"{number}:{pack(after)}")
+        else:
+            unit.put_numbered(key, field, pack(after))
+        if after.reference != before.reference:
+            self._refer(before, after, number)
+        return after
+
+    def mark_gone(self, delivery_ids: Collection[str]) -> None:
+        for delivery_id in sorted(delivery_ids):
+            self.answer_delivery(delivery_id, gone=True)
+
+    # Schedule rows.
+
+    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
+        text = self._doc(challenge_id).get(f"s:{channel}")
+        return None if text is None else self._unit.parsed(ScheduleRecord, text)
+
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]
+
+    def put_schedule(self, row: ScheduleRecord) -> None:
+        self._doc(row.challenge_id)
+        self._unit.bump(_key(row.challenge_id))
+        self._unit.put(_key(row.challenge_id), f"s:{row.channel}", pack(row))
+        self._unit.call("ZADD", "due", str(microseconds(row.due_at)), f"{row.challenge_id} {row.channel}")
+
+    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
+        if self.schedule(challenge_id, channel) is not None:
+            self._unit.bump(_key(challenge_id))
+            self._unit.remove(_key(challenge_id), f"s:{channel}")
+            self._unit.call("ZREM", "due", f"{challenge_id} {channel}")
+
+    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        rows = self.schedules(challenge_id)
+        for row in rows:
+            self.delete_schedule(row.challenge_id, row.channel)
+        return rows
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        found: list[ScheduleRecord] = []
+        able = None if instances is None else frozenset(instances)
+        for row in self._rows("-inf", str(microseconds(now)), page=max(limit, 1)):
+            has_key = key_ids is None or row.key_id in key_ids
+            has_instances = able is None or able.issuperset(row.forced or ())
+            if row.due_at <= now and row.channel in channels and has_key and has_instances:
+                found.append(row)
+            if len(found) >= limit:
+                break
+        return found
+
+    def next_due(self) -> datetime | None:
+        (reply,) = self._unit.ask(("ranked", "due", "0", "0"))
+        return moment(int(float(reply[1]))) if reply else None
+
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        found: list[ScheduleRecord] = []
+        last = None if after is None else (after.due_at, after.challenge_id, after.channel)
+        for row in self._rows("-inf" if after is None else str(microseconds(after.due_at)), "+inf"):
+            if len(found) >= limit:
+                break
+            if last is None or (row.due_at, row.challenge_id, row.channel) > last:
+                found.append(row)
+        return found
+
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(row.key_id for row in self._rows("-inf", str(microseconds(now))))
+
+    # What is read together.
+
+    def learn_person(self, reply: Sequence[Any]) -> None:
+        """A challenge, and what is about its phone, as the script ``person`` answers."""
+        if not reply:
+            return
+        challenge_id, doc, *about = reply
+        self._learn_doc(challenge_id, doc)
+        if about:
+            phone_key, failures, slots = about
+            self._unit.learn(f"fl:{phone_key}", failures)
+            self._unit.learn(f"sl:{phone_key}", slots)
+
+    def learn_latest(self, subject: str, reply: Sequence[Any]) -> None:
+        """The newest challenge of a subject, as the script ``latest`` answers."""
+        newest = reply[0] if reply else ""
+        self._unit.guard_top(f"sj:{subject}", newest)
+        self._newest[subject] = newest
+        self.learn_person(reply)
+
+    def _learn_doc(self, challenge_id: str, reply: Sequence[str]) -> None:
+        self._unit.learn(_key(challenge_id), reply)
+        for name in self._unit.hash(_key(challenge_id)):
+            if name.startswith("d:"):
+                self._holders[name[2:]] = challenge_id
+
+    def _doc(self, challenge_id: str) -> Mapping[str, str]:
+        if not self._unit.knows(_key(challenge_id)):
+            (reply,) = self._unit.ask(("person", challenge_id))
+            self.learn_person(reply)
+        return self._unit.hash(_key(challenge_id))
+
+    def _holder_of(self, delivery_id: str) -> str:
+        """The challenge of a delivery; empty: it is not known."""
+        if delivery_id not in self._holders:
+            (reply,) = self._unit.ask(("owner", delivery_id))
+            self._holders[delivery_id] = reply[0] if reply else ""
+            self.learn_person(reply)
+        return self._holders[delivery_id]
+
+    def _ids_of(self, phone_key: str) -> list[str]:
+        """Of all challenges of a phone, the oldest first."""
+        (reply,) = self._unit.ask(("ranked", f"pc:{phone_key}", "0", "-1"))
+        ids: list[str] = list(reply[::2])
+        self._load(ids)
+        return ids
+
+    def _load(self, ids: Sequence[str]) -> None:
+        missing = [one for one in ids if not self._unit.knows(_key(one))]
+        if missing:
+            for reply in self._unit.ask(*(("person", one) for one in missing)):
+                self.learn_person(reply)
+
+    def _rows(self, least: str, most: str, *, page: int = _PAGE) -> Iterator[ScheduleRecord]:
+        """The schedule rows of a span of due times, the earliest first."""
+        for member in self._pages("due", least, most, page=page):
+            challenge_id, channel = member.split()
+            row = self.schedule(challenge_id, Channel(channel))
+            if row is not None:
+                yield row
+            elif not self._doc(challenge_id):
+                self._unit.call("ZREM", "due", member)
+
+    def _pages(self, index: str, least: str = "-inf", most: str = "+inf", *, page: int = _PAGE) -> Iterator[str]:
+        offset = 0
+        while members := self._page(index, least, most, offset, page):
+            yield from members
+            offset += len(members)
+            if len(members) < page:
+                return
+
+    def _page(self, index: str, least: str, most: str, offset: int, count: int) -> Sequence[str]:
+        """Members of an index, of which the first word names a challenge; those challenges are read with them."""
+        (reply,) = self._unit.ask(("docs", index, least, most, str(offset), str(count)))
+        for member, doc in reply:
+            self._learn_doc(member.split()[0], doc)
+        return [member for member, _ in reply]
+
+    # Indexes and expiries.
+
+    def _place(self, challenge: ChallengeRecord) -> None:
+        """In the index of those that are open, or over, by when they expire."""
+        here, there = ("ix:over", "ix:open") if challenge.state in OVER else ("ix:open", "ix:over")
+        self._unit.call("ZADD", here, str(microseconds(challenge.expires_at)), challenge.id)
+        if here == "ix:over":
+            self._unit.call("ZREM", there, challenge.id)
+
+    def _refer(self, before: DeliveryRecord, after: DeliveryRecord, number: str) -> None:
+        """In the index of what vendors call it."""
+        if before.reference:
+            self._unit.call("ZREM", f"rd:{digest(before.instance, before.reference)}", _member(before))
+        if after.reference:
+            key = f"rd:{digest(after.instance, after.reference)}"
+            if number:
+                self._unit.call("ZADD", key, number, _member(after))
+            else:
+                self._unit.change("rank", key, _member(after))
+            self._unit.keep(key, self._milliseconds(after.recorded_at, self._keeping.of_delivery))
+
+    def _keep(self, challenge: ChallengeRecord) -> None:
+        """It and its indexes stay until it is over and need not be kept any more."""
+        kept = self._milliseconds(max(challenge.expires_at, self._unit.clock), self._keeping.of_challenge)
+        for key in (_key(challenge.id), f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
+            self._unit.keep(key, kept)
+
+    def _milliseconds(self, since: datetime, kept: timedelta) -> int:
+        return max(self._unit.milliseconds_from_now(since + kept), 1)
+
+
+def _key(challenge_id: str) -> str:
+    return f"ch:{challenge_id}"
+
+
+def _member(delivery: DeliveryRecord) -> str:
+    return f"{delivery.challenge_id} {delivery.id}"

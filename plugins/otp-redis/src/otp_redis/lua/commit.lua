@@ -1,0 +1,97 @@
+-- Checks all guards of a unit of work, then applies all that it changes; or changes nothing and answers 0.
+-- KEYS[1]: what all keys begin with. ARGV: id of this commit, milliseconds that it is remembered, the unit's clock in
+-- microseconds, how many of the entries are guards; for each entry its name, the number of its arguments, and these.
+-- A commit whose answer was lost is sent again; it is known by its id, and not applied twice.
+local base, done, now = KEYS[1], KEYS[1] .. 'done:' .. ARGV[1], tonumber(ARGV[3])
+if redis.call('EXISTS', done) == 1 then return 1 end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- A counter is "count:end of its window". One that is not there, or is over, counts nothing and has no end.
+local function counter(key, field)
+  local raw = redis.call('HGET', base .. key, field)
+  if not raw then return 0, '' end
+  local count, ends = string.match(raw, '^(%d+):(%d+)$')
+  if tonumber(ends) <= now then return 0, '' end
+  return tonumber(count), ends
+end
+
+local function keep(key, milliseconds)
+  if redis.call('PTTL', base .. key) < tonumber(milliseconds) then
+    redis.call('PEXPIRE', base .. key, milliseconds)
+  end
+end
+
+local guards = {
+  field = function(key, field, expected) return (redis.call('HGET', base .. key, field) or '') == expected end,
+  size = function(key, expected) return redis.call('HLEN', base .. key) == tonumber(expected) end,
+  top = function(key, expected) return (redis.call('ZREVRANGE', base .. key, 0, 0)[1] or '') == expected end,
+  -- What a unit decided upon a counter stays right as long as its count lies within bounds.
+  tally = function(key, field, ends, least, most)
+    local count, current = counter(key, field)
+    return current == ends and count >= tonumber(least) and count <= tonumber(most)
+  end,
+}
+
+local changes = {
+  call = function(command, key, ...) redis.call(command, base .. key, ...) end,
+  keep = keep,
+  rank = function(key, member) redis.call('ZADD', base .. key, redis.call('INCR', base .. 'seq'), member) end,
+  number = function(key, field, value)
+    redis.call('HSET', base .. key, field, whole(redis.call('INCR', base .. 'seq')) .. ':' .. value)
+  end,
+  -- Count in a window, which begins anew where none is under way.
+  tally = function(key, field, delta, new_end, milliseconds)
+    local count, ends = counter(key, field)
+    if ends == '' then
+      ends = new_end
+      redis.call('ZADD', base .. 'ix:counters', ends, string.match(key, '^ct:(.*)$') .. field)
+      keep(key, milliseconds)
+    end
+    redis.call('HSET', base .. key, field, whole(math.max(count + tonumber(delta), 0)) .. ':' .. ends)
+  end,
+  refund = function(key, field, ends)
+    local raw = redis.call('HGET', base .. key, field)
+    local count, current = string.match(raw or '', '^(%d+):(%d+)$')
+    if current == ends and tonumber(count) > 0 then
+      redis.call('HSET', base .. key, field, whole(tonumber(count) - 1) .. ':' .. ends)
+    end
+  end,
+  -- A counter whose window has ended goes.
+  uncount = function(key, field)
+    local _, ends = counter(key, field)
+    if ends == '' then
+      redis.call('HDEL', base .. key, field)
+      redis.call('ZREM', base .. 'ix:counters', string.match(key, '^ct:(.*)$') .. field)
+    end
+  end,
+  budget = function(key, field, used, verified, new_end)
+    local raw = redis.call('HGET', base .. key, field)
+    local old_used, old_verified, roll, ends = string.match(raw or '0:0:0:', '^(%d+):(%d+):(%d+):(%d*)$')
+    if ends == '' or tonumber(ends) <= now then
+      roll = math.max(tonumber(old_verified), math.floor(tonumber(roll) / 2))
+      old_used, old_verified, ends = 0, 0, new_end
+    end
+    local more = { math.max(tonumber(old_used) + tonumber(used), 0), tonumber(old_verified) + tonumber(verified) }
+    local value = whole(more[1]) .. ':' .. whole(more[2]) .. ':' .. whole(tonumber(roll)) .. ':' .. ends
+    redis.call('HSET', base .. key, field, value)
+    redis.call('SADD', base .. 'ix:budgets', string.match(key, '^bd:(.*)$'))
+  end,
+}
+
+local i, left = 5, tonumber(ARGV[4])
+while i <= #ARGV do
+  local count = tonumber(ARGV[i + 1])
+  local first, last = i + 2, i + 1 + count
+  if left > 0 then
+    if not guards[ARGV[i]](unpack(ARGV, first, last)) then return 0 end
+    left = left - 1
+  else
+    changes[ARGV[i]](unpack(ARGV, first, last))
+  end
+  i = i + 2 + count
+end
+redis.call('SET', done, '1', 'PX', ARGV[2])
+return 1

@@ -1,0 +1,65 @@
+-- Answers several questions at one moment.
+-- KEYS[1]: what all keys begin with. ARGV: for each question its name, the number of its arguments, and these.
+local base = KEYS[1]
+
+local function hash(key)
+  return redis.call('HGETALL', base .. key)
+end
+
+-- A challenge with what is about its phone: failures in a row, and vendor slots.
+local function person(id)
+  local doc = hash('ch:' .. id)
+  for j = 1, #doc, 2 do
+    if doc[j] == 'p' then
+      local phone = doc[j + 1]
+      return { id, doc, phone, hash('fl:' .. phone), hash('sl:' .. phone) }
+    end
+  end
+  return { id, doc }
+end
+
+local function top(key)
+  return redis.call('ZREVRANGE', base .. key, 0, 0)[1]
+end
+
+local answers = {
+  time = function() return redis.call('TIME') end,
+  hash = hash,
+  person = person,
+  latest = function(subject)
+    local id = top('sj:' .. subject)
+    return id and person(id) or {}
+  end,
+  owner = function(delivery)
+    local id = redis.call('GET', base .. 'dl:' .. delivery)
+    return id and person(id) or {}
+  end,
+  referred = function(reference)
+    local member = top('rd:' .. reference)
+    if not member then return {} end
+    return { member, person(string.match(member, '^%S+')) }
+  end,
+  members = function(key) return redis.call('SMEMBERS', base .. key) end,
+  ranked = function(key, from, to) return redis.call('ZRANGE', base .. key, from, to, 'WITHSCORES') end,
+  newest = function(key, count) return redis.call('ZREVRANGE', base .. key, 0, tonumber(count) - 1) end,
+  scored = function(key, min, max, offset, count)
+    return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
+  end,
+  -- The same, each member with the challenge that its first word names.
+  docs = function(key, min, max, offset, count)
+    local found = redis.call('ZRANGEBYSCORE', base .. key, min, max, 'LIMIT', offset, count)
+    local answer = {}
+    for j, member in ipairs(found) do
+      answer[j] = { member, hash('ch:' .. string.match(member, '^%S+')) }
+    end
+    return answer
+  end,
+}
+
+local replies, i = {}, 1
+while i <= #ARGV do
+  local count = tonumber(ARGV[i + 1])
+  replies[#replies + 1] = answers[ARGV[i]](unpack(ARGV, i + 2, i + 1 + count))
+  i = i + 2 + count
+end
+return replies

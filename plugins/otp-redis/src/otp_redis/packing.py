@@ -1,0 +1,90 @@
+"""Records as text, and back: JSON by field name without what is as by default, times as whole microseconds."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import functools
+import json
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime, timedelta
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import attrs
+
+__all__ = ["microseconds", "moment", "pack", "unpack"]
+
+R = TypeVar("R")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def microseconds(when: datetime) -> int:
+    """Since 1970, exactly."""
+    return (when - _EPOCH) // _MICROSECOND
+
+
+def moment(since: str | int) -> datetime:
+    """Of microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=int(since))
+
+
+def pack(record: Any) -> str:
+    """A record as text. Nothing but ASCII is in it, whatever a vendor sent."""
+    return _dumps(_plain(record))
+
+
+def unpack(kind: type[R], text: str) -> R:
+    """The record of this text. Fields that this version does not know are left out."""
+    return _record(kind, json.loads(text))
+
+
+Converter = Callable[[Any], Any]
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    values = {}
+    for name, default, to_plain, _ in _fields(type(record)):
+        value = getattr(record, name)
+        if value != default:
+            values[name] = value if to_plain is None or value is None else to_plain(value)
+    return values
+
+
+def _record(kind: type[R], values: dict[str, Any]) -> R:
+    known = {}
+    for name, _, _, from_plain in _fields(kind):
+        if name in values:
+            value = values[name]
+            known[name] = value if from_plain is None or value is None else from_plain(value)
+    return kind(**known)
+
+
+@functools.cache
+def _fields(kind: Hashable) -> tuple[tuple[str, Any, Converter | None, Converter | None], ...]:
+    """Name, default, and how a value becomes plain and is read again."""
+    cls: Any = kind
+    attrs.resolve_types(cls)
+    return tuple((field.name, field.default, *_converters(field.type)) for field in attrs.fields(cls))
+
+
+def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:
+    if get_origin(kind) in (Union, UnionType):
+        (kind,) = (choice for choice in get_args(kind) if choice is not type(None))
+    if get_origin(kind) is tuple:
+        to_plain, from_plain = _converters(get_args(kind)[0])
+        if to_plain is None or from_plain is None:
+            return list, tuple
+        return (lambda values: [to_plain(one) for one in values]), (lambda values: tuple(map(from_plain, values)))
+    if attrs.has(kind):
+        return _plain, functools.partial(_record, kind)
+    if issubclass(kind, datetime):
+        return microseconds, moment
+    if issubclass(kind, enum.Enum):
+        return (lambda member: member.value), kind
+    if issubclass(kind, bytes):
+        return (lambda value: base64.b64encode(value).decode()), base64.b64decode
+    return None, None

@@ -1,0 +1,249 @@
+"""One unit of work: what it has read, what must still be so when it is committed, and what it changes.
+
+Everything that is read is read once. Changes are seen by the unit itself at once, and by others when the commit takes
+place, all together, or not at all: a guard is what another unit may have changed meanwhile, of what this one decided upon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import attrs
+
+from otp_redis.packing import microseconds, moment, unpack
+
+__all__ = ["Commit", "Tally", "Unit"]
+
+R = TypeVar("R")
+Reader = Callable[[Sequence[Sequence[str]]], Sequence[Any]]
+Entry = tuple[str, ...]
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@attrs.frozen(kw_only=True)
+class Commit:
+    """What goes to the server: all guards hold and all changes take place, or none does."""
+
+    now: int
+    guards: tuple[Entry, ...]
+    changes: tuple[Entry, ...]
+
+
+@attrs.define
+class Tally:
+    """One counter within a unit.
+
+    What was decided upon it holds for every count from ``least`` to ``most``: senders that only count never lose to one
+    another. ``ends`` is the end of the window that was read, empty where there is none; ``new_end`` that of a new one.
+    """
+
+    count: int
+    ends: str
+    new_end: str = ""
+    delta: int = 0
+    least: int = 0
+    most: float = math.inf
+
+    @property
+    def end(self) -> str:
+        """Of the window that is counted in."""
+        return self.ends or self.new_end
+
+    def take(self, limit: int) -> bool:
+        """Count one more if there is room."""
+        if self.count + self.delta < limit:
+            self.most = min(self.most, limit - self.delta - 1)
+            self.delta += 1
+            return True
+        self.least = max(self.least, limit - self.delta)
+        return False
+
+    def give_back(self) -> None:
+        """One less."""
+        if self.count + self.delta > 0:
+            self.least = max(self.least, 1 - self.delta)
+            self.delta -= 1
+        else:
+            self.most = min(self.most, -self.delta)
+
+
+class Unit:
+    """Reads, guards and changes of one unit of work."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+        self._hashes: dict[str, dict[str, str]] = {}
+        self._original: dict[str, dict[str, str]] = {}
+        self._guards: dict[Entry, None] = {}
+        self._changes: list[Entry] = []
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._bumped: dict[str, None] = {}
+        self._parsed: dict[tuple[Any, str], Any] = {}
+        self._now: datetime | None = None
+
+    # The clock.
+
+    @property
+    def clock(self) -> datetime:
+        """The unit's moment; the server's time where nobody said one."""
+        if self._now is None:
+            (reply,) = self.ask(("time",))
+            self.set_clock(reply)
+        assert self._now is not None  # noqa: S101 - for the type checker
+        return self._now
+
+    def use_clock(self, now: datetime) -> None:
+        """The moment that the caller says."""
+        self._now = now
+
+    def set_clock(self, reply: Sequence[str]) -> None:
+        """What the server said."""
+        seconds, fraction = reply
+        self._now = moment(int(seconds) * 1_000_000 + int(fraction))
+
+    def milliseconds_from_now(self, until: datetime) -> int:
+        """For an expiry: it counts from the unit's moment, whichever clock that is of."""
+        return max((until - self.clock) // _MILLISECOND, 0)
+
+    # Reading.
+
+    def ask(self, *questions: Sequence[str]) -> Sequence[Any]:
+        """One round trip, whatever the number of questions."""
+        return self._read(questions)
+
+    def knows(self, key: str) -> bool:
+        """Whether a hash was read."""
+        return key in self._hashes
+
+    def hash(self, key: str) -> Mapping[str, str]:
+        """A whole hash, with what this unit changed in it."""
+        if key not in self._hashes:
+            self.load(key)
+        return self._hashes[key]
+
+    def load(self, *keys: str) -> None:
+        """Read those that were not read yet, in one round trip."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._hashes]
+        if missing:
+            for key, reply in zip(missing, self.ask(*(("hash", key) for key in missing)), strict=True):
+                self.learn(key, reply)
+
+    def learn(self, key: str, reply: Sequence[str]) -> None:
+        """What the server said is in a hash; what was read before stays as it was read."""
+        if key not in self._hashes:
+            self._original[key] = dict(zip(reply[::2], reply[1::2], strict=True))
+            self._hashes[key] = dict(self._original[key])
+
+    # Guards.
+
+    def guard(self, key: str, field: str) -> None:
+        """A field must still be as it was read."""
+        self.hash(key)
+        self._guards["field", key, field, self._original[key].get(field, "")] = None
+
+    def guard_size(self, key: str) -> None:
+        """A hash must still have as many fields."""
+        self.hash(key)
+        self._guards["size", key, str(len(self._original[key]))] = None
+
+    def guard_top(self, key: str, member: str) -> None:
+        """The highest member of a sorted set must still be this one; empty: there must be none."""
+        self._guards["top", key, member] = None
+
+    # Changes.
+
+    def put(self, key: str, field: str, value: str) -> None:
+        """Set a field."""
+        self.hash(key)
+        self._hashes[key][field] = value
+        self.call("HSET", key, field, value)
+
+    def remove(self, key: str, field: str) -> None:
+        """Remove a field, if it is there."""
+        self.hash(key)
+        if self._hashes[key].pop(field, None) is not None:
+            self.call("HDEL", key, field)
+
+    def count(self, key: str, field: str) -> int:
+        """Add one to a field of a hash that was read; what it is then, if nobody else adds."""
+        number = int(self._hashes[key].get(field, 0)) + 1
+        self._hashes[key][field] = str(number)
+        self.call("HINCRBY", key, field, "1")
+        return number
+
+    def put_numbered(self, key: str, field: str, value: str) -> None:
+        """Set a field to a value with the next number before it, which the server gives."""
+        self._hashes[key][field] = f":{value}"
+        self._changes.append(("number", key, field, value))
+
+    def clear(self, key: str) -> None:
+        """Remove a whole hash."""
+        self._hashes[key] = {}
+        self.call("DEL", key)
+
+    def call(self, command: str, key: str, *arguments: str) -> None:
+        """Any command that writes to one key."""
+        self._changes.append(("call", command, key, *arguments))
+
+    def change(self, name: str, *arguments: str) -> None:
+        """A change that the commit script knows by name."""
+        self._changes.append((name, *arguments))
+
+    def keep(self, key: str, milliseconds: int) -> None:
+        """Let a key live at least so long."""
+        self._changes.append(("keep", key, str(milliseconds)))
+
+    def bump(self, key: str) -> None:
+        """The version of a hash changes with this commit, and must not have changed before it."""
+        self.guard(key, "v")
+        self._bumped[key] = None
+
+    def tally(self, key: str, field: str) -> Tally:
+        """A counter to decide upon."""
+        tally = self._tallies.get((key, field))
+        if tally is None:
+            count, _, ends = self.hash(key).get(field, "0:0").partition(":")
+            is_under_way = int(ends) > microseconds(self.clock)
+            tally = self._tallies[key, field] = Tally(int(count), ends) if is_under_way else Tally(0, "")
+        return tally
+
+    def parsed(self, kind: type[R], text: str) -> R:
+        """The record of a text, made once."""
+        found = self._parsed.get((kind, text))
+        if found is None:
+            found = self._parsed[kind, text] = unpack(kind, text)
+        record: R = found
+        return record
+
+    def tallied(self, key: str, field: str) -> Tally | None:
+        """A counter that this unit has decided upon."""
+        return self._tallies.get((key, field))
+
+    def forget_tally(self, key: str, field: str) -> None:
+        """It is removed."""
+        self._tallies.pop((key, field), None)
+
+    def commit(self) -> Commit | None:
+        """What is to be committed; None: nothing changes."""
+        changed = [(place, tally) for place, tally in self._tallies.items() if tally.delta]
+        if not (self._changes or changed):
+            return None
+        guards = list(self._guards)
+        changes = list(self._changes)
+        for (key, field), tally in self._tallies.items():
+            most = "9e15" if tally.most == math.inf else str(tally.most)
+            guards.append(("tally", key, field, tally.ends, str(tally.least), most))
+        for (key, field), tally in changed:
+            lives = self.milliseconds_from_now(moment(tally.end)) + _COUNTER_SLACK
+            changes.append(("tally", key, field, str(tally.delta), tally.new_end, str(lives)))
+        changes += [("call", "HINCRBY", key, "v", "1") for key in self._bumped if self._hashes[key]]
+        now = microseconds(self._now) if self._now is not None else 0
+        return Commit(now=now, guards=tuple(guards), changes=tuple(changes))
+
+
+_COUNTER_SLACK = 86_400_000
+"""Milliseconds that a counter outlives its window, so that a purge counts it and a clock set back finds it."""
