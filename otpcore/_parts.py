@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from otpcore.interfaces import Store
 from otpcore.limits import same_client
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
-from otpcore.plugins import STORES, Observers, Provider, load_target
+from otpcore.plugins import STORES, Observers, Provider, installed, load_target
 from otpcore.records import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, WalkPlan
 from otpcore.retrying import RetryPolicy
 
@@ -189,12 +190,30 @@ def make_store(settings: Settings, given: Store | str | None) -> Store:
     """
     store: Store
     if given is None or isinstance(given, str):
-        store = load_target(STORES, given or settings.storage.store)(settings)
+        store = load_target(STORES, given or _named_store(settings))(settings)
     else:
         store = given
     if settings.environment == "production" and not store.durable:
         raise SettingsError('storage.store: environment = "production" needs a store that survives, such as "sql"')
     return store
+
+
+def _named_store(settings: Settings) -> str:
+    """The settings' store; where only the URL names it, something installed must know its scheme."""
+    name = settings.store_name
+    if settings.storage.store is None and name not in (names := [plugin.name for plugin in installed(STORES)]):
+        schemes = ", ".join(f"{one}://" for one in names if one not in ("memory", "sql"))
+        others = f"; {schemes} by what is installed" if schemes else ""
+        raise SettingsError(
+            f'storage.url: nothing that is installed keeps data at "{_scheme(name)}"; sqlite, postgresql, mysql and mariadb '
+            f"are otpcore's own{others}. Fix: correct the URL, or install the plugin, such as pip install otp-redis"
+        )
+    return name
+
+
+def _scheme(name: str) -> str:
+    """As a scheme, if it can be one: the text before a colon may be anything, a password too."""
+    return f"{name}://" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,31}", name) else "(no scheme)"
 
 
 def make_telemetry(settings: Settings) -> Telemetry | None:

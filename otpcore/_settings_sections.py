@@ -249,9 +249,15 @@ class StorageSettings:
 
     section: ClassVar[str] = "storage"
 
-    store: str = setting("sql", "sql, memory or a plugin's store.", matching(r"\S+", "must be a name"))
+    store: str | None = setting(
+        None,
+        "sql, memory or a plugin's store; not set: the one that keeps data at the url.",
+        matching(r"\S+", "must be a name"),
+    )
     url: str | None = setting(
-        None, "SQLAlchemy URL of the database; not set: otpcore.sqlite3 beside the settings file.", secret=True
+        None,
+        "Of the database: an SQLAlchemy URL, or one of a plugin's; not set: otpcore.sqlite3 beside the settings file.",
+        secret=True,
     )
     synchronous: Literal["FULL", "NORMAL"] = setting(
         "FULL",

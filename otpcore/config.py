@@ -57,6 +57,7 @@ __all__ = [
     "throw_away_keys",
 ]
 
+_SQL_SCHEMES = ("sqlite", "postgresql", "mysql", "mariadb")
 _INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # the grammar of DESIGN §4, folded
 
 
@@ -168,6 +169,15 @@ class Settings:
     def needs_throw_away_keys(self) -> bool:
         """The sandbox is on and there are no keys at all; some of them missing is a mistake everywhere."""
         return self.sms.sandbox and self.keys == KeySettings()
+
+    @property
+    def store_name(self) -> str:
+        """``storage.store``, else the one that the URL names: ``sql`` for its databases, another by the scheme itself."""
+        if self.storage.store:
+            return self.storage.store
+        scheme, colon, _ = (self.storage.url or "").partition(":")
+        scheme = scheme.casefold()
+        return "sql" if not colon or scheme.partition("+")[0] in _SQL_SCHEMES else scheme
 
     @property
     def database_url(self) -> str:

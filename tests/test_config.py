@@ -17,6 +17,7 @@ import attrs
 import pytest
 from sqlalchemy import make_url
 
+from otpcore._parts import make_store
 from otpcore.config import (
     KeySettings,
     Limit,
@@ -75,7 +76,7 @@ def test_nothing_said_is_a_valid_set_of_safe_defaults() -> None:
     assert (settings.call.retry, settings.call.max_retries) == (False, 2)
     assert (settings.otp.length, settings.otp.life, settings.otp.attempts) == (6, 300.0, 5)
     assert settings.limits.of("phone") == (Limit(3, 600), Limit(10, 86_400))
-    assert settings.storage.store == "sql"
+    assert (settings.storage.store, settings.store_name) == (None, "sql")
     assert settings.keys.missing
 
 
@@ -118,7 +119,7 @@ def test_the_documents_settings_are_read() -> None:
         ("routing", "reload_every", [0.1, 3600], [0]),
         ("plugins", "on_error", ["raise", "skip"], ["ignore"]),
         ("plugins", "thread_slots", [1, 1000], [0]),
-        ("storage", "store", ["sql", "memory"], [""]),
+        ("storage", "store", ["sql", "memory"], ["two words"]),
         ("storage", "synchronous", ["FULL", "NORMAL"], ["OFF"]),
         ("storage", "keep_challenges", [0, 86_400], [-1]),
         ("storage", "keep_deliveries", [86_400, 2_592_000], [0, 86_399]),
@@ -536,6 +537,33 @@ def test_importing_it_imports_nothing_heavy() -> None:
     heavy = "{'cattrs', 'dynaconf', 'phonenumbers', 'sqlalchemy', 'cryptography', 'httpx', 'typer'}"
     program = f"import sys, otpcore.config; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("storage", "name"),
+    [
+        ({}, "sql"),
+        ({"url": "sqlite:////var/lib/otp.sqlite3"}, "sql"),
+        ({"url": "postgresql+psycopg://otp:secret@db/otp"}, "sql"),
+        ({"url": "MariaDB://otp:secret@db/otp"}, "sql"),
+        ({"url": "redis://:secret@cache/0"}, "redis"),
+        ({"url": "redis+cluster://:secret@cache/0"}, "redis+cluster"),
+        ({"url": "redis://:secret@cache/0", "store": "acme"}, "acme"),
+        ({"store": "memory"}, "memory"),
+        ({"url": "not a url"}, "sql"),  # which says so
+    ],
+)
+def test_the_url_alone_chooses_the_store(storage, name):
+    assert Settings.from_mapping({"storage": storage}).store_name == name
+
+
+@pytest.mark.parametrize("url", ["postgres://otp:pa55word@db/otp", "acme+fast://otp:pa55word@db", "otp pa55word:@db"])
+def test_a_url_that_nothing_keeps_data_at_is_refused_without_its_password(url):
+    told = refusal(lambda: make_store(Settings.from_mapping({"storage": {"url": url}}), None))
+    assert told.startswith("storage.url: nothing that is installed keeps data at")
+    assert "Fix: " in told
+    assert "pa55word" not in told
+    assert ("postgres://" in told) == url.startswith("postgres:")
 
 
 def test_the_database_lies_beside_the_file_whatever_the_directory_is_called(tmp_path):

@@ -61,7 +61,7 @@ def database_url(host: Setup) -> str | None:
     Raises:
         SettingsError: The settings do not say.
     """
-    name = host.store if host.store is not None else host.settings.storage.store
+    name = host.store if host.store is not None else host.settings.store_name
     return host.settings.database_url if name == "sql" else None
 
 

@@ -18,7 +18,7 @@ def create_runner(settings: Settings) -> WorkerRunner:
     Raises:
         SettingsError: The store is one that no other process can see.
     """
-    if settings.storage.store == "memory":
+    if settings.store_name == "memory":
         raise SettingsError('retry.runner = "worker": another process cannot see storage.store = "memory"; use "sql"')
     return WorkerRunner()
 
