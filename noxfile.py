@@ -18,7 +18,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-PLUGINS = ["plugins/otp-mada", "plugins/otp-rabbitmq", "plugins/otp-sinch", "plugins/otp-twilio"]
+PLUGINS = ["plugins/otp-mada", "plugins/otp-rabbitmq", "plugins/otp-redis", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
     f"tests/{name}.py"

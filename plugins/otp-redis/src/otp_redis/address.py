@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import attrs
-from redis.connection import parse_url
+from redis.connection import Connection, parse_url
 
 from otpcore.errors import SettingsError
 
@@ -94,16 +94,12 @@ def _arguments(parts: SplitResult, scheme: str, host: str, options: Mapping[str,
     user, at, _ = parts.netloc.rpartition("@")
     query = f"?{urlencode(options)}" if options else ""
     try:
-        found: dict[str, Any] = dict(parse_url(f"{scheme}://{user}{at}{host}{parts.path}{query}"))
+        parse: Any = parse_url  # it has no types
+        found: dict[str, Any] = dict(parse(f"{scheme}://{user}{at}{host}{parts.path}{query}"))
         if parts.path.strip("/") and scheme != "unix" and "db" not in found:
             raise SettingsError("storage.url: the path must be the number of a database")
-        kind = found.get("connection_class")
-        if kind is not None:
-            kind(**{name: value for name, value in found.items() if name != "connection_class"})
-        else:
-            from redis.connection import Connection  # noqa: PLC0415 - only to try the options out
-
-            Connection(**found)
+        kind: Any = found.get("connection_class", Connection)
+        kind(**{name: value for name, value in found.items() if name != "connection_class"})
     except (TypeError, ValueError, AttributeError):  # not chained: the text may quote a password
         found = {}
     if not found and (options or scheme == "unix"):

@@ -6,7 +6,7 @@ import base64
 import enum
 import functools
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -39,22 +39,24 @@ def pack(record: Any) -> str:
 
 def unpack(kind: type[R], text: str) -> R:
     """The record of this text. Fields that this version does not know are left out."""
-    return _record(kind, json.loads(text))
+    record: R = _record(kind, json.loads(text))
+    return record
 
 
 Converter = Callable[[Any], Any]
 
 
 def _plain(record: Any) -> dict[str, Any]:
+    kind: Any = type(record)
     values = {}
-    for name, default, to_plain, _ in _fields(type(record)):
+    for name, default, to_plain, _ in _fields(kind):
         value = getattr(record, name)
         if value != default:
             values[name] = value if to_plain is None or value is None else to_plain(value)
     return values
 
 
-def _record(kind: type[R], values: dict[str, Any]) -> R:
+def _record(kind: Any, values: dict[str, Any]) -> Any:
     known = {}
     for name, _, _, from_plain in _fields(kind):
         if name in values:
@@ -64,11 +66,10 @@ def _record(kind: type[R], values: dict[str, Any]) -> R:
 
 
 @functools.cache
-def _fields(kind: Hashable) -> tuple[tuple[str, Any, Converter | None, Converter | None], ...]:
+def _fields(kind: type[Any]) -> tuple[tuple[str, Any, Converter | None, Converter | None], ...]:
     """Name, default, and how a value becomes plain and is read again."""
-    cls: Any = kind
-    attrs.resolve_types(cls)
-    return tuple((field.name, field.default, *_converters(field.type)) for field in attrs.fields(cls))
+    attrs.resolve_types(kind)
+    return tuple((field.name, field.default, *_converters(field.type)) for field in attrs.fields(kind))
 
 
 def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:

@@ -206,16 +206,14 @@ class Server:
             **self._address.arguments,
         }
         if self._address.nodes:
-            self._client = RedisCluster(
-                startup_nodes=[ClusterNode(host, port) for host, port in self._address.nodes],
-                retry=Retry(NoBackoff(), 2),
-                **common,
-            )
-            return
-        pool = BlockingConnectionPool(
-            max_connections=CONNECTIONS, timeout=self._patience, retry=Retry(NoBackoff(), 0), **common
-        )
-        self._client = Redis(connection_pool=pool)
+            node: Any = ClusterNode  # it has no types, as the pool below
+            nodes = [node(host, port) for host, port in self._address.nodes]
+            self._client = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **common)
+        else:
+            pool: Any = BlockingConnectionPool
+            never = Retry(NoBackoff(), 0)  # it is our units that are tried again
+            made = pool(max_connections=CONNECTIONS, timeout=self._patience, retry=never, **common)
+            self._client = Redis(connection_pool=made)
 
     def _info(self) -> dict[str, Any]:
         """Of the server that holds our keys."""

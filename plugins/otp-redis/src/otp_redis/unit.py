@@ -229,7 +229,7 @@ class Unit:
 
     def commit(self) -> Commit | None:
         """What is to be committed; None: nothing changes."""
-        changed = [(place, tally) for place, tally in self._tallies.items() if tally.delta]
+        changed = [(place, tally) for place, tally in self._tallies.items() if tally.delta or tally.new_end]
         if not (self._changes or changed):
             return None
         guards = list(self._guards)
