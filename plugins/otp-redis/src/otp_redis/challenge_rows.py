@@ -6,12 +6,15 @@ of its phone, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<cha
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import heapq
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+import attrs
 
 from otp_redis.keeping import Keeping
 from otp_redis.packing import microseconds, moment, pack
@@ -20,7 +23,7 @@ from otpcore.lifecycle import OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel
 from otpcore.records import ChallengeRecord, DeliveryRecord, ScheduleRecord, changed
 
-__all__ = ["ChallengeRows", "digest"]
+__all__ = ["ChallengeRows", "Expected", "digest"]
 
 _PAGE = 200
 
@@ -30,6 +33,27 @@ def digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
+@attrs.frozen(kw_only=True)
+class Expected:
+    """What a verb will surely ask for; a wrong guess costs a little traffic, a missing one a round trip.
+
+    Args:
+        now: None: the server's time.
+        challenge_id: A challenge, with what is about its phone.
+        subject: The newest challenge of it, with the same.
+        reference: An instance, and what its vendor calls a delivery.
+        due: So many of the earliest due rows, with their challenges.
+        hashes: Any others.
+    """
+
+    now: datetime | None
+    challenge_id: str = ""
+    subject: str = ""
+    reference: tuple[str, str] | None = None
+    due: int = 0
+    hashes: tuple[str, ...] = ()
+
+
 class ChallengeRows:
     """The part of ``Rows`` about challenges, deliveries and schedule rows."""
 
@@ -37,6 +61,8 @@ class ChallengeRows:
         self._unit = unit
         self._keeping = keeping
         self._newest: dict[str, str] = {}
+        self._referred: dict[str, Sequence[Any]] = {}
+        self._first_due: Sequence[str] | None = None
         self._holders: dict[str, str] = {}
 
     def now(self, now: datetime | None) -> datetime:
@@ -157,7 +183,9 @@ class ChallengeRows:
 
     def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
         name = digest(instance, reference)
-        (reply,) = self._unit.ask(("referred", name))
+        if name not in self._referred:
+            (self._referred[name],) = self._unit.ask(("referred", name))
+        reply = self._referred[name]
         self._unit.guard_top(f"rd:{name}", reply[0] if reply else "")
         if not reply:
             return None
@@ -266,6 +294,34 @@ class ChallengeRows:
 
     # What is read together.
 
+    def prepare(self, expected: Expected) -> None:
+        """Read in one round trip what a verb will surely ask for."""
+        questions: list[tuple[tuple[str, ...], Callable[[Any], None]]] = []
+        if expected.now is None:
+            questions.append((("time",), self._unit.set_clock))
+        if expected.challenge_id:
+            questions.append((("person", expected.challenge_id), self.learn_person))
+        if expected.subject:
+            subject = expected.subject
+            questions.append((("latest", subject), lambda reply: self.learn_latest(subject, reply)))
+        if expected.reference:
+            name = digest(*expected.reference)
+            questions.append((("referred", name), lambda reply: self._referred.update({name: reply})))
+        if expected.due:
+            most = "now" if expected.now is None else str(microseconds(expected.now))
+            questions.append((("docs", "due", "-inf", most, "0", str(expected.due)), self._learn_due))
+        hashes = dict.fromkeys(expected.hashes)
+        questions.extend((("hash", key), functools.partial(self._unit.learn, key)) for key in hashes)
+        if questions:
+            replies = self._unit.ask(*(question for question, _ in questions))
+            for (_, learn), reply in zip(questions, replies, strict=True):
+                learn(reply)
+
+    def _learn_due(self, reply: Sequence[Any]) -> None:
+        for member, doc in reply:
+            self._learn_doc(member.split()[0], doc)
+        self._first_due = [member for member, _ in reply]
+
     def learn_person(self, reply: Sequence[Any]) -> None:
         """A challenge, and what is about its phone, as the script ``person`` answers."""
         if not reply:
@@ -329,6 +385,11 @@ class ChallengeRows:
 
     def _pages(self, index: str, least: str = "-inf", most: str = "+inf", *, page: int = _PAGE) -> Iterator[str]:
         offset = 0
+        if index == "due" and least == "-inf" and self._first_due is not None and most != "+inf":
+            yield from self._first_due
+            offset = len(self._first_due)
+            if offset < page:
+                return
         while members := self._page(index, least, most, offset, page):
             yield from members
             offset += len(members)

@@ -23,7 +23,7 @@ from otpcore.records import (
     changed,
 )
 
-__all__ = ["LimitRows"]
+__all__ = ["LimitRows", "first_part"]
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _BREAKERS = "breakers"
@@ -315,9 +315,14 @@ class LimitRows(ChallengeRows):
         return sorted(one for one in found if one.startswith(prefix))
 
 
+def first_part(key: str) -> str:
+    """Whose it is: a phone, a client, a prefix, a country, or all."""
+    return key.partition("/")[0]
+
+
 def _place(kind: str, key: str) -> tuple[str, str]:
     """Hash and field of a counter, failures or a budget."""
-    owner = key.partition("/")[0]
+    owner = first_part(key)
     return f"{kind}:{owner}", key[len(owner) :]
 
 

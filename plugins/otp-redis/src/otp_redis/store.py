@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import anyio
@@ -14,11 +14,32 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from otp_redis.address import Address
+from otp_redis.challenge_rows import Expected, digest
 from otp_redis.keeping import Keeping
+from otp_redis.limit_rows import first_part
 from otp_redis.rows import RedisRows
 from otp_redis.server import CONNECTIONS, Server
 from otp_redis.unit import Unit
+from otpcore.admission import UNCOUNTED, BudgetRule
 from otpcore.errors import SettingsError
+from otpcore.models import Receipt
+from otpcore.records import (
+    Admission,
+    Admitted,
+    Begun,
+    CallResult,
+    ChargeRefused,
+    ClaimBatch,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    ReceiptRule,
+    Received,
+    Reservation,
+    Step,
+    WalkPlan,
+    WalkRef,
+)
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
 
@@ -96,16 +117,107 @@ class RedisStore(RowStore):
         """Kind, place, version, and what becomes of the data at a restart and when memory is short."""
         return {"store": "redis", **await self._in_thread(self._server.facts)}
 
+    # The verbs of every send and every verification: one look and one commit each.
+
+    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+        """As the contract says."""
+        charges = (*asked.charges, *(one for pair in asked.neighbours for one in pair))
+        hashes = [f"ct:{first_part(one.key)}" for one in charges]
+        if asked.barrier is not None and asked.barrier.unless_verified:
+            hashes.append(f"vf:{asked.phone_key}")
+        if asked.budget and asked.budget_rule.windows:
+            hashes.append(f"bd:{first_part(asked.budget)}")
+        return await self._expecting(now=now, hashes=hashes).charge(asked, now)
+
+    async def begin(self, send: NewSend, now: datetime | None) -> Begun:
+        """As the contract says."""
+        phone_key = send.challenge.phone_key
+        hashes = ["breakers", f"fl:{phone_key}", f"sl:{phone_key}"]
+        which = {"challenge_id": send.challenge.id} if send.is_resend else {"subject": send.challenge.subject}
+        return await self._expecting(now=now, hashes=hashes, **which).begin(send, now)
+
+    async def record(
+        self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+    ) -> Step:
+        """As the contract says."""
+        hashes = ["breakers", *([f"rf:{digest(result.reference)}"] if result.reference else [])]
+        expecting = self._expecting(now=now, challenge_id=walk.challenge_id, hashes=hashes)
+        return await expecting.record(walk, delivery_id, result, plan, now)
+
+    async def claim(self, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
+        """As the contract says."""
+        if rule.job is not None:
+            return await self._expecting(now=now, challenge_id=rule.job.challenge_id).claim(rule, limit, now)
+        return await self._expecting(now=now, due=limit).claim(rule, limit, now)
+
+    async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        """As the contract says."""
+        return await self._expecting(now=now, challenge_id=walk.challenge_id, hashes=["breakers"]).begin_retry(
+            walk, plan, now
+        )
+
+    async def go_on(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
+        """As the contract says."""
+        return await self._expecting(now=now, challenge_id=walk.challenge_id, hashes=["breakers"]).go_on(
+            walk, plan, now
+        )
+
+    async def receive(self, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:
+        """As the contract says."""
+        if not receipt.reference:
+            return await super().receive(instance, receipt, rule, now)
+        hashes = [f"rf:{digest(receipt.reference)}"]
+        expecting = self._expecting(now=now, reference=(instance, receipt.reference), hashes=hashes)
+        return await expecting.receive(instance, receipt, rule, now)
+
+    async def reserve(
+        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
+    ) -> Reservation:
+        """As the contract says."""
+        which = {"challenge_id": challenge_id} if challenge_id is not None else {"subject": subject or ""}
+        return await self._expecting(now=now, **which).reserve(
+            subject=subject, challenge_id=challenge_id, purpose=purpose, locks=locks, now=now
+        )
+
+    async def approve(
+        self,
+        reservation: Reservation,
+        *,
+        settled: Collection[str],
+        budget: BudgetRule = UNCOUNTED,
+        now: datetime | None,
+    ) -> bool:
+        """As the contract says."""
+        challenge = reservation.challenge
+        which: dict[str, Any] = (
+            {} if challenge is None else {"challenge_id": challenge.id, "hashes": [f"vf:{challenge.phone_key}"]}
+        )
+        expecting = self._expecting(now=now, **which)
+        return await expecting.approve(reservation, settled=settled, budget=budget, now=now)
+
+    def _expecting(self, *, now: datetime | None, hashes: Collection[str] = (), **which: Any) -> RowStore:
+        return _Expecting(self, Expected(now=now, hashes=tuple(hashes), **which))
+
     async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
-        with anyio.CancelScope(shield=even_if_cancelled):
-            return await self._in_thread(lambda: self._server.write(self._over_rows(unit)))
-        raise AssertionError("nobody cancels this scope")
+        return await self.write(unit, None, even_if_cancelled=even_if_cancelled)
 
     async def _read(self, unit: Callable[[Rows], T]) -> T:
-        return await self._in_thread(lambda: self._server.read(self._over_rows(unit)))
+        return await self._in_thread(lambda: self._server.read(self._over_rows(unit, None)))
 
-    def _over_rows(self, unit: Callable[[Rows], T]) -> Callable[[Unit], T]:
-        return lambda work: unit(RedisRows(work, self._keeping))
+    async def write(self, unit: Callable[[Rows], T], expected: Expected | None, *, even_if_cancelled: bool) -> T:
+        """Run a unit of work, after one look at what is expected of it."""
+        with anyio.CancelScope(shield=even_if_cancelled):
+            return await self._in_thread(lambda: self._server.write(self._over_rows(unit, expected)))
+        raise AssertionError("nobody cancels this scope")
+
+    def _over_rows(self, unit: Callable[[Rows], T], expected: Expected | None) -> Callable[[Unit], T]:
+        def run(work: Unit) -> T:
+            rows = RedisRows(work, self._keeping)
+            if expected is not None:
+                rows.prepare(expected)
+            return unit(rows)
+
+        return run
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """In one of as many threads as there are connections; a caller that is cancelled meanwhile waits for its end."""
@@ -130,3 +242,24 @@ class RedisStore(RowStore):
             self._users -= 1
             if not self._users:
                 self._server.close()
+
+
+class _Expecting(RowStore):
+    """The verbs of a store, of which is known what they will ask for."""
+
+    def __init__(self, store: RedisStore, expected: Expected) -> None:
+        self._store = store
+        self._expected = expected
+
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """The store was started."""
+
+    async def diagnose(self) -> Mapping[str, str]:
+        """Those of the store."""
+        return await self._store.diagnose()
+
+    async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
+        return await self._store.write(unit, self._expected, even_if_cancelled=even_if_cancelled)
+
+    async def _read(self, unit: Callable[[Rows], T]) -> T:
+        return await self._store.write(unit, self._expected, even_if_cancelled=False)

@@ -45,8 +45,12 @@ local answers = {
   scored = function(key, min, max, offset, count)
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
   end,
-  -- The same, each member with the challenge that its first word names.
+  -- The same, each member with the challenge that its first word names; up to "now" by the server's clock.
   docs = function(key, min, max, offset, count)
+    if max == 'now' then
+      local time = redis.call('TIME')
+      max = string.format('%.0f', time[1] * 1000000 + time[2])
+    end
     local found = redis.call('ZRANGEBYSCORE', base .. key, min, max, 'LIMIT', offset, count)
     local answer = {}
     for j, member in ipairs(found) do
