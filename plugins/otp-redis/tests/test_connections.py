@@ -1,0 +1,174 @@
+"""What is promised when the server, or the connection to it, goes away in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AsyncExitStack
+from importlib.resources import files
+
+import anyio
+import pytest
+from otp_redis import RedisStore
+
+from otpcore.errors import StoreError
+from otpcore.models import Outcome
+from otpcore.testing.store import World
+
+from .proxies import proxy_to
+from .servers import redis_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+@contextlib.asynccontextmanager
+async def world_at(url, **more):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(url, **more)
+        await store.start(stack)
+        yield World(store=store)
+
+
+def commit_name():
+    """What a commit is asked for by, once the server knows the script."""
+    import hashlib
+
+    text = files("otp_redis").joinpath("lua", "commit.lua").read_bytes()
+    return hashlib.sha1(text).hexdigest().encode()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_a_commit_whose_answer_was_lost_takes_place_once(server, anyio_backend):
+    with proxy_to(server.port, commit_name()) as proxy:
+        async with world_at(f"redis://127.0.0.1:{proxy.port}/0") as world:
+            walk = await world.begin()
+            await walk.answer(Outcome.ACCEPTED)
+            before = proxy.seen
+            proxy.lose = 2
+            reservation = await world.reserve()
+            assert proxy.lose == 0
+            assert proxy.seen == before + 3  # asked for again twice, each time known by its id
+            assert reservation.challenge.attempts == 1
+            assert (await walk.view()).challenge.attempts == 1
+            proxy.lose = 1
+            assert await world.store.approve(reservation, settled=(), now=world.now)  # True, though it is done already
+
+
+async def test_a_charge_whose_answer_was_lost_counts_once(server):
+    with proxy_to(server.port, commit_name()) as proxy:
+        async with world_at(f"redis://127.0.0.1:{proxy.port}/0") as world:
+            await world.charge()
+            proxy.lose = 1
+            await world.charge()
+            assert await world.used() == 2
+
+
+async def test_a_commit_that_nobody_answers_for_ends_as_a_store_error(server):
+    with proxy_to(server.port, commit_name()) as proxy:
+        async with world_at(f"redis://127.0.0.1:{proxy.port}/0", patience=0.5) as world:
+            await world.charge()
+            proxy.lose = 10_000
+            with pytest.raises(StoreError, match="nobody knows whether it took place"):
+                await world.charge()
+
+
+async def test_a_cut_is_waited_out_and_a_longer_one_is_an_error(server):
+    with proxy_to(server.port, commit_name()) as proxy:
+        async with world_at(f"redis://127.0.0.1:{proxy.port}/0", patience=3) as world:
+            walk = await world.begin()
+            proxy.cut()
+
+            async def mend():
+                await anyio.sleep(0.3)
+                proxy.mend()
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(mend)
+                step = await walk.answer(Outcome.ACCEPTED)
+            assert step.challenge.state == "sent"
+        async with world_at(f"redis://127.0.0.1:{proxy.port}/0", patience=0.2) as world:
+            proxy.cut()
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await world.store.settings()
+
+
+async def test_a_killed_server_comes_back_with_everything_and_work_goes_on(tmp_path):
+    options = ("--appendonly", "yes", "--appendfsync", "always")
+    with redis_server(tmp_path / "aof", *options) as server:
+        async with world_at(server.url) as world:
+            world.with_retries()
+            sent = [await world.begin(phone=f"phone-{number}") for number in range(5)]
+            for walk in sent[:3]:
+                await walk.answer(Outcome.UNAVAILABLE)
+            server.kill()
+
+            async def restart():
+                await anyio.sleep(0.2)
+                await anyio.to_thread.run_sync(server.start)
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(restart)
+                await sent[3].answer(
+                    Outcome.UNAVAILABLE
+                )  # begun while there is no server, and no script on the next one
+            views = [(await walk.view()).challenge.state for walk in sent]
+            assert views == ["queued"] * 4 + ["sending"]
+            world.later(20)
+            claims = (await world.claim()).claims
+            assert {claim.challenge.id for claim in claims} == {walk.id for walk in sent}
+
+
+async def test_a_server_that_forgot_the_scripts_is_told_them_again(server):
+    async with world_at(server.url) as world:
+        await world.charge()
+        with contextlib.closing(server.client()) as client:
+            client.script_flush()
+        await world.charge()
+        assert await world.used() == 2
+
+
+async def test_two_workers_fight_over_one_lease_and_one_has_it(server):
+    async with world_at(server.url) as world, world_at(server.url) as other:
+        world.with_retries()
+        for number in range(10):
+            await (await world.begin(phone=f"phone-{number}")).answer(Outcome.THROTTLED)
+        other.now = world.later(2)
+        claimed = []
+
+        async def work(one, name):
+            for turn in range(10):
+                claimed.extend((await one.claim(limit=3, token=f"{name}-{turn}")).claims)
+
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                group.start_soon(work, (world, other)[number % 2], f"worker-{number}")
+        assert len(claimed) == len({claim.challenge.id for claim in claimed}) == 10
+        loser = claimed[0]
+        other.now = world.later(16)
+        (taken,) = [one for one in (await other.claim(token="late")).claims if one.challenge.id == loser.challenge.id]
+        stale = await world.store.begin_retry(loser.walk, world.plan(world.core("mada"), is_retry=True), world.now)
+        fresh = await other.store.begin_retry(taken.walk, other.plan(other.core("mada"), is_retry=True), other.now)
+        assert (stale.kind.name, fresh.kind.name) == ("STOPPED", "CALL")
+
+
+async def test_a_hot_counter_lets_every_sender_through_at_the_first_try(server):
+    async with world_at(server.url) as world:
+        limit = world.limit("all/global/60", 10_000)
+        with contextlib.closing(server.client()) as client:
+            await world.ask(limit)
+            client.config_resetstat()
+
+            async def charge():
+                for _ in range(25):
+                    await world.ask(limit)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(charge)
+            calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+        assert await world.used("all/global/60") == 201
+        assert calls == 2 * 200  # one look and one commit for each: nobody lost to anybody

@@ -1,0 +1,150 @@
+"""Every key expires by itself, once no purge can need it any more; but for a few that are named here."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from otp_redis import RedisStore
+
+from otpcore.admission import BudgetRule, BudgetWindow
+from otpcore.models import Outcome
+from otpcore.records import WorkerRecord
+from otpcore.testing.store import World
+
+pytestmark = pytest.mark.anyio
+
+LASTING = ("ix:", "due", "fl:", "bd:", "breakers", "settings", "seq", "format")
+"""Indexes, which a purge thins out; failures in a row, which only a success or an operator clears; and a few single keys."""
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+async def fill(world):
+    """Something in every place."""
+    windows = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
+    await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone_key="phone-1")
+    await world.ask(world.limit("phone-1/send/600", 1), phone_key="phone-1", phone_masked="+359•••567")
+    walk = await world.begin(world.vendor("twilio"), budget="BG/+35987")
+    await walk.answer(Outcome.ACCEPTED, reference="VE1", budget_rule=windows)
+    await world.delivered(reference="VE1", instance="twilio")
+    await world.delivered(reference="VE2", instance="twilio")
+    waiting = await world.with_retries().begin(phone="phone-2")
+    await waiting.answer(Outcome.UNAVAILABLE)
+    reservation = await world.reserve(phone="phone-2")
+    await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
+    await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
+    await world.store.write_setting("rules", "Mada")
+    await world.store.beat(
+        WorkerRecord(name="worker-1", kind="worker", started_at=world.now, seen_at=world.now),
+        timedelta(minutes=1),
+        world.now,
+    )
+
+
+async def test_every_key_expires_but_for_those_that_are_named(server):
+    day = 86_400
+    async with AsyncExitStack() as stack:
+        store = RedisStore(server.url)
+        await store.start(stack)
+        await fill(World(store=store, now=datetime.now(UTC)))
+    kinds = set()
+    with contextlib.closing(server.client()) as client:
+        for key in server.keys():
+            name, lives = key.removeprefix("otp:{otp}:"), client.ttl(key)
+            kinds.add(name.partition(":")[0])
+            if name.startswith(LASTING):
+                assert lives == -1, key
+            elif name.startswith("done:"):
+                assert 0 < lives <= 60
+            elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:")):
+                assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries
+            elif name.startswith("vf:"):
+                assert 90 * day < lives < 92 * day, key  # storage.keep_verified
+            elif name.startswith("ct:"):
+                assert day < lives < day + 700, key
+            else:
+                assert day <= lives < 4 * day, key
+    assert kinds >= {
+        "ch",
+        "sj",
+        "pc",
+        "rf",
+        "rd",
+        "dl",
+        "rx",
+        "xp",
+        "vf",
+        "ct",
+        "sl",
+        "fl",
+        "bd",
+        "workers",
+        "due",
+        "ix",
+    }
+
+
+async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(server.url)
+        await store.start(stack)
+        world = World(store=store, now=datetime.now(UTC))
+        await fill(world)
+        await store.sweep(retried=(), limit=100, now=world.later(1000))
+        count = await store.purge(
+            challenges_before=world.now,
+            deliveries_before=world.now,
+            verified_before=world.now,
+            phone_key=None,
+            now=world.now,
+        )
+        assert (count.challenges, count.deliveries, count.receipts, count.verified) == (2, 2, 2, 1)
+        left = [key.removeprefix("otp:{otp}:") for key in server.keys()]
+    assert [name for name in left if not name.startswith((*LASTING, "done:", "workers"))] == []
+    assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]
+
+
+async def test_an_erased_person_is_nowhere(server):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(server.url)
+        await store.start(stack)
+        world = World(store=store, now=datetime.now(UTC))
+        await fill(world)
+        for phone in ("phone-1", "phone-2"):
+            await store.purge(challenges_before=world.now, deliveries_before=world.now, phone_key=phone, now=world.now)
+            assert phone.encode() not in server.dump()
+
+
+async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(server.url)
+        await store.start(stack)
+        world = World(store=store, now=datetime.now(UTC))
+        await fill(world)
+        with contextlib.closing(server.client()) as client:
+            for key in server.keys():  # as if nobody had purged for months
+                if client.ttl(key) > 0:
+                    client.delete(key)
+        world.later(1000)
+        assert (await world.claim()).claims == ()
+        assert await store.sweep(retried=(), limit=100, now=world.now) == ()
+        assert await store.refusals(10) == ()
+        assert await store.retries(10) == ()
+        assert await store.counters("", world.now) == await store.counters("phone", world.now) != ()
+        for _ in range(2):
+            await store.purge(
+                challenges_before=world.now,
+                deliveries_before=world.now,
+                verified_before=world.now,
+                phone_key=None,
+                now=world.now,
+            )
+        left = [key.removeprefix("otp:{otp}:") for key in server.keys()]
+        assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]
+        assert (await world.begin(phone="phone-1")).step.kind.name == "CALL"

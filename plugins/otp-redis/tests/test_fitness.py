@@ -1,0 +1,125 @@
+"""A server that may lose data is refused, with the fix; what cannot be known is said."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from contextlib import AsyncExitStack
+
+import pytest
+from otp_redis import RedisStore
+
+from otpcore.errors import SettingsError, StoreError
+
+from .servers import redis_server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+async def start(url):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(url, patience=0.5)
+        await store.start(stack)
+        return await store.diagnose()
+
+
+@pytest.fixture
+def configured(server):
+    """Changes settings of the server for one test."""
+    with contextlib.closing(server.client()) as client:
+        kept = {}
+
+        def change(name, value):
+            kept.setdefault(name, client.config_get(name)[name])
+            client.config_set(name, value)
+
+        yield change
+        for name, value in kept.items():
+            client.config_set(name, value)
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random"])
+async def test_a_server_that_evicts_is_refused(server, configured, policy):
+    configured("maxmemory-policy", policy)
+    with pytest.raises(SettingsError, match=f"maxmemory-policy {policy}.*Fix: CONFIG SET maxmemory-policy noeviction"):
+        await start(server.url)
+
+
+async def test_a_replica_is_refused(server, tmp_path):
+    with redis_server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {server.port}") as replica:
+        with pytest.raises(SettingsError, match="is a replica and takes no changes; name the primary"):
+            await start(replica.url)
+
+
+async def test_a_server_that_keeps_nothing_is_warned_about(server, configured, caplog):
+    facts = await start(server.url)
+    assert "neither AOF nor RDB is on" in caplog.text
+    assert facts["persistence"] == "none: a restart of the server forgets everything"
+    caplog.clear()
+    configured("save", "3600 1")
+    facts = await start(server.url)
+    assert facts["persistence"] == "RDB (3600 1)"
+    configured("appendonly", "yes")
+    facts = await start(server.url)
+    assert facts["persistence"] == "AOF (everysec)"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_what_may_not_be_asked_is_said_and_not_refused(server, caplog):
+    with contextlib.closing(server.client()) as client:
+        client.acl_setuser(
+            "managed",
+            enabled=True,
+            passwords=["+pa55word"],
+            keys=["otp:{otp}:*"],
+            categories=["+@all", "-@admin", "-@dangerous"],
+            reset=True,
+        )
+        try:
+            facts = await start(f"redis://managed:pa55word@127.0.0.1:{server.port}/0")
+            with pytest.raises(StoreError, match="are user and password right"):
+                await start(f"redis://managed:other-pa55word@127.0.0.1:{server.port}/0")
+            client.acl_setuser("managed", commands=["+info"])
+            caplog.clear()
+            await start(f"redis://managed:pa55word@127.0.0.1:{server.port}/0")
+        finally:
+            client.acl_deluser("managed")
+    assert facts["store"] == "redis"
+    assert "whether it writes snapshots may not be read" in caplog.text
+    assert "pa55word" not in caplog.text
+
+
+async def test_info_that_may_not_be_asked_is_said(server, caplog):
+    with contextlib.closing(server.client()) as client:
+        client.acl_setuser(
+            "small", enabled=True, nopass=True, keys=["otp:{otp}:*"], categories=["+@all", "-@dangerous"], reset=True
+        )
+        try:
+            facts = await start(f"redis://small:any@127.0.0.1:{server.port}/0")
+        finally:
+            client.acl_deluser("small")
+    assert "INFO is not allowed" in caplog.text
+    assert facts["server"] == "not known"
+
+
+async def test_data_of_another_format_are_left_alone(server):
+    with contextlib.closing(server.client()) as client:
+        client.set("otp:{otp}:format", "9")
+    with pytest.raises(StoreError, match="of format 9, this version works with 1"):
+        await start(server.url)
+    await start(f"{server.url}?tag=other")
+
+
+async def test_a_server_out_of_memory_refuses_and_says_so(server, configured):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(server.url, patience=0.5)
+        await store.start(stack)
+        configured("maxmemory", "1mb")
+        with pytest.raises(StoreError, match=r"out of memory \(maxmemory\)"):
+            await store.write_setting("paused", "x" * 2_000_000)
+            await store.write_setting("paused", "x")
