@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from otp_redis import RedisStore
+from redis_servers import RedisServer, redis_server
 
 from otpcore.interfaces import Store
 from otpcore.stores.memory import MemoryStore
@@ -40,12 +42,27 @@ def mariadb_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "sql", "postgres", "mariadb"])
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server of this test run."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "sql", "postgres", "mariadb", "redis"])
 def new_store(request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Callable[[], Store]:
     """Makes empty stores of one kind."""
     caplog.set_level(logging.CRITICAL, "otpcore.stores")  # each start of each store says something
     if request.param == "memory":
         return MemoryStore
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis")
+
+        def make_on_redis() -> RedisStore:
+            server.empty()
+            return RedisStore(server.url)
+
+        return make_on_redis
     if request.param != "sql":
         url = request.getfixturevalue(f"{request.param}_url")
 

@@ -38,7 +38,7 @@ Options = Iterable[tuple[Any, ...]]
 
 STEPS = int(os.environ.get("LIFECYCLE_STEPS", "1000"))
 STEPS_IN_A_HISTORY = 100
-SERVERS = {"postgres", "mariadb"}  # fewer steps by default: each takes longer there
+SERVERS = {"postgres", "mariadb", "redis"}  # fewer steps by default: each takes longer there
 TASKS_AT_ONCE = 4
 BACKENDS = ("asyncio", "trio")
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from .servers import RedisServer, redis_cluster, redis_server
+from redis_servers import RedisServer, redis_cluster, redis_server
 
 
 @pytest.fixture(scope="session")

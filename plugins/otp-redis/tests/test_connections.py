@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from contextlib import AsyncExitStack
 from importlib.resources import files
 
 import anyio
 import pytest
 from otp_redis import RedisStore
+from redis_servers import redis_server
 
 from otpcore.errors import StoreError
 from otpcore.models import Outcome
 from otpcore.testing.store import World
 
 from .proxies import proxy_to
-from .servers import redis_server
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +36,6 @@ async def world_at(url, **more):
 
 def commit_name():
     """What a commit is asked for by, once the server knows the script."""
-    import hashlib
-
     text = files("otp_redis").joinpath("lua", "commit.lua").read_bytes()
     return hashlib.sha1(text).hexdigest().encode()
 

@@ -204,7 +204,7 @@ class ChallengeRows:
         unit.call("SET", f"dl:{delivery.id}", delivery.challenge_id, "PX", str(kept))
         unit.call("ZADD", "ix:deliveries", str(microseconds(delivery.recorded_at)), _member(delivery))
         if delivery.reference:
-            unit.change("rank", f"rd:{digest(delivery.instance, delivery.reference)}", _member(delivery))
+            self._refer(None, delivery, "")
         if (challenge := self.peek(delivery.challenge_id)) is not None:
             self._keep(challenge)
 
@@ -412,9 +412,9 @@ class ChallengeRows:
         if here == "ix:over":
             self._unit.call("ZREM", there, challenge.id)
 
-    def _refer(self, before: DeliveryRecord, after: DeliveryRecord, number: str) -> None:
+    def _refer(self, before: DeliveryRecord | None, after: DeliveryRecord, number: str) -> None:
         """In the index of what vendors call it."""
-        if before.reference:
+        if before is not None and before.reference:
             self._unit.call("ZREM", f"rd:{digest(before.instance, before.reference)}", _member(before))
         if after.reference:
             key = f"rd:{digest(after.instance, after.reference)}"

@@ -20,6 +20,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     ClusterError,
+    NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     RedisClusterException,
@@ -124,12 +125,17 @@ class Server:
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
         info = self._patiently(self._info)
+        if not info:
+            return {"place": self.place, "server": "not known", "eviction": "not known", "persistence": "not known"}
         name, version = _version(info)
+        persistence = self._patiently(lambda: self._persistence(info))
         return {
             "place": self.place,
             "server": f"{name} {'.'.join(map(str, version))}",
-            "eviction": str(info.get("maxmemory_policy", "unknown")),
-            "persistence": self._persistence(info) or "none: a restart of the server forgets everything",
+            "eviction": str(info.get("maxmemory_policy") or "not known"),
+            "persistence": "none: a restart of the server forgets everything"
+            if persistence is None
+            else persistence or "not known",
         }
 
     def _ask(self, questions: Sequence[Sequence[str]]) -> Sequence[Any]:
@@ -202,7 +208,6 @@ class Server:
             "protocol": 2,
             "socket_timeout": timeout,
             "socket_connect_timeout": timeout,
-            "client_name": "otpcore",
             **self._address.arguments,
         }
         if self._address.nodes:
@@ -216,8 +221,11 @@ class Server:
             self._client = Redis(connection_pool=made)
 
     def _info(self) -> dict[str, Any]:
-        """Of the server that holds our keys."""
-        info: dict[str, Any] = self._on_node("INFO")
+        """Of the server that holds our keys; empty: it may not be asked."""
+        try:
+            info: dict[str, Any] = self._on_node("INFO")
+        except NoPermissionError:
+            return {}
         return info
 
     def _on_node(self, *command: str) -> Any:
@@ -237,14 +245,10 @@ class Server:
     # Is it fit?
 
     def _check(self) -> None:
-        try:
-            info = self._info()
-        except ResponseError as error:
-            if isinstance(error, _AWAY):
-                raise
-            info = {}
+        info = self._info()
+        if not info:
             _warn(f"{self.place}: INFO is not allowed, so eviction, persistence and version are not known", "unchecked")
-        if info:
+        else:
             self._check_version(info)
             self._check_role(info)
             self._check_eviction(info)

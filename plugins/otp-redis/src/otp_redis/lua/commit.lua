@@ -45,12 +45,13 @@ local changes = {
   -- Count in a window, which begins anew where none is under way.
   tally = function(key, field, delta, new_end, milliseconds)
     local count, ends = counter(key, field)
-    if ends == '' then
+    local is_new = ends == ''
+    if is_new then
       ends = new_end
       redis.call('ZADD', base .. 'ix:counters', ends, string.match(key, '^ct:(.*)$') .. field)
-      keep(key, milliseconds)
     end
     redis.call('HSET', base .. key, field, whole(math.max(count + tonumber(delta), 0)) .. ':' .. ends)
+    if is_new then keep(key, milliseconds) end
   end,
   refund = function(key, field, ends)
     local raw = redis.call('HGET', base .. key, field)

@@ -62,7 +62,7 @@ class RedisServer:
             self.process.wait()
             self.process = None
 
-    def keys(self) -> list[str]:
+    def all_keys(self) -> list[str]:
         with contextlib.closing(self.client()) as client:
             return sorted(client.scan_iter(count=1000))
 
