@@ -69,7 +69,7 @@ def _url(host: Setup) -> str:
     url = database_url(host)
     if url is None:
         raise CommandError(
-            "the tables are not this command's: the store is not the one of storage.url",
+            "there are no tables to look after: the store is not otpcore's own for SQL databases",
             "use the host's own migrations, or what its store brings",
             ExitCode.CONFIGURATION,
         )

@@ -74,6 +74,8 @@ class Address:
             own = {name: value for name, value in arguments.items() if name not in ("host", "port", "connection_class")}
             return cls(place=place, arguments={**own, "ssl": parts.scheme == "rediss+cluster"}, nodes=nodes, **more)
         host = parts.netloc.rpartition("@")[2]
+        if parts.scheme == "unix" and not parts.path:
+            raise SettingsError("storage.url: unix:// needs the path of a socket, as in unix:///run/redis/redis.sock")
         if _KINDS[parts.scheme] != "unix":
             _nodes(host or "localhost")
         arguments = _arguments(parts, _KINDS[parts.scheme], host, options)
@@ -102,6 +104,6 @@ def _arguments(parts: SplitResult, scheme: str, host: str, options: Mapping[str,
         kind(**{name: value for name, value in found.items() if name != "connection_class"})
     except (TypeError, ValueError, AttributeError):  # not chained: the text may quote a password
         found = {}
-    if not found and (options or scheme == "unix"):
+    if not found and options:
         raise SettingsError(f"storage.url: an option is not known, or cannot be read: {', '.join(sorted(options))}")
     return {name: unquote(value) if name == "path" else value for name, value in found.items()}
