@@ -121,6 +121,62 @@ async def test_a_killed_server_comes_back_with_everything_and_work_goes_on(tmp_p
             assert {claim.challenge.id for claim in claims} == {walk.id for walk in sent}
 
 
+async def test_an_erased_person_leaves_the_append_only_file_too(tmp_path):
+    with redis_server(tmp_path / "aof", "--appendonly", "yes") as server:
+        async with world_at(server.url) as world:
+            await world.begin(phone="phone-of-somebody")
+            kept = b"phone-of-somebody"
+            assert kept in written(tmp_path)
+            await world.store.purge(
+                challenges_before=world.now, deliveries_before=world.now, phone_key="phone-of-somebody", now=world.now
+            )
+            with anyio.fail_after(10):
+                while kept in written(tmp_path):
+                    await anyio.sleep(0.02)
+
+
+def written(directory):
+    return b"".join(path.read_bytes() for path in directory.rglob("*aof*") if path.is_file())
+
+
+async def test_a_commit_waits_for_a_replica_and_says_when_there_is_none(server, tmp_path, caplog):
+    with redis_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(server.port)) as replica:
+        async with world_at(f"{server.url}?wait_replicas=1") as world:
+            with anyio.fail_after(10), contextlib.closing(server.client()) as client:
+                while client.info("replication").get("slave0", {}).get("state") != "online":
+                    await anyio.sleep(0.02)
+            caplog.clear()
+            walk = await world.begin()
+            assert f"otp:{{otp}}:ch:{walk.id}" in replica.all_keys()
+            assert "replicas" not in caplog.text
+            replica.kill()
+            await walk.answer(Outcome.ACCEPTED)
+            assert "only 0 of 1 replicas have the last change" in caplog.text
+            assert (await walk.view()).challenge.state == "sent"
+
+
+async def test_a_node_of_a_cluster_is_told_from_a_server(cluster):
+    refusals = []
+    for node in cluster:
+        try:
+            async with world_at(node.url):
+                pass
+        except StoreError as error:
+            refusals.append(str(error))
+    assert len(refusals) == 2  # the third holds the slot
+    assert all("is a node of a cluster; write redis+cluster:// in storage.url" in told for told in refusals)
+
+
+async def test_a_cluster_waits_for_replicas_too(cluster, caplog):
+    nodes = ",".join(f"127.0.0.1:{node.port}" for node in cluster)
+    for node in cluster:
+        node.empty()
+    async with world_at(f"redis+cluster://{nodes}?wait_replicas=1") as world:
+        await world.charge()
+        assert await world.used() == 1
+    assert "only 0 of 1 replicas have the last change" in caplog.text
+
+
 async def test_a_server_that_forgot_the_scripts_is_told_them_again(server):
     async with world_at(server.url) as world:
         await world.charge()

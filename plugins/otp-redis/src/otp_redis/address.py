@@ -44,6 +44,11 @@ class Address:
         """What every key begins with."""
         return f"otp:{{{self.tag}}}:"
 
+    @property
+    def cluster_scheme(self) -> str:
+        """What the URL of a cluster of such servers begins with."""
+        return "rediss+cluster" if self.place.startswith(("rediss:", "valkeys:")) else "redis+cluster"
+
     @classmethod
     def parse(cls, url: str) -> Address:
         """Read ``redis://user:password@host:6379/0?tag=otp``, ``unix:///path``, or ``redis+cluster://host:7000,host:7001``.

@@ -261,7 +261,8 @@ class RedisRows(LimitRows):
             self._remove_refusal(refusal)
         verified = int(self.verified(phone_key) is not None)
         self._unverify(phone_key)
-        self._unit.call("DEL", f"xp:{phone_key}")
+        if keys:
+            self._unit.call("SREM", f"xp:{phone_key}", *keys)
         return len(refused), verified
 
     def erase(self, phone_key: str) -> tuple[int, int]:

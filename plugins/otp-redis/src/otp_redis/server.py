@@ -20,6 +20,7 @@ from redis.exceptions import (
     AuthorizationError,
     ClusterDownError,
     ClusterError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     ReadOnlyError,
@@ -99,6 +100,22 @@ class Server:
         self._patiently(self._connect)
         self._patiently(self._check)
 
+    def rewrite_log(self) -> None:
+        """Let the server write its append-only file anew, so that what was removed is not in it. Blocks.
+
+        It does so in the background; where that may not be asked for, its operator is told.
+        """
+        info = self._patiently(self._info)
+        try:
+            if info.get("aof_enabled", 1):
+                self._on_node("BGREWRITEAOF")
+        except RedisError as error:
+            if "in progress" not in str(error):
+                _warn(
+                    f"{self.place}: BGREWRITEAOF was refused; until its next rewrite an AOF holds what was erased",
+                    "log",
+                )
+
     def close(self) -> None:
         """Close all connections."""
         client, self._client = self._client, None
@@ -156,7 +173,7 @@ class Server:
         while True:
             try:
                 applied = self._run(self._commit, [*header, *entries], waits=True)
-            except _FINAL:
+            except (*_FINAL, MovedError):
                 raise
             except _AWAY as error:  # perhaps it took place: the server knows this commit by its id
                 if time.monotonic() + pause > deadline:
@@ -176,6 +193,11 @@ class Server:
             client = client.get_redis_connection(client.get_node_from_key(base))
         try:
             answer = self._evaluate(client, ("EVALSHA", script.sha, 1, base, *entries), waits=waits)
+        except MovedError as error:
+            if not self._address.nodes:
+                raise
+            self._client.nodes_manager.initialize()  # the slot has another primary now
+            raise TryAgainError from error
         except NoScriptError:  # the server was restarted, or is another one now
             answer = self._evaluate(client, ("EVAL", script.text, 1, base, *entries), waits=waits)
         return answer
@@ -327,6 +349,11 @@ class Server:
             except _FINAL:
                 failure = StoreError(f"{self.place} refused to let us in; are user and password right?")
                 break
+            except MovedError:
+                failure = StoreError(
+                    f"{self.place} is a node of a cluster; write {self._address.cluster_scheme}:// in storage.url"
+                )
+                break
             except _AWAY:
                 failure = StoreError(f"{self.place} cannot be reached; is the server running?")
             except RedisClusterException:
@@ -344,8 +371,6 @@ class Server:
         """A short text without anything that was sent."""
         text = str(error)
         code = text.split(maxsplit=1)[0] if text[:1].isupper() else ""
-        if code == "MOVED" or "cluster" in text.casefold():
-            return StoreError(f"{self.place} is a node of a cluster; write redis+cluster:// in storage.url")
         if code == "OOM" or "maxmemory" in text:
             return StoreError(f"{self.place} is out of memory (maxmemory); give it more: nothing is dropped instead")
         if code == "MISCONF":

@@ -33,6 +33,7 @@ from otpcore.records import (
     ClaimRule,
     LockRule,
     NewSend,
+    PurgeCount,
     ReceiptRule,
     Received,
     Reservation,
@@ -112,6 +113,27 @@ class RedisStore(RowStore):
         exit_stack.push_async_callback(self._leave)
         extra = {"otp_event": "store_opened", "otp_reason": "redis"}
         _logger.info("database: %s", self._server.place, extra=extra)
+
+    async def purge(
+        self,
+        *,
+        challenges_before: datetime,
+        deliveries_before: datetime,
+        verified_before: datetime | None = None,
+        phone_key: str | None,
+        now: datetime | None,
+    ) -> PurgeCount:
+        """As the contract says; after a person is erased the server is told to write its append-only file anew."""
+        count = await super().purge(
+            challenges_before=challenges_before,
+            deliveries_before=deliveries_before,
+            verified_before=verified_before,
+            phone_key=phone_key,
+            now=now,
+        )
+        if phone_key is not None:
+            await self._in_thread(self._server.rewrite_log)
+        return count
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, version, and what becomes of the data at a restart and when memory is short."""
