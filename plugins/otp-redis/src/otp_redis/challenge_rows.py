@@ -190,7 +190,7 @@ class ChallengeRows:
         if not reply:
             return None
         self.learn_person(reply[1])
-        return self.delivery(reply[0].split()[1])
+        return self.delivery(reply[0])
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         unit, key = self._unit, _key(delivery.challenge_id)
@@ -415,13 +415,13 @@ class ChallengeRows:
     def _refer(self, before: DeliveryRecord | None, after: DeliveryRecord, number: str) -> None:
         """In the index of what vendors call it."""
         if before is not None and before.reference:
-            self._unit.call("ZREM", f"rd:{digest(before.instance, before.reference)}", _member(before))
+            self._unit.call("ZREM", f"rd:{digest(before.instance, before.reference)}", before.id)
         if after.reference:
             key = f"rd:{digest(after.instance, after.reference)}"
             if number:
-                self._unit.call("ZADD", key, number, _member(after))
+                self._unit.call("ZADD", key, number, after.id)
             else:
-                self._unit.change("rank", key, _member(after))
+                self._unit.change("rank", key, after.id)
             self._unit.keep(key, self._milliseconds(after.recorded_at, self._keeping.of_delivery))
 
     def _keep(self, challenge: ChallengeRecord) -> None:

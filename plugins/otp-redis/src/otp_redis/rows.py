@@ -301,7 +301,7 @@ class RedisRows(LimitRows):
         member = f"{delivery.challenge_id} {delivery.id}"
         self._unit.call("ZREM", "ix:deliveries", member)
         if delivery.reference:
-            self._unit.call("ZREM", f"rd:{digest(delivery.instance, delivery.reference)}", member)
+            self._unit.call("ZREM", f"rd:{digest(delivery.instance, delivery.reference)}", delivery.id)
         self._tidy(delivery.challenge_id)
 
     def _tidy(self, challenge_id: str) -> None:

@@ -155,6 +155,8 @@ class RedisStore(RowStore):
         """As the contract says."""
         phone_key = send.challenge.phone_key
         hashes = ["breakers", f"fl:{phone_key}", f"sl:{phone_key}"]
+        if send.noted:
+            hashes.append("ct:refusals")
         which = {"challenge_id": send.challenge.id} if send.is_resend else {"subject": send.challenge.subject}
         return await self._expecting(now=now, hashes=hashes, **which).begin(send, now)
 

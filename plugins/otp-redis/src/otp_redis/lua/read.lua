@@ -35,9 +35,10 @@ local answers = {
     return id and person(id) or {}
   end,
   referred = function(reference)
-    local member = top('rd:' .. reference)
-    if not member then return {} end
-    return { member, person(string.match(member, '^%S+')) }
+    local delivery = top('rd:' .. reference)
+    if not delivery then return {} end
+    local id = redis.call('GET', base .. 'dl:' .. delivery)
+    return { delivery, id and person(id) or {} }
   end,
   members = function(key) return redis.call('SMEMBERS', base .. key) end,
   ranked = function(key, from, to) return redis.call('ZRANGE', base .. key, from, to, 'WITHSCORES') end,
