@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from importlib.resources import files
 
@@ -227,3 +229,33 @@ async def test_a_hot_counter_lets_every_sender_through_at_the_first_try(server):
             calls = client.info("commandstats")["cmdstat_evalsha"]["calls"]
         assert await world.used("all/global/60") == 201
         assert calls == 2 * 200  # one look and one commit for each: nobody lost to anybody
+
+
+def test_a_child_after_a_fork_has_connections_of_its_own(server):
+    program = """
+import os, sys
+from contextlib import AsyncExitStack
+import anyio
+from otp_redis import RedisStore
+from otpcore.testing.store import World
+
+store, stack = RedisStore(sys.argv[1]), AsyncExitStack()
+
+async def charge(times):
+    for _ in range(times):
+        await World(store=store).charge(limit=1000)
+
+async def begin():
+    await store.start(stack)
+    await charge(1)
+
+anyio.run(begin)
+child = os.fork()
+anyio.run(charge, 50)
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    assert anyio.run(World(store=store).used) == 101
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", program, server.url], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()

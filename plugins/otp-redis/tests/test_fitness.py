@@ -8,11 +8,14 @@ from contextlib import AsyncExitStack
 
 import pytest
 from otp_redis import RedisStore
+from otp_redis.fitness import Fitness
 from redis_servers import redis_server
 
 from otpcore.errors import SettingsError, StoreError
 
 pytestmark = pytest.mark.anyio
+
+USUAL = {"role": "master", "maxmemory_policy": "noeviction", "aof_enabled": 1}
 
 
 @pytest.fixture
@@ -122,3 +125,17 @@ async def test_a_server_out_of_memory_refuses_and_says_so(server, configured):
         configured("maxmemory", "1000")
         with pytest.raises(StoreError, match=r"out of memory \(maxmemory\)"):
             await store.write_setting("paused", "on")
+
+
+@pytest.mark.parametrize("version", ["6.0.16", "5.0.14", "2.8"])
+def test_a_server_that_is_too_old_is_refused(version):
+    fitness = Fitness("redis://old/0", lambda *command: {"redis_version": version})
+    with pytest.raises(SettingsError, match=f"redis://old/0 is Redis {version}; Redis 6.2 or newer, or Valkey"):
+        fitness.check()
+
+
+@pytest.mark.parametrize("said", [{"redis_version": "6.2.0"}, {"redis_version": "7.2.4", "valkey_version": "8.1.1"}])
+def test_a_server_that_is_new_enough_is_not(said):
+    fitness = Fitness("redis://new/0", lambda name, *_: {**said, **USUAL} if name == "INFO" else {})
+    fitness.check()
+    assert fitness.facts()["server"] in ("Redis 6.2.0", "Valkey 8.1.1")

@@ -1,6 +1,6 @@
-"""Challenges, and what hangs on one: deliveries and schedule rows.
+"""Challenges and their deliveries, and what is read in one look.
 
-All of it is one hash, ``ch:<id>``, so that one look reads it and one version guards it: ``c`` the challenge, ``p`` the look-up
+All that hangs on a challenge is one hash, ``ch:<id>``, so that one look reads it and one version guards it: ``c`` the challenge, ``p`` the look-up
 of its phone, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a receipt.
 """
 
@@ -17,15 +17,16 @@ from typing import Any
 import attrs
 
 from otp_redis.keeping import Keeping
-from otp_redis.packing import microseconds, moment, pack
+from otp_redis.packing import microseconds, pack
 from otp_redis.unit import Unit
 from otpcore.lifecycle import OVER, is_living, is_spent
-from otpcore.models import ChallengeState, Channel
-from otpcore.records import ChallengeRecord, DeliveryRecord, ScheduleRecord, changed
+from otpcore.models import ChallengeState
+from otpcore.records import ChallengeRecord, DeliveryRecord, changed
 
-__all__ = ["ChallengeRows", "Expected", "digest"]
+__all__ = ["PAGE", "ChallengeRows", "Expected", "digest", "doc_key"]
 
-_PAGE = 200
+PAGE = 200
+"""Rows that are looked at in one round trip."""
 
 
 def digest(*parts: str) -> str:
@@ -55,7 +56,7 @@ class Expected:
 
 
 class ChallengeRows:
-    """The part of ``Rows`` about challenges, deliveries and schedule rows."""
+    """The part of ``Rows`` about challenges and deliveries."""
 
     def __init__(self, unit: Unit, keeping: Keeping) -> None:
         self._unit = unit
@@ -74,7 +75,7 @@ class ChallengeRows:
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         found = self.peek(challenge_id)
-        self._unit.guard(_key(challenge_id), "v")
+        self._unit.guard(doc_key(challenge_id), "v")
         return found
 
     def peek(self, challenge_id: str) -> ChallengeRecord | None:
@@ -99,7 +100,7 @@ class ChallengeRows:
         holder = self.latest(challenge.subject)
         if holder is not None and holder.state not in OVER:
             return False
-        unit, key = self._unit, _key(challenge.id)
+        unit, key = self._unit, doc_key(challenge.id)
         unit.learn(key, ())  # its id is fresh
         unit.bump(key)
         unit.put(key, "p", challenge.phone_key)
@@ -116,8 +117,8 @@ class ChallengeRows:
         if before is None:
             return
         after = changed(before, **changes)
-        self._unit.bump(_key(challenge_id))
-        self._unit.put(_key(challenge_id), "c", pack(after))
+        self._unit.bump(doc_key(challenge_id))
+        self._unit.put(doc_key(challenge_id), "c", pack(after))
         if (after.state in OVER) != (before.state in OVER) or after.expires_at != before.expires_at:
             self._place(after)
         if after.expires_at > before.expires_at:
@@ -166,7 +167,7 @@ class ChallengeRows:
         later = (one for one in found if one and one.state not in OVER and one.first_sent_at > moment)
         first = heapq.nsmallest(limit, later, key=lambda challenge: (challenge.expires_at, challenge.id))
         for challenge in first:
-            self._unit.guard(_key(challenge.id), "v")
+            self._unit.guard(doc_key(challenge.id), "v")
         return first
 
     # Deliveries.
@@ -193,7 +194,7 @@ class ChallengeRows:
         return self.delivery(reply[0])
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
-        unit, key = self._unit, _key(delivery.challenge_id)
+        unit, key = self._unit, doc_key(delivery.challenge_id)
         doc = self._doc(delivery.challenge_id)
         unit.bump(key)
         if "p" not in doc:
@@ -212,7 +213,7 @@ class ChallengeRows:
         before = self.delivery(delivery_id)
         if before is None:
             return None
-        unit, key, field = self._unit, _key(before.challenge_id), f"d:{delivery_id}"
+        unit, key, field = self._unit, doc_key(before.challenge_id), f"d:{delivery_id}"
         after = changed(before, **answer)
         unit.bump(key)
         number = self._doc(before.challenge_id)[field].partition(":")[0]
@@ -227,70 +228,6 @@ class ChallengeRows:
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in sorted(delivery_ids):
             self.answer_delivery(delivery_id, gone=True)
-
-    # Schedule rows.
-
-    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
-        text = self._doc(challenge_id).get(f"s:{channel}")
-        return None if text is None else self._unit.parsed(ScheduleRecord, text)
-
-    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
-        return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]
-
-    def put_schedule(self, row: ScheduleRecord) -> None:
-        self._doc(row.challenge_id)
-        self._unit.bump(_key(row.challenge_id))
-        self._unit.put(_key(row.challenge_id), f"s:{row.channel}", pack(row))
-        self._unit.call("ZADD", "due", str(microseconds(row.due_at)), f"{row.challenge_id} {row.channel}")
-
-    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
-        if self.schedule(challenge_id, channel) is not None:
-            self._unit.bump(_key(challenge_id))
-            self._unit.remove(_key(challenge_id), f"s:{channel}")
-            self._unit.call("ZREM", "due", f"{challenge_id} {channel}")
-
-    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
-        rows = self.schedules(challenge_id)
-        for row in rows:
-            self.delete_schedule(row.challenge_id, row.channel)
-        return rows
-
-    def due(
-        self,
-        now: datetime,
-        limit: int,
-        *,
-        channels: Collection[Channel],
-        key_ids: Collection[str] | None = None,
-        instances: Collection[str] | None = None,
-    ) -> Sequence[ScheduleRecord]:
-        found: list[ScheduleRecord] = []
-        able = None if instances is None else frozenset(instances)
-        for row in self._rows("-inf", str(microseconds(now)), page=max(limit, 1)):
-            has_key = key_ids is None or row.key_id in key_ids
-            has_instances = able is None or able.issuperset(row.forced or ())
-            if row.due_at <= now and row.channel in channels and has_key and has_instances:
-                found.append(row)
-            if len(found) >= limit:
-                break
-        return found
-
-    def next_due(self) -> datetime | None:
-        (reply,) = self._unit.ask(("ranked", "due", "0", "0"))
-        return moment(int(float(reply[1]))) if reply else None
-
-    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
-        found: list[ScheduleRecord] = []
-        last = None if after is None else (after.due_at, after.challenge_id, after.channel)
-        for row in self._rows("-inf" if after is None else str(microseconds(after.due_at)), "+inf"):
-            if len(found) >= limit:
-                break
-            if last is None or (row.due_at, row.challenge_id, row.channel) > last:
-                found.append(row)
-        return found
-
-    def due_keys(self, now: datetime) -> frozenset[str]:
-        return frozenset(row.key_id for row in self._rows("-inf", str(microseconds(now))))
 
     # What is read together.
 
@@ -341,16 +278,16 @@ class ChallengeRows:
         self.learn_person(reply)
 
     def _learn_doc(self, challenge_id: str, reply: Sequence[str]) -> None:
-        self._unit.learn(_key(challenge_id), reply)
-        for name in self._unit.hash(_key(challenge_id)):
+        self._unit.learn(doc_key(challenge_id), reply)
+        for name in self._unit.hash(doc_key(challenge_id)):
             if name.startswith("d:"):
                 self._holders[name[2:]] = challenge_id
 
     def _doc(self, challenge_id: str) -> Mapping[str, str]:
-        if not self._unit.knows(_key(challenge_id)):
+        if not self._unit.knows(doc_key(challenge_id)):
             (reply,) = self._unit.ask(("person", challenge_id))
             self.learn_person(reply)
-        return self._unit.hash(_key(challenge_id))
+        return self._unit.hash(doc_key(challenge_id))
 
     def _holder_of(self, delivery_id: str) -> str:
         """The challenge of a delivery; empty: it is not known."""
@@ -368,22 +305,12 @@ class ChallengeRows:
         return ids
 
     def _load(self, ids: Sequence[str]) -> None:
-        missing = [one for one in ids if not self._unit.knows(_key(one))]
+        missing = [one for one in ids if not self._unit.knows(doc_key(one))]
         if missing:
             for reply in self._unit.ask(*(("person", one) for one in missing)):
                 self.learn_person(reply)
 
-    def _rows(self, least: str, most: str, *, page: int = _PAGE) -> Iterator[ScheduleRecord]:
-        """The schedule rows of a span of due times, the earliest first."""
-        for member in self._pages("due", least, most, page=page):
-            challenge_id, channel = member.split()
-            row = self.schedule(challenge_id, Channel(channel))
-            if row is not None:
-                yield row
-            elif not self._doc(challenge_id):
-                self._unit.call("ZREM", "due", member)
-
-    def _pages(self, index: str, least: str = "-inf", most: str = "+inf", *, page: int = _PAGE) -> Iterator[str]:
+    def _pages(self, index: str, least: str = "-inf", most: str = "+inf", *, page: int = PAGE) -> Iterator[str]:
         offset = 0
         if index == "due" and least == "-inf" and self._first_due is not None and most != "+inf":
             yield from self._first_due
@@ -427,14 +354,15 @@ class ChallengeRows:
     def _keep(self, challenge: ChallengeRecord) -> None:
         """It and its indexes stay until it is over and need not be kept any more."""
         kept = self._milliseconds(max(challenge.expires_at, self._unit.clock), self._keeping.of_challenge)
-        for key in (_key(challenge.id), f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
+        for key in (doc_key(challenge.id), f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
             self._unit.keep(key, kept)
 
     def _milliseconds(self, since: datetime, kept: timedelta) -> int:
         return max(self._unit.milliseconds_from_now(since + kept), 1)
 
 
-def _key(challenge_id: str) -> str:
+def doc_key(challenge_id: str) -> str:
+    """The hash of a challenge."""
     return f"ch:{challenge_id}"
 
 

@@ -9,8 +9,8 @@ import heapq
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from otp_redis.challenge_rows import ChallengeRows
 from otp_redis.packing import microseconds, moment, pack
+from otp_redis.schedule_rows import ScheduleRows
 from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.lifecycle import CLOCK_SLACK
 from otpcore.records import (
@@ -29,7 +29,7 @@ _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _BREAKERS = "breakers"
 
 
-class LimitRows(ChallengeRows):
+class LimitRows(ScheduleRows):
     """The part of ``Rows`` about limits."""
 
     # Vendor slots.

@@ -1,8 +1,7 @@
-"""One server or cluster: its connections, the two scripts, and whether it may hold what must not be lost."""
+"""One server or cluster: its connections, the two scripts, and the patience with which they are asked for."""
 
 from __future__ import annotations
 
-import logging
 import random
 import secrets
 import time
@@ -21,7 +20,6 @@ from redis.exceptions import (
     ClusterDownError,
     ClusterError,
     MovedError,
-    NoPermissionError,
     NoScriptError,
     ReadOnlyError,
     RedisClusterException,
@@ -34,18 +32,17 @@ from redis.exceptions import TimeoutError as SlowError
 from redis.retry import Retry
 
 from otp_redis.address import Address
+from otp_redis.fitness import Fitness, warn
 from otp_redis.unit import Commit, Unit
-from otpcore.errors import SettingsError, StoreError
+from otpcore.errors import StoreError
 from otpcore.stores.rows import OutrunError
 
 __all__ = ["CONNECTIONS", "Server"]
 
 T = TypeVar("T")
-_logger = logging.getLogger("otpcore.stores.redis")
 
 CONNECTIONS = 8
 _FORMAT = "1"
-_OLDEST = (6, 2)
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.25
 _REMEMBERED = 60_000  # milliseconds; a lost answer is asked for again within the patience, which is less
@@ -84,6 +81,7 @@ class Server:
         self._read = _Script.read("read.lua")
         self._commit = _Script.read("commit.lua")
         self._client: Any = None
+        self._fitness = Fitness(self.place, self._on_node)
 
     @property
     def place(self) -> str:
@@ -98,23 +96,12 @@ class Server:
             StoreError: It cannot be reached.
         """
         self._patiently(self._connect)
-        self._patiently(self._check)
+        self._patiently(self._fitness.check)
+        self._patiently(self._check_format)
 
     def rewrite_log(self) -> None:
-        """Let the server write its append-only file anew, so that what was removed is not in it. Blocks.
-
-        It does so in the background; where that may not be asked for, its operator is told.
-        """
-        info = self._patiently(self._info)
-        try:
-            if info.get("aof_enabled", 1):
-                self._on_node("BGREWRITEAOF")
-        except RedisError as error:
-            if "in progress" not in str(error):
-                _warn(
-                    f"{self.place}: BGREWRITEAOF was refused; until its next rewrite an AOF holds what was erased",
-                    "log",
-                )
+        """Let the server write its append-only file anew, so that what was removed is not in it. Blocks."""
+        self._patiently(self._fitness.rewrite_log)
 
     def close(self) -> None:
         """Close all connections."""
@@ -141,19 +128,7 @@ class Server:
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
-        info = self._patiently(self._info)
-        if not info:
-            return {"place": self.place, "server": "not known", "eviction": "not known", "persistence": "not known"}
-        name, version = _version(info)
-        persistence = self._patiently(lambda: self._persistence(info))
-        return {
-            "place": self.place,
-            "server": f"{name} {'.'.join(map(str, version))}",
-            "eviction": str(info.get("maxmemory_policy") or "not known"),
-            "persistence": "none: a restart of the server forgets everything"
-            if persistence is None
-            else persistence or "not known",
-        }
+        return {"place": self.place, **self._patiently(self._fitness.facts)}
 
     def _ask(self, questions: Sequence[Sequence[str]]) -> Sequence[Any]:
         entries = [part for name, *arguments in questions for part in (name, str(len(arguments)), *arguments)]
@@ -211,7 +186,7 @@ class Server:
         pipeline.execute_command("WAIT", wanted, _WAIT)
         answer, reached = pipeline.execute()
         if answer and reached < wanted:
-            _warn(f"{self.place}: only {reached} of {wanted} replicas have the last change", "replicas")
+            warn(f"{self.place}: only {reached} of {wanted} replicas have the last change", "replicas")
         return answer
 
     def _opened(self) -> Any:
@@ -242,82 +217,11 @@ class Server:
             made = pool(max_connections=CONNECTIONS, timeout=self._patience, retry=never, **common)
             self._client = Redis(connection_pool=made)
 
-    def _info(self) -> dict[str, Any]:
-        """Of the server that holds our keys; empty: it may not be asked."""
-        try:
-            info: dict[str, Any] = self._on_node("INFO")
-        except NoPermissionError:
-            return {}
-        return info
-
     def _on_node(self, *command: str) -> Any:
         client = self._opened()
         if self._address.nodes:
             return client.execute_command(*command, target_nodes=client.get_node_from_key(self._address.base))
         return client.execute_command(*command)
-
-    def _config(self, name: str) -> str | None:
-        """A server's setting; None: it may not be asked, as with many that somebody else runs."""
-        try:
-            found = self._on_node("CONFIG GET", name)
-        except ResponseError:
-            return None
-        return str(found[name]) if name in found else None
-
-    # Is it fit?
-
-    def _check(self) -> None:
-        info = self._info()
-        if not info:
-            _warn(f"{self.place}: INFO is not allowed, so eviction, persistence and version are not known", "unchecked")
-        else:
-            self._check_version(info)
-            self._check_role(info)
-            self._check_eviction(info)
-            self._check_persistence(info)
-        self._check_format()
-
-    def _check_version(self, info: Mapping[str, Any]) -> None:
-        name, version = _version(info)
-        if name == "Redis" and version[:2] < _OLDEST:
-            raise SettingsError(
-                f"storage.url: {self.place} is Redis {'.'.join(map(str, version))}; Redis 6.2 or newer, or Valkey, is needed"
-            )
-
-    def _check_role(self, info: Mapping[str, Any]) -> None:
-        if info.get("role") == "slave":
-            raise SettingsError(f"storage.url: {self.place} is a replica and takes no changes; name the primary")
-
-    def _check_eviction(self, info: Mapping[str, Any]) -> None:
-        policy = info.get("maxmemory_policy") or self._config("maxmemory-policy")
-        if policy is None:
-            _warn(f"{self.place}: maxmemory-policy may not be read; it must be noeviction", "unchecked")
-        elif policy != "noeviction":
-            raise SettingsError(
-                f"storage.url: {self.place} has maxmemory-policy {policy}: when memory is short it drops codes, limits and "
-                "retries without a word. Fix: CONFIG SET maxmemory-policy noeviction, and the same in its configuration"
-            )
-
-    def _check_persistence(self, info: Mapping[str, Any]) -> None:
-        found = self._persistence(info)
-        if found is None:
-            _warn(
-                f"{self.place}: neither AOF nor RDB is on: a restart of the server forgets everything; "
-                "fix: CONFIG SET appendonly yes, and the same in its configuration",
-                "persistence",
-            )
-        elif not found:
-            _warn(f"{self.place}: whether it writes snapshots may not be read, and AOF is off", "unchecked")
-
-    def _persistence(self, info: Mapping[str, Any]) -> str | None:
-        """How data survives a restart; None: not at all; empty: not known."""
-        if info.get("aof_enabled"):
-            policy = self._config("appendfsync")
-            return f"AOF ({policy})" if policy else "AOF"
-        save = self._config("save")
-        if save is None:
-            return ""
-        return f"RDB ({save})" if save else None
 
     def _check_format(self) -> None:
         client, key = self._opened(), f"{self._address.base}format"
@@ -397,15 +301,3 @@ def _call(pool: Any, command: tuple[Any, ...]) -> Any:
     finally:
         pool.release(connection)
     return answer
-
-
-def _version(info: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
-    name, text = (
-        ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info.get("redis_version"))
-    )
-    numbers = [part for part in str(text or "0").split(".") if part.isdecimal()]
-    return name, tuple(map(int, numbers))
-
-
-def _warn(text: str, reason: str) -> None:
-    _logger.warning("%s", text, extra={"otp_event": "store_doubtful", "otp_reason": reason})
