@@ -16,7 +16,7 @@ from otpcore.testing.store import World
 
 pytestmark = pytest.mark.anyio
 
-LASTING = ("ix:", "due", "fl:", "bd:", "breakers", "settings", "seq", "format")
+LASTING = ("ix:", "due", "wf:", "fl:", "bd:", "breakers", "settings", "seq", "format")
 """Indexes, which a purge thins out; failures in a row, which only a success or an operator clears; and a few single keys."""
 
 
@@ -36,6 +36,10 @@ async def fill(world):
     await world.delivered(reference="VE2", instance="twilio")
     waiting = await world.with_retries().begin(phone="phone-2")
     await waiting.answer(Outcome.UNAVAILABLE)
+    for number in range(5):
+        failing = await world.begin(phone=f"phone-{number + 3}")
+        if failing.step.kind.name == "CALL":
+            await failing.answer(Outcome.UNAVAILABLE)
     reservation = await world.reserve(phone="phone-2")
     await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
     await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
@@ -71,6 +75,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
             else:
                 assert day <= lives < 4 * day, key
     assert kinds >= {
+        "wf",
         "ch",
         "sj",
         "pc",
@@ -104,7 +109,7 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
             phone_key=None,
             now=world.now,
         )
-        assert (count.challenges, count.deliveries, count.receipts, count.verified) == (2, 2, 2, 1)
+        assert (count.challenges, count.deliveries, count.receipts, count.verified) == (7, 6, 2, 1)
         left = [key.removeprefix("otp:{otp}:") for key in server.all_keys()]
     assert [name for name in left if not name.startswith((*LASTING, "done:", "workers"))] == []
     assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]
@@ -146,5 +151,12 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
                 now=world.now,
             )
         left = [key.removeprefix("otp:{otp}:") for key in server.all_keys()]
-        assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]
-        assert (await world.begin(phone="phone-1")).step.kind.name == "CALL"
+        assert [name for name in left if name.startswith(("ix:", "due"))] == [
+            "ix:budgets",
+            "ix:fl",
+            "ix:waits",
+        ]
+        walk = await world.begin(phone="phone-1")  # the probe of the open breaker
+        await walk.answer(Outcome.ACCEPTED)
+        assert await store.wake("mada", world.breaker, world.now) == 0
+        assert not [key for key in server.all_keys() if "wf:" in key or key.endswith("ix:waits")]

@@ -8,7 +8,7 @@ from datetime import datetime
 from otp_redis.challenge_rows import PAGE, ChallengeRows, doc_key
 from otp_redis.packing import microseconds, moment, pack
 from otpcore.models import Channel
-from otpcore.records import ScheduleRecord
+from otpcore.records import ScheduleRecord, changed
 
 __all__ = ["ScheduleRows"]
 
@@ -24,13 +24,21 @@ class ScheduleRows(ChallengeRows):
         return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]
 
     def put_schedule(self, row: ScheduleRecord) -> None:
-        self._doc(row.challenge_id)
+        before = self.schedule(row.challenge_id, row.channel)
+        if before is not None and before.waits_for is not None and before.waits_for != row.waits_for:
+            self._unwait(before, before.waits_for)
+        if row.waits_for is not None:
+            self._unit.call("ZADD", f"wf:{row.waits_for}", str(microseconds(row.due_at)), _member(row))
+            self._unit.call("SADD", "ix:waits", row.waits_for)
         self._unit.bump(doc_key(row.challenge_id))
         self._unit.put(doc_key(row.challenge_id), f"s:{row.channel}", pack(row))
-        self._unit.call("ZADD", "due", str(microseconds(row.due_at)), f"{row.challenge_id} {row.channel}")
+        self._unit.call("ZADD", "due", str(microseconds(row.due_at)), _member(row))
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
-        if self.schedule(challenge_id, channel) is not None:
+        row = self.schedule(challenge_id, channel)
+        if row is not None:
+            if row.waits_for is not None:
+                self._unwait(row, row.waits_for)
             self._unit.bump(doc_key(challenge_id))
             self._unit.remove(doc_key(challenge_id), f"s:{channel}")
             self._unit.call("ZREM", "due", f"{challenge_id} {channel}")
@@ -75,15 +83,45 @@ class ScheduleRows(ChallengeRows):
                 found.append(row)
         return found
 
+    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
+        (reply,) = self._unit.ask(("scored", f"wf:{waits_for}", "-inf", str(microseconds(until)), "0", str(limit)))
+        return len(reply) // 2
+
+    def waited_for(self) -> Sequence[str]:
+        (reply,) = self._unit.ask(("members", "ix:waits"))
+        return sorted(reply)
+
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        woken = 0
+        for row in self._span(f"wf:{waits_for}", "-inf", "+inf"):
+            if woken >= limit:
+                break
+            if not row.leased and row.waits_for == waits_for:
+                self.put_schedule(changed(row, due_at=min(row.due_at, due_at), waits_for=None))
+                woken += 1
+        return woken
+
     def due_keys(self, now: datetime) -> frozenset[str]:
         return frozenset(row.key_id for row in self._rows("-inf", str(microseconds(now))))
 
     def _rows(self, least: str, most: str, *, page: int = PAGE) -> Iterator[ScheduleRecord]:
         """The schedule rows of a span of due times, the earliest first."""
-        for member in self._pages("due", least, most, page=page):
+        return self._span("due", least, most, page=page)
+
+    def _span(self, index: str, least: str, most: str, *, page: int = PAGE) -> Iterator[ScheduleRecord]:
+        for member in self._pages(index, least, most, page=page):
             challenge_id, channel = member.split()
             row = self.schedule(challenge_id, Channel(channel))
             if row is not None:
                 yield row
-            elif not self._doc(challenge_id):
-                self._unit.call("ZREM", "due", member)
+            elif index == "due":
+                self._unit.call("ZREM", index, member)
+            else:
+                self._unit.change("unwait", index.removeprefix("wf:"), member)
+
+    def _unwait(self, row: ScheduleRecord, waits_for: str) -> None:
+        self._unit.change("unwait", waits_for, _member(row))
+
+
+def _member(row: ScheduleRecord) -> str:
+    return f"{row.challenge_id} {row.channel}"

@@ -53,6 +53,11 @@ local changes = {
     redis.call('HSET', base .. key, field, whole(math.max(count + tonumber(delta), 0)) .. ':' .. ends)
     if is_new then keep(key, milliseconds) end
   end,
+  -- A row waits for a breaker no more; what nobody waits for is named no more.
+  unwait = function(name, member)
+    redis.call('ZREM', base .. 'wf:' .. name, member)
+    if redis.call('EXISTS', base .. 'wf:' .. name) == 0 then redis.call('SREM', base .. 'ix:waits', name) end
+  end,
   refund = function(key, field, ends)
     local raw = redis.call('HGET', base .. key, field)
     local count, current = string.match(raw or '', '^(%d+):(%d+)$')
