@@ -28,6 +28,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing._store_slots",
     "otpcore.testing._store_upkeep",
     "otpcore.testing._store_verifying",
+    "otpcore.testing._store_waking",
     "otpcore.testing._store_watching",
     "otpcore.testing._store_windows",
     "otpcore.testing._store_world",
@@ -76,6 +77,7 @@ from otpcore.testing._store_verifying import (  # noqa: E402 - after the registr
     LockTests,
     VerifyingTests,
 )
+from otpcore.testing._store_waking import WakingTests  # noqa: E402 - after the registration
 from otpcore.testing._store_watching import (  # noqa: E402 - after the registration
     BreakerStatusTests,
     CountTests,
@@ -121,6 +123,7 @@ class StoreContract(
     BudgetTests,
     AdmittedRetryTests,
     AdmittedReceiptTests,
+    WakingTests,
     SweepingTests,
     CancellingTests,
     OperatorTests,

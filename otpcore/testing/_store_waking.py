@@ -1,0 +1,155 @@
+"""Contract tests of retries that wait for a breaker: a few come for each probe, and all are due once it closes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from otpcore.models import Outcome
+from otpcore.records import BreakerRule, ScheduleRecord, StepKind
+from otpcore.retrying import RetryPolicy
+from otpcore.stores import base
+from otpcore.testing._store_base import StoreBase
+from otpcore.testing._store_world import Walk, World
+
+__all__ = ["WakingTests"]
+
+
+class WakingTests(StoreBase):
+    """Who waits for a breaker stands in line, loses no attempt, and is woken when it closes."""
+
+    @pytest.fixture
+    def waking(self, world: World) -> World:
+        """A world in which one failure opens a breaker."""
+        world.breaker = BreakerRule(threshold=1, probe_every=1.0)
+        return world.with_retries()
+
+    async def test_waking_a_few_come_for_the_next_probe_and_the_others_stand_aside(self, waking: World) -> None:
+        waking.retry = RetryPolicy(max_delay=30.0, first_delay=60.0, jitter=0.0, chance=lambda: 0.5)
+        await fail(waking)
+        walks = await wait(waking, 25)
+        assert {walk.step.kind for walk in walks} == {StepKind.QUEUED}
+        assert Counter(await dues(waking, walks)) == {1.0: 10, 22.5: 15}
+        waking.later(1)
+        for claim in (await waking.claim(limit=50)).claims:
+            await waking.begin_retry(claim)  # one makes the probe, and nobody knows yet how it ends
+        assert Counter(await dues(waking, walks)) == {10.0: 1, 1.0: 9, 21.5: 15}
+
+    async def test_waking_nobody_stands_aside_beyond_the_useful_life(self, waking: World) -> None:
+        waking.retry = RetryPolicy(max_delay=30.0, first_delay=60.0, jitter=0.0, chance=lambda: 0.5)
+        await fail(waking)
+        await wait(waking, 40)
+        late = waking.new_send(
+            waking.challenge("login", "late"), waking.core("mada"), life=waking.at(32.5) - waking.at(0)
+        )
+        assert await dues(waking, [await waking.send(late)]) == [2.5]
+
+    async def test_waking_all_are_due_when_the_breaker_closes_and_none_has_lost_an_attempt(self, waking: World) -> None:
+        await fail(waking)
+        walks = await wait(waking, 25)
+        await recover(waking)
+        assert await waking.store.wake("mada", waking.breaker, waking.now) == 26
+        assert max(await dues(waking, walks)) == 0
+        claims = (await waking.claim(limit=50)).claims
+        assert Counter(claim.attempts for claim in claims) == {1: 26}
+
+    async def test_waking_a_retry_that_the_failing_instance_made_wait_is_woken_too(self, waking: World) -> None:
+        walk = await fail(waking)
+        for seconds in (1, 2, 4, 8):
+            waking.later(seconds)
+            (claim,) = (await waking.claim()).claims
+            await (await waking.begin_retry(claim)).answer(Outcome.UNAVAILABLE)
+        assert await dues(waking, [walk]) == [16.0]
+        await recover(waking)
+        assert await waking.store.wake("mada", waking.breaker, waking.now) == 1
+        (claim,) = (await waking.claim()).claims
+        assert claim.attempts == 5
+
+    async def test_waking_nothing_is_woken_while_the_breaker_is_open(self, waking: World) -> None:
+        await fail(waking)
+        await wait(waking, 3)
+        assert await waking.store.wake(None, waking.breaker, waking.now) == 0
+        assert await waking.store.wake("backup", waking.breaker, waking.now) == 0
+
+    async def test_waking_whoever_sweeps_wakes_what_a_dead_process_left(self, waking: World) -> None:
+        await fail(waking)
+        walks = await wait(waking, 12)
+        await recover(waking)  # and says no more
+        assert await waking.store.wake(None, waking.breaker, waking.now) == 13
+        assert max(await dues(waking, walks)) == 0
+        assert await waking.store.wake(None, waking.breaker, waking.now) == 0
+
+    async def test_waking_what_waits_for_several_is_due_when_one_of_them_is_back(self, waking: World) -> None:
+        await fail(waking, "mada", "backup")
+        (walk,) = await wait(waking, 1, "mada", "backup")
+        assert (await row_of(walk)).waits_for == ""
+        await recover(waking, "backup")
+        assert await waking.store.wake(None, waking.breaker, waking.now) == 0  # nobody knows which of them it was
+        assert await waking.store.wake("backup", waking.breaker, waking.now) == 2
+        assert await dues(waking, [walk]) == [0.0]
+
+    async def test_waking_a_crowd_is_let_go_little_by_little(
+        self, waking: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "_WAKE_LIMIT", 10)
+        waking.retry = RetryPolicy(max_retries=20, first_delay=30.0, max_delay=30.0, jitter=0.0)
+        await fail(waking)
+        walks = await wait(waking, 34)
+        await recover(waking)
+        assert await waking.store.wake("mada", waking.breaker, waking.now) == 35
+        assert Counter(await dues(waking, walks)) == {0.0: 10, 0.25: 10, 0.5: 10, 0.75: 4}
+
+    async def test_waking_what_is_under_way_is_left_alone(self, waking: World) -> None:
+        await fail(waking)
+        (walk,) = await wait(waking, 1)
+        waking.later(1)
+        claims = (await waking.claim()).claims
+        assert len(claims) == 2
+        await recover(waking)
+        assert await waking.store.wake("mada", waking.breaker, waking.now) == 0
+        assert (await row_of(walk)).leased
+
+    async def test_waking_what_a_provider_asked_for_is_still_waited_for(self, waking: World) -> None:
+        walk = await waking.begin(waking.core("mada"), phone="throttled")
+        await walk.answer(Outcome.THROTTLED, retry_after=60)
+        await fail(waking)
+        waking.later(1)
+        await recover(waking)
+        await waking.store.wake("mada", waking.breaker, waking.now)
+        assert await dues(waking, [walk]) == [58.0]
+
+
+async def fail(world: World, *instances: str, phone: str = "first") -> Walk:
+    """A send that every one of these fails, so that their breakers open; its retry."""
+    walk = await world.begin(world.core(*(instances or ("mada",))), phone=phone)
+    for _ in instances or ("mada",):
+        await walk.answer(Outcome.UNAVAILABLE)
+    return walk
+
+
+async def wait(world: World, count: int, *instances: str) -> list[Walk]:
+    """Sends that find every breaker open."""
+    return [
+        await world.begin(world.core(*(instances or ("mada",))), phone=f"waiting-{number}") for number in range(count)
+    ]
+
+
+async def recover(world: World, instance: str = "mada") -> None:
+    """The next probe works."""
+    world.later(1)
+    probe = await world.begin(world.core(instance), phone=f"probe-{instance}")
+    assert (await probe.answer(Outcome.ACCEPTED)).closed == instance
+
+
+async def row_of(walk: Walk) -> ScheduleRecord:
+    """The row of a waiting send."""
+    row: ScheduleRecord
+    (row,) = (await walk.view()).schedule
+    return row
+
+
+async def dues(world: World, walks: Iterable[Walk]) -> list[float]:
+    """Seconds until each is due."""
+    return [((await row_of(walk)).due_at - world.now).total_seconds() for walk in walks]
