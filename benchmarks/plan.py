@@ -1,0 +1,225 @@
+"""What is measured: cases, what they are run against, and what came out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+__all__ = ["CORE", "FULL", "QUICK", "TINY", "Case", "Missing", "Results", "Sizes", "Storage", "World"]
+
+CORE = "core"  # the lane in which otpcore and the floors run
+
+
+@attrs.frozen(kw_only=True)
+class Sizes:
+    """How much is measured. Times in seconds."""
+
+    rounds: int
+    window: float
+    warm_up: float
+    verifications: int
+    numbers: int
+    prefixes: tuple[int, ...]
+    outage: float
+    pending: int
+    crowd: int
+    starts: int
+    calls: int
+    drained: int
+    grid: tuple[tuple[int, float], ...]
+
+
+_GRID = ((1, 0.0), (32, 0.0), (256, 0.0), (1, 0.05), (32, 0.05), (256, 0.05))
+
+FULL = Sizes(
+    rounds=3,
+    window=1.0,
+    warm_up=0.4,
+    verifications=1000,
+    numbers=200_000,
+    prefixes=(10, 1_000, 100_000, 1_000_000),
+    outage=60.0,
+    pending=5_000,
+    crowd=100_000,
+    starts=7,
+    calls=50_000,
+    drained=3_000,
+    grid=_GRID,
+)
+QUICK = Sizes(
+    rounds=1,
+    window=0.4,
+    warm_up=0.2,
+    verifications=300,
+    numbers=20_000,
+    prefixes=(10, 1_000, 100_000),
+    outage=5.0,
+    pending=500,
+    crowd=2_000,
+    starts=3,
+    calls=10_000,
+    drained=500,
+    grid=((32, 0.0), (256, 0.05)),
+)
+TINY = Sizes(
+    rounds=1,
+    window=0.05,
+    warm_up=0.05,
+    verifications=20,
+    numbers=200,
+    prefixes=(10, 1_000),
+    outage=1.0,
+    pending=20,
+    crowd=20,
+    starts=1,
+    calls=100,
+    drained=20,
+    grid=((4, 0.0),),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Storage:
+    """A store to measure on.
+
+    Args:
+        name: For people: ``SQLite FULL``.
+        settings: Of the section ``storage``; an SQLite file gets a new place for each case.
+        absent: Why it cannot be measured here; empty: it can.
+    """
+
+    name: str
+    settings: Mapping[str, str] = attrs.field(factory=dict)
+    absent: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """What cases run against.
+
+    Args:
+        sizes: How much is measured.
+        urls: Of the stub provider, by latency in seconds as text, and ``tls``.
+        certificate: Path of the certificate that the stub shows over TLS.
+        stores: To measure on.
+        directory: For files; emptied afterwards.
+        peers: Whether peers are measured, or why not.
+    """
+
+    sizes: Sizes
+    urls: Mapping[str, str]
+    certificate: str
+    stores: tuple[Storage, ...]
+    directory: str
+    peers: bool = True
+
+    @property
+    def times(self) -> dict[str, float]:
+        """The window of a case that runs steadily."""
+        return {"warm_up": self.sizes.warm_up, "seconds": self.sizes.window}
+
+    def store(self, name: str) -> Storage:
+        return next(one for one in self.stores if one.name == name)
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One thing to measure.
+
+    Args:
+        scenario: Name of the module under ``scenarios``.
+        setting: The circumstances that several cases share: ``32 in flight, 50 ms``.
+        name: Who is measured.
+        measure: The function of the lane that measures it.
+        lane: The environment it runs in.
+        once: In the first round only: it takes long, and its figure hardly moves.
+        fresh: In a process of its own, because it measures memory.
+    """
+
+    scenario: str
+    setting: str
+    name: str
+    measure: str
+    parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    lane: str = CORE
+    once: bool = False
+    fresh: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.scenario, self.setting, self.name)
+
+
+@attrs.frozen(kw_only=True)
+class Missing:
+    """A row that is named and not measured."""
+
+    scenario: str
+    setting: str
+    name: str
+    why: str
+
+
+@attrs.define
+class Results:
+    """What came out, by scenario, setting and name."""
+
+    rounds: dict[tuple[str, str, str], list[dict[str, Any]]] = attrs.field(factory=dict)
+    missing: list[Missing] = attrs.field(factory=list)
+
+    def add(self, case: Case, measured: dict[str, Any]) -> None:
+        self.rounds.setdefault(case.key, []).append(measured)
+
+    def miss(self, case: Case, why: str) -> None:
+        if not any((one.scenario, one.setting, one.name) == case.key for one in self.missing):
+            self.missing.append(Missing(scenario=case.scenario, setting=case.setting, name=case.name, why=why))
+
+    def row(self, scenario: str, setting: str, name: str) -> dict[str, Any] | None:
+        """The median of each figure over the rounds; the sum of errors."""
+        rounds = self.rounds.get((scenario, setting, name))
+        return _medians(rounds) if rounds else None
+
+    def value(self, scenario: str, setting: str, name: str, figure: str) -> float | None:
+        row = self.row(scenario, setting, name)
+        found = None if row is None else row.get(figure)
+        return None if found is None else float(found)
+
+    def ratio(
+        self, scenario: str, setting: str, name: str, floor: str, figure: str, *, floor_setting: str | None = None
+    ) -> float | None:
+        """A figure in multiples of another case's; the median of the rounds' own ratios where both ran in each."""
+        ours = self.rounds.get((scenario, setting, name), [])
+        theirs = self.rounds.get((scenario, setting if floor_setting is None else floor_setting, floor), [])
+        pairs = [(a.get(figure), b.get(figure)) for a, b in zip(ours, theirs, strict=False)]
+        ratios = [a / b for a, b in pairs if a is not None and b]
+        return statistics.median(ratios) if ratios else None
+
+    def settings(self, scenario: str) -> list[str]:
+        """In the order in which they were planned."""
+        known = [key for key in (*self.rounds, *((m.scenario, m.setting, m.name) for m in self.missing))]
+        return list(dict.fromkeys(setting for name, setting, _ in known if name == scenario))
+
+    def names(self, scenario: str, setting: str) -> list[str]:
+        return [name for one, other, name in self.rounds if (one, other) == (scenario, setting)]
+
+    def planned(self, cases: Iterable[Case]) -> None:
+        """Fix the order of the rows before they are measured in any other."""
+        for case in cases:
+            self.rounds.setdefault(case.key, [])
+
+
+def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for figure in dict.fromkeys(key for one in rounds for key in one):
+        values = [one[figure] for one in rounds if one.get(figure) is not None]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if figure == "errors":
+            row[figure] = sum(numbers)
+        elif numbers:
+            row[figure] = statistics.median(numbers)
+        elif values:
+            row[figure] = values[0] if figure != "error" else next((one for one in values if one), "")
+    return row
