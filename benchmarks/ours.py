@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Gateway:
     def __init__(self, latency: float = 0.0) -> None:
         self.latency = latency
         self.down = False
+        self.refusal = ErrorKind.UNAVAILABLE
 
     @hookimpl
     def describe(self) -> ProviderInfo:
@@ -38,7 +39,7 @@ class Gateway:
         if self.latency:
             await asyncio.sleep(self.latency)
         if down:
-            raise ProviderError(ErrorKind.UNAVAILABLE, "down")
+            raise ProviderError(self.refusal, "down")
         self.accepted(request)
         return DeliveryReceipt(reference=request.delivery_id)
 
@@ -95,13 +96,14 @@ async def emptied(storage: Mapping[str, str], directory: str) -> AsyncIterator[d
 
 @asynccontextmanager
 async def opened(
-    storage: Mapping[str, str], directory: str, *, gateway: Gateway | None = None, base_url: str = "", **more: Any
+    storage: Mapping[str, str], directory: str, *, gateway: Gateway | None = None, base_url: str = "", observers: Sequence[object] = (), **more: Any
 ) -> AsyncIterator[AsyncOTPService]:
     """A service over an empty store; with ``gateway`` its only provider, else otp-twilio at ``base_url``."""
     async with emptied(storage, directory) as made:
         providers = {} if gateway else {"otp_sms_provider": "twilio", "providers": {"twilio": twilio(base_url)}}
         configured = settings(made, **providers, **more)
-        async with AsyncOTPService(configured, providers={"gateway": gateway} if gateway else None) as otp:
+        forced = {"gateway": gateway} if gateway else None
+        async with AsyncOTPService(configured, providers=forced, observers=observers) as otp:
             yield otp
 
 

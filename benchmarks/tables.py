@@ -8,7 +8,9 @@ import attrs
 
 from benchmarks.plan import Results
 
-__all__ = ["Table", "figure", "timings"]
+__all__ = ["Table", "figure", "missing_rows", "timings"]
+
+_LONG = "not measured"  # a cell that runs over the columns after it
 
 
 @attrs.frozen(kw_only=True)
@@ -22,7 +24,9 @@ class Table:
     def text(self) -> str:
         """For a terminal: the first column to the left, the others to the right."""
         whole = [self.head, *self.rows]
-        widths = [max(len(row[column]) for row in whole if column < len(row)) for column in range(len(self.head))]
+        cells = [row for row in whole if not any(cell.startswith(_LONG) for cell in row)]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(self.head))]
+        widths[0] = max(len(row[0]) for row in whole)
         lines = [
             "  ".join(
                 cell.ljust(width) if column == 0 or not _is_number(cell) else cell.rjust(width)
@@ -66,7 +70,7 @@ def timings(results: Results, scenario: str, setting: str, *, floor: str, ratio_
 def missing_rows(results: Results, scenario: str, setting: str, *, columns: int) -> list[list[str]]:
     """Who was not measured, and why."""
     found = [one for one in results.missing if (one.scenario, one.setting) == (scenario, setting)]
-    return [[one.name, *[""] * (columns - 2), f"not measured: {one.why}"] for one in found]
+    return [[one.name, f"not measured: {one.why}", *[""] * (columns - 2)] for one in found]
 
 
 def _milliseconds(microseconds: float | None) -> str:
