@@ -69,6 +69,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Floors, otpcore and peers in one run, and the table of goals: nox -s bench -- [--quick] [--only send,verify] [--report]."""
+    session.install("-q", ".[http]", *PLUGINS, *group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and common mistakes."""
     session.install("-q", *group("lint"))

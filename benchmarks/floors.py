@@ -16,7 +16,16 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import httpx_aiohttp
 
-__all__ = ["ACCOUNT", "TOKEN", "Codes", "RawConnection", "RawConnections", "http_poster", "lean_client", "shipped_client"]
+__all__ = [
+    "ACCOUNT",
+    "TOKEN",
+    "Codes",
+    "RawConnection",
+    "RawConnections",
+    "http_poster",
+    "lean_client",
+    "shipped_client",
+]
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "0" * 32
@@ -131,14 +140,14 @@ class RawConnections:
 
 
 def lean_client(base_url: str, connections: int, *, verify: Any = True) -> httpx.AsyncClient:
-    """httpx over the best maintained transport, ``httpx-aiohttp``."""
+    """Httpx over the best maintained transport, ``httpx-aiohttp``."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     transport = httpx_aiohttp.AiohttpTransport(verify=verify, limits=limits, trust_env=False)
     return _client(base_url, transport=transport)
 
 
 def shipped_client(base_url: str) -> httpx.AsyncClient:
-    """httpx with its own pool and its default limits."""
+    """Httpx with its own pool and its default limits."""
     return _client(base_url)
 
 

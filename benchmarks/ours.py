@@ -96,7 +96,13 @@ async def emptied(storage: Mapping[str, str], directory: str) -> AsyncIterator[d
 
 @asynccontextmanager
 async def opened(
-    storage: Mapping[str, str], directory: str, *, gateway: Gateway | None = None, base_url: str = "", observers: Sequence[object] = (), **more: Any
+    storage: Mapping[str, str],
+    directory: str,
+    *,
+    gateway: Gateway | None = None,
+    base_url: str = "",
+    observers: Sequence[object] = (),
+    **more: Any,
 ) -> AsyncIterator[AsyncOTPService]:
     """A service over an empty store; with ``gateway`` its only provider, else otp-twilio at ``base_url``."""
     async with emptied(storage, directory) as made:

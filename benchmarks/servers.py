@@ -32,7 +32,9 @@ _START_WITHIN = 20.0  # seconds
 def open_world(sizes: Sizes, *, servers: bool = True, peers: bool = True) -> Iterator[World]:
     """Everything started; it ends with the block."""
     with ExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="otpcore-bench-", ignore_cleanup_errors=True))
+        directory = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="otpcore-bench-", ignore_cleanup_errors=True)
+        )
         os.chmod(directory, 0o755)  # noqa: S103 - as root, PostgreSQL runs under a user of its own
         certificate, key = _certificate(Path(directory))
         ports = stack.enter_context(_stub(certificate, key))
@@ -133,16 +135,12 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     paths = (directory / "certificate.pem", directory / "key.pem")
     paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return paths

@@ -91,9 +91,7 @@ async def _serve(certificate: str, key: str) -> None:
     context.load_cert_chain(certificate, key)
     ports = {}
     for name, latency, tls in (*((f"{latency:g}", latency, None) for latency in LATENCIES), ("tls", 0.0, context)):
-        server = await loop.create_server(
-            functools.partial(Stub, latency), "127.0.0.1", 0, backlog=1024, ssl=tls
-        )
+        server = await loop.create_server(functools.partial(Stub, latency), "127.0.0.1", 0, backlog=1024, ssl=tls)
         ports[name] = server.sockets[0].getsockname()[1]
     print(json.dumps(ports), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

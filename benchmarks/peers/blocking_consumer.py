@@ -15,7 +15,9 @@ _FIRST_DELAY = 0.5
 _LIFE = 300.0
 
 
-def blocking_consumer(outage: float, rate: float, latency: float, max_retries: int, dead_first: bool) -> Mapping[str, Any]:
+def blocking_consumer(
+    outage: float, rate: float, latency: float, max_retries: int, dead_first: bool
+) -> Mapping[str, Any]:
     """What becomes of the sends that failed during an outage.
 
     Args:

@@ -70,7 +70,9 @@ def tables(results: Results) -> Iterator[Table]:
             cells = [row["rate"], ratios[0], row["cpu"], ratios[1]]
             rows.append([name, *(figure(one) for one in cells)])
     rows += missing_rows(results, "growth", SETTING, columns=5)
-    yield Table(title="growth: retries drained from PostgreSQL", head=["", "per s", "x one", "CPU us", "x one"], rows=rows)
+    yield Table(
+        title="growth: retries drained from PostgreSQL", head=["", "per s", "x one", "CPU us", "x one"], rows=rows
+    )
 
 
 async def _drain(storage: Mapping[str, str], directory: str, workers: int, retries: int) -> Mapping[str, Any]:
@@ -78,11 +80,17 @@ async def _drain(storage: Mapping[str, str], directory: str, workers: int, retri
         configured = _settings(made)
         await _fill(configured, retries)
         keys = configured.keys
-        command = [sys.executable, "-m", "benchmarks.scenarios.growth", made["url"], keys.index, str(keys.current), keys.code[str(keys.current)]]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.scenarios.growth",
+            made["url"],
+            keys.index,
+            str(keys.current),
+            keys.code[str(keys.current)],
+        ]
         running = [
-            await asyncio.create_subprocess_exec(
-                *command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
+            await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             for _ in range(workers)
         ]
         for one in running:

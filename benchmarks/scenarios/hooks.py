@@ -22,7 +22,12 @@ __all__ = ["CALLS", "DIRECT", "HOOK", "MEASURES", "NOTE", "READ", "SETTING", "TI
 TITLE = "Hooks"
 NOTE = "A hook call through pluggy with one implementation, beside the same method called directly."
 SETTING = ""
-DIRECT, HOOK, READ, CALLS = "direct call", "hook call, one implementation", "reading one setting", "hook calls in one send"
+DIRECT, HOOK, READ, CALLS = (
+    "direct call",
+    "hook call, one implementation",
+    "reading one setting",
+    "hook calls in one send",
+)
 
 
 def cases(world: World) -> Iterator[Case]:

@@ -29,7 +29,13 @@ _ENDS = "pending asyncio task that sleeps"
 def cases(world: World) -> Iterator[Case | Missing]:
     parameters: dict[str, Any] = {"pending": world.sizes.pending}
     yield Case(
-        scenario="memory", setting=SETTING, name=_ENDS, measure="memory.tasks", parameters=parameters, once=True, fresh=True
+        scenario="memory",
+        setting=SETTING,
+        name=_ENDS,
+        measure="memory.tasks",
+        parameters=parameters,
+        once=True,
+        fresh=True,
     )
     for store in world.stores:
         name = f"otpcore, {store.name}"

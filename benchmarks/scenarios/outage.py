@@ -39,7 +39,13 @@ def cases(world: World) -> Iterator[Case | Missing]:
             continue
         parameters = {"storage": dict(store.settings), "directory": world.directory, "outage": world.sizes.outage}
         yield Case(
-            scenario="outage", setting=SETTING, name=name, measure="outage.ours", parameters=parameters, once=True, fresh=True
+            scenario="outage",
+            setting=SETTING,
+            name=name,
+            measure="outage.ours",
+            parameters=parameters,
+            once=True,
+            fresh=True,
         )
     load = {"outage": world.sizes.outage, "rate": RATE, "latency": LATENCY}
     for name, more in (
@@ -47,7 +53,12 @@ def cases(world: World) -> Iterator[Case | Missing]:
         ("blocking consumer, first number dead, 20 retries (model)", {"max_retries": 20, "dead_first": True}),
     ):
         yield Case(
-            scenario="outage", setting=SETTING, name=name, measure="outage.blocking", parameters={**load, **more}, once=True
+            scenario="outage",
+            setting=SETTING,
+            name=name,
+            measure="outage.blocking",
+            parameters={**load, **more},
+            once=True,
         )
 
 
@@ -127,7 +138,9 @@ async def _ours(storage: Mapping[str, str], directory: str, outage: float) -> Ma
         probing = [at for at in gateway.calls if breaker.opened is not None and at > breaker.opened + 2 * LATENCY]
         span = recovered - breaker.opened - 2 * LATENCY if breaker.opened is not None else None
         return {
-            "drain": max(took.values(), default=recovered + _GIVE_UP) - recovered if len(took) == len(begun) else _GIVE_UP,
+            "drain": max(took.values(), default=recovered + _GIVE_UP) - recovered
+            if len(took) == len(begun)
+            else _GIVE_UP,
             "sent": len(tasks),
             "delivered": len(took),
             "late": sum(at > begun[one][1] for one, at in took.items()),

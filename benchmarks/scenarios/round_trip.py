@@ -66,7 +66,9 @@ def cases(world: World) -> Iterator[Case | Missing]:
             yield Case(scenario="round_trip", setting=here, name=name, measure="round_trip.ours", parameters=parameters)
     for name, (lane, measure) in _PEERS.items() if world.peers else ():
         parameters = {"directory": world.directory, **world.times}
-        yield Case(scenario="round_trip", setting=setting(1), name=name, measure=measure, parameters=parameters, lane=lane)
+        yield Case(
+            scenario="round_trip", setting=setting(1), name=name, measure=measure, parameters=parameters, lane=lane
+        )
     parameters = {"pending": world.sizes.crowd, "directory": world.directory, **world.times}
     yield Case(
         scenario="round_trip", setting=CROWD, name="otpcore, memory", measure="round_trip.crowd", parameters=parameters,
@@ -92,8 +94,15 @@ def tables(results: Results) -> Iterator[Table]:
             yield timings(results, "round_trip", one, floor="otpcore, SQLite NORMAL", ratio_of="otpcore NORMAL")
     row = results.row("round_trip", CROWD, "otpcore, memory")
     if row is not None:
-        rows = [["none", f"{row['empty']:.0f}", "1"], [f"{row['pending']:,.0f}", f"{row['cpu']:.0f}", f"{row['growth']:.2f}"]]
-        yield Table(title="round_trip: otpcore in memory while others wait", head=["codes pending", "CPU us", "ratio"], rows=rows)
+        rows = [
+            ["none", f"{row['empty']:.0f}", "1"],
+            [f"{row['pending']:,.0f}", f"{row['cpu']:.0f}", f"{row['growth']:.2f}"],
+        ]
+        yield Table(
+            title="round_trip: otpcore in memory while others wait",
+            head=["codes pending", "CPU us", "ratio"],
+            rows=rows,
+        )
 
 
 async def _ours(storage: Mapping[str, str], in_flight: int, directory: str, **times: float) -> Mapping[str, Any]:
@@ -103,7 +112,9 @@ async def _ours(storage: Mapping[str, str], in_flight: int, directory: str, **ti
 
 async def _crowd(pending: int, directory: str, **times: float) -> Mapping[str, Any]:
     # The crowd's codes must live until the end, however long it takes to gather.
-    async with opened({"store": "memory"}, directory, gateway=Gateway(), otp={"number_policy": "possible", "life": 600}) as otp:
+    async with opened(
+        {"store": "memory"}, directory, gateway=Gateway(), otp={"number_policy": "possible", "life": 600}
+    ) as otp:
         numbers = iter(phones())
         trip = _trip(otp, numbers)
         before = await steady(trip, in_flight=1, **times)
@@ -112,7 +123,13 @@ async def _crowd(pending: int, directory: str, **times: float) -> Mapping[str, A
             await otp.send_sms(next(numbers))
         after = await steady(trip, in_flight=1, **times)
         growth = after["cpu"] / before["cpu"]
-        return {**after, "empty": before["cpu"], "growth": growth, "pending": pending, "filled": time.monotonic() - began}
+        return {
+            **after,
+            "empty": before["cpu"],
+            "growth": growth,
+            "pending": pending,
+            "filled": time.monotonic() - began,
+        }
 
 
 def _trip(otp: AsyncOTPService, numbers: Iterator[str]) -> Any:

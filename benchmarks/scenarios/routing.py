@@ -81,7 +81,9 @@ def _rules(size: int) -> tuple[Rule, ...]:
 @functools.cache
 def _router(name: str, size: int) -> Callable[[str], object]:
     rules = _rules(size)
-    return {OURS: lambda: RoutingTable(rules).candidates, SCAN: lambda: _scan(rules), REGEX: lambda: _regex(rules)}[name]()
+    return {OURS: lambda: RoutingTable(rules).candidates, SCAN: lambda: _scan(rules), REGEX: lambda: _regex(rules)}[
+        name
+    ]()
 
 
 def _scan(rules: tuple[Rule, ...]) -> Callable[[str], str | None]:

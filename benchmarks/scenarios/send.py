@@ -14,7 +14,19 @@ from benchmarks.ours import opened
 from benchmarks.plan import Case, Missing, Results, World
 from benchmarks.tables import Table, timings
 
-__all__ = ["F_FULL", "F_NORMAL", "MEASURES", "NOTE", "RAW", "RAW_COMMIT", "SHIPPED", "TITLE", "cases", "setting", "tables"]
+__all__ = [
+    "F_FULL",
+    "F_NORMAL",
+    "MEASURES",
+    "NOTE",
+    "RAW",
+    "RAW_COMMIT",
+    "SHIPPED",
+    "TITLE",
+    "cases",
+    "setting",
+    "tables",
+]
 
 TITLE = "Send"
 NOTE = (
@@ -70,7 +82,9 @@ def cases(world: World) -> Iterator[Case | Missing]:
             yield Case(scenario="send", setting=here, name=name, measure=measure, parameters=load, lane=lane)
 
 
-def floor(client: str, base_url: str, in_flight: int, directory: str, commit: str = "", **times: float) -> Mapping[str, Any]:
+def floor(
+    client: str, base_url: str, in_flight: int, directory: str, commit: str = "", **times: float
+) -> Mapping[str, Any]:
     return asyncio.run(_floor(client, base_url, in_flight, directory, commit, **times))
 
 
