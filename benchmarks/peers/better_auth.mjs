@@ -1,0 +1,88 @@
+// better-auth's phone-number plugin, through auth.api: send, then verify, with nothing sent. Speaks the lines of lanes.py.
+
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import readline from "node:readline";
+import { betterAuth } from "better-auth";
+import { memoryAdapter } from "better-auth/adapters/memory";
+import { getMigrations } from "better-auth/db/migration";
+import { phoneNumber } from "better-auth/plugins";
+import Database from "better-sqlite3";
+
+const place = fs.mkdtempSync(path.join(os.tmpdir(), "otpcore-bench-node-"));
+process.on("exit", () => fs.rmSync(place, { recursive: true, force: true }));
+
+let last = "";
+
+function options(database) {
+  return {
+    database,
+    baseURL: "http://127.0.0.1:1",
+    secret: "0123456789abcdef0123456789abcdef",
+    rateLimit: { enabled: false },
+    telemetry: { enabled: false },
+    logger: { disabled: true },
+    plugins: [phoneNumber({ sendOTP: ({ code }) => void (last = code), expiresIn: 300, allowedAttempts: 5 })],
+  };
+}
+
+async function onSqlite(parameters) {
+  const database = new Database(path.join(place, `${process.hrtime.bigint()}.sqlite3`));
+  database.pragma("journal_mode = WAL");
+  database.pragma("synchronous = NORMAL");
+  const configured = options(database);
+  await (await getMigrations(configured)).runMigrations();
+  const measured = await steady(betterAuth(configured), parameters);
+  database.close();
+  return measured;
+}
+
+function inMemory(parameters) {
+  const rows = { user: [], session: [], account: [], verification: [] };
+  return steady(betterAuth(options(memoryAdapter(rows))), parameters);
+}
+
+async function steady(auth, { warm_up: warmUp, seconds }) {
+  let number = 0;
+  // Nobody is signed up: the plugin verifies the code and makes no user, which is the least that it does.
+  const trip = async () => {
+    const phone = `+35987${String((++number * 7654321) % 1e7).padStart(7, "0")}`;
+    await auth.api.sendPhoneNumberOTP({ body: { phoneNumber: phone } });
+    const answer = await auth.api.verifyPhoneNumber({ body: { phoneNumber: phone, code: last, disableSession: true } });
+    if (!answer.status) throw new Error("a right code was refused");
+  };
+  globalThis.gc?.();
+  for (const end = performance.now() + warmUp * 1e3; performance.now() < end; ) await trip();
+  const times = [];
+  const cpu = process.cpuUsage();
+  const began = performance.now();
+  while (performance.now() < began + seconds * 1e3) {
+    const start = performance.now();
+    await trip();
+    times.push(performance.now() - start);
+  }
+  const wall = (performance.now() - began) / 1e3;
+  const used = process.cpuUsage(cpu);
+  times.sort((a, b) => a - b);
+  return {
+    operations: times.length,
+    rate: times.length / wall,
+    cpu: (used.user + used.system) / times.length,
+    p50: times[Math.floor(times.length / 2)] * 1e3,
+    p99: times[Math.min(Math.floor(times.length * 0.99), times.length - 1)] * 1e3,
+    errors: 0,
+  };
+}
+
+const measures = { memory: inMemory, sqlite: onSqlite };
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const { measure, parameters } = JSON.parse(line);
+  let answer;
+  try {
+    answer = await measures[measure](parameters);
+  } catch (error) {
+    answer = { failed: String(error).slice(0, 500) };
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
