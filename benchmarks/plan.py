@@ -29,6 +29,7 @@ class Sizes:
     starts: int
     calls: int
     drained: int
+    rows: int
     grid: tuple[tuple[int, float], ...]
 
 
@@ -47,6 +48,7 @@ FULL = Sizes(
     starts=7,
     calls=50_000,
     drained=3_000,
+    rows=1_000_000,
     grid=_GRID,
 )
 QUICK = Sizes(
@@ -62,6 +64,7 @@ QUICK = Sizes(
     starts=3,
     calls=10_000,
     drained=500,
+    rows=20_000,
     grid=((32, 0.0), (256, 0.05)),
 )
 TINY = Sizes(
@@ -77,6 +80,7 @@ TINY = Sizes(
     starts=1,
     calls=100,
     drained=20,
+    rows=2_000,
     grid=((4, 0.0),),
 )
 
@@ -199,7 +203,7 @@ class Results:
 
     def settings(self, scenario: str) -> list[str]:
         """In the order in which they were planned."""
-        known = [key for key in (*self.rounds, *((m.scenario, m.setting, m.name) for m in self.missing))]
+        known = (*self.rounds, *((one.scenario, one.setting, one.name) for one in self.missing))
         return list(dict.fromkeys(setting for name, setting, _ in known if name == scenario))
 
     def names(self, scenario: str, setting: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -35,7 +35,7 @@ def about_machine() -> dict[str, str]:
         ]
         model = names[0] if names else model
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {model}, {platform.system()} {platform.release()}",
         "versions": ", ".join(
             (
@@ -75,17 +75,14 @@ def write_report(results: Results, about: dict[str, str], page: Path = PAGE) -> 
     folder = page.parent / page.stem
     folder.mkdir(exist_ok=True)
     goals = judged(results)
-    unmet = [goal for goal in goals if goal.verdict is Verdict.NOT_MET]
     parts = [
         "# Performance",
         "Written by `nox -s bench -- --report`; do not edit it. The part on profiles stands in `benchmarks/profiles.md`.",
-        f"Measured on {about['date']}: {about['machine']}. {about['versions']}. {about['rounds']} rounds, size {about['size']}, "
-        f"{about['seconds']} s.",
+        _MEASURED.format(**about),
         "## How it was measured",
         _HOW,
         "## Goals",
-        f"{sum(goal.verdict is Verdict.MET for goal in goals)} met, {len(unmet)} not met, "
-        f"{sum(goal.verdict is Verdict.OPEN for goal in goals)} not measured.",
+        ", ".join(f"{sum(goal.verdict is one for goal in goals)} {one.value.lower()}" for one in Verdict) + ".",
         as_table(goals).markdown(),
         "## What was not met, and why",
         PROFILES.read_text(encoding="utf-8").strip(),
@@ -103,6 +100,7 @@ def write_report(results: Results, about: dict[str, str], page: Path = PAGE) -> 
     return page
 
 
+_MEASURED = "Measured on {date}: {machine}. {versions}. {rounds} rounds, size {size}, {seconds} s."
 _HOW = """\
 - All cases of a scenario run in one run, in random order within each round; figures are medians over the rounds, and a ratio is the
   median of the rounds' own ratios. Absolute times differ from machine to machine, so the goals are ratios.

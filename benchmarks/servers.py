@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import importlib.util
 import ipaddress
 import json
@@ -35,7 +35,7 @@ def open_world(sizes: Sizes, *, servers: bool = True, peers: bool = True) -> Ite
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="otpcore-bench-", ignore_cleanup_errors=True)
         )
-        os.chmod(directory, 0o755)  # noqa: S103 - as root, PostgreSQL runs under a user of its own
+        Path(directory).chmod(0o755)
         certificate, key = _certificate(Path(directory))
         ports = stack.enter_context(_stub(certificate, key))
         urls = {name: f"http{'s' if name == 'tls' else ''}://127.0.0.1:{port}" for name, port in ports.items()}
@@ -126,15 +126,15 @@ def _certificate(directory: Path) -> tuple[Path, Path]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=2))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .sign(key, hashes.SHA256())
     )

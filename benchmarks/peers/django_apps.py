@@ -22,9 +22,13 @@ _PRAGMAS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 def configure() -> None:
     """Django as one small project; it can be configured but once in a process."""
     options = {"init_command": _PRAGMAS, "transaction_mode": "IMMEDIATE"}
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(Path(_PLACE.name, "db.sqlite3")), "OPTIONS": options}
+    database = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(Path(_PLACE.name, "db.sqlite3")),
+        "OPTIONS": options,
+    }
     settings.configure(
-        SECRET_KEY="bench",  # noqa: S106 - signs nothing
+        SECRET_KEY="0123456789abcdef" * 4,  # signs nothing that matters
         USE_TZ=True,
         INSTALLED_APPS=[
             "django.contrib.auth",
@@ -38,7 +42,7 @@ def configure() -> None:
         DATABASES={"default": {**database, "CONN_MAX_AGE": None}},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         EMAIL_BACKEND="django.core.mail.backends.dummy.EmailBackend",
-        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
         OTP_EMAIL_COOLDOWN_DURATION=0,
         OTP_TWILIO_ACCOUNT="AC" + "0" * 32,
         OTP_TWILIO_AUTH="0" * 32,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -106,4 +107,5 @@ async def _twilio_async(base_url: str, in_flight: int, **times: float) -> Mappin
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", DeprecationWarning)  # the SDK's own, once for each request
     serve({"twilio_threads": twilio_threads, "twilio_async": twilio_async, "sinch_threads": sinch_threads})

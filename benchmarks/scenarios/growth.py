@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -12,14 +13,14 @@ from typing import Any
 from benchmarks.lanes import ROOT
 from benchmarks.measuring import phones
 from benchmarks.ours import Gateway, emptied, settings
-from benchmarks.plan import Case, Missing, Results, World
+from benchmarks.plan import Case, Missing, Results, Storage, World
 from benchmarks.tables import Table, figure, missing_rows
 from otpcore import AsyncOTPService
 from otpcore.config import Settings
 from otpcore.errors import ErrorKind
 from otpcore.models import DeliveryRequest
 
-__all__ = ["MEASURES", "NOTE", "SETTING", "TITLE", "cases", "setting_of", "tables"]
+__all__ = ["ALL", "MEASURES", "NOTE", "ROWS", "SETTING", "TITLE", "cases", "setting_of", "tables"]
 
 TITLE = "Growth"
 NOTE = (
@@ -27,6 +28,9 @@ NOTE = (
     "and the server has the others: where there are too few cores for the rate to grow, CPU per retry says what two would do."
 )
 SETTING = ""
+ROWS, ALL = "rows", "all"
+_PROGRAM = ROOT / "benchmarks" / "growth.py"
+_RATIO = re.compile(r"^ +(\w+) .*ratio ([0-9.]+)$", re.MULTILINE)
 _STORE = "PostgreSQL"
 _LATENCY = 0.02
 _WITHIN = 120.0  # seconds
@@ -53,12 +57,33 @@ def cases(world: World) -> Iterator[Case | Missing]:
         }
         yield Case(scenario="growth", setting=SETTING, name=name, measure="growth.drain", parameters=parameters)
 
+    yield _rows_case(world, store)
+
+
+def _rows_case(world: World, store: Storage | None) -> Case | Missing:
+    """Two databases of a kind, one with few rows and one with many, used in turns by a program of its own."""
+    if not _PROGRAM.is_file():
+        return Missing(scenario="growth", setting=ROWS, name=ALL, why="benchmarks/growth.py is not here")
+    urls = [store.settings["url"]] if store is not None and not store.absent else []
+    parameters = {"rows": world.sizes.rows, "urls": urls}
+    return Case(scenario="growth", setting=ROWS, name=ALL, measure="growth.rows", parameters=parameters, once=True)
+
+
+def rows(rows: int, urls: list[str]) -> Mapping[str, Any]:
+    """The dearest ratio over the databases, of all verbs together and of a single one."""
+    command = [sys.executable, str(_PROGRAM), "--rows", str(rows), *urls]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
+    found = [(verb, float(ratio)) for verb, ratio in _RATIO.findall(said)]
+    verb, dearest = max((one for one in found if one[0] != ALL), key=lambda one: one[1])
+    whole = max(ratio for name, ratio in found if name == ALL)
+    return {"ratio": whole, "dearest": dearest, "verb": verb, "rows": rows, "errors": 0}
+
 
 def drain(storage: Mapping[str, str], directory: str, workers: int, retries: int) -> Mapping[str, Any]:
     return asyncio.run(_drain(storage, directory, workers, retries))
 
 
-MEASURES = {"growth.drain": drain}
+MEASURES = {"growth.drain": drain, "growth.rows": rows}
 
 
 def tables(results: Results) -> Iterator[Table]:
@@ -144,7 +169,7 @@ async def _work(url: str, index: str, current: str, code: str) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     async with AsyncOTPService(configured, providers={"gateway": gateway}):
         cpu, deadline = time.process_time(), time.monotonic() + _WITHIN
-        while time.monotonic() < deadline and time.time() - gateway.last < _IDLE:
+        while time.monotonic() < deadline and time.time() - gateway.last < _IDLE:  # noqa: ASYNC110 - nobody tells when it is the last
             await asyncio.sleep(0.05)
         cpu = time.process_time() - cpu
     print(gateway.count, gateway.first, gateway.last, cpu)
