@@ -18,6 +18,7 @@ from otpcore.models import CodeOwner, DeliveryReceipt, DeliveryRequest, Provider
 
 __all__ = ["Gateway", "emptied", "file_path", "opened", "settings", "twilio"]
 
+_NOBODY_VERIFIES = "100000000/1h"  # counted as in any host, and never reached
 _REDIS_STORES = ("redis", "valkey")
 
 
@@ -63,12 +64,13 @@ def twilio(base_url: str) -> dict[str, Any]:
 
 
 def settings(storage: Mapping[str, str], **more: Any) -> Settings:
-    """Defaults, except that numbers need not be assigned (the limits of §11 hold: each number is used once)."""
+    """Defaults, except that numbers need not be assigned, and that sends nobody verifies do not use a budget up."""
     keys: KeySettings = generate_keys(utc_now())
     return Settings.from_mapping(
         {
             "otp": {"number_policy": "possible"},
             "storage": dict(storage),
+            "limits": {"unverified": [_NOBODY_VERIFIES]},
             "keys": {"index": keys.index, "code": dict(keys.code), "current": keys.current},
             **more,
         }

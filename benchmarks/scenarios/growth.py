@@ -95,6 +95,15 @@ def tables(results: Results) -> Iterator[Table]:
             cells = [row["rate"], ratios[0], row["cpu"], ratios[1]]
             rows.append([name, *(figure(one) for one in cells)])
     rows += missing_rows(results, "growth", SETTING, columns=5)
+    found = results.row("growth", ROWS, ALL)
+    many = []
+    if found is not None:
+        many = [[f"{found['rows']:,.0f} rows", figure(found["ratio"]), f"{figure(found['dearest'])} ({found['verb']})"]]
+    yield Table(
+        title="growth: time of one operation, x that with 1,000 rows, in the database where it grows most",
+        head=["", "all verbs", "the dearest verb"],
+        rows=many + missing_rows(results, "growth", ROWS, columns=3),
+    )
     yield Table(
         title="growth: retries drained from PostgreSQL", head=["", "per s", "x one", "CPU us", "x one"], rows=rows
     )
