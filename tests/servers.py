@@ -1,14 +1,16 @@
-"""Database servers for tests: PostgreSQL from a wheel, MariaDB where one is running."""
+"""Servers for tests: PostgreSQL from a wheel, MariaDB and RabbitMQ where they are running."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
@@ -17,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from otpcore.stores.sql import metadata
 
 _MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/"
+_RABBITMQ = "amqp://guest:guest@127.0.0.1:5672/"
 
 
 @contextlib.contextmanager
@@ -52,6 +55,17 @@ def mariadb_database() -> Iterator[str]:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(str(server), f"DROP DATABASE {name}")
+
+
+def rabbitmq_url() -> str:
+    """The broker that is given, or answers on its usual port."""
+    url = os.environ.get("OTPCORE_TEST_RABBITMQ_URL", _RABBITMQ)
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 5672), 2).close()
+    except OSError:
+        _do_without("no RabbitMQ answers; set OTPCORE_TEST_RABBITMQ_URL to run this on one")
+    return url
 
 
 def _do_without(reason: str) -> NoReturn:
