@@ -6,6 +6,7 @@ other braces stay as they are, and what a placeholder brings in is never looked 
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -254,9 +255,7 @@ class _Choice:
 def _choose(
     locale: str, purpose: str, templates: Templates | None, message: str | None, default_locale: str
 ) -> _Choice:
-    own = list(_with_parents(locale))
-    tags = [*own, *_with_parents(default_locale), _LAST_RESORT]
-    ours = next(tag for tag in tags if tag in WORDINGS)
+    own, tags, ours = _languages(locale, default_locale)
     if message is not None:
         check_message(message)
         return _Choice(locale=locale, text=message, wording=WORDINGS[ours])
@@ -268,6 +267,14 @@ def _choose(
                 check_template(text, key=f"otp.templates.{name}.{written}")
                 return _Choice(locale=locale if tag in own else written, text=text, wording=WORDINGS[ours])
     return _Choice(locale=locale if ours in own else ours, text=None, wording=WORDINGS[ours])
+
+
+@functools.lru_cache(maxsize=1024)
+def _languages(locale: str, default_locale: str) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """The tags of the person's language, all tags to look for, and the first of them in which we have a text."""
+    own = tuple(_with_parents(locale))
+    tags = (*own, *_with_parents(default_locale), _LAST_RESORT)
+    return own, tags, next(tag for tag in tags if tag in WORDINGS)
 
 
 def _with_parents(locale: str) -> Iterator[str]:
