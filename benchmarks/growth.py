@@ -121,6 +121,11 @@ class User:
             code_sealed=b"sealed",
             locale="en",
         )
+        keys = [f"new-{one}/send/600", "BG/country/3600", "all/global/3600"]
+        charges = tuple(
+            Charge(key=key, limit=10**8, window=10 * MINUTE, reason="", shared=not key.startswith("new"))
+            for key in keys
+        )
         self.send = NewSend(
             challenge=challenge,
             is_resend=False,
@@ -132,20 +137,12 @@ class User:
             cap=10 * MINUTE,
             renewal=MINUTE,
             lease=MINUTE / 4,
-            charges=(),
+            asked=Admission(charges=charges),
         )
         self.walk = WalkRef(
             challenge_id=challenge.id, channel=Channel.SMS, send_id=self.send.send_id, token=self.send.token
         )
         self.step = (await self.store.begin(self.send, self.now)).step
-
-    async def charge(self) -> None:
-        keys = [f"new-{next(self.number)}/send/600", "BG/country/3600", "all/global/3600"]
-        charges = tuple(
-            Charge(key=key, limit=10**8, window=10 * MINUTE, reason="", shared=not key.startswith("new"))
-            for key in keys
-        )
-        await self.store.charge(Admission(charges=charges), self.now)
 
     async def accept(self) -> None:
         await self._record(Outcome.ACCEPTED)
@@ -216,7 +213,7 @@ class User:
 
 
 VERBS = (
-    *("charge", "begin", "accept", "receive", "reserve", "approve", "begin_again", "fail", "claim", "retry"),
+    *("begin", "accept", "receive", "reserve", "approve", "begin_again", "fail", "claim", "retry"),
     *("accept_again", "next_due", "sweep", "wake"),
 )
 

@@ -15,7 +15,6 @@ from otpcore._parts import Parts, new_id, no_route
 from otpcore._rules import Rules
 from otpcore._settings_test_numbers import name_of
 from otpcore._spans import Work
-from otpcore.admission import LimitReason
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, NoRouteError, RateLimited, StoreError
 from otpcore.events import EventType
@@ -25,7 +24,6 @@ from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJ
 from otpcore.phone import PhoneNumber, region_of
 from otpcore.records import (
     Admission,
-    Admitted,
     Begun,
     Candidate,
     ChallengeRecord,
@@ -94,33 +92,27 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 
 
 async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
-    """Charge and begin, for as long as other callers are faster; then walk."""
+    """Begin, for as long as other callers are faster; then walk."""
     subject = parts.keys.subject(order.phone.e164, order.purpose)
-    asked = _admission(parts, live, order, subject)
+    asked = _admission(parts, live, order)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
-    noted: dict[LimitReason, None] = {}
     for _ in range(_RACES):
         if living is not None and _cooling(parts, living, order.channel):
             return _skipped(parts, order, living)
         code = _code_of(parts, living) if living is not None else _first_code(parts, route)
-        admitted = await parts.store.charge(asked, parts.store_now)
-        if isinstance(admitted, ChargeRefused):
-            if admitted.living is not None:
-                return _skipped(parts, order, admitted.living)
-            raise _over_limit(parts, order, admitted)
-        noted |= dict.fromkeys(admitted.noted)  # a second round finds neighbours counted already
         challenge = living if living is not None else _fresh(parts, order, subject, code)
-        new = _new_send(
-            parts, live.rules, order, challenge, route, admitted, asked.budget, is_resend=living is not None
-        )
-        new = attrs.evolve(new, noted=tuple(noted))
+        new = _new_send(parts, live.rules, order, challenge, route, asked, is_resend=living is not None)
         begun = await parts.store.begin(new, parts.store_now)
+        if begun.over_limit is not None:
+            if begun.over_limit.living is not None:
+                return _skipped(parts, order, begun.over_limit.living)
+            raise _over_limit(parts, order, begun.over_limit)
         if begun.expired is not None:
             report_ended(parts, None, begun.expired)
         if begun.refusal is Refusal.COOLDOWN and begun.challenge is not None:
             return _skipped(parts, order, begun.challenge)
         if begun.refusal is not Refusal.CONFLICT:
-            for reason in noted if begun.refusal is None else ():
+            for reason in begun.noted:
                 _report(parts, order, EventType.LIMIT_NOTED, reason)
             return await _walk(parts, order, new, begun, code)
         living = await _living(parts, subject) if begun.challenge is None else begun.challenge
@@ -170,7 +162,7 @@ def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -
 
 def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | DeliveryError:
     reason = begun.refusal or Refusal.CONFLICT
-    parts.emit(EventType.SEND_REFUSED, begun.challenge, phone=order.phone.masked, channel=order.channel, reason=reason)
+    _report(parts, order, EventType.SEND_REFUSED, reason, begun.challenge)
     if reason is Refusal.BREAKER_OPEN:
         return DeliveryError(reason)
     return RateLimited(str(reason), begun.retry_after)
@@ -201,7 +193,7 @@ def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
     return cooldown is not None and cooldown > parts.clock()
 
 
-def _admission(parts: Parts, live: LiveSettings, order: SendOrder, subject: str) -> Admission:
+def _admission(parts: Parts, live: LiveSettings, order: SendOrder) -> Admission:
     """All limits of this send."""
     e164, limits = order.phone.e164, parts.settings.limits
     phone_key, region = parts.keys.phone_key(e164), region_of(e164) if limits.needs_region else ""
@@ -215,11 +207,6 @@ def _admission(parts: Parts, live: LiveSettings, order: SendOrder, subject: str)
         barrier=live.switches.barrier(e164, parts.clock()),
         budget=budget,
         budget_rule=limits.budget_rule,
-        subject=subject,
-        phone_key=phone_key,
-        phone_masked=order.phone.masked,
-        channel=order.channel,
-        purpose=order.purpose,
     )
 
 
@@ -228,8 +215,10 @@ def _over_limit(parts: Parts, order: SendOrder, refused: ChargeRefused) -> RateL
     return RateLimited(str(refused.reason), refused.retry_after)
 
 
-def _report(parts: Parts, order: SendOrder, kind: EventType, reason: str) -> None:
-    parts.emit(kind, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
+def _report(
+    parts: Parts, order: SendOrder, kind: EventType, reason: str, challenge: ChallengeRecord | None = None
+) -> None:
+    parts.emit(kind, challenge, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
 
 
 def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:
@@ -271,8 +260,7 @@ def _new_send(
     order: SendOrder,
     challenge: ChallengeRecord,
     route: tuple[Candidate, ...],
-    admitted: Admitted,
-    budget: str,
+    asked: Admission,
     *,
     is_resend: bool,
 ) -> NewSend:
@@ -291,9 +279,7 @@ def _new_send(
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         lease=timedelta(seconds=parts.settings.retry.lease),
-        charges=admitted.charges,
-        tolls=admitted.tolls,
-        budget=budget,
+        asked=asked,
         client=parts.client_key(order.client),
         message_sealed=sealed,
         locale=order.locale,

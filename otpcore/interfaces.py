@@ -15,15 +15,12 @@ from typing import Protocol
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.models import Channel, Receipt, RetryJob
 from otpcore.records import (
-    Admission,
-    Admitted,
     Begun,
     BreakerRecord,
     BreakerRule,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    ChargeRefused,
     Claim,
     ClaimBatch,
     ClaimRule,
@@ -64,19 +61,18 @@ class Store(Protocol):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
 
-    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
-        """Charge all counters or none; a refusal is recorded.
-
-        In this order: the barrier, an enforced budget, the counters. A call that would only cool down is not refused
-        but gets its living challenge. What only records (a budget that is not enforced, neighbours) is recorded.
-        """
-
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
-        """Write challenge, schedule row and first delivery in one transaction; born leased.
+        """Charge the send, then write challenge, schedule row and first delivery, in one transaction; born leased.
+
+        The limits come first, in this order: the barrier, an enforced budget, the counters; all of those are charged or
+        none. A call that would only cool down is not refused but gets its living challenge. What only records (a budget
+        that is not enforced, neighbours) is recorded of a send that begins.
 
         A new challenge frees an expired holder of its subject first. A resend takes the channel's row over (new token,
-        no attempts), ends the older send (refund), moves ``expires_at`` and keeps the attempt count. A refusal refunds
-        ``send.charges`` and changes nothing else.
+        no attempts), ends the older send (refund), moves ``expires_at`` and keeps the attempt count.
+
+        A refusal is recorded, gives back what is refundable, and changes nothing else. One that is needless, as nobody
+        had to send (a cooldown, a faster caller), gives everything back and is not recorded.
         """
 
     async def record(

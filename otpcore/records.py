@@ -27,7 +27,6 @@ from otpcore.retrying import RetryPolicy
 
 __all__ = [
     "Admission",
-    "Admitted",
     "Begun",
     "BreakerRecord",
     "BreakerRule",
@@ -469,67 +468,6 @@ class Refusal(enum.StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class NewSend:
-    """One send to begin.
-
-    Args:
-        challenge: The challenge as it shall be written; for a resend, the living one as it was read.
-        is_resend: ``challenge`` exists and lives.
-        send_id: Fresh id.
-        token: Fresh fencing token.
-        plan: The walk.
-        life: Of the code, from now.
-        cap: The longest life from the first send on.
-        renewal: A resend that would leave less life than this is refused.
-        lease: The row is born leased for this long.
-        charges: What the send was charged to and is refunded with it.
-        tolls: What it was charged to for good: given back only where nobody had to send (a cooldown, a faster caller).
-        noted: Limits that only record and would have refused it; recorded once it begins.
-        budget: As in the challenge; of this send.
-        client: Key of the client that the host passed, or empty.
-        message_sealed: Of this send.
-        locale: Of this send.
-        forced: Of this send.
-    """
-
-    challenge: ChallengeRecord
-    is_resend: bool
-    send_id: str
-    token: str
-    channel: Channel
-    plan: WalkPlan
-    life: timedelta
-    cap: timedelta
-    renewal: timedelta
-    lease: timedelta
-    charges: tuple[Charged, ...]
-    tolls: tuple[Charged, ...] = ()
-    noted: tuple[LimitReason, ...] = ()
-    budget: str = ""
-    client: str = ""
-    message_sealed: bytes | None = attrs.field(default=None, repr=False)
-    locale: str = "en"
-    forced: tuple[str, ...] | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Begun:
-    """What became of a new send: a step to go on with, or the reason why it did not begin.
-
-    Args:
-        challenge: With a refusal, the living challenge as it stands, if there is one.
-        retry_after: With a refusal, seconds; None: unknown or never.
-        expired: The challenge of an earlier send whose life was found to be over, and ended.
-    """
-
-    step: Step | None = None
-    refusal: Refusal | None = None
-    challenge: ChallengeRecord | None = None
-    retry_after: float | None = None
-    expired: ChallengeRecord | None = None
-
-
-@attrs.frozen(kw_only=True)
 class Charge:
     """One counter to charge: at most ``limit`` sends in a window that begins with its first.
 
@@ -554,9 +492,7 @@ class Admission:
         charges: Its counters.
         neighbours: For each window, the mark that the number leaves and the counter of its block; only ever recorded.
         barrier: What keeps the number from being sent to, or None.
-        budget: Its unverified budget, or empty.
-        subject: Of its challenge; while that cools down over the channel, nothing is refused.
-        phone_key: For what is recorded, as the three that follow.
+        budget: Its unverified budget, or empty; as in the challenge.
     """
 
     charges: tuple[Charge, ...] = ()
@@ -564,31 +500,6 @@ class Admission:
     barrier: Barrier | None = None
     budget: str = ""
     budget_rule: BudgetRule = UNCOUNTED
-    subject: str = ""
-    phone_key: str = ""
-    phone_masked: str = ""
-    channel: Channel = Channel.SMS
-    purpose: str = "default"
-
-    @property
-    def is_free(self) -> bool:
-        """No limit is set that it could be measured by."""
-        return not (self.charges or self.neighbours or self.barrier or (self.budget and self.budget_rule.windows))
-
-
-@attrs.frozen(kw_only=True)
-class Admitted:
-    """The send may begin.
-
-    Args:
-        charges: To be refunded with the send.
-        tolls: Charged for good.
-        noted: Limits that only record, and would have refused.
-    """
-
-    charges: tuple[Charged, ...] = ()
-    tolls: tuple[Charged, ...] = ()
-    noted: tuple[LimitReason, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -602,6 +513,66 @@ class ChargeRefused:
     reason: str
     retry_after: float | None
     living: ChallengeRecord | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewSend:
+    """One send to begin.
+
+    Args:
+        challenge: The challenge as it shall be written; for a resend, the living one as it was read.
+        is_resend: ``challenge`` exists and lives.
+        send_id: Fresh id.
+        token: Fresh fencing token.
+        plan: The walk.
+        life: Of the code, from now.
+        cap: The longest life from the first send on.
+        renewal: A resend that would leave less life than this is refused.
+        lease: The row is born leased for this long.
+        asked: Every limit that it is measured by before it begins.
+        client: Key of the client that the host passed, or empty.
+        message_sealed: Of this send.
+        locale: Of this send.
+        forced: Of this send.
+    """
+
+    challenge: ChallengeRecord
+    is_resend: bool
+    send_id: str
+    token: str
+    channel: Channel
+    plan: WalkPlan
+    life: timedelta
+    cap: timedelta
+    renewal: timedelta
+    lease: timedelta
+    asked: Admission = Admission()
+    client: str = ""
+    message_sealed: bytes | None = attrs.field(default=None, repr=False)
+    locale: str = "en"
+    forced: tuple[str, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Begun:
+    """What became of a new send: a step to go on with, or the reason why it did not begin.
+
+    Args:
+        over_limit: The limit that refused it.
+        refusal: Why it did not begin though every limit admitted it.
+        challenge: With a refusal, the living challenge as it stands, if there is one.
+        retry_after: With a refusal, seconds; None: unknown or never.
+        noted: With a step, the limits that only record and would have refused it.
+        expired: The challenge of an earlier send whose life was found to be over, and ended.
+    """
+
+    step: Step | None = None
+    over_limit: ChargeRefused | None = None
+    refusal: Refusal | None = None
+    challenge: ChallengeRecord | None = None
+    retry_after: float | None = None
+    noted: tuple[LimitReason, ...] = ()
+    expired: ChallengeRecord | None = None
 
 
 @attrs.frozen(kw_only=True)

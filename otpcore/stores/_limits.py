@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import attrs
+
 from otpcore.admission import (
     Asked,
     Barrier,
@@ -16,7 +18,7 @@ from otpcore.admission import (
 )
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, Outcome
-from otpcore.records import Admission, Admitted, ChallengeRecord, Charge, ChargeRefused
+from otpcore.records import Admission, ChallengeRecord, Charge, Charged, ChargeRefused, NewSend
 from otpcore.stores._stripes import whole_key
 from otpcore.stores.rows import Rows
 
@@ -28,34 +30,56 @@ _REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), re
 """So many rows of refusals a minute name their phone; what comes on top is told together, so that a flood fills no disk."""
 
 
-def charge(rows: Rows, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
+@attrs.frozen(kw_only=True)
+class Admitted:
+    """What a send was charged to.
+
+    Args:
+        charges: To be refunded with it.
+        tolls: For good: given back only where nobody had to send (a cooldown, a faster caller).
+        is_overdrawn: Its budget is used up, and only records that.
+    """
+
+    charges: tuple[Charged, ...]
+    tolls: tuple[Charged, ...]
+    is_overdrawn: bool
+
+
+def charge(rows: Rows, send: NewSend, now: datetime) -> Admitted | ChargeRefused:
     """All counters or none; nothing at all is charged where a barrier stands or an enforced budget is used up."""
-    moment = rows.now(now)
-    barrier = asked.barrier if stands(rows, asked.barrier, asked.phone_key) else None
+    asked = send.asked
+    barrier = asked.barrier if stands(rows, asked.barrier, send.challenge.phone_key) else None
     if barrier is not None:
-        wait = None if barrier.ends_at is None else _seconds(barrier.ends_at - moment)
-        return _refused(rows, asked, barrier.reason, wait, moment)
-    beyond = overdrawn_until(rows, asked.budget_rule, asked.budget, moment)
+        wait = None if barrier.ends_at is None else _seconds(barrier.ends_at - now)
+        return _refused(rows, send, barrier.reason, wait, now)
+    beyond = overdrawn_until(rows, asked.budget_rule, asked.budget, now)
     if beyond is not None and asked.budget_rule.enforce:
-        return _refused(rows, asked, LimitReason.UNVERIFIED, _seconds(beyond - moment), moment)
+        return _refused(rows, send, LimitReason.UNVERIFIED, _seconds(beyond - now), now)
     wanted = sorted(asked.charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
-    done = rows.charge(wanted, moment)
+    done = rows.charge(wanted, now)
     charged = {whole_key(one.key) for one in done}
     full = [one for one in wanted if one.key not in charged]
     if full:
         for one in done:
             rows.refund(one)
-        reason, wait = max((_fullness(rows, one, moment) for one in full), key=lambda found: found[1])
-        return _refused(rows, asked, reason, wait, moment)
-    noted = [] if beyond is None else [LimitReason.UNVERIFIED]
-    if any(_among_neighbours(rows, asked, moment)):
-        noted.append(LimitReason.NEIGHBOURS)
+        reason, wait = max((_fullness(rows, one, now) for one in full), key=lambda found: found[1])
+        return _refused(rows, send, reason, wait, now)
     refundable = {one.key for one in wanted if one.refundable}
     return Admitted(
         charges=tuple(one for one in done if whole_key(one.key) in refundable),
         tolls=tuple(one for one in done if whole_key(one.key) not in refundable),
-        noted=tuple(noted),
+        is_overdrawn=beyond is not None,
     )
+
+
+def note(rows: Rows, send: NewSend, admitted: Admitted, now: datetime) -> tuple[LimitReason, ...]:
+    """Record of a send that began which limits, that only record, would have refused it."""
+    noted = [LimitReason.UNVERIFIED] if admitted.is_overdrawn else []
+    if any(_among_neighbours(rows, send.asked, now)):
+        noted.append(LimitReason.NEIGHBOURS)
+    for reason in noted:
+        note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, now, enforced=False)
+    return tuple(noted)
 
 
 def stands(rows: Rows, barrier: Barrier | None, phone_key: str) -> bool:
@@ -112,23 +136,14 @@ def note_refusal(
     _put(rows, refusal, now)
 
 
-def _refused(rows: Rows, asked: Admission, reason: str, retry_after: float | None, now: datetime) -> ChargeRefused:
+def _refused(rows: Rows, send: NewSend, reason: str, retry_after: float | None, now: datetime) -> ChargeRefused:
     """A refusal, unless the same call has just sent: then nothing has to be sent, and nothing is refused."""
-    living = rows.latest(asked.subject) if asked.subject else None
+    living = rows.peek_latest(send.challenge.subject)
     if living is not None and is_living(living, now):
-        cooldown = living.cooldown(asked.channel)
+        cooldown = living.cooldown(send.channel)
         if cooldown is not None and cooldown > now:
             return ChargeRefused(reason=reason, retry_after=_seconds(cooldown - now), living=living)
-    refusal = RefusalRecord.of(
-        Asked.SEND,
-        str(reason),
-        now,
-        phone_key=asked.phone_key,
-        phone_masked=asked.phone_masked,
-        channel=str(asked.channel),
-        purpose=asked.purpose,
-    )
-    _put(rows, refusal, now)
+    note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, now)
     return ChargeRefused(reason=reason, retry_after=retry_after)
 
 

@@ -1,4 +1,4 @@
-"""Transactions of sending (DESIGN §6, §8), written once over the rows of any store; a retry walks on through them too."""
+"""Transactions of a walk (DESIGN §6, §8), written once over the rows of any store; a send and its retries go through them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import Any
 
 import attrs
 
-from otpcore.admission import Asked
 from otpcore.lifecycle import (
-    FOREVER,
     NOT_SENT,
-    OVER,
     STOPS,
-    failure_keys,
     forbids,
     is_living,
     is_spent,
@@ -25,15 +21,12 @@ from otpcore.lifecycle import (
 )
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
 from otpcore.records import (
-    Begun,
     CallResult,
     Candidate,
     ChallengeRecord,
     DeliveryRecord,
-    NewSend,
     PutOff,
     ReceiptRecord,
-    Refusal,
     ScheduleRecord,
     Step,
     StepKind,
@@ -42,31 +35,14 @@ from otpcore.records import (
     changed,
 )
 from otpcore.stores._heard import has_arrived, heard_of, heed
-from otpcore.stores._limits import note_refusal, use_budget
+from otpcore.stores._limits import use_budget
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 from otpcore.stores.rows import Rows
 
-_ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 _FOR_EACH_PROBE = 10
 """So many of those that wait for a breaker come for one probe, in case one does not."""
 
 _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
-
-
-def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
-    """First transaction of a send: challenge, schedule row and first delivery."""
-    moment = rows.now(now)
-    begun = _resend(rows, send, moment) if send.is_resend else _start(rows, send, moment)
-    if begun.refusal is not None:
-        needless = begun.refusal in (Refusal.COOLDOWN, Refusal.CONFLICT)
-        for charged in (*send.charges, *send.tolls) if needless else send.charges:
-            rows.refund(charged)
-        if not needless:
-            note_refusal(rows, Asked.SEND, begun.refusal, send.challenge, send.channel, moment)
-        return begun
-    for reason in send.noted:
-        note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, moment, enforced=False)
-    return begun
 
 
 def record(
@@ -114,7 +90,7 @@ def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> Chal
     erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None, "asked": ()}
     rows.update_challenge(challenge.id, **erased)
     for row in rows.end_schedules(challenge.id):
-        _refund(rows, row)
+        refund(rows, row)
     return changed(challenge, **erased)
 
 
@@ -124,7 +100,7 @@ def stop_sending(
     """The send of this row ended without acceptance."""
     sent = of_send(rows, challenge.id, row.send_id)
     rows.delete_schedule(row.challenge_id, row.channel)
-    _refund(rows, row, sent)
+    refund(rows, row, sent)
     state, why = sending_over(sent, reason, other_row=bool(rows.schedules(challenge.id)))
     changes: dict[str, Any] = {
         "state": state,
@@ -137,7 +113,7 @@ def stop_sending(
 
 
 @attrs.frozen(kw_only=True)
-class _Choice:
+class Choice:
     """The instance to call next; else when those that could be tried later come free, and why they could not now.
 
     Args:
@@ -167,12 +143,12 @@ class _Choice:
 
 def choose(
     rows: Rows, challenge: ChallengeRecord, plan: WalkPlan, sent: Sequence[DeliveryRecord], now: datetime
-) -> _Choice:
+) -> Choice:
     untried = [candidate for candidate in plan.untried if not left_out(candidate.instance, sent)]
     if not untried:
-        return _Choice()
+        return Choice()
     opened = {breaker.instance: breaker.probe_at for breaker in rows.breakers(plan.breaker.threshold)}
-    next_probe = _probe_due(plan, now)
+    next_probe = probe_due(plan, now)
     waits: list[tuple[datetime, PutOff]] = []
     kept_back: list[str] = []
     for candidate in untried:
@@ -184,12 +160,12 @@ def choose(
             waits.append((next_probe, PutOff.BREAKER_OPEN))
             kept_back.append(candidate.instance)
         else:
-            return _Choice(candidate=candidate, probe_was=opened.get(candidate.instance))
-    return _Choice(waits=tuple(waits), opened=tuple(kept_back))
+            return Choice(candidate=candidate, probe_was=opened.get(candidate.instance))
+    return Choice(waits=tuple(waits), opened=tuple(kept_back))
 
 
 def put_off_until(
-    rows: Rows, challenge: ChallengeRecord, choice: _Choice, plan: WalkPlan, now: datetime
+    rows: Rows, challenge: ChallengeRecord, choice: Choice, plan: WalkPlan, now: datetime
 ) -> tuple[datetime, PutOff]:
     """When a walk that could call nobody looks again, and why it could not.
 
@@ -210,124 +186,6 @@ def _waits_for(opened: Sequence[str]) -> str | None:
     if not opened:
         return None
     return opened[0] if len(opened) == 1 else ""
-
-
-def _nobody(choice: _Choice, send: NewSend, challenge: ChallengeRecord, now: datetime) -> Begun | None:
-    """Why a send cannot begin though its route is not empty; None: it may wait for a breaker."""
-    if choice.opened:
-        return None if send.plan.retry is not None else Begun(refusal=Refusal.BREAKER_OPEN)
-    wait = _seconds(choice.first[0] - now) if choice.first else None
-    return Begun(refusal=Refusal.PROVIDER_BUSY, retry_after=wait, challenge=challenge if send.is_resend else None)
-
-
-def _start(rows: Rows, send: NewSend, now: datetime) -> Begun:
-    """A new challenge with its first delivery, unless its subject has a living one."""
-    challenge = changed(
-        send.challenge,
-        first_sent_at=now,
-        expires_at=now + send.life,
-        message_sealed=send.message_sealed,
-        forced=send.forced,
-        budget=send.budget,
-    )
-    choice, refused = _admit(rows, send, challenge, now)
-    if refused is not None:
-        holder = rows.latest(challenge.subject)
-        in_the_way = holder is not None and is_living(holder, now)
-        return Begun(refusal=Refusal.CONFLICT, challenge=holder) if in_the_way else refused
-    row = _row(send, challenge, now)
-    if choice.candidate is None:
-        challenge = changed(challenge, state=ChallengeState.QUEUED)
-    else:
-        challenge = changed(challenge, **_begun_by(challenge, row, choice.candidate, send.plan, now))
-    holder, expired = _insert(rows, challenge, now)
-    if holder is not None:
-        if choice.candidate is not None and choice.probe_was is not None:  # as it was: a refusal changes nothing
-            rows.win_probe(choice.candidate.instance, _probe_due(send.plan, now), choice.probe_was)
-        return Begun(refusal=Refusal.CONFLICT, challenge=holder, expired=expired)
-    if choice.candidate is None:
-        due_at, _ = put_off_until(rows, challenge, choice, send.plan, now)
-        step = _put_off(rows, challenge, row, due_at, _ALL_OPEN, choice.waits_for)
-        return Begun(step=step, expired=expired)
-    step = _write_delivery(rows, challenge, row, choice.candidate, send.plan, (), now, is_probe=choice.is_probe)
-    return Begun(step=step, expired=expired)
-
-
-def _insert(
-    rows: Rows, challenge: ChallengeRecord, now: datetime
-) -> tuple[ChallengeRecord | None, ChallengeRecord | None]:
-    """Write a new challenge, freeing an expired holder of its subject.
-
-    The living holder that is in the way, if any; and the expired one that was ended, if any.
-    """
-    if rows.insert_challenge(challenge):
-        return None, None
-    expired = None
-    holder = rows.latest(challenge.subject)
-    if holder is not None and holder.state not in OVER and not is_living(holder, now):
-        expired = close(rows, holder, ChallengeState.EXPIRED)
-    return None if rows.insert_challenge(challenge) else rows.latest(challenge.subject), expired
-
-
-def _resend(rows: Rows, send: NewSend, now: datetime) -> Begun:
-    """The living challenge again: it takes the channel's row over and ends the older send."""
-    challenge = rows.challenge(send.challenge.id)
-    if challenge is None or not is_living(challenge, now):
-        return Begun(refusal=Refusal.CONFLICT)
-    left = _seconds(challenge.expires_at - now)
-    if is_spent(challenge):
-        return Begun(refusal=Refusal.MAX_ATTEMPTS, retry_after=left, challenge=challenge)
-    cooldown = challenge.cooldown(send.channel)
-    if cooldown and cooldown > now:
-        return Begun(refusal=Refusal.COOLDOWN, retry_after=_seconds(cooldown - now), challenge=challenge)
-    expires_at = min(now + send.life, challenge.first_sent_at + send.cap)
-    if expires_at - now < send.renewal:
-        return Begun(refusal=Refusal.RENEWAL, retry_after=left, challenge=challenge)
-    choice, refused = _admit(rows, send, changed(challenge, expires_at=expires_at), now)
-    if refused is not None:
-        return refused
-    if older := rows.schedule(challenge.id, send.channel):
-        _refund(rows, older)
-    renewed: dict[str, Any] = {
-        "state": ChallengeState.SENDING,
-        "reason": None,
-        "confirmed": False,
-        "expires_at": expires_at,
-        "message_sealed": send.message_sealed,
-        "locale": send.locale,
-        "forced": send.forced,
-        "budget": send.budget,
-    }
-    row = _row(send, challenge, now)
-    if choice.candidate is None:
-        due_at, _ = put_off_until(rows, changed(challenge, expires_at=expires_at), choice, send.plan, now)
-        return Begun(step=queue(rows, challenge, row, due_at, renewed, _ALL_OPEN, choice.waits_for))
-    return Begun(step=record_delivery(rows, challenge, row, choice, send.plan, (), now, renewed))
-
-
-def _admit(rows: Rows, send: NewSend, challenge: ChallengeRecord, now: datetime) -> tuple[_Choice, Begun | None]:
-    """The instance to begin with, or why the send may not begin."""
-    locked = _locked_until(rows, send)
-    if locked is not None and locked >= challenge.expires_at:
-        wait = None if locked >= FOREVER else _seconds(locked - now)
-        return _Choice(), Begun(refusal=Refusal.LOCKED, retry_after=wait, challenge=challenge)
-    choice = choose(rows, challenge, send.plan, (), now)
-    return choice, None if choice.candidate else _nobody(choice, send, challenge, now)
-
-
-def _row(send: NewSend, challenge: ChallengeRecord, now: datetime) -> ScheduleRecord:
-    """The schedule row of a new send, born leased."""
-    return ScheduleRecord(
-        challenge_id=challenge.id,
-        channel=send.channel,
-        send_id=send.send_id,
-        token=send.token,
-        due_at=now + send.lease,
-        leased=True,
-        charges=send.charges,
-        key_id=send.challenge.key_id,
-        forced=send.forced,
-    )
 
 
 def _recorded(
@@ -397,7 +255,7 @@ def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -
         challenge = changed(challenge, provider=delivery.instance)
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
-            _refund(rows, row)
+            refund(rows, row)
     return Step(kind=StepKind.ACCEPTED, challenge=challenge, delivery=delivery)
 
 
@@ -429,7 +287,7 @@ def record_delivery(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
-    choice: _Choice,
+    choice: Choice,
     plan: WalkPlan,
     sent: Sequence[DeliveryRecord],
     now: datetime,
@@ -439,24 +297,24 @@ def record_delivery(
     candidate = choice.candidate
     if candidate is None:
         raise RuntimeError("a delivery needs an instance")
-    changes = {**changes, **_begun_by(challenge, row, candidate, plan, now)}
+    changes = {**changes, **begun_by(challenge, row.channel, candidate, plan, now)}
     rows.update_challenge(challenge.id, **changes)
     challenge = changed(challenge, **changes)
-    return _write_delivery(rows, challenge, row, candidate, plan, sent, now, is_probe=choice.is_probe)
+    return write_delivery(rows, challenge, row, candidate, plan, sent, now, is_probe=choice.is_probe)
 
 
-def _begun_by(
-    challenge: ChallengeRecord, row: ScheduleRecord, candidate: Candidate, plan: WalkPlan, now: datetime
+def begun_by(
+    challenge: ChallengeRecord, channel: Channel, candidate: Candidate, plan: WalkPlan, now: datetime
 ) -> dict[str, Any]:
     """How recording a delivery changes its challenge."""
     return {
         "provider": candidate.instance,
         "core_recorded": challenge.core_recorded or candidate.owner is CodeOwner.CORE,
-        f"{row.channel}_cooldown": now + plan.cooldown,
+        f"{channel}_cooldown": now + plan.cooldown,
     }
 
 
-def _write_delivery(
+def write_delivery(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
@@ -506,10 +364,10 @@ def queue(
 ) -> Step:
     changes = {**changes, "state": ChallengeState.QUEUED}
     rows.update_challenge(challenge.id, **changes)
-    return _put_off(rows, changed(challenge, **changes), row, due_at, why, waits_for)
+    return put_off(rows, changed(challenge, **changes), row, due_at, why, waits_for)
 
 
-def _put_off(
+def put_off(
     rows: Rows,
     challenge: ChallengeRecord,
     row: ScheduleRecord,
@@ -521,7 +379,7 @@ def _put_off(
     return Step(kind=StepKind.QUEUED, challenge=challenge, due_at=due_at, put_off=why)
 
 
-def _probe_due(plan: WalkPlan, now: datetime) -> datetime:
+def probe_due(plan: WalkPlan, now: datetime) -> datetime:
     return now + timedelta(seconds=plan.breaker.probe_every)
 
 
@@ -529,7 +387,7 @@ def end_walk(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason
     return Step(kind=StepKind.ENDED, challenge=stop_sending(rows, challenge, row, reason))
 
 
-def _refund(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
+def refund(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
     """The send of this row is over: give back what it was charged, if certainly nothing left."""
     if row.charges and nothing_sent(of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
         for charged in row.charges:
@@ -551,7 +409,7 @@ def _note_breaker(rows: Rows, plan: WalkPlan, delivery: DeliveryRecord, now: dat
         before = rows.close_breaker(delivery.instance)
         return None, delivery.instance if before >= plan.breaker.threshold else None
     if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(delivery.instance) == plan.breaker.threshold:
-        rows.open_breaker(delivery.instance, now, _probe_due(plan, now))
+        rows.open_breaker(delivery.instance, now, probe_due(plan, now))
         return delivery.instance, None
     return None, None
 
@@ -563,12 +421,3 @@ def _not_before(instance: str, sent: Sequence[DeliveryRecord]) -> datetime | Non
 def without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
     """The cooldown runs only if something may have left."""
     return {f"{channel}_cooldown": None} if nothing_sent(sent) else {}
-
-
-def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
-    failed = rows.failures(failure_keys(send.challenge.phone_key, send.client))
-    return max((record.locked_until for record in failed if record.locked_until), default=None)
-
-
-def _seconds(span: timedelta) -> float:
-    return span.total_seconds()

@@ -55,6 +55,9 @@ class ServerRows(StripedRows):
     def latest(self, subject: str) -> ChallengeRecord | None:
         return self._one(ChallengeRecord, self._locked(sql.LATEST), subject=subject)
 
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        return self._one(ChallengeRecord, sql.LATEST, subject=subject)
+
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.skipping_locked(sql.EXPIRED), now=now, most=limit)
 

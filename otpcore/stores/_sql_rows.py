@@ -61,6 +61,9 @@ class SqlRows:
     def latest(self, subject: str) -> ChallengeRecord | None:
         return self._one(ChallengeRecord, sql.LATEST, subject=subject)
 
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        return self.latest(subject)
+
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.CHALLENGES_OF, phone_key=phone_key)
 

@@ -12,15 +12,12 @@ from typing import TypeVar
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.models import Channel, Receipt
 from otpcore.records import (
-    Admission,
-    Admitted,
     Begun,
     BreakerRecord,
     BreakerRule,
     CallResult,
     ChallengeRecord,
     ChallengeView,
-    ChargeRefused,
     ClaimBatch,
     ClaimRule,
     CounterRecord,
@@ -42,7 +39,7 @@ from otpcore.records import (
     WorkerRecord,
     values_of,
 )
-from otpcore.stores import _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
+from otpcore.stores import _beginning, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores.rows import Rows
 
 __all__ = ["RowStore"]
@@ -83,13 +80,8 @@ class RowStore(abc.ABC):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
-    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
-        if asked.is_free:
-            return Admitted()
-        return await self._write(lambda rows: _limits.charge(rows, asked, now))
-
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
-        return await self._write(lambda rows: _sending.begin(rows, send, now))
+        return await self._write(lambda rows: _beginning.begin(rows, send, now))
 
     async def record(
         self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None

@@ -120,6 +120,9 @@ class MemoryRows:
         ids = self._of_subject.get(subject)
         return self.challenge_rows[ids[-1]] if ids else None
 
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        return self.latest(subject)
+
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         return [self.challenge_rows[one] for one in reversed(self._of_phone.get(phone_key, ()))]
 

@@ -58,6 +58,9 @@ class Rows(Protocol):
     def latest(self, subject: str) -> ChallengeRecord | None:
         """The newest of a subject; locked until the end of the unit."""
 
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        """The newest of a subject, not locked: for whoever holds counters, as others refund those while they hold it."""
+
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         """All of one phone, newest first."""
 

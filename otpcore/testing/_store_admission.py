@@ -9,7 +9,7 @@ import pytest
 
 from otpcore.admission import Asked, Barrier, LimitReason
 from otpcore.models import Channel, Outcome
-from otpcore.records import Admitted, ChargeRefused, Refusal
+from otpcore.records import Begun, ChargeRefused, Refusal
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import DENIED, PAUSED, UNLESS_VERIFIED, counted, refusals, verify
 from otpcore.testing._store_world import World
@@ -35,9 +35,9 @@ class BarrierTests(StoreBase):
     ) -> None:
         await counted(world, "phone-1")
         await verify(world, "phone-1")
-        assert isinstance(await world.ask(barrier=UNLESS_VERIFIED, phone_key="phone-1"), Admitted)
-        assert isinstance(await world.ask(barrier=DENIED, phone_key="phone-1"), ChargeRefused)
-        assert isinstance(await world.ask(barrier=UNLESS_VERIFIED, phone_key="phone-2"), ChargeRefused)
+        assert isinstance(await world.ask(barrier=UNLESS_VERIFIED, phone="phone-1"), Begun)
+        assert isinstance(await world.ask(barrier=DENIED, phone="phone-1"), ChargeRefused)
+        assert isinstance(await world.ask(barrier=UNLESS_VERIFIED, phone="phone-2"), ChargeRefused)
 
     async def test_barriers_nobody_is_exempt_for_ever(self, world: World) -> None:
         await counted(world, "phone-1")
@@ -52,13 +52,13 @@ class BarrierTests(StoreBase):
         self, world: World, barrier: Barrier
     ) -> None:
         walk = await world.begin()
-        asked = await world.ask(barrier=barrier, subject="phone-1/login", phone_key="phone-1")
+        asked = await world.ask(barrier=barrier, subject="login", phone="phone-1")
         assert asked.living.id == walk.id
         assert await refusals(world) == []
-        other = await world.ask(barrier=barrier, subject="phone-1/login", phone_key="phone-1", channel=Channel.CALL)
+        other = await world.ask(barrier=barrier, subject="login", phone="phone-1", channel=Channel.CALL)
         assert other.living is None
         world.later(30)
-        assert (await world.ask(barrier=barrier, subject="phone-1/login", phone_key="phone-1")).living is None
+        assert (await world.ask(barrier=barrier, subject="login", phone="phone-1")).living is None
         assert len(await refusals(world)) == 2
 
 
@@ -66,18 +66,18 @@ class TollTests(StoreBase):
     """What is never refunded: given back only where nobody had to send."""
 
     async def test_tolls_a_send_that_certainly_failed_keeps_them(self, world: World) -> None:
-        walk = await world.begin(**await _charged(world))
+        walk = await world.begin(**_charged(world))
         await walk.answer(Outcome.BLOCKED)
         assert await _counts(world) == (0, 1)
 
     async def test_tolls_a_faster_caller_gives_everything_back(self, world: World) -> None:
         await world.begin()
-        assert (await world.begin(**await _charged(world))).begun.refusal is Refusal.CONFLICT
+        assert (await world.begin(**_charged(world))).begun.refusal is Refusal.CONFLICT
         assert await _counts(world) == (0, 0)
 
     async def test_tolls_a_double_click_gives_everything_back(self, world: World) -> None:
         walk = await world.begin()
-        assert (await world.resend(walk.id, **await _charged(world))).begun.refusal is Refusal.COOLDOWN
+        assert (await world.resend(walk.id, **_charged(world))).begun.refusal is Refusal.COOLDOWN
         assert await _counts(world) == (0, 0)
 
     async def test_tolls_any_other_refusal_keeps_them(self, world: World) -> None:
@@ -86,7 +86,7 @@ class TollTests(StoreBase):
         for _ in range(5):
             await world.reserve()
         world.later(40)
-        assert (await world.resend(walk.id, **await _charged(world))).begun.refusal is Refusal.MAX_ATTEMPTS
+        assert (await world.resend(walk.id, **_charged(world))).begun.refusal is Refusal.MAX_ATTEMPTS
         assert await _counts(world) == (0, 1)
 
     async def test_tolls_the_longest_wait_of_all_full_counters_is_told(self, world: World) -> None:
@@ -100,23 +100,23 @@ class RefusalTests(StoreBase):
 
     async def test_refusals_identical_ones_of_a_minute_are_one_row(self, world: World) -> None:
         for _ in range(3):
-            await world.ask(barrier=DENIED, phone_key="phone-1", phone_masked="+359•••567", purpose="login")
+            await world.ask(barrier=DENIED, phone="phone-1")
         (refusal,) = await world.store.refusals(10)
         assert (refusal.phone_key, refusal.phone_masked, refusal.channel) == ("phone-1", "+359•••567", "sms")
         assert (refusal.purpose, refusal.count, refusal.enforced) == ("login", 3, True)
         world.later(60)
-        await world.ask(barrier=DENIED, phone_key="phone-1", phone_masked="+359•••567", purpose="login")
+        await world.ask(barrier=DENIED, phone="phone-1")
         assert [one.count for one in await world.store.refusals(10)] == [1, 3]
 
     async def test_refusals_they_are_listed_by_phone(self, world: World) -> None:
         for phone in ("phone-1", "phone-2", "phone-2"):
-            await world.ask(barrier=PAUSED, phone_key=phone)
+            await world.ask(barrier=PAUSED, phone=phone)
         assert await refusals(world, phone_key="phone-2") == [(Asked.SEND, "paused", True, 2)]
         assert len(await refusals(world)) == 2
 
     async def test_refusals_a_flood_of_different_numbers_is_told_together(self, world: World) -> None:
         for number in range(150):
-            await world.ask(barrier=DENIED, phone_key=f"phone-{number}", phone_masked="+359•••567")
+            await world.ask(barrier=DENIED, phone=f"phone-{number}")
         kept = await world.store.refusals(1000)
         assert len(kept) == 101
         assert {one.phone_masked for one in kept if not one.phone_key} == {""}
@@ -145,7 +145,7 @@ class RefusalTests(StoreBase):
 
     async def test_refusals_a_purge_removes_old_ones_and_an_erasure_those_of_the_person(self, world: World) -> None:
         for phone in ("phone-1", "phone-2"):
-            await world.ask(barrier=PAUSED, phone_key=phone)
+            await world.ask(barrier=PAUSED, phone=phone)
         await counted(world, "phone-2")
         await verify(world, "phone-2")
         times = {"challenges_before": world.now, "now": world.now}
@@ -170,11 +170,16 @@ class NeighbourTests(StoreBase):
         world.later(60)
         assert (await _asked(world, "a")).noted == ()
 
+    async def test_neighbours_a_send_that_did_not_begin_is_none(self, world: World) -> None:
+        await world.begin()
+        again = await world.begin(neighbours=_near(world, "phone-1"))
+        assert (again.begun.refusal, again.begun.noted) == (Refusal.CONFLICT, ())
+        assert await world.used("block/near/60") == 0
 
-async def _charged(world: World) -> Any:
+
+def _charged(world: World) -> Any:
     client = attrs.evolve(world.limit("client", 5), refundable=False)
-    admitted = await world.ask(world.limit("mine", 5), client)
-    return {"charges": admitted.charges, "tolls": admitted.tolls}
+    return {"charges": (world.limit("mine", 5), client)}
 
 
 async def _counts(world: World) -> Any:
@@ -182,7 +187,8 @@ async def _counts(world: World) -> Any:
 
 
 def _asked(world: World, phone: str) -> Any:
-    return world.ask(
-        neighbours=((world.limit(f"{phone}/near/60", 1, 60), world.limit("block/near/60", 2, 60)),),
-        phone_key=phone,
-    )
+    return world.ask(neighbours=_near(world, phone), phone=phone)
+
+
+def _near(world: World, phone: str) -> Any:
+    return ((world.limit(f"{phone}/near/60", 1, 60), world.limit("block/near/60", 2, 60)),)

@@ -46,7 +46,7 @@ class AdmittedRetryTests(StoreBase):
         assert (step.kind, step.challenge.reason) == (StepKind.ENDED, UnsendableReason.EXPIRED)
 
     async def test_retries_a_denied_number_ends_them_with_its_refund(self, world: World) -> None:
-        await _queued(world, charges=await world.charge())
+        await _queued(world, charges=world.charges())
         step = await _begin_retry(world, barrier=DENIED)
         assert (step.kind, step.challenge.state) == (StepKind.ENDED, ChallengeState.UNSENDABLE)
         assert step.challenge.reason is UnsendableReason.PERMANENT
@@ -56,7 +56,7 @@ class AdmittedRetryTests(StoreBase):
         assert (await world.reserve()).status == "reserved"
 
     async def test_retries_a_denied_number_that_may_have_got_a_message_is_not_refunded(self, world: World) -> None:
-        walk = await world.with_retries().begin(charges=await world.charge())
+        walk = await world.with_retries().begin(charges=world.charges())
         await walk.answer(Outcome.AMBIGUOUS)
         step = await _begin_retry(world, barrier=DENIED)
         assert (step.kind, step.challenge.state, step.challenge.confirmed) == (

@@ -9,7 +9,7 @@ import anyio
 
 from otpcore.admission import Asked, BudgetRule, BudgetWindow, LimitReason
 from otpcore.models import Outcome
-from otpcore.records import Admitted, CallResult
+from otpcore.records import Begun, CallResult, Refusal
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import BUDGET, ENFORCED, RULE, TEN_MINUTES, budget_used, counted, refusals, verify
 from otpcore.testing._store_world import Walk, World
@@ -30,25 +30,26 @@ class BudgetTests(StoreBase):
 
     async def test_budgets_what_is_enforced_refuses_until_the_window_ends(self, world: World) -> None:
         await counted(world, "phone-1")
-        assert isinstance(await world.ask(budget=BUDGET, budget_rule=ENFORCED), Admitted)
+        assert isinstance(await world.ask(budget=BUDGET, budget_rule=ENFORCED), Begun)
         world.later(60)
         await counted(world, "phone-2")
         refused = await world.ask(world.limit("a", 5), budget=BUDGET, budget_rule=ENFORCED)
         assert (refused.reason, refused.retry_after) == ("unverified", 540)
         assert await world.used("a") == 0
-        assert isinstance(await world.ask(budget="BG/", budget_rule=ENFORCED), Admitted)
+        assert isinstance(await world.ask(budget="BG/", budget_rule=ENFORCED), Begun)
         world.later(540)
-        assert isinstance(await world.ask(budget=BUDGET, budget_rule=ENFORCED), Admitted)
+        assert isinstance(await world.ask(budget=BUDGET, budget_rule=ENFORCED), Begun)
 
     async def test_budgets_what_only_records_lets_the_send_go_on_and_records_it_once_it_begins(
         self, world: World
     ) -> None:
         await counted(world, "phone-1")
         await counted(world, "phone-2")
-        admitted = await world.ask(budget=BUDGET, budget_rule=RULE)
-        assert admitted.noted == (LimitReason.UNVERIFIED,)
+        late = await world.begin(phone="phone-1", budget=BUDGET, budget_rule=RULE)
+        assert (late.begun.refusal, late.begun.noted) == (Refusal.CONFLICT, ())
         assert await refusals(world) == []
-        await world.begin(phone="phone-3", noted=admitted.noted)
+        begun = await world.ask(budget=BUDGET, budget_rule=RULE)
+        assert begun.noted == (LimitReason.UNVERIFIED,)
         assert await refusals(world) == [(Asked.SEND, "unverified", False, 1)]
 
     async def test_budgets_a_phone_that_verifies_gives_back_what_it_used(self, world: World) -> None:
@@ -80,7 +81,7 @@ class BudgetTests(StoreBase):
             await verify(world, "phone-1", rule)
             assert [record.verified for record in await world.store.budgets()] == [verified]
         for phone in ("phone-2", "phone-3"):
-            assert isinstance(await world.ask(budget=BUDGET, budget_rule=rule), Admitted)
+            assert isinstance(await world.ask(budget=BUDGET, budget_rule=rule), Begun)
             await counted(world, phone, rule)
         assert (await world.ask(budget=BUDGET, budget_rule=rule)).reason == "unverified"
 

@@ -19,7 +19,7 @@ _SENDERS = 4
 
 async def _begin(world: World) -> None:
     """Begin a send, and never say what became of it."""
-    walk = await world.begin(phone="phone-1", charges=await world.charge())
+    walk = await world.begin(phone="phone-1", charges=world.charges())
     _say(walk.id)
     await anyio.sleep_forever()
 
@@ -40,7 +40,7 @@ async def _send(world: World) -> None:
     async def many(sender: int) -> None:
         for number in itertools.count():
             phone = f"phone-{sender}-{number}"
-            await world.begin(phone=phone, charges=await world.charge(limit=1_000_000))
+            await world.begin(phone=phone, charges=world.charges(limit=1_000_000))
             _say(phone)
 
     async with anyio.create_task_group() as tasks:

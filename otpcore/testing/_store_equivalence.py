@@ -21,7 +21,6 @@ from otpcore.lifecycle import OVER
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
     Admission,
-    Admitted,
     CallResult,
     Candidate,
     LockRule,
@@ -48,6 +47,7 @@ _ANSWERS = tuple(outcome for outcome in Outcome if outcome is not Outcome.OPEN)
 _index = st.integers(0, 1_000_000)
 _phones, _subjects, _channels = st.sampled_from(_PHONES), st.sampled_from(_SUBJECTS), st.sampled_from(list(Channel))
 _BUDGET = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
+_COUNTED = Admission(budget="BG/+35987")
 _BARRIERS = (
     *(None,) * 5,
     Barrier(reason=LimitReason.PAUSED),
@@ -80,7 +80,7 @@ class _Machine(RuleBasedStateMachine):
         self.walks: list[_Running] = []
         self.claims: list[Any] = []
         self.reservations: list[Any] = []
-        self.charged: tuple[Any, ...] = ()
+        self.asked = _COUNTED
         self.challenges: list[str] = []
         world = self.world
         self.routes = [
@@ -115,24 +115,18 @@ class _Machine(RuleBasedStateMachine):
         limit=st.integers(1, 3),
         seconds=st.sampled_from((60, 600)),
         phone=_phones,
-        subject=_subjects,
         barrier=st.sampled_from(_BARRIERS),
         enforce=st.booleans(),
     )
-    def charge(
-        self, key: str, limit: int, seconds: float, phone: str, subject: str, barrier: Barrier | None, enforce: bool
-    ) -> None:
-        asked = Admission(
+    def limits(self, key: str, limit: int, seconds: float, phone: str, barrier: Barrier | None, enforce: bool) -> None:
+        """Those of the next send."""
+        self.asked = Admission(
             charges=(self.world.limit(key, limit, seconds), self.world.limit("all", 5, 600)),
             neighbours=((self.world.limit(f"{phone}/near", 1, 60), self.world.limit("block/near", 1, 60)),),
             barrier=barrier,
             budget="BG/+35987",
             budget_rule=attrs.evolve(_BUDGET, enforce=enforce),
-            subject=f"{phone}/{subject}",
-            phone_key=phone,
         )
-        admitted = self.both("charge", asked, self.world.now)
-        self.charged = admitted.charges if isinstance(admitted, Admitted) else ()
 
     @rule(
         phone=_phones,
@@ -163,9 +157,7 @@ class _Machine(RuleBasedStateMachine):
             self.one_of(self.routes, route),
             channel=channel,
             forced=forced,
-            charges=self.charged,
-            budget="BG/+35987",
-            noted=(LimitReason.NEIGHBOURS,) if route % 3 else (),
+            asked=self.asked,
         )
         self.run_send(send)
 
@@ -180,12 +172,12 @@ class _Machine(RuleBasedStateMachine):
                     is_resend=True,
                     channel=channel,
                     forced=forced,
-                    charges=self.charged,
+                    asked=self.asked,
                 )
             )
 
     def run_send(self, send: NewSend) -> None:
-        self.charged = ()
+        self.asked = _COUNTED
         begun = self.both("begin", send, self.world.now)
         ref = WalkRef(challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token)
         if begun.step is not None and begun.step.kind is StepKind.CALL:

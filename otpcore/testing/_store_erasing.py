@@ -46,7 +46,7 @@ class PurgingTests(StoreBase):
 
     async def test_purging_one_person_is_erased_at_once(self, world: World) -> None:
         world.with_retries()
-        walk = await world.begin(world.vendor(), charges=await world.charge())
+        walk = await world.begin(world.vendor(), charges=world.charges())
         await walk.answer(Outcome.THROTTLED)
         await world.reserve(client="c")
         other = await world.begin(phone="phone-10")

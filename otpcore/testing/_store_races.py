@@ -92,7 +92,7 @@ class RaceTests(StoreBase):
         self, world: World, reopen: Reopen, anyio_backend_name: str
     ) -> None:
         async def begin(there: World) -> Any:
-            return (await there.begin(charges=await there.charge(limit=1000))).begun.refusal
+            return (await there.begin(charges=there.charges(limit=1000))).begun.refusal
 
         said = Counter(await _everywhere(world, reopen, anyio_backend_name, begin))
         assert said == {None: 1, Refusal.CONFLICT: _THREADS * _TASKS - 1}

@@ -84,7 +84,7 @@ class EarlyReceiptTests(StoreBase):
         assert await state_of(walk) == (ChallengeState.UNSENDABLE, False, UnsendableReason.PERMANENT)
 
     async def test_early_and_unknown_a_failure_that_the_answer_told_already_is_no_news(self, world: World) -> None:
-        walk = await world.begin(world.core("mada"), charges=await world.charge())
+        walk = await world.begin(world.core("mada"), charges=world.charges())
         await world.undelivered(delivery_id=walk.delivery.id)
         assert (await walk.answer(Outcome.UNAVAILABLE)).challenge.reason is UnsendableReason.FAILED
         assert await outcomes_of(walk) == [Outcome.UNAVAILABLE]

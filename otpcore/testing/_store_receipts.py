@@ -110,7 +110,7 @@ class UndeliveredTests(StoreBase):
         assert await world.store.approve(await world.reserve(), settled=(), now=world.now)
 
     async def test_undelivered_with_nobody_left_it_is_unsendable_and_nothing_is_refunded(self, world: World) -> None:
-        walk = await accepted(world, world.core("mada"), charges=await world.charge())
+        walk = await accepted(world, world.core("mada"), charges=world.charges())
         going_on = await world.go_on(await world.undelivered(reference="M1"), world.core("mada"))
         assert going_on.step.kind is StepKind.ENDED
         assert await state_of(walk) == (ChallengeState.UNSENDABLE, False, UnsendableReason.PERMANENT)

@@ -21,7 +21,7 @@ class ResendingTests(StoreBase):
         walk = await world.begin()
         await walk.answer(Outcome.ACCEPTED)
         world.later(10)
-        again = await world.resend(walk.id, charges=await world.charge())
+        again = await world.resend(walk.id, charges=world.charges())
         assert (again.begun.refusal, again.begun.retry_after) == (Refusal.COOLDOWN, 20.0)
         assert again.begun.challenge.id == walk.id
         assert await world.used() == 0
@@ -36,10 +36,10 @@ class ResendingTests(StoreBase):
 
     async def test_resending_it_takes_over_the_row_and_ends_the_older_send(self, world: World) -> None:
         world.with_retries()
-        walk = await world.begin(charges=await world.charge())
+        walk = await world.begin(charges=world.charges())
         await walk.answer(Outcome.UNAVAILABLE)
         assert await world.used() == 1
-        again = await world.resend(walk.id, charges=await world.charge("phone-1/other"))
+        again = await world.resend(walk.id, charges=world.charges("phone-1/other"))
         assert await world.used() == 0
         (row,) = (await walk.view()).schedule
         assert (row.token, row.send_id, row.attempts) == (again.ref.token, again.ref.send_id, 0)

@@ -122,7 +122,7 @@ class RetryTests(StoreBase):
         assert ended.challenge.reason is UnsendableReason.MAX_ATTEMPTS
 
     async def test_a_retry_of_an_expired_challenge_closes_it(self, world: World) -> None:
-        walk = await failed(world, charges=await world.charge(seconds=3600))
+        walk = await failed(world, charges=world.charges(seconds=3600))
         world.later(300)
         (ended,) = (await world.claim()).ended
         assert ended.challenge.state is ChallengeState.EXPIRED

@@ -78,7 +78,7 @@ class SendingTests(StoreBase):
 
     async def test_a_send_that_lost_the_race_gets_its_charge_back(self, world: World) -> None:
         await world.begin()
-        charges = await world.charge()
+        charges = world.charges()
         late = await world.begin(charges=charges)
         assert late.begun.refusal is Refusal.CONFLICT
         assert await world.used() == 0
@@ -157,7 +157,7 @@ class SendingTests(StoreBase):
             await world.begin(subject=subject)
             for _ in range(5):
                 await world.reserve(subject, first_wait=300.0)
-        charges = await world.charge()
+        charges = world.charges()
         locked = await world.begin(subject="three", charges=charges)
         assert (locked.begun.refusal, locked.begun.retry_after) == (Refusal.LOCKED, 300.0)
         assert await world.used() == 0

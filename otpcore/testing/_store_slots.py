@@ -20,7 +20,7 @@ class SlotTests(StoreBase):
 
     async def test_a_living_challenge_keeps_the_account_from_another_purpose(self, world: World) -> None:
         await world.begin(world.vendor(), "login")
-        charges = await world.charge()
+        charges = world.charges()
         refused = await world.begin(world.vendor(), "payment", charges=charges)
         assert (refused.begun.refusal, refused.begun.retry_after) == (Refusal.PROVIDER_BUSY, 300.0)
         assert await world.used() == 0

@@ -20,7 +20,7 @@ class SweepingTests(StoreBase):
 
     async def test_sweeping_an_expired_challenge_is_closed_and_its_sealed_code_erased(self, world: World) -> None:
         world.with_retries()
-        walk = await world.begin(charges=await world.charge(seconds=3600))
+        walk = await world.begin(charges=world.charges(seconds=3600))
         await walk.answer(Outcome.THROTTLED)
         world.later(300)
         (ended,) = await _sweep(world, retried=(Channel.SMS,))
@@ -38,7 +38,7 @@ class SweepingTests(StoreBase):
     async def test_sweeping_a_send_that_died_half_way_is_interrupted_where_nothing_is_retried(
         self, world: World
     ) -> None:
-        walk = await world.begin(charges=await world.charge())
+        walk = await world.begin(charges=world.charges())
         world.later(9.999999)
         assert await _sweep(world) == ()
         world.later(0.000001)
@@ -144,7 +144,7 @@ class OperatorTests(StoreBase):
 
     async def test_operators_drop_ends_sending_and_verifying_goes_on(self, world: World) -> None:
         world.with_retries()
-        walk = await world.begin(charges=await world.charge())
+        walk = await world.begin(charges=world.charges())
         await walk.answer(Outcome.THROTTLED)
         ended = await world.store.drop(walk.id, world.now)
         assert (ended.challenge.state, ended.challenge.reason) == (ChallengeState.UNSENDABLE, UnsendableReason.FAILED)

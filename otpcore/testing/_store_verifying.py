@@ -61,7 +61,7 @@ class VerifyingTests(StoreBase):
 
     async def test_success_erases_what_was_sealed_and_ends_all_sending(self, world: World) -> None:
         world.with_retries()
-        walk = await world.begin(charges=await world.charge(), message_sealed=b"sealed")
+        walk = await world.begin(charges=world.charges(), message_sealed=b"sealed")
         await walk.answer(Outcome.UNAVAILABLE)
         reservation = await world.reserve()
         assert await world.store.approve(reservation, settled=(), now=world.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from datetime import timedelta
 
 import anyio
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from otpcore.interfaces import Store
 from otpcore.models import Outcome
-from otpcore.records import ChargeRefused
 from otpcore.testing._store_base import StoreBase
-from otpcore.testing._store_world import START, World
+from otpcore.testing._store_world import START, Walk, World
 
 __all__ = ["WindowTests"]
 
@@ -76,19 +75,19 @@ async def _compare(world: World, plan: list[tuple[float, str]]) -> None:
     for wait, what in plan:
         now = (world.later(wait) - START).total_seconds()
         if what == "charge":
-            asked = await world.ask(*(world.limit(f"{seconds}", limit, seconds) for limit, seconds in _WINDOWS))
-            refused = asked.retry_after if isinstance(asked, ChargeRefused) else None
-            assert refused == plain.charge(now)
+            walk = await _send(world)
+            refused = walk.begun.over_limit
+            assert (refused and refused.retry_after) == plain.charge(now)
             if refused is None:
-                sent.append(asked.charges)
+                sent.append(walk)
         elif sent:
-            await _refund(world, sent.pop())
+            await sent.pop().answer(Outcome.BLOCKED)  # it certainly reached nobody
             plain.refund()
         kept = {int(one.key): one.count for one in await world.store.counters("", world.now) if one.key.isdigit()}
         assert kept == plain.counts(now)
 
 
-async def _refund(world: World, charges: Any) -> None:
-    """A send that certainly reached nobody gives back what was charged for it."""
-    walk = await world.begin(phone=f"refused-{next(world.numbers)}", charges=charges)
-    await walk.answer(Outcome.BLOCKED)
+async def _send(world: World) -> Walk:
+    """A send of somebody else, whose code outlives the test."""
+    charges = tuple(world.limit(f"{seconds}", limit, seconds) for limit, seconds in _WINDOWS)
+    return await world.begin(phone=f"phone-{next(world.numbers)}", charges=charges, life=timedelta(days=1))

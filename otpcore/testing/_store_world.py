@@ -18,13 +18,13 @@ from otpcore.records import (
     Candidate,
     ChallengeRecord,
     Charge,
-    ChargeRefused,
     Claim,
     ClaimRule,
     LockRule,
     NewSend,
     ReceiptRule,
     Received,
+    Refusal,
     WalkPlan,
     WalkRef,
 )
@@ -109,8 +109,9 @@ class World:
     def new_send(
         self, challenge: ChallengeRecord, route: Sequence[Candidate], *, is_resend: bool = False, **more: Any
     ) -> NewSend:
-        """A send to begin, with the limits and times of the defaults."""
+        """A send to begin, with the times of the defaults; ``more`` may be about the send or about its limits."""
         number = next(self.numbers)
+        limits = {field.name: more.pop(field.name) for field in attrs.fields(Admission) if field.name in more}
         fields: dict[str, Any] = {
             "challenge": challenge,
             "is_resend": is_resend,
@@ -122,7 +123,7 @@ class World:
             "cap": timedelta(minutes=10),
             "renewal": timedelta(seconds=60),
             "lease": timedelta(seconds=15),
-            "charges": (),
+            "asked": Admission(**limits),
         }
         return NewSend(**{**fields, **more})
 
@@ -154,14 +155,28 @@ class World:
         """One counter to charge; the reason of a refusal is its key."""
         return Charge(key=key, limit=limit, window=timedelta(seconds=seconds), reason=key)
 
-    async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
-        """Charge one counter: what a send carries for its refund, or the refusal."""
-        admitted = await self.ask(self.limit(key, limit, seconds))
-        return admitted if isinstance(admitted, ChargeRefused) else admitted.charges
+    def charges(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> tuple[Charge, ...]:
+        """That one counter, for a send to be charged to."""
+        return (self.limit(key, limit, seconds),)
 
-    async def ask(self, *charges: Charge, **more: Any) -> Any:
-        """Ask for a send: these counters, and any other limit."""
-        return await self.store.charge(Admission(charges=charges, **more), self.now)
+    async def charge(self, key: str = "phone-1/send/600", limit: int = 3, seconds: float = 600) -> Any:
+        """Charge one counter with a send of somebody else; what ``ask`` says."""
+        return await self.ask(self.limit(key, limit, seconds))
+
+    async def ask(
+        self, *charges: Charge, phone: str = "", subject: str = "", channel: Channel = Channel.SMS, **limits: Any
+    ) -> Any:
+        """Ask for a send under these counters, and any other limit: what refused it, else what began.
+
+        It is of a phone and a subject that never sent, unless they are named; its purpose is always the same.
+        """
+        number = next(self.numbers)
+        phone = phone or f"asking-{number}"
+        challenge = attrs.evolve(self.challenge("login", phone), subject=f"{phone}/{subject or number}")
+        asked = Admission(charges=charges, **limits)
+        begun = await self.store.begin(self.new_send(challenge, MADA, channel=channel, asked=asked), self.now)
+        assert begun.refusal in (None, Refusal.CONFLICT)
+        return begun.over_limit or begun
 
     async def used(self, key: str = "phone-1/send/600") -> int:
         """How much of one counter is used up."""

@@ -36,7 +36,6 @@ from otpcore.stores.base import RowStore
 from otpcore.stores.sql import SqlStore
 
 WRITES = (
-    "charge",
     "begin",
     "record",
     "clear_mark",

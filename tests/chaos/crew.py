@@ -19,7 +19,6 @@ from .vendors import ARRIVED, WORKED
 _HTTP = [f"http.{method}/{phase}" for method in ("POST", "POST", "PUT", "GET") for phase in ("before", "after")]
 _VERBS = {
     "host": (
-        "charge",
         "begin",
         "record",
         "clear_mark",

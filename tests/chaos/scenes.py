@@ -233,12 +233,12 @@ class Verdict:
                     self.wrong.append(f"{view.challenge.id}: {len(late)} late deliveries, {len(view.schedule)} rows")
 
     def sends_are_paid_for(self) -> None:
-        """Charged with the transaction that charges; given back only where certainly nothing left."""
+        """Charged with the transaction that begins; given back only where certainly nothing left."""
         for death in self.deaths:
             done = Counter(step.partition("#")[0] for step in self.stage.done(death))
             refused = min(done["store.begin/after"], int(self.stage.scene.begins.rpartition("#")[2]) - 1)
             paid_back = self.stage.scene.refused and death.step == "store.record/after"
-            owed = death.charged + done["store.charge/after"] - refused - paid_back
+            owed = death.charged + done["store.begin/after"] - refused - paid_back
             if self.plant.charged(death.phone) != owed:
                 self.says(death, f"{self.plant.charged(death.phone)} sends count, not {owed}")
 

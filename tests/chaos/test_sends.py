@@ -10,7 +10,7 @@ from .plant import Plant
 from .scenes import EVERYTHING, Act, Scene, Stage, Verdict
 
 SEND = Act(do="send_sms")
-STEPS = ("store.charge/uncommitted", "store.begin/uncommitted", "http.POST/after", "store.record/uncommitted")
+STEPS = ("store.begin/uncommitted", "http.POST/after", "store.record/uncommitted")
 
 OURS = Scene(name="our code", rules="mada", act=SEND, needs=STEPS)
 SILENT = Scene(

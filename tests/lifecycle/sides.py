@@ -13,14 +13,12 @@ from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import (
     Admission,
-    Admitted,
     BreakerRule,
     CallResult,
     Candidate,
     ChallengeRecord,
     Charge,
     Charged,
-    ChargeRefused,
     ClaimRule,
     LockRule,
     NewSend,
@@ -73,8 +71,8 @@ class Sides:
         same(found and found.id, newest and newest.id, "latest")
         return found
 
-    def charge(self, purpose: str, channel: str, client: str, barrier: str) -> Admitted | None:
-        """What both charged; None: a window is full, or a barrier stands."""
+    def asked(self, client: str, barrier: str) -> Admission:
+        """Every limit of one send."""
         charges = [
             Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
             for limit, window in self.rules.limits
@@ -84,40 +82,34 @@ class Sides:
             key = f"{PHONE}/send/toll-{client}"
             toll = Charge(key=key, limit=limit, window=timedelta(seconds=window), reason="client", refundable=False)
             charges.append(toll)
-        asked = Admission(
-            charges=tuple(charges),
-            barrier=BARRIERS.get(barrier),
-            subject=purpose,
-            phone_key=PHONE,
-            channel=Channel(channel),
-            purpose=purpose,
-        )
-        admitted: Admitted | ChargeRefused = self.wait(self.store.charge(asked, self.now))
-        expected = self.model.charge(purpose, channel, client, barrier)
-        if isinstance(admitted, ChargeRefused):
-            same(isinstance(expected, set) and admitted.retry_after in expected, True, "charge refused")
-            return None
-        windows = (set(windows_of(admitted.charges)), set(windows_of(admitted.tolls)))
-        same(windows, expected if isinstance(expected, set) else tuple(map(set, expected)), "charged")
-        return admitted
+        return Admission(charges=tuple(charges), barrier=BARRIERS.get(barrier))
 
-    def begin(self, new: NewSend, walk: Walk) -> tuple[Said, ChallengeRecord | None]:
-        """What both say; and with a refusal, the living challenge."""
+    def begin(self, new: NewSend, walk: Walk, barrier: str) -> tuple[Said, ChallengeRecord | None, Windows]:
+        """What both say; with a refusal, the living challenge; and what it was charged to, else."""
         begun = self.wait(self.store.begin(new, self.now))
+        charged = self.model.charge(new.challenge.purpose, walk.channel, new.client, barrier)
+        if isinstance(charged, set):
+            same(begun.over_limit is not None and begun.over_limit.retry_after in charged, True, "over the limit")
+            return Said("refused", reason="limit"), None, ()
+        same(begun.over_limit, None, "over the limit")
+        charges, tolls = charged
         said = self.model.begin(
             walk,
             new.challenge.purpose,
             is_resend=new.is_resend,
-            charges=windows_of(new.charges),
-            tolls=windows_of(new.tolls),
+            charges=charges,
+            tolls=tolls,
             client=new.client,
             delivery=new.plan.delivery_id,
             key=new.challenge.key_id,
         )
         if begun.step is not None:
-            return _same_step(begun.step, said), None
+            (view,) = self.wait(self.store.view(challenge_id=new.challenge.id))
+            (row,) = [one for one in view.schedule if one.send_id == new.send_id]
+            same(set(windows_of(row.charges)), set(charges), "charged")
+            return _same_step(begun.step, said), None, (*charges, *tolls)
         same(Said("refused", reason=begun.refusal, at=begun.retry_after), said, "refusal")
-        return said, begun.challenge
+        return said, begun.challenge, ()
 
     def begin_retry(self, ref: WalkRef, walk: Walk) -> Said:
         walk.route, walk.barrier = self.routes[walk.channel], self.barrier
@@ -278,7 +270,7 @@ class Sides:
         channel: str,
         client: str,
         living: ChallengeRecord | None,
-        admitted: Admitted,
+        barrier: str,
         key: str,
         route: tuple[str, ...],
     ) -> tuple[NewSend, WalkRef, Walk]:
@@ -312,8 +304,7 @@ class Sides:
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
             lease=timedelta(seconds=rules.lease),
-            charges=admitted.charges,
-            tolls=admitted.tolls,
+            asked=self.asked(client, barrier),
             client=client,
         )
         return new, ref, walk

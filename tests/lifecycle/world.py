@@ -17,7 +17,7 @@ from otpcore.models import Channel
 from otpcore.records import ChallengeRecord, Reservation, WalkRef
 
 from .kept import Reserved, Rules, Said, Walk, Windows
-from .sides import Sides, same, windows_of
+from .sides import Sides, same
 from .told import Heard
 from .vendor import Vendor, Verification
 
@@ -178,20 +178,16 @@ class World:
         route, barrier = self.sides.routes[channel], self.sides.barrier
         living = None  # as the service, which finds out by being refused
         for _ in range(_RACES):
-            yield "charge"
+            yield "begin"
             if living is not None and (until := living.cooldown(Channel(channel))) and until > self.sides.now:
                 return
             if living is not None and living.key_id not in self.keys["host"]:
                 return  # its code cannot be read here
-            admitted = self.sides.charge(purpose, channel, client, barrier)
-            if admitted is None:
-                return
-            yield "begin"
             key = self.keys["host"][0] if living is None else living.key_id
-            new, ref, walk = self.sides.new_send(purpose, channel, client, living, admitted, key, route)
-            said, living = self.sides.begin(new, walk)
+            new, ref, walk = self.sides.new_send(purpose, channel, client, living, barrier, key, route)
+            said, living, charged = self.sides.begin(new, walk, barrier)
             if said.kind != "refused":
-                self.memory.charged[new.send_id] = windows_of((*admitted.charges, *admitted.tolls))
+                self.memory.charged[new.send_id] = charged
                 yield from self._walk(ref, walk, said)
             if said.reason != "conflict":
                 return

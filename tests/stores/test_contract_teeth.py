@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from otpcore.models import Outcome
-from otpcore.records import Admitted, ChargeRefused, ClaimBatch, PurgeCount, ReservationStatus, Step, StepKind
+from otpcore.records import Admission, ClaimBatch, PurgeCount, ReservationStatus, Step, StepKind
 from otpcore.stores.memory import MemoryStore
 from otpcore.testing.store import CrashFactory, StoreContract
 
@@ -59,14 +59,15 @@ class LosesLateAcceptances(MemoryStore):
 
 
 class ChargesBeyondTheLimit(MemoryStore):
-    async def charge(self, asked, now):
-        charged = await super().charge(asked, now)
-        return Admitted() if isinstance(charged, ChargeRefused) else charged
+    async def begin(self, send, now):
+        begun = await super().begin(send, now)
+        return begun if begun.over_limit is None else await super().begin(attrs.evolve(send, asked=Admission()), now)
 
 
 class NeverRefunds(MemoryStore):
     async def begin(self, send, now):
-        return await super().begin(attrs.evolve(send, charges=()), now)
+        kept = tuple(attrs.evolve(charge, refundable=False) for charge in send.asked.charges)
+        return await super().begin(attrs.evolve(send, asked=attrs.evolve(send.asked, charges=kept)), now)
 
 
 class ForgetsNobody(MemoryStore):

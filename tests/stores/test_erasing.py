@@ -34,7 +34,7 @@ async def live(world, phone):
         world.vendor(),
         "login",
         phone,
-        charges=await world.charge(f"{phone}/send/600"),
+        charges=world.charges(f"{phone}/send/600"),
     )
     reference = f"VE{secrets.token_hex(12)}"
     await old.answer(Outcome.ACCEPTED, reference=reference)
@@ -42,7 +42,7 @@ async def live(world, phone):
     reservation = await world.reserve("login", phone)
     assert await world.store.approve(reservation, settled=(), now=world.now)
     for _ in range(2):
-        await world.ask(world.limit(f"{phone}/send/60", 1), phone_key=phone, phone_masked=f"+359••{phone[:7]}")
+        await world.ask(world.limit(f"{phone}/send/60", 1), phone=phone)
     walk = await world.send(
         world.new_send(
             world.challenge(

@@ -10,24 +10,25 @@ from contextlib import AsyncExitStack, closing
 from otpcore.stores.sql import SqlStore
 
 HAMMER = """
+import itertools
+import os
 import sys
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import anyio
 
-from otpcore.records import Admission, Admitted, Charge, LockRule, ReservationStatus
+from otpcore.records import Begun, LockRule, ReservationStatus
 from otpcore.stores.sql import SqlStore
+from otpcore.testing.store import World
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 passed = reserved = 0
 
 
-async def charge(store):
+async def ask(world):
     global passed
-    charge = Charge(key="shared", limit=150, window=timedelta(hours=1), reason="shared")
-    admitted = await store.charge(Admission(charges=(charge,)), NOW)
-    passed += isinstance(admitted, Admitted)
+    passed += isinstance(await world.ask(world.limit("shared", 150, 3600)), Begun)
 
 
 async def reserve(store):
@@ -41,11 +42,12 @@ async def main():
     async with AsyncExitStack() as stack:
         store = SqlStore(sys.argv[1])
         await store.start(stack)
+        world = World(store=store, now=NOW, numbers=itertools.count(os.getpid() * 1000))
         print("ready", flush=True)
         sys.stdin.readline()
         async with anyio.create_task_group() as tasks:
             for _ in range(100):
-                tasks.start_soon(charge, store)
+                tasks.start_soon(ask, world)
                 tasks.start_soon(reserve, store)
     print(passed, reserved, flush=True)
 

@@ -233,7 +233,7 @@ async def test_a_hot_counter_lets_every_sender_through_at_the_first_try(server):
 
 def test_a_child_after_a_fork_has_connections_of_its_own(server):
     program = """
-import os, sys
+import itertools, os, sys
 from contextlib import AsyncExitStack
 import anyio
 from otp_redis import RedisStore
@@ -242,8 +242,9 @@ from otpcore.testing.store import World
 store, stack = RedisStore(sys.argv[1]), AsyncExitStack()
 
 async def charge(times):
+    world = World(store=store, numbers=itertools.count(os.getpid() * 1000))
     for _ in range(times):
-        await World(store=store).charge(limit=1000)
+        await world.charge(limit=1000)
 
 async def begin():
     await store.start(stack)

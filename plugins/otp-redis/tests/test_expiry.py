@@ -28,8 +28,8 @@ def anyio_backend():
 async def fill(world):
     """Something in every place."""
     windows = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
-    await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone_key="phone-1")
-    await world.ask(world.limit("phone-1/send/600", 1), phone_key="phone-1", phone_masked="+359•••567")
+    await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone="phone-1")
+    await world.ask(world.limit("phone-1/send/600", 1), phone="phone-1")
     walk = await world.begin(world.vendor("twilio"), budget="BG/+35987")
     await walk.answer(Outcome.ACCEPTED, reference="VE1", budget_rule=windows)
     await world.delivered(reference="VE1", instance="twilio")

@@ -86,11 +86,12 @@ class ChallengeRows:
         return self.challenge(challenge_id)
 
     def latest(self, subject: str) -> ChallengeRecord | None:
-        if subject not in self._newest:
-            (reply,) = self._unit.ask(("latest", subject))
-            self.learn_latest(subject, reply)
-        newest = self._newest[subject]
+        newest = self._newest_of(subject)
         return self.challenge(newest) if newest else None
+
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        newest = self._newest_of(subject)
+        return self.peek(newest) if newest else None
 
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         found = (self.challenge(challenge_id) for challenge_id in reversed(self._ids_of(phone_key)))
@@ -296,6 +297,12 @@ class ChallengeRows:
             self._holders[delivery_id] = reply[0] if reply else ""
             self.learn_person(reply)
         return self._holders[delivery_id]
+
+    def _newest_of(self, subject: str) -> str:
+        if subject not in self._newest:
+            (reply,) = self._unit.ask(("latest", subject))
+            self.learn_latest(subject, reply)
+        return self._newest[subject]
 
     def _ids_of(self, phone_key: str) -> list[str]:
         """Of all challenges of a phone, the oldest first."""

@@ -24,11 +24,8 @@ from otpcore.admission import UNCOUNTED, BudgetRule
 from otpcore.errors import SettingsError
 from otpcore.models import Receipt
 from otpcore.records import (
-    Admission,
-    Admitted,
     Begun,
     CallResult,
-    ChargeRefused,
     ClaimBatch,
     ClaimRule,
     LockRule,
@@ -141,22 +138,15 @@ class RedisStore(RowStore):
 
     # The verbs of every send and every verification: one look and one commit each.
 
-    async def charge(self, asked: Admission, now: datetime | None) -> Admitted | ChargeRefused:
-        """As the contract says."""
-        charges = (*asked.charges, *(one for pair in asked.neighbours for one in pair))
-        hashes = [f"ct:{first_part(one.key)}" for one in charges]
-        if asked.barrier is not None and asked.barrier.unless_verified:
-            hashes.append(f"vf:{asked.phone_key}")
-        if asked.budget and asked.budget_rule.windows:
-            hashes.append(f"bd:{first_part(asked.budget)}")
-        return await self._expecting(now=now, hashes=hashes).charge(asked, now)
-
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         """As the contract says."""
-        phone_key = send.challenge.phone_key
-        hashes = ["breakers", f"fl:{phone_key}", f"sl:{phone_key}"]
-        if send.noted:
-            hashes.append("ct:refusals")
+        asked, phone_key = send.asked, send.challenge.phone_key
+        charges = (*asked.charges, *(one for pair in asked.neighbours for one in pair))
+        hashes = ["breakers", f"fl:{phone_key}", f"sl:{phone_key}", *(f"ct:{first_part(one.key)}" for one in charges)]
+        if asked.barrier is not None and asked.barrier.unless_verified:
+            hashes.append(f"vf:{phone_key}")
+        if asked.budget and asked.budget_rule.windows:
+            hashes.append(f"bd:{first_part(asked.budget)}")
         which = {"challenge_id": send.challenge.id} if send.is_resend else {"subject": send.challenge.subject}
         return await self._expecting(now=now, hashes=hashes, **which).begin(send, now)
 
