@@ -242,7 +242,7 @@ from otpcore.testing.store import World
 store, stack = RedisStore(sys.argv[1]), AsyncExitStack()
 
 async def charge(times):
-    world = World(store=store, numbers=itertools.count(os.getpid() * 1000))
+    world = World(store=store, numbers=itertools.count(os.getpid() * 1000 + times))
     for _ in range(times):
         await world.charge(limit=1000)
 
