@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib.metadata
 import logging
+import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -60,7 +63,16 @@ def installed(group: str) -> tuple[InstalledPlugin, ...]:
     """What is installed in an entry-point group, by name. Imports nothing.
 
     Two entry points of one name with different targets both carry a ``problem``; the same target twice is one plugin.
+    The metadata of all distributions takes milliseconds to read, so it is read again only when something was installed or
+    removed, or Python's path has changed.
     """
+    return _read(group, tuple(map(id, sys.meta_path)), tuple((entry, _changed(entry)) for entry in sys.path))
+
+
+@functools.lru_cache(maxsize=16)
+def _read(group: str, finders: tuple[int, ...], path: tuple[tuple[str, int], ...]) -> tuple[InstalledPlugin, ...]:
+    """What is installed while the finders are those, and the folders of Python's path as they were."""
+    del finders, path
     first: dict[tuple[str, str], InstalledPlugin] = {}
     for plugin in map(_described, _entry_points(group)):
         first.setdefault((plugin.name, plugin.target), plugin)
@@ -120,6 +132,14 @@ def import_target(plugin: InstalledPlugin, group: str, *, subject: str) -> Any:
         raise PluginLoadError(
             f"{subject} ({plugin.origin}): importing {plugin.target} failed with {cause}. Fix: {fix}."
         ) from error
+
+
+def _changed(entry: str) -> int:
+    """When something was last installed into, or removed from, a place on Python's path: nanoseconds; 0 if it is not there."""
+    try:
+        return Path(entry).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _entry_points(group: str) -> list[EntryPoint]:

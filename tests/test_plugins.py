@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import importlib.metadata
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -128,6 +130,32 @@ def test_what_is_installed_is_read_from_metadata_and_nothing_is_imported(site):
     assert (found.name, found.target, found.version) == ("acme", "otp_acme:create_provider", "1.2.3")
     assert not found.problem
     assert "otp_acme" not in sys.modules
+
+
+def test_what_is_installed_or_removed_meanwhile_is_noticed_and_metadata_is_read_no_more_often(site, monkeypatch):
+    def names():
+        return {plugin.name for plugin in installed(PROVIDERS)}
+
+    read = 0
+    real = importlib.metadata.entry_points
+
+    def counted(**query):
+        nonlocal read
+        read += 1
+        return real(**query)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", counted)
+    assert "acme" not in names()
+    os.utime(site, (1, 1))  # long ago, as a folder's last change is
+    before = names()
+    assert names() == before
+    assert read == 2
+    install(site, "otp-acme")
+    assert names() == before | {"acme"}
+    (site / "otp_acme-1.2.3.dist-info" / "entry_points.txt").unlink()
+    (site / "otp_acme-1.2.3.dist-info" / "METADATA").unlink()
+    (site / "otp_acme-1.2.3.dist-info").rmdir()
+    assert names() == before
 
 
 def test_a_provider_is_loaded_by_its_entry_point_and_knows_its_distribution(site):
