@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
@@ -36,14 +37,14 @@ def broker_url() -> str:
     return url
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.fixture
-def prefix(broker_url: str) -> Iterator[str]:
-    """Of this test's queues, which are deleted afterwards."""
+def anyio_backend() -> str:
+    """The host's loop. The contract runs on both; of the other tests, those do whose rule is about the host's loop."""
+    return "asyncio"
+
+
+@contextlib.contextmanager
+def queues_of_a_test(broker_url: str) -> Iterator[str]:
     name = f"otpcore-test-{secrets.token_hex(4)}"
     yield name
 
@@ -54,6 +55,20 @@ def prefix(broker_url: str) -> Iterator[str]:
                 await channel.queue_delete(queue)
 
     in_asyncio(delete)
+
+
+@pytest.fixture
+def prefix(broker_url: str) -> Iterator[str]:
+    """Of this test's queues, which are deleted afterwards."""
+    with queues_of_a_test(broker_url) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_prefix(broker_url: str) -> Iterator[str]:
+    """Of queues in which a message of an earlier test may be left: it names a retry that this test's store does not know."""
+    with queues_of_a_test(broker_url) as name:
+        yield name
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from .rig import Proxy
 
 
 class TestRabbitMQ(RetryRunnerContract):
-    latest = 6.0  # what no message tells of is found 3 s past due, by a sweep every 1 to 2 s
+    latest = 6.0  # what no message tells of is found half a second past due, by a sweep every 1 to 2 s
 
     @pytest.fixture
-    def new_runner(self, proxy: Proxy, prefix: str) -> RabbitMQRunner:
-        return RabbitMQRunner(RabbitMQSettings(url=proxy.url, prefix=prefix))
+    def new_runner(self, proxy: Proxy, shared_prefix: str) -> RabbitMQRunner:
+        return RabbitMQRunner(RabbitMQSettings(url=proxy.url, prefix=shared_prefix), grace=0.5)
 
     @pytest.fixture
     def broker_trouble(self, proxy: Proxy) -> Callable[[], AbstractContextManager[None]]:

@@ -97,7 +97,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         one.kill()
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_broker_is_killed_and_comes_back_and_nothing_is_lost(
     opened: Callable[..., Any], gateway: Gateway, node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:

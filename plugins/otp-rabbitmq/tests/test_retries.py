@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -52,7 +53,9 @@ async def test_retries_come_when_they_are_due_and_not_before(opened: Opened, gat
     )
     assert len(late) >= 40
     assert late[0] >= 0
-    assert statistics.median(late) < 250  # milliseconds, on a machine with much else to do; see the README
+    assert (
+        statistics.median(late) < 1500
+    )  # milliseconds: by message, for the sweep comes 3 s late; the README has the figures
 
 
 async def test_the_same_job_three_times_sends_once(
@@ -160,7 +163,6 @@ async def test_retries_end_when_they_are_used_up(opened: Opened, settings: dict[
     assert len(gateway.tries[phone(5)]) == 4
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_it_works_over_postgresql(opened: Opened, settings: dict[str, Any], gateway: Gateway) -> None:
     url = os.environ.get("OTPCORE_TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
     schema = f"otpcore_test_{secrets.token_hex(4)}"
@@ -187,21 +189,17 @@ async def test_it_works_over_postgresql(opened: Opened, settings: dict[str, Any]
 
 
 async def _until_empty(url: str, prefix: str) -> None:
-    """Until no message is ready in any queue, twice in a row: one may have been on its way from one to the next."""
+    """Until no message is ready in any queue, three times in a row: one may have been on its way from one to the next."""
     work, waits = queue_names(prefix)
 
-    async def count(channel: Any) -> int:
-        total = 0
-        for name in (work, *waits.values()):
-            queue = await channel.declare_queue(name, passive=True)
-            total += queue.declaration_result.message_count
-        return total
-
-    empty = 0
-    with anyio.fail_after(30):
+    async def watch(channel: Any) -> None:
+        empty = 0
         while empty < 3:
-            empty = 0 if await on_channel(url, count) else empty + 1
-            await anyio.sleep(0.2)
+            queues = [await channel.declare_queue(name, passive=True) for name in (work, *waits.values())]
+            empty = 0 if any(queue.declaration_result.message_count for queue in queues) else empty + 1
+            await asyncio.sleep(0.1)
+
+    await on_channel(url, lambda channel: asyncio.wait_for(watch(channel), 30))
 
 
 def _long_ago() -> datetime:

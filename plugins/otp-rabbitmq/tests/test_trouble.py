@@ -26,6 +26,7 @@ from otpcore.models import Channel, RetryJob
 from .rig import Gateway, Proxy, eventually, on_channel, phone
 
 pytestmark = pytest.mark.anyio
+on_both_loops = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 Opened = Callable[..., Any]
 
@@ -136,6 +137,7 @@ async def test_queues_with_other_arguments_are_a_clear_error(opened: Opened, bro
             pass
 
 
+@on_both_loops
 async def test_a_wrong_password_is_a_clear_error_that_does_not_show_it(opened: Opened, broker_url: str) -> None:
     url = str(URL(broker_url).with_password("wrong-and-secret"))
     with pytest.raises(SettingsError, match=r"retry\.options\.url: .* refuses the user") as caught:
@@ -144,6 +146,7 @@ async def test_a_wrong_password_is_a_clear_error_that_does_not_show_it(opened: O
     assert "secret" not in str(caught.value)
 
 
+@on_both_loops
 async def test_the_hosts_own_error_is_neither_wrapped_nor_waited_for(opened: Opened, gateway: Gateway) -> None:
     gateway.down = True
 
@@ -156,6 +159,7 @@ async def test_the_hosts_own_error_is_neither_wrapped_nor_waited_for(opened: Ope
         await host()
 
 
+@on_both_loops
 async def test_closing_finishes_what_is_under_way(opened: Opened, gateway: Gateway) -> None:
     gateway.failures, gateway.takes = 1, 0.5
     async with opened(first_delay=0.05) as otp:
@@ -251,7 +255,6 @@ class Worker:
         return await anyio.to_thread.run_sync(self.process.wait)
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_worker_is_killed_in_the_middle_and_nothing_is_lost(
     opened: Opened, settings: dict[str, Any], gateway: Gateway, tmp_path: Path
 ) -> None:
@@ -280,6 +283,7 @@ async def test_a_worker_is_killed_in_the_middle_and_nothing_is_lost(
                 worker.process.kill()
 
 
+@on_both_loops
 async def test_a_host_that_is_cancelled_is_let_go(opened: Opened, gateway: Gateway) -> None:
     gateway.down = True
     began = 0.0

@@ -31,7 +31,6 @@ __all__ = ["RabbitMQRunner", "create_runner"]
 _logger = logging.getLogger("otpcore.rabbitmq")
 
 _KIND = "rabbitmq"
-_GRACE = 3.0  # seconds past due after which a message counts as lost, while there is a connection
 _SWEEP_PAUSES = (1.0, 2.0)  # seconds between sweeps, at random: processes that start together do not sweep together
 _AGAIN = 1.0  # seconds before a retry that this process cannot run now goes round again
 _PAUSE_AFTER_ERROR = 1.0  # seconds; the store may be back by then
@@ -57,6 +56,7 @@ class RabbitMQRunner:
     Args:
         concurrency: How many retries run at once; the consumer's prefetch.
         poll: Seconds between looks at the store while there is no broker.
+        grace: Seconds past due after which a message counts as lost, while there is a connection.
     """
 
     _host: RetryHost
@@ -66,9 +66,12 @@ class RabbitMQRunner:
     _stopped: anyio.Event
     _wake: anyio.Event
 
-    def __init__(self, settings: RabbitMQSettings, *, concurrency: int = 64, poll: float = 0.25) -> None:
+    def __init__(
+        self, settings: RabbitMQSettings, *, concurrency: int = 64, poll: float = 0.25, grace: float = 3.0
+    ) -> None:
         self._concurrency = concurrency
         self._poll = poll
+        self._grace = grace
         self._running = 0
         self._settings = settings
 
@@ -210,7 +213,7 @@ class RabbitMQRunner:
         due_at = await host.next_due()
         if due_at is None:
             return pause
-        wait = (due_at - host.now()).total_seconds() + (_GRACE if connected else 0.0)
+        wait = (due_at - host.now()).total_seconds() + (self._grace if connected else 0.0)
         if wait > 0:
             return min(wait, pause)
         claims = await host.claim(free)
