@@ -11,7 +11,10 @@ import pytest
 from otpcore.interfaces import Store
 from otpcore.testing._store_world import World
 
-__all__ = ["CrashFactory", "StoreBase"]
+__all__ = ["EXAMPLES", "CrashFactory", "StoreBase"]
+
+EXAMPLES = 15
+"""Histories that the default run compares."""
 
 
 class CrashFactory(NamedTuple):
@@ -32,6 +35,7 @@ class StoreBase:
 
     durable: ClassVar[bool] = True
     event_loops: ClassVar[Sequence[str]] = ("asyncio", "trio")
+    examples: ClassVar[int] = EXAMPLES
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test on the event loops that the author names."""

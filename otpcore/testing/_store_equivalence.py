@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -31,13 +31,12 @@ from otpcore.records import (
     WorkerRecord,
 )
 from otpcore.stores.memory import MemoryStore
-from otpcore.testing._store_base import StoreBase
+from otpcore.testing._store_base import EXAMPLES, StoreBase
 from otpcore.testing._store_world import World
 
 __all__ = ["EquivalenceTests"]
 
 Kept = Callable[[Store, datetime], Awaitable[Mapping[str, Any]]]
-_EXAMPLES = 15
 _PHONES = ("phone-1", "phone-2")
 _SUBJECTS = ("login", "payment")
 _SECONDS = (0.5, 1, 5, 10, 15, 30, 60, 240, 300, 600)
@@ -396,8 +395,6 @@ class _Machine(RuleBasedStateMachine):
 class EquivalenceTests(StoreBase):
     """Hypothesis gives a store and the oracle the same verbs."""
 
-    examples: ClassVar[int] = _EXAMPLES
-
     async def kept(self, store: Store, now: datetime) -> Mapping[str, Any]:
         """All that a store keeps, as far as its verbs tell it; a store may add what only it can see."""
         rows = await store.retries(100)
@@ -423,7 +420,7 @@ class EquivalenceTests(StoreBase):
                 settings=settings(
                     max_examples=self.examples,
                     stateful_step_count=30,
-                    derandomize=self.examples <= _EXAMPLES,  # who wants more wants others
+                    derandomize=self.examples <= EXAMPLES,  # who wants more wants others
                     deadline=None,
                     suppress_health_check=list(HealthCheck),
                 ),

@@ -56,18 +56,24 @@ class _Plain:
 class WindowTests(StoreBase):
     """Every window counts by itself, and a refund finds the window that it was charged to."""
 
-    @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(plan=_steps)
-    def test_counters_do_the_arithmetic_of_a_plain_model(
-        self, new_stores: Callable[[], Store], plan: list[tuple[float, str]]
-    ) -> None:
-        async def work() -> None:
+    def test_counters_do_the_arithmetic_of_a_plain_model(self, new_stores: Callable[[], Store]) -> None:
+        async def work(plan: list[tuple[float, str]]) -> None:
             async with AsyncExitStack() as stack:
                 store = new_stores()
                 await store.start(stack)
                 await _compare(World(store=store), plan)
 
-        anyio.run(work, backend=self.event_loops[0])
+        @settings(
+            max_examples=2 * self.examples,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(plan=_steps)
+        def compared(plan: list[tuple[float, str]]) -> None:
+            anyio.run(work, plan, backend=self.event_loops[0])
+
+        compared()
 
 
 async def _compare(world: World, plan: list[tuple[float, str]]) -> None:

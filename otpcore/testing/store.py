@@ -186,7 +186,8 @@ class StoreContract(
       process is skipped.
     - ``event_loops``: what the store runs on; default ``("asyncio", "trio")``. Where each unit of work runs in a thread of
       its own anyway, one is enough.
-    - ``examples``: how many histories Hypothesis compares with the memory store; default 15.
+    - ``examples``: how many histories Hypothesis compares with the memory store; default 15. Twice as many orders of
+      charges and refunds are compared with plain arithmetic.
 
     ``kept`` may be extended: what is compared of all that a store keeps. ``START`` is when the clock of each test begins;
     a ``World`` gives an author's own tests the same clock, requests and walks.
