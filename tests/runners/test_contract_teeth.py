@@ -140,6 +140,8 @@ class Broken(RetryRunnerContract):
 class TestLoop(Broken):
     """The loop itself is correct."""
 
+    patience = 20.0
+
 
 # Collected by the inner pytest only, which looks for classes of this name.
 for broken in BROKEN:
