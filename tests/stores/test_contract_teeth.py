@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import attrs
 import pytest
+from hypothesis import Phase, settings
 
 from otpcore.models import Outcome
 from otpcore.records import Admission, ClaimBatch, PurgeCount, ReservationStatus, Step, StepKind
@@ -132,7 +133,17 @@ for broken in BROKEN:
     globals()[f"Teeth{broken.__name__}"] = type(f"Teeth{broken.__name__}", (Broken,), {"store": broken})
 
 
-def test_whoever_breaks_a_rule_fails_where_it_is_tested(pytester):
+@pytest.fixture
+def no_shrinking():
+    """A failure need not be made small to be noticed."""
+    settings.register_profile("teeth", phases=[Phase.explicit, Phase.generate])
+    before = settings.get_current_profile_name()
+    settings.load_profile("teeth")
+    yield
+    settings.load_profile(before)
+
+
+def test_whoever_breaks_a_rule_fails_where_it_is_tested(pytester, no_shrinking):
     chosen = " or ".join(f"(Teeth{broken.__name__} and ({tests}))" for broken, tests in BROKEN.items())
     plugins = ["no:cacheprovider", "no:xdist", "no:timeout"]
     run = pytester.inline_run(
