@@ -15,6 +15,9 @@ from .rows import KeptInRows
 
 
 class TestSqlite(KeptInRows, StoreContract):
+    """Units run in the writer's thread or in workers; how they wake a waiter on each loop is for test_writer.py."""
+
+    event_loops = ("asyncio",)
     examples = int(os.environ.get("OTPCORE_EQUIVALENCE_EXAMPLES", "15"))
 
     @pytest.fixture
