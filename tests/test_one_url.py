@@ -17,7 +17,8 @@ from otpcore.hookspecs import utc_now
 from otpcore.simulators import Fault
 from otpcore.stores.sql import upgrade
 
-from .servers import mariadb_database, postgres_server, rabbitmq_url
+from .own_servers import postgres_server
+from .servers import mariadb_database, rabbitmq_url
 
 PHONE = "+359871234567"
 

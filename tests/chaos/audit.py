@@ -18,14 +18,14 @@ from .vendors import Received
 
 WELL = timedelta(seconds=25)
 """A vendor that was up for so long has been tried meanwhile, whatever the leases and delays."""
-
-
+OURS = "ours"
+"""While a server of ours is away, nobody reaches any vendor."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @attrs.define
 class Weather:
-    """When which vendor was away."""
+    """When which vendor, or a server of ours, was away."""
 
     away: list[tuple[str, datetime, datetime]] = attrs.field(factory=list)
 
@@ -33,7 +33,7 @@ class Weather:
         """It was up for ``WELL`` within these times."""
         moment = begin
         for name, left, back in sorted(self.away, key=lambda one: one[1]):
-            if name != vendor or back < begin or left > end:
+            if name not in (vendor, OURS) or back < begin or left > end:
                 continue
             if left - moment >= WELL:
                 return True
@@ -43,7 +43,12 @@ class Weather:
 
 @attrs.define
 class Figures:
-    """What a run came to."""
+    """What a run came to.
+
+    Args:
+        late: Seconds after its time that each retry was begun.
+        recovered: Seconds from the end of each outage of a server to the next message.
+    """
 
     sends: int = 0
     challenges: int = 0
@@ -55,6 +60,8 @@ class Figures:
     ended: Counter[str] = attrs.field(factory=Counter)
     lost: int = 0
     reports: Counter[str] = attrs.field(factory=Counter)
+    late: list[float] = attrs.field(factory=list)
+    recovered: list[float] = attrs.field(factory=list)
     wrong: list[str] = attrs.field(factory=list)
 
 
@@ -62,8 +69,9 @@ def audit(
     plant: Plant, stories: Sequence[Story], weather: Weather, heard: Mapping[str, datetime], *, retried: bool
 ) -> Figures:
     """Look at everything that is stored and everything that arrived. ``heard``: when a person's last report came in."""
-    figures, confirmed = Figures(), plant.confirmed()
+    figures = Figures()
     views = plant.look({story.phone for story in stories})
+    confirmed = plant.confirmed(view for of_phone in views.values() for view in of_phone)
     for story in stories:
         figures.sends += story.sends
         figures.wrong += story.wrong

@@ -25,13 +25,17 @@ from typing import Any
 
 import anyio
 import otp_mada.provider  # noqa: F401 - so that no forked process has to
+import otp_rabbitmq  # noqa: F401 - the same
 import otp_twilio.provider  # noqa: F401 - the same
+from otp_redis import RedisStore
 from otp_sinch.simulator import SinchSimulator
 
 from otpcore import AsyncOTPService, OTPError, RateLimited, ReceiptRequest, _discovery
 from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
+from otpcore.hookspecs import utc_now
 from otpcore.http import HttpClient
+from otpcore.records import Step, StepKind
 from otpcore.stores.base import RowStore
 from otpcore.stores.sql import SqlStore
 
@@ -73,6 +77,11 @@ class Clock:
     def set(self, *, began: float, moved: float, speed: float) -> None:
         self._shared[:24] = struct.pack("ddd", began, moved, speed)
 
+    def go(self, speed: float) -> None:
+        """From now on at this speed; 0: it stands still."""
+        began, now = time.time(), self().timestamp()
+        self.set(began=began, moved=now - began, speed=speed)
+
     def jump(self, seconds: float) -> None:
         began, moved, speed = struct.unpack("ddd", self._shared[:24])
         self.set(began=began, moved=moved + seconds, speed=speed)
@@ -109,19 +118,8 @@ class Failpoints:
     def install(self) -> None:
         for verb in (*WRITES, *READS):
             setattr(RowStore, verb, self._wrapped(verb, getattr(RowStore, verb)))
-        write = SqlStore._write
-
-        async def with_points(store: Any, unit: Callable[[Any], Any], **options: Any) -> Any:
-            verb = _verb.get()
-
-            def points(rows: Any) -> Any:
-                result = unit(rows)
-                self.hit(f"store.{verb}/uncommitted")
-                return result
-
-            return await write(store, points, **options)
-
-        SqlStore._write = with_points  # type: ignore[method-assign, assignment] # in this process only
+        SqlStore._write = self._unit(SqlStore._write)  # type: ignore[method-assign] # in this process only
+        RedisStore.write = self._unit(RedisStore.write)  # type: ignore[method-assign] # the same
         HttpClient.request = self._request(HttpClient.request)  # type: ignore[method-assign] # in this process only
 
     def _wrapped(self, verb: str, inner: Callable[..., Awaitable[Any]]) -> Any:
@@ -132,11 +130,34 @@ class Failpoints:
                 self.hit(f"store.{verb}/before")
                 answer = await inner(*arguments, **more)
                 self.hit(f"store.{verb}/after")
+                self._tell_of_retry(verb, answer)
                 return answer
             finally:
                 _verb.reset(token)
 
         return call
+
+    def _tell_of_retry(self, verb: str, answer: Any) -> None:
+        """When a retry is due, and when it was begun."""
+        if not isinstance(answer, Step) or answer.challenge is None:
+            return
+        if answer.kind is StepKind.QUEUED and answer.put_off is None and answer.due_at is not None:
+            self.say({"queued": answer.challenge.id, "due": answer.due_at.timestamp()})
+        elif answer.kind is StepKind.CALL and answer.delivery is not None and verb == "begin_retry":
+            self.say({"tried": answer.challenge.id, "at": answer.delivery.recorded_at.timestamp()})
+
+    def _unit(self, write: Callable[..., Awaitable[Any]]) -> Any:
+        async def with_points(store: Any, unit: Callable[[Any], Any], *arguments: Any, **options: Any) -> Any:
+            verb = _verb.get()
+
+            def points(rows: Any) -> Any:
+                result = unit(rows)
+                self.hit(f"store.{verb}/uncommitted")
+                return result
+
+            return await write(store, points, *arguments, **options)
+
+        return with_points
 
     def _request(self, inner: Callable[..., Awaitable[Any]]) -> Any:
         async def call(client: HttpClient, method: str, *arguments: Any, **more: Any) -> Any:
@@ -217,7 +238,7 @@ def _become(channel: socket.socket, order: dict[str, Any]) -> None:
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     say(channel, {"pid": os.getpid()})
-    order["clock"] = Clock(order["clock"])
+    order["clock"] = Clock(order["clock"]) if order["clock"] else utc_now
     order["mapping"] = json.loads(Path(order["settings"]).read_text(encoding="utf-8"))
     points = Failpoints(order.get("kill_at", ""), order.get("stop_at", ()), functools.partial(say, channel))
     points.install()

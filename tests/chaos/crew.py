@@ -7,12 +7,12 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
-from .plant import Plant
+from .plant import NotOpenedError, Plant
 from .processes import Process
 from .vendors import ARRIVED, WORKED
 
@@ -41,6 +41,20 @@ POINTS = {
 
 
 @attrs.define(eq=False)
+class Lateness:
+    """How long after its time each retry was begun, in seconds; those that something else made due earlier are left out."""
+
+    seconds: list[float] = attrs.field(factory=list)
+    _due: dict[str, float] = attrs.field(factory=dict)
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        if "queued" in told:
+            self._due[told["queued"]] = told["due"]
+        elif "tried" in told and (due := self._due.pop(told["tried"], None)) is not None and told["at"] >= due:
+            self.seconds.append(told["at"] - due)
+
+
+@attrs.define(eq=False)
 class Member:
     """One process of the crew and what it is asked."""
 
@@ -49,6 +63,7 @@ class Member:
     answers: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = attrs.field(factory=dict)
     guard: threading.Lock = attrs.field(factory=threading.Lock)
     gone: bool = False
+    lateness: Lateness = attrs.field(factory=Lateness)
 
     def listen(self) -> None:
         """Hand each answer to whoever waits for it, until it is gone."""
@@ -58,6 +73,7 @@ class Member:
                     waiting = self.answers.pop(told["id"], None)
                 if waiting is not None:
                     waiting.put(told)
+            self.lateness.hear(told)
         with self.guard:
             self.gone = True
             for waiting in self.answers.values():
@@ -85,6 +101,7 @@ class Crew:
     def __init__(self, plant: Plant, settings: str, rng: random.Random, *, hosts: int, workers: int) -> None:
         self.plant, self.settings, self.rng = plant, settings, rng
         self.kills: Counter[str] = Counter()
+        self.lateness = Lateness()
         self.deadly = True
         self._stop = threading.Event()
         self._starting = threading.Lock()
@@ -128,9 +145,13 @@ class Crew:
         while not self._stop.is_set():
             with self._starting:
                 point, after, from_outside = self._fate(kind)
-                process = start(point)
+                try:
+                    process = start(point)
+                except NotOpenedError:  # the store is away; whoever supervises it tries again
+                    self._stop.wait(0.2)
+                    continue
                 process.channel.settimeout(None)
-            member = Member(process=process, point=point)
+            member = Member(process=process, point=point, lateness=self.lateness)
             listener = threading.Thread(target=watch, args=(member,))
             listener.start()
             killed = self._live(member, after, from_outside)
@@ -161,6 +182,8 @@ class Crew:
                 return ""
             if not self.deadly:
                 ends = float("inf")
+        if member.gone and any("passed" in told for told in member.process.said):
+            return ""  # a worker that found no store
         if member.gone:
             return from_outside if hunted else member.point.partition("#")[0] or "by itself"
         member.process.kill()

@@ -20,9 +20,12 @@ from otpcore.simulators import Fault
 
 from .audit import Figures, Weather, audit
 from .crew import Crew
+from .engines import RUNNERS, STORES
 from .people import COOLDOWN, LIFE, RULES, Person
 from .plant import Plant, open_plant
 from .postman import Postman
+from .processes import PATIENCE
+from .quakes import Quakes
 
 SPEED = 2.0
 FAULTS = (
@@ -68,14 +71,18 @@ def settle(plant: Plant, settings: str, postman: Postman) -> None:
     host.end()
 
 
-def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Figures, Counter[str], Counter[str]]:
-    """One plant in a storm, and calm after it."""
+def storm(
+    seconds: float, seed: int, *, people: int, retried: bool, store: str = "sqlite", runner: str = "worker"
+) -> tuple[Figures, Counter[str], Counter[str]]:
+    """One plant in a storm, and calm after it. Servers live by their own clock, at its own speed."""
+    speed = SPEED if (store, runner) == ("sqlite", "worker") else None
     rng, weather, faults, stop = random.Random(seed), Weather(), Counter[str](), threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="otpcore-chaos-") as directory,
-        open_plant(Path(directory), speed=SPEED) as plant,
+        open_plant(Path(directory), speed=speed, store=store, runner=runner) as plant,
     ):
         settings = plant.settings(RULES, retried=retried, otp={"number_policy": "possible", **OTP}, retry=RETRY)
+        quakes = Quakes(plant, random.Random(rng.random()), weather)
         crew = Crew(plant, settings, random.Random(rng.random()), hosts=2, workers=2)
         postman, calm = Postman(plant, random.Random(rng.random())), threading.Event()
         crowd = [Person(plant, crew, random.Random(rng.random())) for _ in range(people)]
@@ -85,12 +92,14 @@ def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Fig
         bearer = threading.Thread(
             target=postman.carry, args=(functools.partial(crew.ask, random.Random(rng.random())), calm)
         )
-        for thread in (weatherman, bearer, *threads):
+        earth = threading.Thread(target=quakes.rage, args=(stop,))
+        for thread in (weatherman, earth, bearer, *threads):
             thread.start()
         for thread in threads:
             thread.join()
         stop.set()
         weatherman.join()
+        earth.join()
         for vendor in plant.vendors.all().values():
             vendor.recover()
         crew.deadly = False
@@ -98,19 +107,21 @@ def storm(seconds: float, seed: int, *, people: int, retried: bool) -> tuple[Fig
         bearer.join()
         crew.stop()
         settle(plant, settings, postman)
-        plant.clock.jump(11 * LIFE)  # every life is over
+        if not plant.is_real:
+            plant.clock.jump(11 * LIFE)  # every life is over
         worker = plant.worker(settings)
         stories = [story for person in crowd for story in person.stories]
-        plant.wait_until(lambda: plant.living() == 0)
+        plant.wait_until_over((story.phone for story in stories), patience=LIFE + PATIENCE)
         worker.stop()
         figures = audit(plant, stories, weather, postman.heard, retried=retried)
         figures.wrong += postman.wrong
         figures.reports = postman.outcomes
+        figures.late, figures.recovered = crew.lateness.seconds, quakes.recovered
         if figures.wrong:
             kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
             (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
             figures.wrong.append(f"the log of the processes: {kept}")
-    return figures, crew.kills, faults
+    return figures, crew.kills, faults + quakes.happened
 
 
 def show(title: str, figures: Figures, kills: Counter[str], faults: Counter[str]) -> None:
@@ -126,6 +137,7 @@ def show(title: str, figures: Figures, kills: Counter[str], faults: Counter[str]
         f"  reports of vendors taken in: {_counted(figures.reports)}",
         f"  processes killed {kills.total()}: {_counted(places)}",
         f"  faults injected {faults.total()}: {_counted(faults)}",
+        f"  retries begun late: {_spread(figures.late)}; the next message after an outage: {_spread(figures.recovered)}",
         f"  rules broken {len(figures.wrong)}",
         *(f"    {wrong}" for wrong in figures.wrong),
     )
@@ -136,17 +148,35 @@ def _counted(what: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(what.items())) or "none"
 
 
+def _spread(seconds: list[float]) -> str:
+    if not seconds:
+        return "none"
+    ordered = sorted(seconds)
+    median, late = (ordered[min(int(len(ordered) * share), len(ordered) - 1)] for share in (0.5, 0.99))
+    return f"{len(ordered)} times, median {median * 1000:.0f} ms, p99 {late:.2f} s, longest {ordered[-1]:.2f} s"
+
+
 def main() -> int:
     """Four fifths of the time with retries, the rest without."""
     arguments = argparse.ArgumentParser(prog="nox -s chaos --")
     arguments.add_argument("--minutes", type=float, default=10.0)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     arguments.add_argument("--people", type=int, default=24)
+    arguments.add_argument("--store", choices=STORES, default="sqlite")
+    arguments.add_argument("--runner", choices=RUNNERS, default="worker")
     given = arguments.parse_args()
-    print(f"seed {given.seed}, {given.minutes:g} minutes from {datetime.now().astimezone():%H:%M}", flush=True)  # noqa: T201
+    what = f"seed {given.seed}, {given.store}, {given.runner}, {given.minutes:g} minutes"
+    print(f"{what} from {datetime.now().astimezone():%H:%M}", flush=True)  # noqa: T201
     wrong = 0
     for title, share, retried in (("with retries", 0.8, True), ("without retries", 0.2, False)):
-        came = storm(given.minutes * 60 * share, given.seed, people=given.people, retried=retried)
+        came = storm(
+            given.minutes * 60 * share,
+            given.seed,
+            people=given.people,
+            retried=retried,
+            store=given.store,
+            runner=given.runner,
+        )
         show(title, *came)
         wrong += len(came[0].wrong)
     return 1 if wrong else 0

@@ -39,6 +39,7 @@ class Story:
         unsure: How often nobody said what came of a send.
         asked: How often a code was typed.
         counted: How often the answer says that an attempt was used up.
+        died: How often nobody said what came of a code, or of a cancellation: the process died, or the store did not answer.
         approvals: When somebody was told that the code is right, by challenge.
         wrong: Rules that were broken.
     """
@@ -135,6 +136,7 @@ class Person:
             story.died += 1
             return False
         status = told.get("answer", {}).get("status", told.get("error"))
+        story.died += status == "StoreError"
         story.counted += status in ("approved", "incorrect", "ProviderError")
         if status == "approved":
             if right is None:
@@ -168,8 +170,8 @@ class Person:
         found = next((view.challenge for view in views if view.challenge.purpose == story.purpose), None)
         if found is not None:
             story.cancelled = True
-            if self.crew.ask(self.rng, "cancel", found.id) is None:
-                story.died += 1
+            told = self.crew.ask(self.rng, "cancel", found.id)
+            story.died += told is None or "error" in told
 
     def _messages(self, story: Story) -> list[Received]:
         return [one for one in self.plant.vendors.of(story.phone) if one.at >= story.began]

@@ -1,47 +1,61 @@
-"""One installation: settings, an SQLite file, a clock that all share, vendors, and a look at what is stored."""
+"""One installation: settings, a store, a clock that all share, vendors, and a look at what is stored."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import anyio
 import attrs
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from otpcore.codes import KeyRing
 from otpcore.config import generate_keys
 from otpcore.hookspecs import utc_now
+from otpcore.lifecycle import OVER
+from otpcore.models import ReceiptStatus
 from otpcore.records import ChallengeView
-from otpcore.stores.sql import SqlStore, upgrade
+from otpcore.stores.base import RowStore
+from otpcore.stores.rows import Rows
 
 from .child import Clock
+from .engines import Engine, open_engine
 from .processes import PATIENCE, Nursery, Process
 from .vendors import Received, Vendors, open_vendors
 
 LEASE = 20.0  # seconds of the clock after which every lease of these settings has run out
 DAY = 86_400
+_ALL = 1_000_000
+
+T = TypeVar("T")
+
+
+class NotOpenedError(RuntimeError):
+    """A process ended before its service was open."""
 
 
 @attrs.define(eq=False)
 class Plant:
-    """Everything around one database file."""
+    """Everything around one store.
+
+    Args:
+        is_real: Time is the machine's, which nobody can move; each process, and a database on a server, asks for it by itself.
+    """
 
     directory: Path
+    engine: Engine
+    store: RowStore
+    portal: BlockingPortal
     nursery: Nursery
     clock: Clock
     vendors: Vendors
     keys: dict[str, Any]
+    is_real: bool = False
     started: int = 0
-
-    @property
-    def database(self) -> Path:
-        return self.directory / "otp.sqlite3"
 
     def settings(self, rules: str, *, retried: bool = True, **sections: Any) -> str:
         """Write a settings file; its path."""
@@ -51,14 +65,14 @@ class Plant:
             "call": {"retry": retried},
             "otp": {"number_policy": "possible"},
             "retry": {
-                "runner": "worker",
+                **self.engine.retry,
                 "first_delay": 0.05,
                 "max_delay": 0.2,
                 "poll": 0.02,
                 "breaker_threshold": 1000,
             },
             "limits": {"phone": ["50/1d"], "lock_after": 100},
-            "storage": {"url": f"sqlite:///{self.database}"},
+            "storage": {"url": self.engine.url},
             "providers": self.vendors.instances(),
             "keys": self.keys,
         }
@@ -78,10 +92,10 @@ class Plant:
             kill_at=kill_at,
             stop_at=stop_at,
             backend=("asyncio", "trio")[self.started % 2],
-            clock=str(self.directory / "clock"),
+            clock="" if self.is_real else str(self.directory / "clock"),
         )
         if process.wait_for("ready") is None:
-            raise RuntimeError(f"a service did not open; see {self.nursery.log}")
+            raise NotOpenedError(f"a service did not open; see {self.nursery.log}")
         return process
 
     def worker(self, settings: str, *, kill_at: str = "", stop_at: Sequence[str] = (), concurrency: int = 8) -> Process:
@@ -93,39 +107,53 @@ class Plant:
             settings=settings,
             kill_at=kill_at,
             stop_at=stop_at,
-            clock=str(self.directory / "clock"),
+            clock="" if self.is_real else str(self.directory / "clock"),
             arguments=["--concurrency", str(concurrency), "--backend", backend],
         )
 
     @staticmethod
-    def wait_until(is_so: Callable[[], object]) -> None:
+    def wait_until(is_so: Callable[[], object], *, patience: float = PATIENCE, every: float = 0.01) -> None:
         """Look again and again at what other processes do."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not is_so():
             if time.monotonic() > deadline:
                 raise AssertionError("it did not come about")
-            time.sleep(0.01)
+            time.sleep(every)
+
+    def let_pass(self, seconds: float) -> None:
+        """Time passes for everybody."""
+        if self.is_real:
+            time.sleep(seconds)
+        else:
+            self.clock.jump(seconds)
 
     def rows(self) -> int:
         """Schedule rows: sends that are not over."""
-        return self._count("SELECT count(*) FROM otp_schedule")
+        return len(self._read(lambda rows: rows.upcoming(_ALL)))
 
     def leased(self) -> int:
         """Sends that somebody works at, or did when it stopped."""
-        return self._count("SELECT count(*) FROM otp_schedule WHERE leased")
+        return sum(row.leased for row in self._read(lambda rows: rows.upcoming(_ALL)))
 
-    def living(self) -> int:
-        """Challenges that are not over."""
-        return self._count("SELECT count(*) FROM otp_challenge WHERE live_key IS NOT NULL")
+    def wait_until_over(self, phones: Iterable[str], patience: float) -> None:
+        """Until these people have no challenge that lives."""
+        left = set(phones)
 
-    def _count(self, statement: str) -> int:
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
-            (count,) = database.execute(statement).fetchone()
-        return int(count)
+        def nobody_is_left() -> bool:
+            for phone, views in self.look(list(left)).items():
+                if all(view.challenge.state in OVER for view in views):
+                    left.discard(phone)
+            return not left
+
+        self.wait_until(nobody_is_left, patience=patience, every=0.2)
+
+    def _read(self, look: Callable[[Rows], T]) -> T:
+        read: T = self.portal.call(self.store._read, look)
+        return read
 
     def settle(self, settings: str) -> None:
         """Let leases run out and one worker finish whatever is left."""
-        self.clock.jump(LEASE)
+        self.let_pass(LEASE)
         worker = self.worker(settings)
         deadline, quiet, rows = time.monotonic() + PATIENCE, time.monotonic(), self.rows()
         while rows:
@@ -136,7 +164,7 @@ class Plant:
             if before != rows:
                 quiet = time.monotonic()
             elif time.monotonic() - quiet > 1.0:
-                self.clock.jump(5.0)  # what waits, waits for a time to come
+                self.let_pass(5.0)  # what waits, waits for a time to come
                 quiet = time.monotonic()
         worker.stop()
 
@@ -145,12 +173,10 @@ class Plant:
         keys = self.ring
 
         async def read() -> dict[str, tuple[ChallengeView, ...]]:
-            store = SqlStore(f"sqlite:///{self.database}", migrate=False)
-            async with AsyncExitStack() as stack:
-                await store.start(stack)
-                return {phone: await store.view(phone_key=keys.phone_key(phone)) for phone in phones}
+            return {phone: await self.store.view(phone_key=keys.phone_key(phone)) for phone in phones}
 
-        return anyio.run(read)
+        views: dict[str, tuple[ChallengeView, ...]] = self.portal.call(read)
+        return views
 
     def belongs(self, message: Received, view: ChallengeView, of_phone: Iterable[ChallengeView]) -> bool:
         """Whether this challenge sent the message: by its code, by the vendor's reference, else by the time."""
@@ -166,16 +192,22 @@ class Plant:
     def charged(self, phone: str) -> int:
         """How many sends of this person count."""
         key = f"{self.ring.phone_key(phone)}/send/{DAY}"
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
-            found = database.execute("SELECT count FROM otp_counter WHERE key = ?", (key,)).fetchone()
-        return int(found[0]) if found else 0
+        whenever = datetime.fromtimestamp(0, UTC)
+        return sum(one.count for one in self._read(lambda rows: rows.counters(key, whenever)) if one.key == key)
 
-    def confirmed(self) -> dict[str, datetime]:
+    def confirmed(self, views: Iterable[ChallengeView]) -> dict[str, datetime]:
         """When a receipt said of a delivery that it arrived."""
-        statement = "SELECT delivery_id, received_at FROM otp_receipt WHERE status = 'delivered'"
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE)) as database:
-            told = database.execute(statement).fetchall()
-        return {one: datetime.fromtimestamp(at / 1_000_000, UTC) for one, at in told}
+        deliveries = [one for view in views for one in view.deliveries if one.reference]
+
+        def told(rows: Rows) -> dict[str, datetime]:
+            return {
+                receipt.delivery_id: receipt.received_at
+                for one in deliveries
+                for receipt in rows.receipts_of(one.id, one.reference)
+                if receipt.status is ReceiptStatus.DELIVERED
+            }
+
+        return self._read(told)
 
     @property
     def ring(self) -> KeyRing:
@@ -183,19 +215,41 @@ class Plant:
 
 
 @contextmanager
-def open_plant(directory: Path, *, speed: float = 0.0) -> Iterator[Plant]:
-    """A new installation with running vendors and no processes yet; its clock stands still unless it is given a speed."""
+def open_plant(
+    directory: Path, *, speed: float | None = 0.0, store: str = "sqlite", runner: str = "worker"
+) -> Iterator[Plant]:
+    """A new installation with running vendors and no processes yet.
+
+    Args:
+        speed: Of the clock that all share; None: the machine's own time, and the server's.
+    """
     keys = generate_keys(utc_now())
     file = directory / "clock"
     file.write_bytes(bytes(24))
     clock = Clock(str(file))
-    clock.set(began=time.time(), moved=0.0, speed=speed)
-    upgrade(f"sqlite:///{directory / 'otp.sqlite3'}")
-    with open_vendors(clock) as vendors, Nursery(directory) as nursery:
+    clock.set(began=time.time(), moved=0.0, speed=1.0 if speed is None else speed)
+    with ExitStack() as stack:
+        engine = stack.enter_context(open_engine(directory, store, runner))
+        vendors = stack.enter_context(open_vendors(clock))
+        nursery = stack.enter_context(Nursery(directory))
+        portal = stack.enter_context(start_blocking_portal("asyncio"))
+        looks = engine.open_store()
+        stack.enter_context(portal.wrap_async_context_manager(_started(looks)))
         yield Plant(
             directory=directory,
+            engine=engine,
+            store=looks,
+            portal=portal,
             nursery=nursery,
             clock=clock,
             vendors=vendors,
             keys={"index": keys.index, "code": dict(keys.code), "current": keys.current},
+            is_real=speed is None,
         )
+
+
+@asynccontextmanager
+async def _started(store: RowStore) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        yield

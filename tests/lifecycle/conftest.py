@@ -15,7 +15,8 @@ from otpcore.interfaces import Store
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
-from ..servers import empty, mariadb_database, postgres_server  # noqa: TID252 - tests are no package that could be imported by name
+from ..own_servers import postgres_server  # noqa: TID252 - tests are no package that could be imported by name
+from ..servers import empty, mariadb_database  # noqa: TID252 - tests are no package that could be imported by name
 
 
 @pytest.fixture(scope="session")
