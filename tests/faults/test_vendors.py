@@ -29,6 +29,8 @@ from otpcore.simulators import Fault
 
 PHONE = "+359871234567"
 TIMEOUT = 1.0
+AMPLE = 10.0
+"""Seconds for a provider, where nobody is silent: what is tested is the answer, on a machine with much else to do too."""
 XML = b'<?xml version="1.0"?><e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>%s</e:Body></e:Envelope>'
 SAID = {"sid": "SM" + "1" * 32, "status": "queued", "error_code": None}
 
@@ -45,7 +47,9 @@ class Recorder:
         return [(e.instance, e.reason) for e in self.events if e.type is EventType.DELIVERY_FAILED]
 
 
-def service(tmp_path, broken_url: str, plugin: str, well: MadaSimulator, recorder: Recorder) -> AsyncOTPService:
+def service(
+    tmp_path, broken_url: str, plugin: str, well: MadaSimulator, recorder: Recorder, timeout: float = TIMEOUT
+) -> AsyncOTPService:
     keys = generate_keys(utc_now())
     made: dict[str, Any] = {
         "mada": {"plugin": "mada", "url": broken_url, "username": "u", "password": "p", "source_name": "otpcore"},
@@ -63,17 +67,17 @@ def service(tmp_path, broken_url: str, plugin: str, well: MadaSimulator, recorde
         "providers": {"broken": made[plugin], "well": {"plugin": "mada", **well.provider_settings()}},
         "keys": {"index": keys.index, "code": dict(keys.code), "current": keys.current},
         "storage": {"url": f"sqlite:///{tmp_path / 'otp.sqlite3'}", "synchronous": "NORMAL"},
-        "otp": {"provider_timeout": TIMEOUT, "send_timeout": 30},
+        "otp": {"provider_timeout": timeout, "send_timeout": 30},
         "limits": {"phone": []},
     }
     return AsyncOTPService(settings, observers=[recorder])
 
 
-async def met(tmp_path, broken_url: str, plugin: str) -> str:
+async def met(tmp_path, broken_url: str, plugin: str, timeout: float = TIMEOUT) -> str:
     """Send through the broken vendor; the kind of its failure. What the next provider delivered verifies."""
     recorder = Recorder()
     with MadaSimulator() as well:
-        async with service(tmp_path, broken_url, plugin, well, recorder) as otp:
+        async with service(tmp_path, broken_url, plugin, well, recorder, timeout) as otp:
             began = time.monotonic()
             challenge = await otp.send_sms(PHONE)
             assert time.monotonic() - began < 15
@@ -182,7 +186,7 @@ async def test_a_redirect_is_not_followed(tmp_path, plugin) -> None:
     with RawVendor(says(answer(GOOD))) as elsewhere:
         there = b"Location: http://127.0.0.1:%d/" % elsewhere.port
         with RawVendor(says(answer(b"", there, status=b"307 Temporary Redirect"))) as vendor:
-            assert await met(tmp_path, f"http://127.0.0.1:{vendor.port}", plugin) == "misconfigured"
+            assert await met(tmp_path, f"http://127.0.0.1:{vendor.port}", plugin, AMPLE) == "misconfigured"
         assert elsewhere.requests == 0
 
 
@@ -198,7 +202,7 @@ async def test_a_real_answer_after_early_hints_is_understood(tmp_path) -> None:
         recorder = Recorder()
         with MadaSimulator() as well:
             url = f"http://127.0.0.1:{vendor.port}"
-            async with service(tmp_path, url, "mada", well, recorder) as otp:
+            async with service(tmp_path, url, "mada", well, recorder, AMPLE) as otp:
                 challenge = await otp.send_sms(PHONE)
                 assert (challenge.provider, challenge.confirmed) == ("broken", True)
 
@@ -240,7 +244,7 @@ async def test_only_a_certificate_that_is_right_gets_to_see_a_request(
         _http_transport, "_shared_ssl_context", lambda: trusting
     )  # an authority that this machine trusts
     with RawVendor(says(answer(b"")), tls=certificates.server(**TLS[certificate])) as vendor:
-        kind = await met(tmp_path, f"https://localhost:{vendor.port}", "mada")
+        kind = await met(tmp_path, f"https://localhost:{vendor.port}", "mada", AMPLE)
         assert (kind, vendor.requests) == (("ambiguous", 1) if certificate == "good" else ("unavailable", 0))
 
 
@@ -295,7 +299,10 @@ async def test_twenty_sends_at_once_to_a_vendor_that_hangs_all_reach_the_next_on
     recorder = Recorder()
     with RawVendor(says(then_hang=True)) as vendor, MadaSimulator() as well:
         url = f"http://127.0.0.1:{vendor.port}"
-        async with service(tmp_path, url, "mada", well, recorder) as otp, anyio.create_task_group() as tasks:
+        async with (
+            service(tmp_path, url, "mada", well, recorder, 4 * TIMEOUT) as otp,
+            anyio.create_task_group() as tasks,
+        ):
             for number in range(20):
                 tasks.start_soon(otp.send_sms, f"+3598712345{number:02}")
     assert len(well.inbox) == 20
