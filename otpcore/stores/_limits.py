@@ -138,6 +138,7 @@ def note_refusal(
 
 def _refused(rows: Rows, send: NewSend, reason: str, retry_after: float | None, now: datetime) -> ChargeRefused:
     """A refusal, unless the same call has just sent: then nothing has to be sent, and nothing is refused."""
+    # Not `latest`, which locks: a send that ends holds its challenge when it gives back what it was charged, and waits for us.
     living = rows.peek_latest(send.challenge.subject)
     if living is not None and is_living(living, now):
         cooldown = living.cooldown(send.channel)

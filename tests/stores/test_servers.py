@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -124,6 +125,31 @@ async def test_units_that_lock_each_other_crosswise_both_end(store, new_world):
     met.set()
     views = [(await store.view(challenge_id=walk.id))[0] for walk in (one, two)]
     assert [view.challenge.locale for view in views] == ["de", "de"]
+
+
+async def test_a_refusal_waits_for_nobody_who_holds_the_challenge(store, new_world):
+    """Whoever holds it may be about to give back what it was charged, and would wait for the refusal in turn."""
+    world = new_world()
+    world.store = store
+    walk = await world.begin()
+    held, end = threading.Event(), threading.Event()
+
+    def holding(rows):
+        rows.challenge(walk.id)
+        held.set()
+        end.wait(20)
+
+    await world.charge(limit=1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store._write, holding)
+        try:
+            await anyio.to_thread.run_sync(held.wait)
+            with anyio.fail_after(4):
+                refused = await world.ask(world.limit("phone-1/send/600", 1), subject="phone-1/login", phone_key="phone-1")
+        finally:
+            end.set()
+    assert refused.living is not None
+    assert refused.living.id == walk.id
 
 
 async def test_a_database_without_tables_is_only_checked_at_start(server_url):
