@@ -167,7 +167,8 @@ def _admit(rows: Rows, send: NewSend, expires_at: datetime, now: datetime) -> tu
 
 
 def _locked_until(rows: Rows, send: NewSend) -> datetime | None:
-    failed = rows.failures(failure_keys(send.challenge.phone_key, send.client))
+    # Not locked: whoever verifies holds the challenge, which we may have to wait for, before it locks what it counts.
+    failed = rows.peek_failures(failure_keys(send.challenge.phone_key, send.client))
     return max((record.locked_until for record in failed if record.locked_until), default=None)
 
 

@@ -244,9 +244,12 @@ class SqlRows:
     def reset_counters(self, prefix: str) -> int:
         return sum(self._changed(statement, **_span(prefix)) for statement in sql.RESET)
 
-    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+    def peek_failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         first, second = keys
         return self._all(FailureRecord, sql.FAILURES, first=first, second=second)
+
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        return self.peek_failures(keys)
 
     def count_failure(self, key: str) -> int:
         return int(self._scalar(sql.COUNT_FAILURE, key=key))

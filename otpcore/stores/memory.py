@@ -351,8 +351,11 @@ class MemoryRows:
             del table[key]
         return len(found)
 
-    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+    def peek_failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         return [self._failures[key] for key in keys if key in self._failures]
+
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        return self.peek_failures(keys)
 
     def count_failure(self, key: str) -> int:
         failed = self._failures.get(key, FailureRecord(key=key, failures=0))

@@ -205,6 +205,9 @@ class Rows(Protocol):
     def reset_counters(self, prefix: str) -> int:
         """Remove send and failure counters whose key begins so."""
 
+    def peek_failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        """Failures in a row under these keys, not locked: for whoever counts none."""
+
     def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         """Failures in a row, of those keys that have any."""
 

@@ -92,7 +92,7 @@ def storm(
         bearer = threading.Thread(
             target=postman.carry, args=(functools.partial(crew.ask, random.Random(rng.random())), calm)
         )
-        earth = threading.Thread(target=quakes.rage, args=(stop,))
+        earth = threading.Thread(target=quakes.rage, args=(ends, stop))
         for thread in (weatherman, earth, bearer, *threads):
             thread.start()
         for thread in threads:

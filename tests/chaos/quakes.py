@@ -34,9 +34,9 @@ class Quakes:
     happened: Counter[str] = attrs.field(factory=Counter)
     recovered: list[float] = attrs.field(factory=list)
 
-    def rage(self, stop: threading.Event) -> None:
-        """Until then."""
-        while self.plant.engine.parts and not stop.wait(self.rng.uniform(4.0, 10.0)):
+    def rage(self, ends: float, stop: threading.Event) -> None:
+        """Until then (monotonic seconds): as long as somebody sends all the time."""
+        while self.plant.engine.parts and not stop.wait(self.rng.uniform(4.0, 10.0)) and time.monotonic() < ends:
             self.strike(
                 self.rng.choice(self.plant.engine.parts), self.rng.choices(list(FATES), FATES.values())[0], stop
             )

@@ -250,8 +250,8 @@ def threads(store: Store) -> Iterator[Course]:
 
 
 @contextmanager
-def processes(directory: Path, count: int = 3) -> Iterator[Course]:
-    with open_plant(directory, speed=1.0) as plant:
+def processes(directory: Path, store: str, count: int = 3) -> Iterator[Course]:
+    with open_plant(directory, speed=1.0, store=store) as plant:
         settings = plant.settings("mada", **QUICK)
         yield Processes(plant=plant, hosts=[plant.service(settings) for _ in range(count)])
 

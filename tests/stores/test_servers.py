@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -16,7 +17,9 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from otpcore.errors import SettingsError, StoreError
+from otpcore.lifecycle import failure_keys
 from otpcore.models import ChallengeState, Outcome
+from otpcore.records import StepKind
 from otpcore.stores._schema import HEAD
 from otpcore.stores.rows import OutrunError
 from otpcore.stores.sql import SqlStore, current, upgrade
@@ -127,29 +130,49 @@ async def test_units_that_lock_each_other_crosswise_both_end(store, new_world):
     assert [view.challenge.locale for view in views] == ["de", "de"]
 
 
+@contextlib.asynccontextmanager
+async def held(store: SqlStore, unit) -> AsyncIterator[None]:
+    """Somebody else's unit has done its work and does not commit; what is done meanwhile must not wait for it."""
+    done, end = threading.Event(), threading.Event()
+
+    def holding(rows):
+        unit(rows)
+        done.set()
+        end.wait(20)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store._write, holding)
+        try:
+            await anyio.to_thread.run_sync(done.wait)
+            with anyio.fail_after(4):
+                yield
+        finally:
+            end.set()
+
+
 async def test_a_refusal_waits_for_nobody_who_holds_the_challenge(store, new_world):
     """Whoever holds it may be about to give back what it was charged, and would wait for the refusal in turn."""
     world = new_world()
     world.store = store
     walk = await world.begin()
-    held, end = threading.Event(), threading.Event()
-
-    def holding(rows):
-        rows.challenge(walk.id)
-        held.set()
-        end.wait(20)
-
     await world.charge(limit=1)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store._write, holding)
-        try:
-            await anyio.to_thread.run_sync(held.wait)
-            with anyio.fail_after(4):
-                refused = await world.ask(world.limit("phone-1/send/600", 1), subject="phone-1/login", phone_key="phone-1")
-        finally:
-            end.set()
+    async with held(store, lambda rows: rows.challenge(walk.id)):
+        refused = await world.ask(world.limit("phone-1/send/600", 1), subject="phone-1/login", phone_key="phone-1")
     assert refused.living is not None
     assert refused.living.id == walk.id
+
+
+async def test_a_send_waits_for_nobody_who_counts_failures(store, new_world):
+    """Whoever verifies holds the challenge that the send may have to wait for."""
+    world = new_world()
+    world.store = store
+    await world.begin()
+    await world.reserve()
+    keys = failure_keys("phone-1", "")
+    assert await store._read(lambda rows: rows.failures(keys))
+    async with held(store, lambda rows: rows.failures(keys)):
+        walk = await world.begin(subject="another")
+    assert walk.step.kind is StepKind.CALL
 
 
 async def test_a_database_without_tables_is_only_checked_at_start(server_url):

@@ -129,15 +129,19 @@ class LimitRows(ScheduleRows):
 
     # Failures in a row.
 
-    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+    def peek_failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
         found = []
         for key in keys:
             place, field = _place("fl", key)
             text = self._unit.hash(place).get(field)
-            self._unit.guard(place, field)
             if text is not None:
                 found.append(_failures(key, text))
         return found
+
+    def failures(self, keys: tuple[str, str]) -> Sequence[FailureRecord]:
+        for key in keys:
+            self._unit.guard(*_place("fl", key))
+        return self.peek_failures(keys)
 
     def count_failure(self, key: str) -> int:
         place, field = _place("fl", key)
