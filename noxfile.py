@@ -7,6 +7,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs it with an older one is told so
     sys.exit("otpcore needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031 - an old Python must be able to read this line
 
+import os
 import pathlib
 import shutil
 
@@ -54,9 +55,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kills processes and breaks vendors for ten minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it."""
-    session.install("-q", ".[testing]", *PLUGINS)
-    session.run("python", "-m", "tests.chaos.long", *session.posargs)
+    """Kills processes and breaks vendors for ten minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
+
+    ``--store postgres`` (``mariadb``, ``redis``) and ``--runner rabbitmq`` take servers of its own, which are killed and cut off too.
+    """
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    helpers = [f"plugins/{plugin}/tests" for plugin in ("otp-rabbitmq", "otp-redis")]  # their servers
+    session.run("python", "-m", "tests.chaos.long", *session.posargs, env={"PYTHONPATH": os.pathsep.join(helpers)})
     session.run("pytest", "-q", "tests/chaos", "tests/races", env={"CHAOS_SCENES": "all"})
 
 

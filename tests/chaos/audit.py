@@ -182,4 +182,6 @@ def _charges(plant: Plant, figures: Figures, phone: str, views: Sequence[Challen
     left = {d.send_id for view in views for d in view.deliveries if d.outcome not in NOT_SENT}
     charged = plant.charged(phone)
     if not len(left) <= charged <= len(left) + unsure:
-        figures.wrong.append(f"{phone}: {charged} sends count; {len(left)} may have left, {unsure} were interrupted")
+        figures.wrong.append(
+            f"{phone}: {charged} sends count; {len(left)} may have left, {unsure} were interrupted; {views}"
+        )
