@@ -64,6 +64,9 @@ class Store(Protocol):
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         """Charge the send, then write challenge, schedule row and first delivery, in one transaction; born leased.
 
+        A store whose transactions wait for one another's rows may charge in one of its own before; a crash between the two
+        then loses the charge, and nothing else.
+
         The limits come first, in this order: the barrier, an enforced budget, the counters; all of those are charged or
         none. A call that would only cool down is not refused but gets its living challenge. What only records (a budget
         that is not enforced, neighbours) is recorded of a send that begins.

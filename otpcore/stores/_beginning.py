@@ -19,7 +19,7 @@ from otpcore.records import (
     ScheduleRecord,
     changed,
 )
-from otpcore.stores._limits import charge, note, note_refusal
+from otpcore.stores._limits import Admitted, charge, note, note_refusal
 from otpcore.stores._sending import (
     Choice,
     begun_by,
@@ -41,20 +41,19 @@ _NEEDLESS = frozenset({Refusal.COOLDOWN, Refusal.CONFLICT})
 
 
 def begin(rows: Rows, send: NewSend, now: datetime | None) -> Begun:
-    """Charge a send, then write its challenge, schedule row and first delivery.
-
-    Whoever ends a send refunds counters while it holds the challenge. So a resend locks its challenge before the counters,
-    and a first send, which charges before its challenge exists, locks that of nobody else that lives.
-    """
+    """Charge a send, then write its challenge, schedule row and first delivery."""
     moment = rows.now(now)
-    living = rows.challenge(send.challenge.id) if send.is_resend else None
     admitted = charge(rows, send, moment)
     if isinstance(admitted, ChargeRefused):
         return Begun(over_limit=admitted)
-    if send.is_resend:
-        begun = _resend(rows, send, living, admitted.charges, moment)
-    else:
-        begun = _start(rows, send, admitted.charges, moment)
+    return begin_charged(rows, send, admitted, moment)
+
+
+def begin_charged(rows: Rows, send: NewSend, admitted: Admitted, now: datetime | None) -> Begun:
+    """The rest of it, once the send is charged."""
+    moment = rows.now(now)
+    begin_it = _resend if send.is_resend else _start
+    begun = begin_it(rows, send, admitted.charges, moment)
     if begun.refusal is None:
         noted = note(rows, send, admitted, moment)
         return changed(begun, noted=noted) if noted else begun
@@ -119,10 +118,9 @@ def _insert(
     return None if rows.insert_challenge(challenge) else rows.peek_latest(challenge.subject), expired
 
 
-def _resend(
-    rows: Rows, send: NewSend, challenge: ChallengeRecord | None, charges: tuple[Charged, ...], now: datetime
-) -> Begun:
+def _resend(rows: Rows, send: NewSend, charges: tuple[Charged, ...], now: datetime) -> Begun:
     """The living challenge again: it takes the channel's row over and ends the older send."""
+    challenge = rows.challenge(send.challenge.id)
     if challenge is None or not is_living(challenge, now):
         return Begun(refusal=Refusal.CONFLICT)
     left = _seconds(challenge.expires_at - now)

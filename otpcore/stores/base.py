@@ -18,6 +18,7 @@ from otpcore.records import (
     CallResult,
     ChallengeRecord,
     ChallengeView,
+    ChargeRefused,
     ClaimBatch,
     ClaimRule,
     CounterRecord,
@@ -39,7 +40,7 @@ from otpcore.records import (
     WorkerRecord,
     values_of,
 )
-from otpcore.stores import _beginning, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
+from otpcore.stores import _beginning, _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores.rows import Rows
 
 __all__ = ["RowStore"]
@@ -54,6 +55,11 @@ class RowStore(abc.ABC):
     """A ``Store`` over rows. A subclass says how a unit of work runs; the rules are here and shared."""
 
     durable = True
+
+    _charges_apart = False
+    """Units run at the same time and wait for one another's rows. Whoever ends a send holds its challenge when it gives back
+    what was charged; so a send is charged in a unit of its own, and nobody waits for a challenge while holding counters. A
+    crash between the two loses the charge."""
 
     @abc.abstractmethod
     async def start(self, exit_stack: AsyncExitStack) -> None:
@@ -81,7 +87,12 @@ class RowStore(abc.ABC):
         return await self._read(lambda rows: _upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
-        return await self._write(lambda rows: _beginning.begin(rows, send, now))
+        if not self._charges_apart:
+            return await self._write(lambda rows: _beginning.begin(rows, send, now))
+        admitted = await self._write(lambda rows: _limits.charge(rows, send, rows.now(now)))
+        if isinstance(admitted, ChargeRefused):
+            return Begun(over_limit=admitted)
+        return await self._write(lambda rows: _beginning.begin_charged(rows, send, admitted, now))
 
     async def record(
         self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None

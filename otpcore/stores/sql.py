@@ -86,6 +86,7 @@ class SqlStore(RowStore):
         self._make: Callable[[], Database] = lambda: _database(url, self.gate, synchronous, patience)
         self._migrate = migrate
         _check(url)
+        self._charges_apart = not isinstance(url, str) or database_path(url) is None
         self._lock = threading.Lock()
         self._users = 0
         self._database: Database | None = None
