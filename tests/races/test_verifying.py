@@ -74,7 +74,7 @@ def test_verifying_against_resending(course: Course) -> None:
     phone = new_phone()
     code = send(course, phone)
     said = course.race([*verify(phone, code, 4), Call("send_sms", (phone,)), Call("send_sms", (phone,))])
-    assert said.count("approved") == 1
+    assert said[:4].count("approved") == 1  # a resend that was under way may say the same of its challenge
     views = course.look(phone)
     assert sum(view.challenge.state is ChallengeState.APPROVED for view in views) == 1
     assert not [row for view in views for row in view.schedule]

@@ -157,7 +157,7 @@ async def test_a_refusal_waits_for_nobody_who_holds_the_challenge(store, new_wor
     walk = await world.begin()
     await world.charge(limit=1)
     async with held(store, lambda rows: rows.challenge(walk.id)):
-        refused = await world.ask(world.limit("phone-1/send/600", 1), subject="phone-1/login", phone_key="phone-1")
+        refused = await world.ask(world.limit("phone-1/send/600", 1), subject="login", phone="phone-1")
     assert refused.living is not None
     assert refused.living.id == walk.id
 
