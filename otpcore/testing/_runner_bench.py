@@ -43,7 +43,7 @@ class RunnerBase:
     background: ClassVar[bool] = True
     sweeps: ClassVar[bool] = True
     event_loops: ClassVar[Sequence[str]] = ("asyncio", "trio")
-    latest: ClassVar[float] = 2.0
+    latest: ClassVar[float] = 0.5
     patience: ClassVar[float] = 20.0
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:

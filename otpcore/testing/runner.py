@@ -50,6 +50,6 @@ class RetryRunnerContract(RunningTests, AbandonedTests, HostTests, TroubleTests)
       then nobody looks for what others left behind.
     - ``sweeps``: the runner calls ``RetryHost.upkeep`` every few seconds, and ``leave`` when it ends; default True.
     - ``event_loops``: what the runner runs on; default ``("asyncio", "trio")``.
-    - ``latest``: seconds after which a retry that is due must have begun; default 2, for a machine that is busy.
+    - ``latest``: seconds after which a retry that is due must have begun; default 0.5.
     - ``patience``: seconds after which a test gives up on what should have happened long ago; default 20.
     """
