@@ -67,7 +67,7 @@ def empty(url: str) -> None:
 def _engine(url: str) -> Engine:
     """Kept with its connection: the tests that begin with empty tables are many."""
     if url not in _engines:
-        _engines[url] = create_engine(url)
+        _engines[url] = create_engine(url, pool_pre_ping=True)  # a test may have cut all connections
     return _engines[url]
 
 

@@ -81,6 +81,8 @@ class SweepingTests(StoreBase):
         async with anyio.create_task_group() as tasks:
             for _ in range(4):
                 tasks.start_soon(one)
+        await one()  # a database may let one sweeper skip more than the others have locked
+        await one()
         assert len(ended) == len({one.challenge.id for one in ended}) == 10
 
 

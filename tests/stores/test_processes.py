@@ -28,7 +28,8 @@ passed = reserved = 0
 
 async def ask(world):
     global passed
-    passed += isinstance(await world.ask(world.limit("shared", 150, 3600)), Begun)
+    said = await world.ask(world.limit("shared", 150, 3600))
+    passed += isinstance(said, Begun)
 
 
 async def reserve(store):
