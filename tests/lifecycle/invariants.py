@@ -135,8 +135,10 @@ def transitions_are_listed(world: World, before: Views, after: Views) -> str:
 
 
 def acceptance_ends_sending(world: World, before: Views, after: Views) -> str:
-    """No schedule row of a send that a provider took."""
+    """No schedule row of a send that a provider took, unless it did so while the challenge, by a clock set back, had not begun."""
     for view in living(world, after):
+        if view.challenge.id in world.memory.revived:
+            continue
         taken = {d.send_id for d in view.deliveries if d.outcome is Outcome.ACCEPTED}
         if any(row.send_id in taken for row in view.schedule):
             return "a schedule row whose send was accepted"
