@@ -352,6 +352,7 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
     assert found == {
         "docs/reference.md": {"python": 3, "text": 1},
         "docs/faults.md": {},
+        "docs/performance.md": {},
         "docs/reliability.md": {},
         "docs/security.md": {"toml": 1, "python": 1},
         "docs/writing-a-provider.md": {"python": 3, "toml": 1},
