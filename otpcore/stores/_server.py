@@ -30,6 +30,7 @@ __all__ = ["ServerDatabase"]
 T = TypeVar("T")
 _logger = logging.getLogger("otpcore.stores.sql")
 
+_LEVEL = "READ COMMITTED"
 _CONNECTIONS = 8
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.25
@@ -46,6 +47,8 @@ class _Kind:
             lock timeouts.
         is_away: Whether an operational error says that the server, or the connection to it, is gone.
         arguments: For the driver's connect, from the seconds that a unit waits at most.
+        level_is_free: Driver and server agree on a transaction's isolation level without a word more. Elsewhere it takes
+            statements to set it and to set it back.
     """
 
     name: str
@@ -55,6 +58,7 @@ class _Kind:
     again: frozenset[str]
     is_away: Callable[[BaseException | None], bool]
     arguments: Callable[[float], dict[str, Any]]
+    level_is_free: bool
 
 
 def _postgres_arguments(patience: float) -> dict[str, Any]:
@@ -99,6 +103,7 @@ _POSTGRES = _Kind(
     again=frozenset({"40001", "40P01", "55P03"}),
     is_away=_postgres_is_away,
     arguments=_postgres_arguments,
+    level_is_free=True,
 )
 _MYSQL = _Kind(
     name="MariaDB or MySQL",
@@ -108,6 +113,7 @@ _MYSQL = _Kind(
     again=frozenset({"1205", "1213", "1020", "40001"}),
     is_away=_mysql_is_away,
     arguments=_mysql_arguments,
+    level_is_free=False,
 )
 _KINDS = {"postgresql": _POSTGRES, "mysql": _MYSQL, "mariadb": _MYSQL}
 
@@ -131,8 +137,11 @@ class ServerDatabase:
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
         self._operational = getattr(dialect.dbapi, "OperationalError", DBAPIError)
         self._failures = (*self._errors, PoolTimeoutError)
-        self._units = self._engine.execution_options(isolation_level="READ COMMITTED")
-        self._looks = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        free, given = self._kind.level_is_free, not self._is_ours
+        self._looks = self._engine.execution_options(isolation_level="AUTOCOMMIT") if free else self._engine
+        self._units = self._engine.execution_options(isolation_level=_LEVEL) if free and given else self._engine
+        # For one transaction: what is set for a connection would have to be set back, and that can fail after the commit.
+        self._opening = f"SET TRANSACTION ISOLATION LEVEL {_LEVEL}" if given and not free else ""
         self._limiter: RunVar[anyio.CapacityLimiter] = RunVar(f"otpcore_server_{id(self)}")
 
     @property
@@ -149,6 +158,7 @@ class ServerDatabase:
             StoreError: The server cannot be reached, or the tables are not those of this version.
         """
         with self._gate, self._explained():
+            self._refuse_autocommit()
             if migrate and _schema.is_older(self._look_at_revision()):
                 with self._units.begin() as connection, self._alone(connection):
                     if _schema.is_older(_schema.revision_of(connection)):
@@ -208,14 +218,20 @@ class ServerDatabase:
     def _read(self, unit: Callable[[Rows], T]) -> T:
         def look() -> T:
             with self._connected(self._looks) as connection:
+                self._open(connection)
                 return unit(self._kind.rows(connection, locking=False))
 
         return self._patiently(look)
+
+    def _open(self, connection: Connection) -> None:
+        if self._opening:
+            connection.exec_driver_sql(self._opening)
 
     def _transaction(self, unit: Callable[[Rows], T]) -> T:
         with self._connected(self._units) as connection:
             transaction = connection.begin()
             try:
+                self._open(connection)
                 result = unit(self._kind.rows(connection, locking=True))
             except BaseException:
                 with contextlib.suppress(*self._errors):
@@ -232,13 +248,16 @@ class ServerDatabase:
     @contextlib.contextmanager
     def _connected(self, engine: Engine) -> Iterator[Connection]:
         """A connection; one that turns out to be lost does not go back to the pool."""
-        with engine.connect() as connection:
-            try:
-                yield connection
-            except self._errors as error:
-                if self._is_lost(error, connection) and not connection.invalidated:
-                    connection.invalidate()
-                raise
+        connection = engine.connect()
+        try:
+            yield connection
+        except self._errors as error:
+            if self._is_lost(error, connection) and not connection.invalidated:
+                connection.invalidate()
+            raise
+        finally:
+            with contextlib.suppress(*self._errors):  # lost as it is given back: what it was for is done
+                connection.close()
 
     def _patiently(self, work: Callable[[], T]) -> T:
         """Run again what lost against another transaction, or a connection before its commit."""
@@ -275,6 +294,12 @@ class ServerDatabase:
         """One migration at a time."""
         with _schema.lock(connection, self._patience):
             yield
+
+    def _refuse_autocommit(self) -> None:
+        if self._opening:
+            with self._connected(self._looks) as connection:
+                if connection.exec_driver_sql("SELECT @@autocommit").scalar():
+                    raise SettingsError(f"{self.place}: the engine commits each statement; give one without AUTOCOMMIT")
 
     def _look_at_revision(self) -> str | None:
         with self._connected(self._looks) as connection:
@@ -338,6 +363,7 @@ def _make_engine(url: str, patience: float) -> Engine:
     try:
         return create_engine(
             parsed,
+            isolation_level=_LEVEL,
             paramstyle="format",
             pool_size=_CONNECTIONS,
             max_overflow=0,

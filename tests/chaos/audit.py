@@ -90,8 +90,6 @@ def audit(
         if strangers:
             figures.wrong.append(f"{phone}: {len(strangers)} messages that no challenge sent")
         unsure = sum(s.unsure for s in stories if s.phone == phone)
-        if any(name == OURS for name, _, _ in weather.away):
-            unsure += _late_failures(of_phone)
         _charges(plant, figures, phone, of_phone, unsure)
     if rows := plant.rows():
         figures.wrong.append(f"{rows} schedule rows are left")
@@ -178,13 +176,6 @@ def _attempts(figures: Figures, story: Story, own: Sequence[ChallengeView]) -> N
     used = sum(view.challenge.attempts + view.challenge.givebacks for view in own)
     if not story.counted <= used <= story.asked:
         figures.wrong.append(f"{story.phone}: {used} attempts, answered {story.counted}, asked {story.asked}")
-
-
-def _late_failures(views: Sequence[ChallengeView]) -> int:
-    """Sends of which nothing left. While a server of ours is away nobody can say so, and one that ends meanwhile is in doubt, so
-    its charge stays."""
-    sends = {d.send_id for view in views for d in view.deliveries}
-    return len(sends - {d.send_id for view in views for d in view.deliveries if d.outcome not in NOT_SENT})
 
 
 def _charges(plant: Plant, figures: Figures, phone: str, views: Sequence[ChallengeView], unsure: int) -> None:

@@ -80,6 +80,80 @@ async def test_broken_connections_are_found_again_without_losing_anything(server
     assert [one.reference for one in view.deliveries] == ["SM1"]
 
 
+async def test_a_connection_lost_as_it_is_given_back_undoes_nothing(store, new_world):
+    """Its transaction is committed: the unit is not run again, which would find its own challenge in the way."""
+    await sends_whose_connections_are_lost_afterwards(store, store._database._engine, new_world())
+
+
+async def test_a_connection_of_the_hosts_lost_as_it_is_given_back_undoes_nothing(mariadb_url, new_world):
+    """As above; psycopg needs no word with the server to give one back."""
+    empty(mariadb_url)
+    engine = create_engine(mariadb_url, pool_size=2, max_overflow=0)
+    store = SqlStore(engine, patience=5)
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        await sends_whose_connections_are_lost_afterwards(store, engine, new_world())
+    engine.dispose()
+
+
+async def sends_whose_connections_are_lost_afterwards(store, engine, world):
+    world.store = store
+    roll_back = engine.dialect.do_rollback
+
+    def roll_back_and_lose(raw):
+        roll_back(raw)
+        raw.dbapi_connection.close()
+
+    engine.dialect.do_rollback = roll_back_and_lose
+    for number in range(10):  # more than there are connections: none may be missing from the pool afterwards
+        begun = await world.ask(world.limit("phone-1/send/600", 20), subject=f"login {number}", phone="phone-1")
+        assert begun.refusal is None
+        assert begun.step.kind is StepKind.CALL
+    engine.dialect.do_rollback = roll_back
+    (counted,) = await store.counters("phone-1/send/600", world.now)
+    assert counted.count == 10
+    assert len(await store.view(phone_key="phone-1")) == 10
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE", "READ COMMITTED"])
+async def test_a_hosts_engine_keeps_its_level_and_ours_is_the_units(server_url, level):
+    engine = create_engine(server_url, pool_size=1, max_overflow=0, isolation_level=level)
+    store = SqlStore(engine, patience=5)
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+
+        def unit(rows):
+            rows.put_setting("level", "before")
+            rows.settings()
+            run(server_url, "INSERT INTO otp_setting (name, value) VALUES ('other', 'meanwhile')")
+            return dict(rows.settings())
+
+        assert await store._write(unit) == {"level": "before", "other": "meanwhile"}
+    with engine.connect() as connection:
+        assert connection.get_isolation_level() == level
+    engine.dispose()
+
+
+async def test_an_engine_that_commits_each_statement_is_refused_or_told_otherwise(server_url):
+    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    store = SqlStore(engine, patience=5)
+
+    def unit(rows):
+        rows.put_setting("undone", "yes")
+        raise ValueError
+
+    if engine.dialect.name == "postgresql":
+        async with AsyncExitStack() as stack:
+            await store.start(stack)
+            with pytest.raises(ValueError):  # noqa: PT011 - the unit's own
+                await store._write(unit)
+            assert await store.settings() == {}
+    else:
+        with pytest.raises(SettingsError, match="AUTOCOMMIT"):
+            await store.start(AsyncExitStack())
+    engine.dispose()
+
+
 async def test_the_servers_clock_decides_where_none_is_given(store, new_world):
     world = new_world()
     world.store = store
