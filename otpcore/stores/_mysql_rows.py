@@ -32,6 +32,7 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.records import (
     ChallengeRecord,
+    Charge,
     Charged,
     DeliveryRecord,
     ReceiptRecord,
@@ -139,6 +140,10 @@ class MySqlRows(ServerRows):
         if held_by is None:
             return self._inserted(_NEW_SLOT, **values_of(slot))
         return super().take_slot(slot, held_by)
+
+    def _charge_rows(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
+        done = (self._charge_row(one.key, one.limit, one.window, now) for one in charges)
+        return [charged for charged in done if charged is not None]
 
     def _charge_row(self, key: str, limit: int, window: timedelta, now: datetime) -> Charged | None:
         ends = now + window

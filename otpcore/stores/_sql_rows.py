@@ -224,13 +224,13 @@ class SqlRows:
         self._changed(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        done = []
-        for charge in charges:
-            wanted = {"key": charge.key, "count": 1, "window_ends_at": now + charge.window, "most": charge.limit}
-            ends_at = self._scalar(sql.CHARGE, now=now, **wanted)
-            if ends_at is not None:
-                done.append(Charged(key=charge.key, window_ends_at=ends_at))
-        return done
+        if not charges:
+            return []
+        wanted: dict[str, Any] = {"now": now}
+        for number, charge in enumerate(charges):
+            one = {"key": charge.key, "ends": now + charge.window, "most": charge.limit}
+            wanted |= {f"{name}_{number}": value for name, value in one.items()}
+        return [Charged(key=key, window_ends_at=ends) for key, ends in self._rows(sql.charges_of(len(charges)), wanted)]
 
     def refund(self, charged: Charged) -> None:
         self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
@@ -265,8 +265,12 @@ class SqlRows:
         return self._all(BudgetRecord, sql.BUDGETS, **_span(prefix))
 
     def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        self._changed(sql.MOVE_BUDGET, **self._move(key, used, verified, now, ends_at))
+
+    @staticmethod
+    def _move(key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> dict[str, Any]:
         first = {"key": key, "used": max(used, 0), "verified": verified, "window_ends_at": ends_at}
-        self._changed(sql.MOVE_BUDGET, now=now, more_used=used, more_verified=verified, **first)
+        return {"now": now, "more_used": used, "more_verified": verified, **first}
 
     def verified(self, phone_key: str) -> datetime | None:
         verified_at: datetime | None = self._scalar(sql.VERIFIED, row_key=phone_key)

@@ -163,6 +163,7 @@ RECEIPTS_OF = (
     )
     .order_by(receipts.c.received_at, *receipts.primary_key)
 )
+ANY_RECEIPT = select(receipts.c.reference).where(receipts.c.reference >= "").limit(1)  # one look at the index
 DELETE_RECEIPT = delete(receipts).where(*(column == bindparam(f"row_{column.name}") for column in receipts.primary_key))
 
 SCHEDULE = _records(ScheduleRecord, schedule).where(_THIS_ROW)
@@ -222,15 +223,27 @@ PURGE_SLOTS = delete(slots).where(
 )
 
 _OVER_WINDOW = counters.c.window_ends_at <= _NOW
-_NEW_COUNTER = insert(counters)
-CHARGE = _NEW_COUNTER.on_conflict_do_update(
-    index_elements=[counters.c.key],
-    set_={
-        "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
-        "window_ends_at": case((_OVER_WINDOW, _NEW_COUNTER.excluded.window_ends_at), else_=counters.c.window_ends_at),
-    },
-    where=or_(_OVER_WINDOW, counters.c.count < bindparam("most")),
-).returning(counters.c.window_ends_at)
+
+
+@functools.cache
+def charges_of(number: int) -> Any:
+    """Charge so many different counters, each with a limit of its own; the keys and windows of those that had room."""
+    of = range(number)
+    ends = counters.c.window_ends_at.type
+    new = insert(counters).values(
+        [{"key": bindparam(f"key_{n}"), "count": 1, "window_ends_at": bindparam(f"ends_{n}", type_=ends)} for n in of]
+    )
+    most = case({bindparam(f"key_{n}"): bindparam(f"most_{n}") for n in of}, value=new.excluded.key)
+    return new.on_conflict_do_update(
+        index_elements=[counters.c.key],
+        set_={
+            "count": case((_OVER_WINDOW, 1), else_=counters.c.count + 1),
+            "window_ends_at": case((_OVER_WINDOW, new.excluded.window_ends_at), else_=counters.c.window_ends_at),
+        },
+        where=or_(_OVER_WINDOW, counters.c.count < most),
+    ).returning(counters.c.key, counters.c.window_ends_at)
+
+
 REFUND = (
     update(counters)
     .where(
@@ -277,6 +290,7 @@ MOVE_BUDGET = _NEW_BUDGET.on_conflict_do_update(
         "window_ends_at": case((_ENDED, _NEW_BUDGET.excluded.window_ends_at), else_=budgets.c.window_ends_at),
     },
 )
+MOVE_BUDGET_AND_TELL = MOVE_BUDGET.returning(*_columns(BudgetRecord, budgets))
 
 _THIS_PHONE = verified.c.phone_key == bindparam("row_key")
 VERIFIED = select(verified.c.verified_at).where(_THIS_PHONE)

@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
+from otpcore.stores._file_rows import FileRows
 from otpcore.stores._forking import ForkGate
 from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._writer import GroupWriter, is_busy, raw_connection
@@ -118,7 +119,7 @@ class SqliteDatabase:
 
     async def write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool) -> T:
         """Run a unit in a transaction; return when it is committed."""
-        return await self._writer.run(lambda connection: unit(SqlRows(connection)), even_if_cancelled=even_if_cancelled)
+        return await self._writer.run(unit, even_if_cancelled=even_if_cancelled)
 
     async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that sees one state and changes nothing, in a worker thread."""
@@ -157,6 +158,10 @@ class SqliteDatabase:
         """The writer's connection."""
         self._seen_by_writer = self._look()
         return self._writing.connect()
+
+    def rows(self, connection: Connection) -> Rows:
+        """Of a transaction of the writer."""
+        return FileRows(connection)
 
     def is_current(self) -> bool:
         """Nobody replaced the file. SQLite itself would go on writing to one that was deleted, in silence."""

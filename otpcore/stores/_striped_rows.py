@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from otpcore.admission import BudgetRecord, rolled_base
-from otpcore.records import Charge, Charged, CounterRecord, values_of
-from otpcore.stores import _sql_statements as sql
+from otpcore.records import Charge, Charged, CounterRecord, changed, values_of
 from otpcore.stores import _stripes
 from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._tables import budgets, counters
@@ -91,8 +91,11 @@ class StripedRows(SqlRows):
     """The rows of one unit of work. A unit holds one stripe of a counter at most, so stripes are locked in the order of keys."""
 
     def charge(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
-        done = (self._charge_one(charge, now) for charge in charges)
-        return [charged for charged in done if charged is not None]
+        done: list[Charged] = []
+        for striped, group in itertools.groupby(charges, key=_stripes.is_striped):
+            some = list(group)
+            done += self._charge_striped(some, now) if striped else self._charge_rows(some, now)
+        return done
 
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
         return _stripes.whole_counters(super().counters(prefix, now))
@@ -119,9 +122,12 @@ class StripedRows(SqlRows):
         else:
             self._begin_budget(key, now, ends_at, more)
 
-    def _charge_one(self, charge: Charge, now: datetime) -> Charged | None:
-        if not _stripes.is_striped(charge):
-            return self._charge_row(charge.key, charge.limit, charge.window, now)
+    def _charge_striped(self, charges: Iterable[Charge], now: datetime) -> Iterator[Charged]:
+        for charge in charges:
+            if (done := self._charge_stripe(charge, now)) is not None:
+                yield done
+
+    def _charge_stripe(self, charge: Charge, now: datetime) -> Charged | None:
         first_share, share = _stripes.shares(charge.limit)
         taken = self._take_stripe(charge.key, first_share, share, now)
         if taken is not None:
@@ -130,7 +136,7 @@ class StripedRows(SqlRows):
         if not running:
             return self._begin_window(charge, first_share, now)
         if [one.key for one in running] == [charge.key]:  # begun by a version without stripes
-            return self._charge_row(charge.key, charge.limit, charge.window, now)
+            return next(iter(self._charge_rows([charge], now)), None)
         most = {stripe.key: first_share if stripe.key == charge.key else share for stripe in running}
         with_room = [stripe for stripe in running if stripe.count < most[stripe.key]]
         random.shuffle(with_room)
@@ -141,9 +147,10 @@ class StripedRows(SqlRows):
 
     def _begin_window(self, charge: Charge, first_share: int, now: datetime) -> Charged:
         """Whoever comes first begins all stripes; the others wait for that."""
-        begun = self._charge_row(charge.key, first_share, charge.window, now)
-        if begun is None:
+        done = self._charge_rows([changed(charge, limit=first_share)], now)
+        if not done:
             raise OutrunError("the window was begun by somebody else")
+        (begun,) = done
         if begun.window_ends_at == now + charge.window:
             for key in _stripes.later_stripes(charge.key):
                 self._changed(BEGIN_STRIPE, key=key, window_ends_at=begun.window_ends_at, now=now)
@@ -165,10 +172,8 @@ class StripedRows(SqlRows):
 
     # What differs where an UPDATE returns nothing.
 
-    def _charge_row(self, key: str, limit: int, window: timedelta, now: datetime) -> Charged | None:
-        wanted = {"key": key, "count": 1, "window_ends_at": now + window, "most": limit}
-        ends_at = self._scalar(sql.CHARGE, now=now, **wanted)
-        return None if ends_at is None else Charged(key=key, window_ends_at=ends_at)
+    def _charge_rows(self, charges: Sequence[Charge], now: datetime) -> Sequence[Charged]:
+        return super().charge(charges, now)
 
     def _take_stripe(self, key: str, first_share: int, share: int, now: datetime) -> Charged | None:
         wanted = {"first_share": first_share, "share": share, "now": now}

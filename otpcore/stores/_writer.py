@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from otpcore.errors import StoreError
 from otpcore.stores._forking import ForkGate
 from otpcore.stores._waiting import Waiter, new_waiter, wake
+from otpcore.stores.rows import Rows
 
 __all__ = ["GroupWriter", "is_busy", "raw_connection"]
 
@@ -36,6 +37,9 @@ class Link(Protocol):
     def connect(self) -> Connection:
         """A connection in autocommit mode, with a busy timeout of 0."""
 
+    def rows(self, connection: Connection) -> Rows:
+        """The rows of a transaction that begins."""
+
     def is_current(self) -> bool:
         """The file is still the one that was connected to."""
 
@@ -47,7 +51,7 @@ class Link(Protocol):
 class _Job(Generic[T]):
     """One unit of work and whoever waits for it."""
 
-    unit: Callable[[Connection], T]
+    unit: Callable[[Rows], T]
     even_if_cancelled: bool
     submitted: float
     waiter: Waiter
@@ -83,7 +87,7 @@ class GroupWriter:
         """Start the thread."""
         self._thread.start()
 
-    async def run(self, unit: Callable[[Connection], T], *, even_if_cancelled: bool = False) -> T:
+    async def run(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
         """Run one unit and return its result once it is committed.
 
         A caller that is cancelled before its transaction begins takes its unit back, unless ``even_if_cancelled``.
@@ -121,7 +125,7 @@ class GroupWriter:
         if connection is not None:
             connection.close()
 
-    def _job(self, unit: Callable[[Connection], T], *, even_if_cancelled: bool) -> _Job[T]:
+    def _job(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool) -> _Job[T]:
         return _Job(
             unit=unit,
             even_if_cancelled=even_if_cancelled,
@@ -190,9 +194,10 @@ class GroupWriter:
         raw = raw_connection(connection)
         try:
             raw.execute("BEGIN IMMEDIATE")
+            rows = self._link.rows(connection)
             for job in jobs:
                 job.error = None
-                job.result = job.unit(connection)
+                job.result = job.unit(rows)
             raw.execute("COMMIT")
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):

@@ -22,8 +22,8 @@ INSERT = text("INSERT INTO otp_setting (name, value) VALUES (:name, 'x')")
 def insert(name):
     """A unit that writes one row."""
 
-    def unit(connection):
-        connection.execute(INSERT, {"name": name})
+    def unit(rows):
+        rows._connection.execute(INSERT, {"name": name})
         return name
 
     return unit
@@ -48,8 +48,8 @@ async def held(writer):
     """Hold the writer inside a unit, so that what is submitted meanwhile waits together; traces its statements."""
     begun, release, statements = threading.Event(), threading.Event(), []
 
-    def hold(connection):
-        raw_connection(connection).set_trace_callback(statements.append)
+    def hold(rows):
+        raw_connection(rows._connection).set_trace_callback(statements.append)
         begun.set()
         assert release.wait(10)
 
@@ -90,8 +90,8 @@ async def test_a_unit_that_fails_undoes_only_its_own_work(writer, database):
     await writer.run(insert("taken"))
     errors = []
 
-    def fails(connection):
-        connection.execute(INSERT, {"name": "half"})
+    def fails(rows):
+        rows._connection.execute(INSERT, {"name": "half"})
         raise LookupError("own error")
 
     async def expect(unit, error):
@@ -109,8 +109,8 @@ async def test_a_unit_that_fails_undoes_only_its_own_work(writer, database):
 
 
 async def test_a_unit_that_fails_alone_leaves_nothing(writer, database):
-    def fails(connection):
-        connection.execute(INSERT, {"name": "half"})
+    def fails(rows):
+        rows._connection.execute(INSERT, {"name": "half"})
         raise LookupError("own error")
 
     with pytest.raises(LookupError):
@@ -119,8 +119,8 @@ async def test_a_unit_that_fails_alone_leaves_nothing(writer, database):
 
 
 async def test_when_the_transaction_is_lost_each_unit_is_run_again_by_itself(writer, database):
-    def loses(connection):
-        raw_connection(connection).execute("ROLLBACK")
+    def loses(rows):
+        raw_connection(rows._connection).execute("ROLLBACK")
         raise LookupError("it took the transaction with it")
 
     async def expect_error():
@@ -135,13 +135,13 @@ async def test_when_the_transaction_is_lost_each_unit_is_run_again_by_itself(wri
 
 
 async def test_a_refused_commit_hurts_only_the_guilty_unit(writer, database):
-    def create(connection):
-        connection.exec_driver_sql(
+    def create(rows):
+        rows._connection.exec_driver_sql(
             "CREATE TABLE child (name REFERENCES otp_setting (name) DEFERRABLE INITIALLY DEFERRED)"
         )
 
-    def orphan(connection):
-        connection.exec_driver_sql("INSERT INTO child VALUES ('nobody')")
+    def orphan(rows):
+        rows._connection.exec_driver_sql("INSERT INTO child VALUES ('nobody')")
 
     await writer.run(create)
     writer._connection.exec_driver_sql("PRAGMA foreign_keys=ON")
@@ -163,9 +163,9 @@ async def test_a_full_disk_is_an_error_that_passes(writer, database, monkeypatch
         connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 5}")
         return connection
 
-    def fill(connection):
+    def fill(rows):
         for number in range(2000):
-            connection.execute(INSERT, {"name": f"{number:0200}"})
+            rows._connection.execute(INSERT, {"name": f"{number:0200}"})
 
     await writer.run(insert("first"))
     pages = writer._connection.exec_driver_sql("PRAGMA page_count").scalar_one()

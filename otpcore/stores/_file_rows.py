@@ -1,0 +1,76 @@
+"""`Rows` of one write transaction of an SQLite file, over all the units that share it: what nobody else can change is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from otpcore.admission import BudgetRecord
+from otpcore.records import BreakerRecord, ReceiptRecord
+from otpcore.stores import _sql_statements as sql
+from otpcore.stores._sql_rows import SqlRows
+
+__all__ = ["FileRows"]
+
+
+class FileRows(SqlRows):
+    """Breakers, budgets and whether there are receipts stay as they were read until one of the units changes them.
+
+    The transaction holds the file's write lock. If a unit fails, all are rolled back, and this is thrown away.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._breakers: Sequence[BreakerRecord] | None = None
+        self._budgets: dict[str, dict[str, BudgetRecord]] = {}
+        self._may_hold_receipts: bool | None = None
+
+    def breakers(self, least: int) -> Sequence[BreakerRecord]:
+        if self._breakers is None:
+            self._breakers = super().breakers(1)
+        return [breaker for breaker in self._breakers if breaker.failures >= least]
+
+    def count_breaker(self, instance: str) -> int:
+        self._breakers = None
+        return super().count_breaker(instance)
+
+    def close_breaker(self, instance: str) -> int:
+        if all(breaker.instance != instance for breaker in self.breakers(1)):
+            return 0
+        self._breakers = None
+        return super().close_breaker(instance)
+
+    def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
+        self._breakers = None
+        return super().win_probe(instance, now, next_probe)
+
+    def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
+        self._breakers = None
+        super().open_breaker(instance, now, probe_at)
+
+    def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
+        if prefix not in self._budgets:
+            self._budgets[prefix] = {budget.key: budget for budget in super().budgets(prefix)}
+        found = self._budgets[prefix]
+        return [found[key] for key in sorted(found)]
+
+    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
+        moved = self._one(BudgetRecord, sql.MOVE_BUDGET_AND_TELL, **self._move(key, used, verified, now, ends_at))
+        for prefix, found in self._budgets.items():
+            if moved is not None and key.startswith(prefix):
+                found[key] = moved
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        if self._may_hold_receipts is None:  # few hosts hear of receipts; the others have one look at an empty table
+            self._may_hold_receipts = bool(self._scalars(sql.ANY_RECEIPT))
+        return super().receipts_of(delivery_id, reference) if self._may_hold_receipts else []
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        self._may_hold_receipts = True
+        return super().insert_receipt(receipt)
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        self._may_hold_receipts = True
+        super().apply_receipt(receipt, delivery_id)
