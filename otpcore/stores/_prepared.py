@@ -7,7 +7,8 @@ compiled here is the same Core statement with the same types; only the way to th
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,32 +23,35 @@ class Prepared:
 
     Args:
         text: For the driver, with a placeholder for each parameter.
-        binds: Name, fixed value and converter of each, in the order of the text; without a name the value is always the same.
-        converters: Of the result's columns.
+        given: Takes the values that a caller gives, in the order of the text.
+        fixed: Values that are always the same, each with its place among all of them.
+        writers: Converters of values, with their places.
+        readers: Converters of the result's columns, with their places; None: it has no rows.
     """
 
     text: str
-    binds: tuple[tuple[str | None, Any, Converter], ...]
-    converters: tuple[Converter, ...]
+    given: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    fixed: tuple[tuple[int, Any], ...]
+    writers: tuple[tuple[int, Callable[[Any], Any]], ...]
+    readers: tuple[tuple[int, Callable[[Any], Any]], ...] | None
 
     def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
         """All rows, converted, and how many rows were changed. Leaves no cursor open."""
-        values = [
-            fixed if name is None else parameters[name] if convert is None else convert(parameters[name])
-            for name, fixed, convert in self.binds
-        ]
+        values = list(self.given(parameters))
+        for place, value in self.fixed:
+            values.insert(place, value)
+        for place, convert in self.writers:
+            values[place] = convert(values[place])
         cursor = raw.cursor()
         cursor.execute(self.text, values)
-        found = cursor.fetchall() if self.converters else []
+        rows = [] if self.readers is None else [list(row) for row in cursor.fetchall()]
         changed = cursor.rowcount
         cursor.close()
-        return [
-            [
-                value if convert is None or value is None else convert(value)
-                for value, convert in zip(row, self.converters, strict=True)
-            ]
-            for row in found
-        ], changed
+        for row in rows:
+            for place, convert in self.readers or ():
+                if row[place] is not None:
+                    row[place] = convert(row[place])
+        return rows, changed
 
 
 def run(
@@ -70,24 +74,32 @@ def _prepare(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Prepar
     binds = [compiled.binds[name] for name in compiled.positiontup or ()]
     if any(bind.expanding for bind in binds):
         return None
-    converters = tuple(_reader(column.type, dialect) for column in statement.exported_columns)
+    columns = statement.exported_columns
+    fixed, writers, wanted = [], [], []
+    for place, (name, bind) in enumerate(zip(compiled.positiontup, binds, strict=True)):
+        convert = _writer(bind.type, dialect)
+        if name in names:
+            wanted.append(name)
+            writers += [(place, convert)] if convert is not None else []
+        elif bind.required:
+            raise TypeError(f"a statement was run without its parameter {name}")
+        else:
+            fixed.append((place, bind.effective_value if convert is None else convert(bind.effective_value)))
+    readers = ((place, _reader(column.type, dialect)) for place, column in enumerate(columns))
     return Prepared(
         text=str(compiled),
-        binds=tuple(
-            _bound(name, bind, dialect, names) for name, bind in zip(compiled.positiontup or (), binds, strict=True)
-        ),
-        converters=converters,
+        given=_getter(wanted),
+        fixed=tuple(fixed),
+        writers=tuple(writers),
+        readers=tuple((place, convert) for place, convert in readers if convert is not None) if len(columns) else None,
     )
 
 
-def _bound(name: str, bind: Any, dialect: Dialect, names: tuple[str, ...]) -> tuple[str | None, Any, Converter]:
-    if bind.required and name not in names:
-        raise TypeError(f"a statement was run without its parameter {name}")
-    convert = _writer(bind.type, dialect)
-    if name in names:
-        return name, None, convert
-    fixed = bind.effective_value
-    return None, fixed if convert is None else convert(fixed), None
+def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """The values of these names, always as a tuple."""
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return lambda parameters: tuple(parameters[name] for name in names)
 
 
 def _writer(type_: Any, dialect: Dialect) -> Converter:
