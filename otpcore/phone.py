@@ -98,12 +98,17 @@ def region_of(e164: str) -> str:
     # Of most calling codes there is one region only; then the number itself need not be looked at.
     for length in (2, 3, 4):
         regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(e164[1:length]))
-        if regions is not None and len(regions) == 1:
+        if regions is None:
+            continue
+        if len(regions) == 1:
             return "" if regions[0] == _NO_REGION else str(regions[0])
-        if regions is not None:
-            break
-    try:
-        found = phonenumbers.region_code_for_number(phonenumbers.parse(e164))
-    except phonenumbers.NumberParseException:
-        return ""
-    return str(found) if found and found != _NO_REGION else ""
+        national = e164[length:]
+        zeros = len(national) - len(national.lstrip("0"))  # part of a number in Italy; parsing E.164 again costs twice as much
+        number = phonenumbers.PhoneNumber(
+            country_code=int(e164[1:length]),
+            national_number=int(national),
+            italian_leading_zero=zeros > 0 or None,
+            number_of_leading_zeros=zeros if zeros > 1 else None,
+        )
+        return str(phonenumbers.region_code_for_number(number) or "")
+    return ""
