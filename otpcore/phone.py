@@ -103,7 +103,9 @@ def region_of(e164: str) -> str:
         if len(regions) == 1:
             return "" if regions[0] == _NO_REGION else str(regions[0])
         national = e164[length:]
-        zeros = len(national) - len(national.lstrip("0"))  # part of a number in Italy; parsing E.164 again costs twice as much
+        zeros = len(national) - len(
+            national.lstrip("0")
+        )  # part of a number in Italy; parsing E.164 again costs twice as much
         number = phonenumbers.PhoneNumber(
             country_code=int(e164[1:length]),
             national_number=int(national),
