@@ -19,10 +19,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, text
 
-from otpcore.records import Charge, Charged
+from otpcore.records import Charged
 from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores.sql import upgrade
+from otpcore.verbs import Charge
 
 SENDERS = 32
 SECONDS = 2.0

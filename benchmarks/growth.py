@@ -23,23 +23,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptStatus
-from otpcore.records import (
-    Admission,
-    BreakerRule,
-    CallResult,
-    Candidate,
-    ChallengeRecord,
-    Charge,
-    ClaimRule,
-    LockRule,
-    NewSend,
-    ReceiptRule,
-    WalkPlan,
-    WalkRef,
-)
+from otpcore.records import ChallengeRecord
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import _prepared
 from otpcore.stores.sql import SqlStore, upgrade
+from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule
+from otpcore.walks import BreakerRule, CallResult, Candidate, WalkPlan, WalkRef
 
 FEW = 1_000
 TURNS = 300

@@ -30,18 +30,8 @@ from otpcore.models import (
 )
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import Provider
-from otpcore.records import (
-    CallResult,
-    ChallengeRecord,
-    DeliveryRecord,
-    Mark,
-    ReceiptRecord,
-    Step,
-    StepKind,
-    WalkPlan,
-    WalkRef,
-    changed,
-)
+from otpcore.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
+from otpcore.walks import CallResult, Step, StepKind, WalkPlan, WalkRef
 
 _logger = logging.getLogger("otpcore.delivery")
 

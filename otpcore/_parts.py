@@ -19,14 +19,17 @@ from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
 from otpcore.events import Event, EventType
+from otpcore.figures import PurgeCount
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import Store
 from otpcore.limits import same_client
 from otpcore.models import Channel, CodeOwner
 from otpcore.phone import PhoneNumber
 from otpcore.plugins import STORES, Observers, Provider, installed, load_target
-from otpcore.records import BreakerRule, Candidate, ChallengeRecord, LockRule, PurgeCount, WalkPlan
+from otpcore.records import ChallengeRecord
 from otpcore.retrying import RetryPolicy
+from otpcore.verbs import LockRule
+from otpcore.walks import BreakerRule, Candidate, WalkPlan
 
 _logger = logging.getLogger("otpcore.sandbox")
 

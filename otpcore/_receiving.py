@@ -12,7 +12,9 @@ from otpcore._parts import Parts, new_id
 from otpcore.errors import ReceiptRefused, UnknownProviderError
 from otpcore.events import EventType
 from otpcore.models import Channel, ReceiptRequest, ReceiptResult, RetryJob
-from otpcore.records import ChallengeRecord, ReceiptRule, Received, Step, StepKind, WalkRef
+from otpcore.records import ChallengeRecord
+from otpcore.verbs import ReceiptRule, Received
+from otpcore.walks import Step, StepKind, WalkRef
 
 
 @attrs.frozen(kw_only=True)

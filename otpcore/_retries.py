@@ -15,10 +15,13 @@ from otpcore._parts import Parts, new_id
 from otpcore._spans import Work
 from otpcore.errors import OTPConfigurationError, OTPError, StoreError
 from otpcore.events import EventType
+from otpcore.figures import PurgeCount
 from otpcore.lifecycle import is_due
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
-from otpcore.records import Claim, ClaimRule, PurgeCount, StepKind, WorkerRecord, changed
+from otpcore.records import WorkerRecord, changed
+from otpcore.verbs import Claim, ClaimRule
+from otpcore.walks import StepKind
 
 _logger = logging.getLogger("otpcore.retries")
 

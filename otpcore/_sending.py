@@ -22,18 +22,9 @@ from otpcore.lifecycle import is_living
 from otpcore.limits import Origin, block_of, budget_of, charges_of, neighbour_charges
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone import PhoneNumber, region_of
-from otpcore.records import (
-    Admission,
-    Begun,
-    Candidate,
-    ChallengeRecord,
-    ChargeRefused,
-    NewSend,
-    Refusal,
-    Step,
-    StepKind,
-    WalkRef,
-)
+from otpcore.records import ChallengeRecord
+from otpcore.verbs import Admission, Begun, ChargeRefused, NewSend, Refusal
+from otpcore.walks import Candidate, Step, StepKind, WalkRef
 
 _logger = logging.getLogger("otpcore.sandbox")
 

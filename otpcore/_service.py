@@ -28,13 +28,13 @@ from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
 from otpcore.events import EventType, LoggingObserver
+from otpcore.figures import PurgeCount
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
 from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
-from otpcore.records import PurgeCount
 from otpcore.sandbox import Sandbox, SandboxMessage
 
 _logger = logging.getLogger("otpcore.service")

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from otpcore._parts import Parts
+from otpcore.figures import StoreStatus
 from otpcore.models import BreakerStatus, Outcome, RouteStatus, Status, WorkerStatus
-from otpcore.records import BreakerRecord, StoreStatus
+from otpcore.records import BreakerRecord
 
 
 async def read_status(parts: Parts, window: float) -> Status:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from otpcore._providers import ForcedProviders
+    from otpcore.figures import PurgeCount
     from otpcore.interfaces import RetryRunner, Store
     from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
-    from otpcore.records import PurgeCount
     from otpcore.sandbox import SandboxMessage
 
 T = TypeVar("T")

@@ -18,7 +18,8 @@ from otpcore.events import EventType
 from otpcore.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
-from otpcore.records import ChallengeRecord, DeliveryRecord, Reservation, ReservationStatus
+from otpcore.records import ChallengeRecord, DeliveryRecord
+from otpcore.verbs import Reservation, ReservationStatus
 
 _logger = logging.getLogger("otpcore.verifying")
 _sandbox_logger = logging.getLogger("otpcore.sandbox")

@@ -13,35 +13,24 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.figures import KeyUse, PurgeCount, StoreStatus
 from otpcore.models import Channel, Receipt, RetryJob
-from otpcore.records import (
+from otpcore.records import BreakerRecord, ChallengeRecord, CounterRecord, FailureRecord, ScheduleRecord, WorkerRecord
+from otpcore.verbs import (
     Begun,
-    BreakerRecord,
-    BreakerRule,
-    CallResult,
-    ChallengeRecord,
     ChallengeView,
     Claim,
     ClaimBatch,
     ClaimRule,
-    CounterRecord,
     EndedSend,
-    FailureRecord,
-    KeyUse,
     LockRule,
     NewSend,
-    PurgeCount,
     ReceiptRule,
     Received,
     Reservation,
-    ScheduleRecord,
     Settled,
-    Step,
-    StoreStatus,
-    WalkPlan,
-    WalkRef,
-    WorkerRecord,
 )
+from otpcore.walks import BreakerRule, CallResult, Step, WalkPlan, WalkRef
 
 __all__ = ["RetryHost", "RetryRunner", "Store"]
 

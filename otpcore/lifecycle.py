@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableReason
-from otpcore.records import ChallengeRecord, DeliveryRecord, LockRule, Mark
+from otpcore.records import ChallengeRecord, DeliveryRecord, Mark
+from otpcore.verbs import LockRule
 
 __all__ = [
     "CLOCK_SLACK",

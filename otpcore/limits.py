@@ -11,7 +11,7 @@ import attrs
 
 from otpcore.admission import LimitReason
 from otpcore.config import Limit, LimitSettings
-from otpcore.records import Charge
+from otpcore.verbs import Charge
 
 __all__ = [
     "Origin",

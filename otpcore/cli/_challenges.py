@@ -12,7 +12,8 @@ from otpcore.cli._host import load_host, open_parts, parse_number, run, shown_nu
 from otpcore.cli._options import Options, fields, table, when
 from otpcore.cli._sending import is_id
 from otpcore.lifecycle import is_living
-from otpcore.records import ChallengeView, DeliveryRecord, ScheduleRecord
+from otpcore.records import DeliveryRecord, ScheduleRecord
+from otpcore.verbs import ChallengeView
 
 __all__ = ["show"]
 

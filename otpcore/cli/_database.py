@@ -9,8 +9,8 @@ from otpcore._service import Setup
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._host import load_host, open_parts, parse_number, run
 from otpcore.cli._options import Options
+from otpcore.figures import PurgeCount
 from otpcore.phone import PhoneNumber
-from otpcore.records import PurgeCount
 
 __all__ = ["current", "database_url", "purge", "upgrade"]
 

@@ -25,10 +25,11 @@ from otpcore.cli._key_states import KeyStanding, key_states
 from otpcore.cli._options import Options, table, text, when
 from otpcore.cli._routes import RoutingView, open_view
 from otpcore.errors import OTPConfigurationError, OTPError
+from otpcore.figures import KeyUse
 from otpcore.hookspecs import utc_now
 from otpcore.models import Channel
 from otpcore.plugins import PROVIDERS, Observers, installed
-from otpcore.records import KeyUse, WorkerRecord
+from otpcore.records import WorkerRecord
 from otpcore.routing import format_rules
 from otpcore.stores.memory import MemoryStore
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from otpcore.config import Settings
-from otpcore.records import KeyUse
+from otpcore.figures import KeyUse
 
 __all__ = ["KeyStanding", "KeyState", "key_states", "needed_until", "waiting_keys"]
 

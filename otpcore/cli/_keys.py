@@ -16,7 +16,7 @@ from otpcore.cli._key_states import needed_until, waiting_keys
 from otpcore.cli._options import Options, when
 from otpcore.cli._secrets_file import CannotEdit, add_code_key, change_file, remove_code_key, set_current_key
 from otpcore.config import KeySettings, generate_keys, starter_file
-from otpcore.records import KeyUse
+from otpcore.figures import KeyUse
 
 __all__ = ["make_current", "new_keys", "retire", "rotate"]
 

@@ -9,7 +9,7 @@ import anyio.abc
 
 from otpcore._logs import fields
 from otpcore.interfaces import RetryHost
-from otpcore.records import Claim
+from otpcore.verbs import Claim
 
 _logger = logging.getLogger("otpcore.runners")
 

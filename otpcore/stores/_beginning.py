@@ -8,17 +8,7 @@ from typing import Any
 from otpcore.admission import Asked
 from otpcore.lifecycle import FOREVER, OVER, failure_keys, is_living, is_spent
 from otpcore.models import ChallengeState
-from otpcore.records import (
-    Begun,
-    ChallengeRecord,
-    Charged,
-    ChargeRefused,
-    NewSend,
-    PutOff,
-    Refusal,
-    ScheduleRecord,
-    changed,
-)
+from otpcore.records import ChallengeRecord, Charged, ScheduleRecord, changed
 from otpcore.stores._limits import Admitted, charge, note, note_refusal
 from otpcore.stores._sending import (
     Choice,
@@ -34,6 +24,8 @@ from otpcore.stores._sending import (
     write_delivery,
 )
 from otpcore.stores.rows import Rows
+from otpcore.verbs import Begun, ChargeRefused, NewSend, Refusal
+from otpcore.walks import PutOff
 
 _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 _NEEDLESS = frozenset({Refusal.COOLDOWN, Refusal.CONFLICT})

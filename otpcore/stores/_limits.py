@@ -18,9 +18,10 @@ from otpcore.admission import (
 )
 from otpcore.lifecycle import is_living
 from otpcore.models import ChallengeState, Channel, Outcome
-from otpcore.records import Admission, ChallengeRecord, Charge, Charged, ChargeRefused, NewSend
+from otpcore.records import ChallengeRecord, Charged
 from otpcore.stores._stripes import whole_key
 from otpcore.stores.rows import Rows
+from otpcore.verbs import Admission, Charge, ChargeRefused, NewSend
 
 TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
 """A provider took it, so it was charged to the budget, whatever became of it."""

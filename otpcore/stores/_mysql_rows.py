@@ -32,7 +32,6 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.records import (
     ChallengeRecord,
-    Charge,
     Charged,
     DeliveryRecord,
     ReceiptRecord,
@@ -47,6 +46,7 @@ from otpcore.stores._striped_rows import CHARGE_STRIPE, FREE_BUDGET, FREE_STRIPE
 from otpcore.stores._stripes import span
 from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
 from otpcore.stores.rows import OutrunError
+from otpcore.verbs import Charge
 
 _DUPLICATE = 1062  # ER_DUP_ENTRY
 

@@ -10,24 +10,14 @@ import attrs
 
 from otpcore.lifecycle import forbids, is_living, is_spent, superseded
 from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, ReceiptStatus, UnsendableReason
-from otpcore.records import (
-    ChallengeRecord,
-    DeliveryRecord,
-    ReceiptRecord,
-    ReceiptRule,
-    Received,
-    ScheduleRecord,
-    Step,
-    StepKind,
-    WalkPlan,
-    WalkRef,
-    changed,
-)
+from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores._heard import has_arrived, heard_of, write_receipt
 from otpcore.stores._limits import TAKEN, use_budget
 from otpcore.stores._retrying import end_if_denied, held_by
 from otpcore.stores._sending import accepted, end_walk, own_row, queue, stop_sending, walk_on
 from otpcore.stores.rows import Rows
+from otpcore.verbs import ReceiptRule, Received
+from otpcore.walks import Step, StepKind, WalkPlan, WalkRef
 
 
 def receive(rows: Rows, instance: str, receipt: Receipt, rule: ReceiptRule, now: datetime | None) -> Received:

@@ -8,21 +8,7 @@ from datetime import datetime, timedelta
 from otpcore.admission import Asked, LimitReason
 from otpcore.lifecycle import is_living, is_spent
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.records import (
-    BreakerRule,
-    ChallengeRecord,
-    Claim,
-    ClaimBatch,
-    ClaimRule,
-    EndedSend,
-    PutOff,
-    ScheduleRecord,
-    Step,
-    StepKind,
-    WalkPlan,
-    WalkRef,
-    changed,
-)
+from otpcore.records import ChallengeRecord, ScheduleRecord, changed
 from otpcore.stores._limits import note_refusal, overdrawn_until, stands
 from otpcore.stores._sending import (
     choose,
@@ -37,6 +23,8 @@ from otpcore.stores._sending import (
     without_cooldown,
 )
 from otpcore.stores.rows import Rows
+from otpcore.verbs import Claim, ClaimBatch, ClaimRule, EndedSend
+from otpcore.walks import BreakerRule, PutOff, Step, StepKind, WalkPlan, WalkRef
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:

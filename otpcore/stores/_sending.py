@@ -20,24 +20,12 @@ from otpcore.lifecycle import (
     unresolved,
 )
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
-from otpcore.records import (
-    CallResult,
-    Candidate,
-    ChallengeRecord,
-    DeliveryRecord,
-    PutOff,
-    ReceiptRecord,
-    ScheduleRecord,
-    Step,
-    StepKind,
-    WalkPlan,
-    WalkRef,
-    changed,
-)
+from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores._heard import has_arrived, heard_of, heed
 from otpcore.stores._limits import use_budget
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
 from otpcore.stores.rows import Rows
+from otpcore.walks import CallResult, Candidate, PutOff, Step, StepKind, WalkPlan, WalkRef
 
 _FOR_EACH_PROBE = 10
 """So many of those that wait for a breaker come for one probe, in case one does not."""

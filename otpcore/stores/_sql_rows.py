@@ -10,24 +10,20 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Executable, Select
 
 from otpcore.admission import BudgetRecord, RefusalRecord
+from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
-    Charge,
     Charged,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
-    KeyUse,
-    OutcomeCount,
     ReceiptRecord,
-    RouteCount,
     ScheduleRecord,
     SlotRecord,
-    Waiting,
     WorkerRecord,
     changed,
     names_of,
@@ -35,6 +31,7 @@ from otpcore.records import (
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
+from otpcore.verbs import Charge
 
 R = TypeVar("R")
 

@@ -12,11 +12,12 @@ from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from otpcore.admission import BudgetRecord, rolled_base
-from otpcore.records import Charge, Charged, CounterRecord, changed, values_of
+from otpcore.records import Charged, CounterRecord, changed, values_of
 from otpcore.stores import _stripes
 from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._tables import budgets, counters
 from otpcore.stores.rows import OutrunError
+from otpcore.verbs import Charge
 
 _NOW = bindparam("now", type_=counters.c.window_ends_at.type)
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from otpcore.admission import BudgetRecord
-from otpcore.records import Charge, CounterRecord, changed
+from otpcore.records import CounterRecord, changed
+from otpcore.verbs import Charge
 
 STRIPES = 16
 """Twice the connections of one process."""

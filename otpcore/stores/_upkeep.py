@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from otpcore.figures import PurgeCount
 from otpcore.lifecycle import CLOCK_SLACK, is_living
 from otpcore.models import ChallengeState, Channel, UnsendableReason
-from otpcore.records import ChallengeRecord, ChallengeView, EndedSend, PurgeCount, ScheduleRecord, changed
+from otpcore.records import ChallengeRecord, ScheduleRecord, changed
 from otpcore.stores._sending import close, stop_sending
 from otpcore.stores.rows import Rows
+from otpcore.verbs import ChallengeView, EndedSend
 
 
 def sweep(

@@ -8,18 +8,11 @@ from datetime import datetime
 from otpcore.admission import Asked, BudgetRule
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
-from otpcore.records import (
-    ChallengeView,
-    FailureRecord,
-    LockRule,
-    Reservation,
-    ReservationStatus,
-    Settled,
-    changed,
-)
+from otpcore.records import FailureRecord, changed
 from otpcore.stores._limits import note_refusal, note_verified
 from otpcore.stores._sending import close
 from otpcore.stores.rows import Rows
+from otpcore.verbs import ChallengeView, LockRule, Reservation, ReservationStatus, Settled
 
 
 def reserve(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from otpcore.records import StoreStatus, WorkerRecord, changed
+from otpcore.figures import StoreStatus
+from otpcore.records import WorkerRecord, changed
 from otpcore.stores.rows import Rows
 
 

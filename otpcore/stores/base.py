@@ -10,38 +10,34 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.figures import KeyUse, PurgeCount, StoreStatus
 from otpcore.models import Channel, Receipt
 from otpcore.records import (
-    Begun,
     BreakerRecord,
-    BreakerRule,
-    CallResult,
     ChallengeRecord,
-    ChallengeView,
-    ChargeRefused,
-    ClaimBatch,
-    ClaimRule,
     CounterRecord,
-    EndedSend,
     FailureRecord,
-    KeyUse,
-    LockRule,
-    NewSend,
-    PurgeCount,
-    ReceiptRule,
-    Received,
-    Reservation,
     ScheduleRecord,
-    Settled,
-    Step,
-    StoreStatus,
-    WalkPlan,
-    WalkRef,
     WorkerRecord,
     values_of,
 )
 from otpcore.stores import _beginning, _limits, _receipts, _retrying, _sending, _upkeep, _verifying, _watching
 from otpcore.stores.rows import Rows
+from otpcore.verbs import (
+    Begun,
+    ChallengeView,
+    ChargeRefused,
+    ClaimBatch,
+    ClaimRule,
+    EndedSend,
+    LockRule,
+    NewSend,
+    ReceiptRule,
+    Received,
+    Reservation,
+    Settled,
+)
+from otpcore.walks import BreakerRule, CallResult, Step, WalkPlan, WalkRef
 
 __all__ = ["RowStore"]
 

@@ -15,29 +15,26 @@ from typing import Any, TypeVar
 
 from otpcore._logs import fields
 from otpcore.admission import BudgetRecord, RefusalRecord, rolled_base
+from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import CLOCK_SLACK, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
-    Charge,
     Charged,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
-    KeyUse,
-    OutcomeCount,
     ReceiptRecord,
-    RouteCount,
     ScheduleRecord,
     SlotRecord,
-    Waiting,
     WorkerRecord,
     changed,
 )
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
+from otpcore.verbs import Charge
 
 __all__ = ["MemoryRows", "MemoryStore", "create_store"]
 

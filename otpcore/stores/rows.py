@@ -12,24 +12,21 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from otpcore.admission import BudgetRecord, RefusalRecord
+from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.models import Channel
 from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
-    Charge,
     Charged,
     CounterRecord,
     DeliveryRecord,
     FailureRecord,
-    KeyUse,
-    OutcomeCount,
     ReceiptRecord,
-    RouteCount,
     ScheduleRecord,
     SlotRecord,
-    Waiting,
     WorkerRecord,
 )
+from otpcore.verbs import Charge
 
 __all__ = ["OutrunError", "Rows"]
 

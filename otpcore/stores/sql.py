@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from otpcore._logs import fields
 from otpcore.errors import SettingsError, StoreError
-from otpcore.records import PurgeCount
+from otpcore.figures import PurgeCount
 from otpcore.stores._database import Database, is_server
 from otpcore.stores._forking import ForkGate, watch
 from otpcore.stores._schema import HEAD

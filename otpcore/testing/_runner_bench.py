@@ -18,10 +18,10 @@ from otpcore.errors import ErrorKind, ProviderError, StoreError
 from otpcore.hookspecs import hookimpl, utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.models import Channel, DeliveryReceipt, DeliveryRequest, ProviderInfo, RetryJob
-from otpcore.records import ChallengeView, ClaimRule
 from otpcore.runners.worker import WorkerRunner
 from otpcore.stores.memory import MemoryStore
 from otpcore.testing.outbox import Outbox
+from otpcore.verbs import ChallengeView, ClaimRule
 
 if TYPE_CHECKING:
     from otpcore._service import AsyncOTPService

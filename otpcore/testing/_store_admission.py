@@ -9,10 +9,10 @@ import pytest
 
 from otpcore.admission import Asked, Barrier, LimitReason
 from otpcore.models import Channel, Outcome
-from otpcore.records import Begun, ChargeRefused, Refusal
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import DENIED, PAUSED, UNLESS_VERIFIED, counted, refusals, verify
 from otpcore.testing._store_world import World
+from otpcore.verbs import Begun, ChargeRefused, Refusal
 
 __all__ = ["BarrierTests", "NeighbourTests", "RefusalTests", "TollTests"]
 

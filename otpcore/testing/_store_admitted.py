@@ -8,7 +8,6 @@ from typing import Any
 
 from otpcore.admission import Asked, Barrier
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
-from otpcore.records import BreakerRule, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import (
     BUDGET,
@@ -23,6 +22,7 @@ from otpcore.testing._store_scenes import (
     verify,
 )
 from otpcore.testing._store_world import World
+from otpcore.walks import BreakerRule, StepKind
 
 __all__ = ["AdmittedReceiptTests", "AdmittedRetryTests"]
 

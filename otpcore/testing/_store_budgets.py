@@ -9,10 +9,11 @@ import anyio
 
 from otpcore.admission import Asked, BudgetRule, BudgetWindow, LimitReason
 from otpcore.models import Outcome
-from otpcore.records import Begun, CallResult, Refusal
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import BUDGET, ENFORCED, RULE, TEN_MINUTES, budget_used, counted, refusals, verify
 from otpcore.testing._store_world import Walk, World
+from otpcore.verbs import Begun, Refusal
+from otpcore.walks import CallResult
 
 __all__ = ["BudgetTests"]
 

@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import StepKind
 from otpcore.testing._store_base import CrashFactory, StoreBase
 from otpcore.testing._store_scenes import failed
 from otpcore.testing._store_world import World
+from otpcore.walks import StepKind
 
 __all__ = ["CrashTests"]
 

@@ -19,20 +19,12 @@ from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import (
-    Admission,
-    CallResult,
-    Candidate,
-    LockRule,
-    NewSend,
-    ReceiptRule,
-    StepKind,
-    WalkRef,
-    WorkerRecord,
-)
+from otpcore.records import WorkerRecord
 from otpcore.stores.memory import MemoryStore
 from otpcore.testing._store_base import EXAMPLES, StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import Admission, LockRule, NewSend, ReceiptRule
+from otpcore.walks import CallResult, Candidate, StepKind, WalkRef
 
 __all__ = ["EquivalenceTests"]
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 from otpcore.models import Outcome
-from otpcore.records import ReservationStatus, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import ReservationStatus
+from otpcore.walks import StepKind
 
 __all__ = ["PurgingTests"]
 

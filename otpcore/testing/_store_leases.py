@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome
-from otpcore.records import StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import failed
 from otpcore.testing._store_world import World
+from otpcore.walks import StepKind
 
 __all__ = ["ClaimingTests", "LeaseTests"]
 

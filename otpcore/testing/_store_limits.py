@@ -8,9 +8,10 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import Begun, CallResult, Refusal, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import Begun, Refusal
+from otpcore.walks import CallResult, StepKind
 
 __all__ = ["BreakerTests", "CounterTests", "RefundTests"]
 

@@ -14,10 +14,10 @@ import attrs
 
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import Refusal, ReservationStatus
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import accepted, failed
 from otpcore.testing._store_world import World
+from otpcore.verbs import Refusal, ReservationStatus
 
 __all__ = ["RaceTests"]
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome, UnsendableReason
-from otpcore.records import StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import accepted, outcomes_of, state_of
 from otpcore.testing._store_world import World
+from otpcore.walks import StepKind
 
 __all__ = ["EarlyReceiptTests", "InDoubtTests", "NewerMessageTests"]
 

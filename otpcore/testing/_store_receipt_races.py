@@ -8,10 +8,10 @@ from typing import Any
 import anyio
 
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome
-from otpcore.records import StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import accepted
 from otpcore.testing._store_world import Walk, World
+from otpcore.walks import StepKind
 
 __all__ = ["ReceiptRaceTests"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Channel, Outcome, ReceiptOutcome, UnsendableReason
-from otpcore.records import StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import accepted, outcomes_of, state_of
 from otpcore.testing._store_world import World
+from otpcore.walks import StepKind
 
 __all__ = ["DeliveredTests", "ReceiptUpkeepTests", "UndeliveredTests"]
 

@@ -7,9 +7,10 @@ from typing import Any
 import anyio
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
-from otpcore.records import Refusal, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import Refusal
+from otpcore.walks import StepKind
 
 __all__ = ["ResendingTests"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
-from otpcore.records import BreakerRule, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import failed
 from otpcore.testing._store_world import World
+from otpcore.walks import BreakerRule, StepKind
 
 __all__ = ["RetryTests"]
 

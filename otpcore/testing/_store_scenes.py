@@ -10,8 +10,8 @@ import attrs
 
 from otpcore.admission import Barrier, BudgetRule, BudgetWindow, LimitReason
 from otpcore.models import Outcome
-from otpcore.records import Candidate
 from otpcore.testing._store_world import Walk, World
+from otpcore.walks import Candidate
 
 __all__ = [
     "BUDGET",

@@ -10,9 +10,10 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Outcome, UnsendableReason
-from otpcore.records import Refusal, StepKind
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import Refusal
+from otpcore.walks import StepKind
 
 __all__ = ["SendingTests"]
 

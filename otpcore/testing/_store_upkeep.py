@@ -8,9 +8,11 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
-from otpcore.records import CounterRecord, ReservationStatus, StepKind
+from otpcore.records import CounterRecord
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import ReservationStatus
+from otpcore.walks import StepKind
 
 __all__ = ["CancellingTests", "OperatorTests", "SweepingTests"]
 

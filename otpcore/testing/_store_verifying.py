@@ -11,9 +11,10 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import FailureRecord, LockRule, ReservationStatus
+from otpcore.records import FailureRecord
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import World
+from otpcore.verbs import LockRule, ReservationStatus
 
 __all__ = ["FindingTests", "GivingBackTests", "LockTests", "VerifyingTests"]
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 import pytest
 
 from otpcore.models import Outcome
-from otpcore.records import BreakerRule, ScheduleRecord, StepKind
+from otpcore.records import ScheduleRecord
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import base
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import Walk, World
+from otpcore.walks import BreakerRule, StepKind
 
 __all__ = ["WakingTests"]
 

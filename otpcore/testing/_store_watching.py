@@ -7,10 +7,12 @@ from typing import Any
 
 import attrs
 
+from otpcore.figures import OutcomeCount, RouteCount, StoreStatus, Waiting
 from otpcore.models import Outcome
-from otpcore.records import OutcomeCount, PutOff, RouteCount, StepKind, StoreStatus, Waiting, WorkerRecord
+from otpcore.records import WorkerRecord
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_world import Walk, World
+from otpcore.walks import PutOff, StepKind
 
 __all__ = ["BreakerStatusTests", "CountTests", "PuttingOffTests", "SignOfLifeTests", "WaitingTests"]
 

@@ -11,24 +11,10 @@ import attrs
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import (
-    Admission,
-    BreakerRule,
-    CallResult,
-    Candidate,
-    ChallengeRecord,
-    Charge,
-    Claim,
-    ClaimRule,
-    LockRule,
-    NewSend,
-    ReceiptRule,
-    Received,
-    Refusal,
-    WalkPlan,
-    WalkRef,
-)
+from otpcore.records import ChallengeRecord
 from otpcore.retrying import RetryPolicy
+from otpcore.verbs import Admission, Charge, Claim, ClaimRule, LockRule, NewSend, ReceiptRule, Received, Refusal
+from otpcore.walks import BreakerRule, CallResult, Candidate, WalkPlan, WalkRef
 
 __all__ = ["MADA", "START", "Walk", "World"]
 

@@ -10,7 +10,8 @@ import attrs
 
 from otpcore.lifecycle import IN_DOUBT, NOT_SENT, OVER
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import ChallengeView, DeliveryRecord
+from otpcore.records import DeliveryRecord
+from otpcore.verbs import ChallengeView
 
 from .people import ROUTES, Story
 from .plant import Plant

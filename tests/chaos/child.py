@@ -35,9 +35,9 @@ from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
 from otpcore.hookspecs import utc_now
 from otpcore.http import HttpClient
-from otpcore.records import Step, StepKind
 from otpcore.stores.base import RowStore
 from otpcore.stores.sql import SqlStore
+from otpcore.walks import Step, StepKind
 
 WRITES = (
     "begin",

@@ -18,9 +18,9 @@ from otpcore.config import generate_keys
 from otpcore.hookspecs import utc_now
 from otpcore.lifecycle import OVER
 from otpcore.models import ReceiptStatus
-from otpcore.records import ChallengeView
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
+from otpcore.verbs import ChallengeView
 
 from .child import Clock
 from .engines import Engine, open_engine

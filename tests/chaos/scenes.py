@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.records import ChallengeView
 from otpcore.simulators import Fault
+from otpcore.verbs import ChallengeView
 
 from .plant import Plant
 from .processes import Process

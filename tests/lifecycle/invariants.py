@@ -9,7 +9,8 @@ from __future__ import annotations
 from otpcore._verifying import _checks
 from otpcore.lifecycle import IN_DOUBT, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import ChallengeView, DeliveryRecord
+from otpcore.records import DeliveryRecord
+from otpcore.verbs import ChallengeView
 
 from .seeing import Views
 from .sides import at

@@ -7,7 +7,8 @@ from typing import Any
 
 from otpcore.lifecycle import OVER
 from otpcore.models import Channel
-from otpcore.records import ChallengeRecord, ChallengeView, CounterRecord, DeliveryRecord, FailureRecord
+from otpcore.records import ChallengeRecord, CounterRecord, DeliveryRecord, FailureRecord
+from otpcore.verbs import ChallengeView
 
 from .kept import FOREVER
 from .sides import PHONE, Sides, at, same

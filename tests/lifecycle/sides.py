@@ -11,24 +11,10 @@ from otpcore.admission import Barrier, LimitReason
 from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import (
-    Admission,
-    BreakerRule,
-    CallResult,
-    Candidate,
-    ChallengeRecord,
-    Charge,
-    Charged,
-    ClaimRule,
-    LockRule,
-    NewSend,
-    ReceiptRule,
-    Reservation,
-    Step,
-    WalkPlan,
-    WalkRef,
-)
+from otpcore.records import ChallengeRecord, Charged
 from otpcore.retrying import RetryPolicy
+from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule, Reservation
+from otpcore.walks import BreakerRule, CallResult, Candidate, Step, WalkPlan, WalkRef
 
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Reserved, Rules, Said, Walk, Windows
 from .told import Heard, ToldModel

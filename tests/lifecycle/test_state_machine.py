@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from otpcore.interfaces import Store
 from otpcore.lifecycle import NOT_SENT, is_living
 from otpcore.models import ChallengeState
-from otpcore.records import ChallengeView
+from otpcore.verbs import ChallengeView
 
 from .invariants import check
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Challenge, Rules

@@ -14,7 +14,9 @@ from otpcore._verifying import _checks
 from otpcore.interfaces import Store
 from otpcore.lifecycle import is_living
 from otpcore.models import Channel
-from otpcore.records import ChallengeRecord, Reservation, WalkRef
+from otpcore.records import ChallengeRecord
+from otpcore.verbs import Reservation
+from otpcore.walks import WalkRef
 
 from .kept import Reserved, Rules, Said, Walk, Windows
 from .sides import Sides, same

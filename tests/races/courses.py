@@ -20,8 +20,8 @@ import attrs
 from otpcore import OTPError
 from otpcore.codes import KeyRing
 from otpcore.interfaces import Store
-from otpcore.records import ChallengeView
 from otpcore.testing import FakeClock, Outbox
+from otpcore.verbs import ChallengeView
 
 from ..chaos.plant import open_plant  # noqa: TID252 - tests are no package that could be imported by name
 

@@ -8,10 +8,12 @@ import attrs
 import pytest
 from hypothesis import Phase, settings
 
+from otpcore.figures import PurgeCount
 from otpcore.models import Outcome
-from otpcore.records import Admission, ClaimBatch, PurgeCount, ReservationStatus, Step, StepKind
 from otpcore.stores.memory import MemoryStore
 from otpcore.testing.store import CrashFactory, StoreContract
+from otpcore.verbs import Admission, ClaimBatch, ReservationStatus
+from otpcore.walks import Step, StepKind
 
 pytest_plugins = ["pytester"]
 

@@ -9,10 +9,10 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import StepKind
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
 from otpcore.testing.store import World
+from otpcore.walks import StepKind
 
 
 @pytest.fixture

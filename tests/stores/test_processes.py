@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import anyio
 
-from otpcore.records import Begun, LockRule, ReservationStatus
+from otpcore.verbs import Begun, LockRule, ReservationStatus
 from otpcore.stores.sql import SqlStore
 from otpcore.testing.store import World
 

@@ -19,10 +19,10 @@ from sqlalchemy import create_engine, make_url, text
 from otpcore.errors import SettingsError, StoreError
 from otpcore.lifecycle import failure_keys
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import StepKind
 from otpcore.stores._schema import HEAD
 from otpcore.stores.rows import OutrunError
 from otpcore.stores.sql import SqlStore, current, upgrade
+from otpcore.walks import StepKind
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 

@@ -17,11 +17,11 @@ from sqlalchemy import create_engine, text
 from otpcore.admission import BudgetRecord
 from otpcore.config import LimitSettings
 from otpcore.limits import Origin, charges_of
-from otpcore.records import Charge
 from otpcore.stores._stripes import STRIPES
 from otpcore.stores._tables import to_microseconds
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore
+from otpcore.verbs import Charge
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 

@@ -23,10 +23,10 @@ from sqlalchemy.exc import DBAPIError
 
 from otpcore.errors import StoreError
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import BreakerRule, StepKind
 from otpcore.stores import _schema
 from otpcore.stores._tables import to_microseconds
 from otpcore.stores.sql import SqlStore, current, upgrade
+from otpcore.walks import BreakerRule, StepKind
 
 FIRST = json.loads((Path(__file__).parent / "revision_0001.json").read_text())
 """The statements of a worker of revision 0001 for one send, as it had them; what differs from one database to another is listed."""

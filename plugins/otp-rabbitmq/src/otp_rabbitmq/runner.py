@@ -23,8 +23,8 @@ from otpcore.config import Settings
 from otpcore.errors import SettingsError, StoreError
 from otpcore.interfaces import RetryHost
 from otpcore.models import RetryJob
-from otpcore.records import Claim
 from otpcore.structuring import structure
+from otpcore.verbs import Claim
 
 __all__ = ["RabbitMQRunner", "create_runner"]
 

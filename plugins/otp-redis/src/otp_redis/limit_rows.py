@@ -13,15 +13,8 @@ from otp_redis.packing import microseconds, moment, pack
 from otp_redis.schedule_rows import ScheduleRows
 from otpcore.admission import BudgetRecord, RefusalRecord
 from otpcore.lifecycle import CLOCK_SLACK
-from otpcore.records import (
-    BreakerRecord,
-    Charge,
-    Charged,
-    CounterRecord,
-    FailureRecord,
-    SlotRecord,
-    changed,
-)
+from otpcore.records import BreakerRecord, Charged, CounterRecord, FailureRecord, SlotRecord, changed
+from otpcore.verbs import Charge
 
 __all__ = ["LimitRows", "first_part"]
 

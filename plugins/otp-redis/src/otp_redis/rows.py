@@ -9,19 +9,10 @@ from datetime import datetime
 from otp_redis.challenge_rows import digest
 from otp_redis.limit_rows import LimitRows
 from otp_redis.packing import microseconds, pack
+from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.lifecycle import OVER
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import (
-    ChallengeRecord,
-    DeliveryRecord,
-    KeyUse,
-    OutcomeCount,
-    ReceiptRecord,
-    RouteCount,
-    Waiting,
-    WorkerRecord,
-    changed,
-)
+from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, WorkerRecord, changed
 
 __all__ = ["RedisRows"]
 

@@ -22,24 +22,12 @@ from otp_redis.server import CONNECTIONS, Server
 from otp_redis.unit import Unit
 from otpcore.admission import UNCOUNTED, BudgetRule
 from otpcore.errors import SettingsError
+from otpcore.figures import PurgeCount
 from otpcore.models import Receipt
-from otpcore.records import (
-    Begun,
-    CallResult,
-    ClaimBatch,
-    ClaimRule,
-    LockRule,
-    NewSend,
-    PurgeCount,
-    ReceiptRule,
-    Received,
-    Reservation,
-    Step,
-    WalkPlan,
-    WalkRef,
-)
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
+from otpcore.verbs import Begun, ClaimBatch, ClaimRule, LockRule, NewSend, ReceiptRule, Received, Reservation
+from otpcore.walks import CallResult, Step, WalkPlan, WalkRef
 
 __all__ = ["RedisStore", "create_store"]
 
