@@ -1,0 +1,97 @@
+"""Schedule rows in a dictionary, and lists of when they are due, in order."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from otpcore.models import Channel
+from otpcore.records import ScheduleRecord, changed
+
+
+class ScheduleRows:
+    """By challenge and channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
+        self._due: list[tuple[datetime, str, Channel]] = []
+        self._waiting: dict[str, list[tuple[datetime, str, Channel]]] = {}
+
+    def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
+        return self._schedule.get((challenge_id, channel))
+
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        return [row for channel in Channel if (row := self._schedule.get((challenge_id, channel)))]
+
+    def put_schedule(self, row: ScheduleRecord) -> None:
+        self.delete_schedule(row.challenge_id, row.channel)
+        self._schedule[row.challenge_id, row.channel] = row
+        place = (row.due_at, row.challenge_id, row.channel)
+        bisect.insort(self._due, place)
+        if row.waits_for is not None:
+            bisect.insort(self._waiting.setdefault(row.waits_for, []), place)
+
+    def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
+        old = self._schedule.pop((challenge_id, channel), None)
+        if old is None:
+            return
+        place = (old.due_at, challenge_id, channel)
+        del self._due[bisect.bisect_left(self._due, place)]
+        if old.waits_for is not None:
+            waiting = self._waiting[old.waits_for]
+            del waiting[bisect.bisect_left(waiting, place)]
+            if not waiting:
+                del self._waiting[old.waits_for]
+
+    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        rows = self.schedules(challenge_id)
+        for row in rows:
+            self.delete_schedule(row.challenge_id, row.channel)
+        return rows
+
+    def due(
+        self,
+        now: datetime,
+        limit: int,
+        *,
+        channels: Collection[Channel],
+        key_ids: Collection[str] | None = None,
+        instances: Collection[str] | None = None,
+    ) -> Sequence[ScheduleRecord]:
+        found: list[ScheduleRecord] = []
+        for due_at, challenge_id, channel in self._due:
+            if due_at > now or len(found) >= limit:
+                break
+            row = self._schedule[challenge_id, channel]
+            has_key = key_ids is None or row.key_id in key_ids
+            has_instances = instances is None or all(one in instances for one in row.forced or ())
+            if channel in channels and has_key and has_instances:
+                found.append(row)
+        return found
+
+    def next_due(self) -> datetime | None:
+        return self._due[0][0] if self._due else None
+
+    def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
+        first = (
+            0 if after is None else bisect.bisect_right(self._due, (after.due_at, after.challenge_id, after.channel))
+        )
+        return [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._due[first : first + limit]]
+
+    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
+        return sum(due_at <= until for due_at, _, _ in self._waiting.get(waits_for, [])[:limit])
+
+    def waited_for(self) -> Sequence[str]:
+        return sorted(self._waiting)
+
+    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
+        rows = [self._schedule[challenge_id, channel] for _, challenge_id, channel in self._waiting.get(waits_for, ())]
+        asleep = [row for row in rows if not row.leased][:limit]
+        for row in asleep:
+            self.put_schedule(changed(row, due_at=min(row.due_at, due_at), waits_for=None))
+        return len(asleep)
+
+    def due_keys(self, now: datetime) -> frozenset[str]:
+        return frozenset(row.key_id for row in self._schedule.values() if row.due_at <= now)
