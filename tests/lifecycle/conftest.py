@@ -13,34 +13,9 @@ from redis_servers import RedisServer, redis_server
 
 from otpcore.interfaces import Store
 from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore, upgrade
+from otpcore.stores.sql import SqlStore
 
-from ..own_servers import postgres_server  # noqa: TID252 - tests are no package that could be imported by name
-from ..servers import empty, mariadb_database  # noqa: TID252 - tests are no package that could be imported by name
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database to copy: migrating takes longer than a history."""
-    path = tmp_path_factory.mktemp("lifecycle") / "migrated.sqlite3"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A migrated database on a PostgreSQL server of this test run."""
-    with postgres_server() as url:
-        upgrade(url)
-        yield url
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    """A migrated database on the MariaDB server that is given, or answers on its usual port."""
-    with mariadb_database() as url:
-        upgrade(url)
-        yield url
+from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 
 
 @pytest.fixture(scope="session")

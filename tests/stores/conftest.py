@@ -1,50 +1,23 @@
-"""Databases to open: an SQLite file, and servers."""
+"""An SQLite file to open, and worlds."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore, upgrade
+from otpcore.stores.sql import SqlStore
 from otpcore.testing.store import World
-
-from ..own_servers import postgres_server  # noqa: TID252 - tests are no package that could be imported by name
-from ..servers import mariadb_database  # noqa: TID252 - tests are no package that could be imported by name
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file to copy: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("stores") / "migrated.sqlite3"
-    upgrade(f"sqlite:///{path}")
-    return path
 
 
 @pytest.fixture
 def database(migrated: Path, tmp_path: Path) -> Path:
     """A fresh database file of this test's own."""
     return Path(shutil.copy(migrated, tmp_path / "otp.sqlite3"))
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A migrated database on a PostgreSQL server of this test run."""
-    with postgres_server() as url:
-        upgrade(url)
-        yield url
-
-
-@pytest.fixture(scope="session")
-def mariadb_url() -> Iterator[str]:
-    """A migrated database on the MariaDB server that is given, or answers on its usual port."""
-    with mariadb_database() as url:
-        upgrade(url)
-        yield url
 
 
 @pytest.fixture
