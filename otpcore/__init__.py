@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from otpcore.hookspecs import ProviderContext, hookimpl
     from otpcore.interfaces import RetryHost, RetryRunner, Store
     from otpcore.models import (
-        BreakerStatus,
         CancelRequest,
         Challenge,
         ChallengeState,
@@ -52,15 +51,13 @@ if TYPE_CHECKING:
         ReceiptResult,
         ReceiptStatus,
         RetryJob,
-        RouteStatus,
-        Status,
         Verification,
         VerificationStatus,
-        WorkerStatus,
     )
     from otpcore.phone import PhoneNumber
     from otpcore.routing import RoutingTable, parse_rules
     from otpcore.sandbox import SandboxMessage
+    from otpcore.status import BreakerStatus, RouteStatus, Status, WorkerStatus
 
 __all__ = [
     "AsyncOTPService",
@@ -120,7 +117,7 @@ __all__ = [
 
 _LATER = {
     "AsyncOTPService": "otpcore._service",
-    "BreakerStatus": "otpcore.models",
+    "BreakerStatus": "otpcore.status",
     "CancelRequest": "otpcore.models",
     "Challenge": "otpcore.models",
     "ChallengeState": "otpcore.models",
@@ -144,15 +141,15 @@ _LATER = {
     "RetryHost": "otpcore.interfaces",
     "RetryJob": "otpcore.models",
     "RetryRunner": "otpcore.interfaces",
-    "RouteStatus": "otpcore.models",
+    "RouteStatus": "otpcore.status",
     "RoutingTable": "otpcore.routing",
     "SandboxMessage": "otpcore.sandbox",
     "Settings": "otpcore.config",
-    "Status": "otpcore.models",
+    "Status": "otpcore.status",
     "Store": "otpcore.interfaces",
     "Verification": "otpcore.models",
     "VerificationStatus": "otpcore.models",
-    "WorkerStatus": "otpcore.models",
+    "WorkerStatus": "otpcore.status",
     "hookimpl": "otpcore.hookspecs",
     "load_settings": "otpcore.config",
     "parse_rules": "otpcore.routing",

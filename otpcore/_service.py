@@ -32,10 +32,11 @@ from otpcore.figures import PurgeCount
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
 from otpcore.messages import check_message, normalise_code
-from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
+from otpcore.models import Challenge, Channel, ReceiptRequest, ReceiptResult, RetryJob, Verification
 from otpcore.phone import PhoneNumber, parse_phone
 from otpcore.plugins import RETRY_RUNNERS, Observers, Provider, load_target
 from otpcore.sandbox import Sandbox, SandboxMessage
+from otpcore.status import Status
 
 _logger = logging.getLogger("otpcore.service")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from otpcore._parts import Parts
 from otpcore.figures import StoreStatus
-from otpcore.models import BreakerStatus, Outcome, RouteStatus, Status, WorkerStatus
+from otpcore.models import Outcome
 from otpcore.records import BreakerRecord
+from otpcore.status import BreakerStatus, RouteStatus, Status, WorkerStatus
 
 
 async def read_status(parts: Parts, window: float) -> Status:

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from otpcore._providers import ForcedProviders
     from otpcore.figures import PurgeCount
     from otpcore.interfaces import RetryRunner, Store
-    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Status, Verification
+    from otpcore.models import Challenge, ReceiptRequest, ReceiptResult, RetryJob, Verification
     from otpcore.sandbox import SandboxMessage
+    from otpcore.status import Status
 
 T = TypeVar("T")
 

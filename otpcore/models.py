@@ -16,7 +16,6 @@ from otpcore.errors import ErrorKind
 from otpcore.phone import PhoneNumber
 
 __all__ = [
-    "BreakerStatus",
     "CancelRequest",
     "Challenge",
     "ChallengeState",
@@ -34,12 +33,9 @@ __all__ = [
     "ReceiptResult",
     "ReceiptStatus",
     "RetryJob",
-    "RouteStatus",
-    "Status",
     "UnsendableReason",
     "Verification",
     "VerificationStatus",
-    "WorkerStatus",
 ]
 
 
@@ -405,92 +401,3 @@ class Verification:
 
     def __iter__(self) -> Iterator[bool]:
         return iter((self.request_valid, self.code_valid))
-
-
-@attrs.frozen(kw_only=True)
-class BreakerStatus:
-    """Whether an instance is left out for failing too often.
-
-    Args:
-        failures: In a row, up to now.
-        is_open: Walks skip the instance, but for one probe a second.
-        open_since: Aware UTC; None while it is closed.
-        next_probe: From then on the next send tries it; None while it is closed.
-    """
-
-    failures: int = 0
-    is_open: bool = False
-    open_since: datetime | None = None
-    next_probe: datetime | None = None
-
-
-@attrs.frozen(kw_only=True)
-class RouteStatus:
-    """What one instance did lately for the numbers of one rule prefix.
-
-    Args:
-        instance: Empty: sends that wait and have tried nobody yet.
-        prefix: The longest rule prefix that the numbers begin with; empty: they came by default.
-        accepted: Deliveries that the provider took.
-        failed: Deliveries that it did not, or of which nobody knows (``ambiguous``), by kind.
-        unanswered: Deliveries under way, or whose process died.
-        verified: Challenges that were approved after the provider took a delivery. One that several instances took counts
-            at each of them.
-        queued: Sends that wait now for their next try, and tried this instance last.
-        oldest: When the send of the one that waits longest began; None: none waits.
-        breaker: Of the instance.
-    """
-
-    instance: str
-    prefix: str = ""
-    accepted: int = 0
-    failed: Mapping[str, int] = attrs.field(factory=dict)
-    unanswered: int = 0
-    verified: int = 0
-    queued: int = 0
-    oldest: datetime | None = None
-    breaker: BreakerStatus = BreakerStatus()
-
-
-@attrs.frozen(kw_only=True)
-class WorkerStatus:
-    """One process that runs retries, sweeps and purges.
-
-    Args:
-        name: Made up at its start, and logged there; it tells nothing about the machine.
-        kind: ``background`` in a host's own process, ``worker`` for ``otp worker``, or a plugin's runner.
-        running: Retries under way when it was last seen.
-        seen_at: It is seen every few seconds; after a minute without, others take it for lost.
-    """
-
-    name: str
-    kind: str
-    running: int
-    started_at: datetime
-    seen_at: datetime
-
-
-@attrs.frozen(kw_only=True)
-class Status:
-    """What happened since a time, and what waits now.
-
-    Args:
-        since: Deliveries recorded since then are counted.
-        now: When it was asked.
-        routes: By instance, then prefix.
-        workers: By name.
-    """
-
-    since: datetime
-    now: datetime
-    routes: tuple[RouteStatus, ...]
-    workers: tuple[WorkerStatus, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        plain: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)
-        return plain
-
-
-def _plain(_: type, __: attrs.Attribute[Any], value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

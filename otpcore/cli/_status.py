@@ -9,7 +9,7 @@ from otpcore._status import read_status
 from otpcore.cli._exits import ExitCode
 from otpcore.cli._host import load_host, open_parts, run
 from otpcore.cli._options import Options, table, text, when
-from otpcore.models import BreakerStatus, RouteStatus, Status
+from otpcore.status import BreakerStatus, RouteStatus, Status
 
 __all__ = ["status"]
 
