@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 
 import anyio
 
-from otpcore.verbs import Begun, LockRule, ReservationStatus
 from otpcore.stores.sql import SqlStore
 from otpcore.testing.store import World
+from otpcore.verbs import Begun, LockRule, ReservationStatus
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 passed = reserved = 0
