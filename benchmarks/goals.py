@@ -110,6 +110,9 @@ def _send(results: Results) -> Iterator[Goal]:
         yield _least("G3", f"send, {_S256}, rate x F, {level}", rate, 0.8)
         yield _most("G3", f"send, {_S256}, p99 x F, {level}", p99, 1.3)
     for ours, level in ((_FULL, "FULL"), (_NORMAL, "NORMAL")):
+        rate = results.ratio("send", _S256, ours, send.LEAN, "rate")
+        yield _least("send", f"send, {_S256}, rate x the lean transport alone, {level}", rate, 0.5)
+    for ours, level in ((_FULL, "FULL"), (_NORMAL, "NORMAL")):
         p99 = results.value("send", _S32_SLOW, ours, "p99")
         over = None if p99 is None else p99 / 1e3 - 50
         yield _most("G4", f"send, {_S32_SLOW}, p99 over the provider's ms, {level}", over, 15, "{} ms")

@@ -17,6 +17,7 @@ from benchmarks.tables import Table, timings
 __all__ = [
     "F_FULL",
     "F_NORMAL",
+    "LEAN",
     "MEASURES",
     "NOTE",
     "RAW",
