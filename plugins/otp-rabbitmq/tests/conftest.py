@@ -12,6 +12,7 @@ from typing import Any
 
 import aio_pika
 import pytest
+from otp_rabbitmq import RabbitMQRunner
 from otp_rabbitmq.link import queue_arguments
 from otp_rabbitmq.settings import RabbitMQSettings
 
@@ -97,12 +98,17 @@ def gateway() -> Gateway:
 
 @pytest.fixture
 def opened(settings: dict[str, Any], gateway: Gateway) -> Callable[..., Any]:
-    """``async with opened(**options) as otp``: a service with these settings; ``retry`` and ``options`` are merged."""
+    """``async with opened(**options) as otp``: a service with these settings; ``retry`` and ``options`` are merged.
 
-    def open_with(options: dict[str, Any] | None = None, **retry: Any) -> AsyncOTPService:
+    ``runner``: instead of the one that the settings name.
+    """
+
+    def open_with(
+        options: dict[str, Any] | None = None, runner: RabbitMQRunner | None = None, **retry: Any
+    ) -> AsyncOTPService:
         merged = {**settings["retry"], **retry}
         merged["options"] = {**merged["options"], **(options or {})}
-        return AsyncOTPService({**settings, "retry": merged}, providers={"gateway": gateway})
+        return AsyncOTPService({**settings, "retry": merged}, providers={"gateway": gateway}, runner=runner)
 
     return open_with
 
