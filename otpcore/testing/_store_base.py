@@ -36,6 +36,7 @@ class StoreBase:
     durable: ClassVar[bool] = True
     event_loops: ClassVar[Sequence[str]] = ("asyncio", "trio")
     examples: ClassVar[int] = EXAMPLES
+    passes_over: ClassVar[bool] = False
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test on the event loops that the author names."""

@@ -83,9 +83,11 @@ class SweepingTests(StoreBase):
         async with anyio.create_task_group() as tasks:
             for _ in range(4):
                 tasks.start_soon(one)
-        await one()  # a database may let one sweeper skip more than the others have locked
-        await one()
-        assert len(ended) == len({one.challenge.id for one in ended}) == 10
+        assert len(ended) >= (6 if self.passes_over else 10)
+        while left := 10 - len(ended):
+            await one()
+            assert 10 - len(ended) == max(0, left - 6)  # by itself it passes over nothing
+        assert len({one.challenge.id for one in ended}) == 10
 
 
 class CancellingTests(StoreBase):

@@ -188,6 +188,8 @@ class StoreContract(
       its own anyway, one is enough.
     - ``examples``: how many histories Hypothesis compares with the memory store; default 15. Twice as many orders of
       charges and refunds are compared with plain arithmetic.
+    - ``passes_over``: of several sweeps at once, one may leave rows that no other ends, as a database does that locks what
+      it sorts and not only what it returns; the next sweep finds them. Default False.
 
     ``kept`` may be extended: what is compared of all that a store keeps. ``START`` is when the clock of each test begins;
     a ``World`` gives an author's own tests the same clock, requests and walks.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from otpcore.codes import KeyRing
-from otpcore.interfaces import Store
+from otpcore.stores.base import RowStore
 from otpcore.stores.memory import MemoryStore
 from otpcore.stores.sql import SqlStore, upgrade
 
@@ -23,7 +23,7 @@ from ..chaos.scenes import EVERYTHING  # noqa: TID252 - tests are no package tha
 from ..own_servers import own_postgres  # noqa: TID252 - the same
 from .courses import Course, count_comparisons, processes, tasks, threads
 
-STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {
+STORES: dict[str, Callable[[Path], AbstractContextManager[RowStore]]] = {
     "memory": lambda _: nullcontext(MemoryStore()),
     "sqlite": lambda directory: nullcontext(SqlStore(f"sqlite:///{directory / 'otp.sqlite3'}")),
     "postgres": lambda _: _on_postgres(),
@@ -34,7 +34,7 @@ ON_A_SERVER = [f"{way}, postgres" for way in ((*WAYS, "processes") if EVERYTHING
 
 
 @contextmanager
-def _on_postgres() -> Iterator[Store]:
+def _on_postgres() -> Iterator[RowStore]:
     with own_postgres() as server:
         upgrade(server.url)
         yield SqlStore(server.url)

@@ -6,12 +6,12 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -19,11 +19,14 @@ import attrs
 
 from otpcore import OTPError
 from otpcore.codes import KeyRing
-from otpcore.interfaces import Store
+from otpcore.stores.base import RowStore
+from otpcore.stores.rows import Rows
 from otpcore.testing import FakeClock, Outbox
 from otpcore.verbs import ChallengeView
 
 from ..chaos.plant import open_plant  # noqa: TID252 - tests are no package that could be imported by name
+
+T = TypeVar("T")
 
 _numbers = itertools.count(2_000_000)
 
@@ -49,6 +52,10 @@ class Course(Protocol):
 
     processes: int
 
+    @property
+    def charges_apart(self) -> bool:
+        """A send is charged before the transaction that begins it, and given its charge back in that one if it has none to begin."""
+
     def race(self, calls: Sequence[Call]) -> list[str]:
         """All at once; the answer of each in one word, in their order."""
 
@@ -57,6 +64,9 @@ class Course(Protocol):
 
     def messages(self, phone: str) -> int:
         """How many messages this person got."""
+
+    def charged(self, phone: str) -> int:
+        """How many sends count against this person's limit."""
 
     def look(self, phone: str) -> tuple[ChallengeView, ...]:
         """What is stored about this person, newest challenge first."""
@@ -78,6 +88,12 @@ def wrong(code: str, by: int = 1) -> str:
     return f"{(int(code) + by) % 10 ** len(code):0{len(code)}}"
 
 
+def charged(rows: Rows, phone_key: str) -> int:
+    """How many sends count against the limit of `QUICK`."""
+    key, whenever = f"{phone_key}/send/600", datetime.fromtimestamp(0, UTC)
+    return sum(one.count for one in rows.counters(key, whenever) if one.key == key)
+
+
 def in_a_word(answer: Any) -> str:
     """What the answer of a method comes to."""
     if isinstance(answer, OTPError):
@@ -91,9 +107,13 @@ def in_a_word(answer: Any) -> str:
 class _Outside:
     """What tasks and threads share: a store and an outbox in this process."""
 
-    store: Store
+    store: RowStore
     outbox: Outbox
     processes: int = 1
+
+    @property
+    def charges_apart(self) -> bool:
+        return self.store._charges_apart
 
     def code(self, phone: str) -> str:
         return next(message.code for message in reversed(self.outbox.messages) if message.phone == phone)
@@ -108,7 +128,13 @@ class _Outside:
         return self.outbox.clock().timestamp()
 
     async def _view(self, phone: str) -> tuple[ChallengeView, ...]:
-        return await self.store.view(phone_key=KeyRing(**self.outbox.settings["keys"]).phone_key(phone))
+        return await self.store.view(phone_key=self._key(phone))
+
+    async def _charged(self, phone: str) -> int:
+        return await self.store._read(lambda rows: charged(rows, self._key(phone)))
+
+    def _key(self, phone: str) -> str:
+        return KeyRing(**self.outbox.settings["keys"]).phone_key(phone)
 
 
 class Ticking(FakeClock):
@@ -151,6 +177,10 @@ class Tasks(_Outside):
         views: tuple[ChallengeView, ...] = self.portal.call(self._view, phone)
         return views
 
+    def charged(self, phone: str) -> int:
+        count: int = self.portal.call(self._charged, phone)
+        return count
+
 
 @attrs.define(eq=False)
 class Threads(_Outside):
@@ -173,10 +203,16 @@ class Threads(_Outside):
             return list(pool.map(one, range(len(calls)), calls))
 
     def look(self, phone: str) -> tuple[ChallengeView, ...]:
-        async def read() -> tuple[ChallengeView, ...]:
+        return self._read(self._view, phone)
+
+    def charged(self, phone: str) -> int:
+        return self._read(self._charged, phone)
+
+    def _read(self, look: Callable[[str], Awaitable[T]], phone: str) -> T:
+        async def read() -> T:
             async with AsyncExitStack() as stack:
                 await self.store.start(stack)
-                return await self._view(phone)
+                return await look(phone)
 
         return anyio.run(read)
 
@@ -225,6 +261,16 @@ class Processes:
         views: tuple[ChallengeView, ...] = self.plant.look([phone])[phone]
         return views
 
+    @property
+    def charges_apart(self) -> bool:
+        apart: bool = self.plant.store._charges_apart
+        return apart
+
+    def charged(self, phone: str) -> int:
+        key = self.plant.ring.phone_key(phone)
+        count: int = self.plant._read(lambda rows: charged(rows, key))
+        return count
+
     def jump(self, seconds: float) -> None:
         self.plant.clock.jump(seconds)
 
@@ -234,7 +280,7 @@ class Processes:
 
 
 @contextmanager
-def tasks(backend: str, store: Store) -> Iterator[Course]:
+def tasks(backend: str, store: RowStore) -> Iterator[Course]:
     outbox = Outbox(clock=Ticking())
     with anyio.from_thread.start_blocking_portal(backend) as portal:
         service = outbox.service(QUICK, store=store)
@@ -243,7 +289,7 @@ def tasks(backend: str, store: Store) -> Iterator[Course]:
 
 
 @contextmanager
-def threads(store: Store) -> Iterator[Course]:
+def threads(store: RowStore) -> Iterator[Course]:
     outbox = Outbox(clock=Ticking())
     with outbox.blocking_service(QUICK, store=store) as service:
         yield Threads(store=store, outbox=outbox, service=service)
