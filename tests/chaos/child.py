@@ -17,8 +17,9 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from otpcore.cli._main import run as otp
 from otpcore.config import generate_keys
 from otpcore.hookspecs import utc_now
 from otpcore.http import HttpClient
+from otpcore.stores import _forking
 from otpcore.stores.base import RowStore
 from otpcore.stores.sql import SqlStore
 from otpcore.walks import Step, StepKind
@@ -96,7 +98,8 @@ class Failpoints:
 
     Args:
         kill_at: ``NAME`` or ``NAME#N`` for its n-th time; empty: never.
-        stop_at: Where it stops, as a machine does that is suspended; it says so before.
+        stop_at: Where it stops, as a machine does that is suspended; it says so before. But for ``/uncommitted`` no thread of it
+            is in a transaction then: what a stopped one has locked, in SQLite the whole file, nobody gets until it goes on.
     """
 
     def __init__(self, kill_at: str, stop_at: Sequence[str], say: Callable[[dict[str, Any]], None]) -> None:
@@ -112,8 +115,10 @@ class Failpoints:
         if point == (self.kill_at if "#" in self.kill_at else f"{self.kill_at}#1"):
             os.kill(os.getpid(), signal.SIGKILL)
         if point in self.stop_at:
-            self.say({"stopped": point})
-            os.kill(os.getpid(), signal.SIGSTOP)
+            with contextlib.nullcontext() if name.endswith("/uncommitted") else _outside_transactions():
+                self.say({"stopped": point})
+                # Not by process id: another thread might get it, and this one go on for a moment.
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     def install(self) -> None:
         for verb in (*WRITES, *READS):
@@ -168,6 +173,16 @@ class Failpoints:
                 self.hit(f"http.{method}/after")
 
         return call
+
+
+@contextlib.contextmanager
+def _outside_transactions() -> Iterator[None]:
+    """Wait until no thread of this process is in one, and let none begin, as before a fork."""
+    with contextlib.ExitStack() as stack:
+        for one in tuple(_forking._watched):
+            one.gate.close()
+            stack.callback(one.gate.open)
+        yield
 
 
 async def serve(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
