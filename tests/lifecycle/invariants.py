@@ -41,11 +41,15 @@ def living(world: World, views: Views) -> list[ChallengeView]:
 
 
 def delivered_codes_verify(world: World, before: Views, after: Views) -> str:
-    """Promise 1: what was delivered while the challenge lives can be checked, as far as the vendor keeps it."""
+    """Promise 1: what was delivered while the challenge lives can be checked, as far as the vendor keeps it.
+
+    But for what it had sent before it lost the vendor's account, at a time when it did not live.
+    """
     for view in living(world, after):
         marked = world.model.marked(view.challenge.id)
         checks = {(one.scope, one.reference) for one in _checks(view.deliveries, marked)}
-        for code in {world.memory.codes[d.id] for d in view.deliveries if d.id in world.memory.codes}:
+        sent = {d.id for d in view.deliveries if d.id in world.memory.codes} - world.memory.displaced
+        for code in {world.memory.codes[one] for one in sent}:
             verification = world.verification(code)
             if verification is None:
                 if not view.challenge.core_recorded:
@@ -136,23 +140,24 @@ def transitions_are_listed(world: World, before: Views, after: Views) -> str:
 
 
 def acceptance_ends_sending(world: World, before: Views, after: Views) -> str:
-    """No schedule row of a send that a provider took, unless it did so while the challenge, by a clock set back, had not begun."""
+    """No schedule row of a send that a provider took while the challenge lived."""
     for view in living(world, after):
-        if view.challenge.id in world.memory.revived:
-            continue
-        taken = {d.send_id for d in view.deliveries if d.outcome is Outcome.ACCEPTED}
+        accepted = {d.id: d.send_id for d in view.deliveries if d.outcome is Outcome.ACCEPTED}
+        taken = {send for one, send in accepted.items() if one not in world.memory.unheeded}
         if any(row.send_id in taken for row in view.schedule):
             return "a schedule row whose send was accepted"
     return ""
 
 
 def slots_belong_to_the_living(world: World, before: Views, after: Views) -> str:
-    """Two living challenges never share a vendor's account, where either's message may have left."""
+    """Two living challenges never share a vendor's account, where either's message may have left.
+
+    But for what one had sent before it lost the account, at a time when it did not live.
+    """
     holders: dict[str, str] = {}
     for view in living(world, after):
-        if view.challenge.id in world.memory.revived:
-            continue
-        for scope in {d.scope for d in view.deliveries if d.scope and d.outcome not in NOT_SENT}:
+        sent = [d for d in view.deliveries if d.outcome not in NOT_SENT and d.id not in world.memory.displaced]
+        for scope in {d.scope for d in sent if d.scope}:
             if holders.setdefault(scope, view.challenge.id) != view.challenge.id:
                 return f"{scope} is used by {view.challenge.id} and {holders[scope]}"
     return ""
@@ -216,9 +221,25 @@ INVARIANTS = (
 
 def check(world: World, before: Views, after: Views) -> None:
     """All of them."""
+    _note_what_happens_to_the_hidden(world, before, after)
     wrong = [f"{one.__name__}: {said}" for one in INVARIANTS if (said := one(world, before, after))]
     if wrong:
         raise AssertionError("; ".join(wrong))
+
+
+def _note_what_happens_to_the_hidden(world: World, before: Views, after: Views) -> None:
+    """What is not over and does not live, by the clock of this step, loses its account to who takes it, and its answers change no
+    more than their delivery. Only a clock that is set back lets it live again."""
+    known = {d.id: d for view in before.values() for d in view.deliveries}
+    taken = {d.scope for view in after.values() for d in view.deliveries if d.scope and d.id not in known}
+    for view in after.values():
+        if view.challenge.state in OVER or is_living(view.challenge, world.sides.now):
+            continue
+        for one in (d for d in view.deliveries if d.id in known):
+            if one.scope in taken:
+                world.memory.displaced.add(one.id)
+            if one.outcome is Outcome.ACCEPTED and known[one.id].outcome is not Outcome.ACCEPTED:
+                world.memory.unheeded.add(one.id)
 
 
 def _sends(view: ChallengeView) -> set[str]:

@@ -127,12 +127,14 @@ class Breaker:
 
 @dataclass(frozen=True)
 class Reserved:
-    """What a reservation came to; ``number`` tells one from another."""
+    """What a reservation came to; ``number`` tells one from another, ``known`` are the deliveries of which the vendor is asked by
+    a reference of its own."""
 
     status: str
     challenge: str = ""
     number: int = 0
     marked: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -189,7 +189,8 @@ class Model(Kept):
         elif mine.count >= self.rules.lock_from:
             wait = min(self.rules.first_wait * 2 ** (mine.count - self.rules.lock_from), self.rules.max_wait)
             mine.locked_until, mine.locked_by = self.now + wait, self.reservations
-        return Reserved("reserved", challenge.id, self.reservations, self.marked(challenge.id))
+        known = frozenset(d.id for d in self.sent(challenge=challenge.id) if d.reference)
+        return Reserved("reserved", challenge.id, self.reservations, self.marked(challenge.id), known)
 
     def settle(self, reserved: Reserved, client: str, *, give_back: bool, gone: set[str]) -> None:
         challenge = self.challenges.get(reserved.challenge)
@@ -208,7 +209,7 @@ class Model(Kept):
         if challenge is None or not self.lives(challenge):
             return False
         self.close(challenge, "approved")
-        self._mark_gone({one for one in settled if one in self.deliveries and self.deliveries[one].reference})
+        self._mark_gone(settled & reserved.known)
         for key in (client, "*"):
             self.failures.pop(key, None)
         self.verified = True

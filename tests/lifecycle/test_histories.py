@@ -54,6 +54,74 @@ def test_a_call_under_way_when_its_challenge_is_approved_is_still_cancelled_befo
     start(history, "payment", "sms", "cancel old")
 
 
+def test_a_check_by_recipient_settles_no_verification_that_is_heard_of_meanwhile(history):
+    """The vendor approved what it had for the person, which may be another: the one of the receipt is cancelled before the next."""
+    history.send_at_once("login", "sms", "lost after delivery")
+    ((delivery, code),) = history.world.memory.codes.items()
+    history.verify("login", code, "", "")
+    while history.world.tasks[0].at != "approve":
+        history.step(0, "up")
+    history.receive(delivery, "delivered", "", "both")
+    history.check()
+    history.run(0, "ok")
+    assert not history.living()
+    assert history.world.model.deliveries[delivery].reference
+    start(history, "payment", "sms", "cancel old")
+
+
+def test_what_lives_again_as_the_clock_was_set_back_does_not_take_its_account_from_who_got_it_meanwhile(history):
+    history.send_at_once("login", "sms", "ok")
+    (login,) = history.living()
+    history.world.tick(login.expires_at)
+    history.send_at_once("payment", "sms", "ok")
+    history.world.set_clock_back(5)
+    history.check()
+    assert {one.purpose for one in history.living()} == {"login", "payment"}
+    assert history.world.memory.displaced
+    history.send_at_once("login", "call", "ok")
+    history.check()
+    assert len(history.world.memory.codes) == 2, "no call: the account is the payment's"
+    history.world.sweep()
+    history.check()
+    assert {one.purpose for one in history.living()} == {"login", "payment"}, "by this clock both live"
+
+
+def test_what_was_cancelled_when_its_challenge_was_over_is_not_checked_once_that_lives_again(history):
+    history.send_at_once("login", "sms", "ok")
+    (login,) = history.living()
+    ((delivery, code),) = history.world.memory.codes.items()
+    history.world.tick(login.expires_at)
+    start(history, "payment", "sms", "cancel old")
+    history.step(0, "lost")
+    history.world.crash("host")
+    history.world.set_clock_back(5)
+    history.check()
+    assert login in history.living()
+    assert history.world.verification(code).ended == "cancelled"
+    assert history.world.memory.displaced == {delivery}
+
+
+def test_what_was_accepted_while_a_clock_hid_its_challenge_changes_nothing_else(history):
+    """Once the clock has come to where it began, it lives again, with its row; a sweep before that ends it."""
+    history.begin(sms=("mada",), call=("mada",), retries={"sms": 2}, roomy=True, backend="trio")
+    history.world.tick(500)
+    start(history, "login", "sms", "record")
+    history.world.set_clock_back(61)
+    history.run(0, "ok")
+    assert history.world.memory.unheeded
+    assert not history.living()
+    history.world.tick(500)
+    history.check()
+    (login,) = history.living()
+    assert login.state == "sending"
+    assert history.world.model.rows
+    history.world.set_clock_back(61)
+    history.world.sweep()
+    history.check()
+    assert login.state == "expired"
+    assert not history.world.model.rows
+
+
 def test_a_lock_that_only_an_operator_lifts_promises_no_end(history):
     history.begin(sms=("mada",), call=("mada",), retries={}, roomy=False, backend="trio")
     model = history.world.model

@@ -68,7 +68,8 @@ class Memory:
     reserved: dict[str, int] = field(default_factory=dict)  # challenge -> attempts that were reserved
     answered: dict[str, int] = field(default_factory=dict)  # challenge -> guesses that somebody compared
     successes: dict[str, int] = field(default_factory=dict)  # challenge -> how often it was approved
-    revived: set[str] = field(default_factory=set)  # challenges that lived again after the clock was set back
+    displaced: set[str] = field(default_factory=set)  # deliveries of the lifeless, whose account another took
+    unheeded: set[str] = field(default_factory=set)  # deliveries of the lifeless that were accepted
     crossed: str = ""  # a code of one purpose that verified another
     behind: str = ""  # a delivery that a walk began with although a barrier stood
     keyless: str = ""  # a send of which a process without its key took hold
@@ -115,13 +116,9 @@ class World:
         return self.model.now + self.set_back
 
     def set_clock_back(self, seconds: float) -> None:
-        """Our clocks are put back. What had just expired lives again by them, and what begins in the future does so once they have
-        come there, though its slot may have gone to another."""
-        now = self.model.now - seconds
-        self.memory.revived |= {
-            c.id for c in self.model.challenges.values() if c.expires_at <= self.model.now or c.began_at > now
-        }
-        self.model.now = now
+        """Our clocks are put back. What had just expired lives again by them, and what they hide, as it begins in the future, does
+        so once they have come there: `invariants` keeps what happened meanwhile."""
+        self.model.now -= seconds
         self.set_back += seconds
         self.unswept = True
 
