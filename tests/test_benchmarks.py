@@ -39,7 +39,12 @@ def test_every_case_is_measured_without_an_error(results):
 
 
 def test_the_table_of_goals_has_all_of_them(results):
-    assert {goal["id"] for goal in results["goals"]} == {*(f"G{number}" for number in range(1, 15)), "late", "growth", "send"}
+    assert {goal["id"] for goal in results["goals"]} == {
+        *(f"G{number}" for number in range(1, 15)),
+        "late",
+        "growth",
+        "send",
+    }
 
 
 def test_the_report_can_be_written(results, tmp_path, monkeypatch):
