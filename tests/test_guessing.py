@@ -60,13 +60,13 @@ async def test_a_number_that_was_sent_nothing_costs_the_same_keyed_work(
     otp_outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = []
-    digest = hmac.digest
+    copy = hmac.HMAC.copy
 
-    def counted(*arguments: object) -> bytes:
-        digests.append(arguments)
-        return digest(*arguments)
+    def counted(keyed: hmac.HMAC) -> hmac.HMAC:
+        digests.append(keyed)
+        return copy(keyed)
 
-    monkeypatch.setattr(hmac, "digest", counted)
+    monkeypatch.setattr(hmac.HMAC, "copy", counted)
     async with otp_outbox.service() as otp:
         await otp.send_sms(PHONE)
         work = []

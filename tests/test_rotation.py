@@ -228,6 +228,7 @@ class Process:
 
 @contextmanager
 def process(settings: dict[str, Any]) -> Iterator[Process]:
+    """One that ends in order, when its standard input does: what a killed one had under way may come twice."""
     command = [sys.executable, "-c", textwrap.dedent(PROCESS)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -236,6 +237,7 @@ def process(settings: dict[str, Any]) -> Iterator[Process]:
             made = Process(popen)
             assert made.ask(settings) == "open"
             yield made
+            popen.communicate(timeout=30)
         finally:
             popen.kill()
 
