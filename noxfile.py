@@ -50,7 +50,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, against the built wheels."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    session.run("pytest", *(session.posargs or ["-n", "2", "--dist", "loadfile"]))
+    session.run("pytest", *(session.posargs or ["-n", "4", "--dist", "loadfile"]))
 
 
 @nox.session

@@ -23,7 +23,7 @@ LIFE = 301.0
 CROWD = 8
 ENGINES = ("postgres, worker", "mariadb, worker", "redis, worker", "sqlite, rabbitmq")
 
-FATES = ("killed and started again", "cut off", "silent")
+FATES = ("killed and started again", "cut off", *(["silent"] if EVERYTHING else []))
 POINTS = ("store.claim/after#1", "http.POST/after#1") if EVERYTHING else ("http.POST/after#1",)
 
 
