@@ -1,4 +1,4 @@
-"""The bench runs: most scenarios at their smallest (CI runs all), otpcore and floors; what it measures is another matter."""
+"""The bench runs, two scenarios at their smallest (CI runs all); what it measures is another matter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MEASURED = ("send", "verify", "round_trip", "routing", "tls")
+MEASURED = ("routing", "tls")
 
 
 @pytest.fixture(scope="module")
