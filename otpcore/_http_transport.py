@@ -1,4 +1,4 @@
-"""The httpx transports behind ``otpcore.http``: aiohttp's under asyncio, httpx's own under trio.
+"""What carries the requests of ``otpcore.http``: aiohttp under asyncio, an httpx transport under trio and in tests.
 
 Imported when the first client is opened, because httpx and aiohttp take a third of a second to import.
 """
@@ -9,18 +9,25 @@ import asyncio
 import functools
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, cast
+from typing import Protocol, cast
 
 import aiohttp
 import attrs
 import httpx
 import yarl
-from httpx_aiohttp import AiohttpTransport
-from multidict import CIMultiDict
 
-__all__ = ["AnswerTooLargeError", "Transport", "certainly_not_sent", "host_of", "open_transport"]
+__all__ = [
+    "AiohttpTransport",
+    "AnswerTooLargeError",
+    "HttpxTransport",
+    "Transport",
+    "certainly_not_sent",
+    "check_target",
+    "host_of",
+    "open_transport",
+]
 
 MAX_ANSWER_BYTES = 1024 * 1024
 _KEEPALIVE_SECONDS = 15.0
@@ -34,63 +41,108 @@ class AnswerTooLargeError(Exception):
     """The answer is longer than anything a vendor has to say."""
 
 
+class Transport(Protocol):
+    """What carries the requests of one instance."""
+
+    async def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Send one request once, with these headers and no others, and read the whole answer: status, headers, body.
+
+        Raises:
+            AnswerTooLargeError: The answer is longer than ``MAX_ANSWER_BYTES``.
+            Exception: Whatever the library below raises.
+        """
+
+
+@functools.lru_cache(maxsize=64)
+def check_target(url: str, target: str) -> None:
+    """Make sure that requests of this URL show ``target`` on the wire. Kept: most vendors have a few, and this parses each.
+
+    Raises:
+        ValueError: They would not. The message does not quote it, since it may hold a number.
+    """
+    try:
+        shown = httpx.URL(url).raw_path
+    except httpx.InvalidURL:
+        shown = None
+    if shown != target.encode(errors="replace"):
+        raise ValueError("an HTTP path must be ASCII, percent-encoded where it has to be, and hold no dot segments")
+
+
+class AiohttpTransport:
+    """Aiohttp's session: httpx's own pool takes many times the CPU with hundreds of requests in flight."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """As in `Transport`."""
+        async with self._session.request(
+            method,
+            yarl.URL(url, encoded=True),  # aiohttp would decode and re-encode the path
+            headers=headers,
+            data=body or None,
+            allow_redirects=False,
+            # aiohttp repeats GET, PUT, DELETE and their like when a connection drops, a POST never.
+            middlewares=() if method == "POST" else (_Once(),),
+        ) as response:
+            received = await _received(response.content.iter_any(), response.content_length)
+            return response.status, response.headers, _decoded(received, response.headers.get("Content-Encoding", ""))
+
+
 @attrs.frozen(kw_only=True)
-class Transport:
-    """What carries the requests of one instance.
+class HttpxTransport:
+    """Any transport of httpx.
 
     Args:
-        inner: The httpx transport. It is used without ``httpx.AsyncClient``, which logs every URL at INFO, and URLs hold
-            phone numbers; nothing else of the client is needed (no cookies, redirects, proxies or auth flows).
+        inner: It is used without ``httpx.AsyncClient``, which logs every URL at INFO, and URLs hold phone numbers; nothing
+            else of the client is needed (no cookies, redirects, proxies or auth flows).
         timeouts: Seconds, under httpx's names.
     """
 
     inner: httpx.AsyncBaseTransport
     timeouts: Mapping[str, float | None] = attrs.field(factory=dict)
 
-    def build(
-        self, method: str, url: str, *, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> httpx.Request:
-        """Make one request whose line on the wire will show ``target``, byte for byte, with these headers and no others.
-
-        Raises:
-            ValueError: It would not. The message does not quote it, since it may hold a number.
-        """
-        exact = _parsed(url)
-        if exact is None or exact.raw_path != target.encode(errors="replace"):
-            raise ValueError("an HTTP path must be ASCII, percent-encoded where it has to be, and hold no dot segments")
+    async def exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """As in `Transport`."""
         # As a stream, so that httpx does not work out the headers a second time; read, so that it has a known length.
         stream = httpx.ByteStream(body or b"")
         extensions = {"timeout": self.timeouts}
-        request = httpx.Request(method, exact, headers=headers, stream=stream, extensions=extensions)
+        request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
         request.read()
         request.stream = _Body(body or b"")
-        return request
-
-    async def exchange(self, request: httpx.Request) -> tuple[int, Mapping[str, str], bytes]:
-        """Send the request and read the whole answer: status, headers, body.
-
-        Raises:
-            AnswerTooLargeError: The answer is longer than ``MAX_ANSWER_BYTES``.
-            Exception: Whatever the transport raises.
-        """
         response = await self.inner.handle_async_request(request)
-        received = bytearray()
         try:
-            fields = {name.lower(): value for name, value in response.headers.raw}
-            too_large = int(fields.get(b"content-length", 0)) > MAX_ANSWER_BYTES
-            plain = cast("httpx.AsyncByteStream", response.stream)
-            if not too_large:
-                # Read to the end in any case (the caller has a deadline): trio warns of httpx's nested generators when
-                # they are left half-way. As it comes, since decoding one chunk may make a thousand of it.
-                async for chunk in plain:
-                    too_large = too_large or len(received) + len(chunk) > MAX_ANSWER_BYTES
-                    if not too_large:
-                        received += chunk
+            length = response.headers.get("Content-Length")
+            received = await _received(cast("httpx.AsyncByteStream", response.stream), length and int(length))
         finally:
             await response.aclose()
-        if too_large:
-            raise AnswerTooLargeError
-        return response.status_code, response.headers, _decoded(bytes(received), fields.get(b"content-encoding", b""))
+        return (
+            response.status_code,
+            response.headers,
+            _decoded(received, response.headers.get("Content-Encoding", "")),
+        )
+
+
+async def _received(chunks: AsyncIterable[bytes], length: int | None) -> bytes:
+    """A body as it comes, since decoding one chunk may make a thousand of it. ``length``: what its headers say."""
+    too_large = (length or 0) > MAX_ANSWER_BYTES
+    received = bytearray()
+    if not too_large:
+        # Read to the end in any case (the caller has a deadline): trio warns of httpx's nested generators when they are
+        # left half-way.
+        async for chunk in chunks:
+            too_large = too_large or len(received) + len(chunk) > MAX_ANSWER_BYTES
+            if not too_large:
+                received += chunk
+    if too_large:
+        raise AnswerTooLargeError
+    return bytes(received)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -126,38 +178,43 @@ async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_conn
         max_connections: How many connections may be open at once.
     """
     connect = seconds * _CONNECT_SHARE
-    inner: httpx.AsyncBaseTransport
     if _asyncio_is_running():
         connector = aiohttp.TCPConnector(
             limit=max_connections, keepalive_timeout=_KEEPALIVE_SECONDS, ssl=_shared_ssl_context()
         )
-        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-        inner = _OneShotTransport(session)
-        # aiohttp: "pool" is waiting for a connection and making it, "connect" making it alone.
-        timeouts = {"connect": connect, "pool": connect, "read": None, "write": None}
-    else:
-        limits = httpx.Limits(
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=_KEEPALIVE_SECONDS,
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            # Waiting for a connection and making it; no other phase has a time of its own.
+            timeout=aiohttp.ClientTimeout(connect=connect, sock_connect=connect),
         )
-        inner = httpx.AsyncHTTPTransport(verify=_shared_ssl_context(), trust_env=False, limits=limits)
-        # httpcore: waiting, TCP and TLS come one after the other, each with a time of its own.
-        timeouts = {"connect": connect / 3, "pool": connect / 3, "read": None, "write": None}
-    await exit_stack.enter_async_context(inner)
-    return Transport(inner=inner, timeouts=timeouts)
+        return AiohttpTransport(await exit_stack.enter_async_context(session))
+    limits = httpx.Limits(
+        max_connections=max_connections,
+        max_keepalive_connections=max_connections,
+        keepalive_expiry=_KEEPALIVE_SECONDS,
+    )
+    inner = httpx.AsyncHTTPTransport(verify=_shared_ssl_context(), trust_env=False, limits=limits)
+    # httpcore: waiting, TCP and TLS come one after the other, each with a time of its own.
+    timeouts = {"connect": connect / 3, "pool": connect / 3, "read": None, "write": None}
+    return HttpxTransport(inner=await exit_stack.enter_async_context(inner), timeouts=timeouts)
 
 
 def certainly_not_sent(error: Exception) -> bool:
-    """Whether this failure came before any byte of the request was written.
-
-    ``httpx-aiohttp`` also reports connections that broke *after* the server had read the request as ``ConnectTimeout``;
-    only the cause tells the two apart.
-    """
-    cause = error.__cause__
-    if isinstance(cause, aiohttp.ClientError):
-        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    """Whether this failure came before any byte of the request was written."""
+    if isinstance(error.__cause__, aiohttp.ClientError):
+        # A host's ``httpx-aiohttp`` reports connections that broke *after* the server had read the request as
+        # ``ConnectTimeout`` too; only the cause tells the two apart.
+        error = error.__cause__
+    return isinstance(
+        error,
+        aiohttp.ClientConnectorError
+        | aiohttp.ConnectionTimeoutError
+        | httpx.ConnectError
+        | httpx.ConnectTimeout
+        | httpx.PoolTimeout,
+    )
 
 
 def host_of(url: str) -> str:
@@ -165,18 +222,9 @@ def host_of(url: str) -> str:
     return httpx.URL(url).netloc.decode("ascii")
 
 
-@functools.lru_cache(maxsize=64)
-def _parsed(url: str) -> httpx.URL | None:
-    """None: it is not a URL. Kept, because most vendors have a few fixed URLs and httpx parses each anew."""
-    try:
-        return httpx.URL(url)
-    except httpx.InvalidURL:
-        return None
-
-
-def _decoded(body: bytes, encoding: bytes) -> bytes:
+def _decoded(body: bytes, encoding: str) -> bytes:
     """What a vendor compressed though it was asked not to; never more than ``MAX_ANSWER_BYTES``."""
-    if encoding.strip().lower() in (b"", b"identity"):
+    if encoding.strip().lower() in ("", "identity"):
         return body
     decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
     plain = decoder.decompress(body, MAX_ANSWER_BYTES + 1)
@@ -197,39 +245,6 @@ def _asyncio_is_running() -> bool:
 def _shared_ssl_context() -> ssl.SSLContext:
     """One context a process: reading the CA bundle takes 30 ms."""
     return httpx.create_ssl_context(trust_env=False)
-
-
-class _OneShotTransport(AiohttpTransport):
-    """``httpx-aiohttp`` that sends the URL as it is and every request at most once."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        super().__init__(verify=_shared_ssl_context(), trust_env=False)
-        self._session = session
-
-    def get_client(self) -> Any:
-        return _OneShotSession(self._session)
-
-    async def aclose(self) -> None:
-        await self._session.close()
-
-
-class _OneShotSession:
-    """The one method of a session that ``httpx-aiohttp`` calls."""
-
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
-
-    def request(self, *, method: str, url: str, headers: httpx.Headers, **arguments: Any) -> Any:
-        # ASCII, as http.py has checked; httpx would look for their encoding and join those of one name.
-        plain = CIMultiDict((name.decode("ascii"), value.decode("ascii")) for name, value in headers.raw)
-        return self._session.request(
-            method=method,
-            url=yarl.URL(url, encoded=True),  # aiohttp would decode and re-encode the path
-            headers=plain,
-            # aiohttp repeats GET, PUT, DELETE and their like when a connection drops, a POST never.
-            middlewares=() if method == "POST" else (_Once(),),
-            **arguments,
-        )
 
 
 class _Once:

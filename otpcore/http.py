@@ -82,10 +82,11 @@ async def open_client(
         auth: User and password of HTTP Basic authentication.
         headers: Go with each request.
     """
-    from otpcore._http_transport import Transport, host_of, open_transport  # noqa: PLC0415 - heavy: imported at first use
+    from otpcore._http_transport import HttpxTransport, host_of, open_transport  # noqa: PLC0415 - heavy: imported at first use
 
+    transport: Transport
     if context.transport is not None:
-        transport = Transport(inner=context.transport)
+        transport = HttpxTransport(inner=context.transport)
     else:
         transport = await open_transport(exit_stack, seconds=context.timeout, max_connections=context.max_connections)
     every = {"Host": host_of(base_url), **_COMMON_HEADERS, **(headers or {})}
@@ -183,18 +184,19 @@ class HttpClient:
                 cannot be sent.
             ValueError: The call itself is wrong (two bodies, a path that cannot go out as it is).
         """
+        from otpcore._http_transport import check_target  # noqa: PLC0415 - as in open_client
+
         body, own = _body(form, json, content)
         own |= _length(method, body)
         every = dict((self._headers | _named(own) | _named(headers or {})).values())
         if not (self._can_be_sent and _can_be_sent(headers or {})):
             raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
-        request = self._transport.build(
-            method, self._base_url + path, target=self._base_path + path or "/", headers=every, body=body
-        )
+        url = self._base_url + path
+        check_target(url, self._base_path + path or "/")
         failure = None
         with anyio.move_on_after(self._timeout):
             try:
-                status, answered, received = await self._transport.exchange(request)
+                status, answered, received = await self._transport.exchange(method, url, every, body)
             except Exception as error:  # noqa: BLE001 - transports raise more than they say; unknown means ambiguous
                 failure = self._failure(error)
             else:
