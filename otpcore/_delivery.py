@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from typing import Any
 
 import anyio
@@ -53,7 +54,7 @@ class Walk:
         code: The core code.
         message: The host's own text, or None for the template.
         plan: For the transactions of this walk.
-        deadline: On anyio's monotonic clock: one provider call ends here at the latest, and none starts shortly before.
+        deadline: On the monotonic clock: one provider call ends here at the latest, and none starts shortly before.
     """
 
     parts: Parts
@@ -266,7 +267,7 @@ class Walk:
             self.parts.emit(EventType.BREAKER_CLOSED, instance=step.closed)
 
     def _left(self) -> float:
-        return self.deadline - anyio.current_time()
+        return self.deadline - time.monotonic()
 
 
 def stored_walk(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: ChallengeRecord) -> Walk:
@@ -286,7 +287,7 @@ def stored_walk(parts: Parts, live: LiveSettings, ref: WalkRef, challenge: Chall
             is_retry=True,
             barrier=live.switches.barrier(phone.e164, parts.clock()),
         ),
-        deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+        deadline=time.monotonic() + parts.settings.otp.send_timeout,
     )
 
 

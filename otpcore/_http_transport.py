@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import ssl
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
@@ -14,6 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Protocol, cast
 
 import aiohttp
+import anyio
 import attrs
 import httpx
 import yarl
@@ -51,7 +53,8 @@ class Transport(Protocol):
 
         Raises:
             AnswerTooLargeError: The answer is longer than ``MAX_ANSWER_BYTES``.
-            Exception: Whatever the library below raises.
+            TimeoutError: The time for the whole is over.
+            Exception: Whatever else the library below raises.
         """
 
 
@@ -100,10 +103,12 @@ class HttpxTransport:
     Args:
         inner: It is used without ``httpx.AsyncClient``, which logs every URL at INFO, and URLs hold phone numbers; nothing
             else of the client is needed (no cookies, redirects, proxies or auth flows).
-        timeouts: Seconds, under httpx's names.
+        seconds: For the whole.
+        timeouts: Seconds for the phases, under httpx's names.
     """
 
     inner: httpx.AsyncBaseTransport
+    seconds: float
     timeouts: Mapping[str, float | None] = attrs.field(factory=dict)
 
     async def exchange(
@@ -116,12 +121,13 @@ class HttpxTransport:
         request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
         request.read()
         request.stream = _Body(body or b"")
-        response = await self.inner.handle_async_request(request)
-        try:
-            length = response.headers.get("Content-Length")
-            received = await _received(cast("httpx.AsyncByteStream", response.stream), length and int(length))
-        finally:
-            await response.aclose()
+        with anyio.fail_after(self.seconds):
+            response = await self.inner.handle_async_request(request)
+            try:
+                length = response.headers.get("Content-Length")
+                received = await _received(cast("httpx.AsyncByteStream", response.stream), length and int(length))
+            finally:
+                await response.aclose()
         return (
             response.status_code,
             response.headers,
@@ -186,8 +192,10 @@ async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_conn
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # Waiting for a connection and making it; no other phase has a time of its own.
-            timeout=aiohttp.ClientTimeout(connect=connect, sock_connect=connect),
+            # "connect" is waiting for a connection and making it; no other phase has a time of its own.
+            timeout=aiohttp.ClientTimeout(
+                total=seconds, connect=connect, sock_connect=connect, ceil_threshold=math.inf
+            ),
         )
         return AiohttpTransport(await exit_stack.enter_async_context(session))
     limits = httpx.Limits(
@@ -198,7 +206,7 @@ async def open_transport(exit_stack: AsyncExitStack, *, seconds: float, max_conn
     inner = httpx.AsyncHTTPTransport(verify=_shared_ssl_context(), trust_env=False, limits=limits)
     # httpcore: waiting, TCP and TLS come one after the other, each with a time of its own.
     timeouts = {"connect": connect / 3, "pool": connect / 3, "read": None, "write": None}
-    return HttpxTransport(inner=await exit_stack.enter_async_context(inner), timeouts=timeouts)
+    return HttpxTransport(inner=await exit_stack.enter_async_context(inner), seconds=seconds, timeouts=timeouts)
 
 
 def certainly_not_sent(error: Exception) -> bool:

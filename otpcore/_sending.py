@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
-import anyio
 import attrs
 
 from otpcore._delivery import Walk, report_ended
@@ -125,7 +125,7 @@ async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code
         code=code,
         message=order.message,
         plan=new.plan,
-        deadline=anyio.current_time() + parts.settings.otp.send_timeout,
+        deadline=time.monotonic() + parts.settings.otp.send_timeout,
     )
     step = await walk.run(first)
     return _result(parts, order, walk, step, code)

@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-import anyio
 import attrs
 
 from otpcore.errors import ErrorKind, ProviderError, SettingsError
@@ -86,7 +85,7 @@ async def open_client(
 
     transport: Transport
     if context.transport is not None:
-        transport = HttpxTransport(inner=context.transport)
+        transport = HttpxTransport(inner=context.transport, seconds=context.timeout)
     else:
         transport = await open_transport(exit_stack, seconds=context.timeout, max_connections=context.max_connections)
     every = {"Host": host_of(base_url), **_COMMON_HEADERS, **(headers or {})}
@@ -193,18 +192,16 @@ class HttpClient:
             raise ProviderError(ErrorKind.MISCONFIGURED, "a header value holds characters that HTTP does not allow")
         url = self._base_url + path
         check_target(url, self._base_path + path or "/")
-        failure = None
-        with anyio.move_on_after(self._timeout):
-            try:
-                status, answered, received = await self._transport.exchange(method, url, every, body)
-            except Exception as error:  # noqa: BLE001 - transports raise more than they say; unknown means ambiguous
-                failure = self._failure(error)
-            else:
-                retry_after = _retry_after(answered.get("Retry-After", ""), self._clock)
-                return HttpAnswer(status=status, headers=answered, body=received, retry_after=retry_after)
+        try:
+            status, answered, received = await self._transport.exchange(method, url, every, body)
+        except Exception as error:  # noqa: BLE001 - transports raise more than they say; unknown means ambiguous
+            failure = self._failure(error)
+        else:
+            retry_after = _retry_after(answered.get("Retry-After", ""), self._clock)
+            return HttpAnswer(status=status, headers=answered, body=received, retry_after=retry_after)
         # Outside the handler: the original quotes the URL with its number and the headers with the credentials, and must
         # not travel along as context.
-        raise failure or ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
+        raise failure
 
     def _failure(self, error: Exception) -> ProviderError:
         from otpcore._http_transport import AnswerTooLargeError, certainly_not_sent  # noqa: PLC0415 - as in open_client
@@ -214,6 +211,8 @@ class HttpClient:
             return ProviderError(ErrorKind.AMBIGUOUS, f"the answer of {self._host} is too large")
         if certainly_not_sent(error):
             return ProviderError(ErrorKind.UNAVAILABLE, f"no connection to {self._host} ({name})")
+        if isinstance(error, TimeoutError):
+            return ProviderError(ErrorKind.AMBIGUOUS, f"{self._host} did not answer within {self._timeout:g} s")
         return ProviderError(ErrorKind.AMBIGUOUS, f"the exchange with {self._host} broke off ({name})")
 
 

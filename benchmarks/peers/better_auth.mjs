@@ -47,7 +47,7 @@ async function steady(auth, { warm_up: warmUp, seconds }) {
   let number = 0;
   // The plugin's own way to check a code without making a user or a session, which is the least that it does.
   const trip = async () => {
-    const phone = `+35987${String((++number * 7654321) % 1e7).padStart(7, "0")}`;
+    const phone = `+35987${String((++number * 6180339) % 1e7).padStart(7, "0")}`;
     await auth.api.sendPhoneNumberOTP({ body: { phoneNumber: phone } });
     const answer = await auth.api.consumePhoneNumberOTP({ body: { phoneNumber: phone, code: last } });
     if (!answer.status) throw new Error("a right code was refused");
