@@ -125,7 +125,6 @@ class User:
             life=5 * MINUTE,
             cap=10 * MINUTE,
             renewal=MINUTE,
-            lease=MINUTE / 4,
             asked=Admission(charges=charges),
         )
         self.walk = WalkRef(
@@ -198,7 +197,7 @@ class User:
 
     async def _record(self, outcome: Outcome) -> None:
         result = CallResult(outcome=outcome, reference=f"reference-{self.walk.challenge_id}")
-        await self.store.record(self.walk, self.step.delivery.id, result, self.plan(untried=()), self.now)
+        await self.store.record(self.walk, self.step.delivery, result, self.plan(untried=()), self.now)
 
 
 VERBS = (

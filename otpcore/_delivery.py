@@ -220,7 +220,7 @@ class Walk:
         while True:
             plan = self._next_plan(may_go_on=may_go_on)
             try:
-                step = await self.parts.store.record(self.ref, delivery.id, result, plan, self.parts.store_now)
+                step = await self.parts.store.record(self.ref, delivery, result, plan, self.parts.store_now)
             except StoreError:
                 if self._left() <= pause:
                     _logger.error(

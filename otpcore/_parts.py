@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +20,7 @@ from otpcore.admission import Barrier
 from otpcore.codes import KeyRing
 from otpcore.config import Settings, throw_away_keys
 from otpcore.errors import NoRouteError, SettingsError
-from otpcore.events import Event, EventType
+from otpcore.events import Event, EventLog, EventType
 from otpcore.figures import PurgeCount
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import Store
@@ -53,6 +55,7 @@ class Parts:
     observers: Observers
     clock: Callable[[], datetime]
     telemetry: Telemetry | None = None
+    log: EventLog = attrs.field(factory=EventLog)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -65,14 +68,18 @@ class Parts:
         return None if self.clock is utc_now else self.clock()
 
     def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
-        """Tell the observers."""
+        """Tell the log and the observers."""
+        if not (self.observers or self.log.wants(kind)):
+            return
         about = (
             {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
             if challenge is not None
             else {}
         )
         said = {name: str(value) for name, value in {**about, **details}.items() if value is not None}
-        self.observers.emit(Event(type=kind, at=self.clock(), **said))
+        event = Event(type=kind, at=self.clock(), **said)
+        self.log.write(event)
+        self.observers.emit(event)
 
     def span(self, work: Work, **attributes: str | int) -> Span:
         """What measures this work; nothing does unless somebody asked for it."""
@@ -95,23 +102,34 @@ class Parts:
         self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
     ) -> WalkPlan:
         """The plan of a walk that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
-        settings = self.settings
         return WalkPlan(
             delivery_id=new_id(),
             route=route,
             untried=route,
             is_retry=is_retry,
-            call_lease=timedelta(seconds=settings.otp.provider_timeout + _LEASE_MARGIN),
-            cooldown=timedelta(seconds=settings.otp.cooldown),
-            min_useful_life=timedelta(seconds=settings.retry.min_useful_life),
-            retry=self.policy(channel),
-            breaker=self.breaker,
+            retry=self._policies[channel],
             barrier=barrier,
-            hold=timedelta(seconds=settings.routing.reload_every),
-            budget_rule=settings.limits.budget_rule,
+            **self._pace,
         )
 
-    @property
+    @functools.cached_property
+    def _pace(self) -> dict[str, Any]:
+        """What the settings say of every walk."""
+        settings = self.settings
+        return {
+            "call_lease": timedelta(seconds=settings.otp.provider_timeout + _LEASE_MARGIN),
+            "cooldown": timedelta(seconds=settings.otp.cooldown),
+            "min_useful_life": timedelta(seconds=settings.retry.min_useful_life),
+            "breaker": self.breaker,
+            "hold": timedelta(seconds=settings.routing.reload_every),
+            "budget_rule": settings.limits.budget_rule,
+        }
+
+    @functools.cached_property
+    def _policies(self) -> dict[Channel, RetryPolicy | None]:
+        return {channel: self.policy(channel) for channel in Channel}
+
+    @functools.cached_property
     def breaker(self) -> BreakerRule:
         """When a breaker opens, and how often it is probed."""
         return BreakerRule(threshold=self.settings.retry.breaker_threshold)
@@ -237,8 +255,11 @@ def make_telemetry(settings: Settings) -> Telemetry | None:
 
 
 def new_id() -> str:
-    """An unguessable id of 128 bits; never one that a command line would take for an option."""
-    return secrets.token_hex(16)
+    """An id with 128 unguessable bits after the second in which it was made; never one that looks like an option.
+
+    Ids that are made together lie together in a database's indexes, so that a million older ones do not slow them down.
+    """
+    return f"{int(time.time()):08x}{secrets.token_hex(16)}"
 
 
 def no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:

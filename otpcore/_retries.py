@@ -132,7 +132,7 @@ class Retries:
     async def _beat(self, kind: str, running: int) -> None:
         now, first = self.now(), self._worker is None
         if self._worker is None:
-            name = f"{kind}-{new_id()[:8]}"
+            name = f"{kind}-{new_id()[-8:]}"
             self._worker = WorkerRecord(name=name, kind=kind, started_at=now, seen_at=now)
         self._worker = changed(self._worker, running=running)
         lost = await self.parts.store.beat(self._worker, _LOST_AFTER, now)

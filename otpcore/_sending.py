@@ -83,15 +83,30 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 
 
 async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
-    """Begin, for as long as other callers are faster; then walk."""
-    subject = parts.keys.subject(order.phone.e164, order.purpose)
-    asked = _admission(parts, live, order)
+    """Begin, then walk. Nothing but the walk is kept for as long as the provider takes."""
+    started = await _start(parts, live, order, route)
+    if isinstance(started, Sent):
+        return started
+    walk, first = started
+    step = await walk.run(first)
+    return _result(parts, order, walk, step)
+
+
+async def _start(
+    parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]
+) -> Sent | tuple[Walk, Step]:
+    """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
+    subject, phone_key = (
+        parts.keys.subject(order.phone.e164, order.purpose),
+        parts.keys.phone_key(order.phone.e164),
+    )
+    asked = _admission(parts, live, order, phone_key)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
         if living is not None and _cooling(parts, living, order.channel):
             return _skipped(parts, order, living)
         code = _code_of(parts, living) if living is not None else _first_code(parts, route)
-        challenge = living if living is not None else _fresh(parts, order, subject, code)
+        challenge = living if living is not None else _fresh(parts, order, subject, phone_key, code)
         new = _new_send(parts, live.rules, order, challenge, route, asked, is_resend=living is not None)
         begun = await parts.store.begin(new, parts.store_now)
         if begun.over_limit is not None:
@@ -105,13 +120,13 @@ async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple
         if begun.refusal is not Refusal.CONFLICT:
             for reason in begun.noted:
                 _report(parts, order, EventType.LIMIT_NOTED, reason)
-            return await _walk(parts, order, new, begun, code)
+            return _walk(parts, order, new, begun, code)
         living = await _living(parts, subject) if begun.challenge is None else begun.challenge
     raise StoreError("other callers kept starting the same verification; try again")
 
 
-async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code: str) -> Sent:
-    """The walk of a send that began, or the error that says why it did not."""
+def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code: str) -> tuple[Walk, Step]:
+    """The walk of a send that began and its first step, or the error that says why it did not."""
     if begun.step is None or begun.step.challenge is None:
         raise _refused(parts, order, begun)
     first = begun.step
@@ -127,8 +142,7 @@ async def _walk(parts: Parts, order: SendOrder, new: NewSend, begun: Begun, code
         plan=new.plan,
         deadline=time.monotonic() + parts.settings.otp.send_timeout,
     )
-    step = await walk.run(first)
-    return _result(parts, order, walk, step, code)
+    return walk, first
 
 
 def _skipped(parts: Parts, order: SendOrder, living: ChallengeRecord) -> Sent:
@@ -137,7 +151,7 @@ def _skipped(parts: Parts, order: SendOrder, living: ChallengeRecord) -> Sent:
     return Sent(challenge=shown(living, order.phone, order.channel))
 
 
-def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -> Sent:
+def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step) -> Sent:
     record = step.challenge
     if record is None:
         raise StoreError("the challenge was purged while it was being sent")
@@ -148,7 +162,7 @@ def _result(parts: Parts, order: SendOrder, walk: Walk, step: Step, code: str) -
     job = None
     if step.kind is StepKind.QUEUED and step.due_at is not None:
         job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=step.due_at)
-    return Sent(challenge=shown(record, order.phone, order.channel, code if took_ours else None), job=job)
+    return Sent(challenge=shown(record, order.phone, order.channel, walk.code if took_ours else None), job=job)
 
 
 def _refused(parts: Parts, order: SendOrder, begun: Begun) -> RateLimited | DeliveryError:
@@ -184,10 +198,10 @@ def _cooling(parts: Parts, living: ChallengeRecord, channel: Channel) -> bool:
     return cooldown is not None and cooldown > parts.clock()
 
 
-def _admission(parts: Parts, live: LiveSettings, order: SendOrder) -> Admission:
+def _admission(parts: Parts, live: LiveSettings, order: SendOrder, phone_key: str) -> Admission:
     """All limits of this send."""
     e164, limits = order.phone.e164, parts.settings.limits
-    phone_key, region = parts.keys.phone_key(e164), region_of(e164) if limits.needs_region else ""
+    region = region_of(e164) if limits.needs_region else ""
     origin = Origin(e164=e164, phone_key=phone_key, client_key=parts.client_key(order.client), region=region)
     budget = ""
     if limits.unverified:
@@ -212,12 +226,12 @@ def _report(
     parts.emit(kind, challenge, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
 
 
-def _fresh(parts: Parts, order: SendOrder, subject: str, code: str) -> ChallengeRecord:
+def _fresh(parts: Parts, order: SendOrder, subject: str, phone_key: str, code: str) -> ChallengeRecord:
     keys, settings, challenge_id, now = parts.keys, parts.settings.otp, new_id(), parts.clock()
     return ChallengeRecord(
         id=challenge_id,
         subject=subject,
-        phone_key=keys.phone_key(order.phone.e164),
+        phone_key=phone_key,
         phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
         phone_masked=order.phone.masked,
         key_id=keys.current,
@@ -269,7 +283,6 @@ def _new_send(
         life=life,
         cap=timedelta(seconds=parts.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
-        lease=timedelta(seconds=parts.settings.retry.lease),
         asked=asked,
         client=parts.client_key(order.client),
         message_sealed=sealed,

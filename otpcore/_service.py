@@ -27,7 +27,7 @@ from otpcore._switches import Switches
 from otpcore._verifying import Guess, cancel, require_id, verify
 from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
-from otpcore.events import EventType, LoggingObserver
+from otpcore.events import EventType
 from otpcore.figures import PurgeCount
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner, Store
@@ -334,7 +334,7 @@ class AsyncOTPService:
             store=store,
             keys=keys,
             instances=instances,
-            observers=Observers([LoggingObserver(), *filter(None, [telemetry]), *self._observers]),
+            observers=Observers([*filter(None, [telemetry]), *self._observers]),
             clock=self._clock,
             telemetry=telemetry,
         )

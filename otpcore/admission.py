@@ -20,6 +20,7 @@ __all__ = [
     "RefusalRecord",
     "allowance",
     "budget_key",
+    "moved",
     "overdrawn",
     "rolled_base",
 ]
@@ -185,6 +186,16 @@ def overdrawn(
         and record.used >= allowance(rule, window, record)
     ]
     return max(full, key=lambda one: one[1], default=None)
+
+
+def moved(
+    record: BudgetRecord | None, key: str, used: int, verified: int, now: datetime, ends_at: datetime
+) -> BudgetRecord:
+    """A window after so many more sends and verified phones; a new one, until ``ends_at``, where it has ended."""
+    if record is None or record.window_ends_at <= now:
+        base = rolled_base(record) if record is not None else 0
+        return BudgetRecord(key=key, used=max(used, 0), verified=verified, base=base, window_ends_at=ends_at)
+    return attrs.evolve(record, used=max(record.used + used, 0), verified=record.verified + verified)
 
 
 def rolled_base(record: BudgetRecord) -> int:

@@ -9,9 +9,8 @@ from datetime import datetime
 import attrs
 
 from otpcore._logs import fields
-from otpcore.hookspecs import hookimpl
 
-__all__ = ["Event", "EventType", "LoggingObserver"]
+__all__ = ["Event", "EventLog", "EventType"]
 
 
 class EventType(enum.StrEnum):
@@ -98,20 +97,19 @@ class Event:
     detail: str = ""
 
 
-class LoggingObserver:
+class EventLog:
     """Writes every event to the logger ``otpcore.events``; an operator's own errors at ERROR level."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("otpcore.events")
 
-    @hookimpl
-    def otp_event(self, event: Event) -> None:
+    def wants(self, kind: EventType) -> bool:
+        """Whether an event of this type may be logged: most processes log no INFO, and each send tells of several."""
+        return self._logger.isEnabledFor(logging.ERROR if kind in _WARNINGS else _level(kind, ""))
+
+    def write(self, event: Event) -> None:
         """Log one event on one line."""
-        level = logging.INFO
-        if event.type in _WARNINGS:
-            level = logging.WARNING
-        if event.type in _ERRORS or event.reason == "misconfigured":
-            level = logging.ERROR
+        level = _level(event.type, event.reason)
         if not self._logger.isEnabledFor(level):
             return
         named = attrs.asdict(event, filter=lambda field, value: field.name not in {"type", "at"} and bool(value))
@@ -122,3 +120,9 @@ class LoggingObserver:
             " ".join(f"{name}={value}" for name, value in named.items()),
             extra=fields(event.type, **named),
         )
+
+
+def _level(kind: EventType, reason: str) -> int:
+    if kind in _ERRORS or reason == "misconfigured":
+        return logging.ERROR
+    return logging.WARNING if kind in _WARNINGS else logging.INFO

@@ -15,7 +15,15 @@ from typing import Protocol
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.figures import KeyUse, PurgeCount, StoreStatus
 from otpcore.models import Channel, Receipt, RetryJob
-from otpcore.records import BreakerRecord, ChallengeRecord, CounterRecord, FailureRecord, ScheduleRecord, WorkerRecord
+from otpcore.records import (
+    BreakerRecord,
+    ChallengeRecord,
+    CounterRecord,
+    DeliveryRecord,
+    FailureRecord,
+    ScheduleRecord,
+    WorkerRecord,
+)
 from otpcore.verbs import (
     Begun,
     ChallengeView,
@@ -68,9 +76,9 @@ class Store(Protocol):
         """
 
     async def record(
-        self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+        self, walk: WalkRef, delivery: DeliveryRecord, result: CallResult, plan: WalkPlan, now: datetime | None
     ) -> Step:
-        """Write a provider's answer and go on, in one transaction.
+        """Write a provider's answer to a delivery that this walk recorded, and go on, in one transaction.
 
         Outcome and reference are always written to the delivery. An acceptance, whatever the token, sets ``sent`` and
         ends all rows of a living challenge. Everything else needs the token. A receipt that came before the answer is

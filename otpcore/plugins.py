@@ -287,6 +287,10 @@ class Observers:
             raise hooks.load_error("otp_event is async", "make it a plain def that hands the event on")
         self._hooks = (*self._hooks, hooks)
 
+    def __bool__(self) -> bool:
+        """Somebody listens."""
+        return bool(self._hooks)
+
     def emit(self, event: object) -> None:
         """Tell everyone, in the order in which they were added."""
         for hooks in self._hooks:

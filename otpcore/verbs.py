@@ -107,7 +107,6 @@ class NewSend:
         life: Of the code, from now.
         cap: The longest life from the first send on.
         renewal: A resend that would leave less life than this is refused.
-        lease: The row is born leased for this long.
         asked: Every limit that it is measured by before it begins.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
@@ -124,7 +123,6 @@ class NewSend:
     life: timedelta
     cap: timedelta
     renewal: timedelta
-    lease: timedelta
     asked: Admission = Admission()
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)

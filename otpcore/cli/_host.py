@@ -22,7 +22,6 @@ from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._options import Options
 from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError, SettingsError
-from otpcore.events import LoggingObserver
 from otpcore.hookspecs import utc_now
 from otpcore.interfaces import RetryRunner
 from otpcore.phone import PhoneNumber, parse_phone
@@ -75,7 +74,7 @@ async def open_parts(host: Setup) -> AsyncIterator[Parts]:
             store=store,
             keys=keys,
             instances=Instances.none(),
-            observers=Observers([LoggingObserver(), *host.observers]),
+            observers=Observers(host.observers),
             clock=utc_now,
         )
 

@@ -177,7 +177,7 @@ def _row(send: NewSend, charges: tuple[Charged, ...], now: datetime) -> Schedule
         channel=send.channel,
         send_id=send.send_id,
         token=send.token,
-        due_at=now + send.lease,
+        due_at=now + send.plan.call_lease,
         leased=True,
         charges=charges,
         key_id=send.challenge.key_id,

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from otpcore.admission import BudgetRecord
-from otpcore.records import BreakerRecord, ReceiptRecord
+from otpcore.admission import BudgetRecord, moved
+from otpcore.records import BreakerRecord, ReceiptRecord, values_of
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._sql_rows import SqlRows
 
@@ -18,13 +18,15 @@ __all__ = ["FileRows"]
 class FileRows(SqlRows):
     """Breakers, budgets and whether there are receipts stay as they were read until one of the units changes them.
 
-    The transaction holds the file's write lock. If a unit fails, all are rolled back, and this is thrown away.
+    The transaction holds the file's write lock. If a unit fails, all are rolled back, and this is thrown away. Budgets,
+    which every send moves, are written once: by ``finish``.
     """
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self._breakers: Sequence[BreakerRecord] | None = None
         self._budgets: dict[str, dict[str, BudgetRecord]] = {}
+        self._moved: dict[str, BudgetRecord] = {}
         self._may_hold_receipts: bool | None = None
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
@@ -50,17 +52,29 @@ class FileRows(SqlRows):
         self._breakers = None
         super().open_breaker(instance, now, probe_at)
 
+    def finish(self) -> None:
+        """Write what was kept back."""
+        for budget in self._moved.values():
+            self._changed(sql.PUT_BUDGET, **values_of(budget))
+        self._moved.clear()
+
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
-        if prefix not in self._budgets:
-            self._budgets[prefix] = {budget.key: budget for budget in super().budgets(prefix)}
-        found = self._budgets[prefix]
+        found = self._budgets_of(prefix)
         return [found[key] for key in sorted(found)]
 
     def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
-        moved = self._one(BudgetRecord, sql.MOVE_BUDGET_AND_TELL, **self._move(key, used, verified, now, ends_at))
+        known = next((prefix for prefix in self._budgets if key.startswith(prefix)), key)
+        before = self._budgets_of(known).get(key)
+        self._moved[key] = after = moved(before, key, used, verified, now, ends_at)
         for prefix, found in self._budgets.items():
-            if moved is not None and key.startswith(prefix):
-                found[key] = moved
+            if key.startswith(prefix):
+                found[key] = after
+
+    def _budgets_of(self, prefix: str) -> dict[str, BudgetRecord]:
+        if prefix not in self._budgets:
+            self.finish()
+            self._budgets[prefix] = {budget.key: budget for budget in super().budgets(prefix)}
+        return self._budgets[prefix]
 
     def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
         if self._may_hold_receipts is None:  # few hosts hear of receipts; the others have one look at an empty table

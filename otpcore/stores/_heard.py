@@ -7,7 +7,7 @@ from typing import Any
 
 from otpcore.lifecycle import after_receipt
 from otpcore.models import Outcome, ReceiptStatus
-from otpcore.records import DeliveryRecord, ReceiptRecord
+from otpcore.records import DeliveryRecord, ReceiptRecord, changed
 from otpcore.stores.rows import Rows
 
 
@@ -32,7 +32,7 @@ def write_receipt(rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord) 
     changes: dict[str, Any] = {"outcome": outcome, "reference": delivery.reference or receipt.reference}
     if outcome is Outcome.UNDELIVERED and receipt.provider_code:
         changes["provider_code"] = receipt.provider_code
-    return rows.answer_delivery(delivery.id, **changes) or delivery
+    return changed(delivery, **changes) if rows.answer_delivery(delivery.id, **changes) else delivery
 
 
 def has_arrived(heard: Sequence[ReceiptRecord]) -> bool:

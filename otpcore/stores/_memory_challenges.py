@@ -108,12 +108,12 @@ class ChallengeRows:
         self._phone_of[delivery.id] = phone_key
         self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
 
-    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
         delivery = self._deliveries.get(delivery_id)
         if delivery is None:
-            return None
+            return False
         self._deliveries[delivery_id] = changed(delivery, **answer)
-        return self._deliveries[delivery_id]
+        return True
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in self._deliveries.keys() & set(delivery_ids):  # a purge may have been faster

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from otpcore.admission import BudgetRecord, RefusalRecord, rolled_base
+from otpcore.admission import BudgetRecord, RefusalRecord, moved
 from otpcore.lifecycle import CLOCK_SLACK
 from otpcore.records import BreakerRecord, Charged, CounterRecord, FailureRecord, SlotRecord, changed
 from otpcore.verbs import Charge
@@ -106,11 +106,7 @@ class LimitRows:
         return [self._budgets[key] for key in sorted(self._budgets) if key.startswith(prefix)]
 
     def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
-        record = self._budgets.get(key)
-        if record is None or record.window_ends_at <= now:
-            base = rolled_base(record) if record is not None else 0
-            record = BudgetRecord(key=key, used=0, verified=0, base=base, window_ends_at=ends_at)
-        self._budgets[key] = changed(record, used=max(record.used + used, 0), verified=record.verified + verified)
+        self._budgets[key] = moved(self._budgets.get(key), key, used, verified, now, ends_at)
 
     def verified(self, phone_key: str) -> datetime | None:
         verified_at, _ = self._verified.get(phone_key, (None, None))

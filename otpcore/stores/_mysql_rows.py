@@ -33,7 +33,6 @@ from otpcore.lifecycle import CLOCK_SLACK, OVER
 from otpcore.records import (
     ChallengeRecord,
     Charged,
-    DeliveryRecord,
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
@@ -45,7 +44,7 @@ from otpcore.stores._server_rows import ServerRows
 from otpcore.stores._striped_rows import CHARGE_STRIPE, FREE_BUDGET, FREE_STRIPE, MOVE_STRIPE
 from otpcore.stores._stripes import span
 from otpcore.stores._tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
-from otpcore.stores.rows import OutrunError
+from otpcore.stores.rows import EndedRow, OutrunError
 from otpcore.verbs import Charge
 
 _DUPLICATE = 1062  # ER_DUP_ENTRY
@@ -126,11 +125,7 @@ class MySqlRows(ServerRows):
         changed = self._changed(sql.ACCEPT_ONLY, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
         return self.peek(challenge_id) if changed else None
 
-    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
-        changed = self._changed(sql.ANSWER_DELIVERY_ONLY, row_id=delivery_id, **answer)
-        return self._one(DeliveryRecord, sql.DELIVERY, row_id=delivery_id) if changed else None
-
-    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+    def end_schedules(self, challenge_id: str) -> Sequence[EndedRow]:
         rows = self._all(ScheduleRecord, sql.locked(sql.SCHEDULES), row_id=challenge_id)
         if rows:
             self._changed(sql.END_SCHEDULES_ONLY, row_id=challenge_id)

@@ -24,7 +24,7 @@ from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, Sche
 from otpcore.stores._heard import has_arrived, heard_of, heed
 from otpcore.stores._limits import use_budget
 from otpcore.stores._slots import held_until, holds_slot, release_slot, take_slot
-from otpcore.stores.rows import Rows
+from otpcore.stores.rows import EndedRow, Rows
 from otpcore.walks import CallResult, Candidate, PutOff, Step, StepKind, WalkPlan, WalkRef
 
 _FOR_EACH_PROBE = 10
@@ -34,21 +34,21 @@ _BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
 def record(
-    rows: Rows, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+    rows: Rows, walk: WalkRef, delivery: DeliveryRecord, result: CallResult, plan: WalkPlan, now: datetime | None
 ) -> Step:
     """Write a provider's answer and go on."""
     moment = rows.now(now)
     sent = rows.accept(walk.challenge_id, moment) if result.outcome is Outcome.ACCEPTED else None
     challenge = sent or rows.challenge(walk.challenge_id)
-    delivery = rows.answer_delivery(
-        delivery_id,
-        outcome=result.outcome,
-        reference=result.reference,
-        provider_code=result.provider_code,
-        not_before=moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
-    )
-    if challenge is None or delivery is None:
+    answer: dict[str, Any] = {
+        "outcome": result.outcome,
+        "reference": result.reference,
+        "provider_code": result.provider_code,
+        "not_before": moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
+    }
+    if not rows.answer_delivery(delivery.id, **answer) or challenge is None:
         return Step(kind=StepKind.STOPPED, challenge=challenge)
+    delivery = changed(delivery, **answer)
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
@@ -330,7 +330,9 @@ def write_delivery(
     )
     mark = take_slot(rows, challenge, candidate.scope, now) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)
-    rows.put_schedule(changed(row, due_at=lease_until, leased=True))
+    rows.put_schedule(
+        row if row.leased and row.due_at == lease_until else changed(row, due_at=lease_until, leased=True)
+    )
     return Step(
         kind=StepKind.CALL,
         challenge=challenge,
@@ -375,7 +377,7 @@ def end_walk(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, reason
     return Step(kind=StepKind.ENDED, challenge=stop_sending(rows, challenge, row, reason))
 
 
-def refund(rows: Rows, row: ScheduleRecord, sent: Sequence[DeliveryRecord] | None = None) -> None:
+def refund(rows: Rows, row: EndedRow, sent: Sequence[DeliveryRecord] | None = None) -> None:
     """The send of this row is over: give back what it was charged, if certainly nothing left."""
     if row.charges and nothing_sent(of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
         for charged in row.charges:

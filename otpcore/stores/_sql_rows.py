@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+import attrs
 from sqlalchemy import Connection, Executable, Select
 
 from otpcore.admission import BudgetRecord, RefusalRecord
@@ -31,9 +32,19 @@ from otpcore.records import (
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
+from otpcore.stores.rows import EndedRow
 from otpcore.verbs import Charge
 
 R = TypeVar("R")
+
+
+@attrs.frozen(kw_only=True)
+class Ended:
+    """A schedule row that was removed."""
+
+    challenge_id: str
+    send_id: str
+    charges: tuple[Charged, ...]
 
 
 class SqlRows:
@@ -103,8 +114,8 @@ class SqlRows:
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **values_of(delivery))
 
-    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
-        return self._one(DeliveryRecord, sql.ANSWER_DELIVERY, row_id=delivery_id, **answer)
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
+        return self._changed(sql.ANSWER_DELIVERY, row_id=delivery_id, **answer) == 1
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         if delivery_ids:
@@ -133,8 +144,8 @@ class SqlRows:
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
 
-    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
-        return self._all(ScheduleRecord, sql.END_SCHEDULES, row_id=challenge_id)
+    def end_schedules(self, challenge_id: str) -> Sequence[EndedRow]:
+        return self._all(Ended, sql.END_SCHEDULES, row_id=challenge_id)
 
     def due(
         self,
@@ -260,14 +271,6 @@ class SqlRows:
 
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
         return self._all(BudgetRecord, sql.BUDGETS, **_span(prefix))
-
-    def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
-        self._changed(sql.MOVE_BUDGET, **self._move(key, used, verified, now, ends_at))
-
-    @staticmethod
-    def _move(key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> dict[str, Any]:
-        first = {"key": key, "used": max(used, 0), "verified": verified, "window_ends_at": ends_at}
-        return {"now": now, "more_used": used, "more_verified": verified, **first}
 
     def verified(self, phone_key: str) -> datetime | None:
         verified_at: datetime | None = self._scalar(sql.VERIFIED, row_key=phone_key)

@@ -147,8 +147,7 @@ DELIVERY_BY_REFERENCE = (
     .limit(1)
 )
 INSERT_DELIVERY = insert(deliveries).inline()
-ANSWER_DELIVERY_ONLY = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
-ANSWER_DELIVERY = ANSWER_DELIVERY_ONLY.returning(*_columns(DeliveryRecord, deliveries))
+ANSWER_DELIVERY = update(deliveries).where(deliveries.c.id == bindparam("row_id"))
 MARK_GONE = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(gone=True)
 
 INSERT_RECEIPT = insert(receipts).on_conflict_do_nothing()
@@ -174,7 +173,7 @@ SCHEDULES = (
 )
 PUT_SCHEDULE = _upsert(schedule)
 END_SCHEDULES_ONLY = delete(schedule).where(schedule.c.challenge_id == bindparam("row_id"))
-END_SCHEDULES = END_SCHEDULES_ONLY.returning(*_columns(ScheduleRecord, schedule))
+END_SCHEDULES = END_SCHEDULES_ONLY.returning(schedule.c.challenge_id, schedule.c.send_id, schedule.c.charges)
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))
@@ -273,24 +272,7 @@ PUT_FAILURES = _upsert(failures)
 CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
 BUDGETS = _records(BudgetRecord, budgets).where(_begins(budgets)).order_by(budgets.c.key)
-_ENDED = budgets.c.window_ends_at <= _NOW
-_NEW_BUDGET = insert(budgets).values(base=0)
-_USED = budgets.c.used + bindparam("more_used", type_=budgets.c.used.type)
-_VERIFIED = budgets.c.verified + bindparam("more_verified", type_=budgets.c.verified.type)
-_HALF = (budgets.c.base - budgets.c.base % 2) // 2  # whole numbers in every database
-MOVE_BUDGET = _NEW_BUDGET.on_conflict_do_update(
-    index_elements=[budgets.c.key],
-    set_={
-        # In this order for MySQL, which assigns from left to right and sees what it has assigned.
-        "base": case(
-            (~_ENDED, budgets.c.base), (budgets.c.verified * 2 > budgets.c.base, budgets.c.verified), else_=_HALF
-        ),
-        "used": case((_ENDED, _NEW_BUDGET.excluded.used), (_USED < 0, 0), else_=_USED),
-        "verified": case((_ENDED, _NEW_BUDGET.excluded.verified), else_=_VERIFIED),
-        "window_ends_at": case((_ENDED, _NEW_BUDGET.excluded.window_ends_at), else_=budgets.c.window_ends_at),
-    },
-)
-MOVE_BUDGET_AND_TELL = MOVE_BUDGET.returning(*_columns(BudgetRecord, budgets))
+PUT_BUDGET = _upsert(budgets)
 
 _THIS_PHONE = verified.c.phone_key == bindparam("row_key")
 VERIFIED = select(verified.c.verified_at).where(_THIS_PHONE)

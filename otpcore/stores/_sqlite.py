@@ -24,7 +24,6 @@ from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
 from otpcore.stores._file_rows import FileRows
 from otpcore.stores._forking import ForkGate
-from otpcore.stores._sql_rows import SqlRows
 from otpcore.stores._writer import GroupWriter, is_busy, raw_connection
 from otpcore.stores.rows import Rows
 
@@ -159,7 +158,7 @@ class SqliteDatabase:
         self._seen_by_writer = self._look()
         return self._writing.connect()
 
-    def rows(self, connection: Connection) -> Rows:
+    def rows(self, connection: Connection) -> FileRows:
         """Of a transaction of the writer."""
         return FileRows(connection)
 
@@ -188,7 +187,7 @@ class SqliteDatabase:
                 raw = raw_connection(connection)
                 raw.execute("BEGIN")
                 try:
-                    return unit(SqlRows(connection))
+                    return unit(FileRows(connection))
                 finally:
                     raw.rollback()
 

@@ -31,13 +31,20 @@ _LONGEST_PAUSE = 0.01
 _PAUSE_GROWTH = 1.5
 
 
+class PendingRows(Rows, Protocol):
+    """Rows that may keep something back."""
+
+    def finish(self) -> None:
+        """Write it; the transaction is about to be committed."""
+
+
 class Link(Protocol):
     """How the writer reaches its file."""
 
     def connect(self) -> Connection:
         """A connection in autocommit mode, with a busy timeout of 0."""
 
-    def rows(self, connection: Connection) -> Rows:
+    def rows(self, connection: Connection) -> PendingRows:
         """The rows of a transaction that begins."""
 
     def is_current(self) -> bool:
@@ -198,6 +205,7 @@ class GroupWriter:
             for job in jobs:
                 job.error = None
                 job.result = job.unit(rows)
+            rows.finish()
             raw.execute("COMMIT")
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):

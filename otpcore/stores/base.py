@@ -16,6 +16,7 @@ from otpcore.records import (
     BreakerRecord,
     ChallengeRecord,
     CounterRecord,
+    DeliveryRecord,
     FailureRecord,
     ScheduleRecord,
     WorkerRecord,
@@ -91,10 +92,10 @@ class RowStore(abc.ABC):
         return await self._write(lambda rows: _beginning.begin_charged(rows, send, admitted, now))
 
     async def record(
-        self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+        self, walk: WalkRef, delivery: DeliveryRecord, result: CallResult, plan: WalkPlan, now: datetime | None
     ) -> Step:
         return await self._write(
-            lambda rows: _sending.record(rows, walk, delivery_id, result, plan, now), even_if_cancelled=True
+            lambda rows: _sending.record(rows, walk, delivery, result, plan, now), even_if_cancelled=True
         )
 
     async def clear_mark(self, walk: WalkRef, scope: str, now: datetime | None) -> bool:

@@ -28,11 +28,22 @@ from otpcore.records import (
 )
 from otpcore.verbs import Charge
 
-__all__ = ["OutrunError", "Rows"]
+__all__ = ["EndedRow", "OutrunError", "Rows"]
 
 
 class OutrunError(Exception):
     """Another unit of work was faster; this one is run again, on what is there now."""
+
+
+class EndedRow(Protocol):
+    """What somebody must know of a schedule row that was removed, to give its charges back."""
+
+    @property
+    def challenge_id(self) -> str: ...  # noqa: D102 - as in ScheduleRecord
+    @property
+    def send_id(self) -> str: ...  # noqa: D102
+    @property
+    def charges(self) -> tuple[Charged, ...]: ...  # noqa: D102
 
 
 class Rows(Protocol):
@@ -99,8 +110,8 @@ class Rows(Protocol):
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         """A new one; ``phone_key`` finds it when its challenge is gone already."""
 
-    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
-        """Set columns; the delivery as it is now, or None where it was purged."""
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
+        """Set columns; False where it was purged."""
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         """The vendor no longer has their verifications."""
@@ -130,7 +141,7 @@ class Rows(Protocol):
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         """Remove."""
 
-    def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+    def end_schedules(self, challenge_id: str) -> Sequence[EndedRow]:
         """Remove all rows of a challenge; what they were."""
 
     def due(

@@ -71,7 +71,7 @@ class BudgetTests(StoreBase):
         await walk.answer(Outcome.ACCEPTED, budget_rule=RULE)
         await verify(world, "phone-1")
         plan = world.plan(route, budget_rule=RULE)
-        await world.store.record(walk.ref, first.id, CallResult(outcome=Outcome.ACCEPTED), plan, world.now)
+        await world.store.record(walk.ref, first, CallResult(outcome=Outcome.ACCEPTED), plan, world.now)
         assert await budget_used(world) == [0]
 
     async def test_budgets_a_phone_raises_the_budget_once_a_day(self, world: World) -> None:

@@ -189,7 +189,7 @@ class _Machine(RuleBasedStateMachine):
             outcome=outcome, reference=reference if outcome is Outcome.ACCEPTED else "", retry_after=retry_after
         )
         plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry, budget_rule=_BUDGET)
-        step = self.both("record", running.ref, running.delivery.id, result, plan, self.world.now)
+        step = self.both("record", running.ref, running.delivery, result, plan, self.world.now)
         if step.kind is StepKind.CALL:
             running.delivery = step.delivery
         elif ends:  # else the answer may come once more, too late

@@ -72,7 +72,7 @@ class RefundTests(StoreBase):
         first = walk.delivery
         await walk.answer(Outcome.UNAVAILABLE)
         await world.store.record(
-            walk.ref, first.id, CallResult(outcome=Outcome.UNAVAILABLE), world.plan(walk.route), world.now
+            walk.ref, first, CallResult(outcome=Outcome.UNAVAILABLE), world.plan(walk.route), world.now
         )
         assert await world.used() == 1
 

@@ -132,10 +132,9 @@ class ResendingTests(StoreBase):
 
     async def test_resending_a_late_acceptance_revives_an_unsendable_challenge(self, world: World) -> None:
         walk = await world.begin()
-        delivery = walk.delivery
         await world.store.sweep(retried=(), limit=10, now=world.later(20))
         assert (await walk.view()).challenge.reason is UnsendableReason.INTERRUPTED
-        step = await walk.answer(Outcome.ACCEPTED, delivery_id=delivery.id)
+        step = await walk.answer(Outcome.ACCEPTED)
         assert step.kind is StepKind.ACCEPTED
         challenge = (await walk.view()).challenge
         assert (challenge.state, challenge.reason) == (ChallengeState.SENT, None)

@@ -108,7 +108,6 @@ class World:
             "life": timedelta(minutes=5),
             "cap": timedelta(minutes=10),
             "renewal": timedelta(seconds=60),
-            "lease": timedelta(seconds=15),
             "asked": Admission(**limits),
         }
         return NewSend(**{**fields, **more})
@@ -174,7 +173,6 @@ class World:
             "token": f"claim-{next(self.numbers)}",
             "key_ids": frozenset({"key-1"}),
             "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
-            "lease": timedelta(seconds=15),
             "max_retries": {Channel.SMS: 20, Channel.CALL: 2},
             "min_useful_life": timedelta(seconds=30),
         }
@@ -230,7 +228,6 @@ class World:
         """A vendor's receipt arrives at a process that has all keys and instances of these tests."""
         fields: dict[str, Any] = {
             "token": f"receipt-{next(self.numbers)}",
-            "lease": timedelta(seconds=15),
             "min_useful_life": timedelta(seconds=30),
             "retried": frozenset(retried),
             "key_ids": frozenset({"key-1"}),
@@ -291,7 +288,6 @@ class Walk:
         *,
         reference: str = "",
         retry_after: float | None = None,
-        delivery_id: str = "",
         **plan: Any,
     ) -> Any:
         """The provider answered the call under way; the next step."""
@@ -299,7 +295,7 @@ class Walk:
         self.tried.append(called.instance)
         self.step = await self.world.store.record(
             self.ref,
-            delivery_id or called.id,
+            called,
             CallResult(outcome=outcome, reference=reference, retry_after=retry_after),
             self.world.plan(self.route, self.tried, is_retry=self.is_retry, **plan),
             self.world.now,

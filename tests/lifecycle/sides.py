@@ -11,10 +11,10 @@ from otpcore.admission import Barrier, LimitReason
 from otpcore.errors import ErrorKind
 from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import ChallengeRecord, Charged
+from otpcore.records import ChallengeRecord, Charged, DeliveryRecord
 from otpcore.retrying import RetryPolicy
 from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule, Reservation
-from otpcore.walks import BreakerRule, CallResult, Candidate, Step, WalkPlan, WalkRef
+from otpcore.walks import BreakerRule, CallResult, Candidate, Step, StepKind, WalkPlan, WalkRef
 
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Reserved, Rules, Said, Walk, Windows
 from .told import Heard, ToldModel
@@ -43,6 +43,7 @@ class Sides:
         self.model = ToldModel(rules)
         self.numbers = itertools.count(1)
         self.routes = dict(rules.routes)  # in force
+        self.called: dict[str, DeliveryRecord] = {}
         self.barrier = ""  # that stands now
 
     @property
@@ -93,7 +94,7 @@ class Sides:
             (view,) = self.wait(self.store.view(challenge_id=new.challenge.id))
             (row,) = [one for one in view.schedule if one.send_id == new.send_id]
             same(set(windows_of(row.charges)), set(charges), "charged")
-            return _same_step(begun.step, said), None, (*charges, *tolls)
+            return self._same_step(begun.step, said), None, (*charges, *tolls)
         same(Said("refused", reason=begun.refusal, at=begun.retry_after), said, "refusal")
         return said, begun.challenge, ()
 
@@ -101,16 +102,34 @@ class Sides:
         walk.route, walk.barrier = self.routes[walk.channel], self.barrier
         plan = self._plan(walk)
         step = self.wait(self.store.begin_retry(ref, plan, self.now))
-        return _same_step(step, self.model.begin_retry(walk, plan.delivery_id))
+        return self._same_step(step, self.model.begin_retry(walk, plan.delivery_id))
 
     def record(self, ref: WalkRef, walk: Walk, delivery: str, answer: tuple[str, str, float], *, go_on: bool) -> Said:
         """``answer``: outcome, reference and the seconds to wait."""
         outcome, reference, retry_after = answer
         plan = self._plan(walk, go_on=go_on)
         result = CallResult(outcome=Outcome(outcome), reference=reference, retry_after=retry_after or None)
-        step = self.wait(self.store.record(ref, delivery, result, plan, self.now))
+        step = self.wait(self.store.record(ref, self.called[delivery], result, plan, self.now))
         said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
-        return _same_step(step, said)
+        return self._same_step(step, said)
+
+    def _same_step(self, step: Step, said: Said) -> Said:
+        if step.kind is StepKind.CALL and step.delivery is not None:
+            self.called[step.delivery.id] = step.delivery
+        delivery = step.delivery if step.kind.name in ("CALL", "CANCEL_LATE", "ACCEPTED") else None
+        seen = Said(
+            step.kind.name.lower(),
+            delivery.id if delivery else "",
+            delivery.instance if delivery else "",
+            step.mark.reference if step.mark else None,
+            step.repeat,
+            at(step.due_at) or None,
+            "",
+            step.opened,
+            step.closed,
+        )
+        same(seen, said, "step")
+        return said
 
     def receive(self, receipt: Heard, kind: str, keys: frozenset[str]) -> tuple[str, tuple[WalkRef, Walk] | None]:
         """What became of a receipt, and the walk that goes on."""
@@ -139,7 +158,7 @@ class Sides:
         walk.route, walk.barrier = self.routes[walk.channel], self.barrier
         plan = self._plan(walk)
         step = self.wait(self.store.go_on(ref, plan, self.now))
-        return _same_step(step, self.model.go_on(walk, plan.delivery_id))
+        return self._same_step(step, self.model.go_on(walk, plan.delivery_id))
 
     def clear_mark(self, ref: WalkRef, walk: Walk, scope: str) -> bool:
         cleared = self.model.clear_mark(walk, scope)
@@ -289,7 +308,6 @@ class Sides:
             life=timedelta(seconds=rules.life),
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
-            lease=timedelta(seconds=rules.lease),
             asked=self.asked(client, barrier),
             client=client,
         )
@@ -338,20 +356,3 @@ def same(seen: Any, expected: Any, what: str) -> None:
         keys = [key for key in {**seen, **expected} if seen.get(key) != expected.get(key)]
         seen, expected = {key: seen.get(key) for key in keys}, {key: expected.get(key) for key in keys}
     raise AssertionError(f"{what}: the store says {seen}, the model {expected}")
-
-
-def _same_step(step: Step, said: Said) -> Said:
-    delivery = step.delivery if step.kind.name in ("CALL", "CANCEL_LATE", "ACCEPTED") else None
-    seen = Said(
-        step.kind.name.lower(),
-        delivery.id if delivery else "",
-        delivery.instance if delivery else "",
-        step.mark.reference if step.mark else None,
-        step.repeat,
-        at(step.due_at) or None,
-        "",
-        step.opened,
-        step.closed,
-    )
-    same(seen, said, "step")
-    return said

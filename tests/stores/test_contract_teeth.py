@@ -46,19 +46,19 @@ class ClaimsTwice(MemoryStore):
 
 
 class TrustsOldTokens(MemoryStore):
-    async def record(self, walk, delivery_id, result, plan, now):
+    async def record(self, walk, delivery, result, plan, now):
         (view,) = await self.view(challenge_id=walk.challenge_id)
         for row in view.schedule:
             walk = attrs.evolve(walk, token=row.token)
-        return await super().record(walk, delivery_id, result, plan, now)
+        return await super().record(walk, delivery, result, plan, now)
 
 
 class LosesLateAcceptances(MemoryStore):
-    async def record(self, walk, delivery_id, result, plan, now):
+    async def record(self, walk, delivery, result, plan, now):
         (view,) = await self.view(challenge_id=walk.challenge_id)
         if result.outcome is Outcome.ACCEPTED and walk.token not in [row.token for row in view.schedule]:
             return Step(kind=StepKind.STOPPED)
-        return await super().record(walk, delivery_id, result, plan, now)
+        return await super().record(walk, delivery, result, plan, now)
 
 
 class ChargesBeyondTheLimit(MemoryStore):

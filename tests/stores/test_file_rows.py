@@ -41,20 +41,24 @@ RECEIPTS = [
 ]
 
 
+LOOKS = [
+    lambda rows: rows.breakers(1),
+    lambda rows: rows.breakers(2),
+    lambda rows: rows.budgets("BG/"),
+    lambda rows: rows.budgets(""),
+    lambda rows: rows.receipts_of("delivery-1", "SM1"),
+]
+
+
 @pytest.mark.parametrize("changes", [BREAKERS, BUDGETS, RECEIPTS], ids=["breakers", "budgets", "receipts"])
 async def test_a_look_sees_what_the_units_before_it_changed(sql_world, changes):
     def unit(rows):
         plain = SqlRows(rows._connection)
         for change in (lambda _: None, *changes):
             change(rows)
-            for look in (
-                lambda one: one.breakers(1),
-                lambda one: one.breakers(2),
-                lambda one: one.budgets("BG/"),
-                lambda one: one.budgets(""),
-                lambda one: one.receipts_of("delivery-1", "SM1"),
-            ):
-                assert list(look(rows)) == list(look(plain))
+            seen = [list(look(rows)) for look in LOOKS]
+            rows.finish()
+            assert seen == [list(look(plain)) for look in LOOKS]
 
     await sql_world.store._write(unit)
 
@@ -73,3 +77,21 @@ async def test_only_the_first_look_of_a_transaction_is_at_the_file(sql_world):
 
     await sql_world.store._write(unit)
     assert len(statements) == 3
+
+
+async def test_a_budget_that_many_units_move_is_written_once_and_in_time(sql_world):
+    statements = []
+
+    def unit(rows):
+        rows.budgets("BG/")
+        rows._raw.set_trace_callback(statements.append)
+        for _ in range(5):
+            rows.move_budget("BG/3600", 1, 0, START, START + HOUR)
+        assert not statements
+        rows.finish()
+        rows._raw.set_trace_callback(None)
+
+    await sql_world.store._write(unit)
+    assert len(statements) == 1
+    (budget,) = await sql_world.store._read(lambda rows: rows.budgets("BG/"))
+    assert budget.used == 5

@@ -210,10 +210,10 @@ class ChallengeRows:
         if (challenge := self.peek(delivery.challenge_id)) is not None:
             self._keep(challenge)
 
-    def answer_delivery(self, delivery_id: str, **answer: Any) -> DeliveryRecord | None:
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
         before = self.delivery(delivery_id)
         if before is None:
-            return None
+            return False
         unit, key, field = self._unit, doc_key(before.challenge_id), f"d:{delivery_id}"
         after = changed(before, **answer)
         unit.bump(key)
@@ -224,7 +224,7 @@ class ChallengeRows:
             unit.put_numbered(key, field, pack(after))
         if after.reference != before.reference:
             self._refer(before, after, number)
-        return after
+        return True
 
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in sorted(delivery_ids):

@@ -24,6 +24,7 @@ from otpcore.admission import UNCOUNTED, BudgetRule
 from otpcore.errors import SettingsError
 from otpcore.figures import PurgeCount
 from otpcore.models import Receipt
+from otpcore.records import DeliveryRecord
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
 from otpcore.verbs import Begun, ClaimBatch, ClaimRule, LockRule, NewSend, ReceiptRule, Received, Reservation
@@ -139,12 +140,12 @@ class RedisStore(RowStore):
         return await self._expecting(now=now, hashes=hashes, **which).begin(send, now)
 
     async def record(
-        self, walk: WalkRef, delivery_id: str, result: CallResult, plan: WalkPlan, now: datetime | None
+        self, walk: WalkRef, delivery: DeliveryRecord, result: CallResult, plan: WalkPlan, now: datetime | None
     ) -> Step:
         """As the contract says."""
         hashes = ["breakers", *([f"rf:{digest(result.reference)}"] if result.reference else [])]
         expecting = self._expecting(now=now, challenge_id=walk.challenge_id, hashes=hashes)
-        return await expecting.record(walk, delivery_id, result, plan, now)
+        return await expecting.record(walk, delivery, result, plan, now)
 
     async def claim(self, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
         """As the contract says."""
