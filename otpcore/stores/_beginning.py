@@ -50,7 +50,7 @@ def begin_charged(rows: Rows, send: NewSend, admitted: Admitted, now: datetime |
         noted = note(rows, send, admitted, moment)
         return changed(begun, noted=noted) if noted else begun
     needless = begun.refusal in _NEEDLESS
-    for charged in (*admitted.charges, *admitted.tolls) if needless else admitted.charges:
+    for charged in (*admitted.marks, *admitted.charges, *(admitted.tolls if needless else ())):
         rows.refund(charged)
     if not needless:
         note_refusal(rows, Asked.SEND, begun.refusal, send.challenge, send.channel, moment)

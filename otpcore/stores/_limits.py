@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import attrs
@@ -38,11 +37,13 @@ class Admitted:
     Args:
         charges: To be refunded with it.
         tolls: For good: given back only where nobody had to send (a cooldown, a faster caller).
+        marks: What its number leaves among its neighbours, once in a window; given back where the send does not begin.
         is_overdrawn: Its budget is used up, and only records that.
     """
 
     charges: tuple[Charged, ...]
     tolls: tuple[Charged, ...]
+    marks: tuple[Charged, ...]
     is_overdrawn: bool
 
 
@@ -56,19 +57,19 @@ def charge(rows: Rows, send: NewSend, now: datetime) -> Admitted | ChargeRefused
     beyond = overdrawn_until(rows, asked.budget_rule, asked.budget, now)
     if beyond is not None and asked.budget_rule.enforce:
         return _refused(rows, send, LimitReason.UNVERIFIED, _seconds(beyond - now), now)
-    wanted = sorted(asked.charges, key=lambda one: one.key)  # two sends never wait for each other crosswise
-    done = rows.charge(wanted, now)
-    charged = {whole_key(one.key) for one in done}
-    full = [one for one in wanted if one.key not in charged]
+    marks = [mark for mark, _ in asked.neighbours]
+    wanted = sorted((*asked.charges, *marks), key=lambda one: one.key)  # two sends never wait for each other crosswise
+    done = {whole_key(one.key): one for one in rows.charge(wanted, now)}
+    full = [one for one in asked.charges if one.key not in done]
     if full:
-        for one in done:
-            rows.refund(one)
+        for charged in done.values():
+            rows.refund(charged)
         reason, wait = max((_fullness(rows, one, now) for one in full), key=lambda found: found[1])
         return _refused(rows, send, reason, wait, now)
-    refundable = {one.key for one in wanted if one.refundable}
     return Admitted(
-        charges=tuple(one for one in done if whole_key(one.key) in refundable),
-        tolls=tuple(one for one in done if whole_key(one.key) not in refundable),
+        charges=tuple(done[one.key] for one in asked.charges if one.refundable),
+        tolls=tuple(done[one.key] for one in asked.charges if not one.refundable),
+        marks=tuple(done[mark.key] for mark in marks if mark.key in done),
         is_overdrawn=beyond is not None,
     )
 
@@ -76,7 +77,7 @@ def charge(rows: Rows, send: NewSend, now: datetime) -> Admitted | ChargeRefused
 def note(rows: Rows, send: NewSend, admitted: Admitted, now: datetime) -> tuple[LimitReason, ...]:
     """Record of a send that began which limits, that only record, would have refused it."""
     noted = [LimitReason.UNVERIFIED] if admitted.is_overdrawn else []
-    if any(_among_neighbours(rows, send.asked, now)):
+    if _among_neighbours(rows, send.asked, admitted, now):
         noted.append(LimitReason.NEIGHBOURS)
     for reason in noted:
         note_refusal(rows, Asked.SEND, reason, send.challenge, send.channel, now, enforced=False)
@@ -156,10 +157,11 @@ def _fullness(rows: Rows, full: Charge, now: datetime) -> tuple[str, float]:
     return full.reason, _seconds(ends_at - now)
 
 
-def _among_neighbours(rows: Rows, asked: Admission, now: datetime) -> Iterator[bool]:
-    """For each window, whether this number is one of too many of its block; one that was counted in it does not count again."""
-    for mark, block in asked.neighbours:
-        yield bool(rows.charge([mark], now)) and not rows.charge([block], now)
+def _among_neighbours(rows: Rows, asked: Admission, admitted: Admitted, now: datetime) -> bool:
+    """Whether this number is one of too many of its block; one that had left its mark before does not count again."""
+    marked = {whole_key(one.key) for one in admitted.marks}
+    blocks = sorted((block for mark, block in asked.neighbours if mark.key in marked), key=lambda one: one.key)
+    return len(rows.charge(blocks, now)) < len(blocks)
 
 
 def _put(rows: Rows, refusal: RefusalRecord, now: datetime) -> None:

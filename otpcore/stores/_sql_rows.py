@@ -32,6 +32,7 @@ from otpcore.records import (
 )
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._prepared import run
+from otpcore.stores._tables import read_charges
 from otpcore.stores.rows import EndedRow
 from otpcore.verbs import Charge
 
@@ -40,11 +41,15 @@ R = TypeVar("R")
 
 @attrs.frozen(kw_only=True)
 class Ended:
-    """A schedule row that was removed."""
+    """A schedule row that was removed; hardly anybody asks for its charges."""
 
     challenge_id: str
     send_id: str
-    charges: tuple[Charged, ...]
+    kept: str
+
+    @property
+    def charges(self) -> tuple[Charged, ...]:
+        return read_charges(self.kept)
 
 
 class SqlRows:

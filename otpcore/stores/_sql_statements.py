@@ -173,7 +173,9 @@ SCHEDULES = (
 )
 PUT_SCHEDULE = _upsert(schedule)
 END_SCHEDULES_ONLY = delete(schedule).where(schedule.c.challenge_id == bindparam("row_id"))
-END_SCHEDULES = END_SCHEDULES_ONLY.returning(schedule.c.challenge_id, schedule.c.send_id, schedule.c.charges)
+END_SCHEDULES = END_SCHEDULES_ONLY.returning(
+    schedule.c.challenge_id, schedule.c.send_id, type_coerce(schedule.c.charges, Text).label("kept")
+)
 DELETE_SCHEDULE = delete(schedule).where(_THIS_ROW)
 NEXT_DUE = select(func.min(schedule.c.due_at))
 UPCOMING = _records(ScheduleRecord, schedule).order_by(*_BY_DUE).limit(bindparam("most"))

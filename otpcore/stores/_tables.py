@@ -30,6 +30,7 @@ __all__ = [
     "from_microseconds",
     "include_name",
     "metadata",
+    "read_charges",
     "receipts",
     "refusals",
     "schedule",
@@ -133,6 +134,11 @@ class Names(TypeDecorator[tuple[str, ...]]):
         return None if value is None else tuple(json.loads(value))
 
 
+def read_charges(text: str | None) -> tuple[Charged, ...]:
+    """What `Charges` wrote."""
+    return tuple(Charged(key=key, window_ends_at=from_microseconds(ends)) for key, ends in json.loads(text or "[]"))
+
+
 class Charges(TypeDecorator[tuple[Charged, ...]]):
     """What a send was charged to, as JSON text."""
 
@@ -145,8 +151,7 @@ class Charges(TypeDecorator[tuple[Charged, ...]]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Charged, ...]:  # noqa: ARG002 - its signature
         """Out of the database."""
-        pairs = json.loads(value or "[]")
-        return tuple(Charged(key=key, window_ends_at=from_microseconds(ends)) for key, ends in pairs)
+        return read_charges(value)
 
 
 class MarkText(TypeDecorator[Mark]):

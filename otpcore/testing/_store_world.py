@@ -173,6 +173,7 @@ class World:
             "token": f"claim-{next(self.numbers)}",
             "key_ids": frozenset({"key-1"}),
             "instances": frozenset({"mada", "backup", "twilio", "sinch"}),
+            "lease": timedelta(seconds=15),
             "max_retries": {Channel.SMS: 20, Channel.CALL: 2},
             "min_useful_life": timedelta(seconds=30),
         }
@@ -228,6 +229,7 @@ class World:
         """A vendor's receipt arrives at a process that has all keys and instances of these tests."""
         fields: dict[str, Any] = {
             "token": f"receipt-{next(self.numbers)}",
+            "lease": timedelta(seconds=15),
             "min_useful_life": timedelta(seconds=30),
             "retried": frozenset(retried),
             "key_ids": frozenset({"key-1"}),
