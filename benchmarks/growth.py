@@ -246,10 +246,7 @@ async def compare(urls: list[str], rows: int, turns: int, *, show: bool) -> None
         run = _prepared.Prepared.run
 
         def watched(self: Any, raw: Any, parameters: Any) -> Any:
-            seen[self.text] = [
-                fixed if name not in parameters else parameters[name] if convert is None else convert(parameters[name])
-                for name, fixed, convert in self.binds
-            ]
+            seen[self.text] = self.values(parameters)
             return run(self, raw, parameters)
 
         def noticed(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:

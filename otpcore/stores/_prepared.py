@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from sqlalchemy import Connection, Dialect, Executable, TypeDecorator
+from sqlalchemy import Connection, Dialect, Executable
+
+from otpcore.stores._tables import Stored
 
 Converter = Callable[[Any], Any] | None
 
@@ -35,15 +37,20 @@ class Prepared:
     writers: tuple[tuple[int, Callable[[Any], Any]], ...]
     readers: tuple[tuple[int, Callable[[Any], Any]], ...] | None
 
-    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
-        """All rows, converted, and how many rows were changed. Leaves no cursor open."""
+    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        """What the driver gets, in the order of the text."""
         values = list(self.given(parameters))
         for place, value in self.fixed:
             values.insert(place, value)
         for place, convert in self.writers:
-            values[place] = convert(values[place])
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        return values
+
+    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
+        """All rows, converted, and how many rows were changed. Leaves no cursor open."""
         cursor = raw.cursor()
-        cursor.execute(self.text, values)
+        cursor.execute(self.text, self.values(parameters))
         rows = [] if self.readers is None else [list(row) for row in cursor.fetchall()]
         changed = cursor.rowcount
         cursor.close()
@@ -84,7 +91,8 @@ def _prepare(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Prepar
         elif bind.required:
             raise TypeError(f"a statement was run without its parameter {name}")
         else:
-            fixed.append((place, bind.effective_value if convert is None else convert(bind.effective_value)))
+            value = bind.effective_value
+            fixed.append((place, value if value is None or convert is None else convert(value)))
     readers = ((place, _reader(column.type, dialect)) for place, column in enumerate(columns))
     return Prepared(
         text=str(compiled),
@@ -104,13 +112,15 @@ def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ..
 
 def _writer(type_: Any, dialect: Dialect) -> Converter:
     convert: Converter = type_.dialect_impl(dialect).bind_processor(dialect)
-    if isinstance(type_, TypeDecorator) and type_.impl_instance.bind_processor(dialect) is None:
-        return functools.partial(type_.process_bind_param, dialect=dialect)  # without a layer that does nothing
+    if isinstance(type_, Stored) and type_.impl_instance.bind_processor(dialect) is None:
+        into: Converter = type_.into  # without layers that do nothing
+        return into
     return convert
 
 
 def _reader(type_: Any, dialect: Dialect) -> Converter:
     convert: Converter = type_.dialect_impl(dialect).result_processor(dialect, None)
-    if isinstance(type_, TypeDecorator) and type_.impl_instance.result_processor(dialect, None) is None:
-        return functools.partial(type_.process_result_value, dialect=dialect)
+    if isinstance(type_, Stored) and type_.impl_instance.result_processor(dialect, None) is None:
+        out_of: Converter = type_.out_of
+        return out_of
     return convert
