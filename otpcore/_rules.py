@@ -105,7 +105,8 @@ class Rules:
             return (instance_of(test_number),)
         forced = self.forced if forced is None else forced
         if forced is not None:
-            return tuple(name for name in forced if name in self._capable(channel))
+            capable = self._capable(channel)
+            return tuple(name for name in forced if name in capable)
         fallback = self._settings.routing.fallback_to_default
         return self._table(channel).candidates(e164, fallback_to_default=fallback)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -121,14 +122,19 @@ def _charges(origin: Origin, settings: LimitSettings) -> Iterator[Charge]:
 
 
 def _charge(reason: LimitReason, whose: str, limit: Limit) -> Charge:
-    return Charge(
-        key=counter_key(reason, whose, limit.seconds),
-        limit=limit.count,
-        window=timedelta(seconds=limit.seconds),
-        reason=reason,
-        refundable=reason in _REFUNDABLE,
-        shared=reason in _SHARED,
-    )
+    return Charge(key=counter_key(reason, whose, limit.seconds), **_terms(reason, limit))
+
+
+@functools.lru_cache(maxsize=256)
+def _terms(reason: LimitReason, limit: Limit) -> dict[str, Any]:
+    """What is the same of all charges to one limit."""
+    return {
+        "limit": limit.count,
+        "window": timedelta(seconds=limit.seconds),
+        "reason": reason,
+        "refundable": reason in _REFUNDABLE,
+        "shared": reason in _SHARED,
+    }
 
 
 def counter_key(reason: LimitReason, whose: str, seconds: int) -> str:

@@ -255,6 +255,8 @@ class _Choice:
 def _choose(
     locale: str, purpose: str, templates: Templates | None, message: str | None, default_locale: str
 ) -> _Choice:
+    if message is None and not templates:
+        return _own_choice(locale, default_locale)
     own, tags, ours = _languages(locale, default_locale)
     if message is not None:
         check_message(message)
@@ -266,6 +268,13 @@ def _choose(
                 written, text = texts[tag]
                 check_template(text, key=f"otp.templates.{name}.{written}")
                 return _Choice(locale=locale if tag in own else written, text=text, wording=WORDINGS[ours])
+    return _own_choice(locale, default_locale)
+
+
+@functools.lru_cache(maxsize=1024)
+def _own_choice(locale: str, default_locale: str) -> _Choice:
+    """Where the host has no text."""
+    own, _, ours = _languages(locale, default_locale)
     return _Choice(locale=locale if ours in own else ours, text=None, wording=WORDINGS[ours])
 
 

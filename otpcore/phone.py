@@ -62,7 +62,7 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     number = text.strip()
     if number[:4].casefold() == "tel:":
         number = number[4:]
-    if any(character.isalpha() for character in number):
+    if not number[1:].isdecimal() and any(character.isalpha() for character in number):
         # libphonenumber dials letters on the keypad: "+359871234567 now" would become another person's number.
         raise InvalidPhoneNumber("not a phone number: it has letters in it")
     try:

@@ -26,6 +26,8 @@ __all__ = ["GroupWriter", "is_busy", "raw_connection"]
 T = TypeVar("T")
 
 _MAX_BATCH = 256
+_CROWD = 8  # so many in the last transaction mean that more are on their way
+_GATHERING = 0.001  # seconds; a transaction of its own costs each of them more
 _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.01
 _PAUSE_GROWTH = 1.5
@@ -141,7 +143,9 @@ class GroupWriter:
         )
 
     def _work(self) -> None:
-        while jobs := self._next_batch():
+        before = 0
+        while jobs := self._next_batch(gather=before >= _CROWD):
+            before = len(jobs)
             self._serve(jobs, together=True)
             del jobs
         with self._gate:
@@ -149,11 +153,14 @@ class GroupWriter:
         if self._end is not None:
             wake([self._end.waiter])
 
-    def _next_batch(self) -> list[_Job[Any]]:
-        """Whoever waits, at least one; empty when the store closes."""
+    def _next_batch(self, *, gather: bool) -> list[_Job[Any]]:
+        """Whoever waits, at least one; empty when the store closes. ``gather``: and those who come a moment later."""
         with self._arrival:
             while not self._waiting and self._end is None:
                 self._arrival.wait()
+        if gather:
+            time.sleep(_GATHERING)
+        with self._arrival:
             return self._take()
 
     def _take(self) -> list[_Job[Any]]:
