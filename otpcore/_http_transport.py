@@ -83,7 +83,7 @@ class AiohttpTransport:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """As in `Transport`."""
-        async with self._session.request(
+        async with await self._session.request(
             method,
             yarl.URL(url, encoded=True),  # aiohttp would decode and re-encode the path
             headers=headers,

@@ -61,7 +61,12 @@ async def send(parts: Parts, live: LiveSettings, order: SendOrder) -> Sent:
     await live.refresh()
     route = _route(parts, live.rules, order)
     with parts.span(Work.SEND, channel=order.channel) as span:
-        sent = await _send(parts, live, order, route)
+        started = await _start(parts, live, order, route)
+        if isinstance(started, Sent):
+            sent = started
+        else:
+            walk, first = started  # all that is kept for as long as the provider takes
+            sent = _result(parts, order, walk, await walk.run(first))
         span.note(challenge_id=sent.challenge.id, outcome=sent.challenge.state)
         return sent
 
@@ -80,16 +85,6 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
         resend_at=record.cooldown(channel),
         code=code,
     )
-
-
-async def _send(parts: Parts, live: LiveSettings, order: SendOrder, route: tuple[Candidate, ...]) -> Sent:
-    """Begin, then walk. Nothing but the walk is kept for as long as the provider takes."""
-    started = await _start(parts, live, order, route)
-    if isinstance(started, Sent):
-        return started
-    walk, first = started
-    step = await walk.run(first)
-    return _result(parts, order, walk, step)
 
 
 async def _start(

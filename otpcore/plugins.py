@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -241,12 +241,14 @@ class Provider:
         _logger.error("provider %s: %s raised %s", self.instance, hook, raised_at(origin), extra=about)
         return self._error(ErrorKind.AMBIGUOUS, f"raised {type(origin).__name__}")
 
-    async def _answer(self, hook: str, arguments: dict[str, Any], progress: _Progress | None = None) -> Any:
+    def _answer(self, hook: str, arguments: dict[str, Any], progress: _Progress | None = None) -> Awaitable[Any]:
         """What the hook answers, in a thread if it blocks. The one place that decides."""
-        call = partial(getattr(self._hooks.relay, hook), **arguments)
+        call = getattr(self._hooks.relay, hook)
         if hook in self._hooks.asynchronous:
-            return await call()
-        progress = progress or _Progress()
+            return cast("Awaitable[Any]", call(**arguments))
+        return self._answer_in_thread(partial(call, **arguments), progress or _Progress())
+
+    async def _answer_in_thread(self, call: Callable[[], Any], progress: _Progress) -> Any:
         progress.waiting_for_thread = True
         await self._slots.acquire()
         progress.waiting_for_thread = False

@@ -9,7 +9,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -117,9 +117,9 @@ class SqliteDatabase:
         """For ``otp doctor``."""
         return {"place": self.place, "sqlite": sqlite3.sqlite_version, "synchronous": self._synchronous}
 
-    async def write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool) -> T:
+    def write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool) -> Coroutine[Any, Any, T]:
         """Run a unit in a transaction; return when it is committed."""
-        return await self._writer.run(unit, even_if_cancelled=even_if_cancelled)
+        return self._writer.run(unit, even_if_cancelled=even_if_cancelled)
 
     async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that sees one state and changes nothing, in a worker thread."""

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _MAX_BATCH = 256
 _CROWD = 8  # so many in the last transaction mean that more are on their way
-_GATHERING = 0.001  # seconds; a transaction of its own costs each of them more
+_GATHERING = 0.002  # seconds; a transaction of its own costs each of them more
 _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.01
 _PAUSE_GROWTH = 1.5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import abc
-import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from otpcore.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
 from otpcore.figures import KeyUse, PurgeCount, StoreStatus
@@ -63,14 +63,14 @@ class RowStore(abc.ABC):
         """Open what is needed and push its closing."""
 
     @abc.abstractmethod
-    async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
+    def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> Coroutine[Any, Any, T]:
         """Run a unit of work in one transaction; return when it is committed.
 
         ``even_if_cancelled``: once handed over it takes place, whether or not the caller still waits.
         """
 
     @abc.abstractmethod
-    async def _read(self, unit: Callable[[Rows], T]) -> T:
+    def _read(self, unit: Callable[[Rows], T]) -> Coroutine[Any, Any, T]:
         """Run a unit that changes nothing."""
 
     @abc.abstractmethod
@@ -85,7 +85,7 @@ class RowStore(abc.ABC):
 
     async def begin(self, send: NewSend, now: datetime | None) -> Begun:
         if not self._charges_apart:
-            return await self._write(lambda rows: _beginning.begin(rows, send, now))
+            return await self._write(partial(_beginning.begin, send=send, now=now))
         admitted = await self._write(lambda rows: _limits.charge(rows, send, rows.now(now)))
         if isinstance(admitted, ChargeRefused):
             return Begun(over_limit=admitted)
@@ -94,9 +94,8 @@ class RowStore(abc.ABC):
     async def record(
         self, walk: WalkRef, delivery: DeliveryRecord, result: CallResult, plan: WalkPlan, now: datetime | None
     ) -> Step:
-        return await self._write(
-            lambda rows: _sending.record(rows, walk, delivery, result, plan, now), even_if_cancelled=True
-        )
+        unit = partial(_sending.record, walk=walk, delivery=delivery, result=result, plan=plan, now=now)
+        return await self._write(unit, even_if_cancelled=True)
 
     async def clear_mark(self, walk: WalkRef, scope: str, now: datetime | None) -> bool:
         return await self._write(lambda rows: _sending.clear_mark(rows, walk, scope, now))
@@ -118,7 +117,7 @@ class RowStore(abc.ABC):
     async def wake(self, closed: str | None, rule: BreakerRule, now: datetime | None) -> int:
         total, late = 0, timedelta()
         while True:  # in small units, so that sends and verifications go on between them
-            unit = functools.partial(_retrying.wake, closed=closed, rule=rule, limit=_WAKE_LIMIT, late=late, now=now)
+            unit = partial(_retrying.wake, closed=closed, rule=rule, limit=_WAKE_LIMIT, late=late, now=now)
             woken = await self._write(unit)
             total, late = total + woken, late + _WAKE_APART
             if woken < _WAKE_LIMIT:
@@ -130,11 +129,8 @@ class RowStore(abc.ABC):
     async def reserve(
         self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
     ) -> Reservation:
-        return await self._write(
-            lambda rows: _verifying.reserve(
-                rows, subject=subject, challenge_id=challenge_id, purpose=purpose, locks=locks, now=now
-            )
-        )
+        find = partial(_verifying.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose)
+        return await self._write(partial(find, locks=locks, now=now))
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None
@@ -158,10 +154,8 @@ class RowStore(abc.ABC):
         budget: BudgetRule = UNCOUNTED,
         now: datetime | None,
     ) -> bool:
-        return await self._write(
-            lambda rows: _verifying.approve(rows, reservation, settled=settled, budget=budget, now=now),
-            even_if_cancelled=True,
-        )
+        unit = partial(_verifying.approve, reservation=reservation, settled=settled, budget=budget, now=now)
+        return await self._write(unit, even_if_cancelled=True)
 
     async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
         return await self._write(lambda rows: _verifying.cancel(rows, challenge_id, now))

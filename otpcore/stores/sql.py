@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -143,11 +143,11 @@ class SqlStore(RowStore):
         self._database = None
         self._open = set()
 
-    async def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> T:
-        return await self._opened().write(unit, even_if_cancelled=even_if_cancelled)
+    def _write(self, unit: Callable[[Rows], T], *, even_if_cancelled: bool = False) -> Coroutine[Any, Any, T]:
+        return self._opened().write(unit, even_if_cancelled=even_if_cancelled)
 
-    async def _read(self, unit: Callable[[Rows], T]) -> T:
-        return await self._opened().read(unit)
+    def _read(self, unit: Callable[[Rows], T]) -> Coroutine[Any, Any, T]:
+        return self._opened().read(unit)
 
     def _opened(self) -> Database:
         if self._database is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -48,13 +49,13 @@ class TwilioClient:
             exit_stack, self._context, base_url=self._base_url, auth=self._settings.credentials
         )
 
-    async def post(self, path: str, form: dict[str, str]) -> HttpAnswer:
+    def post(self, path: str, form: dict[str, str]) -> Coroutine[Any, Any, HttpAnswer]:
         """One POST; any status is an answer."""
-        return await self._request("POST", path, form)
+        return self._opened().request("POST", path, form=form)
 
-    async def get(self, path: str) -> HttpAnswer:
+    def get(self, path: str) -> Coroutine[Any, Any, HttpAnswer]:
         """One GET; any status is an answer."""
-        return await self._request("GET", path, None)
+        return self._opened().request("GET", path)
 
     async def create(self, path: str, form: dict[str, str]) -> str:
         """Create a message, a call or a verification; its SID.
@@ -72,7 +73,7 @@ class TwilioClient:
             raise refusal
         return str(created["sid"])
 
-    async def _request(self, method: str, path: str, form: dict[str, str] | None) -> HttpAnswer:
+    def _opened(self) -> HttpClient:
         if self._http is None:
             raise ProviderError(ErrorKind.UNAVAILABLE, "the instance has not been started")
-        return await self._http.request(method, path, form=form)
+        return self._http
