@@ -92,7 +92,11 @@ class AiohttpTransport:
             # aiohttp repeats GET, PUT, DELETE and their like when a connection drops, a POST never.
             middlewares=() if method == "POST" else (_Once(),),
         ) as response:
-            received = await _received(response.content.iter_any(), response.content_length)
+            length = response.content_length
+            if length is not None and length <= MAX_ANSWER_BYTES:  # more than it says is never read
+                received = await response.read()
+            else:
+                received = await _received(response.content.iter_any(), length)
             return response.status, response.headers, _decoded(received, response.headers.get("Content-Encoding", ""))
 
 

@@ -81,7 +81,7 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
             raise InvalidPhoneNumber("not a phone number in use: its country has not assigned this range")
         if kind == phonenumbers.PhoneNumberType.PREMIUM_RATE:
             raise InvalidPhoneNumber("a premium-rate number: whoever sends there pays for it")
-    return PhoneNumber(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    return PhoneNumber(f"+{parsed.country_code}{phonenumbers.national_significant_number(parsed)}")
 
 
 def is_region(text: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from otpcore.admission import BudgetRecord, moved
-from otpcore.records import BreakerRecord, ReceiptRecord, values_of
+from otpcore.records import BreakerRecord, ReceiptRecord
 from otpcore.stores import _sql_statements as sql
 from otpcore.stores._sql_rows import SqlRows
 
@@ -55,7 +55,7 @@ class FileRows(SqlRows):
     def finish(self) -> None:
         """Write what was kept back."""
         for budget in self._moved.values():
-            self._changed(sql.PUT_BUDGET, **values_of(budget))
+            self._put(sql.PUT_BUDGET, budget)
         self._moved.clear()
 
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 from sqlalchemy import Connection, Dialect, Executable
 
+from otpcore.records import names_of, values_of
 from otpcore.stores._tables import Stored
 
 Converter = Callable[[Any], Any] | None
@@ -25,21 +26,21 @@ class Prepared:
 
     Args:
         text: For the driver, with a placeholder for each parameter.
-        given: Takes the values that a caller gives, in the order of the text.
+        given: Takes the values out of what a caller gives, in the order of the text.
         fixed: Values that are always the same, each with its place among all of them.
         writers: Converters of values, with their places.
         readers: Converters of the result's columns, with their places; None: it has no rows.
     """
 
     text: str
-    given: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    given: Callable[[Any], Iterable[Any]]
     fixed: tuple[tuple[int, Any], ...]
     writers: tuple[tuple[int, Callable[[Any], Any]], ...]
     readers: tuple[tuple[int, Callable[[Any], Any]], ...] | None
 
-    def values(self, parameters: Mapping[str, Any]) -> list[Any]:
+    def values(self, given: Any) -> list[Any]:
         """What the driver gets, in the order of the text."""
-        values = list(self.given(parameters))
+        values = list(self.given(given))
         for place, value in self.fixed:
             values.insert(place, value)
         for place, convert in self.writers:
@@ -47,10 +48,10 @@ class Prepared:
                 values[place] = convert(values[place])
         return values
 
-    def run(self, raw: Any, parameters: Mapping[str, Any]) -> tuple[list[list[Any]], int]:
+    def run(self, raw: Any, given: Any) -> tuple[list[list[Any]], int]:
         """All rows, converted, and how many rows were changed. Leaves no cursor open."""
         cursor = raw.cursor()
-        cursor.execute(self.text, self.values(parameters))
+        cursor.execute(self.text, self.values(given))
         rows = [] if self.readers is None else [list(row) for row in cursor.fetchall()]
         changed = cursor.rowcount
         cursor.close()
@@ -70,6 +71,36 @@ def run(
         return prepared.run(raw, parameters)
     result = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
     return (list(result.all()) if result.returns_rows else []), result.rowcount
+
+
+def write(connection: Connection, raw: Any, statement: Executable, record: Any, more: Mapping[str, Any]) -> int:
+    """Run a statement with a record's fields for parameters, and some ``more``; how many rows it changed."""
+    kind: Any = type(record)
+    prepared = _prepare_write(statement, connection.dialect, kind, tuple(more))
+    if prepared is not None:
+        return prepared.run(raw, (record, more))[1]
+    return run(connection, raw, statement, {**values_of(record), **more})[1]
+
+
+@functools.lru_cache(maxsize=128)
+def _prepare_write(statement: Any, dialect: Dialect, kind: Any, more: tuple[str, ...]) -> Prepared | None:
+    """The same as for a mapping, but straight from the record."""
+    fields = names_of(kind)
+    prepared = _prepare(statement, dialect, (*fields, *more))
+    if prepared is None:
+        return None
+    names = prepared.given({name: name for name in (*fields, *more)})  # in the order of the text
+    of_record = operator.attrgetter(*(name for name in names if name not in more))
+    added = [(place, name) for place, name in enumerate(names) if name in more]
+
+    def given(both: tuple[Any, Mapping[str, Any]]) -> list[Any]:
+        record, others = both
+        values = list(of_record(record))
+        for place, name in added:
+            values.insert(place, others[name])
+        return values
+
+    return attrs.evolve(prepared, given=given)
 
 
 @functools.lru_cache(maxsize=512)

@@ -27,11 +27,10 @@ from otpcore.records import (
     SlotRecord,
     WorkerRecord,
     changed,
-    names_of,
-    values_of,
+    made,
 )
 from otpcore.stores import _sql_statements as sql
-from otpcore.stores._prepared import run
+from otpcore.stores._prepared import run, write
 from otpcore.stores._tables import read_charges
 from otpcore.stores.rows import EndedRow
 from otpcore.verbs import Charge
@@ -82,7 +81,7 @@ class SqlRows:
 
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         live_key = None if challenge.state in OVER else challenge.subject
-        return self._changed(sql.INSERT_CHALLENGE, live_key=live_key, **values_of(challenge)) == 1
+        return self._put(sql.INSERT_CHALLENGE, challenge, live_key=live_key) == 1
 
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
         if changes.get("state") in OVER:
@@ -117,7 +116,7 @@ class SqlRows:
         return self._one(DeliveryRecord, sql.DELIVERY_BY_REFERENCE, instance=instance, reference=reference)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
-        self._changed(sql.INSERT_DELIVERY, phone_key=phone_key, **values_of(delivery))
+        self._put(sql.INSERT_DELIVERY, delivery, phone_key=phone_key)
 
     def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
         return self._changed(sql.ANSWER_DELIVERY, row_id=delivery_id, **answer) == 1
@@ -127,7 +126,7 @@ class SqlRows:
             self._changed(sql.MARK_GONE, ids=list(delivery_ids))
 
     def insert_receipt(self, receipt: ReceiptRecord) -> bool:
-        return self._changed(sql.INSERT_RECEIPT, **values_of(receipt)) == 1
+        return self._put(sql.INSERT_RECEIPT, receipt) == 1
 
     def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
         return self._all(ReceiptRecord, sql.RECEIPTS_OF, delivery_id=delivery_id, reference=reference)
@@ -135,7 +134,7 @@ class SqlRows:
     def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
         key = ("reference", "instance", "delivery_id", "status")
         self._changed(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
-        self._changed(sql.PUT_RECEIPT, **values_of(changed(receipt, delivery_id=delivery_id, applied=True)))
+        self._put(sql.PUT_RECEIPT, changed(receipt, delivery_id=delivery_id, applied=True))
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -144,7 +143,7 @@ class SqlRows:
         return self._all(ScheduleRecord, sql.SCHEDULES, row_id=challenge_id)
 
     def put_schedule(self, row: ScheduleRecord) -> None:
-        self._changed(sql.PUT_SCHEDULE, **values_of(row))
+        self._put(sql.PUT_SCHEDULE, row)
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
         self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -223,7 +222,7 @@ class SqlRows:
 
     def take_slot(self, slot: SlotRecord, held_by: str | None) -> bool:
         if held_by is None:
-            return self._changed(sql.INSERT_SLOT, **values_of(slot)) == 1
+            return self._put(sql.INSERT_SLOT, slot) == 1
         where = {"row_scope": slot.scope, "row_phone_key": slot.phone_key, "held_by": held_by}
         return self._changed(sql.TAKE_SLOT, holder=slot.holder, mark=slot.mark, **where) == 1
 
@@ -268,7 +267,7 @@ class SqlRows:
         return int(self._scalar(sql.COUNT_FAILURE, key=key))
 
     def put_failures(self, record: FailureRecord) -> None:
-        self._changed(sql.PUT_FAILURES, **values_of(record))
+        self._put(sql.PUT_FAILURES, record)
 
     def clear_failures(self, keys: tuple[str, str]) -> None:
         first, second = keys
@@ -289,7 +288,7 @@ class SqlRows:
         return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1
 
     def put_refusal(self, refusal: RefusalRecord) -> None:
-        self._changed(sql.PUT_REFUSAL, **values_of(refusal))
+        self._put(sql.PUT_REFUSAL, refusal)
 
     def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
         if phone_key is None:
@@ -313,7 +312,7 @@ class SqlRows:
         self._changed(sql.OPEN_BREAKER, row_key=instance, now=now, next_probe=probe_at)
 
     def put_worker(self, worker: WorkerRecord) -> None:
-        self._changed(sql.PUT_WORKER, **values_of(worker))
+        self._put(sql.PUT_WORKER, worker)
 
     def remove_worker(self, name: str) -> None:
         self._changed(sql.REMOVE_WORKER, row_key=name)
@@ -382,6 +381,10 @@ class SqlRows:
         """Run a statement; how many rows it changed."""
         return run(self._connection, self._raw, statement, parameters)[1]
 
+    def _put(self, statement: Executable, record: Any, **more: Any) -> int:
+        """Run a statement with a record's fields; how many rows it changed."""
+        return write(self._connection, self._raw, statement, record, more)
+
     def _scalar(self, statement: Executable, **parameters: Any) -> Any:
         rows = self._rows(statement, parameters)
         return rows[0][0] if rows else None
@@ -391,18 +394,13 @@ class SqlRows:
 
     def _one(self, kind: type[R], statement: Executable, **parameters: Any) -> R | None:
         rows = self._rows(statement, parameters)
-        record: R | None = _record(kind, rows[0]) if rows else None
-        return record
+        return made(kind, rows[0]) if rows else None
 
     def _all(self, kind: type[R], statement: Executable, **parameters: Any) -> list[R]:
-        return [_record(kind, row) for row in self._rows(statement, parameters)]
+        return [made(kind, row) for row in self._rows(statement, parameters)]
 
     def _rows(self, statement: Executable, parameters: dict[str, Any]) -> list[Any]:
         return run(self._connection, self._raw, statement, parameters)[0]
-
-
-def _record(kind: Any, row: Sequence[Any]) -> Any:
-    return kind(**dict(zip(names_of(kind), row, strict=True)))
 
 
 def _span(prefix: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 import anyio
@@ -18,7 +18,7 @@ class Waiter(Protocol):
 
     loop: Any
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Until it is woken; only the task that made it may."""
 
     def set(self) -> None:
@@ -60,8 +60,8 @@ class _Future:
         self.loop = loop
         self._future: asyncio.Future[None] = loop.create_future()
 
-    async def wait(self) -> None:
-        await self._future
+    def wait(self) -> Awaitable[None]:
+        return self._future
 
     def set(self) -> None:
         if not self._future.done():  # cancelled with its task
@@ -75,8 +75,8 @@ class _Event:
     loop: Any = attrs.field(factory=lambda: anyio.lowlevel.current_token().native_token)
     _event: anyio.Event = attrs.field(factory=anyio.Event)
 
-    async def wait(self) -> None:
-        await self._event.wait()
+    def wait(self) -> Awaitable[None]:
+        return self._event.wait()
 
     def set(self) -> None:
         self._event.set()
