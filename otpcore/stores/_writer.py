@@ -26,8 +26,11 @@ __all__ = ["GroupWriter", "is_busy", "raw_connection"]
 T = TypeVar("T")
 
 _MAX_BATCH = 256
-_CROWD = 8  # so many in the last transaction mean that more are on their way
-_GATHERING = 0.002  # seconds; a transaction of its own costs each of them more
+# Where many write, more are on their way: a transaction of their own would cost them more than it costs to wait for them.
+_CROWD = 8  # so many in the last transaction are many
+_GATHERING = 0.0002  # seconds for each of those, at most, and no longer than others keep coming
+_LONGEST_GATHERING = 0.02
+_LULL = 0.0005  # seconds without anybody
 _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.01
 _PAUSE_GROWTH = 1.5
@@ -144,7 +147,7 @@ class GroupWriter:
 
     def _work(self) -> None:
         before = 0
-        while jobs := self._next_batch(gather=before >= _CROWD):
+        while jobs := self._next_batch(gathering=min(before * _GATHERING, _LONGEST_GATHERING) * (before >= _CROWD)):
             before = len(jobs)
             self._serve(jobs, together=True)
             del jobs
@@ -153,13 +156,15 @@ class GroupWriter:
         if self._end is not None:
             wake([self._end.waiter])
 
-    def _next_batch(self, *, gather: bool) -> list[_Job[Any]]:
-        """Whoever waits, at least one; empty when the store closes. ``gather``: and those who come a moment later."""
+    def _next_batch(self, *, gathering: float) -> list[_Job[Any]]:
+        """Whoever waits, at least one, and those who come within so many seconds; empty when the store closes."""
         with self._arrival:
             while not self._waiting and self._end is None:
                 self._arrival.wait()
-        if gather:
-            time.sleep(_GATHERING)
+        there, until = 0, time.monotonic() + gathering
+        while gathering and there < len(self._waiting) < _MAX_BATCH and time.monotonic() < until:
+            there = len(self._waiting)
+            time.sleep(_LULL)
         with self._arrival:
             return self._take()
 
