@@ -25,7 +25,6 @@ def main(arguments: list[str] | None = None) -> int:
         results, about = load(Path(given.render))
     else:
         results, about = _measured(given)
-        save(Path(given.results), results, about)
         print(f"\nresults: {given.results}")
     if given.report:
         print(f"report: {write_report(results, about)}")
@@ -40,6 +39,7 @@ def _measured(given: argparse.Namespace) -> tuple[Results, dict[str, str]]:
 
     pin(0, SERVER_CORES)
     sizes, began, results = _SIZES[given.size], time.monotonic(), Results()
+    about: dict[str, str] = {}
     scenarios = {name: one for name, one in all_of_them().items() if name in given.only}
     with open_world(sizes, servers=not given.no_servers, peers=not given.no_peers) as world:
         for name, scenario in scenarios.items():
@@ -48,13 +48,11 @@ def _measured(given: argparse.Namespace) -> tuple[Results, dict[str, str]]:
             print(f"\n{scenario.TITLE}. {scenario.NOTE}\n")
             for table in scenario.tables(results):
                 print(table.text())
+            rounds, seconds = str(given.rounds or sizes.rounds), f"{time.monotonic() - began:.0f}"
+            about = about_machine() | {"size": given.size, "rounds": rounds, "seconds": seconds}
+            save(Path(given.results), results, about)  # after each: the whole takes most of an hour
     print(as_table(judged(results)).text())
-    rounds = str(given.rounds or sizes.rounds)
-    return results, about_machine() | {
-        "size": given.size,
-        "rounds": rounds,
-        "seconds": f"{time.monotonic() - began:.0f}",
-    }
+    return results, about
 
 
 def _progress(text: str) -> None:

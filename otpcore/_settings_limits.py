@@ -30,6 +30,11 @@ class Limit:
     count: int
     seconds: int
 
+    @functools.cached_property
+    def window(self) -> timedelta:
+        """``seconds``."""
+        return timedelta(seconds=self.seconds)
+
 
 def parse_limit(text: str, *, key: str = "limits.phone") -> Limit:
     """Read ``3/10m``: three in ten minutes; the units are s, m, h and d.
@@ -185,10 +190,7 @@ class LimitSettings:
     def budget_rule(self) -> BudgetRule:
         """``unverified`` and how it is applied, read."""
         return BudgetRule(
-            windows=tuple(
-                BudgetWindow(least=limit.count, length=timedelta(seconds=limit.seconds))
-                for limit in self.of("unverified")
-            ),
+            windows=tuple(BudgetWindow(least=limit.count, length=limit.window) for limit in self.of("unverified")),
             share=self.unverified_share,
             enforce=self.unverified_mode == "enforce",
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
@@ -71,7 +69,7 @@ def neighbour_charges(phone_key: str, block_key: str, settings: LimitSettings) -
     """For each window: the mark that a number leaves once, and the counter of its block that then counts it."""
     return tuple(
         (
-            _charge(LimitReason.NEIGHBOURS, phone_key, Limit(1, limit.seconds)),
+            _charge(LimitReason.NEIGHBOURS, phone_key, limit, count=1),
             _charge(LimitReason.NEIGHBOURS, block_key, limit),
         )
         for limit in settings.of("neighbours")
@@ -121,20 +119,15 @@ def _charges(origin: Origin, settings: LimitSettings) -> Iterator[Charge]:
         yield _charge(LimitReason.GLOBAL, "all", limit)
 
 
-def _charge(reason: LimitReason, whose: str, limit: Limit) -> Charge:
-    return Charge(key=counter_key(reason, whose, limit.seconds), **_terms(reason, limit))
-
-
-@functools.lru_cache(maxsize=256)
-def _terms(reason: LimitReason, limit: Limit) -> dict[str, Any]:
-    """What is the same of all charges to one limit."""
-    return {
-        "limit": limit.count,
-        "window": timedelta(seconds=limit.seconds),
-        "reason": reason,
-        "refundable": reason in _REFUNDABLE,
-        "shared": reason in _SHARED,
-    }
+def _charge(reason: LimitReason, whose: str, limit: Limit, count: int | None = None) -> Charge:
+    return Charge(
+        key=counter_key(reason, whose, limit.seconds),
+        limit=limit.count if count is None else count,
+        window=limit.window,
+        reason=reason,
+        refundable=reason in _REFUNDABLE,
+        shared=reason in _SHARED,
+    )
 
 
 def counter_key(reason: LimitReason, whose: str, seconds: int) -> str:
