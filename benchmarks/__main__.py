@@ -38,8 +38,9 @@ def _measured(given: argparse.Namespace) -> tuple[Results, dict[str, str]]:
     from benchmarks.report import about_machine  # noqa: PLC0415 - cheap, and of no use to --render
 
     pin(0, SERVER_CORES)
-    sizes, began, results = _SIZES[given.size], time.monotonic(), Results()
-    about: dict[str, str] = {}
+    sizes, began = _SIZES[given.size], time.monotonic()
+    results, about = load(Path(given.results)) if given.add else (Results(), {})
+    results.forget(given.only)
     scenarios = {name: one for name, one in all_of_them().items() if name in given.only}
     with open_world(sizes, servers=not given.no_servers, peers=not given.no_peers) as world:
         for name, scenario in scenarios.items():
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-peers", action="store_true", help="only otpcore and floors")
     parser.add_argument("--no-servers", action="store_true", help="neither PostgreSQL nor Redis")
     parser.add_argument("--results", default="benchmarks.json", help="where the figures go; default: %(default)s")
+    parser.add_argument("--add", action="store_true", help="keep what the results hold of the other scenarios")
     parser.add_argument("--report", action="store_true", help="write docs/performance.md and its plots")
     parser.add_argument("--render", metavar="FILE", help="measure nothing; take these results")
     return parser

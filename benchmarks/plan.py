@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -180,6 +180,11 @@ class Results:
     def miss(self, case: Case, why: str) -> None:
         if not any((one.scenario, one.setting, one.name) == case.key for one in self.missing):
             self.missing.append(Missing(scenario=case.scenario, setting=case.setting, name=case.name, why=why))
+
+    def forget(self, scenarios: Collection[str]) -> None:
+        """What is about to be measured again."""
+        self.rounds = {key: rounds for key, rounds in self.rounds.items() if key[0] not in scenarios}
+        self.missing = [one for one in self.missing if one.scenario not in scenarios]
 
     def row(self, scenario: str, setting: str, name: str) -> dict[str, Any] | None:
         """The median of each figure over the rounds; the sum of errors."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import TypeVar
 
 import anyio
 import anyio.abc
@@ -10,6 +13,8 @@ import anyio.abc
 from otpcore._logs import fields
 from otpcore.interfaces import RetryHost
 from otpcore.verbs import Claim
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("otpcore.runners")
 
@@ -31,6 +36,8 @@ class RetryLoop:
         self._concurrency = concurrency
         self._poll = poll
         self._running = 0
+        self._keeping_house = False
+        self._due_at: datetime | None = None
         self._stopping = False
         self._wake: anyio.Event | None = None
 
@@ -58,30 +65,47 @@ class RetryLoop:
         if self._wake is not None:
             self._wake.set()
 
-    async def _guarded_round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
-        """One round, and how long to sleep after it, whatever happened."""
+    @staticmethod
+    async def _guarded(work: Awaitable[T]) -> T | None:
+        """The result, or None and a warning: a store that is away must not end the loop."""
         try:
-            return await self._round(host, tasks)
-        except Exception as error:  # noqa: BLE001 - a store that is away must not end the loop
+            return await work
+        except Exception as error:  # noqa: BLE001 - whatever happened
             name = type(error).__name__
             _logger.warning("retries wait: %s: %s", name, error, extra=fields("retries_wait", reason=name))
-            return _PAUSE_AFTER_ERROR
+            return None
+
+    async def _guarded_round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
+        """One round, and how long to sleep after it, whatever happened."""
+        pause = await self._guarded(self._round(host, tasks))
+        return _PAUSE_AFTER_ERROR if pause is None else pause
 
     async def _round(self, host: RetryHost, tasks: anyio.abc.TaskGroup) -> float:
         """Claim what is due; how long to sleep."""
-        await host.upkeep(kind=self._kind, running=self._running)
+        if not self._keeping_house:
+            self._keeping_house = True
+            tasks.start_soon(self._keep_house, host)
         free = self._concurrency - self._running
         if free <= 0:
             return self._poll
-        due_at = await host.next_due()
-        wait = (due_at - host.now()).total_seconds() if due_at is not None else self._poll
-        if wait > 0:
-            return min(wait, self._poll)
+        known, self._due_at = self._due_at is not None and self._due_at <= host.now(), None
+        if not known:
+            self._due_at = due_at = await host.next_due()
+            wait = (due_at - host.now()).total_seconds() if due_at is not None else self._poll
+            if wait > 0:
+                return min(wait, self._poll)
         claims = await host.claim(free)
         for claim in claims:
             self._running += 1
             tasks.start_soon(self._one, host, claim)
-        return 0 if claims else self._poll
+        return 0 if claims or known else self._poll
+
+    async def _keep_house(self, host: RetryHost) -> None:
+        """Beside the retries, which would be late by as much as it takes."""
+        try:
+            await self._guarded(host.upkeep(kind=self._kind, running=self._running))
+        finally:
+            self._keeping_house = False
 
     async def _one(self, host: RetryHost, claim: Claim) -> None:
         try:

@@ -159,7 +159,7 @@ def test_a_server_fails_while_people_send_and_workers_retry(plant: Plant, crowd:
 def test_two_workers_fight_over_the_same_retries(plant: Plant, crowd: Crowd) -> None:
     plant.vendors.mada.down()
     host = plant.service(crowd.settings)
-    crowd.ask(host, 3 * CROWD)
+    crowd.ask(host, 8 * CROWD)
     host.end()
     workers = [plant.worker(crowd.settings) for _ in range(2)]
     for worker in workers:
