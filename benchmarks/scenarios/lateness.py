@@ -36,7 +36,7 @@ def cases(world: World) -> Iterator[Case | Missing]:
         parameters = {
             "storage": dict(store.settings),
             "directory": world.directory,
-            "sends": max(int(_RATE * world.sizes.outage / 6), 5),
+            "sends": max(int(_RATE * world.sizes.outage / 2), 5),
         }
         yield Case(
             scenario="lateness", setting=SETTING, name=name, measure="lateness.ours", parameters=parameters, once=True
