@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import httpx
+import httpx_aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -155,6 +156,20 @@ async def test_a_request_whose_connection_breaks_arrives_once_and_is_ambiguous(v
         error = await failure_of(client.request(method, "/", content=body))
     assert error.kind is ErrorKind.AMBIGUOUS
     assert len(vendor.requests) - before == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_READ, Fault.RESET_AFTER_WORK])
+async def test_over_a_hosts_own_transport_a_lost_answer_is_ambiguous_too(vendor, fault):
+    """``httpx-aiohttp`` says of it that the connection could not be made."""
+    vendor.fail(fault)
+    async with httpx_aiohttp.AiohttpTransport() as transport, client_of(vendor.base_url, transport=transport) as client:
+        assert (await failure_of(client.request("POST", "/", content=b"x"))).kind is ErrorKind.AMBIGUOUS
+        assert (await client.request("POST", "/", content=b"x")).status == 200
+        vendor.down()
+        errors = [await failure_of(client.request("POST", "/", content=b"x")) for _ in range(2)]
+        vendor.up()
+    assert errors[-1].kind is ErrorKind.UNAVAILABLE
 
 
 @pytest.mark.parametrize("fault", [Fault.HANG, Fault.HANG_AFTER_WORK, Fault.SLOW_BODY, Fault.HUGE_BODY])

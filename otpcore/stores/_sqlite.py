@@ -34,7 +34,6 @@ T = TypeVar("T")
 _READERS = 8
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _START_PAUSE = 0.01
-_LOG_PAGES = 4000  # the log grows to 16 MB: what many transactions change is written to the file once
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("otpcore_readers")
 
 _MEANING = {
@@ -277,7 +276,6 @@ class SqliteDatabase:
         raw = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             raw.execute(f"PRAGMA synchronous={self._synchronous}")
-            raw.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             raw.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten; not every build does so unasked
             if query_only:
                 raw.execute("PRAGMA query_only=ON")
