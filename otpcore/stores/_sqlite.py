@@ -34,6 +34,9 @@ T = TypeVar("T")
 _READERS = 8
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _START_PAUSE = 0.01
+# The log grows to 16 MB: what many transactions change is written to the file once. Not where the log is synced only then:
+# folding so much back stalls all writers for a third of a second.
+_LOG_PAGES = 4000
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("otpcore_readers")
 
 _MEANING = {
@@ -276,6 +279,8 @@ class SqliteDatabase:
         raw = sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             raw.execute(f"PRAGMA synchronous={self._synchronous}")
+            if self._synchronous == "FULL":
+                raw.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             raw.execute("PRAGMA secure_delete=ON")  # what is removed is overwritten; not every build does so unasked
             if query_only:
                 raw.execute("PRAGMA query_only=ON")
