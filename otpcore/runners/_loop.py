@@ -84,7 +84,7 @@ class RetryLoop:
         """Claim what is due; how long to sleep."""
         if not self._keeping_house:
             self._keeping_house = True
-            tasks.start_soon(self._keep_house, host)
+            tasks.start_soon(self._keep_house, host, self._running)
         free = self._concurrency - self._running
         if free <= 0:
             return self._poll
@@ -100,10 +100,10 @@ class RetryLoop:
             tasks.start_soon(self._one, host, claim)
         return 0 if claims or known else self._poll
 
-    async def _keep_house(self, host: RetryHost) -> None:
+    async def _keep_house(self, host: RetryHost, running: int) -> None:
         """Beside the retries, which would be late by as much as it takes."""
         try:
-            await self._guarded(host.upkeep(kind=self._kind, running=self._running))
+            await self._guarded(host.upkeep(kind=self._kind, running=running))
         finally:
             self._keeping_house = False
 

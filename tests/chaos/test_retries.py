@@ -17,6 +17,8 @@ STEPS = {
     "store.record/uncommitted",
 }
 LAST = "store.record/after#1"
+HOUSE = ("store.beat", "store.sweep", "store.wake", "store.due_keys", "store.purge")
+"""What a worker does beside its retries: one of them may be on its way when the worker dies at it."""
 
 
 def queued(plant: Plant, settings: str, count: int) -> list[str]:
@@ -68,7 +70,9 @@ def test_killed_at_every_step_of_a_retry(plant: Plant, rules: str) -> None:
     messages = {phone: plant.vendors.of(phone) for phone in phones}
     assert all(messages.values()), "a message is lost"
     assert max(len(received) for received in messages.values()) <= (1 if asked else 2)
-    assert sum(len(received) for received in messages.values()) == len(phones) + (0 if asked else in_flight)
+    most = in_flight + sum(point.startswith(HOUSE) for point in points)
+    twice = sum(len(received) for received in messages.values()) - len(phones)
+    assert twice == 0 if asked else in_flight <= twice <= most
     check(plant, settings, messages)
 
 
