@@ -90,9 +90,10 @@ class RetryLoop:
             return self._poll
         known, self._due_at = self._due_at is not None and self._due_at <= host.now(), None
         if not known:
-            self._due_at = due_at = await host.next_due()
+            due_at = await host.next_due()
             wait = (due_at - host.now()).total_seconds() if due_at is not None else self._poll
             if wait > 0:
+                self._due_at = due_at
                 return min(wait, self._poll)
         claims = await host.claim(free)
         for claim in claims:

@@ -159,9 +159,9 @@ def test_a_server_fails_while_people_send_and_workers_retry(plant: Plant, crowd:
 def test_two_workers_fight_over_the_same_retries(plant: Plant, crowd: Crowd) -> None:
     plant.vendors.mada.down()
     host = plant.service(crowd.settings)
-    crowd.ask(host, 8 * CROWD)
+    crowd.ask(host, 4 * CROWD)
     host.end()
-    workers = [plant.worker(crowd.settings) for _ in range(2)]
+    workers = [plant.worker(crowd.settings, concurrency=2) for _ in range(2)]
     for worker in workers:
         assert worker.wait_for("text") is not None
     plant.vendors.mada.up()
