@@ -104,7 +104,7 @@ def redis_cluster(directory: Path, nodes: int = 3) -> Iterator[list[RedisServer]
         servers = []
         for number in range(nodes):
             options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-            server = redis_server(directory / str(number), *options, port=free_port(highest=65_535 - _CLUSTER_BUS))
+            server = redis_server(directory / str(number), *options, port=free_port(bus=True))
             servers.append(stack.enter_context(server))
         clients = [stack.enter_context(contextlib.closing(server.client())) for server in servers]
         share = -(-_SLOTS // nodes)
@@ -152,14 +152,15 @@ def find_server() -> str:
     pytest.skip(reason)
 
 
-def free_port(highest: int = 65_535) -> int:
-    """A port that nobody listens on now."""
+def free_port(*, bus: bool = False) -> int:
+    """A port that nobody listens on now; ``bus``: nor on that of a cluster's bus, which goes with it."""
     while True:
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as of_bus:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if port <= highest:
-            return port
+            with contextlib.suppress(OSError, OverflowError):  # taken; there is no such port
+                of_bus.bind(("127.0.0.1", port + _CLUSTER_BUS if bus else 0))
+                return port
 
 
 def _has_ranges(client: Redis) -> bool:
