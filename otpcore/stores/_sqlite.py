@@ -34,8 +34,8 @@ T = TypeVar("T")
 _READERS = 8
 _OLDEST_SQLITE = (3, 35, 0)  # RETURNING
 _START_PAUSE = 0.01
-# The log grows to 16 MB: what many transactions change is written to the file once. Not where the log is synced only then:
-# folding so much back stalls all writers for a third of a second.
+# The log grows to 16 MB: what many transactions change is written to the file once. Not at NORMAL, where the log is synced
+# only when it is folded back: a run with a log that long had retries that were a third of a second late.
 _LOG_PAGES = 4000
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("otpcore_readers")
 

@@ -174,7 +174,12 @@ class NeighbourTests(StoreBase):
         await world.begin()
         again = await world.begin(neighbours=_near(world, "phone-1"))
         assert (again.begun.refusal, again.begun.noted) == (Refusal.CONFLICT, ())
-        assert await world.used("block/near/60") == 0
+        full = world.limit("full", 1)
+        await world.ask(full)
+        refused = await world.ask(full, neighbours=_near(world, "phone-2"), phone="phone-2")
+        assert refused.reason == "full"
+        for key in ("block/near/60", "phone-1/near/60", "phone-2/near/60"):
+            assert await world.used(key) == 0, key
 
 
 def _charged(world: World) -> Any:
