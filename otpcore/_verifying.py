@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import attrs
 
@@ -19,7 +20,7 @@ from otpcore.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, CheckRequest, CheckResult, CodeOwner, Verification, VerificationStatus
 from otpcore.phone import PhoneNumber
 from otpcore.records import ChallengeRecord, DeliveryRecord
-from otpcore.verbs import Reservation, ReservationStatus
+from otpcore.verbs import RecordedGuess, Reservation, ReservationStatus
 
 _logger = logging.getLogger("otpcore.verifying")
 _sandbox_logger = logging.getLogger("otpcore.sandbox")
@@ -68,7 +69,7 @@ class _Verdict:
 
 
 async def verify(parts: Parts, guess: Guess) -> Verification:
-    """Check a guess; reserve an attempt before anything is compared.
+    """Check a guess: with what the core recorded in the transaction that uses up an attempt, then with the vendors.
 
     Raises:
         RateLimited: ``locked``: too many failures in a row on this phone.
@@ -92,6 +93,7 @@ async def _verify(parts: Parts, guess: Guess) -> Verification:
         challenge_id=guess.challenge_id,
         purpose=guess.purpose,
         locks=parts.lock_rule(guess.client),
+        guess=RecordedGuess(fits=partial(_fits, parts, guess.code), budget=parts.settings.limits.budget_rule),
         now=parts.store_now,
     )
     challenge = reservation.challenge
@@ -100,13 +102,13 @@ async def _verify(parts: Parts, guess: Guess) -> Verification:
         wait = (until - parts.clock()).total_seconds() if until is not None else None
         _failed(parts, challenge, "locked")
         raise RateLimited("locked", wait)
+    if reservation.status is ReservationStatus.APPROVED and challenge is not None:
+        return _approved(parts, challenge)
     if reservation.status is not ReservationStatus.RESERVED or challenge is None:
         parts.keys.digest(guess.challenge_id or "", guess.code)  # the same work as for a challenge that lives
         return _refused(parts, challenge, _STATUSES[reservation.status])
     if challenge.core_recorded or guess.phone is None:
         await _require_key(parts, reservation, challenge)
-    if challenge.core_recorded and parts.keys.matches(challenge.id, guess.code, challenge.code_digest):
-        return await _approve(parts, reservation, challenge, ())
     verdict = await _ask_vendors(parts, reservation, challenge, guess)
     if verdict.approved:
         return await _approve(parts, reservation, challenge, verdict.approved)
@@ -134,6 +136,14 @@ async def cancel(parts: Parts, challenge_id: str) -> bool:
     for check in checks:
         await cancel_at_vendor(parts, phone, check)
     return True
+
+
+def _fits(parts: Parts, code: str, challenge: ChallengeRecord) -> bool:
+    """The core recorded this code, in constant time; with a key that is missing here nothing fits."""
+    try:
+        return challenge.core_recorded and parts.keys.matches(challenge.id, code, challenge.code_digest)
+    except SettingsError:
+        return False
 
 
 async def _require_key(parts: Parts, reservation: Reservation, challenge: ChallengeRecord) -> None:
@@ -175,19 +185,23 @@ async def _approve(
 ) -> Verification:
     budget = parts.settings.limits.budget_rule
     if await parts.store.approve(reservation, settled=settled, budget=budget, now=parts.store_now):
-        parts.emit(EventType.VERIFY_APPROVED, challenge)
-        if test_number := name_of(challenge.provider):
-            masked = challenge.phone_masked
-            about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
-            _sandbox_logger.warning(
-                "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
-            )
-        left = challenge.max_attempts - challenge.attempts
-        return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
+        return _approved(parts, challenge)
     _report_lock(parts, reservation, challenge)
     views = await parts.store.view(challenge_id=challenge.id)
     consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > parts.clock()
     return _refused(parts, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
+
+
+def _approved(parts: Parts, challenge: ChallengeRecord) -> Verification:
+    parts.emit(EventType.VERIFY_APPROVED, challenge)
+    if test_number := name_of(challenge.provider):
+        masked = challenge.phone_masked
+        about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
+        _sandbox_logger.warning(
+            "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
+        )
+    left = challenge.max_attempts - challenge.attempts
+    return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
 
 
 async def _ask_vendors(parts: Parts, reservation: Reservation, challenge: ChallengeRecord, guess: Guess) -> _Verdict:

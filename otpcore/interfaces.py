@@ -35,6 +35,7 @@ from otpcore.verbs import (
     NewSend,
     ReceiptRule,
     Received,
+    RecordedGuess,
     Reservation,
     Settled,
 )
@@ -122,11 +123,20 @@ class Store(Protocol):
         """When the earliest schedule row is due."""
 
     async def reserve(
-        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
+        self,
+        *,
+        subject: str | None,
+        challenge_id: str | None,
+        purpose: str,
+        locks: LockRule,
+        guess: RecordedGuess | None = None,
+        now: datetime | None,
     ) -> Reservation:
-        """Use up one attempt and count one failure before anything is compared.
+        """Use up one attempt and count one failure before anybody hears how a comparison ended.
 
         By ``challenge_id`` where given (purpose, and subject if given, must match), else the newest of the subject.
+        A ``guess`` that fits what is recorded consumes the challenge in the same transaction, as ``approve`` does, and counts no
+        failure: APPROVED, for exactly one caller.
         """
 
     async def settle(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableReason
@@ -12,6 +14,7 @@ from otpcore.verbs import LockRule
 
 __all__ = [
     "CLOCK_SLACK",
+    "ERASED",
     "FOREVER",
     "IN_DOUBT",
     "MAX_GIVEBACKS",
@@ -19,6 +22,7 @@ __all__ = [
     "OVER",
     "REFUSED_FOR_GOOD",
     "STOPS",
+    "TAKEN",
     "after_receipt",
     "failure_keys",
     "forbids",
@@ -35,6 +39,8 @@ __all__ = [
 ]
 
 OVER = frozenset({ChallengeState.APPROVED, ChallengeState.EXPIRED, ChallengeState.CANCELLED})
+ERASED: Mapping[str, Any] = MappingProxyType({"code_sealed": None, "message_sealed": None, "asked": ()})
+"""What goes from a challenge that is over."""
 NOT_SENT = frozenset(
     {
         Outcome.UNAVAILABLE,
@@ -56,6 +62,8 @@ REFUSED_FOR_GOOD = frozenset(
     }
 )
 """Not tried again at this instance within the same send."""
+TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
+"""A provider took it, so it was charged to the budget, whatever became of it."""
 STOPS = frozenset({Outcome.REJECTED_NUMBER, Outcome.BLOCKED})
 """Not tried at any other instance either."""
 IN_DOUBT = frozenset({Outcome.OPEN, Outcome.AMBIGUOUS})

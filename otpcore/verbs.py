@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import attrs
@@ -27,6 +27,7 @@ __all__ = [
     "NewSend",
     "ReceiptRule",
     "Received",
+    "RecordedGuess",
     "Refusal",
     "Reservation",
     "ReservationStatus",
@@ -248,9 +249,10 @@ class Received:
 
 
 class ReservationStatus(enum.StrEnum):
-    """Whether an attempt was reserved."""
+    """Whether an attempt was reserved. APPROVED: it was, and what was guessed is right."""
 
     RESERVED = "reserved"
+    APPROVED = "approved"
     NOT_FOUND = "not_found"
     EXPIRED = "expired"
     MAX_ATTEMPTS = "max_attempts"
@@ -277,11 +279,25 @@ class LockRule:
 
 
 @attrs.frozen(kw_only=True)
+class RecordedGuess:
+    """A guess that a store may compare with what a challenge recorded.
+
+    Args:
+        fits: Whether it is what was recorded; pure, as a transaction may be run again.
+        budget: As in the plan of a walk.
+    """
+
+    fits: Callable[[ChallengeRecord], bool]
+    budget: BudgetRule = UNCOUNTED
+
+
+@attrs.frozen(kw_only=True)
 class Reservation:
     """One reserved attempt, or why there is none.
 
     Args:
-        deliveries: All of the challenge, newest last.
+        challenge: As it is now.
+        deliveries: With RESERVED, all of the challenge, newest last.
         marked: Scopes in which nothing may be checked by recipient.
         locked_until: With LOCKED; None: until an operator acts.
         locks: For ``settle`` and ``approve``.

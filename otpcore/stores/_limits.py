@@ -16,14 +16,11 @@ from otpcore.admission import (
     overdrawn,
 )
 from otpcore.lifecycle import is_living
-from otpcore.models import ChallengeState, Channel, Outcome
+from otpcore.models import ChallengeState, Channel
 from otpcore.records import ChallengeRecord, Charged
 from otpcore.stores._stripes import whole_key
 from otpcore.stores.rows import Rows
 from otpcore.verbs import Admission, Charge, ChargeRefused, NewSend
-
-TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNDELIVERED})
-"""A provider took it, so it was charged to the budget, whatever became of it."""
 
 _REFILL_EVERY = timedelta(days=1)
 _REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), reason="refusals", shared=True)
@@ -109,7 +106,7 @@ def note_verified(rows: Rows, rule: BudgetRule, challenge: ChallengeRecord, now:
     is_first_today = rows.note_verified(challenge.phone_key, now, now - _REFILL_EVERY)
     if not challenge.budget or not rule.windows:
         return
-    accepted = sum(delivery.outcome in TAKEN for delivery in rows.deliveries(challenge.id))
+    accepted = rows.count_taken(challenge.id)
     for window in rule.windows:
         rows.move_budget(budget_key(challenge.budget, window), -accepted, int(is_first_today), now, now + window.length)
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.lifecycle import ERASED, OVER, TAKEN, is_living, is_spent
 from otpcore.models import ChallengeState
 from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, changed
 
@@ -78,11 +78,12 @@ class ChallengeRows:
         self.update_challenge(challenge_id, attempts=challenge.attempts - 1, givebacks=challenge.givebacks + 1)
         return True
 
-    def consume(self, challenge_id: str, now: datetime) -> bool:
+    def consume(self, challenge_id: str, now: datetime, *, attempts: int) -> bool:
         challenge = self.challenge_rows.get(challenge_id)
         if challenge is None or not is_living(challenge, now):
             return False
-        self.update_challenge(challenge_id, state=ChallengeState.APPROVED)
+        approved = {**ERASED, "state": ChallengeState.APPROVED, "attempts": challenge.attempts + attempts}
+        self.update_challenge(challenge_id, **approved)
         return True
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
@@ -95,6 +96,9 @@ class ChallengeRows:
 
     def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
         return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
+
+    def count_taken(self, challenge_id: str) -> int:
+        return sum(delivery.outcome in TAKEN for delivery in self.deliveries(challenge_id))
 
     def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         return self._deliveries.get(delivery_id)

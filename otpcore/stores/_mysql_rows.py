@@ -114,6 +114,12 @@ def _new_value(element: Any, **_: Any) -> Any:
     return None
 
 
+_NEW_VERIFIED = insert(verified)
+_COUNT_VERIFIED = sql.NOTE_VERIFIED.where(
+    verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type)
+).values(counted_at=bindparam("now", type_=verified.c.counted_at.type))
+
+
 class MySqlRows(ServerRows):
     """The rows of one unit of work. What PostgreSQL says in one statement is an update and a look at what is locked by it."""
 
@@ -169,6 +175,15 @@ class MySqlRows(ServerRows):
     def count_failure(self, key: str) -> int:
         self._changed(sql.COUNT_FAILURE_ONLY, key=key)
         return int(self._scalar(_FAILURES_OF, row_key=key))
+
+    def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
+        if self._changed(_COUNT_VERIFIED, row_key=phone_key, now=now, before=counted_before):
+            return True
+        if self._changed(sql.NOTE_VERIFIED, row_key=phone_key, now=now):
+            return False
+        if not self._inserted(_NEW_VERIFIED, phone_key=phone_key, verified_at=now, counted_at=now):
+            raise OutrunError("the phone was noted by somebody else")
+        return True
 
     def count_breaker(self, instance: str) -> int:
         self._changed(sql.COUNT_BREAKER_ONLY, instance=instance)

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.lifecycle import forbids, is_living, is_spent, superseded
+from otpcore.lifecycle import TAKEN, forbids, is_living, is_spent, superseded
 from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, ReceiptStatus, UnsendableReason
 from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores._heard import has_arrived, heard_of, write_receipt
-from otpcore.stores._limits import TAKEN, use_budget
+from otpcore.stores._limits import use_budget
 from otpcore.stores._retrying import end_if_denied, held_by
 from otpcore.stores._sending import accepted, end_walk, own_row, queue, stop_sending, walk_on
 from otpcore.stores.rows import Rows

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from otpcore.lifecycle import (
+    ERASED,
     NOT_SENT,
     STOPS,
     forbids,
@@ -75,11 +76,15 @@ def clear_mark(rows: Rows, walk: WalkRef, scope: str, now: datetime | None) -> b
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
-    erased: dict[str, Any] = {"state": state, "code_sealed": None, "message_sealed": None, "asked": ()}
-    rows.update_challenge(challenge.id, **erased)
+    rows.update_challenge(challenge.id, **ERASED, state=state)
+    return closed(rows, challenge, state)
+
+
+def closed(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
+    """The rest of it, where the challenge's own row says so already."""
     for row in rows.end_schedules(challenge.id):
         refund(rows, row)
-    return changed(challenge, **erased)
+    return changed(challenge, **ERASED, state=state)
 
 
 def stop_sending(

@@ -97,8 +97,9 @@ class SqlRows:
     def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
         return self._changed(sql.GIVE_ATTEMPT_BACK, row_id=challenge_id, most=givebacks) == 1
 
-    def consume(self, challenge_id: str, now: datetime) -> bool:
-        return self._changed(sql.CONSUME, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1
+    def consume(self, challenge_id: str, now: datetime, *, attempts: int) -> bool:
+        when = {"now": now, "begun_by": now + CLOCK_SLACK}
+        return self._changed(sql.CONSUME, row_id=challenge_id, more=attempts, **when) == 1
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.EXPIRED, now=now, most=limit)
@@ -117,6 +118,9 @@ class SqlRows:
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._put(sql.INSERT_DELIVERY, delivery, phone_key=phone_key)
+
+    def count_taken(self, challenge_id: str) -> int:
+        return int(self._scalar(sql.COUNT_TAKEN, challenge_id=challenge_id))
 
     def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
         return self._changed(sql.ANSWER_DELIVERY, row_id=delivery_id, **answer) == 1
@@ -281,8 +285,11 @@ class SqlRows:
         return verified_at
 
     def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
-        self._changed(sql.NOTE_VERIFIED, phone_key=phone_key, verified_at=now)
-        return self._changed(sql.COUNT_VERIFIED, row_key=phone_key, now=now, before=counted_before) == 1
+        when = {"verified_at": now, "counted_at": now, "before": counted_before}
+        if self._changed(sql.COUNT_VERIFIED, phone_key=phone_key, **when) == 1:
+            return True
+        self._changed(sql.NOTE_VERIFIED, row_key=phone_key, now=now)
+        return False
 
     def count_refusal(self, key: str, now: datetime) -> bool:
         return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1

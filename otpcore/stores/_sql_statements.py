@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; _mysql_rows teaches MySQL
 
 from otpcore.admission import BudgetRecord, RefusalRecord
-from otpcore.lifecycle import OVER
+from otpcore.lifecycle import ERASED, OVER, TAKEN
 from otpcore.models import ChallengeState, Outcome
 from otpcore.records import (
     BreakerRecord,
@@ -116,7 +116,11 @@ GIVE_ATTEMPT_BACK = (
     .where(_THIS_CHALLENGE, challenges.c.givebacks < bindparam("most"), challenges.c.attempts > 0)
     .values(attempts=challenges.c.attempts - 1, givebacks=challenges.c.givebacks + 1)
 )
-CONSUME = update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=ChallengeState.APPROVED, live_key=None)
+CONSUME = (
+    update(challenges)
+    .where(_THIS_CHALLENGE, _LIVING)
+    .values(**ERASED, state=ChallengeState.APPROVED, live_key=None, attempts=challenges.c.attempts + bindparam("more"))
+)
 EXPIRED = (
     _records(ChallengeRecord, challenges)
     .where(challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)), challenges.c.expires_at <= _NOW)
@@ -138,6 +142,10 @@ DELIVERIES = (
     _records(DeliveryRecord, deliveries)
     .where(deliveries.c.challenge_id == bindparam("challenge_id"))
     .order_by(deliveries.c.number)
+)
+COUNT_TAKEN = select(func.count()).where(
+    deliveries.c.challenge_id == bindparam("challenge_id"),
+    or_(*(deliveries.c.outcome == outcome for outcome in sorted(TAKEN))),  # a list would be no prepared statement
 )
 DELIVERY = _records(DeliveryRecord, deliveries).where(deliveries.c.id == bindparam("row_id"))
 DELIVERY_BY_REFERENCE = (
@@ -260,7 +268,7 @@ COUNTERS = (
     .order_by(counters.c.key)
 )
 FAILURE_COUNTERS = _records(FailureRecord, failures).where(_begins(failures)).order_by(failures.c.key)
-RESET = tuple(delete(table).where(_begins(table)) for table in (counters, failures))
+RESET = tuple(delete(table).where(_begins(table)) for table in (failures, counters))  # in the order of whoever verifies
 
 _BOTH_KEYS = failures.c.key.in_([bindparam("first"), bindparam("second")])
 FAILURES = _records(FailureRecord, failures).where(_BOTH_KEYS).order_by(failures.c.key)  # locked in one order
@@ -278,15 +286,13 @@ PUT_BUDGET = _upsert(budgets)
 
 _THIS_PHONE = verified.c.phone_key == bindparam("row_key")
 VERIFIED = select(verified.c.verified_at).where(_THIS_PHONE)
-_NEW_VERIFIED = insert(verified).values(counted_at=_AT_ONCE)
-NOTE_VERIFIED = _NEW_VERIFIED.on_conflict_do_update(
-    index_elements=[verified.c.phone_key], set_={"verified_at": _NEW_VERIFIED.excluded.verified_at}
+_NEW_VERIFIED = insert(verified)
+COUNT_VERIFIED = _NEW_VERIFIED.on_conflict_do_update(
+    index_elements=[verified.c.phone_key],
+    set_={name: _NEW_VERIFIED.excluded[name] for name in ("verified_at", "counted_at")},
+    where=verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type),
 )
-COUNT_VERIFIED = (
-    update(verified)
-    .where(_THIS_PHONE, verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type))
-    .values(counted_at=_NOW)
-)
+NOTE_VERIFIED = update(verified).where(_THIS_PHONE).values(verified_at=_NOW)
 
 _COUNTED = {"count": refusals.c.count + 1}
 COUNT_REFUSAL = update(refusals).where(refusals.c.key == bindparam("row_key")).values(**_COUNTED, last_at=_NOW)

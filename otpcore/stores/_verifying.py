@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TypeGuard
 
 from otpcore.admission import Asked, BudgetRule
 from otpcore.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.models import ChallengeState
-from otpcore.records import FailureRecord, changed
+from otpcore.records import ChallengeRecord, DeliveryRecord, FailureRecord, changed
 from otpcore.stores._limits import note_refusal, note_verified
-from otpcore.stores._sending import close
+from otpcore.stores._sending import close, closed
 from otpcore.stores.rows import Rows
-from otpcore.verbs import ChallengeView, LockRule, Reservation, ReservationStatus, Settled
+from otpcore.verbs import ChallengeView, LockRule, RecordedGuess, Reservation, ReservationStatus, Settled
 
 
 def reserve(
-    rows: Rows, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
+    rows: Rows,
+    *,
+    subject: str | None,
+    challenge_id: str | None,
+    purpose: str,
+    locks: LockRule,
+    guess: RecordedGuess | None,
+    now: datetime | None,
 ) -> Reservation:
-    """Use up one attempt and count one failure, before anything is compared."""
+    """Use up one attempt, and count one failure unless the guess is what was recorded: then consume the challenge."""
     moment = rows.now(now)
     challenge = rows.challenge(challenge_id) if challenge_id is not None else rows.latest(subject or "")
-    if challenge is None or challenge.purpose != purpose or (subject is not None and challenge.subject != subject):
-        return Reservation(status=ReservationStatus.NOT_FOUND)
-    if challenge.state in (ChallengeState.APPROVED, ChallengeState.CANCELLED):
+    if not _is_meant(challenge, subject, purpose):
         return Reservation(status=ReservationStatus.NOT_FOUND)
     if not is_living(challenge, moment):
         return Reservation(status=ReservationStatus.EXPIRED, challenge=challenge)
     keys = failure_keys(challenge.phone_key, locks.client)
-    until = [failed.locked_until for failed in rows.failures(keys) if failed.locked_until]
+    failures = rows.failures(keys)
+    until = [failed.locked_until for failed in failures if failed.locked_until]
     if (locked := max(until, default=moment)) > moment:
         note_refusal(rows, Asked.VERIFY, ReservationStatus.LOCKED, challenge, None, moment)
         return Reservation(
@@ -36,20 +43,22 @@ def reserve(
             challenge=challenge,
             locked_until=None if locked >= FOREVER else locked,
         )
-    if is_spent(challenge) or not rows.take_attempt(challenge.id, moment):
+    if is_spent(challenge):
+        return Reservation(status=ReservationStatus.MAX_ATTEMPTS, challenge=challenge)
+    if guess is not None and guess.fits(challenge) and rows.consume(challenge.id, moment, attempts=1):
+        if failures:
+            rows.clear_failures(keys)
+        approved = _approved(rows, changed(challenge, attempts=challenge.attempts + 1), guess.budget, moment)
+        return Reservation(status=ReservationStatus.APPROVED, challenge=approved, locks=locks)
+    if not rows.take_attempt(challenge.id, moment):
         return Reservation(status=ReservationStatus.MAX_ATTEMPTS, challenge=challenge)
     locked_until = _count_failure(rows, keys, locks, moment)
     deliveries = tuple(rows.deliveries(challenge.id))
-    marked = set()
-    for scope in {delivery.scope for delivery in deliveries if delivery.scope}:
-        slot = rows.slot(scope, challenge.phone_key)
-        if slot is None or slot.holder != challenge.id or slot.mark is not None:
-            marked.add(scope)
     return Reservation(
         status=ReservationStatus.RESERVED,
         challenge=changed(challenge, attempts=challenge.attempts + 1),
         deliveries=deliveries,
-        marked=frozenset(marked),
+        marked=_marked(rows, challenge, deliveries),
         locked_until=locked_until,
         locks=locks,
     )
@@ -101,13 +110,12 @@ def approve(
     """Consume a living challenge, for exactly one caller."""
     moment = rows.now(now)
     reserved = reservation.challenge
-    if reserved is None or not rows.consume(reserved.id, moment):
+    if reserved is None or not rows.consume(reserved.id, moment, attempts=0):
         return False
-    close(rows, reserved, ChallengeState.APPROVED)
     referenced = {delivery.id for delivery in reservation.deliveries if delivery.reference}
     rows.mark_gone(referenced.intersection(settled))  # one without may yet start, or have started, another verification
     rows.clear_failures(failure_keys(reserved.phone_key, reservation.locks.client))
-    note_verified(rows, budget, reserved, moment)
+    _approved(rows, reserved, budget, moment)
     return True
 
 
@@ -119,6 +127,30 @@ def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView
     state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
     closed = close(rows, challenge, state)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
+
+
+def _is_meant(challenge: ChallengeRecord | None, subject: str | None, purpose: str) -> TypeGuard[ChallengeRecord]:
+    """It is what whoever verifies speaks of, and nobody ended it."""
+    return (
+        challenge is not None
+        and challenge.purpose == purpose
+        and subject in (None, challenge.subject)
+        and challenge.state not in (ChallengeState.APPROVED, ChallengeState.CANCELLED)
+    )
+
+
+def _marked(rows: Rows, challenge: ChallengeRecord, deliveries: Sequence[DeliveryRecord]) -> frozenset[str]:
+    """Scopes in which nothing may be checked by recipient: the vendor's verification may be another one."""
+    scopes = {delivery.scope for delivery in deliveries if delivery.scope}
+    slots = {scope: rows.slot(scope, challenge.phone_key) for scope in scopes}
+    ours = (scope for scope, slot in slots.items() if slot and slot.holder == challenge.id and slot.mark is None)
+    return frozenset(scopes.difference(ours))
+
+
+def _approved(rows: Rows, challenge: ChallengeRecord, budget: BudgetRule, now: datetime) -> ChallengeRecord:
+    """What follows once a challenge is consumed."""
+    note_verified(rows, budget, challenge, now)
+    return closed(rows, challenge, ChallengeState.APPROVED)
 
 
 def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:

@@ -35,6 +35,7 @@ from otpcore.verbs import (
     NewSend,
     ReceiptRule,
     Received,
+    RecordedGuess,
     Reservation,
     Settled,
 )
@@ -127,10 +128,17 @@ class RowStore(abc.ABC):
         return await self._read(lambda rows: rows.next_due())
 
     async def reserve(
-        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
+        self,
+        *,
+        subject: str | None,
+        challenge_id: str | None,
+        purpose: str,
+        locks: LockRule,
+        guess: RecordedGuess | None = None,
+        now: datetime | None,
     ) -> Reservation:
         find = partial(_verifying.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose)
-        return await self._write(partial(find, locks=locks, now=now))
+        return await self._write(partial(find, locks=locks, guess=guess, now=now))
 
     async def settle(
         self, reservation: Reservation, *, give_back: bool, gone: Collection[str], now: datetime | None

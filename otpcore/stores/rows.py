@@ -87,8 +87,8 @@ class Rows(Protocol):
     def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
         """One attempt less, at most ``givebacks`` times."""
 
-    def consume(self, challenge_id: str, now: datetime) -> bool:
-        """Approve a living challenge; True for one caller only."""
+    def consume(self, challenge_id: str, now: datetime, *, attempts: int) -> bool:
+        """Approve a living challenge, erase what was sealed, and count so many attempts; True for one caller only."""
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         """Challenges that are not over though their life is; locked."""
@@ -109,6 +109,9 @@ class Rows(Protocol):
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         """A new one; ``phone_key`` finds it when its challenge is gone already."""
+
+    def count_taken(self, challenge_id: str) -> int:
+        """How many of its deliveries a provider took (`TAKEN`)."""
 
     def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
         """Set columns; False where it was purged."""

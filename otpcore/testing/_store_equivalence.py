@@ -23,7 +23,7 @@ from otpcore.records import WorkerRecord
 from otpcore.stores.memory import MemoryStore
 from otpcore.testing._store_base import EXAMPLES, StoreBase
 from otpcore.testing._store_world import World
-from otpcore.verbs import Admission, LockRule, NewSend, ReceiptRule
+from otpcore.verbs import Admission, LockRule, NewSend, ReceiptRule, RecordedGuess
 from otpcore.walks import CallResult, Candidate, StepKind, WalkRef
 
 __all__ = ["EquivalenceTests"]
@@ -283,8 +283,15 @@ class _Machine(RuleBasedStateMachine):
         if step.kind is StepKind.CALL:
             self.walks.append(_Running(walk, candidates, step.delivery, is_retry=True))
 
-    @rule(phone=_phones, subject=_subjects, client=st.sampled_from(["", "client"]), purpose=_subjects)
-    def reserve(self, phone: str, subject: str, client: str, purpose: str) -> None:
+    @rule(
+        phone=_phones,
+        subject=_subjects,
+        client=st.sampled_from(["", "client"]),
+        purpose=_subjects,
+        right=st.sampled_from([None, False, True]),
+    )
+    def reserve(self, phone: str, subject: str, client: str, purpose: str, right: bool | None) -> None:
+        guess = None if right is None else RecordedGuess(fits=lambda _: bool(right), budget=_BUDGET)
         locks = LockRule(client=client, lock_after=2, hard_limit=5)
         self.reservations.append(
             self.both(
@@ -293,6 +300,7 @@ class _Machine(RuleBasedStateMachine):
                 challenge_id=None,
                 purpose=purpose,
                 locks=locks,
+                guess=guess,
                 now=self.world.now,
             )
         )

@@ -17,7 +17,7 @@ from otpcore.models import ChallengeState, Outcome
 from otpcore.testing._store_base import StoreBase
 from otpcore.testing._store_scenes import accepted, failed
 from otpcore.testing._store_world import World
-from otpcore.verbs import Refusal, ReservationStatus
+from otpcore.verbs import RecordedGuess, Refusal, ReservationStatus
 
 __all__ = ["RaceTests"]
 
@@ -43,6 +43,19 @@ class RaceTests(StoreBase):
 
         assert Counter(await _everywhere(world, reopen, anyio_backend_name, approve))[True] == 1
         assert (await walk.view()).challenge.state is ChallengeState.APPROVED
+
+    async def test_of_many_right_guesses_everywhere_one_is_accepted(
+        self, world: World, reopen: Reopen, anyio_backend_name: str
+    ) -> None:
+        walk = await accepted(world)
+
+        async def guess(there: World) -> Any:
+            return (await there.reserve(guess=RecordedGuess(fits=lambda _: True))).status
+
+        said = Counter(await _everywhere(world, reopen, anyio_backend_name, guess))
+        assert said == {ReservationStatus.APPROVED: 1, ReservationStatus.NOT_FOUND: _THREADS * _TASKS - 1}
+        view = await walk.view()
+        assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 1)
 
     async def test_attempts_are_counted_exactly_everywhere(
         self, world: World, reopen: Reopen, anyio_backend_name: str

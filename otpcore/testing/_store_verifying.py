@@ -8,16 +8,27 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import FailureRecord
+from otpcore.records import ChallengeRecord, FailureRecord
 from otpcore.testing._store_base import StoreBase
+from otpcore.testing._store_scenes import BUDGET, RULE
 from otpcore.testing._store_world import World
-from otpcore.verbs import LockRule, ReservationStatus
+from otpcore.verbs import LockRule, RecordedGuess, ReservationStatus
 
-__all__ = ["FindingTests", "GivingBackTests", "LockTests", "VerifyingTests"]
+__all__ = ["FindingTests", "GivingBackTests", "GuessTests", "LockTests", "VerifyingTests"]
 
+_RIGHT = RecordedGuess(fits=lambda _: True)
+_WRONG = RecordedGuess(fits=lambda _: False)
+
+
+def _nobody_looks(challenge: ChallengeRecord) -> bool:
+    raise AssertionError(f"{challenge.id} was compared")
+
+
+_NEVER = RecordedGuess(fits=_nobody_looks)
 _KEEP: dict[str, Any] = {"give_back": False, "gone": ()}
 _GIVE_BACK: dict[str, Any] = {"give_back": True, "gone": ()}
 
@@ -92,6 +103,102 @@ class VerifyingTests(StoreBase):
         world.later(299.999999)
         reservation = await world.reserve()
         assert await world.store.approve(reservation, settled=(), now=world.now)
+
+
+class GuessTests(StoreBase):
+    """A guess that is what the core recorded: compared, counted and accepted in one transaction."""
+
+    async def test_guesses_one_that_fits_is_accepted_at_once(self, world: World) -> None:
+        world.with_retries()
+        walk = await world.begin(charges=world.charges(), message_sealed=b"sealed")
+        await walk.answer(Outcome.UNAVAILABLE)
+        approved = await world.reserve(guess=_RIGHT)
+        assert approved.status is ReservationStatus.APPROVED
+        view = await walk.view()
+        assert view.challenge == approved.challenge
+        assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 1)
+        assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.schedule == ()
+        assert await world.used() == 0, "nothing was sent, so its charges are given back"
+        assert (await world.reserve(guess=_RIGHT)).status is ReservationStatus.NOT_FOUND
+
+    async def test_guesses_one_that_does_not_fit_is_an_attempt_like_any_other(self, world: World) -> None:
+        walk = await world.begin()
+        reservation = await world.reserve(guess=_WRONG)
+        assert reservation.status is ReservationStatus.RESERVED
+        assert (await walk.view()).challenge.attempts == 1
+        assert [one.failures for one in await _failures(world)] == [1, 1]
+        assert await world.store.approve(reservation, settled=(), now=world.now)
+
+    async def test_guesses_are_compared_with_what_is_recorded(self, world: World) -> None:
+        walk = await world.begin()
+        seen: list[str] = []
+
+        def fits(challenge: ChallengeRecord) -> bool:
+            seen.append(challenge.id)
+            return challenge.code_digest == "another"
+
+        await world.reserve(guess=RecordedGuess(fits=fits))
+        assert set(seen) == {walk.id}
+
+    async def test_guesses_that_may_not_be_made_are_not_compared(self, world: World) -> None:
+        await world.begin()
+        for _ in range(5):
+            await world.reserve(guess=_WRONG, lock_after=100)
+        assert (await world.reserve(guess=_NEVER)).status is ReservationStatus.MAX_ATTEMPTS
+        await world.begin(phone="phone-2")
+        await world.reserve(phone="phone-2", lock_after=1)
+        locked = await world.reserve(phone="phone-2", guess=_NEVER, lock_after=1)
+        assert locked.status is ReservationStatus.LOCKED
+        world.later(300)
+        assert (await world.reserve(guess=_NEVER)).status is ReservationStatus.EXPIRED
+
+    async def test_guesses_a_right_one_clears_failures_and_counts_none(self, world: World) -> None:
+        await world.begin()
+        await world.reserve(guess=_WRONG, client="c")
+        assert (await world.reserve(guess=_RIGHT, client="c", lock_after=2)).status is ReservationStatus.APPROVED
+        assert await _failures(world) == []
+
+    async def test_guesses_a_right_one_notes_that_the_phone_verified_and_refills_its_budget(self, world: World) -> None:
+        walk = await world.begin(budget=BUDGET, budget_rule=RULE)
+        await walk.answer(Outcome.ACCEPTED, budget_rule=RULE)
+        assert [one.used for one in await world.store.budgets()] == [1]
+        guess = attrs.evolve(_RIGHT, budget=RULE)
+        assert (await world.reserve(guess=guess)).status is ReservationStatus.APPROVED
+        assert [(one.used, one.verified) for one in await world.store.budgets()] == [(0, 1)]
+        assert await world.store.verified("phone-1") == world.now
+
+    async def test_guesses_of_50_right_ones_at_once_exactly_one_is_accepted(self, world: World) -> None:
+        walk = await world.begin()
+        statuses: Counter[Any] = Counter()
+
+        async def guess() -> None:
+            statuses[(await world.reserve(guess=_RIGHT)).status] += 1
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(50):
+                tasks.start_soon(guess)
+        assert statuses == {ReservationStatus.APPROVED: 1, ReservationStatus.NOT_FOUND: 49}
+        assert (await walk.view()).challenge.attempts == 1
+
+    async def test_guesses_of_many_wrong_ones_before_a_right_one_no_more_are_compared_than_allowed(
+        self, world: World
+    ) -> None:
+        walk = await world.begin()
+        statuses: Counter[Any] = Counter()
+
+        async def guess(number: int) -> None:
+            guessed = _RIGHT if number % 10 == 0 else _WRONG
+            reservation = await world.reserve(guess=guessed, lock_after=1000, hard_limit=1000)
+            statuses[reservation.status] += 1
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, 60):
+                tasks.start_soon(guess, number)
+        compared = statuses[ReservationStatus.RESERVED] + statuses[ReservationStatus.APPROVED]
+        assert (await walk.view()).challenge.attempts == compared <= 5
+        assert statuses[ReservationStatus.APPROVED] <= 1
+        assert compared == 5 or statuses[ReservationStatus.APPROVED] == 1
 
 
 class FindingTests(StoreBase):

@@ -13,7 +13,18 @@ from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import ChallengeRecord
 from otpcore.retrying import RetryPolicy
-from otpcore.verbs import Admission, Charge, Claim, ClaimRule, LockRule, NewSend, ReceiptRule, Received, Refusal
+from otpcore.verbs import (
+    Admission,
+    Charge,
+    Claim,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    ReceiptRule,
+    Received,
+    RecordedGuess,
+    Refusal,
+)
 from otpcore.walks import BreakerRule, CallResult, Candidate, WalkPlan, WalkRef
 
 __all__ = ["MADA", "START", "Walk", "World"]
@@ -204,6 +215,7 @@ class World:
         *,
         challenge_id: str | None = None,
         purpose: str | None = None,
+        guess: RecordedGuess | None = None,
         **locks: Any,
     ) -> Any:
         """Reserve a verification attempt."""
@@ -212,6 +224,7 @@ class World:
             challenge_id=challenge_id,
             purpose=subject if purpose is None else purpose,
             locks=LockRule(**locks),
+            guess=guess,
             now=self.now,
         )
 

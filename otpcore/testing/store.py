@@ -74,6 +74,7 @@ from otpcore.testing._store_upkeep import CancellingTests, OperatorTests, Sweepi
 from otpcore.testing._store_verifying import (  # noqa: E402 - after the registration
     FindingTests,
     GivingBackTests,
+    GuessTests,
     LockTests,
     VerifyingTests,
 )
@@ -100,6 +101,7 @@ class StoreContract(
     VerifyingTests,
     FindingTests,
     GivingBackTests,
+    GuessTests,
     LockTests,
     SlotTests,
     TakingOverTests,

@@ -13,7 +13,7 @@ from otpcore.interfaces import Store
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.records import ChallengeRecord, Charged, DeliveryRecord
 from otpcore.retrying import RetryPolicy
-from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule, Reservation
+from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule, RecordedGuess, Reservation
 from otpcore.walks import BreakerRule, CallResult, Candidate, Step, StepKind, WalkPlan, WalkRef
 
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Reserved, Rules, Said, Walk, Windows
@@ -190,7 +190,10 @@ class Sides:
 
     # Verifying.
 
-    def reserve(self, purpose: str, challenge_id: str, client: str) -> tuple[Reservation, Reserved]:
+    def reserve(
+        self, purpose: str, challenge_id: str, client: str, fits: Callable[[ChallengeRecord], bool]
+    ) -> tuple[Reservation, Reserved]:
+        """``fits``: whether the code is the core's own."""
         rules = self.rules
         locks = LockRule(
             client=client,
@@ -205,10 +208,17 @@ class Sides:
                 challenge_id=challenge_id or None,
                 purpose=purpose,
                 locks=locks,
+                guess=RecordedGuess(fits=fits),
                 now=self.now,
             )
         )
         reserved = self.model.reserve(purpose, challenge_id, client)
+        if (
+            reserved.status == "reserved"
+            and fits(reservation.challenge)
+            and self.model.approve(reserved, client, set())
+        ):
+            reserved = Reserved("approved", reserved.challenge)
         same((reservation.status, reservation.marked), (reserved.status, reserved.marked), "reservation")
         return reservation, reserved
 

@@ -24,6 +24,13 @@ class AcceptsTwice(MemoryStore):
         return True
 
 
+class ConsumesNothing(MemoryStore):
+    async def reserve(self, *, guess=None, **more):
+        reservation = await super().reserve(**more)
+        right = guess and reservation.status is ReservationStatus.RESERVED and guess.fits(reservation.challenge)
+        return attrs.evolve(reservation, status=ReservationStatus.APPROVED) if right else reservation
+
+
 class ComparesForEver(MemoryStore):
     async def reserve(self, **more):
         reservation = await super().reserve(**more)
@@ -95,6 +102,7 @@ class OpensOneByOne(MemoryStore):
 
 BROKEN = {
     AcceptsTwice: "of_50_right_answers",
+    ConsumesNothing: "guesses_of_50_right or one_that_fits or of_many_right_guesses_everywhere",
     ComparesForEver: "of_200_guesses",
     LivesOneSecondLonger: "comes_too_late_is_not_accepted and expired",
     ClaimsTwice: "of_many_claimers_each_row",

@@ -19,7 +19,7 @@ import attrs
 from otp_redis.keeping import Keeping
 from otp_redis.packing import microseconds, pack
 from otp_redis.unit import Unit
-from otpcore.lifecycle import OVER, is_living, is_spent
+from otpcore.lifecycle import ERASED, OVER, TAKEN, is_living, is_spent
 from otpcore.models import ChallengeState
 from otpcore.records import ChallengeRecord, DeliveryRecord, changed
 
@@ -146,11 +146,12 @@ class ChallengeRows:
         self.update_challenge(challenge_id, attempts=challenge.attempts - 1, givebacks=challenge.givebacks + 1)
         return True
 
-    def consume(self, challenge_id: str, now: datetime) -> bool:
+    def consume(self, challenge_id: str, now: datetime, *, attempts: int) -> bool:
         challenge = self.challenge(challenge_id)
         if challenge is None or not is_living(challenge, now):
             return False
-        self.update_challenge(challenge_id, state=ChallengeState.APPROVED)
+        approved = {**ERASED, "state": ChallengeState.APPROVED, "attempts": challenge.attempts + attempts}
+        self.update_challenge(challenge_id, **approved)
         return True
 
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
@@ -177,6 +178,9 @@ class ChallengeRows:
         numbered = [text.partition(":") for name, text in self._doc(challenge_id).items() if name.startswith("d:")]
         numbered.sort(key=lambda parts: int(parts[0]) if parts[0] else 1 << 62)  # this unit's own have none yet
         return [self._unit.parsed(DeliveryRecord, text) for _, _, text in numbered]
+
+    def count_taken(self, challenge_id: str) -> int:
+        return sum(delivery.outcome in TAKEN for delivery in self.deliveries(challenge_id))
 
     def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         challenge_id = self._holder_of(delivery_id)
@@ -267,9 +271,10 @@ class ChallengeRows:
         challenge_id, doc, *about = reply
         self._learn_doc(challenge_id, doc)
         if about:
-            phone_key, failures, slots = about
+            phone_key, failures, slots, verified = about
             self._unit.learn(f"fl:{phone_key}", failures)
             self._unit.learn(f"sl:{phone_key}", slots)
+            self._unit.learn(f"vf:{phone_key}", verified)
 
     def learn_latest(self, subject: str, reply: Sequence[Any]) -> None:
         """The newest challenge of a subject, as the script ``latest`` answers."""

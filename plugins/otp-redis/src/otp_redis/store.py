@@ -27,7 +27,17 @@ from otpcore.models import Receipt
 from otpcore.records import DeliveryRecord
 from otpcore.stores.base import RowStore
 from otpcore.stores.rows import Rows
-from otpcore.verbs import Begun, ClaimBatch, ClaimRule, LockRule, NewSend, ReceiptRule, Received, Reservation
+from otpcore.verbs import (
+    Begun,
+    ClaimBatch,
+    ClaimRule,
+    LockRule,
+    NewSend,
+    ReceiptRule,
+    Received,
+    RecordedGuess,
+    Reservation,
+)
 from otpcore.walks import CallResult, Step, WalkPlan, WalkRef
 
 __all__ = ["RedisStore", "create_store"]
@@ -174,12 +184,19 @@ class RedisStore(RowStore):
         return await expecting.receive(instance, receipt, rule, now)
 
     async def reserve(
-        self, *, subject: str | None, challenge_id: str | None, purpose: str, locks: LockRule, now: datetime | None
+        self,
+        *,
+        subject: str | None,
+        challenge_id: str | None,
+        purpose: str,
+        locks: LockRule,
+        guess: RecordedGuess | None = None,
+        now: datetime | None,
     ) -> Reservation:
         """As the contract says."""
         which = {"challenge_id": challenge_id} if challenge_id is not None else {"subject": subject or ""}
         return await self._expecting(now=now, **which).reserve(
-            subject=subject, challenge_id=challenge_id, purpose=purpose, locks=locks, now=now
+            subject=subject, challenge_id=challenge_id, purpose=purpose, locks=locks, guess=guess, now=now
         )
 
     async def approve(
@@ -192,10 +209,7 @@ class RedisStore(RowStore):
     ) -> bool:
         """As the contract says."""
         challenge = reservation.challenge
-        which: dict[str, Any] = (
-            {} if challenge is None else {"challenge_id": challenge.id, "hashes": [f"vf:{challenge.phone_key}"]}
-        )
-        expecting = self._expecting(now=now, **which)
+        expecting = self._expecting(now=now, challenge_id=challenge.id if challenge is not None else "")
         return await expecting.approve(reservation, settled=settled, budget=budget, now=now)
 
     def _expecting(self, *, now: datetime | None, hashes: Collection[str] = (), **which: Any) -> RowStore:

@@ -6,13 +6,13 @@ local function hash(key)
   return redis.call('HGETALL', base .. key)
 end
 
--- A challenge with what is about its phone: failures in a row, and vendor slots.
+-- A challenge with what is about its phone: failures in a row, vendor slots, and when it last verified.
 local function person(id)
   local doc = hash('ch:' .. id)
   for j = 1, #doc, 2 do
     if doc[j] == 'p' then
       local phone = doc[j + 1]
-      return { id, doc, phone, hash('fl:' .. phone), hash('sl:' .. phone) }
+      return { id, doc, phone, hash('fl:' .. phone), hash('sl:' .. phone), hash('vf:' .. phone) }
     end
   end
   return { id, doc }
