@@ -119,7 +119,7 @@ BROKEN = {
 class Broken(StoreContract):
     store = MemoryStore
     event_loops = ("asyncio",)
-    examples = 5
+    examples = 15
 
     @pytest.fixture
     def new_store(self):
