@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import otpcore
 from otpcore.cli._commands import COMMANDS, GROUPS, MAY_TAKE_AN_ID, Command
 from otpcore.cli._exits import MEANINGS, CommandError, ExitCode, Explanation, explain
 from otpcore.cli._options import Options
@@ -69,8 +69,7 @@ def _add(tree: typer.Typer, name: str, command: Command) -> None:
 def _version(context: typer.Context, asked: bool) -> None:
     if asked:
         options: Options = context.obj
-        version = version_of("otpcore")
-        options.say({"version": version}, f"otpcore {version}")
+        options.say({"version": otpcore.__version__}, f"otpcore {otpcore.__version__}")
         raise typer.Exit
 
 

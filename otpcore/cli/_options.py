@@ -54,6 +54,10 @@ class Options:
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
             sys.stdout.flush()
             return
+        if all(map(_is_plain, lines)):
+            sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+            sys.stdout.flush()
+            return
         out = console()
         for line in filter(None, lines):
             # A terminal breaks long lines by itself; text that is broken here cannot be copied.
@@ -177,6 +181,11 @@ def parse_span(given: str, option: str) -> float:
 def when(moment: datetime | None) -> str:
     """A time in the reader's own time zone."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment is not None else ""
+
+
+def _is_plain(line: Any) -> bool:
+    """Text that rich, which takes longer to import than most commands to run, would print as it is."""
+    return isinstance(line, str) and line.replace("\n", "").isprintable()
 
 
 def _cell(value: Any) -> Any:
