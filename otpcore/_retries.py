@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import anyio
 import attrs
 
 from otpcore._delivery import report_end, report_ended, stored_walk
@@ -20,6 +21,7 @@ from otpcore.lifecycle import is_due
 from otpcore.models import Channel, RetryJob
 from otpcore.phone import PhoneNumber
 from otpcore.records import WorkerRecord, changed
+from otpcore.retrying import CLAIM_AHEAD
 from otpcore.verbs import Claim, ClaimRule
 from otpcore.walks import StepKind
 
@@ -97,6 +99,12 @@ class Retries:
             return attrs.evolve(job, due_at=row.due_at)
         return job if row.due_at <= job.due_at else None
 
+    async def _until(self, due_at: datetime) -> None:
+        """Wait until then, but never for longer than a claim reaches ahead: the store's clock may differ from ours."""
+        wait = min(due_at - self.now(), CLAIM_AHEAD).total_seconds()
+        if wait > 0:
+            await anyio.sleep(wait)
+
     def _report_failure(self, claim: Claim, error: Exception, said: str) -> None:
         about = fields("retry_failed", challenge_id=claim.challenge.id, reason=type(error).__name__)
         _logger.error("challenge %s: retry failed: %s", claim.challenge.id, said, extra=about)
@@ -152,6 +160,7 @@ class Retries:
             max_retries=_retried(self.parts),
             min_useful_life=timedelta(seconds=retry.min_useful_life),
             job=job,
+            ahead=CLAIM_AHEAD,
         )
         batch = await self.parts.store.claim(rule, limit, self.parts.store_now)
         for ended in batch.ended:
@@ -161,8 +170,10 @@ class Retries:
     async def _run(self, claim: Claim) -> RetryJob | None:
         parts, challenge, channel = self.parts, claim.challenge, claim.walk.channel
         walk = stored_walk(parts, self.live, claim.walk, challenge)
-        step = await parts.store.begin_retry(claim.walk, walk.plan, self.parts.store_now)
+        plan = changed(walk.plan, not_before=claim.due_at)
+        step = await parts.store.begin_retry(claim.walk, plan, self.parts.store_now)
         if step.kind is StepKind.CALL:
+            await self._until(claim.due_at)
             parts.emit(EventType.RETRY_STARTED, challenge, channel=channel, detail=f"number {claim.attempts}")
             step = await walk.run(step)
         else:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import timedelta
 
 import attrs
 
-__all__ = ["RetryPolicy"]
+__all__ = ["CLAIM_AHEAD", "RetryPolicy"]
+
+CLAIM_AHEAD = timedelta(milliseconds=25)
+"""Retries are claimed and recorded so long before they are due, so that the provider is called when they are."""
 
 _MAX_EXPONENT = 32  # 2**32 first delays outlive every code; clamp before exponentiating
 

@@ -164,6 +164,7 @@ class ClaimRule:
         lease: Of a claimed row.
         max_retries: For each channel that is retried; rows of other channels are left to the sweeper.
         job: Only this row, if given, whether or not it is due by the clock of the claimer.
+        ahead: What waits, and comes due within this, is claimed too; nobody's lease is cut short.
     """
 
     token: str
@@ -173,6 +174,7 @@ class ClaimRule:
     max_retries: Mapping[Channel, int]
     min_useful_life: timedelta
     job: RetryJob | None = None
+    ahead: timedelta = timedelta()
 
 
 @attrs.frozen(kw_only=True)
@@ -180,12 +182,14 @@ class Claim:
     """One claimed retry.
 
     Args:
+        due_at: When it is due, or was; the provider is not called before.
         attempts: This is the how-manieth retry, from 1.
         deliveries: All earlier deliveries of the same send.
     """
 
     challenge: ChallengeRecord
     walk: WalkRef
+    due_at: datetime
     attempts: int
     deliveries: tuple[DeliveryRecord, ...] = ()
 

@@ -51,6 +51,7 @@ class WalkPlan:
         route: All instances of the route, in order.
         untried: Those that this walk may still try, in order; empty when its time is used up.
         is_retry: A retry needs ``min_useful_life`` of the code's life left for each delivery.
+        not_before: A retry that was claimed ahead of its time begins as of then, whatever the clock says.
         call_lease: How long a recorded delivery is leased (provider timeout + 5 s).
         cooldown: How long the same call sends nothing new once something may have left.
         retry: None: nothing is retried on this channel.
@@ -63,6 +64,7 @@ class WalkPlan:
     route: tuple[Candidate, ...]
     untried: tuple[Candidate, ...]
     is_retry: bool = False
+    not_before: datetime | None = None
     call_lease: timedelta = timedelta(seconds=10)
     cooldown: timedelta = timedelta(seconds=30)
     min_useful_life: timedelta = timedelta(seconds=30)

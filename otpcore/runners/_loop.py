@@ -12,6 +12,7 @@ import anyio.abc
 
 from otpcore._logs import fields
 from otpcore.interfaces import RetryHost
+from otpcore.retrying import CLAIM_AHEAD
 from otpcore.verbs import Claim
 
 T = TypeVar("T")
@@ -19,7 +20,13 @@ T = TypeVar("T")
 _logger = logging.getLogger("otpcore.runners")
 
 _LEAVE_WITHIN = 2.0  # seconds for the last word to the store
+_AHEAD = CLAIM_AHEAD.total_seconds()
 _PAUSE_AFTER_ERROR = 1.0  # seconds; the store may be back by then
+
+
+def _until(due_at: datetime, host: RetryHost) -> float:
+    """Seconds."""
+    return (due_at - host.now()).total_seconds()
 
 
 class RetryLoop:
@@ -88,10 +95,11 @@ class RetryLoop:
         free = self._concurrency - self._running
         if free <= 0:
             return self._poll
-        known, self._due_at = self._due_at is not None and self._due_at <= host.now(), None
+        due_at, self._due_at = self._due_at, None
+        known = due_at is not None and _until(due_at, host) <= _AHEAD
         if not known:
             due_at = await host.next_due()
-            wait = (due_at - host.now()).total_seconds() if due_at is not None else self._poll
+            wait = self._poll if due_at is None else _until(due_at, host) - _AHEAD
             if wait > 0:
                 self._due_at = due_at
                 return min(wait, self._poll)
@@ -99,7 +107,12 @@ class RetryLoop:
         for claim in claims:
             self._running += 1
             tasks.start_soon(self._one, host, claim)
-        return 0 if claims or known else self._poll
+        if claims:
+            return 0
+        left = _until(due_at, host) if due_at is not None else 0.0
+        if left > 0:  # a lease, which is never cut short
+            return left
+        return 0 if known else self._poll
 
     async def _keep_house(self, host: RetryHost, running: int) -> None:
         """Beside the retries, which would be late by as much as it takes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from otpcore.admission import Asked, LimitReason
 from otpcore.lifecycle import is_living, is_spent
@@ -25,6 +25,8 @@ from otpcore.stores._sending import (
 from otpcore.stores.rows import Rows
 from otpcore.verbs import Claim, ClaimBatch, ClaimRule, EndedSend
 from otpcore.walks import BreakerRule, PutOff, Step, StepKind, WalkPlan, WalkRef
+
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
@@ -64,6 +66,7 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
             Claim(
                 challenge=challenge,
                 walk=walk,
+                due_at=min(row.due_at, moment + rule.ahead),
                 attempts=claimed.attempts,
                 deliveries=of_send(rows, challenge.id, row.send_id),
             )
@@ -73,7 +76,7 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
 
 def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
     """Record the first delivery of a claimed retry, or put it off uncounted."""
-    moment = rows.now(now)
+    moment = max(rows.now(now), plan.not_before or _EVER)
     challenge = rows.challenge(walk.challenge_id)
     row = own_row(rows, walk)
     if challenge is None or row is None or not is_living(challenge, moment):
@@ -137,7 +140,9 @@ def held_by(rows: Rows, challenge: ChallengeRecord, plan: WalkPlan, now: datetim
 
 def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:
     if rule.job is None:
-        return rows.due(now, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
+        until = now + rule.ahead
+        found = rows.due(until, limit, channels=rule.max_retries, key_ids=rule.key_ids, instances=rule.instances)
+        return [row for row in found if row.due_at <= now or not row.leased]
     row = rows.schedule(rule.job.challenge_id, rule.job.channel)
     # The job is believed about a wait, whatever the clocks of two machines say; a lease ends by the store's clock alone.
     ready_at = now if row is not None and row.leased else max(now, rule.job.due_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -54,6 +55,31 @@ class ClaimingTests(StoreBase):
         world.later(5)
         batch = await world.claim(2)
         assert [claim.challenge.id for claim in batch.claims] == [walk.id for walk in walks[:2]]
+
+    async def test_claiming_ahead_of_the_due_time_what_waits(self, world: World) -> None:
+        walk = await failed(world)
+        due_at = await world.store.next_due()
+        assert due_at is not None
+        world.now = due_at - timedelta(milliseconds=20)
+        assert (await world.claim(ahead=timedelta(milliseconds=19))).claims == ()
+        (claim,) = (await world.claim(ahead=timedelta(milliseconds=20))).claims
+        assert (claim.challenge.id, claim.due_at) == (walk.id, due_at)
+
+    async def test_claiming_ahead_cuts_no_lease_short(self, world: World) -> None:
+        await world.with_retries().begin()
+        world.later(9.99)
+        assert (await world.claim(ahead=timedelta(seconds=1))).claims == ()
+
+    async def test_claiming_ahead_a_retry_begins_as_of_its_due_time(self, world: World) -> None:
+        walk = await world.with_retries().begin()
+        await walk.answer(Outcome.THROTTLED, retry_after=5.0)
+        due_at = await world.store.next_due()
+        assert due_at == world.at(5)
+        world.later(4.98)
+        (claim,) = (await world.claim(ahead=timedelta(milliseconds=25))).claims
+        retry = await world.begin_retry(claim)
+        assert retry.step.kind is StepKind.CALL, "the provider asked to be left alone until just then"
+        assert (await walk.view()).deliveries[-1].recorded_at == due_at
 
     async def test_claiming_only_channels_that_are_retried(self, world: World) -> None:
         await failed(world)

@@ -205,7 +205,8 @@ class World:
 
     async def begin_retry(self, claim: Claim, route: Sequence[Candidate] = MADA) -> Walk:
         """Record the first delivery of a claimed retry."""
-        step = await self.store.begin_retry(claim.walk, self.plan(route, is_retry=True), self.now)
+        plan = self.plan(route, is_retry=True, not_before=claim.due_at)
+        step = await self.store.begin_retry(claim.walk, plan, self.now)
         return Walk(world=self, ref=claim.walk, route=tuple(route), step=step, is_retry=True)
 
     async def reserve(

@@ -65,3 +65,58 @@ async def test_house_keeping_that_fails_is_told_and_done_again(
                 otp_outbox.clock.advance(6)
                 await anyio.sleep(0.02)
     assert sum("retries wait: OSError" in record.message for record in caplog.records) == 2
+
+
+class Counting(MemoryStore):
+    """A store that counts how often somebody claims."""
+
+    claims = 0
+
+    async def claim(self, *arguments, **more):
+        self.claims += 1
+        return await super().claim(*arguments, **more)
+
+
+async def test_a_retry_is_claimed_a_moment_before_it_is_due_and_begins_as_of_then(otp_outbox: Outbox) -> None:
+    store = MemoryStore()
+    otp_outbox.fail("throttled", retry_after=5.0)
+    with anyio.fail_after(20):
+        async with otp_outbox.service(RETRIED, store=store, runner=BackgroundRunner(poll=0.02)) as otp:
+            challenge = await otp.send_sms(PHONE)
+            due_at = await store.next_due()
+            assert due_at is not None
+            otp_outbox.clock.advance((due_at - otp_outbox.clock()).total_seconds() - 0.03)
+            await anyio.sleep(0.2)
+            assert not otp_outbox.messages, "it is not due within 25 ms yet"
+            otp_outbox.clock.advance(0.01)
+            while not otp_outbox.messages:
+                await anyio.sleep(0.01)
+            (view,) = await store.view(challenge_id=challenge.id)
+            assert [one.recorded_at for one in view.deliveries][1:] == [due_at]
+
+
+async def nobody(*_):
+    """A process that claims, and never begins."""
+    await anyio.sleep_forever()
+
+
+async def test_a_lease_that_runs_out_in_a_moment_is_waited_for(otp_outbox: Outbox) -> None:
+    store = Counting()
+    async with otp_outbox.service(RETRIED, store=store, runner="inline") as otp:
+        store.begin_retry = nobody
+        otp_outbox.fail("unavailable")
+        with anyio.move_on_after(0.5):
+            await otp.send_sms(PHONE)
+    ((row, _),) = await store.retries(2)
+    assert row.leased
+    del store.begin_retry
+    otp_outbox.clock.advance((row.due_at - otp_outbox.clock()).total_seconds() - 0.02)
+    with anyio.fail_after(10):
+        async with otp_outbox.service(RETRIED, store=store, runner=BackgroundRunner(poll=60)):
+            store.claims = 0
+            await anyio.sleep(0.3)
+            assert 0 < store.claims < 40, "about every 20 ms"
+            assert not otp_outbox.messages
+            otp_outbox.clock.advance(0.02)
+            while not otp_outbox.messages:
+                await anyio.sleep(0.01)

@@ -25,6 +25,8 @@ from otpcore.records import ChallengeRecord, DeliveryRecord, changed
 
 __all__ = ["PAGE", "ChallengeRows", "Expected", "digest", "doc_key"]
 
+_MICROSECOND = timedelta(microseconds=1)
+
 PAGE = 200
 """Rows that are looked at in one round trip."""
 
@@ -43,7 +45,7 @@ class Expected:
         challenge_id: A challenge, with what is about its phone.
         subject: The newest challenge of it, with the same.
         reference: An instance, and what its vendor calls a delivery.
-        due: So many of the earliest due rows, with their challenges.
+        due: So many of the earliest due rows, with their challenges; those too that come due within ``ahead``.
         hashes: Any others.
     """
 
@@ -52,6 +54,7 @@ class Expected:
     subject: str = ""
     reference: tuple[str, str] | None = None
     due: int = 0
+    ahead: timedelta = timedelta()
     hashes: tuple[str, ...] = ()
 
 
@@ -250,8 +253,9 @@ class ChallengeRows:
             name = digest(*expected.reference)
             questions.append((("referred", name), lambda reply: self._referred.update({name: reply})))
         if expected.due:
-            most = "now" if expected.now is None else str(microseconds(expected.now))
-            questions.append((("docs", "due", "-inf", most, "0", str(expected.due)), self._learn_due))
+            now = "now" if expected.now is None else str(microseconds(expected.now))
+            ahead = str(int(expected.ahead / _MICROSECOND))
+            questions.append((("due", now, ahead, str(expected.due)), self._learn_due))
         hashes = dict.fromkeys(expected.hashes)
         questions.extend((("hash", key), functools.partial(self._unit.learn, key)) for key in hashes)
         if questions:

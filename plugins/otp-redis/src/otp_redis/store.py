@@ -161,7 +161,7 @@ class RedisStore(RowStore):
         """As the contract says."""
         if rule.job is not None:
             return await self._expecting(now=now, challenge_id=rule.job.challenge_id).claim(rule, limit, now)
-        return await self._expecting(now=now, due=limit).claim(rule, limit, now)
+        return await self._expecting(now=now, due=limit, ahead=rule.ahead).claim(rule, limit, now)
 
     async def begin_retry(self, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
         """As the contract says."""

@@ -22,6 +22,16 @@ local function top(key)
   return redis.call('ZREVRANGE', base .. key, 0, 0)[1]
 end
 
+-- Members of an index in a range, each with the challenge that its first word names.
+local function docs(key, min, max, offset, count)
+  local found = redis.call('ZRANGEBYSCORE', base .. key, min, max, 'LIMIT', offset, count)
+  local answer = {}
+  for j, member in ipairs(found) do
+    answer[j] = { member, hash('ch:' .. string.match(member, '^%S+')) }
+  end
+  return answer
+end
+
 local answers = {
   time = function() return redis.call('TIME') end,
   hash = hash,
@@ -46,18 +56,14 @@ local answers = {
   scored = function(key, min, max, offset, count)
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
   end,
-  -- The same, each member with the challenge that its first word names; up to "now" by the server's clock.
-  docs = function(key, min, max, offset, count)
-    if max == 'now' then
+  docs = docs,
+  -- What is due, and comes due within so many microseconds; "now" is the server's clock.
+  due = function(now, ahead, count)
+    if now == 'now' then
       local time = redis.call('TIME')
-      max = string.format('%.0f', time[1] * 1000000 + time[2])
+      now = time[1] * 1000000 + time[2]
     end
-    local found = redis.call('ZRANGEBYSCORE', base .. key, min, max, 'LIMIT', offset, count)
-    local answer = {}
-    for j, member in ipairs(found) do
-      answer[j] = { member, hash('ch:' .. string.match(member, '^%S+')) }
-    end
-    return answer
+    return docs('due', '-inf', string.format('%.0f', now + ahead), 0, count)
   end,
 }
 
