@@ -256,10 +256,14 @@ class RetryHost(Protocol):
     """What the service gives a retry runner."""
 
     async def claim(self, limit: int) -> Sequence[Claim]:
-        """Claim due retries that this process can run."""
+        """Claim retries that this process can run and that are due, or come due within ``CLAIM_AHEAD``."""
 
     async def run(self, claim: Claim) -> RetryJob | None:
-        """Run one claimed retry to its end; the job that is due next, if any. Never raises ``Exception``."""
+        """Run one claimed retry to its end, the provider's call not before it is due; never raises ``Exception``.
+
+        Returns:
+            The job that is due next, if any.
+        """
 
     async def run_retry(self, job: RetryJob) -> RetryJob | None:
         """Claim and run one retry by name, for runners that keep their own queue. May raise ``StoreError``.

@@ -1,4 +1,4 @@
-"""The loop that claims due retries and runs them; no task waits for a retry that is not due."""
+"""The loop that claims due retries and runs them; no task waits for a retry that is not due, but for the last 25 ms."""
 
 from __future__ import annotations
 

@@ -38,28 +38,34 @@ class Prepared:
     writers: tuple[tuple[int, Callable[[Any], Any]], ...]
     readers: tuple[tuple[int, Callable[[Any], Any]], ...] | None
 
-    def values(self, given: Any) -> list[Any]:
+    def values(self, given: Any) -> Sequence[Any]:
         """What the driver gets, in the order of the text."""
+        if not self.fixed and not self.writers:
+            return tuple(self.given(given))
         values = list(self.given(given))
         for place, value in self.fixed:
             values.insert(place, value)
-        for place, convert in self.writers:
-            if values[place] is not None:
-                values[place] = convert(values[place])
-        return values
+        return _converted(values, self.writers)
 
-    def run(self, raw: Any, given: Any) -> tuple[list[list[Any]], int]:
+    def run(self, raw: Any, given: Any) -> tuple[list[Any], int]:
         """All rows, converted, and how many rows were changed. Leaves no cursor open."""
         cursor = raw.cursor()
         cursor.execute(self.text, self.values(given))
-        rows = [] if self.readers is None else [list(row) for row in cursor.fetchall()]
+        rows = [] if self.readers is None else cursor.fetchall()
         changed = cursor.rowcount
         cursor.close()
-        for row in rows:
-            for place, convert in self.readers or ():
-                if row[place] is not None:
-                    row[place] = convert(row[place])
+        if rows and self.readers:
+            rows = [_converted(list(row), self.readers) for row in rows]
         return rows, changed
+
+
+def _converted(values: list[Any], converters: Iterable[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
+    """With some of them converted; nothing stays nothing."""
+    for place, convert in converters:
+        value = values[place]
+        if value is not None:
+            values[place] = convert(value)
+    return values
 
 
 def run(
