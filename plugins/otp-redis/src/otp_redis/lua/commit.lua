@@ -1,8 +1,9 @@
 -- Checks all guards of a unit of work, then applies all that it changes; or changes nothing and answers 0.
--- KEYS[1]: what all keys begin with. ARGV: id of this commit, milliseconds that it is remembered, the unit's clock in
--- microseconds, how many of the entries are guards; for each entry its name, the number of its arguments, and these.
+-- KEYS[1]: what all keys begin with. ARGV[1], as JSON: the id of this commit, the milliseconds that it is remembered, the
+-- unit's clock in microseconds, the guards, and the changes, each a list of its name and its arguments, all of them text.
 -- A commit whose answer was lost is sent again; it is known by its id, and not applied twice.
-local base, done, now = KEYS[1], KEYS[1] .. 'done:' .. ARGV[1], tonumber(ARGV[3])
+local id, remembered, clock, all_guards, all_changes = unpack(cjson.decode(ARGV[1]))
+local base, done, now = KEYS[1], KEYS[1] .. 'done:' .. id, tonumber(clock)
 if redis.call('EXISTS', done) == 1 then return 1 end
 
 local function whole(number)
@@ -87,17 +88,11 @@ local changes = {
   end,
 }
 
-local i, left = 5, tonumber(ARGV[4])
-while i <= #ARGV do
-  local count = tonumber(ARGV[i + 1])
-  local first, last = i + 2, i + 1 + count
-  if left > 0 then
-    if not guards[ARGV[i]](unpack(ARGV, first, last)) then return 0 end
-    left = left - 1
-  else
-    changes[ARGV[i]](unpack(ARGV, first, last))
-  end
-  i = i + 2 + count
+for _, guard in ipairs(all_guards) do
+  if not guards[guard[1]](unpack(guard, 2)) then return 0 end
 end
-redis.call('SET', done, '1', 'PX', ARGV[2])
+for _, change in ipairs(all_changes) do
+  changes[change[1]](unpack(change, 2))
+end
+redis.call('SET', done, '1', 'PX', remembered)
 return 1

@@ -1,5 +1,5 @@
 -- Answers several questions at one moment.
--- KEYS[1]: what all keys begin with. ARGV: for each question its name, the number of its arguments, and these.
+-- KEYS[1]: what all keys begin with. ARGV[1], as JSON: the questions, each a list of its name and its arguments.
 local base = KEYS[1]
 
 local function hash(key)
@@ -67,10 +67,8 @@ local answers = {
   end,
 }
 
-local replies, i = {}, 1
-while i <= #ARGV do
-  local count = tonumber(ARGV[i + 1])
-  replies[#replies + 1] = answers[ARGV[i]](unpack(ARGV, i + 2, i + 1 + count))
-  i = i + 2 + count
+local replies = {}
+for i, question in ipairs(cjson.decode(ARGV[1])) do
+  replies[i] = answers[question[1]](unpack(question, 2))
 end
 return replies
