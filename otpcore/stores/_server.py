@@ -7,13 +7,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 import attrs
 from anyio.lowlevel import RunVar
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
@@ -22,7 +23,8 @@ from otpcore.errors import SettingsError, StoreError
 from otpcore.stores import _schema
 from otpcore.stores._forking import ForkGate
 from otpcore.stores._mysql_rows import MySqlRows
-from otpcore.stores._server_rows import ServerRows
+from otpcore.stores._server_rows import ServerRows, clock_of
+from otpcore.stores._tables import from_microseconds
 from otpcore.stores.rows import OutrunError, Rows
 
 __all__ = ["ServerDatabase"]
@@ -47,8 +49,8 @@ class _Kind:
             lock timeouts.
         is_away: Whether an operational error says that the server, or the connection to it, is gone.
         arguments: For the driver's connect, from the seconds that a unit waits at most.
-        level_is_free: Driver and server agree on a transaction's isolation level without a word more. Elsewhere it takes
-            statements to set it and to set it back.
+        opening: Begins a transaction of the right isolation level and asks for the server's clock, in one round trip.
+            Empty: the driver takes one statement at a time, and the level takes statements to set it and to set it back.
     """
 
     name: str
@@ -58,7 +60,7 @@ class _Kind:
     again: frozenset[str]
     is_away: Callable[[BaseException | None], bool]
     arguments: Callable[[float], dict[str, Any]]
-    level_is_free: bool
+    opening: str
 
 
 def _postgres_arguments(patience: float) -> dict[str, Any]:
@@ -103,7 +105,7 @@ _POSTGRES = _Kind(
     again=frozenset({"40001", "40P01", "55P03"}),
     is_away=_postgres_is_away,
     arguments=_postgres_arguments,
-    level_is_free=True,
+    opening=f"BEGIN ISOLATION LEVEL {_LEVEL}; {clock_of('postgresql')}",
 )
 _MYSQL = _Kind(
     name="MariaDB or MySQL",
@@ -113,9 +115,22 @@ _MYSQL = _Kind(
     again=frozenset({"1205", "1213", "1020", "40001"}),
     is_away=_mysql_is_away,
     arguments=_mysql_arguments,
-    level_is_free=False,
+    opening="",
 )
 _KINDS = {"postgresql": _POSTGRES, "mysql": _MYSQL, "mariadb": _MYSQL}
+
+
+@attrs.frozen
+class _Transaction:
+    """One that was begun on a connection which leaves transactions alone."""
+
+    _raw: Any
+
+    def commit(self) -> None:
+        self._raw.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self._raw.execute("ROLLBACK")
 
 
 class ServerDatabase:
@@ -137,11 +152,11 @@ class ServerDatabase:
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
         self._operational = getattr(dialect.dbapi, "OperationalError", DBAPIError)
         self._failures = (*self._errors, PoolTimeoutError)
-        free, given = self._kind.level_is_free, not self._is_ours
-        self._looks = self._engine.execution_options(isolation_level="AUTOCOMMIT") if free else self._engine
-        self._units = self._engine.execution_options(isolation_level=_LEVEL) if free and given else self._engine
+        opens, given = bool(self._kind.opening), not self._is_ours
+        self._source = self._engine.execution_options(isolation_level="AUTOCOMMIT") if opens and given else self._engine
+        self._migrating = self._engine.execution_options(isolation_level=_LEVEL) if opens else self._engine
         # For one transaction: what is set for a connection would have to be set back, and that can fail after the commit.
-        self._opening = f"SET TRANSACTION ISOLATION LEVEL {_LEVEL}" if given and not free else ""
+        self._level = f"SET TRANSACTION ISOLATION LEVEL {_LEVEL}" if given and not opens else ""
         self._limiter: RunVar[anyio.CapacityLimiter] = RunVar(f"otpcore_server_{id(self)}")
 
     @property
@@ -160,7 +175,7 @@ class ServerDatabase:
         with self._gate, self._explained():
             self._refuse_autocommit()
             if migrate and _schema.is_older(self._look_at_revision()):
-                with self._units.begin() as connection, self._alone(connection):
+                with self._migrating.begin() as connection, self._alone(connection):
                     if _schema.is_older(_schema.revision_of(connection)):
                         _schema.migrate(connection)
             _schema.check(self._look_at_revision(), self.place)
@@ -200,7 +215,7 @@ class ServerDatabase:
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
-        with self._gate, self._explained(), self._looks.connect() as connection:
+        with self._gate, self._explained(), self._source.connect() as connection:
             version = ".".join(map(str, connection.dialect.server_version_info or ()))
         return {"place": self.place, "server": f"{self._engine.dialect.name} {version}"}
 
@@ -217,22 +232,33 @@ class ServerDatabase:
 
     def _read(self, unit: Callable[[Rows], T]) -> T:
         def look() -> T:
-            with self._connected(self._looks) as connection:
-                self._open(connection)
+            with self._connected(self._source) as connection:
+                self._set_level(connection)
                 return unit(self._kind.rows(connection, locking=False))
 
         return self._patiently(look)
 
-    def _open(self, connection: Connection) -> None:
-        if self._opening:
-            connection.exec_driver_sql(self._opening)
+    def _set_level(self, connection: Connection) -> None:
+        if self._level:
+            connection.exec_driver_sql(self._level)
+
+    def _begin(self, connection: Connection) -> tuple[_Transaction | RootTransaction, datetime | None]:
+        """A transaction; and when it began by the server's clock, where that comes with it."""
+        if not self._kind.opening:
+            return connection.begin(), None
+        raw: Any = connection.connection.dbapi_connection
+        with raw.cursor() as cursor:
+            cursor.execute(self._kind.opening, prepare=False)  # two statements cannot be prepared as one
+            cursor.nextset()
+            (begun_at,) = cursor.fetchone()
+        return _Transaction(raw), from_microseconds(int(begun_at))
 
     def _transaction(self, unit: Callable[[Rows], T]) -> T:
-        with self._connected(self._units) as connection:
-            transaction = connection.begin()
+        with self._connected(self._source) as connection:
+            transaction, begun_at = self._begin(connection)
             try:
-                self._open(connection)
-                result = unit(self._kind.rows(connection, locking=True))
+                self._set_level(connection)
+                result = unit(self._kind.rows(connection, locking=True, begun_at=begun_at))
             except BaseException:
                 with contextlib.suppress(*self._errors):
                     transaction.rollback()
@@ -296,13 +322,13 @@ class ServerDatabase:
             yield
 
     def _refuse_autocommit(self) -> None:
-        if self._opening:
-            with self._connected(self._looks) as connection:
+        if self._level:
+            with self._connected(self._source) as connection:
                 if connection.exec_driver_sql("SELECT @@autocommit").scalar():
                     raise SettingsError(f"{self.place}: the engine commits each statement; give one without AUTOCOMMIT")
 
     def _look_at_revision(self) -> str | None:
-        with self._connected(self._looks) as connection:
+        with self._connected(self._source) as connection:
             return _schema.revision_of(connection)
 
     @contextlib.contextmanager
@@ -363,7 +389,7 @@ def _make_engine(url: str, patience: float) -> Engine:
     try:
         return create_engine(
             parsed,
-            isolation_level=_LEVEL,
+            isolation_level="AUTOCOMMIT" if kind.opening else _LEVEL,
             paramstyle="format",
             pool_size=_CONNECTIONS,
             max_overflow=0,

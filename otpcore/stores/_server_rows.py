@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Connection
 
 from otpcore.models import Channel
 from otpcore.records import ChallengeRecord, FailureRecord, ScheduleRecord, SlotRecord
@@ -14,11 +14,16 @@ from otpcore.stores import _sql_statements as sql
 from otpcore.stores._striped_rows import StripedRows
 from otpcore.stores._tables import from_microseconds
 
-_CLOCKS: dict[str, Executable] = {
-    "postgresql": sql.clock("CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT)"),  # of the transaction's start
-    "mysql": sql.clock("CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)"),
+_CLOCKS = {
+    "postgresql": "CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT)",  # of the transaction's start
+    "mysql": "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
 }
 _CLOCKS["mariadb"] = _CLOCKS["mysql"]
+
+
+def clock_of(dialect: str) -> str:
+    """The statement that asks for a server's own time, in microseconds since 1970."""
+    return f"SELECT {_CLOCKS[dialect]}"
 
 
 class ServerRows(StripedRows):
@@ -29,18 +34,22 @@ class ServerRows(StripedRows):
 
     Args:
         locking: False in a unit that changes nothing.
+        begun_at: By the server's clock; None: it is asked for when it is needed.
     """
 
-    def __init__(self, connection: Connection, *, locking: bool) -> None:
+    def __init__(self, connection: Connection, *, locking: bool, begun_at: datetime | None = None) -> None:
         super().__init__(connection)
         self._locking = locking
-        self._now: datetime | None = None
+        self._now = begun_at
 
     def now(self, now: datetime | None) -> datetime:
         if now is not None:
             return now
         if self._now is None:
-            self._now = from_microseconds(int(self._scalar(_CLOCKS[self._connection.dialect.name])))
+            with self._raw.cursor() as cursor:
+                cursor.execute(clock_of(self._connection.dialect.name))
+                (moment,) = cursor.fetchone()
+            self._now = from_microseconds(int(moment))
         return self._now
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:

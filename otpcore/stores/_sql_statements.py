@@ -382,11 +382,6 @@ PUT_SETTING = _upsert(settings)
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
 
 
-def clock(expression: str) -> Select[Any]:
-    """The server's own time, in microseconds since 1970."""
-    return select(literal_column(expression))
-
-
 @functools.cache
 def locked(statement: Select[Any]) -> Select[Any]:
     """The same rows, held until the end of the transaction."""
