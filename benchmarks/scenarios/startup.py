@@ -81,6 +81,7 @@ def worker(directory: str) -> Mapping[str, Any]:
     """The resident size of a worker that has nothing to do, and what CPU it takes."""
     with TemporaryDirectory(dir=directory) as place:
         _settings(Path(place))
+        _run([sys.executable, "-m", "otpcore", "status"], place)  # makes the database; only once needs what makes it
         command = [sys.executable, "-m", "otpcore", "worker"]
         running = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
         try:
