@@ -115,6 +115,8 @@ __all__ = [
     "parse_rules",
 ]
 
+__version__ = "0.1.0"
+
 _LATER = {
     "AsyncOTPService": "otpcore._service",
     "BreakerStatus": "otpcore.status",
@@ -159,10 +161,6 @@ logging.getLogger("otpcore").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - 25 ms that an import need not pay
-
-        return version("otpcore")
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LATER[name]), name)

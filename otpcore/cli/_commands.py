@@ -6,14 +6,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from otpcore.cli._exits import CommandError, ExitCode
 from otpcore.cli._options import Options, parse_span
 from otpcore.cli._typed import STANDARD_INPUT, typed_code, typed_phone
-from otpcore.models import Channel
+
+if TYPE_CHECKING:
+    from otpcore.models import Channel
 
 __all__ = ["COMMANDS", "GROUPS", "MAY_TAKE_AN_ID"]
 
@@ -88,7 +90,7 @@ def send(
     from otpcore.cli import _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), Channel.SMS, order)
+    return _sending.send(_options(context), _channel(for_calls=False), order)
 
 
 def call(
@@ -103,7 +105,7 @@ def call(
     from otpcore.cli import _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), Channel.CALL, order)
+    return _sending.send(_options(context), _channel(for_calls=True), order)
 
 
 def verify(
@@ -414,4 +416,6 @@ def _options(context: typer.Context) -> Options:
 
 
 def _channel(for_calls: bool) -> Channel:
+    from otpcore.models import Channel
+
     return Channel.CALL if for_calls else Channel.SMS

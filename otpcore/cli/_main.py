@@ -33,9 +33,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
     options = Options(json="--json" in arguments)
     try:
-        ended = _tree()(
-            _global_options_first(arguments) or ["--help"], prog_name="otp", obj=options, standalone_mode=False
-        )
+        first, rest = _global_options_apart(arguments)
+        asked = [*first, *rest] or ["--help"]
+        ended = _tree(rest)(asked, prog_name="otp", obj=options, standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and an exit code
@@ -47,16 +47,21 @@ def run(arguments: Sequence[str]) -> int:
     return int(ended or ExitCode.OK)
 
 
-def _tree() -> typer.Typer:
+def _tree(asked: Sequence[str]) -> typer.Typer:
+    """The commands that may be meant: typer takes longer to prepare all of them than most take to run."""
+    name = asked[0] if asked else ""
+    meant = {name} if name in (*COMMANDS, *GROUPS) else set() if name == "--version" else {*COMMANDS, *GROUPS}
     tree = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     tree.callback(epilog=_EPILOG)(_otp)
-    for name, command in COMMANDS.items():
-        _add(tree, name, command)
-    for name, (meaning, commands) in GROUPS.items():
-        group = typer.Typer(help=meaning)
-        for own, command in commands.items():
-            _add(group, own, command)
-        tree.add_typer(group, name=name)
+    for own, command in COMMANDS.items():
+        if own in meant:
+            _add(tree, own, command)
+    for own, (meaning, commands) in GROUPS.items():
+        if own in meant:
+            group = typer.Typer(help=meaning)
+            for inner, command in commands.items():
+                _add(group, inner, command)
+            tree.add_typer(group, name=own)
     return tree
 
 
@@ -102,20 +107,20 @@ def _otp(
     options.configure_logging()
 
 
-def _global_options_first(arguments: Sequence[str]) -> list[str]:
-    """Global options may stand behind the command too; here they are moved to the front."""
+def _global_options_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Global options, which may stand behind the command too, and the rest."""
     first: list[str] = []
     rest: list[str] = []
     left = iter(arguments)
     for argument in left:
         if argument == "--":
-            return [*first, *rest, argument, *left]
+            return first, [*rest, argument, *left]
         if argument in _FLAGS or argument.partition("=")[0] in _VALUED:
             first.append(argument)
             first.extend([] if argument in _FLAGS or "=" in argument else [*_next(left)])
         else:
             rest.append(argument)
-    return [*first, *rest]
+    return first, rest
 
 
 def _next(left: Iterator[str]) -> Iterator[str]:
