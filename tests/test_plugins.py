@@ -13,6 +13,7 @@ import textwrap
 import threading
 import traceback
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 import anyio
@@ -755,19 +756,24 @@ async def test_abandoned_hooks_keep_their_slots_and_no_slot_means_not_sent(gate)
 
 
 async def test_a_slot_that_comes_free_wakes_the_one_who_waits_longest(gate):
-    provider = provider_from_object("acme", BlockingSms(gate), thread_slots=1)
-    finished = []
+    sender, began = ContextVar("sender"), []
+
+    def answer():
+        began.append(sender.get())
+        return gate()
+
+    provider = provider_from_object("acme", BlockingSms(answer), thread_slots=1)
 
     async def send(name):
+        sender.set(name)
         await provider.send(delivery(), 10)
-        finished.append(name)
 
     async with anyio.create_task_group() as group:
         for name in ("first", "second", "third"):
             group.start_soon(send, name)
             await anyio.wait_all_tasks_blocked()
         gate.opened.set()
-    assert finished == ["first", "second", "third"]
+    assert began == ["first", "second", "third"]
     assert gate.most == 1
 
 
