@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from otpcore.admission import Asked, LimitReason
 from otpcore.lifecycle import is_living, is_spent
@@ -25,8 +25,6 @@ from otpcore.stores._sending import (
 from otpcore.stores.rows import Rows
 from otpcore.verbs import Claim, ClaimBatch, ClaimRule, EndedSend
 from otpcore.walks import BreakerRule, PutOff, Step, StepKind, WalkPlan, WalkRef
-
-_EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
@@ -76,7 +74,8 @@ def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> Clai
 
 def begin_retry(rows: Rows, walk: WalkRef, plan: WalkPlan, now: datetime | None) -> Step:
     """Record the first delivery of a claimed retry, or put it off uncounted."""
-    moment = max(rows.now(now), plan.not_before or _EVER)
+    moment = rows.now(now)
+    moment = max(moment, plan.not_before or moment)
     challenge = rows.challenge(walk.challenge_id)
     row = own_row(rows, walk)
     if challenge is None or row is None or not is_living(challenge, moment):
