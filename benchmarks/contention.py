@@ -19,11 +19,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine, create_engine, text
 
-from otpcore.records import Charged
-from otpcore.stores._server_rows import ServerRows
-from otpcore.stores._sql_rows import SqlRows
-from otpcore.stores.sql import upgrade
-from otpcore.verbs import Charge
+from otpcore.rate_limits.admission import Charge
+from otpcore.stores.records import Charged
+from otpcore.stores.sql.rows import SqlRows
+from otpcore.stores.sql.server.rows import ServerRows
+from otpcore.stores.sql.store import upgrade
 
 SENDERS = 32
 SECONDS = 2.0

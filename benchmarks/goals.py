@@ -170,7 +170,7 @@ def _outage(results: Results) -> Iterator[Goal]:
     for name in results.names("lateness", lateness.SETTING):
         late = results.value("lateness", lateness.SETTING, name, "late_p99")
         who = name.removeprefix("otpcore, ")
-        yield _most("late", f"retry lateness p99 in ms, {who}, one dead number beside", late, 10, "{} ms")
+        yield _most("late", f"retry lateness p99 in ms, {who}, one dead number beside", late, 50, "{} ms")
 
 
 def _memory(results: Results) -> Iterator[Goal]:
@@ -220,5 +220,7 @@ def _growth(results: Results) -> Iterator[Goal]:
     yield _least("growth", "two workers on PostgreSQL, rate x one (both on the client's core)", rate, 1.7)
     yield _least("growth", "the same by CPU for each retry: 2 / (CPU of two x one)", 2 / cpu if cpu else None, 1.7)
     grown = results.row("growth", growth.ROWS, growth.ALL) or {}
-    text = f"cost with {figure(grown.get('rows'), 7) or '1,000,000'} rows x with 1,000, all verbs, the dearest database"
+    text = (
+        f"cost with {figure(grown.get('rows'), 7) or '1,000,000'} rows x with 1,000, all commands, the dearest database"
+    )
     yield _most("growth", text, grown.get("ratio"), 1.2)

@@ -1,4 +1,4 @@
-"""What one operation costs with 1,000,000 rows in the tables, against 1,000: the ratio of medians for each verb.
+"""What one operation costs with 1,000,000 rows in the tables, against 1,000: the ratio of medians for each command.
 
 Two databases of a kind are filled by the database itself and then used in turns by this process, one operation at a time.
 Goal: at most 1.2. With ``--plans`` it shows instead how the database finds the rows of each statement that read all of a
@@ -23,18 +23,19 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptStatus
-from otpcore.records import ChallengeRecord
+from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
-from otpcore.stores import _prepared
-from otpcore.stores.sql import SqlStore, upgrade
-from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule
-from otpcore.walks import BreakerRule, CallResult, Candidate, WalkPlan, WalkRef
+from otpcore.stores.commands import ClaimRule, LockRule, NewSend, ReceiptRule
+from otpcore.stores.failover import CallResult, Candidate, FailoverPlan, FailoverRef
+from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.sql import prepared as _prepared
+from otpcore.stores.sql.store import SqlStore, upgrade
 
 FEW = 1_000
 TURNS = 300
 MADA = (Candidate(instance="mada"),)
 MINUTE = timedelta(minutes=1)
-RETRY = RetryPolicy(jitter=0.0)
+RETRY = RetryPolicy(max_retries=20, first_delay=0.5, max_delay=30.0, jitter=0.0)
 
 NUMBERS = {
     "sqlite": "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT {rows}) SELECT n FROM n) s",
@@ -45,24 +46,26 @@ IDS = {"mariadb": "CONCAT('old-', n)", "postgresql": "'old-' || n", "sqlite": "'
 PHONES = {"mariadb": "CONCAT('phone-', n)", "postgresql": "'phone-' || n", "sqlite": "'phone-' || n"}
 FILL = (
     """INSERT INTO otp_challenge (id, live_key, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, state,
-    confirmed, attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, locale, asked, core_recorded, budget)
+    confirmed, attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, locale, core_recorded,
+    budget, world)
     SELECT {id}, CASE WHEN n % 20 = 0 THEN {id} END, {id}, {phone}, {sealed}, '+359•••567', 'key-1', 'login',
-    CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'approved' END, true, 1, 5, 0, {now} - n, {now} + 600000000 - n, 'digest', 'en', '[]',
-    true, '' FROM {numbers}""",
+    CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'approved' END, true, 1, 5, 0, {now} - n, {now} + 600000000 - n, 'digest', 'en',
+    true, '', 'real' FROM {numbers}""",
     """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, prefix, is_retry,
-    outcome, reference, provider_code, recorded_at, lease_until, gone)
-    SELECT {id}, {id}, {phone}, {id}, 'mada', 'sms', 'core', '', '', false, 'accepted', {id}, '', {now} - n, {now}, false
+    outcome, reference, provider_code, recorded_at, lease_until, gone, world)
+    SELECT {id}, {id}, {phone}, {id}, 'mada', 'sms', 'core', '', '', false, 'accepted', {id}, '', {now} - n, {now}, false, 'real'
     FROM {numbers}""",
-    """INSERT INTO otp_receipt (reference, instance, delivery_id, status, provider_code, received_at, applied)
-    SELECT {id}, 'mada', {id}, 'delivered', '', {now} - n, true FROM {numbers}""",
-    """INSERT INTO otp_schedule (challenge_id, channel, send_id, token, due_at, leased, attempts, charges, key_id, waits_for)
-    SELECT {id}, 'sms', {id}, 'token', {now} + 300000000 + n, false, 0, '[]', 'key-1', CASE WHEN n % 2 = 0 THEN 'backup' END
-    FROM {numbers}""",
+    """INSERT INTO otp_receipt (reference, instance, delivery_id, status, provider_code, received_at, applied, world)
+    SELECT {id}, 'mada', {id}, 'delivered', '', {now} - n, true, 'real' FROM {numbers}""",
+    """INSERT INTO otp_schedule (challenge_id, channel, send_id, token, due_at, attempts, charges, key_id, waits, waits_for, world)
+    SELECT {id}, 'sms', {id}, 'token', {now} + 300000000 + n, 0, '[]', 'key-1', CASE WHEN n % 2 = 0 THEN 'breaker' END,
+    CASE WHEN n % 2 = 0 THEN 'backup' ELSE '' END, 'real' FROM {numbers}""",
     "INSERT INTO otp_counter (`key`, count, window_ends_at) SELECT {phone}, 1, {now} + 600000000 FROM {numbers}",
     "INSERT INTO otp_failure (`key`, failures) SELECT {phone}, 1 FROM {numbers}",
-    "INSERT INTO otp_verified (phone_key, verified_at, counted_at) SELECT {phone}, {now} - n, {now} FROM {numbers}",
-    "INSERT INTO otp_slot (scope, phone_key, holder) SELECT 'mada', {phone}, {id} FROM {numbers}",
-    "INSERT INTO otp_breaker (instance, failures, probe_at, opened_at) VALUES ('backup', 9, {now} + 900000000, {now})",
+    "INSERT INTO otp_verified (phone_key, verified_at, counted_at, world) SELECT {phone}, {now} - n, {now}, 'real' FROM {numbers}",
+    "INSERT INTO otp_slot (scope, phone_key, holder, world) SELECT 'mada', {phone}, {id}, 'real' FROM {numbers}",
+    """INSERT INTO otp_breaker (instance, failures, probe_at, opened_at, code, words)
+    VALUES ('backup', 9, {now} + 900000000, {now}, '', '')""",
 )
 
 
@@ -81,16 +84,16 @@ def fill(connection: Connection, rows: int) -> None:
 
 
 class User:
-    """One store, used by one caller; every verb is one operation as the service asks for it."""
+    """One store, used by one caller; every command is one operation as the service asks for it."""
 
     def __init__(self, store: SqlStore) -> None:
         self.store = store
         self.number = itertools.count()
         self.now = datetime.now(UTC)
 
-    def plan(self, **more: Any) -> WalkPlan:
+    def plan(self, **more: Any) -> FailoverPlan:
         fields = {"route": MADA, "untried": MADA, "retry": RETRY, **more}
-        return WalkPlan(delivery_id=f"delivery-{next(self.number)}", **fields)
+        return FailoverPlan(delivery_id=f"delivery-{next(self.number)}", **fields)
 
     async def begin(self) -> None:
         one = next(self.number)
@@ -127,7 +130,7 @@ class User:
             renewal=MINUTE,
             asked=Admission(charges=charges),
         )
-        self.walk = WalkRef(
+        self.ref = FailoverRef(
             challenge_id=challenge.id, channel=Channel.SMS, send_id=self.send.send_id, token=self.send.token
         )
         self.step = (await self.store.begin(self.send, self.now)).step
@@ -144,13 +147,13 @@ class User:
             key_ids=frozenset({"key-1"}),
             instances=frozenset({"mada"}),
         )
-        receipt = Receipt(status=ReceiptStatus.DELIVERED, reference=f"reference-{self.walk.challenge_id}")
+        receipt = Receipt(status=ReceiptStatus.DELIVERED, reference=f"reference-{self.ref.challenge_id}")
         await self.store.receive("mada", receipt, rule, self.now)
 
     async def reserve(self) -> None:
         locks = LockRule(client="client", lock_after=10)
         self.reservation = await self.store.reserve(
-            subject=f"subject-{self.walk.challenge_id.partition('-')[2]}",
+            subject=f"subject-{self.ref.challenge_id.partition('-')[2]}",
             challenge_id=None,
             purpose="login",
             locks=locks,
@@ -178,10 +181,10 @@ class User:
             min_useful_life=MINUTE / 2,
         )
         (claim,) = (await self.store.claim(rule, 8, self.now)).claims
-        self.walk = claim.walk
+        self.ref = claim.ref
 
     async def retry(self) -> None:
-        self.step = await self.store.begin_retry(self.walk, self.plan(is_retry=True), self.now)
+        self.step = await self.store.begin_retry(self.ref, self.plan(is_retry=True), self.now)
 
     async def accept_again(self) -> None:
         await self._record(Outcome.ACCEPTED)
@@ -193,30 +196,30 @@ class User:
         await self.store.sweep(retried=[Channel.SMS], limit=200, now=self.now)
 
     async def wake(self) -> None:
-        await self.store.wake(None, BreakerRule(), self.now)
+        await self.store.wake(None, 5, self.now)
 
     async def _record(self, outcome: Outcome) -> None:
-        result = CallResult(outcome=outcome, reference=f"reference-{self.walk.challenge_id}")
-        await self.store.record(self.walk, self.step.delivery, result, self.plan(untried=()), self.now)
+        result = CallResult(outcome=outcome, reference=f"reference-{self.ref.challenge_id}")
+        await self.store.record(self.ref, self.step.delivery, result, self.plan(untried=()), self.now)
 
 
-VERBS = (
+COMMANDS = (
     *("begin", "accept", "receive", "reserve", "approve", "begin_again", "fail", "claim", "retry"),
     *("accept_again", "next_due", "sweep", "wake"),
 )
 
 
 async def measure(users: list[User], turns: int) -> dict[str, list[float]]:
-    """For each verb the medians of both, in seconds."""
-    took: dict[str, list[list[float]]] = {verb: [[], []] for verb in VERBS}
+    """For each command the medians of both, in seconds."""
+    took: dict[str, list[list[float]]] = {command: [[], []] for command in COMMANDS}
     for turn in range(turns):
         for side in (0, 1) if turn % 2 else (1, 0):
-            for verb in VERBS:
-                operation: Callable[[], Awaitable[None]] = getattr(users[side], verb)
+            for command in COMMANDS:
+                operation: Callable[[], Awaitable[None]] = getattr(users[side], command)
                 start = time.perf_counter()
                 await operation()
-                took[verb][side].append(time.perf_counter() - start)
-    return {verb: [statistics.median(one) for one in both] for verb, both in took.items()}
+                took[command][side].append(time.perf_counter() - start)
+    return {command: [statistics.median(one) for one in both] for command, both in took.items()}
 
 
 SUSPECT = ("Seq Scan", "Sort", "SCAN", "TEMP B-TREE", "filesort", "temporary")
@@ -273,8 +276,8 @@ async def compare(urls: list[str], rows: int, turns: int, *, show: bool) -> None
         await measure(users, 20)
         found = await measure(users, turns)
     print(make_url(urls[0]).get_backend_name(), f"{FEW:,} against {rows:,} rows in each table")
-    for verb, (few, many) in found.items():
-        print(f"  {verb:<14}{few * 1000:8.3f} ms {many * 1000:8.3f} ms   ratio {many / few:.2f}")
+    for command, (few, many) in found.items():
+        print(f"  {command:<14}{few * 1000:8.3f} ms {many * 1000:8.3f} ms   ratio {many / few:.2f}")
     both = [sum(one[side] for one in found.values()) for side in (0, 1)]
     print(f"  {'all':<14}{both[0] * 1000:8.3f} ms {both[1] * 1000:8.3f} ms   ratio {both[1] / both[0]:.2f}")
     if show:

@@ -11,10 +11,12 @@ from typing import Any
 
 from benchmarks.floors import ACCOUNT, TOKEN
 from otpcore import AsyncOTPService
-from otpcore.config import KeySettings, Settings, generate_keys
+from otpcore.clock import utc_now
 from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import hookimpl, utc_now
-from otpcore.models import CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.models import CodeOwner
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.settings.tree import KeySettings, Settings, generate_keys
 
 __all__ = ["Gateway", "emptied", "file_path", "opened", "settings", "twilio"]
 
@@ -118,7 +120,7 @@ async def opened(
 def _truncate(url: str) -> None:
     from sqlalchemy import create_engine, inspect, text  # noqa: PLC0415 - SQLite and memory do without
 
-    from otpcore.stores.sql import upgrade  # noqa: PLC0415 - as above
+    from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - as above
 
     upgrade(url)
     engine = create_engine(url)

@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.lanes import ROOT
 from benchmarks.plan import Sizes, Storage, World
-from otpcore.plugins import STORES, installed
+from otpcore.providers.provider import STORES, installed
 
 __all__ = ["open_world"]
 

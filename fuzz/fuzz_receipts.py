@@ -21,8 +21,9 @@ from otp_sinch.signing import signed_headers
 from otp_twilio.signing import BODY_HASH, form_of, signature, signed_urls
 
 from otpcore.errors import ErrorKind, ReceiptFault, ReceiptRefused
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import Receipt, ReceiptRequest, ReceiptStatus
+from otpcore.models import Receipt, ReceiptStatus
+from otpcore.providers.hooks import ProviderContext
+from otpcore.providers.requests import ReceiptRequest
 
 _NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 _TOKEN = "t" * 32

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from otpcore.config import Settings, load_settings
 from otpcore.errors import OTPConfigurationError
+from otpcore.settings.tree import Settings, load_settings
 
 _SECRET_LENGTH = 8
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="otpcore-fuzz-")

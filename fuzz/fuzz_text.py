@@ -10,10 +10,10 @@ from fuzz_common import CODE, NUMBER, run, text_of
 
 from otpcore.codes import KeyRing, digest_length
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError, StoreError
-from otpcore.hookspecs import ProviderContext
-from otpcore.http import HttpClient, open_client
-from otpcore.messages import normalise_code, render_call, render_sms, segments, text_locale
-from otpcore.phone import parse_phone
+from otpcore.http.client import HttpClient, open_client
+from otpcore.messages.texts import normalise_code, render_call, render_sms, segments, text_locale
+from otpcore.phone.numbers import look_up_phone, parse_phone
+from otpcore.providers.hooks import ProviderContext
 from otpcore.routing import format_rules, parse_rules
 
 _KEY = "b3RwY29yZS5mdXp6aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJz"
@@ -36,7 +36,7 @@ def rules(data: bytes) -> None:
 
 
 def phone(data: bytes) -> None:
-    """Any text is a number that could exist, or is refused without being quoted."""
+    """Any text is a number that could exist, the same one where it is looked up, or is refused without being quoted."""
     text = text_of(data)
     for region, valid in ((None, True), ("BG", False)):
         try:
@@ -45,6 +45,7 @@ def phone(data: bytes) -> None:
             digits = "".join(filter(str.isdigit, text))
             assert len(digits) < 5 or digits not in str(refused)
             continue
+        assert look_up_phone(text, default_region=region) == look_up_phone(number.e164) == number
         assert number.e164.startswith("+")
         assert number.digits.isascii()
         assert number.digits.isdigit()

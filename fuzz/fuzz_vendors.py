@@ -5,6 +5,7 @@ The hooks are called directly, not through the core, which would turn a crash in
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import json
@@ -20,9 +21,11 @@ import otp_twilio
 from fuzz_common import CODE, NUMBER, assert_silent, run
 
 from otpcore.errors import ProviderError
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import CancelRequest, Channel, CheckRequest, CheckResult, DeliveryReceipt, DeliveryRequest
-from otpcore.phone import PhoneNumber
+from otpcore.http.charsets import readings
+from otpcore.models import Channel
+from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.hooks import ProviderContext
+from otpcore.providers.requests import CancelRequest, CheckRequest, CheckResult, DeliveryReceipt, DeliveryRequest
 
 _STATUSES = (200, 201, 204, 202, 307, 400, 401, 403, 404, 408, 409, 422, 429, 500, 503, 599)
 _NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -112,7 +115,7 @@ def _assert_earned(name: str, receipt: DeliveryReceipt, body: bytes) -> None:
 
 
 def _says(body: bytes, text: str) -> bool:
-    """Some text in a JSON body is this one, in any letter case."""
+    """Some text in a JSON body, in one of its readings, is this one, in any letter case."""
 
     def inside(value: Any) -> bool:
         if isinstance(value, dict):
@@ -121,7 +124,11 @@ def _says(body: bytes, text: str) -> bool:
             return any(map(inside, value))
         return isinstance(value, str) and value.casefold() == text.casefold()
 
-    return inside(json.loads(body))
+    for reading in readings(body):
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON
+            if inside(json.loads(reading)):
+                return True
+    return False
 
 
 def _hooks(provider: Any) -> list[tuple[Callable[[Any], Any], object]]:

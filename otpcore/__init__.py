@@ -5,13 +5,14 @@ Only the errors come with the package; everything else is imported when its name
 
 from __future__ import annotations
 
-import importlib
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otpcore.errors import (
+    ANSWERS,
+    Answer,
     DeliveryError,
     ErrorKind,
+    InvalidArgument,
     InvalidPhoneNumber,
     NoRouteError,
     OTPConfigurationError,
@@ -25,61 +26,82 @@ from otpcore.errors import (
     SettingsError,
     StoreError,
     UnknownProviderError,
+    known_as,
 )
+from otpcore.lazily import from_modules
 
 if TYPE_CHECKING:
-    from otpcore._service import AsyncOTPService
-    from otpcore._sync import OTPService
-    from otpcore.config import Settings, load_settings
     from otpcore.events import Event, EventType
-    from otpcore.hookspecs import ProviderContext, hookimpl
-    from otpcore.interfaces import RetryHost, RetryRunner, Store
+    from otpcore.messages.carrying import Carries, Feature
     from otpcore.models import (
-        CancelRequest,
         Challenge,
         ChallengeState,
         Channel,
-        CheckRequest,
-        CheckResult,
         CodeOwner,
-        DeliveryReceipt,
-        DeliveryRequest,
-        ProviderInfo,
+        EarlierTry,
         Receipt,
         ReceiptOutcome,
-        ReceiptRequest,
         ReceiptResult,
         ReceiptStatus,
+        RetryDue,
+        RetryElsewhere,
         RetryJob,
+        RetryOver,
         Verification,
         VerificationStatus,
     )
-    from otpcore.phone import PhoneNumber
+    from otpcore.phone.numbers import PhoneNumber
+    from otpcore.providers.delivered import DeliveredMessage
+    from otpcore.providers.hooks import ProviderContext, hookimpl
+    from otpcore.providers.requests import (
+        AccountState,
+        CancelRequest,
+        CheckRequest,
+        CheckResult,
+        DeliveryReceipt,
+        DeliveryRequest,
+        ProviderInfo,
+        ReceiptRequest,
+    )
     from otpcore.routing import RoutingTable, parse_rules
-    from otpcore.sandbox import SandboxMessage
-    from otpcore.status import BreakerStatus, RouteStatus, Status, WorkerStatus
+    from otpcore.runners.contract import RetryHost, RetryRunner
+    from otpcore.service.asynchronous import AsyncOTPService
+    from otpcore.service.blocking import OTPService
+    from otpcore.service.status import BreakerStatus, Obstacle, ObstacleKind, RouteStatus, Status, Stops, WorkerStatus
+    from otpcore.settings.tree import Settings, load_settings
+    from otpcore.stores.contract import Store
 
 __all__ = [
+    "ANSWERS",
+    "AccountState",
+    "Answer",
     "AsyncOTPService",
     "BreakerStatus",
     "CancelRequest",
+    "Carries",
     "Challenge",
     "ChallengeState",
     "Channel",
     "CheckRequest",
     "CheckResult",
     "CodeOwner",
+    "DeliveredMessage",
     "DeliveryError",
     "DeliveryReceipt",
     "DeliveryRequest",
+    "EarlierTry",
     "ErrorKind",
     "Event",
     "EventType",
+    "Feature",
+    "InvalidArgument",
     "InvalidPhoneNumber",
     "NoRouteError",
     "OTPConfigurationError",
     "OTPError",
     "OTPService",
+    "Obstacle",
+    "ObstacleKind",
     "PhoneNumber",
     "PluginLoadError",
     "ProviderContext",
@@ -93,16 +115,19 @@ __all__ = [
     "ReceiptRequest",
     "ReceiptResult",
     "ReceiptStatus",
+    "RetryDue",
+    "RetryElsewhere",
     "RetryHost",
     "RetryJob",
+    "RetryOver",
     "RetryRunner",
     "RouteStatus",
     "RoutingSyntaxError",
     "RoutingTable",
-    "SandboxMessage",
     "Settings",
     "SettingsError",
     "Status",
+    "Stops",
     "Store",
     "StoreError",
     "UnknownProviderError",
@@ -111,61 +136,65 @@ __all__ = [
     "WorkerStatus",
     "__version__",
     "hookimpl",
+    "known_as",
     "load_settings",
     "parse_rules",
 ]
 
 __version__ = "0.1.0"
 
-_LATER = {
-    "AsyncOTPService": "otpcore._service",
-    "BreakerStatus": "otpcore.status",
-    "CancelRequest": "otpcore.models",
-    "Challenge": "otpcore.models",
-    "ChallengeState": "otpcore.models",
-    "Channel": "otpcore.models",
-    "CheckRequest": "otpcore.models",
-    "CheckResult": "otpcore.models",
-    "CodeOwner": "otpcore.models",
-    "DeliveryReceipt": "otpcore.models",
-    "DeliveryRequest": "otpcore.models",
-    "Event": "otpcore.events",
-    "EventType": "otpcore.events",
-    "OTPService": "otpcore._sync",
-    "PhoneNumber": "otpcore.phone",
-    "ProviderContext": "otpcore.hookspecs",
-    "ProviderInfo": "otpcore.models",
-    "Receipt": "otpcore.models",
-    "ReceiptOutcome": "otpcore.models",
-    "ReceiptRequest": "otpcore.models",
-    "ReceiptResult": "otpcore.models",
-    "ReceiptStatus": "otpcore.models",
-    "RetryHost": "otpcore.interfaces",
-    "RetryJob": "otpcore.models",
-    "RetryRunner": "otpcore.interfaces",
-    "RouteStatus": "otpcore.status",
-    "RoutingTable": "otpcore.routing",
-    "SandboxMessage": "otpcore.sandbox",
-    "Settings": "otpcore.config",
-    "Status": "otpcore.status",
-    "Store": "otpcore.interfaces",
-    "Verification": "otpcore.models",
-    "VerificationStatus": "otpcore.models",
-    "WorkerStatus": "otpcore.status",
-    "hookimpl": "otpcore.hookspecs",
-    "load_settings": "otpcore.config",
-    "parse_rules": "otpcore.routing",
+_MODULES = {
+    "otpcore.events": ("Event", "EventType"),
+    "otpcore.messages.carrying": ("Carries", "Feature"),
+    "otpcore.models": (
+        "Challenge",
+        "ChallengeState",
+        "Channel",
+        "CodeOwner",
+        "EarlierTry",
+        "Receipt",
+        "ReceiptOutcome",
+        "ReceiptResult",
+        "ReceiptStatus",
+        "RetryDue",
+        "RetryElsewhere",
+        "RetryJob",
+        "RetryOver",
+        "Verification",
+        "VerificationStatus",
+    ),
+    "otpcore.phone.numbers": ("PhoneNumber",),
+    "otpcore.providers.delivered": ("DeliveredMessage",),
+    "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
+    "otpcore.providers.requests": (
+        "AccountState",
+        "CancelRequest",
+        "CheckRequest",
+        "CheckResult",
+        "DeliveryReceipt",
+        "DeliveryRequest",
+        "ProviderInfo",
+        "ReceiptRequest",
+    ),
+    "otpcore.routing": ("RoutingTable", "parse_rules"),
+    "otpcore.runners.contract": ("RetryHost", "RetryRunner"),
+    "otpcore.service.asynchronous": ("AsyncOTPService",),
+    "otpcore.service.blocking": ("OTPService",),
+    "otpcore.service.status": (
+        "BreakerStatus",
+        "Obstacle",
+        "ObstacleKind",
+        "RouteStatus",
+        "Status",
+        "Stops",
+        "WorkerStatus",
+    ),
+    "otpcore.settings.tree": ("Settings", "load_settings"),
+    "otpcore.stores.contract": ("Store",),
 }
 
-logging.getLogger("otpcore").addHandler(logging.NullHandler())
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_LATER[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    __getattr__ = from_modules(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from otpcore.errors import SettingsError, StoreError
+from otpcore.models import World
+from otpcore.phone.spellings import same_phone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,16 +49,17 @@ class KeyRing:
         index: The index key, base64url.
         code: Code keys by id, base64url.
         current: Id of the code key for everything new.
+        world: Whose look-ups: a phone has another one in each world, so that nothing that is kept under it is shared.
     """
 
-    def __init__(self, *, index: str, code: Mapping[str, str], current: str) -> None:
+    def __init__(self, *, index: str, code: Mapping[str, str], current: str, world: World = World.REAL) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - heavy: at first use
 
         index_key = _decode(index)
-        self._phone = _keyed(index_key, "phone")
-        self._subject = _keyed(index_key, "subject")
-        self._client = _keyed(index_key, "client")
-        self._block = _keyed(index_key, "block")
+        self._phone = _keyed(index_key, world.mark("phone"))
+        self._subject = _keyed(index_key, world.mark("subject"))
+        self._client = _keyed(index_key, world.mark("client"))
+        self._block = _keyed(index_key, world.mark("block"))
         self._keys = {
             name: _CodeKey(_keyed(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
             for name, text in code.items()
@@ -69,12 +72,12 @@ class KeyRing:
         return frozenset(self._keys)
 
     def phone_key(self, e164: str) -> str:
-        """Keyed look-up of a phone."""
-        return _look_up(self._phone, e164)
+        """Keyed look-up of a phone, the same for every spelling of it."""
+        return _look_up(self._phone, same_phone(e164))
 
     def subject(self, e164: str, purpose: str) -> str:
-        """Keyed look-up of a phone and a purpose."""
-        return _look_up(self._subject, f"{e164}\n{purpose}")
+        """Keyed look-up of a phone, in any spelling of it, and a purpose."""
+        return _look_up(self._subject, f"{same_phone(e164)}\n{purpose}")
 
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""
@@ -133,8 +136,8 @@ class KeyRing:
             return aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound(challenge_id, what)).decode()
         except (InvalidTag, ValueError):  # the latter: too short to hold a nonce
             raise SettingsError(
-                f"keys.code.{key_id.decode(errors='replace')}: cannot open what a key of this name sealed; "
-                "restore the key that was used"
+                f"keys.code.{key_id.decode(errors='replace')}: cannot open what a key of this name sealed. "
+                "Fix: restore the key that was used"
             ) from None
 
     def _digest(self, key_id: str, challenge_id: str, code: str) -> str:
@@ -147,8 +150,8 @@ class KeyRing:
         except KeyError:
             shown = key_id if len(key_id) <= _LONGEST_SHOWN else "?"  # damaged: hardly the name of a key
             raise SettingsError(
-                f"keys.code.{shown}: a stored challenge needs this key, and this process lacks it; "
-                "list it as readable in every process"
+                f"keys.code.{shown}: a stored challenge needs this key, and this process lacks it. "
+                "Fix: list it as readable in every process"
             ) from None
 
 

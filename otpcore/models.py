@@ -1,41 +1,38 @@
-"""Frozen values and enums that every part shares; no I/O.
-
-What a provider plugin sees is in the first half (requests and answers), what a host sees in the second.
-"""
+"""Frozen values and enums that every part shares, and what a host is answered; no I/O."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import attrs
 
 from otpcore.errors import ErrorKind
-from otpcore.phone import PhoneNumber
+from otpcore.phone.numbers import PhoneNumber
 
 __all__ = [
-    "CancelRequest",
     "Challenge",
     "ChallengeState",
     "Channel",
-    "CheckRequest",
-    "CheckResult",
     "CodeOwner",
-    "DeliveryReceipt",
-    "DeliveryRequest",
+    "EarlierTry",
     "Outcome",
-    "ProviderInfo",
     "Receipt",
     "ReceiptOutcome",
-    "ReceiptRequest",
     "ReceiptResult",
     "ReceiptStatus",
+    "RetryDue",
+    "RetryElsewhere",
     "RetryJob",
+    "RetryOver",
     "UnsendableReason",
     "Verification",
     "VerificationStatus",
+    "World",
+    "instance_of",
+    "name_of",
 ]
 
 
@@ -78,8 +75,25 @@ class Outcome(enum.StrEnum):
     LIMIT_REACHED = ErrorKind.LIMIT_REACHED.value
 
 
+class World(enum.StrEnum):
+    """Whom a service reaches: people, or nobody (``sms.sandbox``). Neither knows the challenges and limits of the other."""
+
+    REAL = "real"
+    SANDBOX = "sandbox"
+
+    def mark(self, key: str) -> str:
+        """A key that both worlds have, as this one's; the real world's are as they are."""
+        return key if self is World.REAL else f"{self}:{key}"
+
+    def own(self, marked: str) -> str | None:
+        """The key that ``mark`` marked; None: it is another world's."""
+        if self is World.REAL:
+            return None if any(marked.startswith(f"{world}:") for world in World) else marked
+        return marked.removeprefix(f"{self}:") if marked.startswith(f"{self}:") else None
+
+
 class ChallengeState(enum.StrEnum):
-    """Where a challenge stands (DESIGN §6). The first five are living states until ``expires_at``."""
+    """Where a challenge stands. The first five are living states until ``expires_at``."""
 
     SENDING = "sending"
     SENT = "sent"
@@ -94,147 +108,39 @@ class ChallengeState(enum.StrEnum):
 class UnsendableReason(enum.StrEnum):
     """Why sending ended without success."""
 
-    MAX_RETRIES = "max_retries"
-    EXPIRED = "expired"
     PERMANENT = "permanent"
+    """A provider said that the number cannot be reached, or that the person or a fraud guard refused."""
     FAILED = "failed"
+    """No provider took it, one of them may later, and nothing is retried; or an operator dropped it."""
+    LIMIT_REACHED = "limit_reached"
+    """The providers' own limits for the number are reached."""
+    MISCONFIGURED = "misconfigured"
+    """No provider works until an operator acts, or the rules leave none."""
+    DENIED = "denied"
+    """The number is denied by now, or a limit of it is 0."""
+    MAX_RETRIES = "max_retries"
+    """All retries are used up."""
+    EXPIRED = "expired"
+    """The next try would come too late in the life of the code."""
     MAX_ATTEMPTS = "max_attempts"
+    """The code was guessed at too often meanwhile."""
     INTERRUPTED = "interrupted"
+    """The process that was sending died, and nothing is retried."""
 
 
 @attrs.frozen(kw_only=True)
-class ProviderInfo:
-    """What one configured instance is and can do; the answer of the hook ``describe``.
+class EarlierTry:
+    """A message or call that may have gone out for the same challenge, at the same instance and over the same channel.
 
     Args:
-        display_name: For people.
-        code_owner: Who makes and checks the code.
-        channels: What it delivers. None: the channels whose hooks are implemented.
-        code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
-            ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
-        code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
-        start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
-        remembers_approval: ``check_code`` answers ``USED`` where an earlier check was approved (Sinch).
-    """
-
-    display_name: str
-    code_owner: CodeOwner = CodeOwner.CORE
-    channels: frozenset[Channel] | None = None
-    code_scope: str = ""
-    code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
-    start_replaces: bool = False
-    remembers_approval: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class DeliveryRequest:
-    """One message or call to be handed to one provider.
-
-    Args:
-        delivery_id: This attempt; unguessable, URL-safe, at most 40 characters.
-        challenge_id: The challenge it belongs to.
-        recipient: To whom.
-        channel: SMS or call.
-        code: The code; None where the vendor owns it.
-        text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
-        locale: BCP 47 tag of the text, such as ``"en"`` or ``"pt-BR"``.
-        purpose: What the code is for, such as ``"login"``.
-        sender: Sender name or number set by the host, or None for the instance's own.
-        template_id: Registered template set by the host, or None.
-        deadline: Aware UTC. The code expires then; a message that arrives later is worthless.
-        idempotency_key: The same for every try of this send at this instance.
-        repeat: Delivery id of an earlier try at this instance of which nobody knows whether it was sent; ask the
-            vendor first where it can be asked. Empty: there is none.
+        delivery_id: Which.
+        reference: The vendor's id; empty: its answer was lost, or has not come yet.
+        age: How long ago it began, by one clock: compare it with nothing that another clock says.
     """
 
     delivery_id: str
-    challenge_id: str
-    recipient: PhoneNumber
-    channel: Channel
-    code: str | None = attrs.field(default=None, repr=False)
-    text: str | None = attrs.field(default=None, repr=False)
-    locale: str = "en"
-    purpose: str = "default"
-    sender: str | None = None
-    template_id: str | None = None
-    deadline: datetime
-    idempotency_key: str
-    repeat: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class DeliveryReceipt:
-    """The provider took the message.
-
-    Args:
-        reference: The vendor's id of the message or verification, by which it can be checked or cancelled.
-    """
-
     reference: str = ""
-
-
-class CheckResult(enum.StrEnum):
-    """A vendor's verdict on a code that it owns."""
-
-    APPROVED = "approved"
-    INCORRECT = "incorrect"
-    GONE = "gone"
-    """The vendor no longer has a verification to check against (expired, checks used up, replaced)."""
-    USED = "used"
-    """An earlier check of this verification was approved. It says nothing about the code of this one."""
-
-
-@attrs.frozen(kw_only=True)
-class CheckRequest:
-    """Ask the vendor whether a code is right.
-
-    Args:
-        reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
-    """
-
-    challenge_id: str
-    delivery_id: str
-    recipient: PhoneNumber
-    channel: Channel
-    code: str = attrs.field(repr=False)
-    reference: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class CancelRequest:
-    """End a vendor's verification so that it cannot verify anything any more. "Already gone" is success.
-
-    Args:
-        reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
-    """
-
-    challenge_id: str
-    delivery_id: str
-    recipient: PhoneNumber
-    channel: Channel
-    reference: str = ""
-
-
-def _lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-@attrs.frozen(kw_only=True)
-class ReceiptRequest:
-    """One HTTP request in which a vendor reports what became of a message; of no web framework. Its repr shows no contents.
-
-    Args:
-        method: HTTP verb.
-        url: The whole public URL as the vendor called it, with scheme, host, path and query: vendors sign it. Behind
-            a proxy that is not what the application sees.
-        headers: Names in any case; kept in lower case.
-        body: The raw bytes, as they arrived.
-    """
-
-    method: str = "POST"
-    url: str = attrs.field(repr=False)
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
-    body: bytes = attrs.field(default=b"", repr=False)
+    age: timedelta
 
 
 class ReceiptStatus(enum.StrEnum):
@@ -259,6 +165,8 @@ class Receipt:
         kind: With ``undelivered``, why. ``rejected_number`` and ``blocked`` end the send; with any other, or None, the
             next instance may try.
         answer: JSON text that the vendor waits for, or empty.
+        denial: Not empty: the vendor asks whether it may send this delivery at all. ``answer`` is leave to, this the JSON
+            text that says no; otpcore chooses, by the barriers that stand before a send.
     """
 
     status: ReceiptStatus | None = attrs.field(default=None, converter=attrs.converters.optional(ReceiptStatus))
@@ -267,6 +175,7 @@ class Receipt:
     provider_code: str = ""
     kind: ErrorKind | None = attrs.field(default=None, converter=attrs.converters.optional(ErrorKind))
     answer: str = ""
+    denial: str = ""
 
 
 class ReceiptOutcome(enum.StrEnum):
@@ -279,7 +188,7 @@ class ReceiptOutcome(enum.StrEnum):
     REPLAYED = "replayed"
     """It was here before; nothing is changed."""
     IGNORED = "ignored"
-    """It changes nothing: a report of progress, or of a failure after the message has arrived."""
+    """It changes nothing: a question, a report of progress, or of a failure after the message has arrived."""
     UNKNOWN = "unknown"
     """No delivery of ours is known by it. Where one is later recorded under its reference, it is applied then."""
 
@@ -313,6 +222,23 @@ class RetryJob:
 
 
 @attrs.frozen(kw_only=True)
+class RetryDue:
+    """The send goes on: ``job`` is due next, or again when the lease of somebody else runs out, since its holder may die."""
+
+    job: RetryJob
+
+
+@attrs.frozen
+class RetryElsewhere:
+    """The job is due, and this process cannot take it, mostly as it has not its key or its instances: leave it to another."""
+
+
+@attrs.frozen
+class RetryOver:
+    """Nothing is left of this job: the send is over, or further on, and whoever brought it there has its next job."""
+
+
+@attrs.frozen(kw_only=True)
 class Challenge:
     """One started verification, as the host sees it.
 
@@ -323,7 +249,8 @@ class Challenge:
         purpose: What it is for.
         state: Where it stands.
         confirmed: A provider said that it took the message.
-        provider: The instance that took it, or the last one tried.
+        provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
+            ``queued`` one that did not take it, and None where none was tried: every one was left out.
         expires_at: Aware UTC.
         resend_at: Before then the same call sends nothing new. None: it may be sent again at once.
         code: The code, once a provider carried a code that otpcore made; else None. Never in repr, JSON or pickle.
@@ -401,3 +328,16 @@ class Verification:
 
     def __iter__(self) -> Iterator[bool]:
         return iter((self.request_valid, self.code_valid))
+
+
+_INSTANCE = "test:"  # the colon keeps it apart from every instance that rules could name
+
+
+def instance_of(name: str) -> str:
+    """What stands for a provider in the deliveries to a test number."""
+    return f"{_INSTANCE}{name}"
+
+
+def name_of(instance: str | None) -> str:
+    """The name of the test number that this instance stands for; empty: it is a provider's."""
+    return instance.removeprefix(_INSTANCE) if instance and instance.startswith(_INSTANCE) else ""

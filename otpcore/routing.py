@@ -14,7 +14,7 @@ White space around tokens does not matter. ``Twilio;Mada:+35987,+35988;Sinch`` s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import attrs
 
@@ -145,6 +145,7 @@ class RoutingTable:
         e164: str,
         *,
         capable: Collection[str] | None = None,
+        unfit: Mapping[str, str] | None = None,
         fallback_to_default: bool = False,
         channel: Channel | None = None,
     ) -> tuple[RouteStep, ...]:
@@ -153,22 +154,27 @@ class RoutingTable:
         Args:
             e164: The number with its ``+``.
             capable: Names of the instances that can do the channel; None: all of them.
+            unfit: What of the send's wishes an instance cannot carry, by name. It is left out of the route once the rules
+                have chosen it, and nobody takes its place.
             fallback_to_default: As for ``candidates``.
             channel: Only for the wording about those that cannot do it.
         """
         able = self if capable is None else self.restricted_to(capable)
-        route = able.candidates(e164, fallback_to_default=fallback_to_default)
-        matching = {name: _longest_match(able.rules, name, e164) for name in route}
+        chosen = able.candidates(e164, fallback_to_default=fallback_to_default)
+        unfit = {} if unfit is None else unfit
+        route = tuple(name for name in chosen if name not in unfit)
+        matching = {name: _longest_match(able.rules, name, e164) for name in chosen}
         taken = [
             RouteStep(instance=name, position=position, reason=_why_taken(matching[name], any(matching.values())))
             for position, name in enumerate(route, 1)
         ]
+        reasons = {
+            name: f"cannot carry {unfit[name]}" if name in chosen else _why_left_out(able.rules, name)
+            for name in able.instances
+            if name not in route
+        }
         left_out = [
-            RouteStep(
-                instance=name,
-                position=None,
-                reason=_why_left_out(able.rules, name) if name in able.instances else _INCAPABLE[channel],
-            )
+            RouteStep(instance=name, position=None, reason=reasons.get(name, _INCAPABLE[channel]))
             for name in self.instances
             if name not in route
         ]

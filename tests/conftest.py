@@ -2,17 +2,77 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-from otpcore.stores.sql import upgrade
+from otpcore.stores.sql.store import upgrade
 
 from .own_servers import postgres_server
 from .servers import mariadb_database
 
 pytest_plugins = ["otpcore.testing.fixtures"]
+
+# How long an example takes is the machine's affair; whoever sets a deadline says so at the test. What is there stands for
+# the rest: in CI hypothesis chooses a profile of its own, whose examples are the same in each run.
+settings.register_profile("otpcore", parent=settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("otpcore")
+
+# What takes longest begins first, so that no worker of ``--dist loadfile --no-loadscope-reorder`` idles at the end while another
+# still works through it. The first group waits, for seconds each time, for real servers to fail over, to come back or to fall
+# silent, and leaves the processor to others meanwhile; no other file does.
+LONGEST = (
+    "tests/chaos/test_engines.py",
+    "tests/chaos/test_failovers.py",
+    "tests/stores/test_failover.py",
+    "plugins/otp-redis/tests/test_failover.py",
+    "plugins/otp-rabbitmq/tests/test_trouble.py",
+    "plugins/otp-rabbitmq/tests/test_restart.py",
+    "tests/stores/test_pooler.py",
+    "tests/stores/test_servers.py",
+    # Many processes, or many histories.
+    "tests/chaos/test_verifies.py",
+    "tests/chaos/test_retries.py",
+    "tests/chaos/test_sends.py",
+    "tests/docs/test_examples.py",
+    "tests/docs/test_deployment.py",
+    "tests/mutants/test_short.py",
+    "tests/lifecycle/test_state_machine.py",
+    "tests/lifecycle/test_histories.py",
+    "tests/stores/test_contract_postgres.py",
+    "tests/stores/test_contract_mariadb.py",
+    "tests/stores/test_contract_sqlite.py",
+    "plugins/otp-redis/tests/test_contract.py",
+    "plugins/otp-rabbitmq/tests/test_contract.py",
+    "plugins/otp-twilio/tests/test_contract.py",
+    "tests/testing/test_store_contract.py",
+    "tests/testing/test_provider_contract.py",
+    "tests/races/test_verifying.py",
+    "tests/races/test_sending.py",
+    "tests/stores/test_upgrading.py",
+    "tests/test_benchmarks.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of ``LONGEST`` before all others."""
+    root = Path(__file__).parent.parent
+    ranks = {root / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on Python's path; what is imported from it is forgotten afterwards, or the next test would find it."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

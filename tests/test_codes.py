@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from otpcore import SettingsError
-from otpcore._parts import new_id
 from otpcore.codes import KeyRing, make_code
+from otpcore.service.service import new_id
 
 INDEX, FIRST, SECOND = (secrets.token_urlsafe(32) for _ in range(3))
 CHALLENGE, CODE = "a" * 32, "012345"

@@ -29,43 +29,18 @@ from otpcore import (
     ProviderError,
     ProviderInfo,
     RateLimited,
+    RetryOver,
     hookimpl,
 )
-from otpcore._logs import fields, fields_of
-from otpcore.cli._options import Options
+from otpcore.cli.options import Options
+from otpcore.events import fields, fields_of
 from otpcore.models import ChallengeState
-from otpcore.records import WorkerRecord
 from otpcore.runners.background import BackgroundRunner
-from otpcore.testing import FakeClock, Outbox
+from otpcore.stores.records import WorkerRecord
+from otpcore.testing import EventRecorder, FakeClock, Outbox, wrong_code
 
 PHONE = "+359871234567"
 RETRY = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01, "max_delay": 0.02}}
-
-
-@attrs.define(eq=False)
-class Watcher:
-    """An observer that keeps every event, and can be waited for."""
-
-    events: list[Event] = attrs.field(factory=list)
-    news: anyio.Event = attrs.field(factory=anyio.Event)
-
-    @hookimpl
-    def otp_event(self, event: Event) -> None:
-        self.events.append(event)
-        self.news.set()
-        self.news = anyio.Event()
-
-    def told(self, kind: EventType) -> list[Event]:
-        return [event for event in self.events if event.type is kind]
-
-    def one(self, kind: EventType) -> Event:
-        (event,) = self.told(kind)
-        return event
-
-    async def wait_for(self, kind: EventType) -> None:
-        with anyio.fail_after(30):
-            while not self.told(kind):
-                await self.news.wait()
 
 
 @attrs.define(eq=False)
@@ -96,66 +71,68 @@ class Vendor:
         return result
 
 
-def wrong(code: str) -> str:
-    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}d}"
-
-
 @pytest.fixture
-def watcher() -> Watcher:
-    return Watcher()
+def recorder() -> EventRecorder:
+    return EventRecorder()
 
 
 # Sending.
 
 
-async def test_a_resend_and_a_call_within_the_cooldown_are_told_apart(otp_outbox: Outbox, watcher: Watcher) -> None:
-    async with otp_outbox.service(observers=[watcher]) as otp:
+async def test_a_resend_and_a_call_within_the_cooldown_are_told_apart(
+    otp_outbox: Outbox, recorder: EventRecorder
+) -> None:
+    async with otp_outbox.service(observers=[recorder]) as otp:
         challenge = await otp.send_sms(PHONE)
         await otp.send_sms(PHONE)
         otp_outbox.clock.advance(31)
         await otp.send_sms(PHONE)
-    first, second = watcher.told(EventType.SEND_STARTED)
+    first, second = recorder.of(EventType.SEND_STARTED)
     assert (first.reason, second.reason) == ("", "resend")
-    skipped = watcher.one(EventType.SEND_SKIPPED)
+    skipped = recorder.one(EventType.SEND_SKIPPED)
     assert (skipped.reason, skipped.challenge_id, skipped.channel) == ("cooldown", challenge.id, "sms")
 
 
-async def test_an_expired_challenge_is_told_by_whoever_finds_it_first(otp_outbox: Outbox, watcher: Watcher) -> None:
-    async with otp_outbox.service(observers=[watcher]) as otp:
+async def test_an_expired_challenge_is_told_by_whoever_finds_it_first(
+    otp_outbox: Outbox, recorder: EventRecorder
+) -> None:
+    async with otp_outbox.service(observers=[recorder]) as otp:
         old = await otp.send_sms(PHONE)
         otp_outbox.clock.advance(301)
         new = await otp.send_sms(PHONE)
-        assert watcher.one(EventType.EXPIRED).challenge_id == old.id
+        assert recorder.one(EventType.EXPIRED).challenge_id == old.id
         otp_outbox.clock.advance(301)
         assert await otp.cancel(new.id) is False
-        assert [event.challenge_id for event in watcher.told(EventType.EXPIRED)] == [old.id, new.id]
-        assert not watcher.told(EventType.CANCELLED)
+        assert [event.challenge_id for event in recorder.of(EventType.EXPIRED)] == [old.id, new.id]
+        assert not recorder.of(EventType.CANCELLED)
 
 
-async def test_each_retry_is_told_with_its_number(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_each_retry_is_told_with_its_number(otp_outbox: Outbox, recorder: EventRecorder) -> None:
     otp_outbox.fail(ErrorKind.THROTTLED, times=2)
-    async with otp_outbox.service(RETRY, observers=[watcher]) as otp:
+    async with otp_outbox.service(RETRY, observers=[recorder]) as otp:
         await otp.send_sms(PHONE)
-    assert [event.detail for event in watcher.told(EventType.RETRY_STARTED)] == ["number 1", "number 2"]
-    assert len(watcher.told(EventType.RETRY_SCHEDULED)) == 2
-    assert not watcher.told(EventType.RETRY_PUT_OFF)
+    assert [event.detail for event in recorder.of(EventType.RETRY_STARTED)] == ["number 1", "number 2"]
+    assert len(recorder.of(EventType.RETRY_SCHEDULED)) == 2
+    assert not recorder.of(EventType.RETRY_PUT_OFF)
 
 
-async def test_a_send_that_waits_for_a_breaker_and_the_probe_that_ends_it(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_a_send_that_waits_for_a_breaker_and_the_probe_that_ends_it(
+    otp_outbox: Outbox, recorder: EventRecorder
+) -> None:
     otp_outbox.fail(ErrorKind.UNAVAILABLE)
     settings = {"sms": {"retry": True}, "retry": {"breaker_threshold": 1}}
     held = Held()
-    async with otp_outbox.service(settings, runner=held, observers=[watcher]) as otp:
+    async with otp_outbox.service(settings, runner=held, observers=[recorder]) as otp:
         await otp.send_sms(PHONE)
-        assert watcher.one(EventType.BREAKER_OPENED).instance == "outbox"
+        assert recorder.one(EventType.BREAKER_OPENED).instance == "outbox"
         waiting = await otp.send_sms("+359881234567")
-        put_off = watcher.one(EventType.RETRY_PUT_OFF)
+        put_off = recorder.one(EventType.RETRY_PUT_OFF)
         assert (put_off.challenge_id, put_off.reason) == (waiting.id, "breaker_open")
         otp_outbox.clock.advance(2)
         assert await held.run_all() == 2
-        probe = watcher.one(EventType.BREAKER_PROBED)
+        probe = recorder.one(EventType.BREAKER_PROBED)
         assert (probe.instance, probe.channel) == ("outbox", "sms")
-        assert watcher.one(EventType.BREAKER_CLOSED).instance == "outbox"
+        assert recorder.one(EventType.BREAKER_CLOSED).instance == "outbox"
 
 
 async def test_all_that_wait_for_a_breaker_go_out_once_a_send_has_closed_it(otp_outbox: Outbox) -> None:
@@ -189,69 +166,71 @@ class Held:
 
     async def run_all(self) -> int:
         for job in self.jobs:
-            assert await self.host.run_retry(job) is None
+            assert await self.host.run_retry(job) == RetryOver()
         return len(self.jobs)
 
 
 # Vendors, verifying, limits.
 
 
-async def test_what_became_of_a_verification_at_the_vendor_is_told(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_what_became_of_a_verification_at_the_vendor_is_told(otp_outbox: Outbox, recorder: EventRecorder) -> None:
     vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}, observers=[watcher]) as otp:
+    async with otp_outbox.service(providers={"vendor": vendor}, observers=[recorder]) as otp:
         first = await otp.send_sms(PHONE)
         await otp.cancel(first.id)
-        cancelled = watcher.one(EventType.VENDOR_CANCELLED)
+        cancelled = recorder.one(EventType.VENDOR_CANCELLED)
         assert (cancelled.challenge_id, cancelled.instance) == (first.id, "vendor")
         vendor.answers = False
         second = await otp.send_sms("+359881234567")
         await otp.cancel(second.id)
-        kept = watcher.one(EventType.VENDOR_NOT_CANCELLED)
+        kept = recorder.one(EventType.VENDOR_NOT_CANCELLED)
         assert (kept.challenge_id, kept.reason, kept.provider_code) == (second.id, "unavailable", "503")
 
 
-async def test_an_attempt_that_is_given_back_is_told_at_most_three_times(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_an_attempt_that_is_given_back_is_told_at_most_three_times(
+    otp_outbox: Outbox, recorder: EventRecorder
+) -> None:
     silent = Vendor(answers=False)
-    async with otp_outbox.service(providers={"vendor": silent}, observers=[watcher]) as otp:
+    async with otp_outbox.service(providers={"vendor": silent}, observers=[recorder]) as otp:
         challenge = await otp.send_sms(PHONE)
         for _ in range(4):
             with pytest.raises(ProviderError):
                 await otp.verify(PHONE, "123456")
-    given_back = watcher.told(EventType.ATTEMPT_GIVEN_BACK)
+    given_back = recorder.of(EventType.ATTEMPT_GIVEN_BACK)
     assert [event.challenge_id for event in given_back] == [challenge.id] * 3
-    failed = watcher.told(EventType.VERIFY_FAILED)
+    failed = recorder.of(EventType.VERIFY_FAILED)
     assert [(event.reason, event.instance) for event in failed] == [("provider_error", "vendor")] * 4
 
 
-async def test_the_wrong_code_that_locks_a_phone_is_told(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_the_wrong_code_that_locks_a_phone_is_told(otp_outbox: Outbox, recorder: EventRecorder) -> None:
     settings = {"limits": {"phone": [], "lock_after": 2}}
-    async with otp_outbox.service(settings, observers=[watcher]) as otp:
+    async with otp_outbox.service(settings, observers=[recorder]) as otp:
         challenge = await otp.send_sms(PHONE)
         for _ in range(2):
-            await otp.verify(PHONE, wrong(otp_outbox.code))
-        locked = watcher.one(EventType.PHONE_LOCKED)
+            await otp.verify(PHONE, wrong_code(otp_outbox.code))
+        locked = recorder.one(EventType.PHONE_LOCKED)
         assert (locked.challenge_id, locked.reason) == (challenge.id, "until_time")
         assert locked.detail == "until 2030-01-01T12:00:30+00:00"
         with pytest.raises(RateLimited):
             await otp.verify(PHONE, otp_outbox.code)
-        assert len(watcher.told(EventType.PHONE_LOCKED)) == 1
-        assert watcher.events[-1].reason == "locked"
+        assert len(recorder.of(EventType.PHONE_LOCKED)) == 1
+        assert recorder.events[-1].reason == "locked"
 
 
-async def test_the_right_code_at_the_last_moment_locks_nobody(otp_outbox: Outbox, watcher: Watcher) -> None:
-    async with otp_outbox.service({"limits": {"phone": [], "lock_after": 1}}, observers=[watcher]) as otp:
+async def test_the_right_code_at_the_last_moment_locks_nobody(otp_outbox: Outbox, recorder: EventRecorder) -> None:
+    async with otp_outbox.service({"limits": {"phone": [], "lock_after": 1}}, observers=[recorder]) as otp:
         await otp.send_sms(PHONE)
         assert await otp.verify(PHONE, otp_outbox.code)
-    assert not watcher.told(EventType.PHONE_LOCKED)
+    assert not recorder.of(EventType.PHONE_LOCKED)
 
 
-async def test_what_a_purge_removed_is_told_and_nothing_is_not(otp_outbox: Outbox, watcher: Watcher) -> None:
-    async with otp_outbox.service(observers=[watcher]) as otp:
+async def test_what_a_purge_removed_is_told_and_nothing_is_not(otp_outbox: Outbox, recorder: EventRecorder) -> None:
+    async with otp_outbox.service(observers=[recorder]) as otp:
         await otp.purge()
-        assert not watcher.told(EventType.PURGED)
+        assert not recorder.of(EventType.PURGED)
         await otp.send_sms(PHONE)
         await otp.purge(phone=PHONE)
-        erased = watcher.one(EventType.PURGED)
+        erased = recorder.one(EventType.PURGED)
         assert (erased.reason, erased.phone) == ("erased", "+3598******67")
         assert "1 challenges" in erased.detail
 
@@ -259,22 +238,24 @@ async def test_what_a_purge_removed_is_told_and_nothing_is_not(otp_outbox: Outbo
 # Workers.
 
 
-async def test_a_runner_tells_when_it_starts_and_stops_and_who_was_lost(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_a_runner_tells_when_it_starts_and_stops_and_who_was_lost(
+    otp_outbox: Outbox, recorder: EventRecorder
+) -> None:
     clock = otp_outbox.clock
-    async with otp_outbox.service({"retry": {"runner": "background"}}, observers=[watcher]) as otp:
-        await watcher.wait_for(EventType.WORKER_STARTED)
-        started = watcher.one(EventType.WORKER_STARTED)
+    async with otp_outbox.service({"retry": {"runner": "background"}}, observers=[recorder]) as otp:
+        await recorder.wait_for(EventType.WORKER_STARTED)
+        started = recorder.one(EventType.WORKER_STARTED)
         assert started.reason == "background"
         (worker,) = (await otp.status()).workers
         assert (worker.name, worker.kind, worker.running) == (started.detail, "background", 0)
         dead = WorkerRecord(name="worker-dead", kind="worker", started_at=clock(), seen_at=clock())
-        await otp._parts.store.beat(dead, timedelta(minutes=1), clock())
+        await otp._service.store.beat(dead, timedelta(minutes=1), clock())
         clock.advance(61)
-        await watcher.wait_for(EventType.WORKER_LOST)
-        lost = watcher.one(EventType.WORKER_LOST)
+        await recorder.wait_for(EventType.WORKER_LOST)
+        lost = recorder.one(EventType.WORKER_LOST)
         assert (lost.detail, lost.reason) == ("worker-dead", "worker")
-        store = otp._parts.store
-    assert watcher.one(EventType.WORKER_STOPPED).detail == started.detail
+        store = otp._service.store
+    assert recorder.one(EventType.WORKER_STOPPED).detail == started.detail
     assert (await store.status(clock(), clock())).workers == ()
 
 
@@ -321,33 +302,33 @@ async def test_a_runner_says_how_many_retries_it_runs_and_when_it_ends() -> None
     assert host.left
 
 
-async def test_a_store_that_is_away_stops_no_runner_from_ending(otp_outbox: Outbox, watcher: Watcher) -> None:
+async def test_a_store_that_is_away_stops_no_runner_from_ending(otp_outbox: Outbox, recorder: EventRecorder) -> None:
     clock = FakeClock()
-    async with otp_outbox.service(runner=BackgroundRunner(), observers=[watcher], clock=clock) as otp:
-        await watcher.wait_for(EventType.WORKER_STARTED)
+    async with otp_outbox.service(runner=BackgroundRunner(), observers=[recorder], clock=clock) as otp:
+        await recorder.wait_for(EventType.WORKER_STARTED)
 
         async def away(name: str) -> None:
             raise otpcore.StoreError("away")
 
-        otp._parts.store.leave = away
-    assert watcher.told(EventType.WORKER_STOPPED)
+        otp._service.store.leave = away
+    assert recorder.of(EventType.WORKER_STOPPED)
 
 
 # Logs.
 
 
 async def test_every_event_is_a_record_with_the_same_fields(
-    otp_outbox: Outbox, watcher: Watcher, caplog: pytest.LogCaptureFixture
+    otp_outbox: Outbox, recorder: EventRecorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "otpcore")
     otp_outbox.fail(ErrorKind.BLOCKED)
-    async with otp_outbox.service(observers=[watcher]) as otp:
+    async with otp_outbox.service(observers=[recorder]) as otp:
         with pytest.raises(DeliveryError):
             await otp.send_sms(PHONE)
     logged = [fields_of(record) for record in caplog.records if record.name == "otpcore.events"]
     assert logged == [
         {"event": event.type, **{name: value for name, value in _said(event).items() if value}}
-        for event in watcher.events
+        for event in recorder.events
     ]
     failed = next(one for one in logged if one["event"] == "delivery_failed")
     assert failed["reason"] == "blocked"

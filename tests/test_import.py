@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
 import pytest
 
 import otpcore
+from otpcore import errors
 
+PUBLIC = (
+    "otpcore",
+    "otpcore.http",
+    "otpcore.messages",
+    "otpcore.providers",
+    "otpcore.runners",
+    "otpcore.simulators",
+    "otpcore.stores",
+    "otpcore.testing",
+)
+ERRORS = {"otpcore": {name for name in otpcore.__all__ if hasattr(errors, name)}}  # come with the package
 HEAVY = (
     "sqlalchemy",
     "sqlmodel",
@@ -37,10 +50,19 @@ def test_the_services_pull_in_no_heavy_library_before_they_open() -> None:
     assert not _loaded_by("from otpcore import AsyncOTPService, OTPService; OTPService()").intersection(HEAVY)
 
 
-@pytest.mark.parametrize("name", otpcore.__all__)
-def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(otpcore, name) is not None
-    assert name in dir(otpcore)
+@pytest.mark.parametrize("package", PUBLIC)
+def test_a_public_package_pulls_in_no_heavy_library_by_itself(package: str) -> None:
+    assert not _loaded_by(f"import {package}").intersection(HEAVY)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_every_public_name_is_there(package: str) -> None:
+    module = importlib.import_module(package)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+    assert set(module.__all__) <= set(dir(module))
+    given = [name for names in module._MODULES.values() for name in names]
+    assert sorted(given) == sorted(set(module.__all__) - {"__version__", *ERRORS.get(package, ())})
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

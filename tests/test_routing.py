@@ -226,6 +226,21 @@ def test_explain_names_those_that_cannot_do_the_channel():
     )
 
 
+def test_explain_names_what_somebody_cannot_carry():
+    table = parse_rules("Twilio;Mada:+35987,+35988;Sinch:+35987")
+    steps = table.explain(MADA_NUMBER, unfit={"mada": "a text of your own", "twilio": "a text of your own"})
+    assert steps == (
+        RouteStep(instance="sinch", position=1, reason="prefix +35987 matches"),
+        RouteStep(instance="twilio", position=None, reason="default; not reached because a prefix matched"),
+        RouteStep(instance="mada", position=None, reason="cannot carry a text of your own"),
+    )
+
+
+def test_nobody_takes_the_place_of_those_who_cannot_carry_it():
+    steps = parse_rules("Twilio;Mada:+35987").explain(MADA_NUMBER, unfit={"mada": "the language 'bg'"})
+    assert [step.position for step in steps] == [None, None]
+
+
 def test_explain_shows_the_defaults_behind_a_match():
     steps = parse_rules("Twilio;Mada:+35987,+35988").explain(MADA_NUMBER, fallback_to_default=True)
     assert [(step.instance, step.reason) for step in steps] == [
@@ -287,12 +302,15 @@ def test_an_incapable_instance_is_as_good_as_not_written(written, capable, numbe
     assert set(restricted.instances) == {name for name, _ in left}
 
 
-@given(clauses(), st.none() | st.sets(names), numbers, st.booleans())
-def test_explain_covers_every_instance_once_and_agrees_with_the_route(written, capable, number, fallback):
+@given(clauses(), st.none() | st.sets(names), st.sets(names), numbers, st.booleans())
+def test_explain_covers_every_instance_once_and_agrees_with_the_route(written, capable, unfit, number, fallback):
     table = parse_rules(text_of(written))
-    steps = table.explain(number, capable=capable, fallback_to_default=fallback)
+    lacks = dict.fromkeys(unfit, "a text of your own")
+    steps = table.explain(number, capable=capable, unfit=lacks, fallback_to_default=fallback)
     able = table if capable is None else table.restricted_to(capable)
-    route = able.candidates(number, fallback_to_default=fallback)
+    chosen = able.candidates(number, fallback_to_default=fallback)
+    route = tuple(name for name in chosen if name not in unfit)
+    assert {step.instance for step in steps if step.reason.startswith("cannot carry")} == unfit.intersection(chosen)
     assert tuple(step.instance for step in steps[: len(route)]) == route
     assert [step.position for step in steps] == [*range(1, len(route) + 1), *[None] * (len(steps) - len(route))]
     assert sorted(step.instance for step in steps) == sorted(table.instances)

@@ -16,9 +16,9 @@ from benchmarks.ours import Gateway, emptied, settings
 from benchmarks.plan import Case, Missing, Results, Storage, World
 from benchmarks.tables import Table, figure, missing_rows
 from otpcore import AsyncOTPService
-from otpcore.config import Settings
 from otpcore.errors import ErrorKind
-from otpcore.models import DeliveryRequest
+from otpcore.providers.requests import DeliveryRequest
+from otpcore.settings.tree import Settings
 
 __all__ = ["ALL", "MEASURES", "NOTE", "ROWS", "SETTING", "TITLE", "cases", "setting_of", "tables"]
 
@@ -70,13 +70,13 @@ def _rows_case(world: World, store: Storage | None) -> Case | Missing:
 
 
 def rows(rows: int, urls: list[str]) -> Mapping[str, Any]:
-    """The dearest ratio over the databases, of all verbs together and of a single one."""
+    """The dearest ratio over the databases, of all commands together and of a single one."""
     command = [sys.executable, str(_PROGRAM), "--rows", str(rows), *urls]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
-    found = [(verb, float(ratio)) for verb, ratio in _RATIO.findall(said)]
-    verb, dearest = max((one for one in found if one[0] != ALL), key=lambda one: one[1])
+    found = [(name, float(ratio)) for name, ratio in _RATIO.findall(said)]
+    slowest, dearest = max((one for one in found if one[0] != ALL), key=lambda one: one[1])
     whole = max(ratio for name, ratio in found if name == ALL)
-    return {"ratio": whole, "dearest": dearest, "verb": verb, "rows": rows, "errors": 0}
+    return {"ratio": whole, "dearest": dearest, "command": slowest, "rows": rows, "errors": 0}
 
 
 def drain(storage: Mapping[str, str], directory: str, workers: int, retries: int) -> Mapping[str, Any]:
@@ -98,10 +98,12 @@ def tables(results: Results) -> Iterator[Table]:
     found = results.row("growth", ROWS, ALL)
     many = []
     if found is not None:
-        many = [[f"{found['rows']:,.0f} rows", figure(found["ratio"]), f"{figure(found['dearest'])} ({found['verb']})"]]
+        many = [
+            [f"{found['rows']:,.0f} rows", figure(found["ratio"]), f"{figure(found['dearest'])} ({found['command']})"]
+        ]
     yield Table(
         title="growth: time of one operation, x that with 1,000 rows, in the database where it grows most",
-        head=["", "all verbs", "the dearest verb"],
+        head=["", "all commands", "the dearest command"],
         rows=many + missing_rows(results, "growth", ROWS, columns=3),
     )
     yield Table(

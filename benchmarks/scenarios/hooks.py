@@ -14,8 +14,8 @@ from benchmarks.measuring import each, phones
 from benchmarks.ours import Gateway, opened, settings
 from benchmarks.plan import Case, Results, World
 from benchmarks.tables import Table, figure
-from otpcore._hook_checks import register
-from otpcore.hookspecs import ProviderHooks
+from otpcore.providers.checks import register
+from otpcore.providers.hooks import ProviderHooks
 
 __all__ = ["CALLS", "DIRECT", "HOOK", "MEASURES", "NOTE", "READ", "SETTING", "TITLE", "cases", "tables"]
 

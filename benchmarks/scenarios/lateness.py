@@ -11,8 +11,8 @@ from benchmarks.measuring import phones
 from benchmarks.ours import Gateway, opened
 from benchmarks.plan import Case, Missing, Results, World
 from benchmarks.tables import Table, figure, missing_rows
-from otpcore.hookspecs import utc_now
-from otpcore.models import DeliveryRequest
+from otpcore.clock import utc_now
+from otpcore.providers.requests import DeliveryRequest
 
 __all__ = ["MEASURES", "NOTE", "SETTING", "TITLE", "cases", "tables"]
 
@@ -89,7 +89,7 @@ async def _ours(storage: Mapping[str, str], directory: str, sends: int) -> Mappi
 
         async def send() -> None:
             challenge = await otp.send_sms(next(numbers))
-            (view,) = await otp._parts.store.view(challenge_id=challenge.id)  # noqa: SLF001 - only the store knows when
+            (view,) = await otp._service.store.view(challenge_id=challenge.id)  # noqa: SLF001 - only the store knows when
             due[challenge.id] = view.schedule[0].due_at.timestamp()
 
         tasks = []

@@ -12,9 +12,10 @@ from benchmarks.ours import Gateway, opened
 from benchmarks.peers.blocking_consumer import blocking_consumer
 from benchmarks.plan import Case, Missing, Results, World
 from benchmarks.tables import Table, figure, missing_rows
+from otpcore.clock import utc_now
 from otpcore.events import Event, EventType
-from otpcore.hookspecs import hookimpl, utc_now
-from otpcore.models import DeliveryRequest
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryRequest
 
 __all__ = ["LATENCY", "MEASURES", "NOTE", "RATE", "SETTING", "SLOTS", "TITLE", "cases", "tables"]
 

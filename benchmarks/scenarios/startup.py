@@ -111,8 +111,8 @@ def tables(results: Results) -> Iterator[Table]:
 
 
 def _settings(place: Path) -> None:
-    from otpcore.config import generate_keys  # noqa: PLC0415 - only commands need settings
-    from otpcore.hookspecs import utc_now  # noqa: PLC0415 - as above
+    from otpcore.clock import utc_now  # noqa: PLC0415 - as above
+    from otpcore.settings.tree import generate_keys  # noqa: PLC0415 - only commands need settings
 
     keys = generate_keys(utc_now())
     code = "\n".join(f'"{name}" = "{key}"' for name, key in keys.code.items())

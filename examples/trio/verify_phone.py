@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import logging
 import sys
 
 import trio
 
-from otpcore import AsyncOTPService, OTPError
+from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, known_as
+
+TEXTS = {  # what the person reads, by class and reason; str(error) is for the log
+    ("InvalidPhoneNumber", ""): "This is not a phone number.",
+    ("NoRouteError", "no_route"): "No code can be sent to this number.",
+    ("DeliveryError", "permanent"): "This number cannot be reached.",
+}
 
 
 async def main(phone: str) -> str | None:
@@ -24,8 +32,18 @@ async def main(phone: str) -> str | None:
                     return "This code can no longer be used."
                 prompt = f"Wrong; {verification.attempts_left} more to try: "
         except OTPError as error:
-            return str(error)
+            logging.getLogger("verify_phone").warning("%s", error)
+            return TEXTS.get(known_as(error), "No code could be sent. Please try again later.")
+        except EOFError:
+            return "No code was typed."
 
 
 if __name__ == "__main__":
-    sys.exit(trio.run(main, sys.argv[1]))
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("phone", help="with a leading +")
+    phone = arguments.parse_args().phone
+    try:
+        sys.exit(trio.run(main, phone))
+    except (OTPError, OTPConfigurationError) as error:  # it cannot even be opened
+        sys.exit(str(error))

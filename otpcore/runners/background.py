@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from otpcore.config import Settings
-from otpcore.interfaces import RetryHost
 from otpcore.models import RetryJob
-from otpcore.runners._loop import RetryLoop
+from otpcore.runners.contract import RetryHost
+from otpcore.runners.loop import RetryLoop
+from otpcore.settings.tree import Settings
 
 __all__ = ["BackgroundRunner", "create_runner"]
 
@@ -33,12 +33,11 @@ class BackgroundRunner:
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
 
-        async def finish(*_: object) -> None:
-            # Without the host's own exception: a task group would cancel the retries, and wrap it in a group.
+        async def finish() -> None:
             self._loop.stop()
             await tasks.__aexit__(None, None, None)
 
-        exit_stack.push_async_exit(finish)
+        exit_stack.push_async_callback(finish)
         tasks.start_soon(self._loop.run, host, name="otpcore retries")
 
     async def submit(self, job: RetryJob) -> None:  # noqa: ARG002 - the row is in the store; look there

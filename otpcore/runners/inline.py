@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import anyio
 
-from otpcore.config import Settings
-from otpcore.interfaces import RetryHost
-from otpcore.models import RetryJob
+from otpcore.models import RetryDue, RetryJob
+from otpcore.runners.contract import RetryHost
+from otpcore.settings.tree import Settings
 
 __all__ = ["InlineRunner", "create_runner"]
 
@@ -23,12 +24,16 @@ class InlineRunner:
 
     Args:
         longest_wait: Seconds; a code lives no longer, so only a clock that was set back could ask for more.
+        sleep: Lets so many seconds pass.
     """
 
     _host: RetryHost
 
-    def __init__(self, *, longest_wait: float = 600.0) -> None:
+    def __init__(
+        self, *, longest_wait: float = 600.0, sleep: Callable[[float], Awaitable[object]] = anyio.sleep
+    ) -> None:
         self._longest_wait = longest_wait
+        self._sleep = sleep
 
     async def start(self, exit_stack: AsyncExitStack, host: RetryHost) -> None:  # noqa: ARG002 - nothing to close
         """Keep the host."""
@@ -39,7 +44,6 @@ class InlineRunner:
         due: RetryJob | None = job
         while due is not None:
             wait = (due.due_at - self._host.now()).total_seconds()
-            await anyio.sleep(min(max(wait, 0), self._longest_wait))
-            done, due = due, await self._host.run_retry(due)
-            if due == done:  # it needs a key or an instance of another process
-                return
+            await self._sleep(min(max(wait, 0), self._longest_wait))
+            left = await self._host.run_retry(due)
+            due = left.job if isinstance(left, RetryDue) else None

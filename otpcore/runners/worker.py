@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from otpcore.config import Settings
 from otpcore.errors import SettingsError
-from otpcore.interfaces import RetryHost
 from otpcore.models import RetryJob
+from otpcore.runners.contract import RetryHost
+from otpcore.settings.tree import Settings
 
 __all__ = ["WorkerRunner", "create_runner"]
 
@@ -19,7 +19,9 @@ def create_runner(settings: Settings) -> WorkerRunner:
         SettingsError: The store is one that no other process can see.
     """
     if settings.store_name == "memory":
-        raise SettingsError('retry.runner = "worker": another process cannot see storage.store = "memory"; use "sql"')
+        raise SettingsError(
+            'retry.runner: "worker" is another process, which cannot see the "memory" store. Fix: in [storage]: store = "sql"'
+        )
     return WorkerRunner()
 
 

@@ -11,10 +11,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from otpcore.admission import BudgetRecord, RefusalRecord
-from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
+import attrs
+
 from otpcore.models import Channel
-from otpcore.records import (
+from otpcore.rate_limits.admission import BudgetRecord, Charge, RefusalRecord
+from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
+from otpcore.stores.records import (
     BreakerRecord,
     ChallengeRecord,
     Charged,
@@ -24,11 +26,11 @@ from otpcore.records import (
     ReceiptRecord,
     ScheduleRecord,
     SlotRecord,
+    Waits,
     WorkerRecord,
 )
-from otpcore.verbs import Charge
 
-__all__ = ["EndedRow", "OutrunError", "Rows"]
+__all__ = ["EndedRow", "OutrunError", "Rows", "Wanted"]
 
 
 class OutrunError(Exception):
@@ -46,8 +48,38 @@ class EndedRow(Protocol):
     def charges(self) -> tuple[Charged, ...]: ...  # noqa: D102
 
 
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """What a unit of work will surely look at. A wrong guess costs a little traffic, a missing one a round trip.
+
+    Args:
+        challenge_id: A challenge with all that hangs on it, and what is about its phone.
+        subject: The newest challenge of it, with the same.
+        phone_key: What is about this phone: failures, slots, and that it verified.
+        reference: What came under it.
+        instance: With ``reference``: the delivery of this instance to which the vendor gave it.
+        due: So many of the earliest claimable rows, with their challenges.
+        counters: Keys of send counters.
+        budget: A budget, in all its windows.
+        breakers: All of them.
+    """
+
+    challenge_id: str = ""
+    subject: str = ""
+    phone_key: str = ""
+    reference: str = ""
+    instance: str = ""
+    due: int = 0
+    counters: tuple[str, ...] = ()
+    budget: str = ""
+    breakers: bool = False
+
+
 class Rows(Protocol):
     """The rows of one unit of work."""
+
+    def prefetch(self, wanted: Wanted, now: datetime | None) -> None:
+        """Told first, if at all: what the unit will look at, and its clock. A store that is a round trip away reads it in one."""
 
     def now(self, now: datetime | None) -> datetime:
         """The clock that decides: the given one, else the database's."""
@@ -156,28 +188,28 @@ class Rows(Protocol):
         key_ids: Collection[str] | None = None,
         instances: Collection[str] | None = None,
     ) -> Sequence[ScheduleRecord]:
-        """The earliest due rows that this process can handle; nobody else's locked ones where the database can skip them.
+        """The earliest claimable rows that this process can handle; nobody else's locked ones where the database can skip them.
 
         ``instances``: a forced list must lie within. None: no such condition.
         """
 
     def next_due(self) -> datetime | None:
-        """The earliest due time of all rows."""
+        """When the earliest of all rows may be claimed."""
 
     def upcoming(self, limit: int, after: ScheduleRecord | None = None) -> Sequence[ScheduleRecord]:
-        """All rows, the earliest due first; those that come after one of them."""
+        """All rows, the earliest claimable first; those that come after one of them."""
 
-    def waiting(self, waits_for: str, until: datetime, limit: int) -> int:
-        """How many rows wait for a breaker and are due by then; counted up to ``limit``."""
+    def waiting(self, waits: Waits, waits_for: str, until: datetime, limit: int) -> int:
+        """How many rows wait so and are due by then; counted up to ``limit``."""
 
-    def waited_for(self) -> Sequence[str]:
+    def waited_for(self) -> Sequence[tuple[Waits, str]]:
         """What rows wait for, in order."""
 
-    def wake(self, waits_for: str, due_at: datetime, limit: int) -> int:
-        """Rows that wait for a breaker, and are under way nowhere, do no more and are due then at the latest; how many."""
+    def wake(self, waits: Waits, waits_for: str, due_at: datetime, limit: int) -> int:
+        """Rows that wait so, and are under way nowhere, do no more and are due then at the latest; how many."""
 
     def due_keys(self, now: datetime) -> frozenset[str]:
-        """Key ids of the due rows."""
+        """Key ids of the claimable rows."""
 
     # Vendor slots.
 
@@ -261,16 +293,19 @@ class Rows(Protocol):
     # Breakers.
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
-        """Those with at least so many failures in a row."""
+        """Those with at least so many failures in a row; by instance."""
 
-    def count_breaker(self, instance: str) -> int:
-        """One more failure; how many there are now."""
+    def count_breaker(self, instance: str, code: str, words: str) -> int:
+        """One more failure, with what was said; how many there are now."""
+
+    def note_misconfigured(self, instance: str, code: str, words: str, now: datetime) -> bool:
+        """It is misconfigured since now, if it was not before: then True, for one caller. What was said last is kept."""
 
     def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
         """It is open since now; the first probe is due then."""
 
-    def close_breaker(self, instance: str) -> int:
-        """No failures any more; how many there were."""
+    def close_breaker(self, instance: str) -> BreakerRecord | None:
+        """Nothing is wrong with it any more; what was."""
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         """True for one caller: the probe was due, or lies so far ahead that the clock was set back; the next is due later."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from otpcore.clock import in_utc
+
 __all__ = ["FakeClock"]
 
 
@@ -11,11 +13,11 @@ class FakeClock:
     """Pass it as ``clock``; time stands still until ``advance``.
 
     Args:
-        start: Aware UTC; None: noon on the first day of 2030.
+        start: Aware, in any time zone; None: noon on the first day of 2030.
     """
 
     def __init__(self, start: datetime | None = None) -> None:
-        self._now = start or datetime(2030, 1, 1, 12, tzinfo=UTC)
+        self._now = in_utc(lambda: start or datetime(2030, 1, 1, 12, tzinfo=UTC))()
 
     def __call__(self) -> datetime:
         return self._now

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import hookimpl
-from otpcore.models import Channel, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.providers.delivered import DeliveredMessage, message_of
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.runners.inline import InlineRunner
 from otpcore.testing.clock import FakeClock
 
 if TYPE_CHECKING:
-    from otpcore._service import AsyncOTPService
-    from otpcore._sync import OTPService
+    from otpcore.service.asynchronous import AsyncOTPService
+    from otpcore.service.blocking import OTPService
 
-__all__ = ["Outbox", "OutboxMessage"]
+__all__ = ["Outbox"]
 
 _TEST_KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
-
-
-@attrs.frozen(kw_only=True)
-class OutboxMessage:
-    """One message that a person would have received; readable, since a test wants to read it."""
-
-    phone: str
-    channel: Channel
-    code: str
-    text: str
-    purpose: str
-    locale: str
 
 
 @attrs.define(eq=False)
@@ -39,10 +30,15 @@ class Outbox:
 
     Use it as a provider object: ``AsyncOTPService(outbox.settings, providers=outbox.providers, clock=outbox.clock)``, or
     take the ready services of ``service()`` and ``blocking_service()``. The store is in memory, the clock stands still
-    until ``outbox.clock.advance``.
+    until ``outbox.clock.advance``. Retries of the ready services run within the send, and nobody waits for them: the clock
+    moves on to each of them. With ``runner="background"`` they run when the clock has been advanced to them.
+
+    Attributes:
+        messages: Every SMS and call, oldest first.
+        clock: Of the service; several outboxes may share one.
     """
 
-    messages: list[OutboxMessage] = attrs.field(factory=list)
+    messages: list[DeliveredMessage] = attrs.field(factory=list)
     clock: FakeClock = attrs.field(factory=FakeClock)
     _failures: list[tuple[ProviderError, bool]] = attrs.field(factory=list)
 
@@ -67,16 +63,21 @@ class Outbox:
         return {"outbox": self}
 
     def service(self, settings: Mapping[str, Any] | None = None, **arguments: Any) -> AsyncOTPService:
-        """A service that sends into this outbox; ``settings`` are merged over those for tests."""
-        from otpcore._service import AsyncOTPService  # noqa: PLC0415 - heavy: at first use
+        """A service that sends into this outbox.
 
-        return AsyncOTPService({**self.settings, **(settings or {})}, **self._defaults(arguments))
+        Args:
+            settings: Sections that take the place of those for tests; one of ``retry`` names its ``runner`` too.
+            arguments: Of ``AsyncOTPService``, such as ``observers``, ``runner`` or ``providers`` (several outboxes).
+        """
+        from otpcore.service.asynchronous import AsyncOTPService  # noqa: PLC0415 - heavy: at first use
+
+        return AsyncOTPService(**self._completed(settings, arguments))
 
     def blocking_service(self, settings: Mapping[str, Any] | None = None, **arguments: Any) -> OTPService:
         """The blocking twin of ``service``."""
-        from otpcore._sync import OTPService  # noqa: PLC0415 - heavy: at first use
+        from otpcore.service.blocking import OTPService  # noqa: PLC0415 - heavy: at first use
 
-        return OTPService({**self.settings, **(settings or {})}, **self._defaults(arguments))
+        return OTPService(**self._completed(settings, arguments))
 
     def fail(
         self, kind: ErrorKind | str, *, times: int = 1, retry_after: float | None = None, delivered: bool = False
@@ -107,19 +108,19 @@ class Outbox:
     def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
         error, delivered = self._failures.pop(0) if self._failures else (None, True)
         if delivered:
-            self.messages.append(
-                OutboxMessage(
-                    phone=request.recipient.e164,
-                    channel=request.channel,
-                    code=request.code or "",
-                    text=request.text or "",
-                    purpose=request.purpose,
-                    locale=request.locale,
-                )
-            )
+            self.messages.append(message_of(request))
         if error is not None:
             raise error
         return DeliveryReceipt(reference=request.delivery_id)
 
-    def _defaults(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"providers": self.providers, "clock": self.clock, **arguments}
+    def _completed(self, settings: Mapping[str, Any] | None, arguments: dict[str, Any]) -> dict[str, Any]:
+        given = {**self.settings, **(settings or {})}
+        completed = {"settings": given, "providers": self.providers, "clock": self.clock, **arguments}
+        clock, runner = completed["clock"], completed.get("runner") or given["retry"].get("runner")
+        if runner == "inline" and isinstance(clock, FakeClock):
+            completed["runner"] = InlineRunner(sleep=partial(_let_pass, clock))
+        return completed
+
+
+async def _let_pass(clock: FakeClock, seconds: float) -> None:
+    clock.advance(seconds)

@@ -31,15 +31,17 @@ import otp_twilio.provider  # noqa: F401 - the same
 from otp_redis import RedisStore
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore import AsyncOTPService, OTPError, RateLimited, ReceiptRequest, _discovery
-from otpcore.cli._main import run as otp
-from otpcore.config import generate_keys
-from otpcore.hookspecs import utc_now
-from otpcore.http import HttpClient
-from otpcore.stores import _forking
-from otpcore.stores.base import RowStore
-from otpcore.stores.sql import SqlStore
-from otpcore.walks import Step, StepKind
+from otpcore import AsyncOTPService, OTPError, RateLimited, ReceiptRequest
+from otpcore.cli.main import run as otp
+from otpcore.clock import utc_now
+from otpcore.http.client import HttpClient
+from otpcore.providers import discovery as _discovery
+from otpcore.service.setup import Setup
+from otpcore.settings.tree import generate_keys
+from otpcore.stores.contract import Store
+from otpcore.stores.failover import CallInstance, Queued, Recorded
+from otpcore.stores.sql import forking as _forking
+from otpcore.stores.sql.store import SqlStore
 
 WRITES = (
     "begin",
@@ -51,8 +53,6 @@ WRITES = (
     "go_on",
     "reserve",
     "settle",
-    "ask",
-    "answered",
     "approve",
     "cancel",
     "sweep",
@@ -62,7 +62,7 @@ WRITES = (
 )
 READS = ("latest", "view", "next_due", "settings", "due_keys")
 
-_verb: contextvars.ContextVar[str] = contextvars.ContextVar("verb", default="")
+_command: contextvars.ContextVar[str] = contextvars.ContextVar("command", default="")
 
 
 class Clock:
@@ -92,7 +92,7 @@ class Clock:
 class Failpoints:
     """The steps of this process, each with a name; it kills itself at one of them, or stops as long as it is not continued.
 
-    ``store.VERB/before``: the transaction was not begun. ``/uncommitted``: everything is written but the commit.
+    ``store.COMMAND/before``: the transaction was not begun. ``/uncommitted``: everything is written but the commit.
     ``/after``: committed, and nobody was told. ``http.METHOD/before``: the request is not written. ``/after``: it is answered,
     and the answer is not recorded. (The two points between those are the vendor's, who kills from outside.)
 
@@ -121,43 +121,42 @@ class Failpoints:
                 signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     def install(self) -> None:
-        for verb in (*WRITES, *READS):
-            setattr(RowStore, verb, self._wrapped(verb, getattr(RowStore, verb)))
+        for command in (*WRITES, *READS):
+            setattr(Store, command, self._wrapped(command, getattr(Store, command)))
         SqlStore._write = self._unit(SqlStore._write)  # type: ignore[method-assign] # in this process only
-        RedisStore.write = self._unit(RedisStore.write)  # type: ignore[method-assign] # the same
+        RedisStore._write = self._unit(RedisStore._write)  # type: ignore[method-assign] # the same
         HttpClient.request = self._request(HttpClient.request)  # type: ignore[method-assign] # in this process only
 
-    def _wrapped(self, verb: str, inner: Callable[..., Awaitable[Any]]) -> Any:
+    def _wrapped(self, command: str, inner: Callable[..., Awaitable[Any]]) -> Any:
         @functools.wraps(inner)
         async def call(*arguments: Any, **more: Any) -> Any:
-            token = _verb.set(verb)
+            token = _command.set(command)
             try:
-                self.hit(f"store.{verb}/before")
+                self.hit(f"store.{command}/before")
                 answer = await inner(*arguments, **more)
-                self.hit(f"store.{verb}/after")
-                self._tell_of_retry(verb, answer)
+                self.hit(f"store.{command}/after")
+                self._tell_of_retry(command, answer)
                 return answer
             finally:
-                _verb.reset(token)
+                _command.reset(token)
 
         return call
 
-    def _tell_of_retry(self, verb: str, answer: Any) -> None:
+    def _tell_of_retry(self, command: str, answer: Any) -> None:
         """When a retry is due, and when it was begun."""
-        if not isinstance(answer, Step) or answer.challenge is None:
-            return
-        if answer.kind is StepKind.QUEUED and answer.put_off is None and answer.due_at is not None:
+        answer = answer.step if isinstance(answer, Recorded) else answer
+        if isinstance(answer, Queued) and answer.put_off is None:
             self.say({"queued": answer.challenge.id, "due": answer.due_at.timestamp()})
-        elif answer.kind is StepKind.CALL and answer.delivery is not None and verb == "begin_retry":
+        elif isinstance(answer, CallInstance) and command == "begin_retry":
             self.say({"tried": answer.challenge.id, "at": answer.delivery.recorded_at.timestamp()})
 
     def _unit(self, write: Callable[..., Awaitable[Any]]) -> Any:
         async def with_points(store: Any, unit: Callable[[Any], Any], *arguments: Any, **options: Any) -> Any:
-            verb = _verb.get()
+            command = _command.get()
 
             def points(rows: Any) -> Any:
                 result = unit(rows)
-                self.hit(f"store.{verb}/uncommitted")
+                self.hit(f"store.{command}/uncommitted")
                 return result
 
             return await write(store, points, *arguments, **options)
@@ -213,7 +212,7 @@ async def _perform(otp: AsyncOTPService, wish: dict[str, Any], channel: socket.s
         told = {"error": type(error).__name__, "reason": str(reason), "retry_after": retry_after}
     else:
         told = {"answer": _plain(answer)}
-    say(channel, {"id": wish["id"], "at": otp._clock().timestamp(), **told})
+    say(channel, {"id": wish["id"], "at": otp._setup.clock().timestamp(), **told})
 
 
 def _argument(given: Any) -> Any:
@@ -236,7 +235,8 @@ def _plain(answer: Any) -> Any:
 def work(channel: socket.socket, order: dict[str, Any], points: Failpoints) -> None:
     """The real ``otp worker``, which says on the channel when it is ready."""
     os.dup2(channel.fileno(), 1)
-    AsyncOTPService.__init__.__kwdefaults__["clock"] = order["clock"]
+    assert "clock" in Setup.__init__.__kwdefaults__, "the worker would have a time of its own"
+    Setup.__init__.__kwdefaults__["clock"] = order["clock"]
     points.armed = True
     otp(["worker", "--settings", order["settings"], *order["arguments"]])
     say(channel, {"passed": points.passed})

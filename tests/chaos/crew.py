@@ -17,15 +17,13 @@ from .processes import Process
 from .vendors import ARRIVED, WORKED
 
 _HTTP = [f"http.{method}/{phase}" for method in ("POST", "POST", "PUT", "GET") for phase in ("before", "after")]
-_VERBS = {
+_COMMANDS = {
     "host": (
         "begin",
         "record",
         "clear_mark",
         "reserve",
         "settle",
-        "ask",
-        "answered",
         "approve",
         "view",
         "receive",
@@ -34,8 +32,8 @@ _VERBS = {
     "worker": ("claim", "begin_retry", "record", "clear_mark", "sweep", "next_due", "beat"),
 }
 POINTS = {
-    kind: [f"store.{verb}/{phase}" for verb in verbs for phase in ("before", "uncommitted", "after")] + _HTTP
-    for kind, verbs in _VERBS.items()
+    kind: [f"store.{command}/{phase}" for command in commands for phase in ("before", "uncommitted", "after")] + _HTTP
+    for kind, commands in _COMMANDS.items()
 }
 """Where each kind of process may die by itself."""
 
@@ -64,6 +62,11 @@ class Member:
     guard: threading.Lock = attrs.field(factory=threading.Lock)
     gone: bool = False
     lateness: Lateness = attrs.field(factory=Lateness)
+
+    @property
+    def is_ready(self) -> bool:
+        """It has said something."""
+        return any("ready" in told or "text" in told for told in list(self.process.said))
 
     def listen(self) -> None:
         """Hand each answer to whoever waits for it, until it is gone."""
@@ -178,6 +181,8 @@ class Crew:
             self.plant.vendors.hunter.aim(member.process.pid, from_outside)
         ends = time.monotonic() + after
         while time.monotonic() < ends and not member.gone:
+            if not member.is_ready:  # on a machine with much else to do it would never get to work
+                ends = time.monotonic() + after
             if self._stop.wait(0.02):
                 return ""
             if not self.deadly:

@@ -16,9 +16,11 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
-from otpcore.simulators import Fault
+import attrs
 
-from .audit import Figures, Weather, audit
+from otpcore.simulators.simulator import Fault
+
+from .audit import COUNTED, LATE, LOST, REFUSED, Counts, Weather, audit
 from .crew import Crew
 from .engines import RUNNERS, STORES
 from .people import COOLDOWN, LIFE, RULES, Person
@@ -71,15 +73,33 @@ def settle(plant: Plant, settings: str, postman: Postman) -> None:
     host.end()
 
 
+@attrs.frozen(kw_only=True)
+class Storm:
+    """What one storm came to."""
+
+    counts: Counts
+    kills: Counter[str]
+    faults: Counter[str]
+    fail_overs: int
+    seconds: float
+
+
 def storm(
-    seconds: float, seed: int, *, people: int, retried: bool, store: str = "sqlite", runner: str = "worker"
-) -> tuple[Figures, Counter[str], Counter[str]]:
+    seconds: float,
+    seed: int,
+    *,
+    people: int,
+    retried: bool,
+    store: str = "sqlite",
+    runner: str = "worker",
+    **servers: bool,
+) -> Storm:
     """One plant in a storm, and calm after it. Servers live by their own clock, at its own speed."""
     speed = SPEED if (store, runner) == ("sqlite", "worker") else None
     rng, weather, faults, stop = random.Random(seed), Weather(), Counter[str](), threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="otpcore-chaos-") as directory,
-        open_plant(Path(directory), speed=speed, store=store, runner=runner) as plant,
+        open_plant(Path(directory), speed=speed, store=store, runner=runner, **servers) as plant,
     ):
         settings = plant.settings(RULES, retried=retried, otp={"number_policy": "possible", **OTP}, retry=RETRY)
         quakes = Quakes(plant, random.Random(rng.random()), weather)
@@ -113,35 +133,63 @@ def storm(
         stories = [story for person in crowd for story in person.stories]
         plant.wait_until_over((story.phone for story in stories), patience=LIFE + PATIENCE)
         worker.stop()
-        figures = audit(plant, stories, weather, postman.heard, retried=retried)
-        figures.wrong += postman.wrong
-        figures.reports = postman.outcomes
-        figures.late, figures.recovered = crew.lateness.seconds, quakes.recovered
-        if figures.wrong:
+        counts = audit(plant, stories, weather, postman.heard, retried=retried)
+        counts.blame(REFUSED, *postman.wrong)
+        counts.reports = postman.outcomes
+        counts.late, counts.recovered = crew.lateness.seconds, quakes.recovered
+        if counts.wrong:
             kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
             (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
-            figures.wrong.append(f"the log of the processes: {kept}")
-    return figures, crew.kills, faults + quakes.happened
+            counts.wrong.append(f"the log of the processes: {kept}")
+    return Storm(
+        counts=counts,
+        kills=crew.kills,
+        faults=faults + quakes.happened,
+        fail_overs=quakes.fail_overs,
+        seconds=seconds,
+    )
 
 
-def show(title: str, figures: Figures, kills: Counter[str], faults: Counter[str]) -> None:
-    """The figures of one storm."""
-    places = Counter[str]()
+def show(title: str, came: Storm) -> None:
+    """The counts of one storm, and a line of them to paste."""
+    counts, kills, faults, places = came.counts, came.kills, came.faults, Counter[str]()
     for name, count in kills.items():
         places[name.partition("/")[0] if "/" in name else name] += count
     lines = (
         f"{title}:",
-        f"  sends asked for {figures.sends}, challenges {figures.challenges}, retries {figures.retries}",
-        f"  delivered {figures.delivered}, verified {figures.verified}, duplicates {figures.duplicates}",
-        f"  without a message: {dict(figures.ended) or 'none'}; lost {figures.lost}",
-        f"  reports of vendors taken in: {_counted(figures.reports)}",
+        f"  sends asked for {counts.sends}, challenges {counts.challenges}, retries {counts.retries}",
+        f"  delivered {counts.delivered}, verified {counts.verified}, duplicates {counts.duplicates}",
+        f"  without a message: {dict(counts.ended) or 'none'}",
+        f"  of {counts.owed} for which a vendor was well: lost {counts.broken[LOST]}; given up: {_counted(counts.given_up)}",
+        f"  reports of vendors taken in: {_counted(counts.reports)}",
         f"  processes killed {kills.total()}: {_counted(places)}",
         f"  faults injected {faults.total()}: {_counted(faults)}",
-        f"  retries begun late: {_spread(figures.late)}; the next message after an outage: {_spread(figures.recovered)}",
-        f"  rules broken {len(figures.wrong)}",
-        *(f"    {wrong}" for wrong in figures.wrong),
+        f"  retries begun late: {_spread(counts.late)}; the next message after an outage: {_spread(counts.recovered)}",
+        f"  rules broken {counts.broken.total()}",
+        *(f"    {wrong}" for wrong in counts.wrong),
+        f"  {line(came)}",
     )
-    print("\n".join(lines), flush=True)  # noqa: T201 - a program that prints its figures
+    print("\n".join(lines), flush=True)  # noqa: T201 - a program that prints its counts
+
+
+def line(came: Storm) -> str:
+    """All that matters, in one line."""
+    counts = came.counts
+    return ", ".join(
+        (
+            f"{came.seconds / 60:.1f} minutes",
+            f"challenges {counts.challenges} ({counts.challenges / came.seconds:.0f} a second)",
+            f"messages {counts.messages}",
+            f"kills {came.kills.total()}",
+            f"fail-overs {came.fail_overs}",
+            f"latest retry {max(counts.late, default=0.0):.1f} s",
+            f"twice {counts.duplicates}",
+            f"lost {counts.broken[LOST]}",
+            f"late {counts.broken[LATE]}",
+            f"counted wrong {counts.broken[COUNTED]}",
+            f"rules broken {counts.broken.total()}",
+        )
+    )
 
 
 def _counted(what: Counter[str]) -> str:
@@ -159,13 +207,18 @@ def _spread(seconds: list[float]) -> str:
 def main() -> int:
     """Four fifths of the time with retries, the rest without."""
     arguments = argparse.ArgumentParser(prog="nox -s chaos --")
-    arguments.add_argument("--minutes", type=float, default=10.0)
+    arguments.add_argument("--minutes", type=float, default=20.0)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
-    arguments.add_argument("--people", type=int, default=24)
+    arguments.add_argument("--people", type=int, default=90)
     arguments.add_argument("--store", choices=STORES, default="sqlite")
     arguments.add_argument("--runner", choices=RUNNERS, default="worker")
+    arguments.add_argument("--standby", action="store_true", help="the database fails over to a second server")
+    arguments.add_argument("--pooler", action="store_true", help="by way of PgBouncer (postgres)")
     given = arguments.parse_args()
-    what = f"seed {given.seed}, {given.store}, {given.runner}, {given.minutes:g} minutes"
+    if (given.standby and given.store == "sqlite") or (given.pooler and given.store != "postgres"):
+        arguments.error("--standby needs a server, and --pooler PostgreSQL; Fix: --store postgres")
+    on = [given.store, *(["standby"] if given.standby else []), *(["pooler"] if given.pooler else []), given.runner]
+    what = f"seed {given.seed}, {', '.join(on)}, {given.minutes:g} minutes, {given.people} people"
     print(f"{what} from {datetime.now().astimezone():%H:%M}", flush=True)  # noqa: T201
     wrong = 0
     for title, share, retried in (("with retries", 0.8, True), ("without retries", 0.2, False)):
@@ -176,9 +229,11 @@ def main() -> int:
             retried=retried,
             store=given.store,
             runner=given.runner,
+            standby=given.standby,
+            pooler=given.pooler,
         )
-        show(title, *came)
-        wrong += len(came[0].wrong)
+        show(title, came)
+        wrong += came.counts.broken.total()
     return 1 if wrong else 0
 
 

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from otpcore.clock import utc_now
 from otpcore.codes import KeyRing
-from otpcore.config import generate_keys
-from otpcore.hookspecs import utc_now
-from otpcore.lifecycle import OVER
 from otpcore.models import ReceiptStatus
-from otpcore.stores.base import RowStore
+from otpcore.settings.tree import generate_keys
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.contract import Store
+from otpcore.stores.lifecycle import OVER
 from otpcore.stores.rows import Rows
-from otpcore.verbs import ChallengeView
 
 from .child import Clock
 from .engines import Engine, open_engine
@@ -48,7 +48,7 @@ class Plant:
 
     directory: Path
     engine: Engine
-    store: RowStore
+    store: Store
     portal: BlockingPortal
     nursery: Nursery
     clock: Clock
@@ -133,7 +133,7 @@ class Plant:
 
     def leased(self) -> int:
         """Sends that somebody works at, or did when it stopped."""
-        return sum(row.leased for row in self._read(lambda rows: rows.upcoming(_ALL)))
+        return sum(row.lease_until is not None for row in self._read(lambda rows: rows.upcoming(_ALL)))
 
     def wait_until_over(self, phones: Iterable[str], patience: float) -> None:
         """Until these people have no challenge that lives."""
@@ -216,12 +216,13 @@ class Plant:
 
 @contextmanager
 def open_plant(
-    directory: Path, *, speed: float | None = 0.0, store: str = "sqlite", runner: str = "worker"
+    directory: Path, *, speed: float | None = 0.0, store: str = "sqlite", runner: str = "worker", **servers: bool
 ) -> Iterator[Plant]:
     """A new installation with running vendors and no processes yet.
 
     Args:
         speed: Of the clock that all share; None: the machine's own time, and the server's.
+        servers: Of the database, as ``open_engine`` takes them.
     """
     keys = generate_keys(utc_now())
     file = directory / "clock"
@@ -229,7 +230,7 @@ def open_plant(
     clock = Clock(str(file))
     clock.set(began=time.time(), moved=0.0, speed=1.0 if speed is None else speed)
     with ExitStack() as stack:
-        engine = stack.enter_context(open_engine(directory, store, runner))
+        engine = stack.enter_context(open_engine(directory, store, runner, **servers))
         vendors = stack.enter_context(open_vendors(clock))
         nursery = stack.enter_context(Nursery(directory))
         portal = stack.enter_context(start_blocking_portal("asyncio"))
@@ -249,7 +250,7 @@ def open_plant(
 
 
 @asynccontextmanager
-async def _started(store: RowStore) -> AsyncIterator[None]:
+async def _started(store: Store) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await store.start(stack)
         yield

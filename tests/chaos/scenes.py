@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.simulators import Fault
-from otpcore.verbs import ChallengeView
+from otpcore.simulators.simulator import Fault
+from otpcore.stores.commands import ChallengeView
 
 from .plant import Plant
 from .processes import Process

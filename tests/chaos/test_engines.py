@@ -6,24 +6,19 @@ import threading
 import time
 from collections.abc import Iterator
 
-import attrs
 import pytest
 
-from otpcore.lifecycle import OVER
 from otpcore.models import ChallengeState
-from otpcore.simulators import Fault
+from otpcore.simulators.simulator import Fault
 
-from .audit import Figures, Weather, audit
-from .people import Story
+from .crowd import CROWD, Crowd
 from .plant import LEASE, Plant, open_plant
-from .processes import Process
-from .scenes import EVERYTHING, approved, new_phone
+from .quakes import CUT, HALTED, KILLED, strike
+from .scenes import EVERYTHING
 
-LIFE = 301.0
-CROWD = 8
 ENGINES = ("postgres, worker", "mariadb, worker", "redis, worker", "sqlite, rabbitmq")
 
-FATES = ("killed and started again", "cut off", *(["silent"] if EVERYTHING else []))
+FATES = (KILLED, CUT, *([HALTED] if EVERYTHING else []))
 POINTS = ("store.claim/after#1", "http.POST/after#1") if EVERYTHING else ("http.POST/after#1",)
 
 
@@ -33,69 +28,6 @@ def plant(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     store, runner = request.param.split(", ")
     with open_plant(tmp_path_factory.mktemp("plant"), store=store, runner=runner) as made:
         yield made
-
-
-@attrs.define(eq=False)
-class Crowd:
-    """People of one test and what each was told; by ``mada``, which makes no code and cannot be asked what it has sent."""
-
-    plant: Plant
-    settings: str
-    stories: list[Story] = attrs.field(factory=list)
-    weather: Weather = attrs.field(factory=Weather)
-
-    def ask(self, host: Process, count: int = CROWD) -> None:
-        """So many people want a code, all at once."""
-        asked = {}
-        for _ in range(count):
-            story = Story(phone=new_phone(), purpose="default", began=self.plant.clock(), sends=1)
-            self.stories.append(story)
-            asked[host.wish("send_sms", story.phone)] = story
-        while asked and (told := host.wait_for("id")) is not None:
-            story = asked.pop(told["id"])
-            story.unsure += told.get("error") == "StoreError"
-            assert told.get("error") in (None, "StoreError"), told
-        for story in asked.values():
-            story.unsure += 1
-
-    def messages(self) -> int:
-        return sum(len(self.plant.vendors.of(story.phone)) for story in self.stories)
-
-    def type_codes(self) -> None:
-        """Everybody types a wrong code, the right one, and the right one again."""
-        host = self.plant.service(self.settings)
-        for story in self.stories:
-            received = self.plant.vendors.of(story.phone)
-            for code in [f"{(int(received[0].code) + 1) % 1_000_000:06}", received[-1].code] if received else []:
-                story.asked += 1
-                told = host.do("verify", story.phone, code)
-                assert told is not None
-                story.counted += 1
-                if approved(told):
-                    story.approvals.append((told["answer"]["id"], told["at"]))
-            if received:
-                assert not approved(host.do("verify", story.phone, received[-1].code))
-        host.end()
-
-    def end(self, *, lost: int = 0, twice: int = 0) -> Figures:
-        """Finish everything; what the audit finds. Everybody whose send began got a message, and at most so many two."""
-        plant = self.plant
-        plant.settle(self.settings)
-        self.type_codes()
-        phones = [story.phone for story in self.stories]
-        if any(view.challenge.state not in OVER for views in plant.look(phones).values() for view in views):
-            plant.clock.jump(LIFE)
-            worker = plant.worker(self.settings)
-            plant.wait_until_over(phones, patience=60.0)
-            worker.stop()
-        figures = audit(plant, self.stories, self.weather, {}, retried=True)
-        assert figures.wrong == []
-        assert figures.challenges - figures.delivered == lost
-        assert figures.verified == figures.delivered
-        assert figures.duplicates <= twice
-        for views in plant.look(phones).values():
-            assert [view.challenge.attempts for view in views] in ([], [2])
-        return figures
 
 
 @pytest.fixture
@@ -116,8 +48,8 @@ def test_a_worker_is_killed_in_the_middle_of_an_outage(plant: Plant, crowd: Crow
     plant.vendors.mada.up()
     plant.wait_until(lambda: crowd.messages() > 0, every=0.001)
     worker.kill()
-    figures = crowd.end(twice=CROWD)
-    assert figures.retries >= CROWD
+    counts = crowd.end(twice=CROWD)
+    assert counts.retries >= CROWD
 
 
 def _tried(plant: Plant, crowd: Crowd) -> int:
@@ -140,13 +72,7 @@ def test_a_server_fails_while_people_send_and_workers_retry(plant: Plant, crowd:
     asking = threading.Thread(target=crowd.ask, args=(host,))
     asking.start()
     plant.wait_until(lambda: crowd.messages() > 0, every=0.001)
-    if fate == "killed and started again":
-        part.server.kill()
-        part.server.start()
-    else:
-        (part.network.cut if fate == "cut off" else part.network.halt)()
-        time.sleep(0.5)
-        part.network.mend()
+    strike(part, fate, time.sleep, 0.0 if fate == KILLED else 0.5)
     asking.join()
     crowd.ask(host, 1)  # it goes on by itself
     assert crowd.stories[-1].unsure == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otpcore.models import ChallengeState
-from otpcore.simulators import Fault
+from otpcore.simulators.simulator import Fault
 
 from .plant import LEASE, Plant
 from .scenes import approved, new_phone
@@ -91,7 +91,7 @@ def test_what_nobody_retried_in_time_is_not_sent_any_more(plant: Plant) -> None:
 
 
 def test_the_lease_is_renewed_with_each_delivery(plant: Plant) -> None:
-    """The second call of a walk is under way when the lease of the first would be over: it is left alone."""
+    """The second call of a failover is under way when the lease of the first would be over: it is left alone."""
     settings, phone = plant.settings("twilio;mada"), new_phone()
     plant.vendors.twilio.fail(Fault.HTTP_503)
     host = plant.service(settings, stop_at=["http.POST/after#1", "http.POST/before#2"])

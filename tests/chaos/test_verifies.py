@@ -8,11 +8,15 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState
-from otpcore.simulators import Fault
+from otpcore.simulators.simulator import Fault
+from otpcore.testing import wrong_code
 
 from .plant import Plant
 from .scenes import EVERYTHING, approved, new_phone, numbered, vendor_points
 from .vendors import WORKED, Received
+
+COOLDOWN = 31.0
+"""Seconds after which a send of the same person sends anew."""
 
 COMMITTED = ("store.approve/after#1", "store.reserve/after#1")
 """Where a right code is consumed: what we recorded, in the step that counts the attempt."""
@@ -46,13 +50,13 @@ TYPED = (
         rules="sinch;mada",
         faults={"sinch": LOST},
         which=0,
-        lost="approved",
+        lost="incorrect",
     ),
     Typed(name="a wrong code", rules="mada", right=False),
 )
 if EVERYTHING:
     TYPED += (
-        Typed(name="Sinch's code", rules="sinch", lost="approved"),
+        Typed(name="Sinch's code", rules="sinch", lost="expired"),
         Typed(name="Twilio's code, ours too", rules="twilio;mada", faults={"twilio": LOST}, which=0, lost="incorrect"),
         Typed(name="our code, Twilio's too", rules="twilio;mada", faults={"twilio": LOST}),
         Typed(name="a code that Sinch finds wrong", rules="sinch", right=False),
@@ -78,7 +82,7 @@ def people(plant: Plant, settings: str, typed: Typed, count: int) -> list[Person
         messages = plant.vendors.of(phone)
         code = messages[typed.which].code
         if not typed.right:
-            code = f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
+            code = wrong_code(code)
         found.append(Person(phone=phone, messages=messages, code=code))
     host.end()
     return found
@@ -123,6 +127,26 @@ def test_killed_at_every_step_of_a_verification(plant: Plant, typed: Typed) -> N
         wrong += _in_the_end(plant, host, typed, person, point, again, attempts=reserved)
     host.end()
     assert wrong == []
+
+
+@pytest.mark.parametrize("rules", ["twilio", "sinch"])
+def test_killed_before_an_approval_is_recorded_the_person_needs_another_code(plant: Plant, rules: str) -> None:
+    """The vendor accepts a code once, and said so to a process that died: the attempt counts, and the next code verifies."""
+    settings = plant.settings(rules, retried=False)
+    (person,) = people(plant, settings, Typed(name="its code", rules=rules), 1)
+    assert verify(plant, settings, person, "store.approve/before#1") == ([], None)
+    host = plant.service(settings)
+    again = host.do("verify", person.phone, person.code)
+    assert again is not None
+    assert again["answer"]["status"] == "expired"
+    plant.let_pass(COOLDOWN)
+    assert host.do("send_sms", person.phone) is not None
+    newest = plant.vendors.of(person.phone)[-1]
+    assert newest not in person.messages
+    assert approved(host.do("verify", person.phone, newest.code))
+    host.end()
+    (view,) = plant.look([person.phone])[person.phone]
+    assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 3)
 
 
 def _expected(typed: Typed, point: str, order: list[str]) -> str:

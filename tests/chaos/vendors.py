@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -20,7 +21,7 @@ from otp_twilio.settings import Mode
 from otp_twilio.simulator import TwilioSimulator, messaging
 from otp_twilio.simulator.answers import MESSAGE_ENDS
 
-from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator, running
+from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest, Simulator, running
 
 ARRIVED, WORKED = "vendor.arrived", "vendor.worked"
 """The request is written, and the vendor does nothing; the vendor did its work, and nobody hears of it."""
@@ -80,6 +81,7 @@ class Vendors:
     mada: MadaSimulator
     hunter: Hunter
     received: list[Received]
+    by_phone: dict[str, list[Received]]
     ends: dict[str, Any]
 
     def all(self) -> dict[str, Simulator]:
@@ -100,7 +102,7 @@ class Vendors:
 
     def of(self, phone: str) -> list[Received]:
         """What this person received, oldest first."""
-        return [one for one in list(self.received) if one.phone == phone]
+        return list(self.by_phone.get(phone, ()))
 
     def lose(self, phone: str) -> None:
         """What Twilio takes for this person does not arrive."""
@@ -141,7 +143,9 @@ class Vendors:
         return True
 
 
-def _watched(kind: type[Any], name: str, hunter: Hunter, received: list[Received]) -> Any:
+def _watched(
+    kind: type[Any], name: str, hunter: Hunter, received: list[Received], by_phone: dict[str, list[Received]]
+) -> Any:
     lock = threading.Lock()
 
     class Watched(kind):  # type: ignore[misc] # a base chosen at run time
@@ -158,15 +162,15 @@ def _watched(kind: type[Any], name: str, hunter: Hunter, received: list[Received
             arrived = self.inbox[-1]
             owner = "" if name == "mada" or arrived.reference[:2] in ("SM", "CA") else name
             with lock:
-                received.append(
-                    Received(
-                        at=self.clock(),
-                        phone=arrived.recipient,
-                        code=arrived.code,
-                        vendor=owner,
-                        reference=arrived.reference,
-                    )
+                message = Received(
+                    at=self.clock(),
+                    phone=arrived.recipient,
+                    code=arrived.code,
+                    vendor=owner,
+                    reference=arrived.reference,
                 )
+                by_phone[message.phone].append(message)
+                received.append(message)
 
     return Watched()
 
@@ -174,12 +178,12 @@ def _watched(kind: type[Any], name: str, hunter: Hunter, received: list[Received
 @contextmanager
 def open_vendors(clock: Callable[[], datetime]) -> Iterator[Vendors]:
     """All vendors on loopback, living by this clock."""
-    hunter, received = Hunter(), list[Received]()
+    hunter, received, by_phone = Hunter(), list[Received](), defaultdict[str, list[Received]](list)
     kinds = {"twilio": TwilioSimulator, "sinch": SinchSimulator, "mada": MadaSimulator}
-    made = {name: _watched(kind, name, hunter, received) for name, kind in kinds.items()}
+    made = {name: _watched(kind, name, hunter, received, by_phone) for name, kind in kinds.items()}
     for simulator in made.values():
         simulator.clock = clock
     with pytest.MonkeyPatch.context() as patch, running(*made.values()):
         ends = dict(MESSAGE_ENDS)
         patch.setattr(messaging, "MESSAGE_ENDS", ends)
-        yield Vendors(**made, hunter=hunter, received=received, ends=ends)
+        yield Vendors(**made, hunter=hunter, received=received, by_phone=by_phone, ends=ends)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from otp_mada.simulator import MadaSimulator
 
-from otpcore.cli._main import run
-from otpcore.config import generate_keys, starter_file
+from otpcore.cli.main import run
+from otpcore.settings.tree import generate_keys, starter_file
 
 from .desk import Desk, Ended, Otp, shown_secrets
 

@@ -78,12 +78,12 @@ class Desk:
         return [PHONE[1:], OTHER_PHONE[1:], self.mada.password, *(message.code for message in self.mada.inbox)]
 
 
-def send_at(now: datetime, phone: str) -> None:
+def send_at(now: datetime, phone: str, client: str | None = None) -> None:
     """Send as a service whose clock stands at ``now``."""
 
     async def send() -> None:
         async with AsyncOTPService.from_settings(clock=lambda: now) as service:
-            await service.send_sms(phone)
+            await service.send_sms(phone, client=client)
 
     anyio.run(send)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli.exits import ExitCode
 
 from .desk import PHONE, Desk, Otp
 
@@ -15,8 +16,8 @@ _numbers = itertools.count()
 
 HOST = """
 from otpcore import AsyncOTPService, OTPService, load_settings
-from otpcore.config import Settings
-from otpcore.hookspecs import hookimpl
+from otpcore.settings.tree import Settings
+from otpcore.providers import hookimpl
 from otpcore.testing import Outbox
 
 class Observer:
@@ -81,7 +82,7 @@ def test_a_services_forced_list_store_and_observers_are_used_but_not_its_runner(
     sent = otp("send", PHONE, "--app", f"{host}:{target}", "--json")
     assert (sent.code, sent.document["provider"]) == (ExitCode.OK, "outbox")
     module = __import__(host)
-    assert module.outbox.messages[-1].phone == PHONE
+    assert module.outbox.messages[-1].phone.e164 == PHONE
     assert module.observer.events == ["send_started", "delivery_accepted"]
     assert otp("verify", PHONE, module.outbox.code, "--app", f"{host}:{target}").code == ExitCode.OK
 
@@ -123,3 +124,49 @@ def test_what_cannot_be_used_is_said_in_one_line(
     assert said in ended.err
     assert "hunter2" not in ended.err
     assert len(ended.err.splitlines()) == 2
+
+
+PLUGIN = """
+from otpcore.models import Channel
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryReceipt, ProviderInfo
+
+class Pigeon:
+    @hookimpl
+    def describe(self):
+        return ProviderInfo(display_name="Pigeon")
+
+    @hookimpl
+    def send_sms(self, request):
+        return DeliveryReceipt(reference="pigeon-1")
+
+def create(context):
+    return Pigeon()
+"""
+
+
+@pytest.mark.parametrize("place", ["settings", "current"])
+def test_a_plugin_that_the_settings_name_is_found_beside_them_and_in_the_current_directory(
+    otp: Otp, desk: Desk, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"pigeon_{next(_numbers)}"
+    directory = {"settings": desk.directory, "current": desk.directory / "elsewhere"}[place]
+    (desk.directory / "elsewhere").mkdir()
+    (directory / f"{name}.py").write_text(PLUGIN, encoding="utf-8")
+    file = desk.write(otp_sms_provider="pigeon", providers={"pigeon": {"plugin": f"{name}:create"}})
+    monkeypatch.chdir(desk.directory / "elsewhere")
+    here = {"", ".", str(desk.directory), str(desk.directory / "elsewhere")}
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one not in here])
+    sent = otp("send", PHONE, "--settings", str(file), "--json")
+    assert (sent.code, sent.document.get("provider")) == (ExitCode.OK, "pigeon"), sent
+    assert otp("routes", "check", "pigeon", "--settings", str(file)).code == ExitCode.OK
+
+
+def test_pythons_path_stays_as_it_is_where_the_settings_name_no_module(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.directory / "secrets.py").write_text("raise RuntimeError", encoding="utf-8")
+    path = [one for one in sys.path if one not in ("", str(desk.directory))]
+    monkeypatch.setattr(sys, "path", list(path))
+    assert otp("status").code == ExitCode.OK
+    assert sys.path == path

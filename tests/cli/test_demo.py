@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from otpcore.cli import _demo
-from otpcore.cli._demo_stage import Stage
-from otpcore.cli._exits import ExitCode
+from otpcore.cli.demo import demo as _demo
+from otpcore.cli.demo.stage import Stage
+from otpcore.cli.exits import ExitCode
 
 from .desk import Otp
 

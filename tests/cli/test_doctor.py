@@ -6,17 +6,19 @@ import os
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
-from otpcore.cli import _findings
-from otpcore.cli._exits import ExitCode
-from otpcore.cli._findings import Level
-from otpcore.config import LimitSettings, Settings
-from otpcore.records import WorkerRecord
-from otpcore.stores.sql import SqlStore
+from otpcore.cli.exits import ExitCode
+from otpcore.cli.setup import findings as _findings
+from otpcore.cli.setup.findings import Level
+from otpcore.settings.tree import LimitSettings, Settings
+from otpcore.stores.records import WorkerRecord
+from otpcore.stores.sql.store import SqlStore
 
+from ..own_servers import pgbouncer_before  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import PHONE, Desk, Ended, Otp, send_at
 
 
@@ -43,6 +45,34 @@ def test_a_store_in_use_is_shown_with_its_revision(otp: Otp, desk: Desk) -> None
     assert "tables at" in store
 
 
+def test_a_server_is_named_with_the_pooler_before_it(otp: Otp, desk: Desk, postgres_url: str) -> None:
+    desk.write(storage={"url": postgres_url})
+    [direct] = found(otp("doctor", "--json"), "store", "ok")
+    assert "(postgresql 18." in direct
+    assert "pooler" not in direct
+    with pgbouncer_before(postgres_url) as url:
+        desk.write(storage={"url": url})
+        [pooled] = found(otp("doctor", "--json"), "store", "ok")
+    assert "a pooler stands before it" in pooled
+
+
+def test_a_server_that_takes_no_writes_is_a_problem(otp: Otp, desk: Desk, postgres_url: str) -> None:
+    desk.write(storage={"url": f"{postgres_url}&options=-cdefault_transaction_read_only%3Don"})
+    ended = otp("doctor", "--json")
+    assert ended.code == ExitCode.REFUSED
+    [problem] = found(ended, "store", "problem")
+    assert "takes no writes" in problem
+
+
+def test_a_server_that_refuses_is_told_in_its_own_words(otp: Otp, desk: Desk, postgres_url: str) -> None:
+    desk.write(
+        storage={"url": postgres_url.replace("/postgres?", "/nowhere?").replace("postgresql+psycopg", "postgres")}
+    )
+    [problem] = found(otp("doctor", "--json"), "store", "problem")
+    assert 'database "nowhere" does not exist' in problem
+    assert otp("db", "upgrade").code != ExitCode.OK
+
+
 def test_a_first_settings_file_lacks_only_its_rules(otp: Otp, directory: Path) -> None:
     otp("init")
     ended = otp("doctor", "--json")
@@ -55,6 +85,32 @@ def test_without_anything_it_points_at_init(otp: Otp) -> None:
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.REFUSED
     assert any("otp init" in one["fix"] + one["detail"] for one in ended.document["checks"])
+
+
+def test_the_way_to_the_vendors_is_shown_and_what_is_not_taken_from_the_environment(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert found(otp("doctor", "--json"), "network", "ok") == ["straight to the vendors, with the usual certificates"]
+    monkeypatch.setenv("HTTPS_PROXY", "http://otp:correct-horse@proxy.example.com:3128")
+    ended = otp("doctor", "--json")
+    assert found(ended, "network", "note") == [
+        "HTTPS_PROXY of the environment is not used: nothing is taken from there unless asked"
+    ]
+    desk.write(http={"trust_env": True})
+    ended = otp("doctor", "--json")
+    assert found(ended, "network", "ok") == ["where nothing is set, by HTTPS_PROXY of the environment"]
+    assert "correct-horse" not in ended.out
+    desk.write(http={"proxy": "http://otp:correct-horse@proxy.example.com"})
+    ended = otp("doctor", "--json")
+    assert found(ended, "network", "ok") == ["set by http.proxy"]
+    assert "correct-horse" not in ended.out
+    desk.write(http={"ca_file": "no-such-file.pem"})
+    [problem] = found(otp("doctor", "--json"), "providers", "problem") or found(
+        otp("doctor", "--json"), "store", "problem"
+    )
+    assert "http.ca_file" in problem
 
 
 def test_a_wrong_setting_is_the_only_finding(otp: Otp, desk: Desk) -> None:
@@ -86,6 +142,8 @@ def test_whether_retries_are_on_and_how_they_run_is_said(otp: Otp, desk: Desk) -
     ]
     desk.write(retry={"runner": "inline"})
     assert found(otp("doctor", "--json"), "workers", "note") == ["nobody sweeps and purges"]
+    desk.write(sms={"max_retries": 0})
+    assert "sms: not retried when no provider takes it" in found(otp("doctor", "--json"), "retries", "note")
 
 
 def test_retries_that_nobody_runs_are_a_problem(otp: Otp, desk: Desk) -> None:
@@ -94,7 +152,7 @@ def test_retries_that_nobody_runs_are_a_problem(otp: Otp, desk: Desk) -> None:
     send_at(datetime.now(UTC) - timedelta(minutes=3), PHONE)
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.REFUSED
-    assert "nobody runs them" in found(ended, "retries", "problem")[0]
+    assert "nobody runs retries" in found(ended, "sending", "problem")[0]
 
 
 def test_secrets_that_others_can_read_and_a_store_that_forgets_are_noted(otp: Otp, desk: Desk) -> None:
@@ -138,7 +196,7 @@ def test_sends_that_wait_without_a_worker_are_a_problem_and_with_one_they_are_no
     otp("send", PHONE)
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.REFUSED
-    assert found(ended, "workers", "problem") == ["sends wait for their next try, and nobody runs the worker"]
+    assert "nobody runs retries, and 1 send waits for a next try" in found(ended, "sending", "problem")[0]
     beat(desk, datetime.now(UTC))
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.OK
@@ -157,7 +215,7 @@ def test_overdue_retries_that_the_workers_cannot_run_are_told_apart(otp: Otp, de
     desk.mada.down()
     send_at(datetime.now(UTC) - timedelta(minutes=3), PHONE)
     beat(desk, datetime.now(UTC))
-    assert "has not its key or its instances" in found(otp("doctor", "--json"), "retries", "problem")[0]
+    assert "nobody of those who run them has their key" in found(otp("doctor", "--json"), "sending", "problem")[0]
 
 
 def test_a_store_that_only_its_process_sees_has_no_workers_to_look_for(otp: Otp, desk: Desk) -> None:
@@ -242,4 +300,40 @@ def test_limits_that_are_off_are_noted_each_with_what_turns_it_on() -> None:
     off = list(_findings.limits(LimitSettings(phone=())))
     on = list(_findings.limits(LimitSettings()))
     assert len(off) == len([one for one in on if one.level is Level.NOTE]) + 1
-    assert off[0].fix.startswith("limits.phone = ")
+    assert off[0].fix.startswith("in [limits]: phone = ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        ({}, []),
+        ({"locale": "bg"}, ["otp.locale"]),
+        ({"locale": "de"}, []),
+        ({"app": "Банка"}, ["otp.locale"]),
+        ({"templates": {"login": {"bg": "Код {code}", "en": "Code {code}"}}}, ["otp.templates.login.bg"]),
+        ({"templates": {"login": {"en": "Code {code} \u2013 bye"}}}, ["otp.templates.login.en"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("policy", ["refuse", "ucs2"])
+def test_texts_that_an_instance_refuses_for_their_letters_are_named(
+    otp: Otp, desk: Desk, asked: dict[str, Any], keys: list[str], policy: str
+) -> None:
+    desk.write(otp=asked, providers={"mada": {**desk.mada.provider_settings(), "unicode": policy}})
+    ended = otp("doctor", "--json")
+    named = [one for level in ("problem", "note") for one in found(ended, "alphabets", level)]
+    assert [one.split(" of ")[1].split(" = ")[0] for one in named] == (keys if policy == "refuse" else [])
+    assert all("U+" in one and "mada" in one for one in named)
+    unusable = policy == "refuse" and "otp.locale" in keys
+    assert ended.code == (ExitCode.REFUSED if unusable else ExitCode.OK)
+    if not keys and policy == "refuse":
+        assert "GSM alphabet only" in found(ended, "alphabets", "ok")[0]
+
+
+def test_what_doctor_says_of_letters_leads_out(otp: Otp, desk: Desk) -> None:
+    desk.write(otp={"locale": "bg"})
+    assert otp("send", PHONE).code != ExitCode.OK
+    assert otp("doctor").code == ExitCode.REFUSED
+    desk.write(otp={"locale": "bg"}, providers={"mada": {**desk.mada.provider_settings(), "unicode": "ucs2"}})
+    assert otp("send", PHONE).code == ExitCode.OK
+    assert "код" in desk.mada.inbox[-1].text.lower()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
-from otpcore.config import load_settings
+from otpcore.cli.exits import ExitCode
+from otpcore.settings.tree import load_settings
 
 from .desk import Otp
 
@@ -64,6 +65,55 @@ def test_without_keys_a_whole_set_is_printed_that_works_when_it_is_pasted(otp: O
     (directory / SECRETS).write_text(ended.out, encoding="utf-8")
     (directory / SECRETS).chmod(0o600)
     load_settings().keys.check()
+
+
+def test_a_whole_set_is_written_into_a_file_that_only_its_owner_reads(otp: Otp, directory: Path) -> None:
+    mask = os.umask(0)
+    try:
+        ended = otp("keys", "new", "--into", SECRETS, "--json")
+    finally:
+        os.umask(mask)
+    keys = load_settings().keys
+    keys.check()
+    assert ended.document == {"file": str(directory / SECRETS), "current_key": keys.current}
+    assert stat.S_IMODE((directory / SECRETS).stat().st_mode) == 0o600
+    again = otp("keys", "new", "--into", SECRETS)
+    assert (again.code, load_settings().keys) == (ExitCode.REFUSED, keys)
+    assert "fix: `otp keys rotate`" in again.err
+
+
+def test_a_set_is_written_behind_what_a_file_says_already(otp: Otp, directory: Path) -> None:
+    file = directory / SECRETS
+    said = '# Ours.\n[providers.twilio]\nauth_token = "hush"\n'
+    file.write_text(said, encoding="utf-8")
+    file.chmod(0o640)
+    assert otp("keys", "new", "--into", SECRETS).code == ExitCode.OK
+    load_settings().keys.check()
+    assert file.read_text("utf-8").startswith(said)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "mode", "fix"),
+    [
+        (SECRETS, "", 0o644, "chmod 600 "),
+        (SECRETS, '[keys]\nindex = ""\n', 0o600, "restore the keys"),
+        ("other.toml", "[keys\n", 0o600, "correct it"),
+        ("secrets.yaml", None, 0, "name .otpcore.secrets.toml"),
+        ("nowhere/secrets.toml", None, 0, "name a file that you may write to"),
+    ],
+)
+def test_a_set_is_not_written_where_it_would_be_read_or_lost(
+    otp: Otp, directory: Path, name: str, said: str | None, mode: int, fix: str
+) -> None:
+    file = directory / name
+    if said is not None:
+        file.write_text(said, encoding="utf-8")
+        file.chmod(mode)
+    ended = otp("keys", "new", "--into", name)
+    assert ended.code in (ExitCode.REFUSED, ExitCode.CONFIGURATION)
+    assert f"fix: {fix}" in ended.err
+    assert (file.read_text("utf-8") if file.exists() else None) == said
 
 
 def test_with_keys_only_a_code_key_is_printed_and_the_index_key_stays(otp: Otp, directory: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otpcore.cli._exits import ExitCode
-from otpcore.cli._secrets_file import CannotEdit, add_code_key, remove_code_key, set_current_key
-from otpcore.config import load_settings
+from otpcore.cli.exits import ExitCode
+from otpcore.cli.setup.secrets_file import CannotEdit, add_code_key, remove_code_key, set_current_key
+from otpcore.settings.tree import load_settings
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
 
@@ -61,13 +61,25 @@ def test_a_rotation_from_the_first_step_to_the_last(otp: Otp, desk: Desk) -> Non
 
     otp("purge")
     assert otp("keys", "rotate", "--retire", before.current).code == ExitCode.REFUSED
-    otp("purge", "--phone", PHONE)
+    otp("purge", "--phone", PHONE, "--yes")
     assert findings(otp) == [
         ("note", f"nothing needs {before.current} any more", f"otp keys rotate --retire {before.current}")
     ]
     assert otp("keys", "rotate", "--retire", before.current).code == ExitCode.OK
     after = load_settings().keys
     assert (after.index, after.current, list(after.code)) == (before.index, new, [new])
+
+
+def test_a_sandbox_that_shares_keys_and_store_retires_no_key_that_real_challenges_need(desk: Desk, otp: Otp) -> None:
+    old = load_settings().keys.current
+    otp("send", PHONE)
+    new = otp("keys", "rotate", "--json").document["key_id"]
+    assert otp("keys", "rotate", "--use", new).code == ExitCode.OK
+    desk.write(sms={"sandbox": True})
+    [(level, detail, _)] = findings(otp)
+    assert (level, detail.partition(", until")[0]) == ("ok", f"{old} is read for 1 challenges")
+    refused = otp("keys", "rotate", "--retire", old)
+    assert (refused.code, "1 kept challenges" in refused.err) == (ExitCode.REFUSED, True)
 
 
 def test_the_refusal_says_until_when_a_key_is_needed(otp: Otp, desk: Desk) -> None:

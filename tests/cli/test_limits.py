@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli.exits import ExitCode
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp
 
@@ -147,3 +147,17 @@ def test_numbers_that_no_key_opens_are_told_of(otp: Otp, waiting: list[str], dir
     ended = otp("retries", "drop", "--prefix", "+35987", "--yes", "--json")
     assert ended.document == {"prefix": "+35987", "found": 1, "dropped": 1, "unread": 1}
     assert ended.code == ExitCode.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "reason"),
+    [(("pause",), "paused"), (("limits", "deny", "+359"), "denied"), (("limits", "deny", "+"), "denied")],
+)
+def test_what_an_operator_refuses_ends_a_send_as_what_a_limit_refuses(
+    otp: Otp, desk: Desk, obstacle: tuple[str, ...], reason: str
+) -> None:
+    del desk
+    assert otp(*obstacle).code == ExitCode.OK
+    refused = otp("send", PHONE, "--json")
+    assert (refused.code, refused.document["error"]["reason"]) == (ExitCode.RATE_LIMITED, reason)
+    assert refused.document["error"]["exit_code"] == ExitCode.RATE_LIMITED

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from otpcore import cli
-from otpcore.cli._exits import MEANINGS, CommandError, ExitCode, explain
+from otpcore.cli.exits import MEANINGS, CommandError, ExitCode, explain
 from otpcore.errors import (
     DeliveryError,
     ErrorKind,
@@ -37,7 +37,7 @@ def test_the_installed_command_is_this_one() -> None:
 
 
 def test_help_starts_without_the_heavy_libraries_and_lists_every_exit_code() -> None:
-    program = "import sys\nfrom otpcore.cli._main import run\nrun([])\nprint('MODULES', *sys.modules)"
+    program = "import sys\nfrom otpcore.cli.main import run\nrun([])\nprint('MODULES', *sys.modules)"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     said, _, modules = ran.stdout.partition("MODULES")
     assert not HEAVY.intersection(modules.split())
@@ -111,7 +111,7 @@ def test_what_programs_need_of_an_error_is_in_its_document() -> None:
 
 BROKEN_STORE = """
 from otpcore import AsyncOTPService, load_settings
-from otpcore.stores.memory import MemoryStore
+from otpcore.stores import MemoryStore
 
 class Broken(MemoryStore):
     durable = True
@@ -131,7 +131,7 @@ def test_a_bug_is_told_without_its_text_which_may_quote_anything(otp: Otp, desk:
     assert "bughost.py" in ended.err
     assert "123456" not in ended.err
     loud = otp("routes", "show", "--app", "bughost:otp", "--verbose")
-    assert "_routes.py" in loud.err
+    assert "routes.py" in loud.err
     assert "123456" not in loud.err
 
 

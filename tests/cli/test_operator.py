@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli.exits import ExitCode
+from otpcore.testing import wrong_code
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
 
@@ -15,7 +18,7 @@ UNKNOWN_ID = "7Y-rvvxNXifcfyo_pSCiDkQq"
 
 HOST = """
 from otpcore import AsyncOTPService, load_settings
-from otpcore.hookspecs import hookimpl
+from otpcore.providers import hookimpl
 
 class Observer:
     events = []
@@ -91,7 +94,7 @@ def test_what_is_not_there_is_a_refusal(otp: Otp, desk: Desk, target: str) -> No
 def test_what_a_phone_has_used_up_is_shown_and_forgotten(otp: Otp, desk: Desk) -> None:
     desk.write(limits={"phone": ["1/10m", "9/1d"], "lock_after": 2})
     otp("send", PHONE)
-    wrong = f"{(int(desk.code()) + 1) % 10**6:06}"
+    wrong = wrong_code(desk.code())
     for _ in range(2):
         assert otp("verify", PHONE, wrong).code == ExitCode.REFUSED
     assert otp("verify", PHONE, desk.code()).code == ExitCode.RATE_LIMITED
@@ -129,9 +132,34 @@ def test_purge_removes_what_is_old_and_with_a_phone_one_person(otp: Otp, desk: D
     nothing = {"challenges": 0, "deliveries": 0, "counters": 0, "receipts": 0, "refusals": 0, "verified": 0}
     assert otp("purge", "--json").document == nothing
     of_one = {"challenges": 1, "deliveries": 1, "counters": 1}
-    assert otp("purge", "--phone", PHONE, "--json").document == {**nothing, **of_one}
+    assert otp("purge", "--phone", PHONE, "--yes", "--json").document == {**nothing, **of_one}
     assert otp("challenges", "show", PHONE).code == ExitCode.REFUSED
     assert otp("challenges", "show", OTHER_PHONE).code == ExitCode.OK
+
+
+def test_purging_a_person_asks_first_and_does_nothing_where_nobody_can_be_asked(otp: Otp, desk: Desk) -> None:
+    otp("send", PHONE)
+    refused = otp("purge", "--phone", PHONE)
+    assert refused.code == ExitCode.USAGE
+    assert "fix: give --yes" in refused.err
+    assert otp("purge", "--phone", PHONE, "--json").document["error"]["fix"] == "give --yes to do it"
+    assert otp("challenges", "show", PHONE).code == ExitCode.OK
+
+
+@pytest.mark.parametrize(("answer", "code", "kept"), [("n\n", 1, True), ("\n", 1, True), ("y\n", 0, False)])
+def test_a_person_at_the_terminal_is_asked_before_anybody_is_erased(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, kept: bool
+) -> None:
+    otp("send", PHONE)
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    with os.fdopen(theirs, encoding="utf-8") as keyboard, monkeypatch.context() as patched:
+        patched.setattr("sys.stdin", keyboard)
+        ended = otp("purge", "--phone", PHONE)
+    os.close(ours)
+    assert "Erase everything about +3598******67?" in ended.err
+    assert ended.code == code
+    assert (otp("challenges", "show", PHONE).code == ExitCode.OK) is kept
 
 
 def test_purge_removes_what_is_older_than_the_settings_keep(otp: Otp, desk: Desk) -> None:

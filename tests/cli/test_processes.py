@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from otp_mada.simulator import MadaSimulator
 
-from otpcore.cli._exits import ExitCode
-from otpcore.simulators import Fault, SimulatedAnswer, SimulatedRequest
+from otpcore.cli.exits import ExitCode
+from otpcore.simulators.simulator import Fault, SimulatedAnswer, SimulatedRequest
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, shown_secrets
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore.cli._exits import ExitCode
-from otpcore.stores.sql import SqlStore
+from otpcore.cli.exits import ExitCode
+from otpcore.stores.sql.store import SqlStore
 
 from .desk import PHONE, Desk, Otp
 
@@ -76,6 +76,32 @@ def test_explain_says_who_serves_a_number_and_why(otp: Otp, two_vendors: Desk) -
     assert by_call["route"] == ["sinch"]
     [mada] = [step for step in by_call["steps"] if step["instance"] == "mada"]
     assert mada["reason"] == "cannot place calls"
+
+
+def test_explain_says_who_cannot_carry_what_a_send_asks_for(otp: Otp, two_vendors: Desk) -> None:
+    two_vendors.write(otp_sms_provider="Sinch;Mada", providers={"sinch": SINCH})
+    asked = ("routes", "explain", PHONE, "--message", "Pay 100 EUR to Bob: {code}", "--json")
+    ended = otp(*asked)
+    assert ended.code == ExitCode.OK
+    assert ended.document["route"] == ["mada"]
+    assert [step["reason"] for step in ended.document["steps"] if step["instance"] == "sinch"] == [
+        "cannot carry a text of your own"
+    ]
+    by_call = otp("routes", "explain", PHONE, "--call", "--locale", "bg", "--json")
+    assert by_call.code == ExitCode.REFUSED
+    assert "cannot carry the language 'bg'" in by_call.out
+    assert otp("routes", "explain", PHONE, "--locale", "de", "--json").document["route"] == ["sinch", "mada"]
+    assert otp("routes", "explain", PHONE, "--locale", "bg", "--json").document["route"] == [
+        "sinch"
+    ]  # no Cyrillic there
+
+
+def test_a_send_that_nobody_can_carry_says_so_and_names_the_command(otp: Otp, two_vendors: Desk) -> None:
+    two_vendors.write(otp_sms_provider="Sinch", providers={"sinch": SINCH})
+    ended = otp("send", PHONE, "--message", "Pay 100 EUR to Bob: {code}", "--json")
+    assert ended.code == ExitCode.CONFIGURATION
+    assert "sinch cannot carry a text of your own" in ended.out
+    assert ended.document["error"]["reason"] == "cannot_carry"
 
 
 def test_explain_names_what_could_not_be_loaded(otp: Otp, desk: Desk) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
-from otpcore.cli._sending import is_id
-from otpcore.simulators import Fault
+from otpcore.cli.exits import ExitCode
+from otpcore.cli.send.messages import is_id
+from otpcore.simulators.simulator import Fault
+from otpcore.testing import wrong_code
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp
 
@@ -22,7 +23,7 @@ def test_a_sent_code_verifies_once_by_phone(otp: Otp, desk: Desk) -> None:
     assert sent.document["phone"] == "+3598******67"
     assert "code" not in sent.document
     code = desk.code()
-    wrong = otp("verify", PHONE, f"{(int(code) + 1) % 10**6:06}", "--json")
+    wrong = otp("verify", PHONE, wrong_code(code), "--json")
     assert wrong.code == ExitCode.REFUSED
     assert (wrong.document["status"], wrong.document["code_valid"]) == ("incorrect", False)
     right = otp("verify", PHONE, code, "--json")
@@ -68,7 +69,19 @@ def test_a_send_that_gives_up_says_so(otp: Otp, desk: Desk) -> None:
     desk.write(sms={"retry": True, "max_retries": 1}, retry={"runner": "inline"})
     desk.mada.fail(Fault.HTTP_503, times=None)
     gave_up = otp("send", PHONE, "--json")
-    assert (gave_up.code, gave_up.document["state"]) == (ExitCode.REFUSED, "unsendable")
+    assert (gave_up.code, gave_up.document["state"]) == (ExitCode.UNAVAILABLE, "unsendable")
+    assert gave_up.document["reason"] == "max_retries"
+    shown = otp("send", OTHER_PHONE)
+    assert "nothing more will be tried: max_retries" in shown.out
+    assert "otp status" in shown.out
+
+
+def test_a_send_whose_retries_find_wrong_credentials_says_so(otp: Otp, desk: Desk) -> None:
+    account = {**desk.mada.provider_settings(), "password": "wrong"}
+    desk.write(sms={"retry": True}, retry={"runner": "inline"}, providers={"mada": account})
+    desk.mada.fail(Fault.HTTP_503)
+    gave_up = otp("send", PHONE, "--json")
+    assert (gave_up.code, gave_up.document["reason"]) == (ExitCode.CONFIGURATION, "misconfigured")
 
 
 def test_retries_of_workers_are_left_to_them(otp: Otp, desk: Desk) -> None:
@@ -80,10 +93,13 @@ def test_retries_of_workers_are_left_to_them(otp: Otp, desk: Desk) -> None:
     assert "otp worker" in sent.out
 
 
-def test_a_number_that_a_provider_refuses_ends_with_a_hint_at_the_other_channel(otp: Otp, desk: Desk) -> None:
+def test_a_number_that_a_provider_refuses_ends_without_a_hint_at_a_channel_that_nobody_serves(
+    otp: Otp, desk: Desk
+) -> None:
     refused = otp("send", "+359888000011", "--json")
     assert refused.code == ExitCode.REFUSED
-    assert refused.document["error"]["try_channel"] == "call"
+    assert "try_channel" not in refused.document["error"]
+    assert otp("call", "+359888000011").code == ExitCode.REFUSED
 
 
 def test_a_channel_that_nobody_serves_is_a_refusal_that_says_where_to_look(otp: Otp, desk: Desk) -> None:
@@ -119,7 +135,7 @@ def test_missing_keys_name_the_command_that_makes_them(otp: Otp, desk: Desk) -> 
     (desk.directory / ".otpcore.secrets.toml").unlink()
     refused = otp("send", PHONE)
     assert refused.code == ExitCode.CONFIGURATION
-    assert "otp init" in refused.err
+    assert f"fix: otp keys new --into {desk.directory}/.otpcore.secrets.toml" in refused.err
 
 
 def test_a_store_that_cannot_be_used_is_not_the_callers_fault(otp: Otp, desk: Desk, directory: Path) -> None:
@@ -162,4 +178,27 @@ def test_number_and_code_are_read_from_standard_input_and_stand_in_no_process_li
     assert ended.code == ExitCode.USAGE
     assert "standard input holds no code" in ended.err
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n"))
-    assert otp("purge", "--phone", "-", "--json").document["challenges"] == 1
+    assert otp("purge", "--phone", "-", "--yes", "--json").document["challenges"] == 1
+
+
+def test_a_purpose_without_end_is_wrong_usage(otp: Otp, desk: Desk) -> None:
+    del desk
+    for command in (("send", PHONE), ("verify", PHONE, "123456")):
+        refused = otp(*command, "--purpose", "x" * 10_000)
+        assert refused.code == ExitCode.USAGE
+        assert "purpose: has 10000 characters" in refused.err
+
+
+def test_the_provider_of_a_queued_send_is_the_last_one_that_was_tried(otp: Otp, desk: Desk) -> None:
+    spare = {**desk.mada.provider_settings(), "plugin": "mada"}
+    desk.write(
+        otp_sms_provider="mada;spare",
+        sms={"retry": True},
+        providers={"spare": spare},
+    )
+    desk.mada.down()
+    tried = otp("send", PHONE, "--json").document
+    assert (tried["state"], tried["provider"]) == ("queued", "spare"), "and mada is the next to be tried"
+    [shown] = otp("challenges", "show", PHONE, "--json").document["challenges"]
+    assert (shown["state"], shown["provider"]) == ("queued", "spare")
+    assert [one["provider"] for one in shown["deliveries"]] == ["mada", "spare"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otpcore.cli._exits import ExitCode
+from otpcore.cli.exits import ExitCode
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp
 

@@ -29,8 +29,8 @@ from otpcore import (
     VerificationStatus,
     hookimpl,
 )
-from otpcore.stores import _sqlite
-from otpcore.stores.sql import SqlStore
+from otpcore.stores.sql.sqlite import database as _sqlite
+from otpcore.stores.sql.store import SqlStore
 from otpcore.testing import Outbox
 
 PHONE = "+359871234567"
@@ -99,7 +99,7 @@ def refusing_to_grow(database: Path):
 
 FAULTS = {
     "locked": (locked, "locked by another process"),
-    "gone": (gone, "is gone: put it back"),
+    "gone": (gone, "is gone. Fix: put it back"),
     "disk error": (refusing_to_grow, "the disk reported an error"),
 }
 each_fault = pytest.mark.parametrize(("fault", "words"), FAULTS.values(), ids=FAULTS)
@@ -238,7 +238,7 @@ async def test_a_full_disk_stops_sends_and_not_what_is_there(otp_outbox: Outbox,
         with monkeypatch.context() as patch:
             connect = sqlite3.connect
             patch.setattr(_sqlite.sqlite3, "connect", lambda *a, **o: connect(*a, **o, factory=Small))
-            otp._parts.store.let_go()
+            otp._service.store._opening.let_go()
             failures = 0
             for number in range(400):
                 try:
@@ -253,7 +253,7 @@ async def test_a_full_disk_stops_sends_and_not_what_is_there(otp_outbox: Outbox,
             with pytest.raises(StoreError, match="the disk is full"):
                 await otp.send_sms("+359888888888")
             assert len(otp_outbox.messages) == sent
-        otp._parts.store.let_go()
+        otp._service.store._opening.let_go()
         assert await otp.verify(PHONE, code)
         await otp.send_sms(OTHER)
         assert await otp.verify(OTHER, otp_outbox.code)
@@ -266,7 +266,7 @@ async def test_a_damaged_page_is_named_and_a_backup_put_in_its_place_is_used(otp
         with closing(sqlite3.connect(database)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         backup = shutil.copy(database, database.with_name("backup"))
-        otp._parts.store.let_go()
+        otp._service.store._opening.let_go()
         size = database.stat().st_size
         with database.open("r+b") as file:
             file.seek(4096)
@@ -294,7 +294,7 @@ async def test_a_file_that_became_read_only_says_so_and_is_written_again_afterwa
     async with service(otp_outbox, database) as otp:
         await otp.send_sms(PHONE)
         code = otp_outbox.code
-        with read_only(otp._parts.store, database):
+        with read_only(otp._service.store, database):
             with pytest.raises(StoreError, match="give this user write permission"):
                 await otp.send_sms(OTHER)
             with pytest.raises(StoreError, match="give this user write permission"):
@@ -311,13 +311,13 @@ def read_only(store: SqlStore, database: Path):
     def reading(place, **options):
         return connect(place.replace("mode=rw", "mode=ro"), **options)
 
-    store.let_go()
+    store._opening.let_go()
     _sqlite.sqlite3.connect = reading
     try:
         yield
     finally:
         _sqlite.sqlite3.connect = connect
-        store.let_go()
+        store._opening.let_go()
 
 
 async def test_half_a_character_reaches_no_statement(otp_outbox: Outbox, database) -> None:

@@ -16,16 +16,19 @@ import tracemalloc
 from typing import Any
 
 import anyio
-import attrs
 import pytest
 from otp_mada.simulator import MadaSimulator
 from otp_twilio.simulator import TwilioSimulator
-from wire import Certificates, RawVendor, reset
 
-from otpcore import AsyncOTPService, ChallengeState, EventType, _http_transport, hookimpl
-from otpcore.config import generate_keys
-from otpcore.hookspecs import utc_now
-from otpcore.simulators import Fault
+from otpcore import AsyncOTPService, ChallengeState
+from otpcore.clock import utc_now
+from otpcore.http import transport as _http_transport
+from otpcore.settings.tree import generate_keys
+from otpcore.simulators.simulator import Fault
+from otpcore.testing import EventRecorder
+
+from .failures import failures
+from .wire import Certificates, RawVendor, reset
 
 PHONE = "+359871234567"
 TIMEOUT = 1.0
@@ -35,20 +38,8 @@ XML = b'<?xml version="1.0"?><e:Envelope xmlns:e="http://schemas.xmlsoap.org/soa
 SAID = {"sid": "SM" + "1" * 32, "status": "queued", "error_code": None}
 
 
-@attrs.define(eq=False)
-class Recorder:
-    events: list = attrs.field(factory=list)
-
-    @hookimpl
-    def otp_event(self, event):
-        self.events.append(event)
-
-    def failures(self):
-        return [(e.instance, e.reason) for e in self.events if e.type is EventType.DELIVERY_FAILED]
-
-
 def service(
-    tmp_path, broken_url: str, plugin: str, well: MadaSimulator, recorder: Recorder, timeout: float = TIMEOUT
+    tmp_path, broken_url: str, plugin: str, well: MadaSimulator, recorder: EventRecorder, timeout: float = TIMEOUT
 ) -> AsyncOTPService:
     keys = generate_keys(utc_now())
     made: dict[str, Any] = {
@@ -75,7 +66,7 @@ def service(
 
 async def met(tmp_path, broken_url: str, plugin: str, timeout: float = TIMEOUT) -> str:
     """Send through the broken vendor; the kind of its failure. What the next provider delivered verifies."""
-    recorder = Recorder()
+    recorder = EventRecorder()
     with MadaSimulator() as well:
         async with service(tmp_path, broken_url, plugin, well, recorder, timeout) as otp:
             began = time.monotonic()
@@ -83,7 +74,7 @@ async def met(tmp_path, broken_url: str, plugin: str, timeout: float = TIMEOUT) 
             assert time.monotonic() - began < 15
             assert (challenge.provider, challenge.state) == ("well", ChallengeState.SENT)
             assert await otp.verify(challenge_id=challenge.id, code=well.inbox[0].code)
-    ((instance, kind),) = recorder.failures()
+    ((instance, kind),) = failures(recorder)
     assert instance == "broken"
     return kind
 
@@ -199,7 +190,7 @@ async def test_a_connection_that_breaks_before_the_request_was_read_is_in_doubt(
 async def test_a_real_answer_after_early_hints_is_understood(tmp_path) -> None:
     accepted = XML % b"<r><commandStatus>0</commandStatus><messageId>1</messageId></r>"
     with RawVendor(says(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", answer(accepted))) as vendor:
-        recorder = Recorder()
+        recorder = EventRecorder()
         with MadaSimulator() as well:
             url = f"http://127.0.0.1:{vendor.port}"
             async with service(tmp_path, url, "mada", well, recorder, AMPLE) as otp:
@@ -277,7 +268,7 @@ async def test_a_name_server_that_does_not_answer_is_unavailable_within_the_time
 
 async def test_a_vendor_that_answers_after_everybody_left_delivers_a_code_that_verifies(tmp_path) -> None:
     """Half open: the message leaves, the answer never comes, and a retry is not needed for the code to work."""
-    recorder = Recorder()
+    recorder = EventRecorder()
     with TwilioSimulator() as twilio, MadaSimulator() as well:
         twilio.fail(Fault.HANG_AFTER_WORK)
         keys = generate_keys(utc_now())
@@ -292,11 +283,11 @@ async def test_a_vendor_that_answers_after_everybody_left_delivers_a_code_that_v
             challenge = await otp.send_sms(PHONE)
             assert challenge.provider == "well"
             assert await otp.verify(challenge_id=challenge.id, code=twilio.inbox[0].code)
-    assert recorder.failures() == [("twilio", "ambiguous")]
+    assert failures(recorder) == [("twilio", "ambiguous")]
 
 
 async def test_twenty_sends_at_once_to_a_vendor_that_hangs_all_reach_the_next_one(tmp_path) -> None:
-    recorder = Recorder()
+    recorder = EventRecorder()
     with RawVendor(says(then_hang=True)) as vendor, MadaSimulator() as well:
         url = f"http://127.0.0.1:{vendor.port}"
         async with (

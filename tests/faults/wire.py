@@ -22,6 +22,18 @@ __all__ = ["Certificates", "RawVendor", "reset"]
 
 Script = Callable[[socket.socket, threading.Event], None]
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class RawVendor:
     """Listens on loopback; every connection runs the script, in a thread, until the vendor is closed.
@@ -108,6 +120,7 @@ class Certificates:
             .not_valid_before(today + dt.timedelta(days=days[0]))
             .not_valid_after(today + dt.timedelta(days=days[1]))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
             .sign(signer, hashes.SHA256())
         )
         path = self.directory / f"{name}-{made.serial_number}.pem"
@@ -128,6 +141,8 @@ class Certificates:
             .not_valid_before(today - dt.timedelta(days=30))
             .not_valid_after(today + dt.timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)  # as RFC 5280 asks, and Python 3.13 checks
             .sign(key, hashes.SHA256())
         )
         path.write_bytes(_written(key))

@@ -11,9 +11,9 @@ import pytest
 from otp_redis import RedisStore
 from redis_servers import RedisServer, redis_server
 
-from otpcore.interfaces import Store
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore
+from otpcore.stores.contract import Store
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.store import SqlStore
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 

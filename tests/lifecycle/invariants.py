@@ -6,34 +6,24 @@ the person received, what lives at the vendors, whose processes died. The model 
 
 from __future__ import annotations
 
-from otpcore._verifying import _checks
-from otpcore.lifecycle import IN_DOUBT, NOT_SENT, OVER, is_living, is_spent
 from otpcore.models import ChallengeState, Outcome
-from otpcore.records import DeliveryRecord
-from otpcore.verbs import ChallengeView
+from otpcore.service.verifying import _checks
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.lifecycle import BEGUN, IN_DOUBT, NOT_SENT, OVER, TRANSITIONS, is_living, is_spent
+from otpcore.stores.records import DeliveryRecord
 
 from .seeing import Views
 from .sides import at
 from .world import World
 
-SENDING, SENT, UNDELIVERED, QUEUED, UNSENDABLE = (
+SENDING, SENT, UNDELIVERED, QUEUED = (
     ChallengeState.SENDING,
     ChallengeState.SENT,
     ChallengeState.UNDELIVERED,
     ChallengeState.QUEUED,
-    ChallengeState.UNSENDABLE,
 )
-TRANSITIONS = {
-    SENDING: {SENT, UNDELIVERED, QUEUED, UNSENDABLE},
-    QUEUED: {SENT, UNDELIVERED, UNSENDABLE},
-    SENT: {UNDELIVERED, UNSENDABLE},
-    UNDELIVERED: {SENT, QUEUED, UNSENDABLE},
-    UNSENDABLE: {SENT},
-}
-"""DESIGN §6; besides, a resend leads any living state to sending, and any may be over.
-
-A step may take two of them at once: a receipt that came before the acceptance, or that leaves nothing to try.
-"""
+IN_ONE_STEP = {state: {UNDELIVERED} if state in (SENDING, QUEUED) else set() for state in TRANSITIONS}
+"""What two writes of one step come to: a receipt came before the acceptance."""
 
 
 def living(world: World, views: Views) -> list[ChallengeView]:
@@ -120,18 +110,21 @@ def somebody_will_move_it(world: World, before: Views, after: Views) -> str:
 
 
 def transitions_are_listed(world: World, before: Views, after: Views) -> str:
-    """States follow one another as DESIGN §6 lists."""
+    """States follow one another as the life cycle lists."""
     for one, view in after.items():
         new = view.challenge
         if one not in before:
-            if new.state not in (SENDING, QUEUED):
+            if new.state not in BEGUN:
                 return f"born {new.state}"
             continue
         old = before[one].challenge
         if old.state in OVER and new.state != old.state:
             return f"{old.state} -> {new.state}"
-        resent = new.state in (SENDING, QUEUED) and _sends(view) != _sends(before[one])
-        if new.state not in {old.state, *OVER, *TRANSITIONS.get(old.state, ())} and not resent:
+        resent = new.state in BEGUN and _sends(view) != _sends(before[one])
+        if (
+            new.state not in {old.state, *OVER, *TRANSITIONS.get(old.state, ()), *IN_ONE_STEP.get(old.state, ())}
+            and not resent
+        ):
             return f"{old.state} -> {new.state}"
         sooner = new.expires_at < old.expires_at and not world.set_back
         if new.first_sent_at != old.first_sent_at or sooner:

@@ -25,7 +25,7 @@ class Rules:
     """The settings that matter here; times in seconds.
 
     Args:
-        routes: Instances in order, for each channel, at first; each walk has those of its time.
+        routes: Instances in order, for each channel, at first; each failover has those of its time.
         retries: The most retries, for each channel that is retried.
         scopes: The vendor account of each instance whose vendor owns the code.
         limits: How many sends in how long a window.
@@ -93,14 +93,18 @@ class Delivery:
 
 @dataclass
 class Row:
-    """The schedule row of a challenge and channel. ``due_at`` ends the lease while ``leased``."""
+    """The schedule row of a challenge and channel. ``lease_until``: while a process holds it; None: nobody does."""
 
     send: str
     owner: str
     due_at: float
-    leased: bool = True
+    lease_until: float | None = None
     attempts: int = 0
     charges: Windows = ()
+
+    @property
+    def claimable_at(self) -> float:
+        return self.due_at if self.lease_until is None else self.lease_until
 
 
 @dataclass
@@ -138,8 +142,8 @@ class Reserved:
 
 
 @dataclass
-class Walk:
-    """Who walks over which route, for which row; ``tried`` in this walk; ``barrier``: what stood in its way when it began."""
+class Failover:
+    """One failover: over which route, for which row; ``tried`` in it; ``barrier``: what stood in its way when it began."""
 
     challenge: str
     channel: str
@@ -153,7 +157,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Said:
-    """What a verb of a walk answers. ``at``: when the retry is due, or the seconds that a refusal lasts (None: unknown)."""
+    """What a command of a failover answers. ``at``: when the retry is due, or the seconds that a refusal lasts (None: unknown)."""
 
     kind: str
     delivery: str = ""
@@ -240,7 +244,7 @@ class Kept:
     def instants(self) -> list[float]:
         """When something changes by itself, soonest first."""
         rules = self.rules
-        found = [row.due_at for row in self.rows.values()]
+        found = [row.claimable_at for row in self.rows.values()]
         found += [t for d in self.deliveries.values() for t in (d.lease_until, d.not_before)]
         found += [failed.locked_until for failed in self.failures.values()]
         found += [ends_at for _, ends_at in self.counters.values()]
@@ -259,7 +263,9 @@ class Kept:
                 + ((c.confirmed, c.reason, dict(c.cooldown)) if c.state not in OVER else ())
                 for c in self.challenges.values()
             },
-            "rows": {key: (r.send, r.due_at, r.leased, r.attempts, len(r.charges)) for key, r in self.rows.items()},
+            "rows": {
+                key: (r.send, r.due_at, r.lease_until, r.attempts, len(r.charges)) for key, r in self.rows.items()
+            },
             "deliveries": {d.id: vars(d) for d in self.deliveries.values() if d.challenge in self.challenges},
             "counters": {window: n for window, (n, ends_at) in self.counters.items() if n and ends_at > self.now},
             "failures": {

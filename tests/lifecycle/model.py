@@ -1,4 +1,4 @@
-"""The life cycle of challenges in plain Python, read from DESIGN §5-§8 and §11 alone: what every store must do.
+"""The life cycle of challenges in plain Python: what every store must do.
 
 One person, several purposes. Nothing is imported from otpcore, so that a mistake there is not repeated here.
 """
@@ -18,19 +18,19 @@ from .kept import (
     Breaker,
     Challenge,
     Delivery,
+    Failover,
     Failures,
     Kept,
     Reserved,
     Row,
     Said,
     Slot,
-    Walk,
     Windows,
 )
 
 
 class Model(Kept):
-    """The store as the design wants it; one method for each verb."""
+    """The store as the design wants it; one method for each command."""
 
     # Sending.
 
@@ -69,7 +69,7 @@ class Model(Kept):
 
     def begin(
         self,
-        walk: Walk,
+        failover: Failover,
         purpose: str,
         *,
         is_resend: bool,
@@ -79,7 +79,7 @@ class Model(Kept):
         delivery: str,
         key: str,
     ) -> Said:
-        said = self._begin(walk, purpose, is_resend, charges, client, delivery, key)
+        said = self._begin(failover, purpose, is_resend, charges, client, delivery, key)
         if said.kind == "refused":
             self.refund(charges)
         if said.reason in ("cooldown", "conflict"):
@@ -88,7 +88,7 @@ class Model(Kept):
 
     def record(
         self,
-        walk: Walk,
+        failover: Failover,
         delivery: str,
         outcome: str,
         reference: str,
@@ -97,7 +97,7 @@ class Model(Kept):
         *,
         go_on: bool,
     ) -> Said:
-        done, challenge = self.deliveries.get(delivery), self.challenges.get(walk.challenge)
+        done, challenge = self.deliveries.get(delivery), self.challenges.get(failover.challenge)
         said, opened, closed = Said("stopped"), None, None
         if done and challenge:
             opened, closed = self._note(done.instance, outcome)
@@ -107,16 +107,16 @@ class Model(Kept):
             if outcome == "accepted" != done.outcome and self.lives(challenge):
                 self._take_back(challenge, done)
             stops = not STOPS.isdisjoint(kinds)
-            said = self._recorded(walk, challenge, done, following, go_on=go_on, stops=stops)
+            said = self._recorded(failover, challenge, done, following, go_on=go_on, stops=stops)
         return Said(**{**vars(said), "opened": opened, "closed": closed})
 
-    def clear_mark(self, walk: Walk, scope: str) -> bool:
-        if self._own(walk) is None or self.slots[scope].holder != walk.challenge:
+    def clear_mark(self, failover: Failover, scope: str) -> bool:
+        if self._own(failover) is None or self.slots[scope].holder != failover.challenge:
             return False
         self.slots[scope].mark = None
         return True
 
-    def claim(self, key: tuple[str, str], owner: str) -> Walk | None:
+    def claim(self, key: tuple[str, str], owner: str) -> Failover | None:
         """Claim one due row, which gets the new owner; None: its send is over now."""
         challenge, row, rules = self.challenges[key[0]], self.rows[key], self.rules
         if not self.lives(challenge):
@@ -128,44 +128,44 @@ class Model(Kept):
         elif row.attempts >= rules.retries[key[1]]:
             self._stop(challenge, key[1], "max_retries")
         else:
-            row.owner, row.due_at, row.leased, row.attempts = owner, self.now + rules.lease, True, row.attempts + 1
-            return Walk(challenge.id, key[1], owner, row.send, is_retry=True)
+            row.owner, row.lease_until, row.attempts = owner, self.now + rules.lease, row.attempts + 1
+            return Failover(challenge.id, key[1], owner, row.send, is_retry=True)
         return None
 
     def due(self, keys: Collection[str]) -> list[tuple[str, str]]:
         """Rows that a process with these keys may claim, the earliest first."""
         found = [
-            (row.due_at, key)
+            (row.claimable_at, key)
             for key, row in self.rows.items()
-            if row.due_at <= self.now and key[1] in self.rules.retries and self.challenges[key[0]].key in keys
+            if row.claimable_at <= self.now and key[1] in self.rules.retries and self.challenges[key[0]].key in keys
         ]
         return [key for _, key in sorted(found)]
 
-    def begin_retry(self, walk: Walk, delivery: str) -> Said:
-        challenge, row = self.challenges.get(walk.challenge), self._own(walk)
+    def begin_retry(self, failover: Failover, delivery: str) -> Said:
+        challenge, row = self.challenges.get(failover.challenge), self._own(failover)
         if challenge is None or row is None:
             return Said("stopped")
         if self.spent(challenge):
-            return self._stop(challenge, walk.channel, "max_attempts")
+            return self._stop(challenge, failover.channel, "max_attempts")
         if challenge.expires_at - self.now < self.rules.useful_life:
-            return self._stop(challenge, walk.channel, "expired")
-        if self.denied(walk):
-            return self._stop(challenge, walk.channel, "permanent")
-        if walk.barrier == PAUSED:
+            return self._stop(challenge, failover.channel, "expired")
+        if self.denied(failover):
+            return self._stop(challenge, failover.channel, "denied")
+        if failover.barrier == PAUSED:
             free_at = [self.now + self.rules.hold]
         else:
-            instance, free_at, _ = self._pick(challenge, walk)
+            instance, free_at, _ = self._pick(challenge, failover)
             if instance:
-                return self._deliver(challenge, row, walk, instance, delivery)
+                return self._deliver(challenge, row, failover, instance, delivery)
         if not free_at:
-            return self._stop(challenge, walk.channel, "permanent")
+            return self._stop(challenge, failover.channel, self._refused_by(failover.send))
         if challenge.expires_at - min(free_at) >= self.rules.useful_life:
             row.attempts -= 1
-        return self._queue(challenge, row, walk, min(free_at))
+        return self._queue(challenge, row, failover, min(free_at))
 
-    def denied(self, walk: Walk) -> bool:
+    def denied(self, failover: Failover) -> bool:
         """Nothing more goes to this number."""
-        return walk.barrier != PAUSED and self.stands(walk.barrier)
+        return failover.barrier != PAUSED and self.stands(failover.barrier)
 
     # Verifying.
 
@@ -231,7 +231,7 @@ class Model(Kept):
     def sweep(self, *, set_back: bool) -> None:
         for challenge in self.to_expire(set_back=set_back):
             self.close(challenge, "expired")
-        overdue = [(row.due_at, key) for key, row in self.rows.items() if row.due_at <= self.now]
+        overdue = [(row.claimable_at, key) for key, row in self.rows.items() if row.claimable_at <= self.now]
         for _, (challenge_id, channel) in sorted(overdue):
             if channel not in self.rules.retries and self.lives(self.challenges[challenge_id]):
                 self._stop(self.challenges[challenge_id], channel, "interrupted")
@@ -248,7 +248,7 @@ class Model(Kept):
 
     def requeue(self, challenge: Challenge) -> None:
         for key, row in self.rows.items():
-            if key[0] == challenge.id and not row.leased:
+            if key[0] == challenge.id and row.lease_until is None:
                 row.due_at = self.now
 
     def purge(self, challenges_before: float, deliveries_before: float) -> None:
@@ -272,11 +272,11 @@ class Model(Kept):
         for key in [key for key in self.rows if key[0] == challenge.id]:
             self._end_send(self.rows.pop(key))
 
-    # Parts of verbs.
+    # Parts of commands.
 
     def _begin(
         self,
-        walk: Walk,
+        failover: Failover,
         purpose: str,
         is_resend: bool,
         charges: Windows,
@@ -286,31 +286,33 @@ class Model(Kept):
     ) -> Said:
         rules, now, holder = self.rules, self.now, self.of(purpose)
         if is_resend:
-            challenge = self.challenges.get(walk.challenge)
+            challenge = self.challenges.get(failover.challenge)
             if challenge is None or not self.lives(challenge):
                 return Said("refused", reason="conflict")
             expires_at = min(now + rules.life, challenge.began_at + rules.cap)
-            if refused := self._not_again(challenge, walk.channel, expires_at):
+            if refused := self._not_again(challenge, failover.channel, expires_at):
                 return refused
         else:
             if self.lives(holder):
                 return Said("refused", reason="conflict")
             expires_at = now + rules.life
-            challenge = Challenge(walk.challenge, purpose, now, expires_at, key)
+            challenge = Challenge(failover.challenge, purpose, now, expires_at, key)
         if (locked := self.locked_until(client)) >= expires_at:
             return Said("refused", reason="locked", at=None if locked == FOREVER else locked - now)
-        instance, free_at, breaker_open = self._pick(challenge, walk)
+        instance, free_at, breaker_open = self._pick(challenge, failover)
         if not instance and not breaker_open:
             return Said("refused", reason="provider_busy", at=min(free_at) - now)
-        if not instance and walk.channel not in rules.retries:
-            return Said("refused", reason="breaker_open")
-        self._make_way(challenge, holder, walk.channel)
+        if not instance and failover.channel not in rules.retries:
+            return Said("refused", reason="breaker_open", at=min(free_at) - now)
+        self._make_way(challenge, holder, failover.channel)
         self.challenges[challenge.id] = challenge
         challenge.state, challenge.confirmed, challenge.reason, challenge.expires_at = "sending", False, "", expires_at
-        row = self.rows[challenge.id, walk.channel] = Row(walk.send, walk.owner, now + rules.lease, charges=charges)
+        row = self.rows[challenge.id, failover.channel] = Row(
+            failover.send, failover.owner, now, now + rules.lease, charges=charges
+        )
         if instance:
-            return self._deliver(challenge, row, walk, instance, delivery)
-        row.due_at, row.leased, challenge.state = now + rules.probe_every, False, "queued"
+            return self._deliver(challenge, row, failover, instance, delivery)
+        row.due_at, row.lease_until, challenge.state = now + rules.probe_every, None, "queued"
         return Said("queued", at=row.due_at)
 
     def _not_again(self, challenge: Challenge, channel: str, expires_at: float) -> Said | None:
@@ -338,7 +340,14 @@ class Model(Kept):
         raise NotImplementedError
 
     def _recorded(
-        self, walk: Walk, challenge: Challenge, done: Delivery, following: str, *, go_on: bool, stops: bool = False
+        self,
+        failover: Failover,
+        challenge: Challenge,
+        done: Delivery,
+        following: str,
+        *,
+        go_on: bool,
+        stops: bool = False,
     ) -> Said:
         """The answer is written; what follows from it."""
         scope = self.rules.scopes.get(done.instance, "")
@@ -356,38 +365,54 @@ class Model(Kept):
                 if row := self.rows.pop((challenge.id, channel), None):
                     self._end_send(row)
             return Said("accepted", done.id, done.instance)
-        own = self._own(walk)
+        own = self._own(failover)
         if own is None:
             return Said("stopped")
         if done.outcome in STOPS or stops:
-            return self._stop(challenge, walk.channel, "permanent")
-        return self._walk_on(challenge, own, walk, following, go_on=go_on)
+            return self._stop(challenge, failover.channel, "permanent")
+        return self._failover_on(challenge, own, failover, following, go_on=go_on)
 
-    def _walk_on(self, challenge: Challenge, row: Row, walk: Walk, following: str, *, go_on: bool) -> Said:
+    def _failover_on(self, challenge: Challenge, row: Row, failover: Failover, following: str, *, go_on: bool) -> Said:
         rules = self.rules
         if self.spent(challenge):
-            return self._stop(challenge, walk.channel, "max_attempts")
+            return self._stop(challenge, failover.channel, "max_attempts")
         useful = challenge.expires_at - self.now >= rules.useful_life
-        if go_on and (useful or not walk.is_retry):
-            instance, _, _ = self._pick(challenge, walk)
+        if go_on and (useful or not failover.is_retry):
+            instance, _, _ = self._pick(challenge, failover)
             if instance:
-                return self._deliver(challenge, row, walk, instance, following)
-        again = [i for i in walk.route if not self.left_out(i, row.send)]
+                return self._deliver(challenge, row, failover, instance, following)
+        again = [i for i in failover.route if not self.left_out(i, row.send)]
         if not again:
-            return self._stop(challenge, walk.channel, "permanent")
-        if walk.channel not in rules.retries:
-            return self._stop(challenge, walk.channel, "failed")
+            return self._stop(challenge, failover.channel, self._refused_by(failover.send))
+        if failover.channel not in rules.retries:
+            return self._stop(challenge, failover.channel, "failed")
+        if row.attempts >= rules.retries[failover.channel]:
+            return self._stop(challenge, failover.channel, "max_retries")
         backoff = self.now + rules.delay(row.attempts)
-        return self._queue(challenge, row, walk, min(max(backoff, self._asked_to_wait(i, row.send)) for i in again))
+        return self._queue(challenge, row, failover, min(max(backoff, self._asked_to_wait(i, row.send)) for i in again))
 
-    def _pick(self, challenge: Challenge, walk: Walk) -> tuple[str, list[float], bool]:
+    def _refused_by(self, send: str) -> str:
+        """Why nobody may try again: the person only where a provider said so, else the last word of each instance."""
+        said = [(d.instance, self._kinds(d) or {d.outcome}) for d in self.sent(send=send)]
+        if any(STOPS & kinds for _, kinds in said):
+            return "permanent"
+        last = set().union(*dict(said).values())
+        if last - {"misconfigured", "limit_reached"}:
+            return "failed"
+        return "limit_reached" if "limit_reached" in last else "misconfigured"
+
+    def _kinds(self, done: Delivery) -> set[str]:
+        """Why receipts said that it was not delivered."""
+        raise NotImplementedError
+
+    def _pick(self, challenge: Challenge, failover: Failover) -> tuple[str, list[float], bool]:
         """The instance to call now; else when others come free, and whether a breaker kept one back."""
         free_at: list[float] = []
         breaker_open = False
-        for instance in walk.route:
-            if instance in walk.tried or self.left_out(instance, walk.send):
+        for instance in failover.route:
+            if instance in failover.tried or self.left_out(instance, failover.send):
                 continue
-            if (until := self._asked_to_wait(instance, walk.send)) > self.now:
+            if (until := self._asked_to_wait(instance, failover.send)) > self.now:
                 free_at.append(until)
             elif until := self._held_until(self.rules.scopes.get(instance, ""), challenge):
                 free_at.append(max(until, self.now + self.rules.call_lease))
@@ -403,7 +428,7 @@ class Model(Kept):
         return mine[-1].not_before if mine else 0
 
     def _held_until(self, scope: str, challenge: Challenge) -> float:
-        """Until when the slot is somebody else's, or is cleared for another walk of this challenge; 0: it is free."""
+        """Until when the slot is somebody else's, or is cleared for another failover of this challenge; 0: it is free."""
         slot = self.slots.get(scope, Slot())
         holder = self.challenges.get(slot.holder)
         if slot.holder == challenge.id:
@@ -415,7 +440,7 @@ class Model(Kept):
         return max((until for until in calls if until > self.now), default=0)
 
     def _shut(self, instance: str) -> bool:
-        """The breaker is open, and this is not the walk that may probe."""
+        """The breaker is open, and this is not the failover that may probe."""
         breaker = self.breakers.get(instance, Breaker())
         if breaker.failures < self.rules.breaker_from:
             return False
@@ -440,16 +465,16 @@ class Model(Kept):
         breaker.probe_at = self.now + self.rules.probe_every
         return instance, None
 
-    def _deliver(self, challenge: Challenge, row: Row, walk: Walk, instance: str, delivery: str) -> Said:
+    def _deliver(self, challenge: Challenge, row: Row, failover: Failover, instance: str, delivery: str) -> Said:
         rules, scope = self.rules, self.rules.scopes.get(instance, "")
         unresolved = [d.id for d in self.sent(send=row.send, instance=instance) if d.outcome in IN_DOUBT]
-        row.due_at, row.leased = self.now + rules.call_lease, True
-        challenge.cooldown[walk.channel] = self.now + rules.cooldown
+        row.lease_until = self.now + rules.call_lease
+        challenge.cooldown[failover.channel] = self.now + rules.cooldown
         challenge.provider = instance
         challenge.core_sent |= not scope
         mark = self._take(scope, challenge) if scope else None
         self.deliveries[delivery] = Delivery(
-            delivery, challenge.id, row.send, instance, walk.channel, walk.is_retry, self.now, row.due_at
+            delivery, challenge.id, row.send, instance, failover.channel, failover.is_retry, self.now, row.lease_until
         )
         return Said("call", delivery, instance, mark, unresolved[-1] if unresolved else "")
 
@@ -464,11 +489,11 @@ class Model(Kept):
             slot.holder = challenge.id
         return slot.mark
 
-    def _queue(self, challenge: Challenge, row: Row, walk: Walk, due_at: float) -> Said:
+    def _queue(self, challenge: Challenge, row: Row, failover: Failover, due_at: float) -> Said:
         if challenge.expires_at - due_at < self.rules.useful_life:
-            return self._stop(challenge, walk.channel, "expired")
-        row.due_at, row.leased, challenge.state = due_at, False, "queued"
-        self._forget_cooldown(challenge, walk.channel, row.send)
+            return self._stop(challenge, failover.channel, "expired")
+        row.due_at, row.lease_until, challenge.state = due_at, None, "queued"
+        self._forget_cooldown(challenge, failover.channel, row.send)
         return Said("queued", at=due_at)
 
     def _stop(self, challenge: Challenge, channel: str, reason: str) -> Said:
@@ -493,8 +518,8 @@ class Model(Kept):
         if self.nothing_left(row.send):
             self.refund(row.charges)
 
-    def _own(self, walk: Walk) -> Row | None:
-        """The row, while this walk owns it and the challenge lives."""
-        row = self.rows.get((walk.challenge, walk.channel))
-        living = self.lives(self.challenges.get(walk.challenge))
-        return row if row is not None and living and row.owner == walk.owner else None
+    def _own(self, failover: Failover) -> Row | None:
+        """The row, while this failover owns it and the challenge lives."""
+        row = self.rows.get((failover.challenge, failover.channel))
+        living = self.lives(self.challenges.get(failover.challenge))
+        return row if row is not None and living and row.owner == failover.owner else None

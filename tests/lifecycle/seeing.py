@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otpcore.lifecycle import OVER
 from otpcore.models import Channel
-from otpcore.records import ChallengeRecord, CounterRecord, DeliveryRecord, FailureRecord
-from otpcore.verbs import ChallengeView
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.lifecycle import OVER
+from otpcore.stores.records import ChallengeRecord, CounterRecord, DeliveryRecord, FailureRecord
 
 from .kept import FOREVER
 from .sides import PHONE, Sides, at, same
@@ -30,13 +30,23 @@ def compare(sides: Sides, views: Views) -> None:
     seen: dict[str, dict[Any, Any]] = {
         "challenges": {one: _challenge(view.challenge) for one, view in views.items()},
         "rows": {
-            (row.challenge_id, row.channel): (row.send_id, at(row.due_at), row.leased, row.attempts, len(row.charges))
+            (row.challenge_id, row.channel): (
+                row.send_id,
+                at(row.due_at),
+                row.lease_until and at(row.lease_until),
+                row.attempts,
+                len(row.charges),
+            )
             for row in rows
         },
         "deliveries": {d.id: _delivery(d) for view in views.values() for d in view.deliveries},
         "counters": {_last(one.key): one.count for one in counters if isinstance(one, CounterRecord) and one.count},
         "failures": {_last(one.key): (one.failures, _lock(sides, one)) for one in failed},
-        "breakers": {one.instance: one.failures for one in sides.wait(sides.store.breakers())},
+        "breakers": {
+            one.instance: one.failures
+            for one in sides.wait(sides.store.status(sides.now, sides.now)).breakers
+            if one.failures
+        },
     }
     expected = sides.model.observe()
     for what, value in seen.items():

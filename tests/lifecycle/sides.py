@@ -1,22 +1,46 @@
-"""A store and its model side by side: each verb is done by both, and what they answer is compared at once."""
+"""A store and its model side by side: each command is done by both, and what they answer is compared at once."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from otpcore.admission import Barrier, LimitReason
 from otpcore.errors import ErrorKind
-from otpcore.interfaces import Store
+from otpcore.events import EventType
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.records import ChallengeRecord, Charged, DeliveryRecord
+from otpcore.rate_limits.admission import Admission, Barrier, Charge, LimitReason
 from otpcore.retrying import RetryPolicy
-from otpcore.verbs import Admission, Charge, ClaimRule, LockRule, NewSend, ReceiptRule, RecordedGuess, Reservation
-from otpcore.walks import BreakerRule, CallResult, Candidate, Step, StepKind, WalkPlan, WalkRef
+from otpcore.stores.commands import (
+    Begun,
+    ClaimRule,
+    CoolingDown,
+    LockRule,
+    NewSend,
+    Raced,
+    ReceiptRule,
+    RecordedGuess,
+    Refused,
+    Reservation,
+)
+from otpcore.stores.contract import Store
+from otpcore.stores.failover import (
+    Accepted,
+    CallInstance,
+    CallResult,
+    CancelLate,
+    Candidate,
+    Ended,
+    FailoverPlan,
+    FailoverRef,
+    Queued,
+    Step,
+    Stopped,
+)
+from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord
 
-from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Reserved, Rules, Said, Walk, Windows
+from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Failover, Reserved, Rules, Said, Windows
 from .told import Heard, ToldModel
 
 START = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -25,6 +49,15 @@ BARRIERS = {
     PAUSED: Barrier(reason=LimitReason.PAUSED),
     DENIED: Barrier(reason=LimitReason.DENIED),
     UNLESS_VERIFIED: Barrier(reason=LimitReason.DENIED, unless_verified=True),
+}
+_NO_NEWS: Mapping[EventType, str] = {}
+_KINDS = {
+    CallInstance: "call",
+    Accepted: "accepted",
+    Queued: "queued",
+    Ended: "ended",
+    Stopped: "stopped",
+    CancelLate: "cancel_late",
 }
 
 
@@ -71,17 +104,20 @@ class Sides:
             charges.append(toll)
         return Admission(charges=tuple(charges), barrier=BARRIERS.get(barrier))
 
-    def begin(self, new: NewSend, walk: Walk, barrier: str) -> tuple[Said, ChallengeRecord | None, Windows]:
+    def begin(self, new: NewSend, failover: Failover, barrier: str) -> tuple[Said, ChallengeRecord | None, Windows]:
         """What both say; with a refusal, the living challenge; and what it was charged to, else."""
         begun = self.wait(self.store.begin(new, self.now))
-        charged = self.model.charge(new.challenge.purpose, walk.channel, new.client, barrier)
+        charged = self.model.charge(new.challenge.purpose, failover.channel, new.client, barrier)
         if isinstance(charged, set):
-            same(begun.over_limit is not None and begun.over_limit.retry_after in charged, True, "over the limit")
+            same(
+                not isinstance(begun, Begun) and self._not_begun(begun, failover)[0].at in charged,
+                True,
+                "over the limit",
+            )
             return Said("refused", reason="limit"), None, ()
-        same(begun.over_limit, None, "over the limit")
         charges, tolls = charged
         said = self.model.begin(
-            walk,
+            failover,
             new.challenge.purpose,
             is_resend=new.is_resend,
             charges=charges,
@@ -90,49 +126,70 @@ class Sides:
             delivery=new.plan.delivery_id,
             key=new.challenge.key_id,
         )
-        if begun.step is not None:
+        if isinstance(begun, Begun):
             (view,) = self.wait(self.store.view(challenge_id=new.challenge.id))
             (row,) = [one for one in view.schedule if one.send_id == new.send_id]
             same(set(windows_of(row.charges)), set(charges), "charged")
             return self._same_step(begun.step, said), None, (*charges, *tolls)
-        same(Said("refused", reason=begun.refusal, at=begun.retry_after), said, "refusal")
-        return said, begun.challenge, ()
+        refused, living = self._not_begun(begun, failover)
+        same(refused, said, "refusal")
+        return said, living, ()
 
-    def begin_retry(self, ref: WalkRef, walk: Walk) -> Said:
-        walk.route, walk.barrier = self.routes[walk.channel], self.barrier
-        plan = self._plan(walk)
+    def _not_begun(
+        self, begun: Refused | CoolingDown | Raced, failover: Failover
+    ) -> tuple[Said, ChallengeRecord | None]:
+        """As the model says it, with the living challenge."""
+        match begun:
+            case Refused():
+                return Said("refused", reason=begun.reason, at=begun.retry_after), begun.challenge
+            case CoolingDown(challenge=challenge):
+                until = challenge.cooldown(Channel(failover.channel))
+                wait = (until - self.now).total_seconds() if until else None
+                return Said("refused", reason="cooldown", at=wait), challenge
+            case Raced():
+                return Said("refused", reason="conflict"), begun.living
+
+    def begin_retry(self, ref: FailoverRef, failover: Failover) -> Said:
+        failover.route, failover.barrier = self.routes[failover.channel], self.barrier
+        plan = self._plan(failover)
         step = self.wait(self.store.begin_retry(ref, plan, self.now))
-        return self._same_step(step, self.model.begin_retry(walk, plan.delivery_id))
+        return self._same_step(step, self.model.begin_retry(failover, plan.delivery_id))
 
-    def record(self, ref: WalkRef, walk: Walk, delivery: str, answer: tuple[str, str, float], *, go_on: bool) -> Said:
+    def record(
+        self, ref: FailoverRef, failover: Failover, delivery: str, answer: tuple[str, str, float], *, go_on: bool
+    ) -> Said:
         """``answer``: outcome, reference and the seconds to wait."""
         outcome, reference, retry_after = answer
-        plan = self._plan(walk, go_on=go_on)
+        plan = self._plan(failover, go_on=go_on)
         result = CallResult(outcome=Outcome(outcome), reference=reference, retry_after=retry_after or None)
-        step = self.wait(self.store.record(ref, self.called[delivery], result, plan, self.now))
-        said = self.model.record(walk, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
-        return self._same_step(step, said)
+        recorded = self.wait(self.store.record(ref, self.called[delivery], result, plan, self.now))
+        said = self.model.record(failover, delivery, outcome, reference, retry_after, plan.delivery_id, go_on=go_on)
+        return self._same_step(recorded.step, said, dict.fromkeys(recorded.news, self.called[delivery].instance))
 
-    def _same_step(self, step: Step, said: Said) -> Said:
-        if step.kind is StepKind.CALL and step.delivery is not None:
+    def _same_step(self, step: Step, said: Said, news: Mapping[EventType, str] = _NO_NEWS) -> Said:
+        delivery = step.delivery if isinstance(step, CallInstance | CancelLate | Accepted) else None
+        mark, repeat = None, ""
+        if isinstance(step, CallInstance):
             self.called[step.delivery.id] = step.delivery
-        delivery = step.delivery if step.kind.name in ("CALL", "CANCEL_LATE", "ACCEPTED") else None
+            mark, repeat = step.mark, step.repeat
         seen = Said(
-            step.kind.name.lower(),
+            _KINDS[type(step)],
             delivery.id if delivery else "",
             delivery.instance if delivery else "",
-            step.mark.reference if step.mark else None,
-            step.repeat,
-            at(step.due_at) or None,
+            mark.reference if mark else None,
+            repeat,
+            at(step.due_at) if isinstance(step, Queued) else None,
             "",
-            step.opened,
-            step.closed,
+            opened=news.get(EventType.BREAKER_OPENED),
+            closed=news.get(EventType.BREAKER_CLOSED),
         )
         same(seen, said, "step")
         return said
 
-    def receive(self, receipt: Heard, kind: str, keys: frozenset[str]) -> tuple[str, tuple[WalkRef, Walk] | None]:
-        """What became of a receipt, and the walk that goes on."""
+    def receive(
+        self, receipt: Heard, kind: str, keys: frozenset[str]
+    ) -> tuple[str, tuple[FailoverRef, Failover] | None]:
+        """What became of a receipt, and the failover that goes on."""
         rule = ReceiptRule(
             token=f"receipt-{next(self.numbers)}",
             lease=timedelta(seconds=self.rules.lease),
@@ -148,24 +205,28 @@ class Sides:
             kind=ErrorKind(kind) if kind else None,
         )
         received = self.wait(self.store.receive(receipt.instance, told, rule, self.now))
-        outcome, walk = self.model.receive(receipt, kind, rule.token, keys)
-        ref = received.walk
+        outcome, failover = self.model.receive(receipt, kind, rule.token, keys)
+        ref = received.follows if isinstance(received.follows, FailoverRef) else None
         seen = ref and (ref.challenge_id, ref.channel, ref.send_id)
-        same((received.outcome, seen), (outcome, walk and (walk.challenge, walk.channel, walk.send)), "receipt")
-        return outcome, (ref, walk) if ref and walk else None
+        same(
+            (received.outcome, seen),
+            (outcome, failover and (failover.challenge, failover.channel, failover.send)),
+            "receipt",
+        )
+        return outcome, (ref, failover) if ref and failover else None
 
-    def go_on(self, ref: WalkRef, walk: Walk) -> Said:
-        walk.route, walk.barrier = self.routes[walk.channel], self.barrier
-        plan = self._plan(walk)
+    def go_on(self, ref: FailoverRef, failover: Failover) -> Said:
+        failover.route, failover.barrier = self.routes[failover.channel], self.barrier
+        plan = self._plan(failover)
         step = self.wait(self.store.go_on(ref, plan, self.now))
-        return self._same_step(step, self.model.go_on(walk, plan.delivery_id))
+        return self._same_step(step, self.model.go_on(failover, plan.delivery_id))
 
-    def clear_mark(self, ref: WalkRef, walk: Walk, scope: str) -> bool:
-        cleared = self.model.clear_mark(walk, scope)
+    def clear_mark(self, ref: FailoverRef, failover: Failover, scope: str) -> bool:
+        cleared = self.model.clear_mark(failover, scope)
         same(self.wait(self.store.clear_mark(ref, scope, self.now)), cleared, "mark cleared")
         return cleared
 
-    def claim(self, only: tuple[str, str] | None, keys: frozenset[str]) -> list[tuple[WalkRef, Walk]]:
+    def claim(self, only: tuple[str, str] | None, keys: frozenset[str]) -> list[tuple[FailoverRef, Failover]]:
         """Claim all that is due, or one retry by name, in a process with these keys."""
         token = f"claim-{next(self.numbers)}"
         rule = ClaimRule(
@@ -179,14 +240,14 @@ class Sides:
         )
         claims = self.wait(self.store.claim(rule, 10, self.now)).claims
         due = [key for key in self.model.due(keys) if only in (None, key)]
-        walks = [self.model.claim(key, f"{token}/{key}") for key in due if key in self.model.rows]
-        made = [walk for walk in walks if walk is not None]
+        failovers = [self.model.claim(key, f"{token}/{key}") for key in due if key in self.model.rows]
+        made = [failover for failover in failovers if failover is not None]
         same(
-            [(claim.walk.challenge_id, claim.walk.channel, claim.walk.send_id) for claim in claims],
-            [(walk.challenge, walk.channel, walk.send) for walk in made],
+            [(claim.ref.challenge_id, claim.ref.channel, claim.ref.send_id) for claim in claims],
+            [(failover.challenge, failover.channel, failover.send) for failover in made],
             "claims",
         )
-        return [(claim.walk, walk) for claim, walk in zip(claims, made, strict=True)]
+        return [(claim.ref, failover) for claim, failover in zip(claims, made, strict=True)]
 
     # Verifying.
 
@@ -195,13 +256,7 @@ class Sides:
     ) -> tuple[Reservation, Reserved]:
         """``fits``: whether the code is the core's own."""
         rules = self.rules
-        locks = LockRule(
-            client=client,
-            lock_after=rules.lock_from,
-            first_wait=rules.first_wait,
-            max_wait=rules.max_wait,
-            hard_limit=rules.hard_limit,
-        )
+        locks = LockRule(client=client, lock_after=rules.lock_from, hard_limit=rules.hard_limit)
         reservation = self.wait(
             self.store.reserve(
                 subject=None if challenge_id else purpose,
@@ -288,7 +343,7 @@ class Sides:
         barrier: str,
         key: str,
         route: tuple[str, ...],
-    ) -> tuple[NewSend, WalkRef, Walk]:
+    ) -> tuple[NewSend, FailoverRef, Failover]:
         number, rules = next(self.numbers), self.rules
         challenge = living or ChallengeRecord(
             id=f"c{number}",
@@ -306,44 +361,46 @@ class Sides:
             code_sealed=f"{key}:sealed".encode(),
             locale="en",
         )
-        walk = Walk(challenge.id, channel, f"host-{number}", f"s{number}", route=route)
-        ref = WalkRef(challenge_id=challenge.id, channel=Channel(channel), send_id=walk.send, token=walk.owner)
+        failover = Failover(challenge.id, channel, f"host-{number}", f"s{number}", route=route)
+        ref = FailoverRef(
+            challenge_id=challenge.id, channel=Channel(channel), send_id=failover.send, token=failover.owner
+        )
         new = NewSend(
             challenge=challenge,
             is_resend=living is not None,
-            send_id=walk.send,
-            token=walk.owner,
+            send_id=failover.send,
+            token=failover.owner,
             channel=Channel(channel),
-            plan=self._plan(walk),
+            plan=self._plan(failover),
             life=timedelta(seconds=rules.life),
             cap=timedelta(seconds=rules.cap),
             renewal=timedelta(seconds=rules.renewal),
             asked=self.asked(client, barrier),
             client=client,
         )
-        return new, ref, walk
+        return new, ref, failover
 
-    def _plan(self, walk: Walk, *, go_on: bool = True) -> WalkPlan:
+    def _plan(self, failover: Failover, *, go_on: bool = True) -> FailoverPlan:
         rules = self.rules
         route = tuple(
             Candidate(instance=one, owner=CodeOwner.PROVIDER, scope=rules.scopes[one])
             if one in rules.scopes
             else Candidate(instance=one)
-            for one in walk.route
+            for one in failover.route
         )
-        most = rules.retries.get(walk.channel)
+        most = rules.retries.get(failover.channel)
         policy = None if most is None else RetryPolicy(max_retries=most, first_delay=1, max_delay=30, jitter=0)
-        return WalkPlan(
+        return FailoverPlan(
             delivery_id=f"d{next(self.numbers)}",
             route=route,
-            untried=tuple(one for one in route if one.instance not in walk.tried) if go_on else (),
-            is_retry=walk.is_retry,
+            untried=tuple(one for one in route if one.instance not in failover.tried) if go_on else (),
+            is_retry=failover.is_retry,
             call_lease=timedelta(seconds=rules.call_lease),
             cooldown=timedelta(seconds=rules.cooldown),
             min_useful_life=timedelta(seconds=rules.useful_life),
             retry=policy,
-            breaker=BreakerRule(threshold=rules.breaker_from, probe_every=rules.probe_every),
-            barrier=BARRIERS.get(walk.barrier),
+            breaker_threshold=rules.breaker_from,
+            barrier=BARRIERS.get(failover.barrier),
             hold=timedelta(seconds=rules.hold),
         )
 

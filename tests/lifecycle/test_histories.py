@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import pytest
 
 from .kept import FOREVER
-from .test_state_machine import BACKENDS, LifeCycle
+from .test_state_machine import BACKENDS, SERVERS, LifeCycle
+
+# A unit on a server runs in a thread, whichever loop waits for it.
+PLACES = [*itertools.product(("memory", "sql"), BACKENDS), *((server, "asyncio") for server in sorted(SERVERS))]
+
+pytestmark = pytest.mark.parametrize(
+    ("new_store", "history"), PLACES, indirect=True, ids=["-".join(place) for place in PLACES]
+)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 def history(new_store, request) -> Iterator[LifeCycle]:
     """A person, a vendor that owns the code, and nothing retried."""
     machine = LifeCycle(new_store)
@@ -27,7 +35,7 @@ def start(history: LifeCycle, purpose: str, channel: str, until: str) -> None:
         history.check()
 
 
-def test_two_walks_of_a_challenge_never_cancel_an_old_verification_by_recipient_side_by_side(history):
+def test_two_failovers_of_a_challenge_never_cancel_an_old_verification_by_recipient_side_by_side(history):
     history.send_at_once("login", "sms", "lost after delivery")
     history.decide("cancel", history.living()[0].id)
     start(history, "payment", "sms", "cancel old")

@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from otpcore.interfaces import Store
-from otpcore.lifecycle import NOT_SENT, is_living
 from otpcore.models import ChallengeState
-from otpcore.verbs import ChallengeView
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.contract import Store
+from otpcore.stores.lifecycle import NOT_SENT, is_living
 
 from .invariants import check
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Challenge, Rules
@@ -222,7 +222,8 @@ class LifeCycle(RuleBasedStateMachine):
             ways = ("id", "reference", "both") if self.world.reference(one) else ("id",)
             if one in self.world.memory.codes:
                 yield from ((one, "delivered", "", by) for by in ways)
-            yield from ((one, "undelivered", kind, by) for by in ways for kind in ("", "", "unavailable", "blocked"))
+            kinds = ("", "", "unavailable", "blocked", "misconfigured", "limit_reached")
+            yield from ((one, "undelivered", kind, by) for by in ways for kind in kinds)
 
     def sweep(self) -> None:
         self.world.sweep()
@@ -291,7 +292,7 @@ class LifeCycle(RuleBasedStateMachine):
             elif world.to_sweep():
                 world.sweep()
             elif world.model.rows:
-                world.tick(min(row.due_at for row in world.model.rows.values()))
+                world.tick(min(row.claimable_at for row in world.model.rows.values()))
             else:
                 break
             self.check()

@@ -1,4 +1,4 @@
-"""The model of the life cycle with delivery receipts, read from DESIGN §5 and §6: what a vendor tells later, once each.
+"""The model of the life cycle with delivery receipts: what a vendor tells later, once each.
 
 A receipt knows more than the answer to a call did. One that comes before that answer waits for it.
 """
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .kept import IN_DOUBT, NOT_SENT, PAUSED, STOPS, Challenge, Delivery, Row, Rules, Said, Walk
+from .kept import IN_DOUBT, NOT_SENT, PAUSED, STOPS, Challenge, Delivery, Failover, Row, Rules, Said
 from .model import Model
 
 
@@ -39,8 +39,8 @@ class ToldModel(Model):
         super().__init__(rules)
         self.receipts: dict[Heard, Note] = {}
 
-    def receive(self, receipt: Heard, kind: str, owner: str, keys: Collection[str]) -> tuple[str, Walk | None]:
-        """What becomes of a receipt that names a delivery, a reference or both, in a process with these keys; and the walk that
+    def receive(self, receipt: Heard, kind: str, owner: str, keys: Collection[str]) -> tuple[str, Failover | None]:
+        """What becomes of a receipt that names a delivery, a reference or both, in a process with these keys; and the failover that
         goes on.
         """
         found = self._found(receipt)
@@ -60,7 +60,7 @@ class ToldModel(Model):
         if failed and final:
             return "ignored", None
         was = found.outcome
-        for one in self.sent(challenge=found.challenge, instance=found.instance):
+        for one in self.sent(send=found.send, instance=found.instance):
             alike = receipt.reference and one.reference == receipt.reference
             named = one.id == receipt.delivery and one.reference in ("", receipt.reference)
             if one is found or alike or named:
@@ -69,21 +69,21 @@ class ToldModel(Model):
         if challenge is None or not self.lives(challenge):
             return "applied", None
         if not failed:
-            self._recorded(Walk("", "", "", ""), challenge, found, "", go_on=False)
+            self._recorded(Failover("", "", "", ""), challenge, found, "", go_on=False)
             return "applied", None
         return "applied", None if was in {*NOT_SENT, "undelivered"} else self._failed(
             challenge, found, was, kind, owner, keys
         )
 
-    def go_on(self, walk: Walk, delivery: str) -> Said:
-        challenge, row = self.challenges.get(walk.challenge), self._own(walk)
+    def go_on(self, failover: Failover, delivery: str) -> Said:
+        challenge, row = self.challenges.get(failover.challenge), self._own(failover)
         if challenge is None or row is None:
             return Said("stopped")
         if challenge.expires_at - self.now < self.rules.useful_life:
-            return self._stop(challenge, walk.channel, "expired")
-        if self.denied(walk):
-            return self._stop(challenge, walk.channel, "permanent")
-        return self._walk_on(challenge, row, walk, delivery, go_on=walk.barrier != PAUSED)
+            return self._stop(challenge, failover.channel, "expired")
+        if self.denied(failover):
+            return self._stop(challenge, failover.channel, "denied")
+        return self._failover_on(challenge, row, failover, delivery, go_on=failover.barrier != PAUSED)
 
     def _heed(self, done: Delivery) -> set[str]:
         """Receipts that came before the answer overrule it; the kinds of what they tell."""
@@ -98,6 +98,11 @@ class ToldModel(Model):
             self._tell(done, one.status, one.reference)
         return kinds
 
+    def _kinds(self, done: Delivery) -> set[str]:
+        if done.outcome != "undelivered":
+            return set()
+        return {self.receipts[one].kind for one in self._heard(done)} - {""}
+
     def _take_back(self, challenge: Challenge, done: Delivery) -> None:
         """An acceptance that came to nothing."""
         challenge.state, challenge.confirmed, challenge.reason = "sent", True, ""
@@ -106,11 +111,11 @@ class ToldModel(Model):
         elif all(d.outcome != "accepted" for d in self.sent(challenge=challenge.id)):
             in_doubt = any(d.outcome in IN_DOUBT for d in self.sent(send=done.send))
             challenge.state, challenge.confirmed = "sent" if in_doubt else "unsendable", False
-            challenge.reason = "" if in_doubt else "failed"
+            challenge.reason = "" if in_doubt else self._refused_by(done.send)
 
     def _failed(
         self, challenge: Challenge, found: Delivery, was: str, kind: str, owner: str, keys: Collection[str]
-    ) -> Walk | None:
+    ) -> Failover | None:
         """A message of a living challenge did not arrive."""
         under_way = {key: row for key, row in self.rows.items() if key[0] == challenge.id}
         own = next((key[1] for key, row in under_way.items() if row.send == found.send), "")
@@ -122,16 +127,16 @@ class ToldModel(Model):
         may_arrive = {"accepted", *IN_DOUBT}
         if under_way or any(d.send != found.send or d.outcome in may_arrive for d in later):
             return None
-        if was != "accepted" and challenge.state != "sent":
+        if self._has_another(of_challenge, found.send) or (was != "accepted" and challenge.state != "sent"):
             return None
         retries = Counter(d.instance for d in self.sent(send=found.send) if d.is_retry)
         attempts = max(retries.values(), default=0)
-        row = Row(found.send, owner, self.now + self.rules.lease, attempts=attempts)
+        row = Row(found.send, owner, self.now, self.now + self.rules.lease, attempts=attempts)
         self.rows[challenge.id, found.channel] = row
         able = challenge.key in keys
         reason = "permanent" if kind in STOPS else ""
         if was != "accepted":
-            reason = reason or "failed"
+            reason = self._refused_by(found.send)
         elif self.spent(challenge):
             reason = reason or "max_attempts"
         elif challenge.expires_at - self.now < self.rules.useful_life:
@@ -142,27 +147,45 @@ class ToldModel(Model):
             self._stop(challenge, found.channel, reason)
             return None
         if not able:  # for a process that is
-            row.due_at, row.leased, challenge.state, challenge.confirmed = self.now, False, "queued", False
+            row.due_at, row.lease_until, challenge.state, challenge.confirmed = self.now, None, "queued", False
             return None
         challenge.state, challenge.confirmed = "undelivered", False
-        return Walk(challenge.id, found.channel, owner, found.send, is_retry=True)
+        return Failover(challenge.id, found.channel, owner, found.send, is_retry=True)
+
+    def _has_another(self, deliveries: list[Delivery], send: str) -> bool:
+        """Another send's message was reported as delivered since this send began."""
+        began = min(d.recorded_at for d in deliveries if d.send == send)
+        arrived = [d for d in deliveries if d.send != send and d.outcome == "accepted"]
+        told = [one for d in arrived for one in self._heard(d) if one.status == "delivered"]
+        return any(self.receipts[one].at >= began for one in told)
 
     def _found(self, receipt: Heard) -> Delivery | None:
-        if receipt.reference:
-            named = self.sent(instance=receipt.instance, reference=receipt.reference)
-            if named:
-                return named[-1]
-        one = self.deliveries.get(receipt.delivery)
-        fits = one is not None and one.instance == receipt.instance
-        return one if one and fits and one.reference in ("", receipt.reference or one.reference) else None
+        """By reference first: a repeat takes the message of an earlier try of its send over. By id, where the vendor gave the
+        reference to another send again. None where nobody is known, or instance, id and reference contradict each other.
+        """
+        alike = self.sent(instance=receipt.instance, reference=receipt.reference) if receipt.reference else []
+        named = self.deliveries.get(receipt.delivery)
+        fits = named is not None and named.instance == receipt.instance
+        if named is None or not fits or named.reference not in ("", receipt.reference or named.reference):
+            return alike[-1] if alike and not receipt.delivery else None
+        if alike and named.send == alike[-1].send:
+            return alike[-1]
+        if alike and named.reference != receipt.reference:
+            return None
+        told = {one.reference for one in self._heard(named)} if receipt.reference and not named.reference else set()
+        return named if told <= {"", receipt.reference} else None
 
     def _heard(self, about: Delivery) -> list[Heard]:
-        return [
-            one
-            for one in self.receipts
-            if one.instance == about.instance
-            and (one.delivery == about.id or (one.reference and one.reference == about.reference))
-        ]
+        """What was said of it, or of an earlier try of its send whose message it took over."""
+        return [one for one in self.receipts if one.instance == about.instance and self._is_about(one, about)]
+
+    def _is_about(self, one: Heard, about: Delivery) -> bool:
+        if one.delivery != about.id and not (one.reference and one.reference == about.reference):
+            return False
+        if one.reference not in ("", about.reference or one.reference):
+            return False
+        named = self.deliveries.get(one.delivery)
+        return one.delivery in ("", about.id) or (named is not None and named.send == about.send)
 
     def _tell(self, one: Delivery, status: str, reference: str) -> None:
         one.reference = one.reference or reference

@@ -17,7 +17,8 @@ class Verification:
         reference: The vendor's id.
         ended: Why it is over; empty while it lives.
         starter: The challenge whose delivery started it.
-        stale: A call that had stalled for longer than its lease had a hand in it: DESIGN §5 promises nothing then.
+        stale: A call that had stalled for longer than its lease had a hand in it: nothing is promised then
+            (docs/reliability.md, "What remains").
     """
 
     reference: str

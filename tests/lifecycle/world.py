@@ -1,7 +1,7 @@
 """The tasks of two processes around a store, step by step; vendors, and a person.
 
-Each task is a generator that goes the way of the service (otpcore/_sending.py, _delivery.py, _retries.py,
-_verifying.py) and stops before each transaction and each network call, so that anything may happen in between.
+Each task is a generator that goes the way of the service (otpcore/service/sending.py, failover.py, retries.py,
+verifying.py) and stops before each transaction and each network call, so that anything may happen in between.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from otpcore._verifying import _checks
-from otpcore.interfaces import Store
-from otpcore.lifecycle import is_living
 from otpcore.models import Channel
-from otpcore.records import ChallengeRecord
-from otpcore.verbs import Reservation
-from otpcore.walks import WalkRef
+from otpcore.service.verifying import _checks
+from otpcore.stores.commands import Reservation
+from otpcore.stores.contract import Store
+from otpcore.stores.failover import FailoverRef
+from otpcore.stores.lifecycle import is_living
+from otpcore.stores.records import ChallengeRecord
 
-from .kept import Reserved, Rules, Said, Walk, Windows
+from .kept import Failover, Reserved, Rules, Said, Windows
 from .sides import Sides, same
 from .told import Heard
 from .vendor import Vendor, Verification
@@ -34,7 +34,7 @@ ANSWERS = {
     "cancel old": ("ok", "ok", "lost", "unavailable"),
     "check": ("up", "up", "down", "lost"),
 }
-"""How each step may end, the likely more often; "out of time": the walk may not go on to another instance."""
+"""How each step may end, the likely more often; "out of time": the failover may not go on to another instance."""
 
 _RACES = 5
 
@@ -72,7 +72,7 @@ class Memory:
     displaced: set[str] = field(default_factory=set)  # deliveries of the lifeless, whose account another took
     unheeded: set[str] = field(default_factory=set)  # deliveries of the lifeless that were accepted
     crossed: str = ""  # a code of one purpose that verified another
-    behind: str = ""  # a delivery that a walk began with although a barrier stood
+    behind: str = ""  # a delivery that a failover began with although a barrier stood
     keyless: str = ""  # a send of which a process without its key took hold
 
 
@@ -127,23 +127,23 @@ class World:
         """The worker claims what is due, or one retry by name."""
         keys = frozenset(self.keys["worker"])
         self._note_lost_leases({key for key in self.model.due(keys) if only in (None, key)})
-        for ref, walk in self.sides.claim(only, keys):
-            self._keep_to_keys(walk, "worker")
-            self._start("worker", self._retry(ref, walk))
+        for ref, failover in self.sides.claim(only, keys):
+            self._keep_to_keys(failover, "worker")
+            self._start("worker", self._retry(ref, failover))
 
     def receive(self, delivery: str, status: str, kind: str, by: str) -> None:
         """A vendor reports on a delivery, by our id, by its own reference, or by both."""
         about = self.model.deliveries[delivery]
         reference = self.reference(delivery) if by != "id" else ""
         receipt = Heard(status, about.instance, reference, "" if by == "reference" else delivery)
-        outcome, walk = self.sides.receive(receipt, kind, frozenset(self.keys["host"]))
+        outcome, failover = self.sides.receive(receipt, kind, frozenset(self.keys["host"]))
         if outcome != "replayed":
             alike = {d.send for d in self.model.sent(instance=about.instance, reference=reference) if reference}
             for told in alike | {about.send, reference}:
                 _count(self.memory.reported, told)
-        if walk is not None:
-            self._keep_to_keys(walk[1], "host")
-            self._start("host", self._going_on(*walk))
+        if failover is not None:
+            self._keep_to_keys(failover[1], "host")
+            self._start("host", self._going_on(*failover))
 
     def reference(self, delivery: str) -> str:
         """The vendor's own, which we may not know yet."""
@@ -188,44 +188,44 @@ class World:
             if living is not None and living.key_id not in self.keys["host"]:
                 return  # its code cannot be read here
             key = self.keys["host"][0] if living is None else living.key_id
-            new, ref, walk = self.sides.new_send(purpose, channel, client, living, barrier, key, route)
-            said, living, charged = self.sides.begin(new, walk, barrier)
+            new, ref, failover = self.sides.new_send(purpose, channel, client, living, barrier, key, route)
+            said, living, charged = self.sides.begin(new, failover, barrier)
             if said.kind != "refused":
                 self.memory.charged[new.send_id] = charged
-                yield from self._walk(ref, walk, said)
+                yield from self._failover(ref, failover, said)
             if said.reason != "conflict":
                 return
             living = living or self._living(purpose)
 
-    def _retry(self, ref: WalkRef, walk: Walk) -> Steps:
+    def _retry(self, ref: FailoverRef, failover: Failover) -> Steps:
         yield "begin retry"
-        yield from self._walk(ref, walk, self._heeded(walk, self.sides.begin_retry(ref, walk)))
+        yield from self._failover(ref, failover, self._heeded(failover, self.sides.begin_retry(ref, failover)))
 
-    def _going_on(self, ref: WalkRef, walk: Walk) -> Steps:
+    def _going_on(self, ref: FailoverRef, failover: Failover) -> Steps:
         """After a message that did not arrive."""
         yield "go on"
-        yield from self._walk(ref, walk, self._heeded(walk, self.sides.go_on(ref, walk)))
+        yield from self._failover(ref, failover, self._heeded(failover, self.sides.go_on(ref, failover)))
 
-    def _walk(self, ref: WalkRef, walk: Walk, said: Said) -> Steps:
-        """From a recorded delivery to the end of the walk."""
+    def _failover(self, ref: FailoverRef, failover: Failover, said: Said) -> Steps:
+        """From a recorded delivery to the end of the failover."""
         reference = ""
         while said.kind == "call":
-            walk.tried.append(said.instance)
+            failover.tried.append(said.instance)
             how, result = "", ("unavailable", "", 0.0)
-            if said.mark is None or (yield from self._clear_mark(ref, walk, said)):
+            if said.mark is None or (yield from self._clear_mark(ref, failover, said)):
                 how = yield "call"
-                result = self._call(said, walk.challenge, how)
+                result = self._call(said, failover.challenge, how)
             reference = result[1]
             hint = yield "record"
             go_on = not how.startswith("cancelled") and hint == ""
-            said = self.sides.record(ref, walk, said.delivery, result, go_on=go_on)
+            said = self.sides.record(ref, failover, said.delivery, result, go_on=go_on)
             if how.startswith("cancelled"):
                 return
         if said.kind == "cancel_late":
             yield "cancel late"
             self.vendors[self.rules.scopes[said.instance]].cancel(reference, self.true_now, stale=False)
 
-    def _clear_mark(self, ref: WalkRef, walk: Walk, said: Said) -> Generator[str, str, bool]:
+    def _clear_mark(self, ref: FailoverRef, failover: Failover, said: Said) -> Generator[str, str, bool]:
         """Cancel the old verification, then say so; False: the call counts as unavailable."""
         scope = self.rules.scopes[said.instance]
         vendor = self.vendors[scope]
@@ -236,7 +236,7 @@ class World:
             if answer != "ok":
                 return False
         yield "clear mark"
-        return self.sides.clear_mark(ref, walk, scope)
+        return self.sides.clear_mark(ref, failover, scope)
 
     def _call(self, said: Said, challenge: str, how: str) -> tuple[str, str, float]:
         """The provider call: outcome, reference and the seconds to wait."""
@@ -333,15 +333,15 @@ class World:
         latest = self.sides.latest(purpose)
         return latest if latest is not None and is_living(latest, self.sides.now) else None
 
-    def _heeded(self, walk: Walk, said: Said) -> Said:
-        """A walk that begins heeds the barrier that stands."""
-        if said.kind == "call" and self.model.stands(walk.barrier):
+    def _heeded(self, failover: Failover, said: Said) -> Said:
+        """A failover that begins heeds the barrier that stands."""
+        if said.kind == "call" and self.model.stands(failover.barrier):
             self.memory.behind = said.delivery
         return said
 
-    def _keep_to_keys(self, walk: Walk, process: str) -> None:
-        if self.model.challenges[walk.challenge].key not in self.keys[process]:
-            self.memory.keyless = walk.send
+    def _keep_to_keys(self, failover: Failover, process: str) -> None:
+        if self.model.challenges[failover.challenge].key not in self.keys[process]:
+            self.memory.keyless = failover.send
 
     def _start(self, process: str, steps: Steps) -> None:
         task = Task(process, steps)
@@ -351,12 +351,12 @@ class World:
     def _overdue(self) -> set[tuple[str, str]]:
         """Rows that died half-way and are not retried."""
         model = self.model
-        overdue = {key for key, row in model.rows.items() if row.due_at <= model.now}
+        overdue = {key for key, row in model.rows.items() if row.claimable_at <= model.now}
         return {key for key in overdue if key[1] not in self.rules.retries and model.lives(model.challenges[key[0]])}
 
     def _note_lost_leases(self, keys: set[tuple[str, str]]) -> None:
         for row in (self.model.rows[key] for key in keys):
-            if row.leased:
+            if row.lease_until is not None:
                 _count(self.memory.leases_lost, row.send)
 
     def _is_stale(self, delivery: str) -> bool:

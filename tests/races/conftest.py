@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from otpcore.codes import KeyRing
-from otpcore.stores.base import RowStore
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore, upgrade
+from otpcore.stores.contract import Store
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.store import SqlStore, upgrade
 
 from ..chaos.scenes import EVERYTHING  # noqa: TID252 - tests are no package that could be imported by name
 from ..own_servers import own_postgres  # noqa: TID252 - the same
 from .courses import Course, count_comparisons, processes, tasks, threads
 
-STORES: dict[str, Callable[[Path], AbstractContextManager[RowStore]]] = {
+STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {
     "memory": lambda _: nullcontext(MemoryStore()),
     "sqlite": lambda directory: nullcontext(SqlStore(f"sqlite:///{directory / 'otp.sqlite3'}")),
     "postgres": lambda _: _on_postgres(),
@@ -34,7 +34,7 @@ ON_A_SERVER = [f"{way}, postgres" for way in ((*WAYS, "processes") if EVERYTHING
 
 
 @contextmanager
-def _on_postgres() -> Iterator[RowStore]:
+def _on_postgres() -> Iterator[Store]:
     with own_postgres() as server:
         upgrade(server.url)
         yield SqlStore(server.url)

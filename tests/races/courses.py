@@ -19,10 +19,10 @@ import attrs
 
 from otpcore import OTPError
 from otpcore.codes import KeyRing
-from otpcore.stores.base import RowStore
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.contract import Store
 from otpcore.stores.rows import Rows
 from otpcore.testing import FakeClock, Outbox
-from otpcore.verbs import ChallengeView
 
 from ..chaos.plant import open_plant  # noqa: TID252 - tests are no package that could be imported by name
 
@@ -84,10 +84,6 @@ def send(course: Course, phone: str) -> str:
     return course.code(phone)
 
 
-def wrong(code: str, by: int = 1) -> str:
-    return f"{(int(code) + by) % 10 ** len(code):0{len(code)}}"
-
-
 def charged(rows: Rows, phone_key: str) -> int:
     """How many sends count against the limit of `QUICK`."""
     key, whenever = f"{phone_key}/send/600", datetime.fromtimestamp(0, UTC)
@@ -107,7 +103,7 @@ def in_a_word(answer: Any) -> str:
 class _Outside:
     """What tasks and threads share: a store and an outbox in this process."""
 
-    store: RowStore
+    store: Store
     outbox: Outbox
     processes: int = 1
 
@@ -116,10 +112,10 @@ class _Outside:
         return self.store._charges_apart
 
     def code(self, phone: str) -> str:
-        return next(message.code for message in reversed(self.outbox.messages) if message.phone == phone)
+        return next(message.code for message in reversed(self.outbox.messages) if message.phone.e164 == phone)
 
     def messages(self, phone: str) -> int:
-        return sum(message.phone == phone for message in self.outbox.messages)
+        return sum(message.phone.e164 == phone for message in self.outbox.messages)
 
     def jump(self, seconds: float) -> None:
         self.outbox.clock.advance(seconds)
@@ -280,7 +276,7 @@ class Processes:
 
 
 @contextmanager
-def tasks(backend: str, store: RowStore) -> Iterator[Course]:
+def tasks(backend: str, store: Store) -> Iterator[Course]:
     outbox = Outbox(clock=Ticking())
     with anyio.from_thread.start_blocking_portal(backend) as portal:
         service = outbox.service(QUICK, store=store)
@@ -289,7 +285,7 @@ def tasks(backend: str, store: RowStore) -> Iterator[Course]:
 
 
 @contextmanager
-def threads(store: RowStore) -> Iterator[Course]:
+def threads(store: Store) -> Iterator[Course]:
     outbox = Outbox(clock=Ticking())
     with outbox.blocking_service(QUICK, store=store) as service:
         yield Threads(store=store, outbox=outbox, service=service)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from otpcore.lifecycle import OVER
 from otpcore.models import Outcome
+from otpcore.stores.lifecycle import OVER
 
 from .courses import Call, Course, new_phone
 

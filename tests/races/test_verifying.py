@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from otpcore.models import ChallengeState
+from otpcore.testing import wrong_code
 
-from .courses import Call, Course, new_phone, send, wrong
+from .courses import Call, Course, new_phone, send
 
 LIMIT = 5
 
@@ -36,7 +37,7 @@ def test_wrong_codes_at_once_are_compared_no_more_often_than_the_limit(
 ) -> None:
     phone = new_phone()
     code = send(course, phone)
-    calls = [Call("verify", (phone, wrong(code, by))) for by in range(1, count + 1)]
+    calls = [Call("verify", (phone, wrong_code(code, by))) for by in range(1, count + 1)]
     said = Counter(course.race(calls))
     expected = min(count, LIMIT)
     assert said == Counter({"incorrect": expected, "max_attempts": count - expected})
@@ -50,7 +51,7 @@ def test_wrong_codes_at_once_are_compared_no_more_often_than_the_limit(
 def test_right_and_wrong_codes_at_once(course: Course) -> None:
     phone = new_phone()
     code = send(course, phone)
-    calls = [Call("verify", (phone, wrong(code, number) if number % 3 else code)) for number in range(60)]
+    calls = [Call("verify", (phone, wrong_code(code, number) if number % 3 else code)) for number in range(60)]
     said = course.race(calls)
     assert all(word != "approved" for number, word in enumerate(said) if number % 3)
     counted = Counter(said)
@@ -63,7 +64,7 @@ def test_right_and_wrong_codes_at_once(course: Course) -> None:
 def test_one_wrong_code_fewer_than_the_limit_leaves_the_right_one_its_attempt(course: Course) -> None:
     phone = new_phone()
     code = send(course, phone)
-    calls = [Call("verify", (phone, wrong(code, by))) for by in range(1, LIMIT)]
+    calls = [Call("verify", (phone, wrong_code(code, by))) for by in range(1, LIMIT)]
     said = Counter(course.race([*calls, *verify(phone, code)]))
     assert said["approved"] == 1
     assert said["incorrect"] + said["not_found"] == LIMIT - 1

@@ -21,9 +21,9 @@ from otp_twilio.settings import Mode
 from otp_twilio.simulator import TwilioSimulator
 
 from otpcore import AsyncOTPService, Challenge, Event, hookimpl
-from otpcore.config import generate_keys
-from otpcore.hookspecs import utc_now
-from otpcore.simulators import Simulator
+from otpcore.clock import utc_now
+from otpcore.settings.tree import generate_keys
+from otpcore.simulators.simulator import Simulator
 
 from .forms import Secret
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.cli._commands import COMMANDS, GROUPS
-from otpcore.cli._exits import ExitCode
-from otpcore.cli._main import run
-from otpcore.config import generate_keys, load_settings, starter_file
-from otpcore.hookspecs import utc_now
+from otpcore.cli.exits import ExitCode
+from otpcore.cli.main import run
+from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.clock import utc_now
+from otpcore.settings.tree import generate_keys, load_settings, starter_file
 
 from .forms import Secret, search
 from .scene import MESSAGE, Scene, playing
@@ -66,7 +66,8 @@ RUNS: list[tuple[str, ...]] = [
     ("keys", "rotate"),
     ("purge",),
     ("purge", "--phone", "PHONE"),
-    ("purge", "--phone", "-"),
+    ("purge", "--phone", "PHONE", "--yes"),
+    ("purge", "--phone", "-", "--yes"),
     ("doctor",),
 ]  # fmt: skip
 """A new command is one more line. ``keys new`` prints a key, that is what it is for; the others need no number or store."""

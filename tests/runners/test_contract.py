@@ -7,8 +7,8 @@ import pytest
 from otpcore.runners.background import BackgroundRunner
 from otpcore.runners.inline import InlineRunner
 from otpcore.runners.worker import WorkerRunner
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.runner import RetryRunnerContract
+from otpcore.stores.sql.store import SqlStore
+from otpcore.testing.runners.contract import RetryRunnerContract
 
 BUSY = 2.0  # seconds: a machine that runs many tests at once may be as late
 

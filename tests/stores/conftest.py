@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.store import World
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.store import SqlStore
+from otpcore.testing.stores.contract import World
 
 
 @pytest.fixture

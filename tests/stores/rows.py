@@ -1,4 +1,4 @@
-"""What a store of rows keeps that no verb tells: compared with the memory store beside what the verbs tell."""
+"""What a store of rows keeps that no command tells: compared with the memory store beside what the commands tell."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def _everything(rows, now):
             list(rows.receipts_of(delivery.id, "")) for one in challenges for delivery in rows.deliveries(one.id)
         ]
         + [list(rows.receipts_of("", reference)) for reference in ("VE1", "VE2", "VE3")],
-        "all breakers": list(rows.breakers(1)),
+        "all breakers": list(rows.breakers(0)),
         "workers": list(rows.workers()),
     }

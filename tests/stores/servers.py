@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from otpcore.stores.sql import SqlStore, metadata
-from otpcore.testing.store import CrashFactory, StoreContract
+from otpcore.stores.sql.store import SqlStore, metadata
+from otpcore.testing.stores.contract import CrashFactory, StoreContract
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 from .rows import KeptInRows
@@ -36,7 +36,7 @@ class ServerContract(KeptInRows, StoreContract):
 
     @pytest.fixture
     def crash_factory(self, url):
-        return CrashFactory("otpcore.stores.sql:SqlStore", (url,))
+        return CrashFactory("otpcore.stores.sql.store:SqlStore", (url,))
 
     @pytest.fixture
     def unreachable(self, url):

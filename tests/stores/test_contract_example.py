@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.testing.store import CrashFactory
+from otpcore.testing.stores.contract import CrashFactory
 
 from ..pages import suite  # noqa: TID252 - tests are no package that could be imported by name
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from otpcore.stores.memory import MemoryStore
-from otpcore.testing.store import StoreContract
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.testing.stores.contract import StoreContract
 
 
 class TestMemory(StoreContract):

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.store import CrashFactory, StoreContract
+from otpcore.stores.sql.store import SqlStore
+from otpcore.testing.stores.contract import CrashFactory, StoreContract
 
 from .rows import KeptInRows
 
@@ -40,7 +40,7 @@ class TestSqlite(KeptInRows, StoreContract):
 
     @pytest.fixture
     def crash_factory(self, database):
-        return CrashFactory("otpcore.stores.sql:SqlStore", (f"sqlite:///{database}",))
+        return CrashFactory("otpcore.stores.sql.store:SqlStore", (f"sqlite:///{database}",))
 
     @pytest.fixture
     def raw_contents(self, database):

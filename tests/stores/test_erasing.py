@@ -10,8 +10,8 @@ from datetime import timedelta
 import anyio
 
 from otpcore.models import Outcome
-from otpcore.stores._tables import metadata
-from otpcore.stores.sql import SqlStore
+from otpcore.stores.sql.store import SqlStore
+from otpcore.stores.sql.tables import metadata
 
 CROWD = 40
 KINDS = {
@@ -44,7 +44,7 @@ async def live(world, phone):
     begun = await world.ask(world.limit(f"{phone}/send/60", 1), phone=phone)
     await world.ask(world.limit(f"{phone}/send/60", 1), phone=phone)
     await world.store.cancel(begun.step.challenge.id, world.now)
-    walk = await world.send(
+    failover = await world.send(
         world.new_send(
             world.challenge(
                 "login",
@@ -59,10 +59,10 @@ async def live(world, phone):
             world.vendor() + world.core("mada"),
         )
     )
-    await walk.answer(Outcome.UNAVAILABLE)
-    await walk.answer(Outcome.THROTTLED)
+    await failover.answer(Outcome.UNAVAILABLE)
+    await failover.answer(Outcome.THROTTLED)
     await world.reserve("login", phone, client=person())
-    return walk
+    return failover
 
 
 def rows_of(database, phone):

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from otpcore.models import ReceiptStatus
-from otpcore.records import ReceiptRecord
-from otpcore.stores._sql_rows import SqlRows
-from otpcore.testing.store import START
+from otpcore.stores.records import ReceiptRecord
+from otpcore.stores.sql.rows import SqlRows
+from otpcore.testing.stores.contract import START
 
 HOUR = timedelta(hours=1)
 
@@ -20,13 +20,16 @@ def receipt(number, **more):
 
 
 BREAKERS = [
-    lambda rows: rows.count_breaker("twilio"),
-    lambda rows: rows.count_breaker("mada"),
+    lambda rows: rows.count_breaker("twilio", "20500", "HTTP 500"),
+    lambda rows: rows.count_breaker("mada", "", "no answer"),
+    lambda rows: rows.note_misconfigured("mada", "100", "the user or the password is wrong", START),
+    lambda rows: rows.note_misconfigured("mada", "101", "the account is locked", START + HOUR),
+    lambda rows: rows.note_misconfigured("sinch", "401", "the key is wrong", START),
     lambda rows: rows.open_breaker("twilio", START, START),
     lambda rows: rows.win_probe("twilio", START, START + HOUR),
     lambda rows: rows.close_breaker("sinch"),
     lambda rows: rows.close_breaker("twilio"),
-    lambda rows: rows.count_breaker("twilio"),
+    lambda rows: rows.count_breaker("twilio", "", ""),
 ]
 BUDGETS = [
     lambda rows: rows.move_budget("BG/3600", 1, 0, START, START + HOUR),
@@ -42,6 +45,7 @@ RECEIPTS = [
 
 
 LOOKS = [
+    lambda rows: rows.breakers(0),
     lambda rows: rows.breakers(1),
     lambda rows: rows.breakers(2),
     lambda rows: rows.budgets("BG/"),

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from otpcore.stores.sql import SqlStore
+from otpcore.stores import SqlStore
 
 URL, PATH, CHILDREN = sys.argv[1], sys.argv[1].removeprefix("sqlite:///"), 12
 store = SqlStore(URL)
@@ -82,7 +82,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from otpcore.stores.sql import SqlStore
+from otpcore.stores import SqlStore
 
 URL, PATH = sys.argv[1], sys.argv[1].removeprefix("sqlite:///")
 child_is_open, parent_is_closed = os.pipe(), os.pipe()

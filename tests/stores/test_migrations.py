@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from otpcore.errors import StoreError
-from otpcore.stores import _schema
-from otpcore.stores.sql import SqlStore, current, include_name, metadata, upgrade
+from otpcore.stores.sql import schema as _schema
+from otpcore.stores.sql.store import SqlStore, current, include_name, metadata, upgrade
 
 _STAMP = "UPDATE otp_alembic_version SET version_num = ?"
 
@@ -29,7 +29,7 @@ def execute(database, statement, *parameters):
 
 def scripts():
     config = Config()
-    config.set_main_option("script_location", "otpcore.stores:migrations")
+    config.set_main_option("script_location", "otpcore.stores.sql:migrations")
     config.set_main_option("path_separator", "os")
     return ScriptDirectory.from_config(config)
 
@@ -58,7 +58,7 @@ def test_a_start_at_the_head_does_not_load_alembic(database):
     code = f"""
 import anyio, sys
 from contextlib import AsyncExitStack
-from otpcore.stores.sql import SqlStore
+from otpcore.stores import SqlStore
 
 async def main():
     async with AsyncExitStack() as stack:
@@ -73,7 +73,7 @@ anyio.run(main)
 def test_processes_that_start_together_on_a_new_file_migrate_it_once(tmp_path):
     database = tmp_path / "new.sqlite3"
     code = f"""
-from otpcore.stores.sql import upgrade
+from otpcore.stores.sql.store import upgrade
 upgrade("sqlite:///{database}")
 """
     started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
@@ -128,7 +128,7 @@ def test_a_hosts_autogenerate_leaves_our_tables_alone(database):
 def test_the_migration_can_be_undone(database):
     engine = create_engine(f"sqlite:///{database}")
     config = Config()
-    config.set_main_option("script_location", "otpcore.stores:migrations")
+    config.set_main_option("script_location", "otpcore.stores.sql:migrations")
     config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 import attrs
 import pytest
 
+from otpcore.events import EventType
 from otpcore.models import ChallengeState, Outcome
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.store import World
-from otpcore.walks import StepKind
+from otpcore.stores.failover import Accepted, CallInstance
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.store import SqlStore
+from otpcore.testing.stores.contract import World
 
 
 @pytest.fixture
@@ -53,21 +54,21 @@ class Outage:
     def is_down(self) -> bool:
         return self.elapsed < self.down_for
 
-    def take_off(self, walk, *, retried: bool) -> None:
-        if walk.step is not None and walk.step.kind is StepKind.CALL:
-            self.calls.append((self.elapsed, walk.step.is_probe))
-            self.flying.append((self.elapsed + self.latency, walk, retried))
+    def take_off(self, failover, *, retried: bool) -> None:
+        if isinstance(failover.step, CallInstance):
+            self.calls.append((self.elapsed, failover.step.is_probe))
+            self.flying.append((self.elapsed + self.latency, failover, retried))
 
     async def land(self) -> None:
         landed = [one for one in self.flying if one[0] <= self.elapsed]
         self.flying = [one for one in self.flying if one[0] > self.elapsed]
-        for _, walk, retried in landed:
-            step = await walk.answer(Outcome.UNAVAILABLE if self.is_down else Outcome.ACCEPTED)
-            if step.kind is StepKind.ACCEPTED:
-                assert self.world.now < step.challenge.expires_at
-                self.accepted.append((self.elapsed, walk.id, retried))
-            if step.closed:
-                await self.world.store.wake(step.closed, self.world.breaker, self.world.now)
+        for _, failover, retried in landed:
+            recorded = await failover.record(Outcome.UNAVAILABLE if self.is_down else Outcome.ACCEPTED)
+            if isinstance(recorded.step, Accepted):
+                assert self.world.now < recorded.step.challenge.expires_at
+                self.accepted.append((self.elapsed, failover.id, retried))
+            if EventType.BREAKER_CLOSED in recorded.news:
+                await self.world.store.wake(failover.answered.instance, self.world.breaker_threshold, self.world.now)
 
     async def work(self) -> None:
         busy = sum(retried for _, _, retried in self.flying)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from contextlib import AsyncExitStack, closing
 
-from otpcore.stores.sql import SqlStore
+from otpcore.stores.sql.store import SqlStore
 
 HAMMER = """
 import itertools
@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 
 import anyio
 
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.store import World
-from otpcore.verbs import Begun, LockRule, ReservationStatus
+from otpcore.stores import SqlStore
+from otpcore.testing.stores.contract import World
+from otpcore.stores.commands import Begun, LockRule, ReservationStatus
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 passed = reserved = 0
@@ -63,7 +63,7 @@ from datetime import UTC, datetime, timedelta
 
 import anyio
 
-from otpcore.stores.sql import SqlStore
+from otpcore.stores import SqlStore
 
 
 async def send(store, number):
@@ -92,7 +92,7 @@ def start(code, database, backend):
 
 
 async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_backend_name):
-    walk = await sql_world.begin()
+    failover = await sql_world.begin()
     processes = [start(HAMMER, database, anyio_backend_name) for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
@@ -103,7 +103,7 @@ async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_ba
     assert sum(int(passed) for passed, _ in results) == 150
     assert sum(int(reserved) for _, reserved in results) == 5
     assert await sql_world.used("shared") == 150
-    assert (await walk.view()).challenge.attempts == 5
+    assert (await failover.view()).challenge.attempts == 5
 
 
 async def test_what_a_killed_process_was_told_is_done_is_in_the_file(database, anyio_backend_name):

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otpcore.models import Outcome
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore
-from otpcore.testing.store import START, World
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.store import SqlStore
+from otpcore.testing.stores.contract import START, World
 
 moves = st.lists(
     st.tuples(st.sampled_from((0, 0, 1, 4, 9, 10, 11, 30, 59, 60, 61, 600)), st.integers(-2, 3), st.integers(0, 2)),
@@ -55,8 +55,8 @@ async def kept_slots(world):
 
 
 async def test_slots_that_nobody_holds_go(world):
-    walk = await world.begin(world.vendor())
-    await walk.answer(Outcome.UNAVAILABLE)
+    failover = await world.begin(world.vendor())
+    await failover.answer(Outcome.UNAVAILABLE)
     assert await kept_slots(world) == 1
     await purge(world, challenges=world.at(-1))
     assert await kept_slots(world) == 0
@@ -66,8 +66,8 @@ async def test_a_mark_stays_as_long_as_the_challenge_whose_verification_it_is(wo
     old = await world.begin(world.vendor())
     await old.answer(Outcome.ACCEPTED, reference="VE1")
     await world.store.cancel(old.id, world.now)
-    walk = await world.begin(world.vendor())
-    await walk.answer(Outcome.UNAVAILABLE)
+    failover = await world.begin(world.vendor())
+    await failover.answer(Outcome.UNAVAILABLE)
     await purge(world, challenges=world.at(-1))
     assert await kept_slots(world) == 1
     world.later(400)

@@ -18,11 +18,11 @@ import pytest
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import Outcome
-from otpcore.stores import _sql_statements as sql
-from otpcore.stores._prepared import _prepare
-from otpcore.stores._schema import HEAD
-from otpcore.stores._writer import raw_connection
-from otpcore.stores.sql import SqlStore, create_store
+from otpcore.stores.sql import statements as sql
+from otpcore.stores.sql.prepared import _prepare
+from otpcore.stores.sql.schema import HEAD
+from otpcore.stores.sql.sqlite.writer import raw_connection
+from otpcore.stores.sql.store import SqlStore, create_store
 
 
 @pytest.fixture
@@ -113,11 +113,11 @@ def test_a_url_that_cannot_be_used_is_refused_by_name(url, complaint):
 async def test_a_missing_directory_is_named(tmp_path):
     error = await start_error(f"sqlite:///{tmp_path / 'missing' / 'otp.sqlite3'}")
     assert isinstance(error, SettingsError)
-    assert f"the directory {tmp_path / 'missing'} does not exist; create it" in str(error)
+    assert f"the directory {tmp_path / 'missing'} does not exist. Fix: create it" in str(error)
 
 
 async def test_a_directory_instead_of_a_file_is_named(tmp_path):
-    assert "is a directory; name a file in it" in str(await start_error(f"sqlite:///{tmp_path}"))
+    assert "is a directory. Fix: name a file in it" in str(await start_error(f"sqlite:///{tmp_path}"))
 
 
 async def test_a_file_of_another_kind_is_left_alone(tmp_path):
@@ -183,9 +183,9 @@ async def test_a_file_that_was_deleted_is_missed_at_once(database):
         await store.write_setting("a", "b")
         await store.settings()
         remove(database)
-        with pytest.raises(StoreError, match="is gone: put it back"):
+        with pytest.raises(StoreError, match=r"is gone\. Fix: put it back"):
             await store.write_setting("a", "c")
-        with pytest.raises(StoreError, match="is gone: put it back"):
+        with pytest.raises(StoreError, match=r"is gone\. Fix: put it back"):
             await store.settings()
     assert not database.exists()
 
@@ -244,9 +244,9 @@ async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monke
     world, store = sql_world.with_retries(), sql_world.store
     for _ in range(2):
         await world.charge(limit=1)
-    walk = await world.begin(world.vendor() + world.core("mada"), forced=("mada",))
-    await walk.answer(Outcome.UNAVAILABLE, reference="VE1")
-    await walk.answer(Outcome.UNAVAILABLE)
+    failover = await world.begin(world.vendor() + world.core("mada"), forced=("mada",))
+    await failover.answer(Outcome.UNAVAILABLE, reference="VE1")
+    await failover.answer(Outcome.UNAVAILABLE)
     await store.counters("phone-1/", world.now)
     await store.view(phone_key="phone-1")
     await (await world.claim_next(instances=frozenset({"mada"}))).answer(Outcome.AMBIGUOUS)
@@ -277,9 +277,9 @@ async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monke
 async def test_the_counts_read_an_index_and_not_the_table(sql_world):
     def plans(rows):
         for statement, parameters in (
-            (sql.COUNT_OUTCOMES, {"since": 0}),
-            (sql.VERIFIED_BY_ROUTE, {"since": 0}),
-            (sql.COUNT_WAITING, {"now": 0}),
+            (sql.COUNT_OUTCOMES, {"since": 0, "own_world": "real"}),
+            (sql.VERIFIED_BY_ROUTE, {"since": 0, "own_world": "real"}),
+            (sql.COUNT_WAITING, {"now": 0, "own_world": "real"}),
         ):
             text = _prepare(statement, rows._connection.dialect, frozenset(parameters)).text
             count = text.count("?")

@@ -14,14 +14,13 @@ import attrs
 import pytest
 from sqlalchemy import create_engine, text
 
-from otpcore.admission import BudgetRecord
-from otpcore.config import LimitSettings
-from otpcore.limits import Origin, charges_of
-from otpcore.stores._stripes import STRIPES
-from otpcore.stores._tables import to_microseconds
-from otpcore.stores.memory import MemoryStore
-from otpcore.stores.sql import SqlStore
-from otpcore.verbs import Charge
+from otpcore.rate_limits.admission import BudgetRecord, Charge
+from otpcore.service.charging import Origin, charges_of
+from otpcore.settings.tree import LimitSettings
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.sql.columns import to_microseconds
+from otpcore.stores.sql.server.stripes import STRIPES
+from otpcore.stores.sql.store import SqlStore
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 
@@ -244,5 +243,5 @@ async def test_an_engine_of_the_host_serves_as_well(server_url, new_world):
             await world.store._write(functools.partial(_move, "BG//3600", used, 0, world.now))
         assert sum(passed) == 64
         assert [budget.used for budget in await world.store.budgets()] == [1]
-        assert await world.store.wake(None, world.breaker, world.now) == 0
+        assert await world.store.wake(None, world.breaker_threshold, world.now) == 0
     engine.dispose()

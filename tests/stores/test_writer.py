@@ -13,9 +13,9 @@ from anyio import wait_all_tasks_blocked
 from sqlalchemy import text
 
 from otpcore.errors import StoreError
-from otpcore.stores import _writer
-from otpcore.stores._writer import raw_connection
-from otpcore.stores.sql import SqlStore
+from otpcore.stores.sql.sqlite import writer as _writer
+from otpcore.stores.sql.sqlite.writer import raw_connection
+from otpcore.stores.sql.store import SqlStore
 
 INSERT = text("INSERT INTO otp_setting (name, value) VALUES (:name, 'x')")
 
@@ -396,3 +396,34 @@ class TestClosing:
         async with AsyncExitStack() as again:
             await store.start(again)
             assert await store.settings() == {"a": "b"}
+
+
+async def test_what_nobody_heard_of_is_followed_in_a_transaction_of_its_own(writer, database):
+    begun, release, followed = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(rows):
+        begun.set()
+        assert release.wait(10)
+        return insert("unheard")(rows)
+
+    def otherwise(rows, result):
+        insert(f"after {result}")(rows)
+        followed.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: writer.run(slow, otherwise=otherwise))
+        assert await anyio.to_thread.run_sync(begun.wait, 10)
+        tasks.cancel_scope.cancel()
+    release.set()
+    assert await anyio.to_thread.run_sync(followed.wait, 10)
+    assert await writer.run(lambda _: "heard", otherwise=otherwise) == "heard"  # and what was heard of is not
+    assert names(database) == {"unheard", "after unheard"}
+
+
+async def test_a_unit_taken_back_before_its_transaction_is_not_followed(writer, database):
+    followed = []
+    async with held(writer):
+        with anyio.move_on_after(0):
+            await writer.run(insert("never"), otherwise=lambda *_: followed.append(1))
+    await writer.run(lambda _: None)
+    assert (names(database), followed) == (set(), [])

@@ -11,6 +11,7 @@ from otpcore import (
     AsyncOTPService,
     BreakerStatus,
     Challenge,
+    DeliveredMessage,
     DeliveryReceipt,
     DeliveryRequest,
     Event,
@@ -22,7 +23,6 @@ from otpcore import (
     ReceiptRequest,
     ReceiptResult,
     ReceiptStatus,
-    SandboxMessage,
     Settings,
     Status,
     Verification,
@@ -61,7 +61,7 @@ def use_blocking() -> None:
         assert_type(otp.send_sms("+359871234567"), Challenge)
         assert_type(otp.call("+359871234567", locale="bg"), Challenge)
         assert_type(otp.verify("+359871234567", "123456"), Verification)
-        assert_type(otp.sandbox_inbox("+359871234567"), tuple[SandboxMessage, ...])
+        assert_type(otp.sandbox_inbox("+359871234567"), tuple[DeliveredMessage, ...])
         assert_type(otp.status(), Status)
     assert_type(load_settings(), Settings)
 

@@ -11,11 +11,10 @@ import pytest
 from otp_mada import MadaProvider, create_provider
 from otp_mada.simulator import MadaSimulator
 
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import Channel, DeliveryRequest
-from otpcore.phone import PhoneNumber
+from otpcore.providers import Channel, DeliveryRequest, PhoneNumber, ProviderContext
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+_PATIENCE = 30.0  # seconds for one call; a busy machine stands still now and then
 
 
 @pytest.fixture
@@ -36,6 +35,7 @@ async def open_provider(simulator: MadaSimulator) -> AsyncIterator[Callable[...,
                 settings={**simulator.provider_settings(), **settings},
                 clock=lambda: NOW,
                 max_connections=2,
+                timeout=_PATIENCE,
             )
             provider = create_provider(context)
             await provider.start(stack)

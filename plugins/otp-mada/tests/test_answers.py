@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from otp_mada.answers import receipt_of
 
-from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
+from otpcore.providers import ErrorKind, ProviderError
 
 HTML = b"<html><body>Bad Gateway</body></html>"
 ENVELOPE = '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>{}</e:Body></e:Envelope>'

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from otp_mada.simulator import MadaSimulator
 
-from otpcore.errors import ErrorKind
-from otpcore.models import Channel
-from otpcore.testing.provider import ProviderContract, Refusal
+from otpcore.providers import Channel, ErrorKind
+from otpcore.testing import ProviderContract, Refusal
 
 
 class TestMada(ProviderContract):

@@ -74,12 +74,20 @@ def test_an_independent_client_recognises_the_faults(client, recipient, code):
     assert fault.value.code == f"soapenv:{code}"
 
 
+def test_an_independent_client_sends_ucs_2(simulator, client):
+    octets = "Код 1234".encode("utf-16-be")
+    sent = client.SubmitSM(smRequest=message(dataCoding=8, shortMessage={"hexData": octets.hex()}))
+    assert (sent.commandStatus, simulator.inbox[-1].text) == (0, "Код 1234")
+
+
+@pytest.mark.parametrize("ucs2", [False, True])
 @pytest.mark.parametrize("validity", [None, timedelta(minutes=5)])
-def test_our_requests_keep_to_the_schema(validity):
+def test_our_requests_keep_to_the_schema(validity, ucs2):
     submission = Submission(
         source=Address(ton=5, npi=1, addr="Acme Bank24"),
         destination=Address(ton=1, npi=1, addr="359871234567"),
-        text="x" * 160,
+        text="ж" * 70 if ucs2 else "x" * 160,
+        ucs2=ucs2,
         registered_delivery=1,
         validity=validity,
     )

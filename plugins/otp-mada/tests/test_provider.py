@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from otp_mada import create_provider
+from otp_mada.settings import UnicodePolicy
 from otp_mada.statuses import COMMAND_STATUSES
 
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import ProviderContext
+from otpcore.providers import ErrorKind, ProviderContext, ProviderError
 
 
 async def refusal(provider, request) -> ProviderError:
@@ -141,6 +141,31 @@ async def test_other_alphabets_are_sent_where_the_setting_says_so(simulator, ope
     error = await refusal(provider, request_to(text="482913 " + "ж" * 64))
     assert error.kind is ErrorKind.MISCONFIGURED
     assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("text", ["482913 вашият код", "ж" * 64 + "482913", "482913 🔑", "482913 كود"])
+async def test_other_alphabets_are_sent_as_ucs_2_where_the_setting_says_so(simulator, open_provider, request_to, text):
+    provider = await open_provider(unicode="ucs2")
+    await provider.send_sms(request_to(text=text))
+    assert simulator.inbox[0].text == text
+    request = ET.fromstring(simulator.requests[0].body)
+    assert request.findtext(".//dataCoding") == "8"
+    assert bytes.fromhex(request.findtext(".//shortMessage/hexData")) == text.encode("utf-16-be")
+    assert request.find(".//stringData") is None
+    error = await refusal(provider, request_to(text="482913 " + "ж" * 64))
+    assert error.kind is ErrorKind.MISCONFIGURED
+    assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize("policy", list(UnicodePolicy))
+async def test_a_text_of_the_gsm_alphabet_goes_out_the_same_whatever_the_setting(
+    simulator, open_provider, request_to, policy
+):
+    provider = await open_provider(unicode=policy.value)
+    await provider.send_sms(request_to(text="482913 is your code: €5"))
+    request = ET.fromstring(simulator.requests[0].body)
+    assert request.findtext(".//shortMessage/stringData") == "482913 is your code: €5"
+    assert request.find(".//dataCoding") is None
 
 
 @pytest.mark.parametrize("sender", ["TwelveLetter", "Акме", "+1234567890123456", "", "+Acme"])

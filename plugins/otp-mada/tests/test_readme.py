@@ -10,7 +10,7 @@ import attrs
 from otp_mada import MadaSettings, create_provider
 from otp_mada.simulator import MAGIC_NUMBERS
 
-from otpcore.hookspecs import ProviderContext
+from otpcore.providers import ProviderContext
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

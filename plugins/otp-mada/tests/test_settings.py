@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from otp_mada import MadaSettings, UnicodePolicy, create_provider
 
-from otpcore.errors import SettingsError
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import CodeOwner
+from otpcore.providers import CodeOwner, ProviderContext, SettingsError
 
 GOOD = {
     "url": "https://gateway.example.com:8065/acme",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import httpx
@@ -56,6 +57,30 @@ def status(simulator: MadaSimulator, body: bytes) -> int | None:
 def test_what_is_no_submission_gets_an_http_error_and_sends_nothing(simulator, changes, expected):
     assert post(simulator, submission(), **changes).status_code == expected
     assert simulator.inbox == []
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("<dataCoding>8</dataCoding><shortMessage><hexData>041A043E0434</hexData></shortMessage>", 0),
+        ("<dataCoding>8</dataCoding><shortMessage><hexData>041a043e0434</hexData></shortMessage>", 0),
+        ("<shortMessage><hexData>041A043E0434</hexData></shortMessage>", 260),
+        ("<dataCoding>8</dataCoding><shortMessage><hexData>041A04</hexData></shortMessage>", 260),
+        ("<dataCoding>8</dataCoding><shortMessage><hexData>code</hexData></shortMessage>", 260),
+        ("<dataCoding>8</dataCoding><shortMessage><stringData>x</stringData></shortMessage>", 260),
+        (f"<dataCoding>8</dataCoding><shortMessage><hexData>{'0416' * 71}</hexData></shortMessage>", 1),
+        (f"<dataCoding>8</dataCoding><shortMessage><hexData>{'0416' * 70}</hexData></shortMessage>", 0),
+    ],
+)
+def test_ucs_2_is_taken_as_it_is_and_nothing_else_as_ucs_2(simulator, message, expected):
+    body = re.sub("<shortMessage>.*</shortMessage>", message, submission().decode()).encode()
+    assert status(simulator, body) == expected
+
+
+@pytest.mark.parametrize("message", ["", "<shortMessage><hexData/><stringData/></shortMessage>"])
+def test_a_message_has_a_text_or_bytes(simulator, message):
+    body = re.sub("<shortMessage>.*</shortMessage>", message, submission().decode()).encode()
+    assert post(simulator, body).status_code == 500
 
 
 def test_another_page_is_not_found(simulator):

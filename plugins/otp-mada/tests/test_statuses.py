@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from otp_mada.statuses import COMMAND_STATUSES
 
-from otpcore.errors import ErrorKind
+from otpcore.providers import ErrorKind
 
 NAMED_BY_THE_VENDOR = (
     *range(9), *range(10, 16), 17, 19, 20, 21, 51, 52, 64, *range(66, 70), 72, 73, 80, 81, 83, 84, 85, 88, 97, 98, 99,

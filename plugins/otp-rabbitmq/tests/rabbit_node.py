@@ -76,6 +76,10 @@ class Node:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def pids(self) -> list[int]:
+        """For signals: all processes that it has started, as a group."""
+        return [-self._process.pid] if self._process is not None else []
+
 
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:

@@ -18,8 +18,8 @@ import attrs
 from yarl import URL
 
 from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import hookimpl
-from otpcore.models import DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ProviderInfo
 
 __all__ = ["Gateway", "Proxy", "eventually", "in_asyncio", "phone"]
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 from otp_rabbitmq import RabbitMQRunner, RabbitMQSettings
 
-from otpcore.testing.runner import RetryRunnerContract
+from otpcore.testing import RetryRunnerContract
 
 from .rig import Proxy
 

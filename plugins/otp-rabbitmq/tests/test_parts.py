@@ -13,9 +13,7 @@ from otp_rabbitmq.link import queue_arguments
 from otp_rabbitmq.messages import decoded, encoded
 from otp_rabbitmq.steps import STEPS, step_for
 
-from otpcore.errors import SettingsError
-from otpcore.models import Channel, RetryJob
-from otpcore.structuring import structure
+from otpcore.runners import Channel, RetryJob, SettingsError, structure
 
 JOBS = st.builds(
     RetryJob,

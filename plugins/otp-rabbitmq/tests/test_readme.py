@@ -13,7 +13,7 @@ from otp_rabbitmq import RabbitMQSettings, create_runner
 from otp_rabbitmq.link import queue_names
 from otp_rabbitmq.steps import STEPS
 
-from otpcore.config import Settings
+from otpcore.runners import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -35,7 +35,7 @@ def test_queues_are_named_as_they_are() -> None:
     work, waits = queue_names(RabbitMQSettings(url="amqp://host").prefix)
     assert f"`{work}`" in README
     assert f"and {len(STEPS)} queues" in README
-    assert f"from `{waits[STEPS[0]]}` to `{waits[STEPS[-1]]}`" in README
+    assert f"from `{waits[STEPS[0]]}` to `{waits[STEPS[-1]]}`" in README.replace("\n", " ")
 
 
 def test_what_is_logged_is_told() -> None:

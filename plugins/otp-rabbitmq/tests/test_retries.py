@@ -24,9 +24,9 @@ from otp_rabbitmq.steps import step_for
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from otpcore.models import ChallengeState, Channel, RetryJob
-from otpcore.stores.sql import upgrade
-from otpcore.verbs import Claim
+from otpcore.models import ChallengeState
+from otpcore.runners import Channel, Claim, RetryJob
+from otpcore.stores.sql.store import upgrade
 
 from .rig import Gateway, eventually, on_channel, phone
 
@@ -82,8 +82,8 @@ async def test_retries_come_by_the_broker_when_they_are_due_and_not_before(
         with anyio.fail_after(60):
             while len(gateway.sent) < 20:
                 for challenge in challenges:
-                    (view,) = await otp._parts.store.view(challenge_id=challenge.id)
-                    due |= {(challenge.id, row.due_at) for row in view.schedule if not row.leased}
+                    (view,) = await otp._service.store.view(challenge_id=challenge.id)
+                    due |= {(challenge.id, row.due_at) for row in view.schedule if row.lease_until is None}
                 await anyio.sleep(0.05)
         assert await otp.verify(phone(0), gateway.codes[phone(0)])
     assert set(gateway.sent.values()) == {1}
@@ -102,7 +102,7 @@ async def test_the_same_job_three_times_sends_once(
     gateway.failures, gateway.takes = 1, 0.2
     async with opened(first_delay=1.0, jitter=0) as otp:
         challenge = await otp.send_sms(phone(1))
-        (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+        (view,) = await otp._service.store.view(challenge_id=challenge.id)
         job = RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=view.schedule[0].due_at)
         work, _ = queue_names(prefix)
 
@@ -181,7 +181,7 @@ async def test_a_resend_or_a_verified_person_leaves_messages_that_do_nothing(
         challenge = await otp.send_sms(phone(4))
         assert await otp.verify(phone(4), gateway.codes[phone(4)])
         await _until_empty(broker_url, prefix)
-        assert (await otp._parts.store.view(challenge_id=challenge.id))[0].schedule == ()
+        assert (await otp._service.store.view(challenge_id=challenge.id))[0].schedule == ()
     assert len(gateway.tries[phone(4)]) == 1
 
 
@@ -192,7 +192,7 @@ async def test_retries_end_when_they_are_used_up(opened: Opened, settings: dict[
         challenge = await otp.send_sms(phone(5))
 
         async def ended() -> bool:
-            (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+            (view,) = await otp._service.store.view(challenge_id=challenge.id)
             return view.challenge.state is ChallengeState.UNSENDABLE
 
         with anyio.fail_after(20):

@@ -20,8 +20,7 @@ from otp_rabbitmq.link import queue_names
 from yarl import URL
 
 from otpcore import AsyncOTPService, OTPService
-from otpcore.errors import SettingsError
-from otpcore.models import Channel, RetryJob
+from otpcore.runners import Channel, RetryJob, SettingsError
 
 from .rig import Gateway, Proxy, eventually, on_channel, phone
 
@@ -120,7 +119,7 @@ async def test_a_retry_whose_holder_died_comes_again_when_the_lease_is_over(open
     gateway.failures = 1
     async with opened(first_delay=0.5, jitter=0) as otp:
         challenge = await otp.send_sms(phone(2))
-        (view,) = await otp._parts.store.view(challenge_id=challenge.id)
+        (view,) = await otp._service.store.view(challenge_id=challenge.id)
         job = RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=view.schedule[0].due_at)
         (claim,) = await otp._retries._claim(1, job)  # by somebody who is never heard of again
         assert claim.attempts == 1
@@ -202,8 +201,8 @@ async def test_a_store_in_memory_is_refused(settings: dict[str, Any], gateway: G
 WORKER = """
 import anyio
 from otpcore import AsyncOTPService
-from otpcore.hookspecs import hookimpl
-from otpcore.models import DeliveryReceipt, ProviderInfo
+from otpcore.providers import hookimpl
+from otpcore.providers import DeliveryReceipt, ProviderInfo
 
 
 class Gateway:

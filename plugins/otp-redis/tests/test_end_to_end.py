@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from redis_servers import redis_sentinel
 
 from otpcore import AsyncOTPService
-from otpcore.config import load_settings
+from otpcore.settings.tree import load_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,22 @@ def test_the_command_line_needs_nothing_but_the_url(server, settings_file):
     code, out, err = otp(path, "verify", PHONE, sent["code"])
     assert (code, json.loads(out)["code_valid"]) == (0, True), err
     code, out, err = otp(path, "doctor")
-    assert "RedisStore" in out
+    (said,) = [one["detail"] for one in json.loads(out)["checks"] if "eviction" in one["detail"]]
+    assert f"place: {server.url}" in said
+    assert "eviction: noeviction; persistence: none: a restart of the server forgets everything" in said
     code, out, err = otp(path, "db", "current")
     assert code != 0
     assert "the store is not otpcore's own for SQL databases" in out + err
+
+
+def test_the_command_line_looks_behind_sentinels(server, settings_file, tmp_path):
+    with redis_sentinel(tmp_path / "sentinel", server) as sentinel:
+        path = settings_file(f"redis+sentinel://127.0.0.1:{sentinel.port}/otp-main")
+        code, out, err = otp(path, "send", PHONE)
+        assert code == 0, err
+        _, out, _ = otp(path, "doctor")
+        (said,) = [one["detail"] for one in json.loads(out)["checks"] if "eviction" in one["detail"]]
+        assert f"primary: 127.0.0.1:{server.port}; sentinels: 1 of 1 answer" in said
+        _, out, _ = otp(settings_file(f"redis+sentinel://127.0.0.1:{sentinel.port}/shop"), "doctor")
+    problems = [one["detail"] for one in json.loads(out)["checks"] if one["level"] == "problem"]
+    assert any("the sentinels know no service 'shop'; they know: otp-main" in one for one in problems)

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from otp_redis import RedisStore
 
-from otpcore.admission import BudgetRule, BudgetWindow
-from otpcore.models import Outcome
-from otpcore.records import WorkerRecord
-from otpcore.testing.store import World
+from otpcore.rate_limits.admission import BudgetWindow
+from otpcore.stores import BudgetRule, Outcome, WorkerRecord
+from otpcore.testing.stores.contract import World
 
 pytestmark = pytest.mark.anyio
 
@@ -30,15 +29,15 @@ async def fill(world):
     windows = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
     await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone="phone-1")
     await world.ask(world.limit("phone-1/send/600", 1), phone="phone-1")
-    walk = await world.begin(world.vendor("twilio"), budget="BG/+35987")
-    await walk.answer(Outcome.ACCEPTED, reference="VE1", budget_rule=windows)
+    failover = await world.begin(world.vendor("twilio"), budget="BG/+35987")
+    await failover.answer(Outcome.ACCEPTED, reference="VE1", budget_rule=windows)
     await world.delivered(reference="VE1", instance="twilio")
     await world.delivered(reference="VE2", instance="twilio")
     waiting = await world.with_retries().begin(phone="phone-2")
     await waiting.answer(Outcome.UNAVAILABLE)
     for number in range(5):
         failing = await world.begin(phone=f"phone-{number + 3}")
-        if failing.step.kind.name == "CALL":
+        if type(failing.step).__name__ == "CallInstance":
             await failing.answer(Outcome.UNAVAILABLE)
     reservation = await world.reserve(phone="phone-2")
     await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
@@ -156,7 +155,7 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
             "ix:fl",
             "ix:waits",
         ]
-        walk = await world.begin(phone="phone-1")  # the probe of the open breaker
-        await walk.answer(Outcome.ACCEPTED)
-        assert await store.wake("mada", world.breaker, world.now) == 0
+        failover = await world.begin(phone="phone-1")  # the probe of the open breaker
+        await failover.answer(Outcome.ACCEPTED)
+        assert await store.wake("mada", world.breaker_threshold, world.now) == 0
         assert not [key for key in server.all_keys() if "wf:" in key or key.endswith("ix:waits")]

@@ -11,7 +11,7 @@ from otp_redis import RedisStore
 from otp_redis.fitness import Fitness
 from redis_servers import redis_server
 
-from otpcore.errors import SettingsError, StoreError
+from otpcore.stores import SettingsError, StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +28,13 @@ async def start(url):
         store = RedisStore(url, patience=0.5)
         await store.start(stack)
         return await store.diagnose()
+
+
+async def use(url):
+    async with AsyncExitStack() as stack:
+        store = RedisStore(url, patience=0.5)
+        await store.start(stack)
+        await store.write_setting("paused", "on")
 
 
 @pytest.fixture
@@ -108,6 +115,39 @@ async def test_info_that_may_not_be_asked_is_said(server, caplog):
             client.acl_deluser("small")
     assert "INFO is not allowed" in caplog.text
     assert facts["server"] == "not known"
+
+
+@pytest.mark.parametrize("rights", [["-evalsha", "-eval"], ["-hset"]])
+async def test_a_user_without_a_needed_right_is_told_so(server, rights):
+    with contextlib.closing(server.client()) as client:
+        client.execute_command("ACL", "SETUSER", "poor", "reset", "on", ">pa55word", "~otp:{otp}:*", "+@all", *rights)
+        try:
+            told = pytest.raises(StoreError, match=r"lets us in, but forbids a command or a key.*README of otp-redis")
+            with told as refused:
+                await use(f"redis://poor:pa55word@127.0.0.1:{server.port}/0")
+        finally:
+            client.acl_deluser("poor")
+    assert "pa55word" not in str(refused.value)
+
+
+async def test_databases_of_one_server_do_not_see_each_other(server):
+    async with AsyncExitStack() as stack:
+        stores = [RedisStore(f"redis://127.0.0.1:{server.port}/{number}") for number in (0, 5)]
+        for store in stores:
+            await store.start(stack)
+        await stores[1].write_setting("paused", "on")
+        assert [await store.settings() for store in stores] == [{}, {"paused": "on"}]
+
+
+async def test_what_the_url_says_of_a_connection_stands(server):
+    with contextlib.closing(server.client()) as client:
+        async with AsyncExitStack() as stack:
+            store = RedisStore(f"{server.url}?client_name=otp-of-shop&protocol=3&socket_timeout=9")
+            await store.start(stack)
+            await store.write_setting("paused", "on")
+            assert await store.settings() == {"paused": "on"}
+            (ours,) = [one for one in client.client_list() if one["name"] == "otp-of-shop"]
+    assert ours.get("resp", "3") == "3"  # Redis 6.2 does not say
 
 
 async def test_data_of_another_format_are_left_alone(server):

@@ -10,8 +10,8 @@ from pathlib import Path
 from otp_redis import RedisStore
 from otp_redis.address import Address
 
-from otpcore._parts import make_store
-from otpcore.config import Settings
+from otpcore.service.assembly import make_store
+from otpcore.settings.tree import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -26,7 +26,8 @@ def test_every_scheme_is_shown_and_registered():
     shown = set(re.findall(r"`([a-z+]+)://", README))
     assert shown == registered
     for scheme in registered:
-        assert Address.parse(f"{scheme}:///run/redis.sock" if scheme == "unix" else f"{scheme}://host").place
+        rest = "/run/redis.sock" if scheme == "unix" else "host/service" if scheme.endswith("sentinel") else "host"
+        assert Address.parse(f"{scheme}://{rest}").place
 
 
 def test_every_option_is_shown():

@@ -9,11 +9,11 @@ import pytest
 from otp_sinch import create_provider
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import Channel, CheckRequest, DeliveryRequest
-from otpcore.phone import PhoneNumber
+from otpcore.providers import Channel, CheckRequest, DeliveryRequest, PhoneNumber, ProviderContext
+from otpcore.testing import wrong_code
 
 NUMBER = "+46701740605"
+_PATIENCE = 30.0  # seconds for one call; a busy machine stands still now and then
 
 
 class Clock:
@@ -42,7 +42,9 @@ class Bench:
         """An open instance; ``clock`` and ``transport`` may be given beside settings."""
         clock, transport = settings.pop("clock", self.clock), settings.pop("transport", None)
         values = {**self.simulator.provider_settings(), **settings}
-        provider = create_provider(ProviderContext(instance="sinch", settings=values, clock=clock, transport=transport))
+        provider = create_provider(
+            ProviderContext(instance="sinch", settings=values, clock=clock, transport=transport, timeout=_PATIENCE)
+        )
         async with AsyncExitStack() as stack:
             await provider.start(stack)
             yield provider
@@ -75,11 +77,6 @@ class Bench:
         return self.simulator.inbox[-1].code
 
 
-def other_code(code):
-    """A wrong code of the same length."""
-    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
-
-
 @pytest.fixture
 def bench():
     with SinchSimulator() as simulator:
@@ -88,4 +85,4 @@ def bench():
 
 @pytest.fixture
 def wrong():
-    return other_code
+    return wrong_code

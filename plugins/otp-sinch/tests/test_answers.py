@@ -15,9 +15,8 @@ from otp_sinch.answers import (
     verdict_of,
 )
 
-from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
-from otpcore.models import CheckResult
+from otpcore.providers import CheckResult, ErrorKind, ProviderError
 
 KINDS = {
     ErrorKind.REJECTED_NUMBER: [40001, 40005],

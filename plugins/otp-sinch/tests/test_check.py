@@ -6,11 +6,10 @@ import httpx
 import pytest
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.models import Channel, CheckResult
+from otpcore.providers import Channel, CheckResult, ErrorKind, ProviderError
 from otpcore.simulators import Fault, SimulatedAnswer
 
-APPROVED, INCORRECT, GONE, USED = CheckResult.APPROVED, CheckResult.INCORRECT, CheckResult.GONE, CheckResult.USED
+APPROVED, INCORRECT, GONE = CheckResult.APPROVED, CheckResult.INCORRECT, CheckResult.GONE
 INVALID = SimulatedAnswer.json(404, {"errorCode": 40400, "message": "Invalid identity or code."})
 
 
@@ -26,7 +25,7 @@ async def test_the_code_that_arrived_is_right_once(bench, channel, method):
     async with bench.instance() as sinch:
         delivery, reference, code = await sent(bench, sinch, channel=channel)
         assert await sinch.check_code(bench.check(delivery, reference, code)) is APPROVED
-        assert await sinch.check_code(bench.check(delivery, reference, code)) is USED
+        assert await sinch.check_code(bench.check(delivery, reference, code)) is GONE
     report = bench.simulator.requests[1]
     assert (report.method, report.path) == ("PUT", f"/verification/v1/verifications/id/{reference}")
     assert report.json() == {"method": method, method: {"code": code}}
@@ -87,7 +86,7 @@ async def test_a_start_whose_answer_was_lost_is_checked_by_our_reference(bench, 
             await sinch.send_sms(delivery)
         assert await sinch.check_code(bench.check(delivery, "", wrong(bench.code))) is INCORRECT
         assert await sinch.check_code(bench.check(delivery, "", bench.code)) is APPROVED
-        assert await sinch.check_code(bench.check(delivery, "", bench.code)) is USED
+        assert await sinch.check_code(bench.check(delivery, "", bench.code)) is GONE
     assert [request.method for request in bench.simulator.requests] == [
         "POST",
         *("GET", "PUT", "GET"),
@@ -107,15 +106,15 @@ async def test_a_start_that_never_arrived_does_not_let_an_older_verification_of_
         assert await sinch.check_code(bench.check(lost, "", bench.code)) is GONE
 
 
-async def test_a_right_report_whose_answer_was_lost_is_no_verdict_and_said_to_be_used(bench, wrong):
+async def test_a_right_report_whose_answer_was_lost_is_no_verdict_and_gone_afterwards(bench, wrong):
     async with bench.instance() as sinch:
         delivery, reference, code = await sent(bench, sinch)
         bench.simulator.fail(Fault.RESET_AFTER_WORK)
         with pytest.raises(ProviderError) as failure:
             await sinch.check_code(bench.check(delivery, reference, code))
         assert failure.value.kind is ErrorKind.AMBIGUOUS
-        assert await sinch.check_code(bench.check(delivery, reference, code)) is USED
-        assert await sinch.check_code(bench.check(delivery, reference, wrong(code))) is USED
+        assert await sinch.check_code(bench.check(delivery, reference, code)) is GONE
+        assert await sinch.check_code(bench.check(delivery, reference, wrong(code))) is GONE
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER_READ, Fault.CLOSE_AFTER_READ, Fault.HTTP_500, Fault.HTTP_503])
@@ -197,13 +196,13 @@ async def test_invalid_identity_or_code_counts_as_wrong_when_the_status_cannot_b
     [
         ("FAIL", "Expired", GONE),
         ("FAIL", "Invalid code", GONE),
-        ("SUCCESSFUL", "", USED),
+        ("SUCCESSFUL", "", GONE),
         ("ABORTED", "", GONE),
         ("DENIED", "Fraud", GONE),
         ("ERROR", "Internal error", GONE),
     ],
 )
-async def test_invalid_identity_or_code_is_gone_or_used_where_sinch_says_that_it_is_over(
+async def test_invalid_identity_or_code_is_gone_where_sinch_says_that_it_is_over(
     bench, scripted, status, reason, verdict
 ):
     bench.simulator = scripted

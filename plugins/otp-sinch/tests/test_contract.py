@@ -8,9 +8,8 @@ import pytest
 from otp_sinch.signing import decode_secret, signed_headers
 from otp_sinch.simulator import SinchSimulator
 
-from otpcore.errors import ErrorKind
-from otpcore.models import Channel, CodeOwner, ReceiptRequest, ReceiptStatus
-from otpcore.testing.provider import ProviderContract, Refusal
+from otpcore.providers import Channel, CodeOwner, ErrorKind, ReceiptRequest, ReceiptStatus
+from otpcore.testing import ProviderContract, Refusal
 
 
 class TestSinch(ProviderContract):

@@ -8,11 +8,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otp_sinch.events import ALLOW, TOLERANCE, check_event, read_event
+from otp_sinch.events import ALLOW, DENY, TOLERANCE, check_event, read_event
 from otp_sinch.signing import decode_secret, signed_headers
 
-from otpcore.errors import ErrorKind, ProviderError, ReceiptFault, ReceiptRefused
-from otpcore.models import Channel, ReceiptRequest, ReceiptStatus
+from otpcore.providers import (
+    Channel,
+    ErrorKind,
+    ProviderError,
+    ReceiptFault,
+    ReceiptRefused,
+    ReceiptRequest,
+    ReceiptStatus,
+)
 from otpcore.simulators import SimulatedAnswer, Simulator
 
 KEY, SECRET = "app-key", b"secret"
@@ -165,10 +172,19 @@ def test_what_was_typed_or_replaced_is_no_news(status):
     assert read_event(event("VerificationResultEvent", status=status, reason="Invalid code")).status is None
 
 
-def test_the_question_whether_it_may_go_on_is_answered():
-    receipt = read_event(event("VerificationRequestEvent"))
-    assert (receipt.status, receipt.answer) == (None, ALLOW)
-    assert json.loads(ALLOW) == {"action": "allow"}
+@pytest.mark.parametrize("method", ["sms", "callout", "flashcall"])
+def test_whether_a_verification_may_begin_is_asked_of_otpcore(method):
+    receipt = read_event(event("VerificationRequestEvent", method=method))
+    assert (receipt.status, receipt.reference, receipt.delivery_id) == (None, "V1", "delivery-1")
+    assert [json.loads(answer) for answer in (receipt.answer, receipt.denial)] == [
+        {"action": "allow"},
+        {"action": "deny"},
+    ]
+
+
+def test_only_a_question_can_be_denied():
+    for name in ("VerificationResultEvent", "VerificationSmsDeliveredEvent", "NewEvent"):
+        assert read_event(event(name)).denial == ""
 
 
 # The plugin and the simulator.
@@ -197,6 +213,19 @@ async def test_a_simulator_that_nobody_answers_drops_the_verification(bench):
     assert bench.simulator.inbox == []
 
 
+@pytest.mark.parametrize("channel", list(Channel), ids=str)
+async def test_a_verification_that_is_denied_reaches_nobody(bench, channel):
+    with Customer() as customer:
+        bench.simulator.callback_url = f"{customer.base_url}/receipts/sinch"
+        customer.read = lambda _: DENY
+        async with bench.instance() as provider:
+            send = provider.send_sms if channel is Channel.SMS else provider.call
+            with pytest.raises(ProviderError) as caught:
+                await send(bench.delivery(channel=channel))
+    assert (caught.value.kind, caught.value.provider_code) == (ErrorKind.MISCONFIGURED, "DENIED: denied by callback")
+    assert bench.simulator.inbox == []
+
+
 async def test_the_simulators_events_are_sinchs_and_ours(bench):
     with Customer() as customer:
         bench.simulator.callback_url = f"{customer.base_url}/receipts/sinch"
@@ -212,5 +241,6 @@ async def test_the_simulators_events_are_sinchs_and_ours(bench):
         (DELIVERED, sent[0].reference, ok.delivery_id),
         (UNDELIVERED, sent[1].reference, lost.delivery_id),
         (UNDELIVERED, sent[1].reference, lost.delivery_id),
+        (None, sent[0].reference, ok.delivery_id),  # the call replaced it
     ]
     assert [one.answer for one in receipts if one.answer] == [ALLOW] * 3

@@ -11,7 +11,12 @@ def test_an_sms_asks_for_the_language_in_a_header(locale):
     assert accept_language(locale) == {"Accept-Language": locale}
 
 
-@pytest.mark.parametrize("locale", ["", "en\r\nX-Other: 1", "en US", "pt_BR"])
+@pytest.mark.parametrize(("locale", "asked"), [("pt_BR", "pt-BR"), ("en-US,en;q=0.9", "en"), ("de-\r\nX: 1", "de")])
+def test_a_locale_that_is_written_in_another_way_is_asked_for_all_the_same(locale, asked):
+    assert accept_language(locale) == {"Accept-Language": asked}
+
+
+@pytest.mark.parametrize("locale", ["", "en\r\nX: 1", "en US"])
 def test_what_is_no_language_tag_never_gets_into_a_header(locale):
     assert accept_language(locale) == {}
 
@@ -23,6 +28,8 @@ def test_what_is_no_language_tag_never_gets_into_a_header(locale):
         ("sv", "sv-SE"),
         ("PT", "pt-BR"),
         ("pt-PT", "pt-PT"),
+        ("pt_PT", "pt-PT"),
+        ("en-Latn-GB", "en-US"),
         ("bg", None),
         ("zh-Hans-CN", None),
         ("", None),

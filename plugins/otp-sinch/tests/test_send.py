@@ -6,8 +6,7 @@ import base64
 
 import pytest
 
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.models import Channel, CheckResult
+from otpcore.providers import Channel, CheckResult, ErrorKind, Feature, ProviderError
 from otpcore.simulators import Fault
 
 CALL = Channel.CALL
@@ -34,6 +33,16 @@ async def test_an_sms_is_started_with_our_reference_our_language_and_the_remaini
         Channel.SMS,
         receipt.reference,
     )
+
+
+@pytest.mark.parametrize(("auth", "is_sent"), [("application", True), ("basic", False)])
+async def test_the_android_hash_is_an_option_of_signed_requests(bench, auth, is_sent):
+    async with bench.instance(auth=auth) as sinch:
+        assert sinch.describe().carried(Channel.SMS).takes(Feature.ANDROID_HASH) is is_sent
+        await sinch.send_sms(bench.delivery(android_hash="FA+9qCX9VSu"))
+    options = bench.simulator.requests[-1].json().get("smsOptions", {})
+    assert options.get("applicationHash") == ("FA+9qCX9VSu" if is_sent else None)
+    assert bench.simulator.inbox[-1].text.endswith("\nFA+9qCX9VSu") is is_sent
 
 
 @pytest.mark.parametrize(
@@ -230,3 +239,13 @@ async def test_a_repeat_that_cannot_ask_sends_nothing_and_says_so(bench, fault, 
             await sinch.send_sms(bench.delivery(repeat=lost))
     assert failure.value.kind is kind
     assert [request.method for request in bench.simulator.requests] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("fault", [Fault.HTTP_404, Fault.GARBAGE_BODY])
+async def test_the_account_is_right_only_in_sinchs_own_words(bench, fault):
+    async with bench.instance() as sinch:
+        assert (await sinch.check_account()).summary == "key and secret are right"
+        bench.simulator.fail(fault)
+        with pytest.raises(ProviderError, match="check base_url") as failure:
+            await sinch.check_account()
+    assert failure.value.kind is ErrorKind.MISCONFIGURED

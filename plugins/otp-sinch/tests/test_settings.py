@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 from otp_sinch import Auth, create_provider
 
-from otpcore.errors import SettingsError
-from otpcore.hookspecs import ProviderContext
-from otpcore.models import CodeOwner
+from otpcore.providers import CodeOwner, ProviderContext, SettingsError
 
 SECRET = "bXkta2V5LXNlY3JldA=="
 

@@ -16,8 +16,8 @@ from sinch import SinchClient
 from sinch.domains.verification.exceptions import VerificationException
 from sinch.domains.verification.models import VerificationIdentity
 
-from otpcore.models import Channel
-from otpcore.phone import parse_phone
+from otpcore.phone.numbers import parse_phone
+from otpcore.providers import Channel
 
 NUMBER = "+46701740605"
 IDENTITY = VerificationIdentity(type="number", endpoint=NUMBER)
@@ -195,3 +195,35 @@ def test_codes_are_digits_and_never_the_same_twice_in_a_row(simulator, sdk):
     codes = [message.code for message in simulator.inbox]
     assert all(re.fullmatch("[0-9]", code) for code in codes)
     assert all(one != next_one for one, next_one in itertools.pairwise(codes))
+
+
+def test_a_status_says_how_the_code_came_back_and_whether_the_call_is_over(simulator, sdk):
+    def asked(reference):
+        at = f"/verification/v1/verifications/reference/{reference}"
+        headers = signed_headers(
+            simulator.application_key,
+            decode_secret(simulator.application_secret),
+            method="GET",
+            path=at,
+            content_type="application/json",
+            body=b"",
+            now=datetime.now(UTC),
+        )
+        with urlopen(Request(f"{simulator.base_url}{at}", headers=headers)) as answer:
+            return json.load(answer)
+
+    sdk.verifications.start_sms(identity=IDENTITY, reference="sms")
+    assert "source" not in asked("sms")
+    sdk.verifications.report_by_identity(NUMBER, report("sms", simulator.inbox[-1].code))
+    assert (asked("sms")["source"], "callComplete" in asked("sms")) == ("manual", False)
+    sdk.verifications.start_callout(identity=IDENTITY, reference="call")
+    assert asked("call")["callComplete"] is False
+    sdk.verifications.report_by_identity(NUMBER, report("callout", simulator.inbox[-1].code))
+    assert asked("call")["callComplete"] is True
+
+
+def test_what_the_customer_gave_along_comes_with_every_event(simulator, sdk):
+    simulator.callback_url = "http://127.0.0.1:9/nobody"
+    sdk.verifications.start_sms(identity=IDENTITY, reference="r", custom="order 7")
+    simulator.wait_for_callbacks()
+    assert {json.loads(one.body)["custom"] for one in simulator.callbacks} == {"order 7"}

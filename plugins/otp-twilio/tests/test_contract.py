@@ -9,9 +9,8 @@ from otp_twilio import Mode
 from otp_twilio.simulator import TwilioSimulator
 from twilio.request_validator import RequestValidator
 
-from otpcore.errors import ErrorKind
-from otpcore.models import Channel, CodeOwner, ReceiptRequest, ReceiptStatus
-from otpcore.testing.provider import ProviderContract, Refusal
+from otpcore.providers import Channel, CodeOwner, ErrorKind, ReceiptRequest, ReceiptStatus
+from otpcore.testing import ProviderContract, Refusal
 
 SMS, CALL = Channel.SMS, Channel.CALL
 EVERYWHERE = (
@@ -98,3 +97,13 @@ class TestMessaging(TwilioContract):
         parameters = getattr(request.node, "callspec", None)
         if parameters and parameters.params.get("channel") is SMS:
             self.messages_after_repeat = 1
+
+
+class TestMessagingThatCannotCall(TestMessaging):
+    """A sender name: the class has the hook for calls, and this instance does not declare them."""
+
+    channels = (SMS,)
+
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        return simulator.provider_settings(self.mode) | {"from_number": "Acme"}

@@ -7,8 +7,8 @@ import json
 import pytest
 from otp_twilio.errors import CODES, error_of, refusal_in
 
-from otpcore.errors import ErrorKind
 from otpcore.http import HttpAnswer
+from otpcore.providers import ErrorKind
 
 PERMANENT = {ErrorKind.REJECTED_NUMBER, ErrorKind.BLOCKED}
 

@@ -1,4 +1,4 @@
-"""Mode ``messaging``: what goes to Messages and Calls, and how a lost answer is asked for."""
+"""Mode ``messaging``: what goes to Messages and Calls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import pytest
 from otp_twilio import Mode
 from otp_twilio.messaging import twiml
 
-from otpcore.errors import ErrorKind
-from otpcore.messages import render_call
-from otpcore.models import Channel, CodeOwner
-from otpcore.simulators import Fault, SimulatedAnswer
+from otpcore.messages.texts import render_call
+from otpcore.providers import Channel, CodeOwner
 
 NUMBER = "+359871234567"
 TEXT = "Acme: 042137. Valid 5 minutes."
@@ -114,70 +112,3 @@ async def test_a_text_with_markup_and_control_characters_is_spoken_as_text(bench
     async with bench.instance(Mode.MESSAGING) as provider:
         await provider.call(call(text='<Dial>"1"</Dial> &amp; \x00\x0b\ud800 1, 2, 3, 4 😀'))
     assert bench.simulator.inbox[-1].text == '<Dial>"1"</Dial> &amp;     1, 2, 3, 4 😀'
-
-
-async def test_a_repeat_finds_the_message_whose_answer_was_lost(bench, sms, failure_of):
-    async with bench.instance(Mode.MESSAGING) as provider:
-        bench.simulator.fail(Fault.RESET_AFTER_WORK)
-        lost = sms()
-        assert (await failure_of(provider.send_sms(lost))).kind is ErrorKind.AMBIGUOUS
-        bench.advance(5)
-        receipt = await provider.send_sms(sms(repeat=lost.delivery_id, text="Acme: 042137. Valid 4 minutes."))
-    assert [message.reference for message in bench.simulator.inbox] == [receipt.reference]
-
-
-async def test_a_repeat_sends_when_twilio_never_saw_the_message(bench, sms, failure_of):
-    async with bench.instance(Mode.MESSAGING) as provider:
-        await provider.send_sms(sms(code="111111", text="Acme: 111111"))
-        await provider.send_sms(sms(number="+359871234568"))
-        bench.simulator.fail(Fault.RESET_AFTER_READ)
-        await failure_of(provider.send_sms(sms()))
-        receipt = await provider.send_sms(sms(repeat="lost"))
-    assert bench.simulator.inbox[-1].reference == receipt.reference
-    assert len(bench.simulator.inbox) == 3
-
-
-async def test_a_repeat_does_not_mistake_an_older_send_of_the_same_code_for_the_lost_one(bench, sms, failure_of):
-    async with bench.instance(Mode.MESSAGING) as provider:
-        first = await provider.send_sms(sms())
-        bench.advance(31)  # past the cooldown the person asks again
-        bench.simulator.fail(Fault.RESET_AFTER_READ)
-        await failure_of(provider.send_sms(sms()))
-        second = await provider.send_sms(sms(repeat="lost"))
-    assert [message.reference for message in bench.simulator.inbox] == [first.reference, second.reference]
-
-
-async def test_a_repeat_does_not_settle_for_a_message_that_failed(bench, sms):
-    async with bench.instance(Mode.MESSAGING) as provider:
-        receipt = await provider.send_sms(sms())
-        resource = bench.simulator._resources["Messages"]
-        resource._made[0]["status"] = "failed"
-        again = await provider.send_sms(sms(repeat="lost"))
-    assert receipt != again
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [
-        (Fault.HTTP_500, ErrorKind.UNAVAILABLE),
-        (Fault.RESET_AFTER_READ, ErrorKind.UNAVAILABLE),
-        (Fault.HTTP_429, ErrorKind.THROTTLED),
-        (Fault.HTTP_401, ErrorKind.MISCONFIGURED),
-    ],
-)
-async def test_a_repeat_sends_nothing_when_twilio_does_not_say_what_became_of_the_first(
-    bench, sms, failure_of, fault, kind
-):
-    async with bench.instance(Mode.MESSAGING) as provider:
-        bench.simulator.fail(fault)
-        assert (await failure_of(provider.send_sms(sms(repeat="lost")))).kind is kind
-    assert not bench.simulator.inbox
-
-
-@pytest.mark.parametrize("messages", [None, "x", [{"body": TEXT}], [{"body": TEXT, "date_created": "soon"}]])
-async def test_a_repeat_sends_when_the_list_of_messages_shows_nothing_usable(bench, sms, monkeypatch, messages):
-    own = bench.simulator.handle
-    listed = SimulatedAnswer.json(200, {"messages": messages})
-    monkeypatch.setattr(bench.simulator, "handle", lambda request: listed if request.method == "GET" else own(request))
-    async with bench.instance(Mode.MESSAGING) as provider:
-        assert (await provider.send_sms(sms(repeat="lost"))).reference

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
@@ -68,9 +70,26 @@ def test_the_sixth_send_the_sixth_check_and_ten_minutes_are_too_much(bench, serv
         service.verification_checks.create(to=NUMBER, code=bench.wrong_code)
     assert _error(service.verification_checks.create, to=NUMBER, code=bench.code) == (429, 60202)
     assert service.verifications(sid).fetch().status == "max_attempts_reached"
+    assert service.verifications(NUMBER).fetch().sid == sid
     bench.advance(601)
     assert _error(service.verification_checks.create, to=NUMBER, code=bench.code) == (404, 20404)
     assert service.verifications.create(to=NUMBER, channel="sms").sid != sid
+
+
+@pytest.mark.parametrize("way_out", ["wait", "cancel", "cancel by number"])
+def test_five_wrong_codes_and_nothing_new_begins_before_the_time_is_over_or_it_is_cancelled(bench, service, way_out):
+    sid = service.verifications.create(to=NUMBER, channel="sms").sid
+    for _ in range(5):
+        service.verification_checks.create(to=NUMBER, code=bench.wrong_code)
+    for channel in ("sms", "call"):
+        assert _error(service.verifications.create, to=NUMBER, channel=channel) == (429, 60202)
+    service.verifications.create(to="+359871234568", channel="sms")
+    if way_out == "wait":
+        bench.advance(601)
+    else:
+        service.verifications(sid if way_out == "cancel" else NUMBER).update(status="canceled")
+    again = service.verifications.create(to=NUMBER, channel="sms")
+    assert (again.status, again.sid == sid) == ("pending", False)
 
 
 @pytest.mark.parametrize("by_number", [False, True])
@@ -109,6 +128,89 @@ def test_a_message_is_created_fetched_and_listed(bench, sdk):
     sdk.messages.create(to="+359871234568", from_="Acme", body="x 1")
     assert [each.sid for each in sdk.messages.list(to=NUMBER)] == [second.sid, sent.sid]
     assert [each.code for each in bench.simulator.inbox] == ["042137", "9999", ""]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [
+        (NUMBER, "delivered", None),
+        ("+15005550603", "undelivered", 30003),
+        ("+15005550610", "failed", 21610),
+        ("+15005550690", "delivered", None),
+        ("+15005550999", "sent", None),
+    ],
+)
+@pytest.mark.parametrize("pool", [False, True])
+def test_what_became_of_a_message_shows_where_it_is_fetched_and_listed(bench, sdk, number, status, code, pool):
+    service = {"messaging_service_sid": bench.simulator.messaging_service_sid}
+    made = sdk.messages.create(
+        to=number, body="Code 042137", **(service if pool else {"from_": bench.simulator.from_number})
+    )
+    assert (made.status, made.error_code, made.date_sent) == ("accepted" if pool else "queued", None, None)
+    for shown in (sdk.messages(made.sid).fetch(), sdk.messages.list(to=number)[0]):
+        assert (shown.status, shown.error_code) == (status, code)
+        assert (shown.from_, shown.num_segments, shown.date_sent) == (bench.simulator.from_number, "1", bench.now)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(NUMBER, "completed"), ("+15005550606", "busy"), ("+15005550999", "ringing")]
+)
+def test_what_became_of_a_call_shows_too(bench, sdk, number, status):
+    made = sdk.calls.create(to=number, from_=bench.simulator.from_number, twiml="<Response/>")
+    assert (made.status, sdk.calls(made.sid).fetch().status) == ("queued", status)
+    assert [call.sid for call in sdk.calls.list(status=status, to=number)] == [made.sid]
+    assert sdk.calls.list(status="queued") == []
+
+
+def test_messages_are_filtered_by_recipient_sender_and_time(bench, sdk):
+    made = {}
+    for day, (to, sender) in enumerate([(NUMBER, "+15005550006"), (NUMBER, "Acme"), ("+359871234568", "Acme")]):
+        made[day] = sdk.messages.create(to=to, from_=sender, body="x").sid
+        bench.advance(86_400)
+
+    def found(**filters):
+        return [next(day for day, sid in made.items() if sid == each.sid) for each in sdk.messages.list(**filters)]
+
+    noon = bench.now - timedelta(days=2)
+    assert found() == [2, 1, 0]
+    assert found(from_="Acme") == [2, 1]
+    assert found(from_="Acme", to=NUMBER) == [1]
+    assert found(date_sent=noon.date()) == [1]
+    assert found(date_sent=noon + timedelta(hours=3)) == [1]
+    assert found(date_sent=noon + timedelta(days=20)) == []
+    assert found(date_sent_before=noon) == [1, 0]
+    assert found(date_sent_after=noon) == [2, 1]
+    assert found(date_sent_after=noon + timedelta(seconds=1), to=NUMBER) == []
+
+
+def test_a_message_is_emptied_and_deleted_and_a_call_that_rings_is_ended(bench, sdk):
+    sent = sdk.messages.create(to=NUMBER, from_="Acme", body="Code 042137")
+    assert sdk.messages(sent.sid).update(body="").body == sdk.messages(sent.sid).fetch().body == ""
+    assert _error(sdk.messages(sent.sid).update, status="canceled") == (400, 30409)
+    assert sdk.messages(sent.sid).delete()
+    assert sdk.messages.list() == []
+    assert _error(sdk.messages(sent.sid).delete) == (404, 20404)
+    call = sdk.calls.create(to="+15005550999", from_=bench.simulator.from_number, twiml="<Response/>")
+    assert sdk.calls(call.sid).update(status="canceled").status == "canceled"
+    assert _error(sdk.calls(call.sid).update, status="completed") == (400, 21220)
+
+
+def test_lists_come_in_pages(bench, sdk):
+    sids = [sdk.messages.create(to=NUMBER, from_="Acme", body="x").sid for _ in range(7)][::-1]
+    before = len(bench.simulator.requests)
+    assert [each.sid for each in sdk.messages.list(to=NUMBER, page_size=3)] == sids
+    assert len(bench.simulator.requests) - before == 3
+    assert [each.sid for each in sdk.messages.list(to=NUMBER, limit=2)] == sids[:2]
+    page = sdk.messages.page(to=NUMBER, page_size=3)
+    sdk.messages.create(to=NUMBER, from_="Acme", body="newer")
+    assert [each.sid for each in page.next_page()] == sids[3:6], "a new message moves no page"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://example.com/", "https://my_host.example/", "https:///x"])
+def test_a_callback_url_that_cannot_be_called_is_refused(sdk, url):
+    create = {"to": NUMBER, "from_": "+15005550006", "status_callback": url}
+    assert _error(sdk.messages.create, body="x", **create) == (400, 21609)
+    assert _error(sdk.calls.create, twiml="<Response/>", **create) == (400, 21609)
 
 
 def test_a_call_speaks_the_twiml_of_the_sdk(bench, sdk):

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from otp_twilio import Mode
+from otp_twilio.overrides import repeated
 from otp_twilio.receipts import CALL_STATUSES, MESSAGE_STATUSES, read_receipt
 from otp_twilio.signing import check_signature, signature, signed_urls
 from twilio.request_validator import RequestValidator
 
-from otpcore.errors import ErrorKind, ReceiptFault, ReceiptRefused
-from otpcore.models import Channel, ReceiptRequest, ReceiptStatus
+from otpcore.providers import Channel, ErrorKind, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 
 TOKEN = "12345"
 URL = "https://example.com/receipts/twilio"
@@ -213,6 +213,47 @@ async def test_the_simulators_callbacks_are_twilios_and_ours(bench, channel):
             assert (receipt.reference, receipt.delivery_id) == (sent.reference, request.delivery_id)
             statuses.append(receipt.status)
     assert statuses == ([None, DELIVERED] if channel is Channel.SMS else [DELIVERED])
+
+
+@pytest.mark.parametrize("channel", list(Channel))
+async def test_connection_overrides_are_for_twilio_and_neither_called_nor_signed(bench, channel):
+    url = f"{bench.simulator.base_url}/nobody"
+    async with bench.instance(Mode.MESSAGING, status_callback_url=f"{url}#rc=3&rp=5xx,ct") as provider:
+        request = bench.delivery(channel=channel, code="123456", text="Your code is 123456")
+        sent = await (provider.send_sms if channel is Channel.SMS else provider.call)(request)
+        called = f"{url}?delivery_id={request.delivery_id}"
+        assert bench.simulator.requests[0].form()["StatusCallback"] == [f"{called}#rc=3&rp=5xx,ct"]
+        bench.simulator.wait_for_callbacks()
+        callback = bench.simulator.callbacks[-1]
+        assert callback.url == called
+        fields = dict(parse_qsl(callback.body.decode()))
+        signature = callback.headers["X-Twilio-Signature"]
+        assert RequestValidator(bench.simulator.auth_token).validate(called, fields, signature)
+        for seen in (called, f"{called}#rc=3&rp=5xx,ct"):  # whatever the host says was called
+            arrived = ReceiptRequest(url=seen, headers=callback.headers, body=callback.body)
+            receipt = await provider.parse_receipt(arrived)
+            assert (receipt.status, receipt.reference) == (DELIVERED, sent.reference)
+            assert receipt.delivery_id == request.delivery_id
+
+
+@pytest.mark.parametrize(
+    ("overrides", "answers", "tries"),
+    [
+        ("", [503], 1),
+        ("", [0, 0, 204], 2),
+        ("#rc=5&rp=5xx", [503, 500, 204], 3),
+        ("#rc=5&rp=5xx", [503] * 9, 6),
+        ("#rc=5&rp=5xx", [403], 1),
+        ("#rc=5&rp=all", [403, 0, 503, 204], 4),
+        ("#rc=0&rp=all", [503], 1),
+    ],
+)
+def test_how_often_twilio_repeats_a_callback_that_is_not_taken(overrides, answers, tries):
+    again = repeated(overrides.removeprefix("#"))
+    made = 1
+    while again(made, answers[min(made, len(answers)) - 1]):
+        made += 1
+    assert made == tries
 
 
 async def test_without_a_url_nothing_is_reported(bench):

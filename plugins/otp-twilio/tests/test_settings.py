@@ -6,8 +6,7 @@ import pytest
 from otp_twilio import MessagingProvider, VerifyProvider, create_provider
 from otp_twilio.settings import TwilioSettings
 
-from otpcore.errors import SettingsError
-from otpcore.hookspecs import ProviderContext
+from otpcore.providers import ProviderContext, SettingsError
 
 ACCOUNT, SERVICE, KEY, POOL = ("AC" + "0" * 32, "VA" + "0" * 32, "SK" + "0" * 32, "MG" + "0" * 32)
 VERIFY = {"account_sid": ACCOUNT, "auth_token": "tok-en-1", "service_sid": SERVICE}
@@ -74,6 +73,13 @@ def test_numbers_short_codes_and_names_can_send(sender):
         ({**MESSAGING, "status_callback_url": "https://a_b.example/"}, "status_callback_url", "underscore"),
         ({**MESSAGING, "status_callback_url": "https://x.example/?a=1"}, "status_callback_url", "query"),
         ({**MESSAGING, "status_callback_url": "http://x.example/"}, "status_callback_url", "allow_plain_http"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#"}, "status_callback_url", "#rc=5"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#rc=6"}, "status_callback_url", "0 to 5"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#ct=99"}, "status_callback_url", "100 to 10000"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#rc=5&pr=all"}, "status_callback_url", "rp"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#rp=5xx;ct"}, "status_callback_url", "commas"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/#sni=1"}, "status_callback_url", "y or n"),
+        ({**MESSAGING, "status_callback_url": "https://x.example/?a=1#rc=5"}, "status_callback_url", "query"),
         ({**VERIFY, "mode": "fax"}, "mode", "verify"),
         ({**VERIFY, "servce_sid": SERVICE}, "servce_sid", "service_sid"),
     ],
@@ -85,6 +91,15 @@ def test_a_wrong_setting_is_named_with_its_full_key_and_the_fix(values, key, hin
     assert named, caught.value
     assert hint in named[0]
     assert "tok-en-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    ["rc=5&rp=all", "rc=0", "ct=100&rt=15000&tt=15000&rp=ct,rt,5xx&e=ashburn,sao-paulo&sni=y", "rp=4xx"],
+)
+def test_connection_overrides_may_stand_behind_the_callback_url(overrides):
+    url = f"https://x.example/receipts/twilio#{overrides}"
+    assert make({**MESSAGING, "status_callback_url": url}).settings.status_callback_url == url
 
 
 def test_both_ways_to_log_in():

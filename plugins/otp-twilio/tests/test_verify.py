@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from otp_twilio import VerifyProvider
 
-from otpcore.errors import ErrorKind
-from otpcore.models import Channel, CheckResult, CodeOwner
+from otpcore.providers import Channel, CheckResult, CodeOwner, ErrorKind, Feature
 from otpcore.simulators import Fault, SimulatedAnswer
 
 NUMBER = "+359871234567"
@@ -24,6 +23,29 @@ async def test_a_start_names_number_channel_and_language(bench):
     assert again == receipt
     sms, call = bench.simulator.inbox
     assert (sms.code, sms.reference) == (call.code, receipt.reference)
+
+
+async def test_the_android_hash_goes_out_and_its_line_arrives(bench):
+    async with bench.instance() as provider:
+        await provider.send_sms(bench.delivery(android_hash="FA+9qCX9VSu"))
+        assert bench.form["AppHash"] == "FA+9qCX9VSu"
+        assert bench.simulator.inbox[-1].text.endswith(f"{bench.code}\nFA+9qCX9VSu")
+
+
+async def test_the_simulator_refuses_what_is_no_android_hash(bench, failure_of):
+    async with bench.instance() as provider:
+        failure = await failure_of(provider.send_sms(bench.delivery(android_hash="short")))
+    assert (failure.kind, failure.provider_code) == (ErrorKind.MISCONFIGURED, "60200")
+
+
+def test_the_instance_carries_what_verify_takes_and_no_text(bench):
+    info = bench.provider().describe()
+    sms, call = info.carried(Channel.SMS), info.carried(Channel.CALL)
+    assert (sms.takes(Feature.ANDROID_HASH), call.takes(Feature.ANDROID_HASH)) == (True, False)
+    assert (sms.takes(Feature.TEMPLATE_ID, TEMPLATE), sms.takes(Feature.TEMPLATE_ID, "1107")) == (True, False)
+    assert not any(sms.takes(one) for one in Feature if one not in (Feature.ANDROID_HASH, Feature.TEMPLATE_ID))
+    assert all(sms.speaks(tag) for tag in ("en", "en-AU", "pt-BR", "zh-TW", "no", "zh_hant"))
+    assert not any(sms.speaks(tag) for tag in ("bg", "ka-GE", "e", ""))
 
 
 async def test_the_instance_says_that_twilio_owns_the_code_within_its_service(bench):
@@ -51,7 +73,7 @@ async def test_five_wrong_codes_and_ten_minutes_both_mean_gone(bench):
         for _ in range(5):
             assert await provider.check_code(bench.check(bench.wrong_code, sid)) is CheckResult.INCORRECT
         assert await provider.check_code(bench.check(bench.code, sid)) is CheckResult.GONE
-        sid = (await provider.send_sms(bench.delivery())).reference
+        sid = (await provider.send_sms(bench.delivery())).reference  # what was used up had been cancelled
         bench.advance(600)
         assert await provider.check_code(bench.check(bench.code, sid)) is CheckResult.GONE
 

@@ -17,9 +17,8 @@ import attrs
 
 from otp_mada.soap import Fault, SubmitAnswer, UnreadableXMLError, read_answer
 from otp_mada.statuses import ACCEPTED, COMMAND_STATUSES
-from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
-from otpcore.models import DeliveryReceipt
+from otpcore.providers import DeliveryReceipt, ErrorKind, ProviderError
 
 __all__ = ["FAULTS", "HTTP_STATUSES", "Refusal", "receipt_of"]
 
@@ -69,7 +68,7 @@ def receipt_of(answer: HttpAnswer) -> DeliveryReceipt:
         raise _http_error(answer, HTTP_STATUSES[answer.status])
     succeeded = 200 <= answer.status < 300  # noqa: PLR2004 - the class of success
     try:
-        said = read_answer(answer.body)
+        said = read_answer(answer.body, answer.content_type)
     except UnreadableXMLError:
         if succeeded:
             raise ProviderError(ErrorKind.AMBIGUOUS, "the answer is not a SOAP message") from None

@@ -9,14 +9,25 @@ import attrs
 from otp_mada.answers import receipt_of
 from otp_mada.settings import MadaSettings, UnicodePolicy, sender_problem
 from otp_mada.soap import CONTENT_TYPE, Address, Submission, has_illegal_characters, write_submission
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import ProviderContext, hookimpl
 from otpcore.http import HttpClient, check_base_url, open_client
 from otpcore.messages import segments
-from otpcore.models import CodeOwner, DeliveryReceipt, DeliveryRequest, ProviderInfo
+from otpcore.providers import (
+    Carries,
+    Channel,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ErrorKind,
+    Feature,
+    ProviderContext,
+    ProviderError,
+    ProviderInfo,
+    hookimpl,
+)
 
 __all__ = ["MadaProvider", "create_provider"]
 
+_CARRIES = Carries(features=frozenset(Feature) - {Feature.TEMPLATE_ID}, most_parts=1)  # SubmitSM has no place for it
 _INTERNATIONAL = 1
 _E164 = 1
 
@@ -49,7 +60,8 @@ class MadaProvider:
     @hookimpl
     def describe(self) -> ProviderInfo:
         """What this instance is."""
-        return ProviderInfo(display_name="Mada", code_owner=CodeOwner.CORE)
+        carries = attrs.evolve(_CARRIES, gsm_only=self.settings.unicode is UnicodePolicy.REFUSE)
+        return ProviderInfo(display_name="Mada", code_owner=CodeOwner.CORE, carries={Channel.SMS: carries})
 
     @hookimpl
     async def start(self, exit_stack: AsyncExitStack) -> None:
@@ -78,12 +90,14 @@ class MadaProvider:
 
     def _submission(self, request: DeliveryRequest) -> Submission:
         settings = self.settings
+        text = self._sendable(request.text or "")
         return Submission(
             source=self._source(request.sender),
             destination=Address(
                 ton=settings.destination_ton, npi=settings.destination_npi, addr=request.recipient.digits
             ),
-            text=self._sendable(request.text or ""),
+            text=text,
+            ucs2=settings.unicode is UnicodePolicy.UCS2 and segments(text).encoding != "GSM-7",
             registered_delivery=settings.registered_delivery,
             validity=request.deadline - self.context.clock() if settings.validity_period else None,
         )

@@ -30,6 +30,8 @@ class UnicodePolicy(enum.StrEnum):
     """It is not sent here; the next instance may."""
     SEND = "send"
     """It is sent as it is, up to 70 UTF-16 units. Only after a test with the real gateway: its encoding is its own affair."""
+    UCS2 = "ucs2"
+    """It is sent as UCS-2 (``dataCoding`` 8, ``hexData``), up to 70 UTF-16 units. Only after a test with the real gateway."""
 
 
 def sender_problem(name: str, ton: int) -> str:

@@ -33,7 +33,7 @@ import attrs
 from otp_mada.soap import ENVELOPE_NAMESPACE, SOS_NAMESPACE
 from otp_mada.statuses import ACCEPTED
 from otpcore.messages import segments
-from otpcore.models import Channel
+from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["MAGIC_NUMBERS", "MadaSimulator", "Magic"]
@@ -52,6 +52,7 @@ _NPIS = frozenset({"0", "1", "3", "4", "6", "8", "9", "10", "14", "18"})
 _RECEIPT_FLAGS = frozenset("012")
 _TOO_LONG, _BAD_FLAG, _BAD_SENDER, _BAD_RECIPIENT = 1, 7, 10, 11
 _BAD_SOURCE_TON, _BAD_SOURCE_NPI, _BAD_DESTINATION_TON, _BAD_DESTINATION_NPI = 72, 73, 80, 81
+_OCTETS = 140  # of one SMS (3GPP TS 23.040)
 _THROTTLED, _BAD_VALIDITY, _BAD_CODING, _NO_CREDIT = 88, 98, 260, 1035
 
 
@@ -93,6 +94,7 @@ class _Message:
     destination_npi: str
     destination: str
     text: str
+    encoding: str
     registered_delivery: str
     validity_period: str
 
@@ -109,7 +111,8 @@ class MadaSimulator(Simulator):
         password: Its password.
         senders: Registered senders; any other is refused with 10.
         qualified_children: Answer with elements in the SoS namespace, else in none; both styles have been seen.
-        accepts_unicode: Take texts outside GSM-7 (up to 70 UTF-16 units), else refuse them with 260.
+        accepts_unicode: Take texts outside GSM-7 as they are (up to 70 UTF-16 units), else refuse them with 260. UCS-2 as such
+            (``dataCoding`` 8, ``hexData``) is always taken.
         credit: Messages left before 1035; None: without end.
         throttle_limit: Messages accepted within ``throttle_window`` before 88; None: any number.
         throttle_window: A sliding window on ``clock``.
@@ -174,6 +177,7 @@ class MadaSimulator(Simulator):
     def _refusal(self, message: _Message) -> int:
         """The status of the first thing that is wrong with a message, or ``ACCEPTED``."""
         counted = segments(message.text)
+        is_gsm, octets = counted.encoding == "GSM-7", len(message.text.encode("utf-16-be"))
         checks = (
             (_BAD_SOURCE_TON, message.source_ton in _TONS),
             (_BAD_SOURCE_NPI, message.source_npi in _NPIS),
@@ -183,8 +187,8 @@ class MadaSimulator(Simulator):
             (_BAD_RECIPIENT, _NUMBER.fullmatch(message.destination)),
             (_BAD_FLAG, message.registered_delivery in _RECEIPT_FLAGS),
             (_BAD_VALIDITY, not message.validity_period or _VALIDITY.fullmatch(message.validity_period)),
-            (_BAD_CODING, counted.encoding == "GSM-7" or self.accepts_unicode),
-            (_TOO_LONG, counted.count == 1),
+            (_BAD_CODING, message.encoding == "ucs2" or (message.encoding and (is_gsm or self.accepts_unicode))),
+            (_TOO_LONG, octets <= _OCTETS if message.encoding == "ucs2" else counted.count == 1),
         )
         return next((status for status, fits in checks if not fits), ACCEPTED)
 
@@ -234,8 +238,9 @@ def _read(body: bytes) -> _Message:
     if envelope.tag != f"{{{ENVELOPE_NAMESPACE}}}Envelope":
         raise _FaultError("VersionMismatch")
     request = envelope.find(f"{{{ENVELOPE_NAMESPACE}}}Body/{{{SOS_NAMESPACE}}}SubmitSM/smRequest")
-    if request is None or request.find("destination") is None or request.find("shortMessage/stringData") is None:
+    if request is None or request.find("destination") is None:
         raise _FaultError("Client")
+    text, encoding = _text(request)
     return _Message(
         source_ton=request.findtext("source/ton", ""),
         source_npi=request.findtext("source/npi", ""),
@@ -243,10 +248,25 @@ def _read(body: bytes) -> _Message:
         destination_ton=request.findtext("destination/ton", ""),
         destination_npi=request.findtext("destination/npi", ""),
         destination=request.findtext("destination/addr", ""),
-        text=request.findtext("shortMessage/stringData", ""),
+        text=text,
+        encoding=encoding,
         registered_delivery=request.findtext("registeredDelivery", "0"),
         validity_period=request.findtext("validityPeriod", ""),
     )
+
+
+def _text(request: ET.Element) -> tuple[str, str]:
+    """The text, and how it is encoded: by the gateway, as UCS-2, or in a way that it does not understand."""
+    coding = request.findtext("dataCoding", "0").strip()
+    octets, text = request.findtext("shortMessage/hexData"), request.findtext("shortMessage/stringData")
+    if (octets is None) == (text is None):  # the schema has a choice of the two
+        raise _FaultError("Client")
+    if text is not None:
+        return text, "own" if coding == "0" else ""
+    try:
+        return bytes.fromhex((octets or "").strip()).decode("utf-16-be"), "ucs2" if coding == "8" else ""
+    except ValueError:
+        return "?", ""
 
 
 def _magic_status(message: _Message) -> int:

@@ -11,6 +11,7 @@ stable release is from 2021; ElementTree's own parser goes on through the whole 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import timedelta
 from typing import NoReturn
@@ -19,6 +20,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 import attrs
+
+from otpcore.http import readings
 
 __all__ = [
     "CONTENT_TYPE",
@@ -31,7 +34,6 @@ __all__ = [
     "UnreadableXMLError",
     "child",
     "has_illegal_characters",
-    "parse_body",
     "read_answer",
     "relative_time",
     "text_of",
@@ -45,6 +47,9 @@ SOS_NAMESPACE = "http://www.openmindnetworks.com/SoS"
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECIMAL = re.compile(r"[0-9]{1,10}")
+_DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
+_DECLARED = re.compile(rb"""<\?xml\s[^>]*?encoding\s*=\s*["']?([A-Za-z0-9._:-]{1,40})""")
+_HEAD = 400  # bytes in which a declaration ends
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,65}")
 _REQUEST = f"""<?xml version="1.0" encoding="utf-8"?>
 <soapenv:Envelope xmlns:soapenv="{ENVELOPE_NAMESPACE}" xmlns:sos="{SOS_NAMESPACE}">\
@@ -55,7 +60,7 @@ _REQUEST = f"""<?xml version="1.0" encoding="utf-8"?>
 <source>{{source}}</source>\
 <destination>{{destination}}</destination>\
 {{validity}}\
-<shortMessage><stringData>{{text}}</stringData></shortMessage>\
+{{message}}\
 <registeredDelivery>{{registered_delivery}}</registeredDelivery>\
 </smRequest>\
 </sos:SubmitSM>\
@@ -91,6 +96,7 @@ class Submission:
         source: Who sends it.
         destination: To whom.
         text: As people are to read it.
+        ucs2: Say so, and send its bytes; else the gateway encodes it as it likes.
         registered_delivery: 0 no delivery receipt, 1 always one, 2 one when it fails.
         validity: How long the gateway shall try to deliver; None: as long as the gateway likes.
     """
@@ -98,6 +104,7 @@ class Submission:
     source: Address
     destination: Address
     text: str = attrs.field(repr=False)
+    ucs2: bool = False
     registered_delivery: int
     validity: timedelta | None = None
 
@@ -147,42 +154,40 @@ def write_submission(submission: Submission) -> bytes:
         source=_address(submission.source),
         destination=_address(submission.destination),
         validity=f"<validityPeriod>{relative_time(validity)}</validityPeriod>" if validity is not None else "",
-        text=_escape(submission.text),
+        message=_ucs2(submission.text) if submission.ucs2 else _string(submission.text),
         registered_delivery=submission.registered_delivery,
     ).encode()
 
 
-def read_answer(body: bytes) -> SubmitAnswer | Fault:
-    """What the gateway said.
+def read_answer(body: bytes, content_type: str = "") -> SubmitAnswer | Fault:
+    """What the gateway said, in whatever charset: the first reading of its answer that is a SOAP message counts.
+
+    Args:
+        body: As received.
+        content_type: The header, for its charset.
 
     Raises:
         UnreadableXMLError: It is not a SOAP message.
     """
-    content = parse_body(body)
-    if content.tag == "Fault":
-        qualified = text_of(child(content, "faultcode"))
+    for text in readings(body, content_type, _declared_charset(body)):
+        with contextlib.suppress(UnreadableXMLError):
+            return _read(_parse_body(text))
+    raise UnreadableXMLError("not a SOAP message")
+
+
+def _read(body: Element) -> SubmitAnswer | Fault:
+    if (fault := child(body, "Fault")) is not None:
+        qualified = text_of(child(fault, "faultcode"))
         return Fault(code=qualified.rpartition(":")[2].partition(".")[0])
-    statuses = {text_of(element) for element in content.iter("commandStatus")}
+    # Anywhere in the body: SOAP's own encoding (1.1 §5) lets a server put what it refers to beside the answer.
+    statuses = {text_of(element) for element in body.iter("commandStatus")}
     status = statuses.pop() if len(statuses) == 1 else ""
     # One public client reads messageID, a published sample has messageId.
-    ids = [text_of(element) for element in content.iter() if element.tag.lower() == "messageid"]
+    ids = [text_of(element) for element in body.iter() if element.tag.lower() == "messageid"]
     return SubmitAnswer(
         command_status=int(status) if _DECIMAL.fullmatch(status) else None,
         message_id=ids[0] if ids and _MESSAGE_ID.fullmatch(ids[0]) else "",
     )
-
-
-def parse_body(body: bytes) -> Element:
-    """The first element in the body of a SOAP message; tags are local names.
-
-    Raises:
-        UnreadableXMLError: It is not a SOAP message.
-    """
-    envelope = _parse(body)
-    soap_body = child(envelope, "Body") if envelope.tag == "Envelope" else None
-    if soap_body is None or not len(soap_body):
-        raise UnreadableXMLError("not a SOAP message")
-    return soap_body[0]
 
 
 def child(element: Element | None, *path: str) -> Element | None:
@@ -197,6 +202,35 @@ def text_of(element: Element | None) -> str:
     return (element.text or "").strip() if element is not None else ""
 
 
+def _declared_charset(document: bytes) -> str:
+    """The charset that an XML declaration names; empty: none. It is read as ASCII, in whatever width."""
+    found = _DECLARED.search(document[:_HEAD].replace(b"\0", b""))
+    return found[1].decode("ascii") if found else ""
+
+
+def _parse_body(text: str) -> Element:
+    """The body of a SOAP message, which is not empty; tags are local names.
+
+    Raises:
+        UnreadableXMLError: It is not a SOAP message.
+    """
+    envelope = _parse(text)
+    body = child(envelope, "Body") if envelope.tag == "Envelope" else None
+    if body is None or not len(body):
+        raise UnreadableXMLError("not a SOAP message")
+    return body
+
+
+def _string(text: str) -> str:
+    return f"<shortMessage><stringData>{_escape(text)}</stringData></shortMessage>"
+
+
+def _ucs2(text: str) -> str:
+    """SMPP 3.4 §5.2.19: ``data_coding`` 8 is UCS-2, whose bytes are in network order."""
+    octets = text.encode("utf-16-be").hex().upper()
+    return f"<dataCoding>8</dataCoding><shortMessage><hexData>{octets}</hexData></shortMessage>"
+
+
 def _address(address: Address) -> str:
     return f"<ton>{address.ton}</ton><npi>{address.npi}</npi><addr>{_escape(address.addr)}</addr>"
 
@@ -205,17 +239,19 @@ def _escape(text: str) -> str:
     return escape(text, {"\r": "&#13;"})  # a bare CR would reach the gateway as a line feed (XML 1.0 §2.11)
 
 
-def _parse(body: bytes) -> Element:
+def _parse(text: str) -> Element:
+    """The document. What its declaration says of the charset is over once it is text, and a text may have any."""
+    document = _ILLEGAL.sub("\ufffd", _DECLARATION.sub("", text, count=1)).strip()
     tree = TreeBuilder()
-    parser = expat.ParserCreate(namespace_separator="}")
+    parser = expat.ParserCreate("utf-8", namespace_separator="}")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse_doctype
     parser.StartElementHandler = lambda name, _: tree.start(_local(name), {})
     parser.EndElementHandler = lambda name: tree.end(_local(name))
     parser.CharacterDataHandler = tree.data
     try:
-        parser.Parse(body, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: an encoding that expat does not know
+        parser.Parse(document.encode(), True)
+    except expat.ExpatError as error:
         raise UnreadableXMLError(f"not XML that may be read ({type(error).__name__})") from None
     return tree.close()
 

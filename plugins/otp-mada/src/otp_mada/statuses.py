@@ -1,7 +1,7 @@
 """What each ``commandStatus`` of the gateway means for a send, as a table of data.
 
 The numbers are the SMPP 3.4 and 5.0 command statuses in decimal, and two of the vendor's own (1035, 1036); these 57
-are all that Mada has named. How they map to the kinds of DESIGN §5 follows from what the service then does:
+are all that Mada has named. How they map to ``ErrorKind`` follows from what the service then does:
 
 - ``unavailable``: the gateway says that it could not take the message now. It may be tried here again.
 - ``ambiguous``: 255, "unknown error", and every number that is not listed: nobody knows whether a message left.
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from otpcore.errors import ErrorKind
+from otpcore.providers import ErrorKind
 
 __all__ = ["ACCEPTED", "COMMAND_STATUSES", "CommandStatus"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,14 +22,13 @@ from aiormq.exceptions import DeliveryError, PublishError
 from otp_rabbitmq.link import Link
 from otp_rabbitmq.messages import decoded
 from otp_rabbitmq.settings import RabbitMQSettings
-from otpcore.errors import SettingsError
-from otpcore.models import RetryJob
+from otpcore.runners import RetryJob, SettingsError, backoff
 
 __all__ = ["Broker", "Delivery"]
 
 _logger = logging.getLogger("otpcore.rabbitmq")
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0  # seconds between attempts to connect
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 0.7  # seconds between attempts to connect, on average
 _LAST_WORDS_WITHIN = 5.0  # seconds for confirms and acknowledgements before the connection is closed
 
 
@@ -118,20 +116,19 @@ class Broker:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        failures = 0
+        pauses, was_away = backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
         while not self._closing.is_set():
-            link = await self._connect(failures)
+            link = await self._connect(was_away=was_away)
             if link is not None:
-                failures = 0
+                pauses = backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
                 await self._use(link)
             elif self._first_attempt.exception():
                 return
-            pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
-            failures += link is None
+            was_away = link is None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), pause * random.uniform(0.5, 1.0))
+                await asyncio.wait_for(self._closing.wait(), next(pauses))
 
-    async def _connect(self, failures: int) -> Link | None:
+    async def _connect(self, *, was_away: bool) -> Link | None:
         """A connection that works; None: there is none now."""
         link = Link(self._settings, self._receive)
         try:
@@ -139,11 +136,11 @@ class Broker:
         except SettingsError as error:
             if not self._first_attempt.done():
                 self._first_attempt.set_exception(error)
-            elif not failures:
+            elif not was_away:
                 _logger.error("%s", error, extra={"otp_event": "broker_refuses", "otp_reason": "SettingsError"})
             return None
         except Exception as error:  # noqa: BLE001 - whatever the client library calls it, the store goes on
-            if not failures:
+            if not was_away:
                 name = type(error).__name__
                 _logger.warning(
                     "RabbitMQ at %s is away: %s; retries run from the store until it is back",

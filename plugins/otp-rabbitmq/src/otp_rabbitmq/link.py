@@ -14,8 +14,7 @@ from aiormq import exceptions as amqp
 from otp_rabbitmq.messages import encoded
 from otp_rabbitmq.settings import RabbitMQSettings
 from otp_rabbitmq.steps import STEPS, step_for
-from otpcore.errors import SettingsError
-from otpcore.models import RetryJob
+from otpcore.runners import RetryJob, SettingsError
 
 __all__ = ["Arrive", "Link", "queue_arguments", "queue_names"]
 

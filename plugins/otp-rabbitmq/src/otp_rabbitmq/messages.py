@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
-from otpcore.models import Channel, RetryJob
+from otpcore.runners import Channel, RetryJob
 
 __all__ = ["decoded", "encoded"]
 

@@ -14,17 +14,24 @@ from contextlib import AsyncExitStack
 import anyio
 import anyio.abc
 import anyio.to_thread
+import attrs
 
 from otp_rabbitmq.broker import Broker, Delivery
 from otp_rabbitmq.mailbox import Mailbox
 from otp_rabbitmq.settings import RabbitMQSettings
 from otp_rabbitmq.steps import step_for
-from otpcore.config import Settings
-from otpcore.errors import SettingsError, StoreError
-from otpcore.interfaces import RetryHost
-from otpcore.models import RetryJob
-from otpcore.structuring import structure
-from otpcore.verbs import Claim
+from otpcore.runners import (
+    Claim,
+    RetryDue,
+    RetryElsewhere,
+    RetryHost,
+    RetryJob,
+    RetryOver,
+    Settings,
+    SettingsError,
+    StoreError,
+    structure,
+)
 
 __all__ = ["RabbitMQRunner", "create_runner"]
 
@@ -45,8 +52,12 @@ def create_runner(settings: Settings) -> RabbitMQRunner:
         SettingsError: ``retry.options`` is wrong, or the store is one that no other process can see.
     """
     if settings.storage.store == "memory":
-        raise SettingsError('retry.runner = "rabbitmq": another process cannot see storage.store = "memory"; use "sql"')
+        raise SettingsError(
+            'retry.runner: "rabbitmq" is for several processes, which cannot see the "memory" store. Fix: in [storage]: store = "sql"'
+        )
     options = structure(settings.retry.options, RabbitMQSettings, prefix="retry.options")
+    if settings.sms.sandbox:  # its jobs are nothing to the processes that reach people, nor theirs to it
+        options = attrs.evolve(options, prefix=f"{options.prefix}.sandbox")
     return RabbitMQRunner(options, concurrency=settings.retry.concurrency, poll=settings.retry.poll)
 
 
@@ -99,7 +110,7 @@ class RabbitMQRunner:
             raise
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        exit_stack.push_async_exit(self._finish)
+        exit_stack.push_async_callback(self._finish)
         self._tasks.start_soon(self._take_deliveries, name="otpcore retries from RabbitMQ")
         self._tasks.start_soon(self._keep_house, name="otpcore retries from the store")
 
@@ -107,13 +118,12 @@ class RabbitMQRunner:
         """Publish in the background; the row in the store is what counts."""
         self._hand_over(job)
 
-    async def _finish(self, *_: object) -> None:
+    async def _finish(self) -> None:
         self._stopped.set()
         self._wake.set()
         self._broker.stop_consuming()
         self._inbox.put(None)
         try:
-            # Without the host's own exception: a task group would cancel the retries, and wrap it in a group.
             await self._tasks.__aexit__(None, None, None)
         finally:
             self._broker.close()
@@ -162,20 +172,25 @@ class RabbitMQRunner:
         return not self._stopped.is_set()
 
     async def _run(self, delivery: Delivery) -> None:
-        job = delivery.job
+        match await self._run_retry(delivery.job):
+            case RetryDue(job=job):
+                self._broker.settle(delivery, job, self._wait_for(job))
+            case RetryElsewhere():
+                self._broker.settle(delivery, delivery.job, _AGAIN)
+            case RetryOver():
+                self._broker.settle(delivery)
+
+    async def _run_retry(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
+        """What is left of it; what failed here goes round again."""
         try:
-            left = await self._host.run_retry(job)
+            return await self._host.run_retry(job)
         except StoreError:
-            left = job  # the house-keeping says so once a second
+            return RetryElsewhere()  # the house-keeping says so once a second
         except Exception as error:  # noqa: BLE001 - one retry never stops a runner
             name = type(error).__name__
             about = {"otp_event": "retry_failed", "otp_challenge_id": job.challenge_id, "otp_reason": name}
             _logger.error("challenge %s: retry failed: %s", job.challenge_id, name, extra=about)
-            left = job
-        wait = 0.0
-        if left is not None:
-            wait = _AGAIN if left == job else self._wait_for(left)
-        self._broker.settle(delivery, left, wait)
+            return RetryElsewhere()
 
     # What the store knows.
 
@@ -227,7 +242,7 @@ class RabbitMQRunner:
             left = await self._host.run(claim)
         finally:
             self._running -= 1
-        if left is not None:
-            self._hand_over(left)
+        if isinstance(left, RetryDue):
+            self._hand_over(left.job)
         elif not self._broker.connected:
             self._wake.set()  # a place is free

@@ -7,7 +7,7 @@ import re
 import attrs
 from yarl import URL
 
-from otpcore.errors import SettingsError
+from otpcore.runners import SettingsError
 
 __all__ = ["RabbitMQSettings"]
 

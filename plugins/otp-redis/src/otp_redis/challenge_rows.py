@@ -6,26 +6,24 @@ of its phone, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<cha
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import heapq
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-
-import attrs
 
 from otp_redis.keeping import Keeping
 from otp_redis.packing import microseconds, pack
 from otp_redis.unit import Unit
-from otpcore.lifecycle import ERASED, OVER, TAKEN, is_living, is_spent
-from otpcore.models import ChallengeState
-from otpcore.records import ChallengeRecord, DeliveryRecord, changed
+from otpcore.stores import (
+    OVER,
+    ChallengeRecord,
+    DeliveryRecord,
+    changed,
+)
 
-__all__ = ["PAGE", "ChallengeRows", "Expected", "digest", "doc_key"]
-
-_MICROSECOND = timedelta(microseconds=1)
+__all__ = ["PAGE", "ChallengeRows", "digest", "doc_key"]
 
 PAGE = 200
 """Rows that are looked at in one round trip."""
@@ -34,28 +32,6 @@ PAGE = 200
 def digest(*parts: str) -> str:
     """A short name for parts of any length and any characters."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-@attrs.frozen(kw_only=True)
-class Expected:
-    """What a verb will surely ask for; a wrong guess costs a little traffic, a missing one a round trip.
-
-    Args:
-        now: None: the server's time.
-        challenge_id: A challenge, with what is about its phone.
-        subject: The newest challenge of it, with the same.
-        reference: An instance, and what its vendor calls a delivery.
-        due: So many of the earliest due rows, with their challenges; those too that come due within ``ahead``.
-        hashes: Any others.
-    """
-
-    now: datetime | None
-    challenge_id: str = ""
-    subject: str = ""
-    reference: tuple[str, str] | None = None
-    due: int = 0
-    ahead: timedelta = timedelta()
-    hashes: tuple[str, ...] = ()
 
 
 class ChallengeRows:
@@ -84,9 +60,6 @@ class ChallengeRows:
     def peek(self, challenge_id: str) -> ChallengeRecord | None:
         text = self._doc(challenge_id).get("c")
         return None if text is None else self._unit.parsed(ChallengeRecord, text)
-
-    def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
-        return self.challenge(challenge_id)
 
     def latest(self, subject: str) -> ChallengeRecord | None:
         newest = self._newest_of(subject)
@@ -128,35 +101,6 @@ class ChallengeRows:
         if after.expires_at > before.expires_at:
             self._keep(after)
 
-    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        challenge = self.challenge(challenge_id)
-        if challenge is None or not is_living(challenge, now):
-            return None
-        self.update_challenge(challenge_id, state=ChallengeState.SENT, confirmed=True, reason=None)
-        return self.peek(challenge_id)
-
-    def take_attempt(self, challenge_id: str, now: datetime) -> bool:
-        challenge = self.challenge(challenge_id)
-        if challenge is None or not is_living(challenge, now) or is_spent(challenge):
-            return False
-        self.update_challenge(challenge_id, attempts=challenge.attempts + 1)
-        return True
-
-    def give_attempt_back(self, challenge_id: str, givebacks: int) -> bool:
-        challenge = self.challenge(challenge_id)
-        if challenge is None or challenge.givebacks >= givebacks or not challenge.attempts:
-            return False
-        self.update_challenge(challenge_id, attempts=challenge.attempts - 1, givebacks=challenge.givebacks + 1)
-        return True
-
-    def consume(self, challenge_id: str, now: datetime, *, attempts: int) -> bool:
-        challenge = self.challenge(challenge_id)
-        if challenge is None or not is_living(challenge, now):
-            return False
-        approved = {**ERASED, "state": ChallengeState.APPROVED, "attempts": challenge.attempts + attempts}
-        self.update_challenge(challenge_id, **approved)
-        return True
-
     def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
         found = []
         for member in self._page("ix:open", "-inf", str(microseconds(now)), 0, limit):
@@ -181,9 +125,6 @@ class ChallengeRows:
         numbered = [text.partition(":") for name, text in self._doc(challenge_id).items() if name.startswith("d:")]
         numbered.sort(key=lambda parts: int(parts[0]) if parts[0] else 1 << 62)  # this unit's own have none yet
         return [self._unit.parsed(DeliveryRecord, text) for _, _, text in numbered]
-
-    def count_taken(self, challenge_id: str) -> int:
-        return sum(delivery.outcome in TAKEN for delivery in self.deliveries(challenge_id))
 
     def delivery(self, delivery_id: str) -> DeliveryRecord | None:
         challenge_id = self._holder_of(delivery_id)
@@ -233,37 +174,10 @@ class ChallengeRows:
             self._refer(before, after, number)
         return True
 
-    def mark_gone(self, delivery_ids: Collection[str]) -> None:
-        for delivery_id in sorted(delivery_ids):
-            self.answer_delivery(delivery_id, gone=True)
-
     # What is read together.
 
-    def prepare(self, expected: Expected) -> None:
-        """Read in one round trip what a verb will surely ask for."""
-        questions: list[tuple[tuple[str, ...], Callable[[Any], None]]] = []
-        if expected.now is None:
-            questions.append((("time",), self._unit.set_clock))
-        if expected.challenge_id:
-            questions.append((("person", expected.challenge_id), self.learn_person))
-        if expected.subject:
-            subject = expected.subject
-            questions.append((("latest", subject), lambda reply: self.learn_latest(subject, reply)))
-        if expected.reference:
-            name = digest(*expected.reference)
-            questions.append((("referred", name), lambda reply: self._referred.update({name: reply})))
-        if expected.due:
-            now = "now" if expected.now is None else str(microseconds(expected.now))
-            ahead = str(int(expected.ahead / _MICROSECOND))
-            questions.append((("due", now, ahead, str(expected.due)), self._learn_due))
-        hashes = dict.fromkeys(expected.hashes)
-        questions.extend((("hash", key), functools.partial(self._unit.learn, key)) for key in hashes)
-        if questions:
-            replies = self._unit.ask(*(question for question, _ in questions))
-            for (_, learn), reply in zip(questions, replies, strict=True):
-                learn(reply)
-
-    def _learn_due(self, reply: Sequence[Any]) -> None:
+    def learn_due(self, reply: Sequence[Any]) -> None:
+        """The earliest due rows, as the script ``due`` answers."""
         for member, doc in reply:
             self._learn_doc(member.split()[0], doc)
         self._first_due = [member for member, _ in reply]

@@ -6,15 +6,15 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis.exceptions import AskError, ClusterError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from otpcore.errors import SettingsError
+from otp_redis.trouble import is_passing
+from otpcore.stores import SettingsError
 
 __all__ = ["Fitness", "warn"]
 
 _logger = logging.getLogger("otpcore.stores.redis")
 _OLDEST = (6, 2)
-_NOT_NOW = (AskError, ClusterError, TryAgainError)
 
 
 class Fitness:
@@ -23,11 +23,13 @@ class Fitness:
     Args:
         place: For people.
         run: Runs a command on the server that holds our keys.
+        may_fail_over: A replica is a primary that was demoted just now; somebody will name the new one.
     """
 
-    def __init__(self, place: str, run: Callable[..., Any]) -> None:
+    def __init__(self, place: str, run: Callable[..., Any], *, may_fail_over: bool = False) -> None:
         self._place = place
         self._run = run
+        self._may_fail_over = may_fail_over
 
     def check(self) -> None:
         """Refuse a server that may lose data.
@@ -45,6 +47,11 @@ class Fitness:
             self._check_persistence(info)
 
     def _check_version(self, info: Mapping[str, Any]) -> None:
+        if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # Redis, Valkey
+            raise SettingsError(
+                f"storage.url: {self._place} is a sentinel, which keeps no data; "
+                "write redis+sentinel://host:26379/SERVICE with the name of the service that it watches"
+            )
         name, version = _version(info)
         if name == "Redis" and version[:2] < _OLDEST:
             raise SettingsError(
@@ -53,6 +60,8 @@ class Fitness:
 
     def _check_role(self, info: Mapping[str, Any]) -> None:
         if info.get("role") == "slave":
+            if self._may_fail_over:
+                raise ReadOnlyError
             raise SettingsError(f"storage.url: {self._place} is a replica and takes no changes; name the primary")
 
     def _check_eviction(self, info: Mapping[str, Any]) -> None:
@@ -119,9 +128,9 @@ class Fitness:
         """Empty: it may not be asked."""
         try:
             info: dict[str, Any] = self._run("INFO")
-        except _NOT_NOW:
-            raise
-        except ResponseError:
+        except ResponseError as error:
+            if is_passing(error):
+                raise
             return {}
         return info
 
@@ -129,7 +138,9 @@ class Fitness:
         """A server's setting; None: it may not be asked, as with many that somebody else runs."""
         try:
             found = self._run("CONFIG GET", name)
-        except ResponseError:
+        except ResponseError as error:
+            if is_passing(error):
+                raise
             return None
         return str(found[name]) if name in found else None
 

@@ -11,10 +11,18 @@ from datetime import UTC, datetime
 
 from otp_redis.packing import microseconds, moment, pack
 from otp_redis.schedule_rows import ScheduleRows
-from otpcore.admission import BudgetRecord, RefusalRecord
-from otpcore.lifecycle import CLOCK_SLACK
-from otpcore.records import BreakerRecord, Charged, CounterRecord, FailureRecord, SlotRecord, changed
-from otpcore.verbs import Charge
+from otpcore.stores import (
+    CLOCK_SLACK,
+    BreakerRecord,
+    BudgetRecord,
+    Charge,
+    Charged,
+    CounterRecord,
+    FailureRecord,
+    RefusalRecord,
+    SlotRecord,
+    changed,
+)
 
 __all__ = ["LimitRows", "first_part"]
 
@@ -244,32 +252,43 @@ class LimitRows(ScheduleRows):
         if refusal.phone_key:
             self._unit.call("SREM", f"xp:{refusal.phone_key}", refusal.key)
 
-    # Breakers: ``f:`` failures, ``p:`` when the next probe is due, ``o:`` since when it is open.
+    # Breakers: ``f:`` failures, ``p:`` when the next probe is due, ``o:`` since when it is open, ``m:`` since when it is
+    # misconfigured, ``c:`` the vendor's last code, ``w:`` the provider's last words.
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
-        names = sorted(name[2:] for name in self._unit.hash(_BREAKERS) if name.startswith("f:"))
+        names = sorted({name[2:] for name in self._unit.hash(_BREAKERS) if name.startswith(("f:", "m:"))})
         found = (self._breaker(name) for name in names)
         return [one for one in found if one is not None and one.failures >= least]
 
-    def count_breaker(self, instance: str) -> int:
+    def count_breaker(self, instance: str, code: str, words: str) -> int:
         fields = self._unit.hash(_BREAKERS)
         self._unit.guard(_BREAKERS, f"o:{instance}")
         if f"o:{instance}" not in fields:  # one that is open already is only counted: nobody loses to anybody
             self._unit.guard(_BREAKERS, f"f:{instance}")
+        self._keep_words(instance, code, words)
         return self._unit.count(_BREAKERS, f"f:{instance}")
 
     def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
         self._unit.put(_BREAKERS, f"o:{instance}", str(microseconds(now)))
         self._unit.put(_BREAKERS, f"p:{instance}", str(microseconds(probe_at)))
 
-    def close_breaker(self, instance: str) -> int:
+    def note_misconfigured(self, instance: str, code: str, words: str, now: datetime) -> bool:
+        self._unit.guard(_BREAKERS, f"m:{instance}")
+        self._keep_words(instance, code, words)
+        if f"m:{instance}" in self._unit.hash(_BREAKERS):
+            return False
+        self._unit.put(_BREAKERS, f"m:{instance}", str(microseconds(now)))
+        return True
+
+    def close_breaker(self, instance: str) -> BreakerRecord | None:
         breaker = self._breaker(instance)
         if breaker is None:
-            return 0
+            return None
         self._unit.guard(_BREAKERS, f"o:{instance}")
-        for name in "fpo":
+        self._unit.guard(_BREAKERS, f"m:{instance}")
+        for name in "fpomcw":
             self._unit.remove(_BREAKERS, f"{name}:{instance}")
-        return breaker.failures
+        return breaker
 
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         breaker = self._breaker(instance)
@@ -281,15 +300,25 @@ class LimitRows(ScheduleRows):
 
     def _breaker(self, instance: str) -> BreakerRecord | None:
         fields = self._unit.hash(_BREAKERS)
-        if f"f:{instance}" not in fields:
+        if f"f:{instance}" not in fields and f"m:{instance}" not in fields:
             return None
-        probe_at, opened_at = fields.get(f"p:{instance}"), fields.get(f"o:{instance}")
+        times = (fields.get(f"{name}:{instance}") for name in "pom")
+        probe_at, opened_at, misconfigured_at = (None if at is None else moment(at) for at in times)
         return BreakerRecord(
             instance=instance,
-            failures=int(fields[f"f:{instance}"]),
-            probe_at=_EVER if probe_at is None else moment(probe_at),
-            opened_at=None if opened_at is None else moment(opened_at),
+            failures=int(fields.get(f"f:{instance}", "0")),
+            probe_at=probe_at or _EVER,
+            opened_at=opened_at,
+            misconfigured_at=misconfigured_at,
+            code=fields.get(f"c:{instance}", ""),
+            words=fields.get(f"w:{instance}", ""),
         )
+
+    def _keep_words(self, instance: str, code: str, words: str) -> None:
+        fields = self._unit.hash(_BREAKERS)
+        for name, said in (("c", code), ("w", words)):
+            if fields.get(f"{name}:{instance}", "") != said:
+                self._unit.put(_BREAKERS, f"{name}:{instance}", said)
 
     # Keys that begin so.
 

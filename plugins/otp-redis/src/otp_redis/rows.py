@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from otp_redis.challenge_rows import digest
-from otp_redis.limit_rows import LimitRows
+from otp_redis.limit_rows import LimitRows, first_part
 from otp_redis.packing import microseconds, pack
-from otpcore.figures import KeyUse, OutcomeCount, RouteCount, Waiting
-from otpcore.lifecycle import OVER
-from otpcore.models import ChallengeState, Outcome
-from otpcore.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, WorkerRecord, changed
+from otpcore.stores import (
+    OVER,
+    ChallengeRecord,
+    DeliveryRecord,
+    DerivedRows,
+    ReceiptRecord,
+    ScheduleRecord,
+    Wanted,
+    WorkerRecord,
+    changed,
+)
 
 __all__ = ["RedisRows"]
 
 _NOBODY = "-"
 
 
-class RedisRows(LimitRows):
+class RedisRows(LimitRows, DerivedRows):
     """``otpcore.stores.rows.Rows`` over one unit of work."""
+
+    def prefetch(self, wanted: Wanted, now: datetime | None) -> None:
+        unit = self._unit
+        questions: list[tuple[tuple[str, ...], Callable[[Any], None]]] = []
+        if now is None:
+            questions.append((("time",), unit.set_clock))
+        if wanted.challenge_id:
+            questions.append((("person", wanted.challenge_id), self.learn_person))
+        if wanted.subject:
+            questions.append((("latest", wanted.subject), functools.partial(self.learn_latest, wanted.subject)))
+        if wanted.instance:
+            name = digest(wanted.instance, wanted.reference)
+            questions.append((("referred", name), functools.partial(self._referred.__setitem__, name)))
+        if wanted.due:
+            since = "now" if now is None else str(microseconds(now))
+            questions.append((("due", since, str(wanted.due)), self.learn_due))
+        questions += [(("hash", key), functools.partial(unit.learn, key)) for key in _hashes(wanted)]
+        if not questions:
+            return
+        replies = unit.ask(*(question for question, _ in questions))
+        for (_, learn), reply in zip(questions, replies, strict=True):
+            learn(reply)
 
     # Receipts: with the challenge of their delivery where that is known, and under their reference where they have one.
 
@@ -104,50 +134,16 @@ class RedisRows(LimitRows):
         fields = self._unit.hash("workers")
         return [self._unit.parsed(WorkerRecord, fields[name]) for name in sorted(fields)]
 
-    def count_outcomes(self, since: datetime) -> Sequence[OutcomeCount]:
-        found = Counter((one.instance, one.prefix, one.outcome) for one in self._recorded(since))
-        return [
-            OutcomeCount(instance=instance, prefix=prefix, outcome=outcome, count=found[instance, prefix, outcome])
-            for instance, prefix, outcome in sorted(found)
-        ]
+    def _kept(self) -> Iterator[ChallengeRecord]:
+        for index in ("ix:open", "ix:over"):
+            for member in self._pages(index):
+                if (challenge := self.peek(member)) is not None:
+                    yield challenge
 
-    def count_verified(self, since: datetime) -> Sequence[RouteCount]:
-        accepted = {
-            (one.instance, one.prefix, one.challenge_id)
-            for one in self._recorded(since)
-            if one.outcome is Outcome.ACCEPTED
-        }
-        found = Counter(
-            (instance, prefix)
-            for instance, prefix, challenge_id in accepted
-            if (challenge := self.peek(challenge_id)) and challenge.state is ChallengeState.APPROVED
-        )
-        return [
-            RouteCount(instance=instance, prefix=prefix, count=found[instance, prefix])
-            for instance, prefix in sorted(found)
-        ]
-
-    def count_waiting(self, now: datetime) -> Sequence[Waiting]:
-        began: dict[tuple[str, str], list[datetime]] = {}
-        for row in self._rows("-inf", "+inf"):
-            challenge = self.peek(row.challenge_id)
-            if challenge is None or (row.leased and row.due_at > now):
-                continue
-            tried = [one for one in self.deliveries(row.challenge_id) if one.send_id == row.send_id]
-            last = (tried[-1].instance, tried[-1].prefix) if tried else ("", "")
-            began.setdefault(last, []).append(challenge.first_sent_at)
-        return [
-            Waiting(
-                instance=instance,
-                prefix=prefix,
-                count=len(began[instance, prefix]),
-                oldest=min(began[instance, prefix]),
-            )
-            for instance, prefix in sorted(began)
-        ]
+    def _scheduled(self) -> Iterator[ScheduleRecord]:
+        return self._rows("-inf", "+inf")
 
     def _recorded(self, since: datetime) -> Iterator[DeliveryRecord]:
-        """The deliveries recorded since then."""
         for member in self._pages("ix:deliveries", str(microseconds(since))):
             delivery = self.delivery(member.split()[1])
             if delivery is not None:
@@ -163,22 +159,6 @@ class RedisRows(LimitRows):
             self._unit.call("HDEL", "settings", name)
         else:
             self._unit.call("HSET", "settings", name, value)
-
-    def keys_in_use(self) -> Sequence[KeyUse]:
-        of_key: dict[str, list[ChallengeRecord]] = {}
-        for index in ("ix:open", "ix:over"):
-            for member in self._pages(index):
-                if (challenge := self.peek(member)) is not None:
-                    of_key.setdefault(challenge.key_id, []).append(challenge)
-        return [
-            KeyUse(
-                key_id=key_id,
-                challenges=len(found),
-                begun_at=max(challenge.first_sent_at for challenge in found),
-                expires_at=max(challenge.expires_at for challenge in found),
-            )
-            for key_id, found in sorted(of_key.items())
-        ]
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         members = self._page("ix:over", "-inf", f"({microseconds(before)}", 0, limit)
@@ -311,3 +291,18 @@ class RedisRows(LimitRows):
 def _parts(receipt: ReceiptRecord) -> tuple[str, str, str, str]:
     """What makes two receipts the same one."""
     return receipt.reference, receipt.instance, receipt.delivery_id, receipt.status
+
+
+def _hashes(wanted: Wanted) -> Iterable[str]:
+    """Those that are read whole, each once."""
+    phone_key, reference = wanted.phone_key, wanted.reference
+    names = [f"ct:{first_part(key)}" for key in wanted.counters]
+    if wanted.breakers:
+        names.append("breakers")
+    if phone_key:
+        names += (f"fl:{phone_key}", f"sl:{phone_key}", f"vf:{phone_key}")
+    if reference:
+        names.append(f"rf:{digest(reference)}")
+    if wanted.budget:
+        names.append(f"bd:{first_part(wanted.budget)}")
+    return dict.fromkeys(names)

@@ -1,59 +1,39 @@
-"""One server or cluster: its connections, the two scripts, and the patience with which they are asked for."""
+"""One server or cluster: the two scripts, and the patience with which they are asked for."""
 
 from __future__ import annotations
 
 import json
-import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import attrs
-from redis import BlockingConnectionPool, Redis, RedisCluster
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode
-from redis.exceptions import (
-    AskError,
-    AuthenticationError,
-    AuthorizationError,
-    ClusterDownError,
-    ClusterError,
-    MovedError,
-    NoScriptError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-    TryAgainError,
-)
-from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import TimeoutError as SlowError
-from redis.retry import Retry
+from redis.exceptions import MovedError, NoScriptError, RedisClusterException, RedisError
 
 from otp_redis.address import Address
+from otp_redis.connections import Connections, connect
 from otp_redis.fitness import Fitness, warn
+from otp_redis.trouble import REFUSED, UnknownServiceError, certainly_not_done, is_passing, told
 from otp_redis.unit import Commit, Unit
-from otpcore.errors import StoreError
-from otpcore.stores.rows import OutrunError
+from otpcore.stores import OutrunError, StoreError, World, backoff
 
-__all__ = ["CONNECTIONS", "Server"]
+__all__ = ["Server"]
 
 T = TypeVar("T")
 
-CONNECTIONS = 8
 _FORMAT = "1"
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.25
 _REMEMBERED = 60_000  # milliseconds; a lost answer is asked for again within the patience, which is less
 _WAIT = 1000  # milliseconds for replicas
 
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_UNTOLD = (*REFUSED, UnknownServiceError)
+"""It was not even asked: what became of an earlier try stays unknown."""
 
-_AWAY = (LostError, SlowError, ReadOnlyError, ClusterDownError, ClusterError, TryAgainError, AskError, OSError)
-"""It is gone, starting, failing over, or moving: what was asked may be asked again."""
-_FINAL = (AuthenticationError, AuthorizationError)
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @attrs.frozen
@@ -83,13 +63,18 @@ class Server:
         self._patience = patience
         self._read = _Script.read("read.lua")
         self._commit = _Script.read("commit.lua")
-        self._client: Any = None
-        self._fitness = Fitness(self.place, self._on_node)
+        self._connections: Connections | None = None
+        self._fitness = Fitness(self.place, self._on_node, may_fail_over=bool(address.sentinels))
 
     @property
     def place(self) -> str:
         """Without user and password."""
         return self._address.place
+
+    @property
+    def patience(self) -> float:
+        """Seconds."""
+        return self._patience
 
     def open(self) -> None:
         """Connect, and refuse a server that may lose data. Blocks.
@@ -108,123 +93,100 @@ class Server:
 
     def close(self) -> None:
         """Close all connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        connections, self._connections = self._connections, None
+        if connections is not None:
+            connections.close()
 
-    def write(self, unit: Callable[[Unit], T]) -> T:
-        """Run a unit until what it decided upon is still so when it is committed."""
+    def write(self, unit: Callable[[Unit], T], world: World = World.REAL) -> T:
+        """Run a unit of one world until what it decided upon is still so when it is committed."""
+        base, deadline = self._base(world), self._deadline()
 
         def once() -> T:
-            work = Unit(self._ask)
+            work = Unit(partial(self._ask, base))
             result = unit(work)
             commit = work.commit()
             if commit is not None:
-                self._apply(commit)
+                self._apply(commit, base, deadline)
             return result
 
-        return self._patiently(once)
+        return self._patiently(once, deadline)
 
-    def read(self, unit: Callable[[Unit], T]) -> T:
-        """Run a unit that changes nothing."""
-        return self._patiently(lambda: unit(Unit(self._ask)))
+    def read(self, unit: Callable[[Unit], T], world: World = World.REAL) -> T:
+        """Run a unit of one world that changes nothing."""
+        return self._patiently(lambda: unit(Unit(partial(self._ask, self._base(world)))))
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
-        return {"place": self.place, **self._patiently(self._fitness.facts)}
+        return {
+            "place": self.place,
+            **self._patiently(lambda: self._opened().facts()),
+            **self._patiently(self._fitness.facts),
+        }
 
-    def _ask(self, questions: Sequence[Sequence[str]]) -> Sequence[Any]:
-        replies: Sequence[Any] = self._run(self._read, questions)
+    def _base(self, world: World) -> str:
+        """What every key of a world begins with."""
+        return self._address.base if world is World.REAL else f"{self._address.base}{world}:"
+
+    def _ask(self, base: str, questions: Sequence[Sequence[str]]) -> Sequence[Any]:
+        replies: Sequence[Any] = self._run(self._read, base, questions)
         return replies
 
-    def _apply(self, commit: Commit) -> None:
+    def _apply(self, commit: Commit, base: str, deadline: float) -> None:
         """Commit once, however often it has to be asked for."""
         asked = (secrets.token_hex(12), str(_REMEMBERED), str(commit.now), commit.guards, commit.changes)
-        deadline = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
+        pauses, in_doubt = backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
         while True:
             try:
-                applied = self._run(self._commit, asked, waits=True)
-            except (*_FINAL, MovedError):
-                raise
-            except _AWAY as error:  # perhaps it took place: the server knows this commit by its id
-                if time.monotonic() + pause > deadline:
-                    raise _InDoubtError from error
-                time.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                applied = self._run(self._commit, base, asked, waits=True)
+            except (*_UNTOLD, RedisError, RedisClusterException, OSError) as error:
+                # Perhaps it took place: the server knows this commit by its id.
+                in_doubt = in_doubt or (is_passing(error) and not certainly_not_done(error))
+                pause = next(pauses)
+                if not is_passing(error) or time.monotonic() + pause > deadline:
+                    if in_doubt and (is_passing(error) or isinstance(error, _UNTOLD)):
+                        raise _InDoubtError from error
+                    raise
+                time.sleep(pause)
             else:
-                break
-        if not applied:
-            raise OutrunError("another unit was faster")
+                if not applied:
+                    raise OutrunError("another unit was faster")
+                return
 
-    def _run(self, script: _Script, asked: Sequence[Any], *, waits: bool = False) -> Any:
-        base = self._address.base
+    def _run(self, script: _Script, base: str, asked: Sequence[Any], *, waits: bool = False) -> Any:
         asked_as_json = _as_json(asked)  # one argument: redis-py takes longer to pack a hundred than to do all the rest
-        client = self._opened()
-        waits = waits and self._address.wait_replicas > 0
-        if waits and self._address.nodes:
-            client = client.get_redis_connection(client.get_node_from_key(base))
         try:
-            answer = self._evaluate(client, ("EVALSHA", script.sha, 1, base, asked_as_json), waits=waits)
-        except MovedError as error:
-            if not self._address.nodes:
-                raise
-            self._client.nodes_manager.initialize()  # the slot has another primary now
-            raise TryAgainError from error
+            return self._evaluate(("EVALSHA", script.sha, 1, base, asked_as_json), waits=waits)
         except NoScriptError:  # the server was restarted, or is another one now
-            answer = self._evaluate(client, ("EVAL", script.text, 1, base, asked_as_json), waits=waits)
-        return answer
+            return self._evaluate(("EVAL", script.text, 1, base, asked_as_json), waits=waits)
 
-    def _evaluate(self, client: Any, command: tuple[Any, ...], *, waits: bool) -> Any:
-        if not waits:
-            return client.execute_command(*command) if self._address.nodes else _call(client.connection_pool, command)
+    def _evaluate(self, command: tuple[Any, ...], *, waits: bool) -> Any:
         wanted = self._address.wait_replicas
-        pipeline = client.pipeline(transaction=False)
-        pipeline.execute_command(*command)
-        pipeline.execute_command("WAIT", wanted, _WAIT)
-        answer, reached = pipeline.execute()
+        if not (waits and wanted):
+            (answer,) = self._opened().run(command)
+            return answer
+        answer, reached = self._opened().run(command, ("WAIT", wanted, _WAIT))
         if answer and reached < wanted:
             warn(f"{self.place}: only {reached} of {wanted} replicas have the last change", "replicas")
         return answer
 
-    def _opened(self) -> Any:
-        if self._client is None:
+    def _opened(self) -> Connections:
+        if self._connections is None:
             raise StoreError("the store is not open; start it")
-        return self._client
+        return self._connections
 
     # Connecting.
 
     def _connect(self) -> None:
-        if self._client is not None:
-            return
-        timeout = max(self._patience / 3, 1.0)
-        common = {
-            "decode_responses": True,
-            "protocol": 2,
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            **self._address.arguments,
-        }
-        if self._address.nodes:
-            node: Any = ClusterNode  # it has no types, as the pool below
-            nodes = [node(host, port) for host, port in self._address.nodes]
-            self._client = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **common)
-        else:
-            pool: Any = BlockingConnectionPool
-            never = Retry(NoBackoff(), 0)  # it is our units that are tried again
-            made = pool(max_connections=CONNECTIONS, timeout=self._patience, retry=never, **common)
-            self._client = Redis(connection_pool=made)
+        if self._connections is None:
+            self._connections = connect(self._address, patience=self._patience)
 
     def _on_node(self, *command: str) -> Any:
-        client = self._opened()
-        if self._address.nodes:
-            return client.execute_command(*command, target_nodes=client.get_node_from_key(self._address.base))
-        return client.execute_command(*command)
+        return self._opened().ask(*command)
 
     def _check_format(self) -> None:
-        client, key = self._opened(), f"{self._address.base}format"
-        client.set(key, _FORMAT, nx=True)
-        found = client.get(key)
+        key = f"{self._address.base}format"
+        self._on_node("SET", key, _FORMAT, "NX")
+        found = self._on_node("GET", key)
         if found != _FORMAT:
             raise StoreError(
                 f"{self.place}: the data under {self._address.base} are of format {found}, this version works with "
@@ -233,10 +195,13 @@ class Server:
 
     # Patience.
 
-    def _patiently(self, work: Callable[[], T]) -> T:
+    def _deadline(self) -> float:
+        return time.monotonic() + self._patience
+
+    def _patiently(self, work: Callable[[], T], deadline: float | None = None) -> T:
         """Run again what lost against another unit, or the server before anything was committed."""
-        deadline = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
+        deadline = self._deadline() if deadline is None else deadline
+        pauses = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, growth=1.5)
         failure: Exception
         while True:
             try:
@@ -248,7 +213,7 @@ class Server:
                     f"{self.place}: the connection was lost at a commit; nobody knows whether it took place"
                 )
                 break
-            except _FINAL:
+            except REFUSED:
                 failure = StoreError(f"{self.place} refused to let us in; are user and password right?")
                 break
             except MovedError:
@@ -256,46 +221,19 @@ class Server:
                     f"{self.place} is a node of a cluster; write {self._address.cluster_scheme}:// in storage.url"
                 )
                 break
-            except _AWAY:
-                failure = StoreError(f"{self.place} cannot be reached; is the server running?")
-            except RedisClusterException:
-                failure = StoreError(f"{self.place}: the cluster cannot be reached, or does not cover all slots")
-            except (RedisError, UnicodeError) as error:
-                failure = self._explain(error)
+            except UnknownServiceError as error:
+                failure = StoreError(f"{self.place}: {error}")
                 break
+            except (RedisError, RedisClusterException, OSError, UnicodeError) as error:
+                failure = StoreError(told(self.place, error))
+                if not is_passing(error):
+                    break
+            pause = next(pauses)
             if time.monotonic() + pause > deadline:
                 break
-            time.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            time.sleep(pause)
         raise failure  # outside the handlers: a server's error may quote what it was sent
-
-    def _explain(self, error: Exception) -> StoreError:
-        """A short text without anything that was sent."""
-        text = str(error)
-        code = text.split(maxsplit=1)[0] if text[:1].isupper() else ""
-        if code == "OOM" or "maxmemory" in text:
-            return StoreError(f"{self.place} is out of memory (maxmemory); give it more: nothing is dropped instead")
-        if code == "MISCONF":
-            return StoreError(f"{self.place} cannot write its snapshots to disk, and takes no changes")
-        word = code if code.isalpha() and code.isupper() else type(error).__name__
-        return StoreError(f"{self.place} refused: {word}")
 
 
 class _InDoubtError(Exception):
     """Nobody knows whether a commit took place."""
-
-
-def _call(pool: Any, command: tuple[Any, ...]) -> Any:
-    """One command on one connection: what a client of redis-py does around it costs as much CPU as all the rest."""
-    connection = pool.get_connection()
-    try:
-        connection.send_command(*command)
-        answer = connection.read_response()
-    except ResponseError:
-        raise
-    except BaseException:  # half an answer may be on its way: nobody else may get it
-        connection.disconnect()
-        raise
-    finally:
-        pool.release(connection)
-    return answer

@@ -27,9 +27,8 @@ from typing import Any
 
 import attrs
 
-from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
-from otpcore.models import CheckResult
+from otpcore.providers import CheckResult, ErrorKind, ProviderError
 
 __all__ = [
     "DENIALS",
@@ -43,6 +42,7 @@ __all__ = [
     "error_of_start",
     "is_not_found",
     "is_refusal",
+    "says_not_found",
     "says_wrong_code",
     "status_of",
     "verdict_of",
@@ -177,7 +177,8 @@ _OWN_PARAMETERS = ("accept-language", "acceptlanguage", "expiry", "locale", "met
 """Parts of a 40001 message, lower-case, that show it is about what we added to the request, not about the number."""
 
 _NUMBER_OR_PARAMETER = 40001
-_NOT_FOUND = {404, 40400}
+_NO_SUCH_RESOURCE = 40400
+_NOT_FOUND = {404, _NO_SUCH_RESOURCE}
 _LONGEST_CODE = 5  # a longer number is none of Sinch's codes, and might be a passcode
 _BY_CLASS = {
     3: Refusal(ErrorKind.MISCONFIGURED, "answered with a redirect; check base_url"),
@@ -193,6 +194,11 @@ def is_refusal(answer: HttpAnswer) -> bool:
 def is_not_found(answer: HttpAnswer) -> bool:
     """Sinch has no such verification."""
     return not _NOT_FOUND.isdisjoint({answer.status, _error_code(answer)}) and not says_wrong_code(answer)
+
+
+def says_not_found(answer: HttpAnswer) -> bool:
+    """Sinch itself says so: a bare 404 may come from any server to which a wrong URL leads."""
+    return _error_code(answer) == _NO_SUCH_RESOURCE
 
 
 def says_wrong_code(answer: HttpAnswer) -> bool:

@@ -7,8 +7,8 @@ old timestamps are refused. How old an event may be is not published; five minut
 - ``VerificationResultEvent``: ``DENIED`` and ``ERROR`` say that nothing reached the person, with the reasons of
   ``otp_sinch.answers.DENIALS``. ``SUCCESSFUL`` and ``FAIL`` are about a code that was typed, ``ABORTED`` about a start that a newer one
   replaced: no news.
-- ``VerificationRequestEvent`` asks whether a verification may begin, and Sinch drops it without an answer: it may, since only
-  this app's own requests are signed.
+- ``VerificationRequestEvent`` asks whether a verification may begin, by whatever method, and Sinch drops it without an answer.
+  otpcore answers: only what it is sending itself may, and only while its own barriers would let it be sent.
 
 Source: developers.sinch.com, "Verification callbacks", "Callback request signing".
 """
@@ -23,18 +23,23 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
+
 from otp_sinch.answers import VerificationStatus, error_of_start, status_of
 from otp_sinch.signing import signature, string_to_sign
-from otpcore.errors import ErrorKind, ReceiptFault, ReceiptRefused
-from otpcore.models import Receipt, ReceiptRequest, ReceiptStatus
+from otpcore.http import readings
+from otpcore.providers import ErrorKind, Receipt, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 
-__all__ = ["ALLOW", "SMS_RESULTS", "TOLERANCE", "check_event", "read_event"]
+__all__ = ["ALLOW", "DENY", "SMS_RESULTS", "TOLERANCE", "check_event", "read_event"]
 
 TOLERANCE = timedelta(minutes=5)
 """How far ``x-timestamp`` may be from now."""
 
 ALLOW = '{"action":"allow"}'
-"""The answer to a ``VerificationRequestEvent``."""
+"""The answer to a ``VerificationRequestEvent`` that lets the verification begin."""
+
+DENY = '{"action":"deny"}'
+"""The answer that ends it; Sinch's answer to the start is then ``DENIED``, "Denied by callback"."""
 
 SMS_RESULTS: Mapping[str, ReceiptStatus] = {
     "successful": ReceiptStatus.DELIVERED,
@@ -90,13 +95,15 @@ def read_event(request: ReceiptRequest) -> Receipt:
         ReceiptRefused: It is no event of Sinch Verification.
     """
     event: Any = None
-    with contextlib.suppress(ValueError, RecursionError):
-        event = json.loads(request.body)
+    for text in readings(request.body, request.headers.get("content-type", "")):
+        with contextlib.suppress(ValueError, RecursionError):
+            event = json.loads(text)
+            break
     if not isinstance(event, dict) or not _id_in(event, "id") or not isinstance(event.get("event"), str):
         raise ReceiptRefused(ReceiptFault.MALFORMED, "it is no event with the id of a verification")
     match event["event"].lower():
         case "verificationrequestevent":
-            return Receipt(answer=ALLOW)
+            return attrs.evolve(_receipt(event), answer=ALLOW, denial=DENY)
         case "verificationsmsdeliveredevent":
             return _sms(event)
         case "verificationresultevent":

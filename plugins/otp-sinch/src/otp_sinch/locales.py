@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 __all__ = ["SPEECH_REGIONS", "accept_language", "speech_locale"]
 
@@ -33,11 +33,19 @@ _WITH_REGION = re.compile(r"[A-Za-z]{2,3}-[A-Za-z]{2}")
 
 def accept_language(locale: str) -> dict[str, str]:
     """The ``Accept-Language`` header of an SMS; none for what is no language tag, so Sinch takes the app's default."""
-    return {"Accept-Language": locale} if _TAG.fullmatch(locale) else {}
+    return next(({"Accept-Language": tag} for tag in _with_parents(locale) if _TAG.fullmatch(tag)), {})
 
 
 def speech_locale(locale: str) -> str | None:
     """The locale of a call such as ``"en-US"``; None leaves it to Sinch. A tag with region is sent as the host wrote it."""
-    if _WITH_REGION.fullmatch(locale):
-        return locale
-    return SPEECH_REGIONS.get(locale.lower())
+    tags = tuple(_with_parents(locale))
+    if _WITH_REGION.fullmatch(tags[0]):
+        return tags[0]
+    return next((SPEECH_REGIONS[tag.lower()] for tag in tags if tag.lower() in SPEECH_REGIONS), None)
+
+
+def _with_parents(locale: str) -> Iterator[str]:
+    """``pt-BR``, then ``pt``."""
+    subtags = locale.replace("_", "-").split("-")
+    for length in range(len(subtags), 0, -1):
+        yield "-".join(subtags[:length])

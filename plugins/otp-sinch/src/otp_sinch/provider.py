@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,27 +18,35 @@ from otp_sinch.answers import (
     error_of_start,
     is_not_found,
     is_refusal,
+    says_not_found,
     says_wrong_code,
     status_of,
     verdict_of,
 )
 from otp_sinch.events import check_event, read_event
-from otp_sinch.locales import accept_language, speech_locale
+from otp_sinch.locales import SPEECH_REGIONS, accept_language, speech_locale
 from otp_sinch.settings import Auth, SinchSettings
 from otp_sinch.signing import signed_headers
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
-from otpcore.hookspecs import ProviderContext, hookimpl
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
-from otpcore.models import (
+from otpcore.providers import (
+    CARRIES_NOTHING,
+    AccountState,
+    Carries,
     Channel,
     CheckRequest,
     CheckResult,
     CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
+    ErrorKind,
+    Feature,
+    ProviderContext,
+    ProviderError,
     ProviderInfo,
     Receipt,
     ReceiptRequest,
+    SettingsError,
+    hookimpl,
 )
 
 __all__ = ["SinchProvider", "create_provider"]
@@ -46,6 +55,14 @@ _VERIFICATIONS = "/verification/v1/verifications"
 _CONTENT_TYPE = "application/json"
 _METHODS = {Channel.SMS: "sms", Channel.CALL: "callout"}
 _CODE_LENGTHS = frozenset(range(4, 11))
+# Text, app name, code length and sender are the Sinch app's own. The language of an SMS is a header, all else an option.
+_CARRIES = {
+    Auth.APPLICATION: {
+        Channel.SMS: Carries(features=frozenset({Feature.ANDROID_HASH})),
+        Channel.CALL: Carries(features=frozenset(), languages=frozenset(SPEECH_REGIONS)),
+    },
+    Auth.BASIC: {Channel.SMS: Carries(features=frozenset()), Channel.CALL: CARRIES_NOTHING},
+}
 _VERIFICATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -86,7 +103,7 @@ class SinchProvider:
             code_scope=f"sinch:{self.settings.application_key}",
             code_lengths=_CODE_LENGTHS,
             start_replaces=True,
-            remembers_approval=True,
+            carries=_CARRIES[self.settings.auth],
         )
 
     @hookimpl
@@ -102,8 +119,10 @@ class SinchProvider:
         # Rounded up: the code must not end at Sinch while the challenge still lives.
         seconds = max(math.ceil((request.deadline - self.context.clock()).total_seconds()), 1)
         minutes, second = divmod(seconds, 60)
-        expiry = f"{minutes // 60:02}:{minutes % 60:02}:{second:02}"
-        return await self._send(request, {"smsOptions": {"expiry": expiry}}, accept_language(request.locale))
+        options = {"expiry": f"{minutes // 60:02}:{minutes % 60:02}:{second:02}"}
+        if request.android_hash:
+            options["applicationHash"] = request.android_hash
+        return await self._send(request, {"smsOptions": options}, accept_language(request.locale))
 
     @hookimpl
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
@@ -121,24 +140,32 @@ class SinchProvider:
         verification = request.reference
         if not verification:
             found = await self._find(request.delivery_id)
-            if found is None:
+            if found is None or _is_over(found):
                 return CheckResult.GONE
-            if (ending := _ending(found)) is not None:
-                return ending
             verification = _id_of(found)
         method = _METHODS[request.channel]
         answer = await self._request("PUT", _by_id(verification), {"method": method, method: {"code": request.code}})
         if not is_refusal(answer):
             return verdict_of(answer.json_object())
         if says_wrong_code(answer):
-            return await self._ending_of(verification) or CheckResult.INCORRECT
+            return CheckResult.GONE if await self._has_ended(verification) else CheckResult.INCORRECT
         if is_not_found(answer):
             return CheckResult.GONE
         raise error_of(answer)
 
     @hookimpl
+    async def check_account(self) -> AccountState:
+        """Ask, signed as a send is, for a verification that nobody started: only whom Sinch knows hears that there is none."""
+        answer = await self._ask(f"account-check-{secrets.token_hex(8)}")
+        if says_not_found(answer):  # in Sinch's own words: any server has a 404 for a URL that is wrong
+            return AccountState(summary="key and secret are right")
+        if is_refusal(answer):
+            raise error_of(answer)
+        raise ProviderError(ErrorKind.MISCONFIGURED, "the answer is none of Sinch's: check base_url")
+
+    @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
-        """Read a callback event; ``VerificationRequestEvent`` is answered with leave to go on."""
+        """Read a callback event; ``VerificationRequestEvent`` is a question that otpcore answers."""
         check_event(request, self.settings.application_key, self.settings.secret, self.context.clock())
         return read_event(request)
 
@@ -191,7 +218,7 @@ class SinchProvider:
         Raises:
             ProviderError: It did not say.
         """
-        answer = await self._request("GET", f"{_VERIFICATIONS}/reference/{quote(delivery_id, safe='')}")
+        answer = await self._ask(delivery_id)
         if is_not_found(answer):
             return None
         if is_refusal(answer):
@@ -200,13 +227,16 @@ class SinchProvider:
         _id_of(found)
         return found
 
-    async def _ending_of(self, verification: str) -> CheckResult | None:
-        """How a verification ended, if Sinch says that it did. No answer is no: then the code counts as wrong."""
+    async def _ask(self, delivery_id: str) -> HttpAnswer:
+        return await self._request("GET", f"{_VERIFICATIONS}/reference/{quote(delivery_id, safe='')}")
+
+    async def _has_ended(self, verification: str) -> bool:
+        """Whether Sinch says that a verification is over. No answer is no: then the code counts as wrong."""
         try:
             answer = await self._request("GET", _by_id(verification))
         except ProviderError:
-            return None
-        return None if is_refusal(answer) else _ending(answer.json_object())
+            return False
+        return not is_refusal(answer) and _is_over(answer.json_object())
 
     async def _request(
         self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
@@ -232,12 +262,9 @@ def _by_id(verification: str) -> str:
     return f"{_VERIFICATIONS}/id/{quote(verification, safe='')}"
 
 
-def _ending(body: dict[str, Any]) -> CheckResult | None:
-    """Why nothing can be reported any more: it was approved before, or it is over otherwise. None: it goes on."""
-    status = status_of(body)
-    if status in (None, VerificationStatus.PENDING):
-        return None
-    return CheckResult.USED if status is VerificationStatus.SUCCESSFUL else CheckResult.GONE
+def _is_over(body: dict[str, Any]) -> bool:
+    """Nothing can be reported any more: it was approved before, or it is over otherwise."""
+    return status_of(body) not in (None, VerificationStatus.PENDING)
 
 
 def _id_of(body: dict[str, Any]) -> str:

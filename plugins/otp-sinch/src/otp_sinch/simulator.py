@@ -27,7 +27,7 @@ import attrs
 from otp_sinch.answers import VerificationStatus
 from otp_sinch.magic import MAGIC_NUMBERS
 from otp_sinch.signing import decode_secret, signature, signed_headers, string_to_sign
-from otpcore.models import Channel
+from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["SinchSimulator"]
@@ -59,6 +59,7 @@ class _Verification:
     number: str
     code: str
     reference: str
+    custom: str
     started: datetime
     expires: datetime
     status: VerificationStatus = VerificationStatus.PENDING
@@ -75,6 +76,8 @@ class _Verification:
             "status": str(self.status),
             **({"reason": self.reason} if self.reason else {}),
             **({"reference": self.reference} if self.reference else {}),
+            **({"source": "manual"} if self.status is VerificationStatus.SUCCESSFUL else {}),
+            **({"callComplete": self.status is not VerificationStatus.PENDING} if self.method == "callout" else {}),
             "identity": {"type": "number", "endpoint": self.number},
             # Sinch writes UTC without saying so.
             "verificationTimestamp": self.started.replace(tzinfo=None).isoformat(timespec="microseconds"),
@@ -180,9 +183,11 @@ class SinchSimulator(Simulator):
         older = self._find("number", number)
         if older and older.status is VerificationStatus.PENDING:
             older.end(VerificationStatus.ABORTED)
+            self._report_result(older)
         verification = self._begin(number, method, body, older.code if older else "")
-        if self.callback_url and not self._is_allowed(verification):
-            verification.end(VerificationStatus.DENIED, "Invalid callback")
+        if self.callback_url and (denial := self._denial(verification)):
+            verification.end(VerificationStatus.DENIED, denial)
+            self._report_result(verification)
             return SimulatedAnswer.json(200, verification.to_json())
         if magic is not None:
             verification.end(magic.status, magic.reason)
@@ -190,7 +195,7 @@ class SinchSimulator(Simulator):
             if magic.at_once:
                 return SimulatedAnswer.json(200, verification.to_json())
         else:
-            self._deliver(verification)
+            self._deliver(verification, _part(body, "smsOptions").get("applicationHash", ""))
         return _started(verification, request.headers.get("accept-language") or "en-US")
 
     def _begin(self, number: str, method: str, body: dict[str, Any], older_code: str) -> _Verification:
@@ -204,6 +209,7 @@ class SinchSimulator(Simulator):
             number=number,
             code=self._new_code(older_code),
             reference=str(body.get("reference") or ""),
+            custom=str(body.get("custom") or ""),
             started=now,
             expires=now + life,
         )
@@ -217,12 +223,13 @@ class SinchSimulator(Simulator):
             pass
         return code
 
-    def _deliver(self, verification: _Verification) -> None:
+    def _deliver(self, verification: _Verification, application_hash: object) -> None:
         said = verification.code if verification.method == "sms" else ", ".join(verification.code)
+        last_line = f"\n{application_hash}" if application_hash and verification.method == "sms" else ""
         self.deliver(
             recipient=verification.number,
             channel=_METHODS[verification.method],
-            text=f"Your verification code is {said}.",
+            text=f"Your verification code is {said}.{last_line}",
             code=verification.code,
             reference=verification.id,
         )
@@ -230,11 +237,13 @@ class SinchSimulator(Simulator):
             event = self._event("VerificationSmsDeliveredEvent", verification, smsResult="Successful")
             self.call_back(self.callback_url, *event)
 
-    def _is_allowed(self, verification: _Verification) -> bool:
+    def _denial(self, verification: _Verification) -> str:
+        """Ask the customer; why the verification does not begin, or "" where it may."""
         status, answer = self.ask(self.callback_url, *self._event("VerificationRequestEvent", verification))
-        with contextlib.suppress(ValueError):
-            return status == http.HTTPStatus.OK and json.loads(answer) == {"action": "allow"}
-        return False
+        action: Any = None
+        with contextlib.suppress(ValueError, AttributeError):
+            action = json.loads(answer).get("action") if status == http.HTTPStatus.OK else None
+        return {"allow": "", "deny": "Denied by callback"}.get(action, "Invalid callback")
 
     def _report_result(self, verification: _Verification) -> None:
         """Tell the customer how a verification ended, and before that what became of its SMS."""
@@ -255,6 +264,7 @@ class SinchSimulator(Simulator):
             "method": verification.method,
             "identity": {"type": "number", "endpoint": verification.number},
             "reference": verification.reference,
+            **({"custom": verification.custom} if verification.custom else {}),
             **more,
         }
         body = json.dumps(event).encode()

@@ -9,9 +9,8 @@ from typing import Any
 
 from otp_twilio.errors import error_of, refusal_in
 from otp_twilio.settings import TwilioSettings
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import ProviderContext
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
+from otpcore.providers import ErrorKind, ProviderContext, ProviderError
 
 __all__ = ["TwilioClient", "is_sid", "is_success"]
 
@@ -56,6 +55,17 @@ class TwilioClient:
     def get(self, path: str) -> Coroutine[Any, Any, HttpAnswer]:
         """One GET; any status is an answer."""
         return self._opened().request("GET", path)
+
+    async def read(self, path: str) -> dict[str, Any]:
+        """Read one resource; it must be there.
+
+        Raises:
+            ProviderError: Twilio refused it, or did not answer.
+        """
+        answer = await self.get(path)
+        if not is_success(answer):
+            raise error_of(answer)
+        return answer.json_object()
 
     async def create(self, path: str, form: dict[str, str]) -> str:
         """Create a message, a call or a verification; its SID.

@@ -20,14 +20,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import HttpAnswer
+from otpcore.providers import ErrorKind, ProviderError
 
-__all__ = ["CODES", "GONE_CODES", "INVALID_PARAMETER", "error_of", "names_parameter", "refusal_in"]
+__all__ = ["CHECKS_USED_UP", "CODES", "GONE_CODES", "INVALID_PARAMETER", "error_of", "names_parameter", "refusal_in"]
 
 INVALID_PARAMETER = "60200"
 
-GONE_CODES = frozenset({"20404", "60202", "60431"})
+CHECKS_USED_UP = "60202"
+
+GONE_CODES = frozenset({"20404", CHECKS_USED_UP, "60431"})
 """On a check or a cancellation: there is no verification (any more), or its five checks are used up."""
 
 _UNAVAILABLE = ErrorKind.UNAVAILABLE
@@ -102,6 +104,7 @@ CODES: Mapping[str, tuple[ErrorKind, str]] = {
     "21606": (_MISCONFIGURED, "the sender cannot be used for this message"),
     "21607": (_MISCONFIGURED, "the sender cannot be used by this account"),
     "21608": (_MISCONFIGURED, "a trial account reaches verified numbers only"),
+    "21609": (_MISCONFIGURED, "Twilio cannot call the status callback URL"),
     "21610": (_BLOCKED, "the person has opted out (STOP)"),
     "21611": (_THROTTLED, "the queue of the sender is full"),
     "21612": (_MISCONFIGURED, "this sender cannot reach that number"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["say_language", "verify_locale"]
+__all__ = ["SAY_LANGUAGES", "VERIFY_LANGUAGES", "say_language", "verify_locale"]
 
 # Verify v2, reference of "create a verification", parameter Locale. Any other value makes Verify answer 404, so
 # languages that only newer pages list are left to Verify's own choice (by country code).
@@ -11,6 +11,9 @@ _VERIFY = """
 """.split()  # noqa: SIM905 - a list of words reads best as words
 _VERIFY_SYNONYMS = {"no": "nb", "nn": "nb", "fil": "tl", "iw": "he", "in": "id", "zh-tw": "zh-HK", "zh-hant": "zh-HK"}
 _VERIFY_KNOWN = _VERIFY_SYNONYMS | {tag.lower(): tag for tag in _VERIFY}
+
+VERIFY_LANGUAGES = frozenset(_VERIFY_KNOWN)
+"""The tags for which ``verify_locale`` has an answer."""
 
 # Text-to-Speech: language IDs of <Say>. The first of a language stands for the bare language.
 _SAY = """
@@ -22,6 +25,9 @@ _SAY = """
 _SAY_SYNONYMS = {"zh": "cmn-CN", "zh-cn": "cmn-CN", "zh-hans": "cmn-CN", "zh-tw": "cmn-TW", "zh-hant": "cmn-TW"}
 _SAY_SYNONYMS |= {"zh-hk": "yue-HK", "no": "nb-NO", "nn": "nb-NO", "iw": "he-IL", "in": "id-ID", "tl": "fil-PH"}
 _SAY_KNOWN = {tag.partition("-")[0]: tag for tag in reversed(_SAY)} | _SAY_SYNONYMS | {tag.lower(): tag for tag in _SAY}
+
+SAY_LANGUAGES = frozenset(_SAY_KNOWN)
+"""The tags for which ``say_language`` has an answer."""
 
 
 def verify_locale(tag: str) -> str:

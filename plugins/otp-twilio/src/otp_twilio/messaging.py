@@ -5,37 +5,47 @@ from __future__ import annotations
 import re
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
-from otp_twilio.client import TwilioClient, is_sid, is_success
-from otp_twilio.errors import error_of, refusal_in
-from otp_twilio.languages import say_language
+from otp_twilio.client import TwilioClient, is_success
+from otp_twilio.earlier import Asked, sid_of_lost
+from otp_twilio.errors import error_of
+from otp_twilio.languages import SAY_LANGUAGES, say_language
 from otp_twilio.receipts import callback_url, read_receipt
-from otp_twilio.settings import TwilioSettings, is_number
+from otp_twilio.settings import NUMBER, TwilioSettings, is_number
 from otp_twilio.signing import check_signature
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import ProviderContext, hookimpl
 from otpcore.http import parse_date
-from otpcore.models import (
+from otpcore.providers import (
+    AccountState,
+    Carries,
     Channel,
     CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
+    ErrorKind,
+    Feature,
+    ProviderContext,
+    ProviderError,
     ProviderInfo,
     Receipt,
     ReceiptRequest,
+    hookimpl,
 )
 
 __all__ = ["MessagingProvider", "twiml"]
 
 _VALIDITY_SECONDS = (1, 36_000)  # Messages: ValidityPeriod
 _RING_SECONDS = (5, 60)  # Calls: Timeout, whose default is 60
-# Shorter than the cooldown of a resend, which carries the same code: its predecessor must not be taken for it.
-_LOOK_BACK = timedelta(seconds=30)
+_LISTED = 50  # messages to one number: more than go out to anybody while a code lives
+# Messages and Calls have no place for the id of a registered text; a call has a number as its sender.
+_FEATURES = frozenset(Feature) - {Feature.TEMPLATE_ID}
+_CARRIES = {
+    Channel.SMS: Carries(features=_FEATURES),
+    Channel.CALL: Carries(features=_FEATURES, languages=SAY_LANGUAGES, forms={Feature.SENDER: NUMBER.pattern}),
+}
 _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -52,7 +62,10 @@ class MessagingProvider:
         """What this instance is."""
         calls = {Channel.CALL} if is_number(self.settings.from_number) else set()
         return ProviderInfo(
-            display_name="Twilio Messaging", code_owner=CodeOwner.CORE, channels=frozenset({Channel.SMS} | calls)
+            display_name="Twilio Messaging",
+            code_owner=CodeOwner.CORE,
+            channels=frozenset({Channel.SMS} | calls),
+            carries=_CARRIES,
         )
 
     @hookimpl
@@ -90,6 +103,14 @@ class MessagingProvider:
         return DeliveryReceipt(reference=await self.client.create(self._path("Calls"), form))
 
     @hookimpl
+    async def check_account(self) -> AccountState:
+        """List one message: only who may use the account may. Its own resource is closed to a standard API key."""
+        listed = await self.client.read(f"{self._path('Messages')}?PageSize=1")
+        if not isinstance(listed.get("messages"), list):
+            raise ProviderError(ErrorKind.MISCONFIGURED, "the answer lists no messages: check the base URL")
+        return AccountState(summary="the credentials are right, and the account is active")
+
+    @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
         """Read a status callback of Messages or Calls."""
         check_signature(request, self.settings.receipt_token)
@@ -108,14 +129,15 @@ class MessagingProvider:
         return min(max(remaining, least), most)
 
     async def _already_sent(self, request: DeliveryRequest, code: str) -> str:
-        """The SID of a recent message to this number that carries this code; "" where Twilio has none.
+        """The SID of the message of an earlier try whose answer was lost; "" where it was not sent, or nobody can tell.
 
         Twilio knows no idempotency key, so this is the way to ask whether a lost answer was an acceptance.
 
         Raises:
             ProviderError: Twilio did not say; never ``ambiguous``, because asking sends nothing.
         """
-        path = f"{self._path('Messages')}?To={quote(request.recipient.e164, safe='')}&PageSize=20"
+        path = f"{self._path('Messages')}?To={quote(request.recipient.e164, safe='')}&PageSize={_LISTED}"
+        began_at = self.context.clock()
         try:
             answer = await self.client.get(path)
             if not is_success(answer):
@@ -127,20 +149,15 @@ class MessagingProvider:
             raise ProviderError(
                 ErrorKind.UNAVAILABLE, "asking for the earlier message failed", error.retry_after, error.provider_code
             ) from error
-        for message in messages if isinstance(messages, list) else []:
-            if (
-                isinstance(message, dict)
-                and is_sid(message.get("sid"))
-                and self._is_recent(message)
-                and _carries(message, code)
-                and not refusal_in(message)
-            ):
-                return str(message["sid"])
-        return ""
-
-    def _is_recent(self, message: dict[str, Any]) -> bool:
-        created = parse_date(str(message.get("date_created")))
-        return created is not None and created >= self.context.clock() - _LOOK_BACK
+        date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
+        return sid_of_lost(
+            messages,
+            code,
+            repeat=request.repeat,
+            earlier=request.earlier,
+            asked=Asked(at=began_at, until=self.context.clock(), date=parse_date(date)),
+            patience=timedelta(seconds=self.context.timeout),
+        )
 
 
 def twiml(text: str, locale: str) -> str:
@@ -148,7 +165,3 @@ def twiml(text: str, locale: str) -> str:
     language = say_language(locale)
     attribute = f" language={quoteattr(language)}" if language else ""
     return f"<Response><Say{attribute}>{escape(_NOT_IN_XML.sub(' ', text))}</Say></Response>"
-
-
-def _carries(message: dict[str, Any], code: str) -> bool:
-    return re.search(rf"(?<![0-9]){re.escape(code)}(?![0-9])", str(message.get("body"))) is not None

@@ -6,8 +6,8 @@ from otp_twilio.client import TwilioClient
 from otp_twilio.messaging import MessagingProvider
 from otp_twilio.settings import Mode, TwilioSettings
 from otp_twilio.verify import VerifyProvider
-from otpcore.hookspecs import ProviderContext
 from otpcore.http import check_base_url
+from otpcore.providers import ProviderContext
 
 __all__ = ["create_provider"]
 
@@ -23,5 +23,6 @@ def create_provider(context: ProviderContext) -> VerifyProvider | MessagingProvi
         return VerifyProvider(settings=settings, client=TwilioClient(context, settings, "verify"))
     if settings.status_callback_url:
         key = f"providers.{context.instance}.status_callback_url"
-        check_base_url(settings.status_callback_url, key=key, allow_plain_http=settings.allow_plain_http)
+        called = settings.status_callback_url.partition("#")[0]  # what follows is for Twilio alone
+        check_base_url(called, key=key, allow_plain_http=settings.allow_plain_http)
     return MessagingProvider(context=context, settings=settings, client=TwilioClient(context, settings, "api"))

@@ -21,8 +21,8 @@ from urllib.parse import parse_qs, quote
 
 from otp_twilio.errors import CODES
 from otp_twilio.signing import BODY_HASH, form_of
-from otpcore.errors import ErrorKind, ReceiptFault, ReceiptRefused
-from otpcore.models import Receipt, ReceiptRequest, ReceiptStatus
+from otpcore.http import readings
+from otpcore.providers import ErrorKind, Receipt, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 
 __all__ = ["CALL_STATUSES", "MESSAGE_STATUSES", "callback_url", "read_receipt"]
 
@@ -72,8 +72,9 @@ _RESOURCES = (
 
 
 def callback_url(url: str, delivery_id: str) -> str:
-    """The URL of a delivery's callbacks: the given one with the delivery's id in its query."""
-    return f"{url}?{_DELIVERY_ID}={quote(delivery_id, safe='')}"
+    """The URL of a delivery's callbacks: the given one with the delivery's id in its query, before connection overrides."""
+    called, hash_sign, overrides = url.partition("#")
+    return f"{called}?{_DELIVERY_ID}={quote(delivery_id, safe='')}{hash_sign}{overrides}"
 
 
 def read_receipt(request: ReceiptRequest) -> Receipt:
@@ -103,8 +104,10 @@ def read_receipt(request: ReceiptRequest) -> Receipt:
 
 def _json_fields(request: ReceiptRequest) -> dict[str, str]:
     fields: Any = None
-    with contextlib.suppress(ValueError, RecursionError):
-        fields = json.loads(request.body)
+    for text in readings(request.body, request.headers.get("content-type", "")):
+        with contextlib.suppress(ValueError, RecursionError):
+            fields = json.loads(text)
+            break
     if not isinstance(fields, dict):
         raise ReceiptRefused(ReceiptFault.MALFORMED, "the body is not a JSON object")
     return {str(name): str(value) for name, value in fields.items() if isinstance(value, str | int)}

@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["Mode", "TwilioSettings", "is_number"]
+from otp_twilio.overrides import overrides_problem
 
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+__all__ = ["NUMBER", "Mode", "TwilioSettings", "is_number"]
+
+NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
+"""A full phone number (E.164)."""
+
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _SENDER_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}")  # Twilio's alphanumeric sender ID
 _HOST_PART = re.compile(r"[a-z0-9-]+")
@@ -31,7 +35,7 @@ class Mode(enum.StrEnum):
 
 def is_number(sender: str) -> bool:
     """Whether a sender is a full phone number (E.164), which can also call."""
-    return _NUMBER.fullmatch(sender) is not None
+    return NUMBER.fullmatch(sender) is not None
 
 
 def _sid(prefix: str, what: str) -> _Validator:
@@ -80,7 +84,7 @@ def _sender_of_messaging(settings: TwilioSettings, attribute: attrs.Attribute[st
     if settings.mode is Mode.MESSAGING and not value and not settings.messaging_service_sid:
         raise ValueError('is required in mode = "messaging", unless messaging_service_sid is given')
     _only_in_messaging(settings, attribute, value)
-    if value and not any(shape.fullmatch(value) for shape in (_NUMBER, _SHORT_CODE, _SENDER_NAME)):
+    if value and not any(shape.fullmatch(value) for shape in (NUMBER, _SHORT_CODE, _SENDER_NAME)):
         raise ValueError("must be a number with leading +, a short code, or a sender name of at most 11 characters")
 
 
@@ -96,6 +100,9 @@ def _callback_url(settings: TwilioSettings, attribute: attrs.Attribute[str], val
         raise ValueError("needs callback_auth_token beside it, since Twilio signs callbacks with the auth token only")
     if value and "_" in urlsplit(value).netloc:
         raise ValueError("Twilio calls no host whose name has an underscore")
+    _, hash_sign, overrides = value.partition("#")
+    if hash_sign and (problem := overrides_problem(overrides)):
+        raise ValueError(f"behind # stand Twilio's connection overrides, such as #rc=5&rp=ct,rt,5xx: {problem}")
 
 
 def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
@@ -123,6 +130,7 @@ class TwilioSettings:
         verify_base_url: Instead of ``https://verify.twilio.com``.
         api_base_url: Instead of ``https://api.twilio.com``.
         status_callback_url: Your URL to which Twilio reports what became of a message or call; ``messaging`` only.
+            Connection overrides may stand behind ``#``.
         callback_auth_token: The token that signs those reports, where requests go out with an API key; ``messaging`` only.
         allow_plain_http: Allow ``http://`` URLs beyond loopback.
     """

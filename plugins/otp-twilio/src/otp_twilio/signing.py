@@ -18,8 +18,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import parse_qs, parse_qsl
 
-from otpcore.errors import ReceiptFault, ReceiptRefused
-from otpcore.models import ReceiptRequest
+from otpcore.providers import ReceiptFault, ReceiptRefused, ReceiptRequest
 
 __all__ = ["BODY_HASH", "check_signature", "form_of", "signature", "signed_urls"]
 

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from contextlib import AsyncExitStack
 
 import attrs
 
 from otp_twilio.client import TwilioClient, is_success
-from otp_twilio.errors import GONE_CODES, INVALID_PARAMETER, error_of, names_parameter
-from otp_twilio.languages import verify_locale
+from otp_twilio.errors import CHECKS_USED_UP, GONE_CODES, INVALID_PARAMETER, error_of, names_parameter
+from otp_twilio.languages import VERIFY_LANGUAGES, verify_locale
 from otp_twilio.settings import TwilioSettings
-from otpcore.errors import ErrorKind, ProviderError
-from otpcore.hookspecs import hookimpl
-from otpcore.models import (
+from otpcore.providers import (
+    AccountState,
     CancelRequest,
+    Carries,
+    Channel,
     CheckRequest,
     CheckResult,
     CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
+    ErrorKind,
+    Feature,
+    ProviderError,
     ProviderInfo,
+    hookimpl,
 )
 
 __all__ = ["VerifyProvider"]
 
 _CODE_LENGTHS = frozenset(range(4, 11))
 _TEMPLATE = re.compile(r"HJ[0-9a-fA-F]{32}")
+
+# Text, app name, code length and sender are the Verify service's own.
+_BY_CALL = Carries(
+    features=frozenset({Feature.TEMPLATE_ID}),
+    languages=VERIFY_LANGUAGES,
+    forms={Feature.TEMPLATE_ID: _TEMPLATE.pattern},
+)
+_CARRIES = {
+    Channel.SMS: attrs.evolve(_BY_CALL, features=_BY_CALL.features | {Feature.ANDROID_HASH}),
+    Channel.CALL: _BY_CALL,
+}
 
 # Statuses of a verification in the answer to a check. "pending" after a check is a wrong code, and so is any status that
 # we do not know: it is not "approved".
@@ -59,6 +76,7 @@ class VerifyProvider:
             code_owner=CodeOwner.PROVIDER,
             code_scope=f"twilio:{self.settings.service_sid}",
             code_lengths=_CODE_LENGTHS,
+            carries=_CARRIES,
         )
 
     @hookimpl
@@ -90,6 +108,8 @@ class VerifyProvider:
             return _VERDICTS.get(str(checked["status"]), CheckResult.INCORRECT)
         error = error_of(answer)
         if error.provider_code in GONE_CODES:
+            if error.provider_code == CHECKS_USED_UP:
+                await self._give_up(request)
             return CheckResult.GONE
         if error.provider_code == INVALID_PARAMETER and not any(names_parameter(answer, name) for name in whose):
             return CheckResult.INCORRECT  # the code itself
@@ -107,6 +127,27 @@ class VerifyProvider:
         if not is_success(answer) and (error := error_of(answer)).provider_code not in GONE_CODES:
             raise error
 
+    @hookimpl
+    async def check_account(self) -> AccountState:
+        """Read the Verify service: the credentials are right, and it belongs to their account."""
+        service = await self.client.read(self._service)
+        if service.get("sid") != self.settings.service_sid:
+            raise ProviderError(ErrorKind.MISCONFIGURED, "the answer is about no Verify service: check the base URL")
+        return AccountState(summary="the credentials are right, and the Verify service is there")
+
+    async def _give_up(self, request: CheckRequest) -> None:
+        """Until a verification whose checks are used up is cancelled, Verify starts no other for its number, for ten minutes."""
+        with contextlib.suppress(ProviderError):  # then those minutes have to pass
+            await self.cancel(
+                CancelRequest(
+                    challenge_id=request.challenge_id,
+                    delivery_id=request.delivery_id,
+                    recipient=request.recipient,
+                    channel=request.channel,
+                    reference=request.reference,
+                )
+            )
+
     @property
     def _service(self) -> str:
         return f"/v2/Services/{self.settings.service_sid}"
@@ -117,4 +158,6 @@ class VerifyProvider:
             form["Locale"] = locale
         if request.template_id and _TEMPLATE.fullmatch(request.template_id):
             form["TemplateSid"] = request.template_id
+        if request.android_hash:
+            form["AppHash"] = request.android_hash
         return DeliveryReceipt(reference=await self.client.create(f"{self._service}/Verifications", form))

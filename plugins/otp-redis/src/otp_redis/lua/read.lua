@@ -2,6 +2,13 @@
 -- KEYS[1]: what all keys begin with. ARGV[1], as JSON: the questions, each a list of its name and its arguments.
 local base = KEYS[1]
 
+-- A server that was demoted answers from what it has, which may be old, and never says so. What only a primary takes is
+-- tried first; it changes nothing.
+local tried = redis.pcall('DEL', base .. 'nothing')
+if type(tried) == 'table' and string.find(tried.err or '', 'READONLY', 1, true) then
+  return redis.error_reply('READONLY it is a replica now')
+end
+
 local function hash(key)
   return redis.call('HGETALL', base .. key)
 end
@@ -57,13 +64,13 @@ local answers = {
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
   end,
   docs = docs,
-  -- What is due, and comes due within so many microseconds; "now" is the server's clock.
-  due = function(now, ahead, count)
+  -- What is due; "now" is the server's clock.
+  due = function(now, count)
     if now == 'now' then
       local time = redis.call('TIME')
       now = time[1] * 1000000 + time[2]
     end
-    return docs('due', '-inf', string.format('%.0f', now + ahead), 0, count)
+    return docs('due', '-inf', string.format('%.0f', now), 0, count)
   end,
 }
 

@@ -30,7 +30,9 @@ recipient       SMS (Messages)                      Calls                       
 +15005550999    accepted, never arrives             accepted, never answered            accepted, never arrives
 ==============  ==================================  ==================================  ===============================
 
-Where a message or call has a ``StatusCallback``, it is reported there, signed: ``sent`` and ``delivered``, or ``completed``. Not so:
+What was taken goes on at once: fetched or listed, a message is ``delivered`` and a call ``completed``. Where it has a ``StatusCallback``, that
+is reported there, signed: ``sent`` and ``delivered``, or ``completed``; repeated as connection overrides behind ``#`` say, by default once and
+only where nobody answered. Not so:
 
 ==============  ==================================  ===================================
 recipient       SMS (Messages)                      Calls
@@ -52,6 +54,6 @@ Senders of Messages: ``+15005550006`` and ``from_number`` work, and so does any 
 
 from __future__ import annotations
 
-from otp_twilio.simulator.account import TwilioSimulator
+from otp_twilio.simulator.paths import TwilioSimulator
 
 __all__ = ["TwilioSimulator"]

@@ -1,27 +1,20 @@
-"""The simulated account: who may log in, and which part of Twilio answers which path."""
+"""The simulated account: what belongs to it, and who may log in."""
 
 from __future__ import annotations
 
 import base64
-import re
 import secrets
 from datetime import timedelta
 from typing import Any
-from urllib.parse import unquote
 
 from otp_twilio.settings import Mode
-from otp_twilio.simulator.answers import error, new_sid
-from otp_twilio.simulator.messaging import SimulatedCalls, SimulatedMessages, SimulatedResource
-from otp_twilio.simulator.verify import SimulatedVerify
-from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
+from otp_twilio.simulator.answers import new_sid
+from otpcore.simulators import SimulatedRequest, Simulator
 
-__all__ = ["TwilioSimulator"]
-
-_VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+%]+))?")
-_API = re.compile(r"/2010-04-01/Accounts/(\w+)/(\w+)(?:/(\w+))?\.json")
+__all__ = ["SimulatedAccount"]
 
 
-class TwilioSimulator(Simulator):
+class SimulatedAccount(Simulator):
     """One Twilio account with one Verify service, one number and one messaging service.
 
     Attributes:
@@ -47,11 +40,6 @@ class TwilioSimulator(Simulator):
         self.messaging_service_sid = new_sid("MG")
         self.code_digits = 6
         self.verification_life = timedelta(minutes=10)
-        self._verify = SimulatedVerify(self)
-        self._resources: dict[str, SimulatedResource] = {
-            "Messages": SimulatedMessages(self),
-            "Calls": SimulatedCalls(self),
-        }
 
     def provider_settings(self, mode: Mode = Mode.VERIFY) -> dict[str, Any]:
         """Settings of an instance that talks to this simulator, in either mode."""
@@ -65,18 +53,8 @@ class TwilioSimulator(Simulator):
         own = {"service_sid": self.service_sid} if mode is Mode.VERIFY else {"from_number": self.from_number}
         return common | own
 
-    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
-        """Check the credentials, then answer as the API of the path."""
-        if not self._may_enter(request):
-            return error(401, 20003, "Authenticate")
-        form = {name: values[-1] for name, values in request.form().items()}
-        if (found := _VERIFY.fullmatch(request.path)) and found[1] == self.service_sid:
-            return self._verify.answer(request.method, found[2], unquote(found[3] or ""), form)
-        if (found := _API.fullmatch(request.path)) and found[1] == self.account_sid and found[2] in self._resources:
-            return self._resources[found[2]].answer(request.method, found[3], request.query, form)
-        return error(404, 20404, f"The requested resource {request.path} was not found")
-
-    def _may_enter(self, request: SimulatedRequest) -> bool:
+    def may_enter(self, request: SimulatedRequest) -> bool:
+        """Whether its credentials are those of the account."""
         pairs = ((self.account_sid, self.auth_token), (self.api_key, self.api_key_secret))
         given = request.headers.get("authorization", "")
         return any(given == "Basic " + base64.b64encode(":".join(pair).encode()).decode() for pair in pairs)

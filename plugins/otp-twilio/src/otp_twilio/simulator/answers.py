@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from otpcore.models import Channel
+from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer
 
 __all__ = [

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import email.utils
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode
+import uuid
+from typing import Any
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
+from otp_twilio.errors import CODES
+from otp_twilio.overrides import repeated
 from otp_twilio.receipts import MESSAGE_STATUSES
 from otp_twilio.signing import signature
+from otp_twilio.simulator.account import SimulatedAccount
 from otp_twilio.simulator.answers import (
     ANSWERED,
     CALL_ENDS,
@@ -23,11 +27,10 @@ from otp_twilio.simulator.answers import (
     error,
     new_sid,
 )
-from otpcore.models import Channel, ReceiptStatus
+from otp_twilio.simulator.listing import listed, number
+from otpcore.messages import segments
+from otpcore.providers import Channel, ReceiptStatus
 from otpcore.simulators import SimulatedAnswer
-
-if TYPE_CHECKING:
-    from otp_twilio.simulator.account import TwilioSimulator
 
 __all__ = ["SimulatedCalls", "SimulatedMessages", "SimulatedResource"]
 
@@ -38,10 +41,11 @@ _SENDERS = {
     "+15005550007": Failure(400, 21606, "The 'From' phone number is not a valid, SMS-capable inbound number."),
     "+15005550008": Failure(400, 21611, "This 'From' number has exceeded the maximum number of queued messages"),
 }
+_NO_CALLBACK = Failure(400, 21609, "The 'StatusCallback' URL is not a valid URL.")
+_URL = re.compile(r"https?://[^/?#_]+([/?#].*)?")  # no host with an underscore
 _LONGEST_BODY = 1600
 _LONGEST_VALIDITY = 36_000
 _MOST_LOOPS = 1000
-_PAGE_SIZE = 50
 _FAILED = {
     FAILS_LATER: (30005, "Unknown destination handset"),
     "+15005550410": (30450, "Message delivery blocked (SMS Pumping Protection)"),
@@ -54,7 +58,7 @@ class SimulatedResource:
     name: str
     prefix: str
 
-    def __init__(self, account: TwilioSimulator) -> None:
+    def __init__(self, account: SimulatedAccount) -> None:
         self._account = account
         self._made: list[dict[str, Any]] = []
 
@@ -63,17 +67,36 @@ class SimulatedResource:
         if method == "POST" and sid is None:
             return self._create(form)
         if method == "GET":
-            return _fetched(self._made, sid) if sid else _listed(self.name.lower(), self._made, query)
-        return _not_found()
+            path = f"/2010-04-01/Accounts/{self._account.account_sid}/{self.name}.json"
+            return _fetched(self._made, sid) if sid else listed(self.name.lower(), self._made, path, query)
+        found = next((each for each in self._made if each["sid"] == sid), None)
+        if found is None:
+            return _not_found()
+        if method == "DELETE":
+            self._made.remove(found)
+            return SimulatedAnswer.empty(204)
+        return self._update(found, form)
 
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         raise NotImplementedError
 
-    def _report(self, form: dict[str, str], end: End, made: dict[str, Any]) -> None:
-        """Call back with each status, where the request asked for it."""
-        if url := form.get("StatusCallback", ""):
-            for status in end.statuses:
-                self._account.call_back(url, *self._callback(url, status, end, made))
+    def _update(self, made: dict[str, Any], form: dict[str, str]) -> SimulatedAnswer:
+        raise NotImplementedError
+
+    def _go_on(self, form: dict[str, str], end: End, made: dict[str, Any]) -> None:
+        """What becomes of it after the answer: its status as it is kept, reported where the request asked for that."""
+        url, _, overrides = form.get("StatusCallback", "").partition("#")
+        for status in end.statuses:
+            self._moved(made, status)
+            if end.code:
+                failed = MESSAGE_STATUSES.get(status) is ReceiptStatus.UNDELIVERED
+                code, words = (end.code, CODES[str(end.code)][1]) if failed else (None, None)
+                made |= {"error_code": code, "error_message": words}
+            if url:
+                self._account.call_back(url, *self._callback(url, status, end, made), again=repeated(overrides))
+
+    def _moved(self, made: dict[str, Any], status: str) -> None:
+        made |= {"status": status, "date_updated": _rfc2822(self._account)}
 
     def _callback(self, url: str, status: str, end: End, made: dict[str, Any]) -> tuple[dict[str, str], bytes]:
         """Headers and body of one status callback."""
@@ -89,11 +112,15 @@ class SimulatedResource:
         if end.code and MESSAGE_STATUSES.get(status) is ReceiptStatus.UNDELIVERED:
             fields["ErrorCode"] = str(end.code)
         signed = signature(self._account.auth_token, url, fields.items())
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signed}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Twilio-Signature": signed,
+            "I-Twilio-Idempotency-Token": str(uuid.uuid4()),  # the same when it is repeated
+        }
         return headers, urlencode(fields).encode()
 
     def _common(self, to: str) -> dict[str, Any]:
-        sid, now = new_sid(self.prefix), email.utils.format_datetime(self._account.clock())
+        sid, now = new_sid(self.prefix), _rfc2822(self._account)
         return {
             "sid": sid,
             "account_sid": self._account.account_sid,
@@ -129,17 +156,34 @@ class SimulatedMessages(SimulatedResource):
             "messaging_service_sid": service,
             "num_segments": "0" if service else "1",
             "num_media": "0",
+            "date_sent": None,
         }
+        self._made.append(message)
         if to in _FAILED:
             code, words = _FAILED[to]
             message |= {"status": "failed", "error_code": code, "error_message": words}
-        else:
-            end = MESSAGE_ENDS.get(to, DELIVERED)
-            if end.arrives:
-                self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
-            self._report(form, end, message)
-        self._made.append(message)
-        return SimulatedAnswer.json(201, message)
+            return SimulatedAnswer.json(201, message)
+        answer = SimulatedAnswer.json(201, message)
+        end = MESSAGE_ENDS.get(to, DELIVERED)
+        if end.arrives:
+            self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
+        self._go_on(form, end, message)
+        return answer
+
+    def _update(self, made: dict[str, Any], form: dict[str, str]) -> SimulatedAnswer:
+        """Take the text out; nothing here can still be cancelled."""
+        if form != {"Body": ""}:
+            return error(400, 30409, "The message cannot be changed so.")
+        made["body"] = ""
+        return SimulatedAnswer.json(200, made)
+
+    def _moved(self, made: dict[str, Any], status: str) -> None:
+        super()._moved(made, status)
+        made |= {
+            "from": made["from"] or self._account.from_number,  # the messaging service has chosen
+            "num_segments": str(segments(made["body"]).count),
+            "date_sent": made["date_sent"] or _rfc2822(self._account),
+        }
 
     def _refusal(self, form: dict[str, str]) -> Failure | None:
         to, sender, service = form.get("To", ""), form.get("From", ""), form.get("MessagingServiceSid", "")
@@ -157,8 +201,10 @@ class SimulatedMessages(SimulatedResource):
             return Failure(400, 21602, "Message body is required.")
         if len(form["Body"]) > _LONGEST_BODY:
             return Failure(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
+        if not _is_url(form.get("StatusCallback")):
+            return _NO_CALLBACK
         validity = form.get("ValidityPeriod", "36000")
-        if not 1 <= _number(validity) <= _LONGEST_VALIDITY:
+        if not 1 <= number(validity) <= _LONGEST_VALIDITY:
             return Failure(400, 90007, "ValidityPeriod is out of range")
         return MESSAGE_FAILURES.get(to)
 
@@ -173,15 +219,30 @@ class SimulatedCalls(SimulatedResource):
         if refusal:
             return refusal.answer()
         to = form["To"]
-        call = {**self._common(to), "from": form["From"], "status": "failed" if to == FAILS_LATER else "queued"}
+        ends = {"start_time": None, "end_time": None, "duration": None}
+        call = {**self._common(to), "from": form["From"], "status": "failed" if to == FAILS_LATER else "queued", **ends}
+        self._made.append(call)
+        answer = SimulatedAnswer.json(201, call)
         if to != FAILS_LATER:
             end = CALL_ENDS.get(to, ANSWERED)
+            call["status"] = "ringing"
             if end.arrives:
                 heard = _spoken(form["Twiml"])
                 self._account.deliver(recipient=to, channel=Channel.CALL, text=heard, reference=call["sid"])
-            self._report(form, end, call)
-        self._made.append(call)
-        return SimulatedAnswer.json(201, call)
+            self._go_on(form, end, call)
+        return answer
+
+    def _update(self, made: dict[str, Any], form: dict[str, str]) -> SimulatedAnswer:
+        """Hang up, or call no more."""
+        if form.get("Status") not in ("canceled", "completed") or made["status"] != "ringing":
+            return error(400, 21220, "Call is not in-progress. Cannot redirect.")
+        self._moved(made, form["Status"])
+        return SimulatedAnswer.json(200, made)
+
+    def _moved(self, made: dict[str, Any], status: str) -> None:
+        super()._moved(made, status)
+        now = _rfc2822(self._account)
+        made |= {"start_time": now, "end_time": now, "duration": "0"}
 
     def _refusal(self, form: dict[str, str]) -> Failure | None:
         to, caller = form.get("To", ""), form.get("From", "")
@@ -195,6 +256,8 @@ class SimulatedCalls(SimulatedResource):
             return Failure(400, 21210, "'From' phone number not verified")
         if not form.get("Twiml"):
             return Failure(400, 21205, "Url parameter is required.")
+        if not _is_url(form.get("StatusCallback")):
+            return _NO_CALLBACK
         return CALL_FAILURES.get(to)
 
 
@@ -204,28 +267,21 @@ def _spoken(twiml: str) -> str:
         response = ET.fromstring(twiml)  # noqa: S314 - what a test on this machine sends, on loopback
     except ET.ParseError:
         return "We are sorry. An application error has occurred. Goodbye."
-    said = [
-        " ".join([say.text or ""] * min(_number(say.get("loop", "1")), _MOST_LOOPS)) for say in response.iter("Say")
-    ]
+    said = [" ".join([say.text or ""] * min(number(say.get("loop", "1")), _MOST_LOOPS)) for say in response.iter("Say")]
     return " ".join(said)
+
+
+def _is_url(text: str | None) -> bool:
+    return text is None or _URL.fullmatch(text) is not None
+
+
+def _rfc2822(account: SimulatedAccount) -> str:
+    return email.utils.format_datetime(account.clock())
 
 
 def _fetched(known: list[dict[str, Any]], sid: str) -> SimulatedAnswer:
     found = next((each for each in known if each["sid"] == sid), None)
     return SimulatedAnswer.json(200, found) if found else _not_found()
-
-
-def _listed(name: str, known: list[dict[str, Any]], query: str) -> SimulatedAnswer:
-    asked = {key: values[-1] for key, values in parse_qs(query).items()}
-    size = _number(asked.get("PageSize", "")) or _PAGE_SIZE
-    found = [each for each in reversed(known) if asked.get("To", each["to"]) == each["to"]][:size]
-    page = {"page": 0, "page_size": size, "start": 0, "end": max(len(found) - 1, 0), "next_page_uri": None}
-    return SimulatedAnswer.json(200, {name: found, **page})
-
-
-def _number(text: str) -> int:
-    """A decimal number, or 0."""
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 def _not_found() -> SimulatedAnswer:

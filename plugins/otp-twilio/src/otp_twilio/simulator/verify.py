@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from otp_twilio.languages import verify_locale
+from otp_twilio.simulator.account import SimulatedAccount
 from otp_twilio.simulator.answers import FAILS_LATER, NEVER_ARRIVES, VERIFY_FAILURES, error, new_sid
-from otpcore.models import Channel
+from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer
-
-if TYPE_CHECKING:
-    from otp_twilio.simulator.account import TwilioSimulator
 
 __all__ = ["SimulatedVerify"]
 
@@ -24,6 +22,8 @@ _MAX_CHECKS = 5
 _CHECKABLE = ("pending", "max_attempts_reached")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CODE = re.compile(r".{4,10}")
+_CHANNEL = re.compile("|".join(Channel))
+_APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 
 
 @attrs.define(kw_only=True)
@@ -39,11 +39,17 @@ class Verification:
     checks: int = 0
     sends: list[dict[str, str]] = attrs.field(factory=list)
 
+    def used_up(self) -> SimulatedAnswer | None:
+        """Why nothing more is sent for it, nor anything else to its number before its time is over or it is cancelled."""
+        if self.checks >= _MAX_CHECKS:
+            return error(429, 60202, "Max check attempts reached")
+        return error(429, 60203, "Max send attempts reached") if len(self.sends) >= _MAX_SENDS else None
+
 
 class SimulatedVerify:
     """The resources of one Verify service."""
 
-    def __init__(self, account: TwilioSimulator) -> None:
+    def __init__(self, account: SimulatedAccount) -> None:
         self._account = account
         self._verifications: list[Verification] = []
 
@@ -58,22 +64,15 @@ class SimulatedVerify:
         return _not_found(resource)
 
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
-        for parameter in ("To", "Channel"):
-            if parameter not in form:
-                return error(400, 20001, f"Missing required parameter {parameter} in the post body")
-        if form["Channel"] not in list(Channel):
-            return _invalid("Channel", form["Channel"])
+        if refusal := _refusal_of(form):
+            return refusal
         to, channel = form["To"], Channel(form["Channel"])
-        if not _NUMBER.fullmatch(to):
-            return _invalid("To", to)
-        if (locale := form.get("Locale")) and verify_locale(locale) != locale:
-            return _not_found("Locale")
         failure = VERIFY_FAILURES.get(to)
         if failure and failure.channel in (None, channel):
             return failure.answer()
-        verification = self._living(to) or self._new(to, channel)
-        if len(verification.sends) >= _MAX_SENDS:
-            return error(429, 60203, "Max send attempts reached")
+        verification = self._newest(to) or self._new(to, channel)
+        if refusal := verification.used_up():
+            return refusal
         verification.channel = channel
         verification.sends.append(
             {"time": self._account.clock().isoformat(), "channel": channel.upper(), "attempt_sid": new_sid("VL")}
@@ -81,7 +80,7 @@ class SimulatedVerify:
         if to == FAILS_LATER:
             verification.status = "failed"
         elif to != NEVER_ARRIVES:
-            self._deliver(verification)
+            self._deliver(verification, form.get("AppHash", ""))
         return SimulatedAnswer.json(201, self._shown(verification))
 
     def _check(self, form: dict[str, str]) -> SimulatedAnswer:
@@ -104,7 +103,7 @@ class SimulatedVerify:
         return answer
 
     def _update(self, name: str, form: dict[str, str]) -> SimulatedAnswer:
-        verification = self._living(name) if name.startswith("+") else self._find(name)
+        verification = self._newest(name) if name.startswith("+") else self._find(name)
         if verification is None or verification.status == "canceled":
             return _not_found("Verifications")
         if form.get("Status") not in ("approved", "canceled"):
@@ -115,7 +114,7 @@ class SimulatedVerify:
         return SimulatedAnswer.json(200, self._shown(verification))
 
     def _fetch(self, name: str) -> SimulatedAnswer:
-        verification = self._living(name) if name.startswith("+") else self._find(name)
+        verification = self._newest(name) if name.startswith("+") else self._find(name)
         if verification is None:
             return _not_found("Verifications")
         return SimulatedAnswer.json(200, self._shown(verification))
@@ -132,9 +131,6 @@ class SimulatedVerify:
     def _newest(self, to: str) -> Verification | None:
         return next((each for each in self._kept() if each.to == to and each.status in _CHECKABLE), None)
 
-    def _living(self, to: str) -> Verification | None:
-        return next((each for each in self._kept() if each.to == to and each.status == "pending"), None)
-
     def _new(self, to: str, channel: Channel) -> Verification:
         digits = self._account.code_digits
         verification = Verification(
@@ -147,13 +143,14 @@ class SimulatedVerify:
         self._verifications.append(verification)
         return verification
 
-    def _deliver(self, verification: Verification) -> None:
+    def _deliver(self, verification: Verification, app_hash: str) -> None:
         apart = verification.channel is Channel.CALL
         code = ", ".join(verification.code) if apart else verification.code
+        last_line = f"\n{app_hash}" if app_hash and not apart else ""
         self._account.deliver(
             recipient=verification.to,
             channel=verification.channel,
-            text=f"Your Simulated Service verification code is: {code}",
+            text=f"Your Simulated Service verification code is: {code}{last_line}",
             code=verification.code,
             reference=verification.sid,
         )
@@ -177,6 +174,20 @@ class SimulatedVerify:
             "date_updated": _iso(self._account.clock()),
             "url": f"https://verify.twilio.com/v2/Services/{service}/Verifications/{verification.sid}",
         }
+
+
+def _refusal_of(form: dict[str, str]) -> SimulatedAnswer | None:
+    """What is wrong with the form of a start; None: nothing."""
+    for parameter in ("To", "Channel"):
+        if parameter not in form:
+            return error(400, 20001, f"Missing required parameter {parameter} in the post body")
+    shapes = {"To": _NUMBER, "Channel": _CHANNEL, "AppHash": _APP_HASH}
+    for parameter, shape in shapes.items():
+        if parameter in form and not shape.fullmatch(form[parameter]):
+            return _invalid(parameter, form[parameter])
+    if (locale := form.get("Locale")) and verify_locale(locale) != locale:
+        return _not_found("Locale")
+    return None
 
 
 def _invalid(parameter: str, value: str) -> SimulatedAnswer:

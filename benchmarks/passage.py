@@ -1,0 +1,196 @@
+"""``python -m benchmarks.passage``: what a reader passes through, counted.
+
+The files and functions of ``otpcore`` that one accepted send and one verification run through, with the memory store and a
+provider in this process; the lines of code; and what is too long to be read in one sitting.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import logging
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Self
+
+import attrs
+
+import otpcore
+from benchmarks.ours import Gateway, settings
+from otpcore import AsyncOTPService
+
+__all__ = ["Length", "Passage", "code_lines", "long_files", "long_functions", "main", "of_send_and_verification"]
+
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 45
+"""Lines, as the file has them."""
+
+_ROOT = Path(otpcore.__file__).parent
+_REPOSITORY = _ROOT.parent
+_PHONE = "+359888123456"
+_NOT_CODE = frozenset(
+    {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENCODING,
+        tokenize.ENDMARKER,
+    }
+)
+_NEVER_SEEN = frozenset({"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>", "<lambda>", "<module>"})
+
+
+@attrs.frozen
+class Passage:
+    """What one call of the service ran through.
+
+    Args:
+        functions: Of ``otpcore``, as ``file:name``.
+    """
+
+    functions: frozenset[str]
+
+    @property
+    def files(self) -> list[str]:
+        """Their files, from the package on."""
+        return sorted({function.partition(":")[0] for function in self.functions})
+
+
+@attrs.frozen
+class Length:
+    """Something long, and where it stands."""
+
+    place: str
+    lines: int
+
+
+async def of_send_and_verification() -> tuple[Passage, Passage]:
+    """One accepted send, and the right code typed in; both are done once before, so that nothing is made at first use."""
+    async with AsyncOTPService(settings({"store": "memory"}), providers={"gateway": Gateway()}) as otp:
+        first = await otp.send_sms(f"{_PHONE[:-1]}7")
+        await otp.verify(code=first.code or "", challenge_id=first.id)
+        with _Watch() as sending:
+            challenge = await otp.send_sms(_PHONE)
+        with _Watch() as verifying:
+            verification = await otp.verify(_PHONE, challenge.code or "", challenge_id=challenge.id)
+    if not verification:
+        raise RuntimeError("the code was not accepted")
+    return sending.passage, verifying.passage
+
+
+class _Watch:
+    """Notes the functions of the package that are called in this thread while the block runs."""
+
+    def __init__(self) -> None:
+        self._codes: set[CodeType] = set()
+
+    def __enter__(self) -> Self:
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        sys.setprofile(None)
+
+    @property
+    def passage(self) -> Passage:
+        """What was seen."""
+        seen = ((Path(code.co_filename), code) for code in self._codes)
+        return Passage(
+            functions=frozenset(
+                f"{file.relative_to(_REPOSITORY)}:{code.co_qualname}"
+                for file, code in seen
+                if file.is_relative_to(_ROOT) and code.co_name not in _NEVER_SEEN
+            )
+        )
+
+    def _note(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ARG002 - as the interpreter calls it
+        if event == "call":
+            self._codes.add(frame.f_code)
+
+
+def code_lines(root: Path = _ROOT, *, without: str = "testing") -> int:
+    """Lines of code below a folder: no blanks, comments, docstrings and imports, nothing of ``without``."""
+    files = (file for file in root.rglob("*.py") if without not in file.relative_to(root).parts)
+    return sum(_code_lines(file.read_text()) for file in files)
+
+
+def long_files(root: Path = _ROOT) -> list[Length]:
+    """Files that are longer than ``LONGEST_FILE`` lines."""
+    found = (Length(_place(file), len(file.read_text().splitlines())) for file in sorted(root.rglob("*.py")))
+    return [one for one in found if one.lines > LONGEST_FILE]
+
+
+def long_functions(root: Path = _ROOT) -> list[Length]:
+    """Functions that are longer than ``LONGEST_FUNCTION`` lines, their docstrings left out."""
+    return [one for file in sorted(root.rglob("*.py")) for one in _functions(file) if one.lines > LONGEST_FUNCTION]
+
+
+def _functions(file: Path) -> Iterator[Length]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            described = _docstring(node)
+            yield Length(
+                f"{_place(file)}:{node.name}",
+                (node.end_lineno or node.lineno) - node.lineno + 1 - len(described),
+            )
+
+
+def _code_lines(text: str) -> int:
+    tree = ast.parse(text)
+    left_out: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            left_out.update(_docstring(node))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            left_out.update(_lines(node))
+    found: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in _NOT_CODE:
+            found.update(range(token.start[0], token.end[0] + 1))
+    return len(found - left_out)
+
+
+def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> range:
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return _lines(first)
+    return range(0)
+
+
+def _lines(node: ast.stmt) -> range:
+    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+
+
+def _place(file: Path) -> str:
+    return str(file.relative_to(_REPOSITORY)) if file.is_relative_to(_REPOSITORY) else str(file)
+
+
+def main() -> int:
+    """Print them all."""
+    logging.disable(logging.CRITICAL)
+    for name, passage in zip(
+        ("an accepted send", "a verification"), asyncio.run(of_send_and_verification()), strict=True
+    ):
+        print(f"{name}: {len(passage.files)} files, {len(passage.functions)} functions")
+        for file in passage.files:
+            mine = sorted(one.partition(":")[2] for one in passage.functions if one.startswith(f"{file}:"))
+            print(f"  {file}: {', '.join(mine)}")
+    print(f"lines of code without testing: {code_lines()}")
+    for what, found, limit in (
+        ("files", long_files(), LONGEST_FILE),
+        ("functions", long_functions(), LONGEST_FUNCTION),
+    ):
+        print(f"{what} over {limit} lines: {len(found)}")
+        for one in found:
+            print(f"  {one.place}: {one.lines}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

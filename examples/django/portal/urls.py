@@ -1,0 +1,14 @@
+"""What is where."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from portal import views
+
+urlpatterns = [
+    path("", views.start),
+    path("codes", views.send),
+    path("codes/verify", views.verify),
+    path("receipts/<str:instance>", views.receipt),
+]

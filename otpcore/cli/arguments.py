@@ -1,0 +1,55 @@
+"""Arguments that several commands take, each with its help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from otpcore.cli.typed import typed_id, typed_phone, typed_prefix
+
+__all__ = [
+    "FROM_INPUT",
+    "ClearSwitch",
+    "Client",
+    "ForCalls",
+    "Id",
+    "IdOrPhone",
+    "Lasts",
+    "Locale",
+    "Message",
+    "Phone",
+    "Prefix",
+    "Purpose",
+    "Rules",
+]
+
+FROM_INPUT = "- asks for it, or reads a line of standard input."
+
+Phone = Annotated[
+    str,
+    typer.Argument(
+        metavar="PHONE", help=f"With a leading +, unless otp.default_region is set; {FROM_INPUT}", callback=typed_phone
+    ),
+]
+IdOrPhone = Annotated[
+    str,
+    typer.Argument(metavar="ID|PHONE", help=f"A challenge's id, or a phone number; {FROM_INPUT}", callback=typed_phone),
+]
+Id = Annotated[str, typer.Argument(metavar="ID", help=f"The challenge's id; {FROM_INPUT}", callback=typed_id)]
+Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987".')]
+ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
+Purpose = Annotated[str, typer.Option(metavar="TEXT", help="What the code is for.")]
+Client = Annotated[str | None, typer.Option(metavar="TEXT", help="Who asks, such as the client's IP address.")]
+Locale = Annotated[str | None, typer.Option(metavar="TAG", help="Language of the text, such as pt-BR.")]
+Prefix = Annotated[
+    str,
+    typer.Argument(
+        metavar="PREFIX", help=f"Such as +35987, or a region such as BG; {FROM_INPUT}", callback=typed_prefix
+    ),
+]
+Lasts = Annotated[
+    str | None, typer.Option("--for", metavar="TIME", help="Such as 30m or 2h; not given: until it is switched again.")
+]
+ClearSwitch = Annotated[bool, typer.Option("--clear", help="Remove the switch; the settings count again.")]
+Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]

@@ -1,0 +1,217 @@
+"""What the command line works for: the settings file, or the object that ``--app`` names."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+
+from otpcore.cli.exits import CommandError, ExitCode
+from otpcore.cli.options import Options
+from otpcore.clock import utc_now
+from otpcore.errors import OTPConfigurationError
+from otpcore.phone.numbers import PhoneNumber, look_up_phone
+from otpcore.providers.instances import PATIENCE, Instances
+from otpcore.providers.loading import Loaded, forced_names, load_providers
+from otpcore.providers.sandbox import Sandbox
+from otpcore.runners.contract import RetryRunner
+from otpcore.service.asynchronous import AsyncOTPService, service_of
+from otpcore.service.blocking import OTPService
+from otpcore.service.service import Service
+from otpcore.service.setup import Setup, setup_of
+from otpcore.settings.tree import Settings, load_settings
+from otpcore.stores.records import ChallengeRecord
+
+__all__ = ["load_host", "load_instances", "make_service", "parse_number", "run", "shown_number"]
+
+T = TypeVar("T")
+
+
+def load_host(options: Options) -> Setup:
+    """The settings, and what else a host has set up in code.
+
+    Raises:
+        OTPConfigurationError: A setting is wrong.
+        CommandError: ``--app`` does not name what it should.
+    """
+    if options.app is not None:
+        _find_modules_in(".")
+        return _setup_of(_import_app(options.app), options.app)
+    settings = load_settings(options.settings)
+    if _names_a_module(settings):
+        _find_modules_in(settings.directory, ".")
+    return Setup(given=settings)
+
+
+def make_service(host: Setup, runner: RetryRunner | str) -> AsyncOTPService:
+    """A service like the host's own, but for its retry runner; not open yet."""
+    return service_of(attrs.evolve(host, runner=runner, is_host=False))
+
+
+@asynccontextmanager
+async def load_instances(host: Setup, *rules: str, patience: float = PATIENCE) -> AsyncIterator[Loaded]:
+    """Every instance of the settings, the host's list and these rules, started; a broken one stops nobody.
+
+    Args:
+        patience: Seconds for each of them to start.
+
+    Raises:
+        OTPConfigurationError: Not one of the objects that the host forces can be used.
+    """
+    forced = host.providers
+    texts = [host.settings.otp_sms_provider, host.settings.otp_call_provider, ";".join(forced_names(forced) or ())]
+    # Without rules of its own no instance is needed, so none can stop the others.
+    settings = attrs.evolve(
+        host.settings,
+        otp_sms_provider="",
+        otp_call_provider="",
+        plugins=attrs.evolve(host.settings.plugins, on_error="skip"),
+    )
+    async with AsyncExitStack() as stack:
+        with _quiet("otpcore.providers"):  # the commands say themselves what is broken
+            loaded = load_providers(
+                settings,
+                forced=forced if isinstance(forced, Mapping) else None,
+                stored_rules=[*texts, *rules],
+                clock=utc_now,
+                sandbox=Sandbox() if settings.sms.sandbox else None,
+            )
+            instances = Instances(
+                loaded,
+                load=lambda name: loaded.providers[name],
+                longest_life=timedelta(),
+                clock=utc_now,
+                patience=patience,
+            )
+            await instances.open(stack, list(loaded.providers))
+        yield loaded
+
+
+def run(work: Callable[..., Awaitable[T]], *arguments: Any, backend: str = "asyncio") -> T:
+    """Run a coroutine function to its end, outside of every event loop."""
+    import anyio  # noqa: PLC0415 - heavy: imported at first use
+
+    return anyio.run(partial(work, *arguments), backend=backend)
+
+
+def parse_number(settings: Settings, phone: str) -> PhoneNumber:
+    """What a person typed, understood as the service understands it; whether it can be sent to does not matter.
+
+    Raises:
+        InvalidPhoneNumber: It is not one number.
+    """
+    return look_up_phone(phone, default_region=settings.otp.default_region)
+
+
+def shown_number(options: Options, service: Service, challenge: ChallengeRecord) -> str:
+    """The number of a stored challenge; masked, unless the keys shall open it.
+
+    Raises:
+        SettingsError: The key that sealed it is not here.
+    """
+    return service.phone_of(challenge).e164 if options.reveal else challenge.phone_masked
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _names_a_module(settings: Settings) -> bool:
+    """A plugin is named as ``module:factory``; who names none needs no more of Python's path than what is installed."""
+    named = [settings.storage.store or "", settings.retry.runner]
+    named += [one["plugin"] for one in settings.providers.values() if "plugin" in one]
+    return any(":" in one for one in named)
+
+
+def _find_modules_in(*directories: str | None) -> None:
+    """Let modules be imported that lie in these, as in the directory of a script; the first goes before the others."""
+    for directory in reversed(directories):
+        with contextlib.suppress(OSError):  # the current directory may be gone: then nothing is in it
+            place = os.path.abspath(directory) if directory is not None else ""  # noqa: PTH100 - as Python itself writes it there
+            if place and place not in sys.path:
+                sys.path.insert(0, place)
+
+
+def _import_app(target: str) -> Any:
+    module, _, path = target.partition(":")
+    if not module or not path:
+        raise CommandError(
+            f"--app {target}: a module and a name are needed",
+            "write it as module:name, such as shop.settings:otp",
+            ExitCode.USAGE,
+        )
+    try:
+        found: Any = importlib.import_module(module)
+    except OTPConfigurationError:
+        raise
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"--app {target}: there is no module {error.name}",
+            "run it in the directory of the module, or set PYTHONPATH",
+            ExitCode.CONFIGURATION,
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise CommandError(
+            f"--app {target}: importing {module} raised {type(error).__name__}",
+            f"see `python -c 'import {module}'`",
+            ExitCode.CONFIGURATION,
+        ) from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise CommandError(
+                f"--app {target}: {module} has no {path}", "name what is in the module", ExitCode.CONFIGURATION
+            )
+        found = getattr(found, name)
+    return found
+
+
+def _setup_of(found: Any, target: str) -> Setup:
+    """What a host's object says; a factory is called once."""
+    is_factory = callable(found) and not isinstance(found, AsyncOTPService | OTPService)
+    if is_factory:
+        found = _call(found, target)
+    match found:
+        case Settings():
+            return Setup(given=found)
+        case AsyncOTPService() | OTPService():
+            return setup_of(found)
+        case Mapping():
+            return Setup(given=Settings.from_mapping(found))
+    what = "its factory made" if is_factory else "it is"
+    raise CommandError(
+        f"--app {target}: {what} {type(found).__name__}",
+        "name a Settings, a mapping, an AsyncOTPService, an OTPService, or a plain function that returns one",
+        ExitCode.CONFIGURATION,
+    )
+
+
+def _call(factory: Callable[[], Any], target: str) -> Any:
+    try:
+        made = factory()
+    except OTPConfigurationError:
+        raise
+    except Exception as error:
+        raise CommandError(
+            f"--app {target}: it raised {type(error).__name__} when called without arguments",
+            "name a function without arguments that returns the service or its settings",
+            ExitCode.CONFIGURATION,
+        ) from error
+    if hasattr(made, "__await__"):
+        made.close()
+    return made

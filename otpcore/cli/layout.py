@@ -1,0 +1,132 @@
+"""How values are laid out for people: a table where it fits, else each row as lines; what is to be copied is never cut."""
+
+# ruff: noqa: PLC0415 - rich takes longer to import than most commands take to run
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.text import Text
+
+__all__ = ["Prose", "Rows", "fields", "prose", "table", "text"]
+
+
+class Rows:
+    """Rows under a head. Where one of them is wider than the terminal, each becomes lines of a name and a value.
+
+    A line that is too long even so is left to the terminal, which breaks it without putting anything in between.
+    """
+
+    def __init__(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> None:
+        self._columns = columns
+        self._values = [tuple(row) for row in rows]
+        self._title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As a table, or as lines."""
+        from rich.box import SIMPLE_HEAD
+        from rich.measure import Measurement
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = [[_cell(value) for value in row] for row in self._values]
+        made = Table(box=SIMPLE_HEAD, title=self._title or None, title_justify="left", pad_edge=False)
+        for column in self._columns:
+            made.add_column(column, no_wrap=True, overflow="ignore")
+        for row in rows:
+            made.add_row(*row)
+        is_one_line_each = not any("\n" in cell.plain for row in rows for cell in row)
+        natural = Measurement.get(console, options.update(max_width=_WIDEST), made).maximum
+        if is_one_line_each and natural <= options.max_width:
+            yield made
+            return
+        yield Text("\n").join(self._lines(rows))
+
+    def _lines(self, rows: list[list[Text]]) -> Iterable[Text]:
+        from rich.text import Text
+
+        if self._title:
+            yield Text(self._title, style="italic")
+        for row in rows:
+            yield Text("\n").join(_named(zip(self._columns, row, strict=True)))
+            yield Text()
+
+
+class Prose:
+    """A sentence. On a terminal it is broken between words, but in no time and in no command; in a file or a pipe nowhere."""
+
+    def __init__(self, words: str, style: str, indent: str) -> None:
+        self._words = words
+        self._style = style
+        self._indent = indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As lines of whole words; one that is too long is left to the terminal."""
+        from rich.text import Text
+
+        lines = [self._indent + self._words]
+        if console.is_terminal and "\n" not in self._words:
+            glued = _WHOLE.sub(lambda found: found[0].replace(" ", _GLUE), self._words)
+            lines = textwrap.wrap(
+                glued,
+                options.max_width,
+                initial_indent=self._indent,
+                subsequent_indent=self._indent + "  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        yield Text("\n".join(lines).replace(_GLUE, " "), style=self._style)
+
+
+_GLUE = "\x1f"  # a blank that does not end a line
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`")
+_WIDEST = 1_000_000  # columns: wide enough to measure what a table would like
+
+
+def text(words: str, style: str) -> Text:
+    """Words in a colour."""
+    from rich.text import Text
+
+    return Text(words, style=style)
+
+
+def prose(words: str, style: str = "", *, indent: str = "") -> Prose:
+    """A sentence of any length."""
+    return Prose(words, style, indent)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Rows:
+    """Rows under a head; nothing is shown as a dash."""
+    return Rows(columns, rows, title)
+
+
+def fields(values: Mapping[str, Any]) -> Text:
+    """Names and values below one another."""
+    from rich.text import Text
+
+    return Text("\n").join(_named((name, _cell(value)) for name, value in values.items()))
+
+
+def _named(pairs: Iterable[tuple[str, Text]]) -> Iterable[Text]:
+    """A line for each name and value, the values below one another."""
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    known = [(name or "-", value) for name, value in pairs]
+    width = max((cell_len(name) for name, _ in known), default=0)
+    for name, value in known:
+        yield Text.assemble((name + " " * (width - cell_len(name)), "dim"), "  ", value)
+
+
+def _cell(value: Any) -> Text:
+    from rich.text import Text
+
+    if isinstance(value, Text):
+        return value
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    return Text("-" if value is None or value == "" else str(value))

@@ -1,0 +1,121 @@
+"""``otp status``: what stops sending now, what each instance did lately, what waits, and who runs retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from otpcore.cli.exits import CommandError, ExitCode, explain
+from otpcore.cli.host import load_host, run
+from otpcore.cli.layout import prose, table, text
+from otpcore.cli.options import Options, when
+from otpcore.errors import OTPConfigurationError, OTPError
+from otpcore.service.assembly import without_providers
+from otpcore.service.lately import read_status
+from otpcore.service.setup import Setup
+from otpcore.service.status import BreakerStatus, Obstacle, RouteStatus, Status, Stops
+
+__all__ = ["check", "obstacle_text", "status"]
+
+_STYLES = {Stops.EVERYBODY: "red", Stops.SOME: "red", Stops.NOBODY: "yellow"}
+_LABELS = {Stops.EVERYBODY: "stops sending", Stops.SOME: "in the way", Stops.NOBODY: "note"}
+
+
+def status(options: Options, window: float) -> ExitCode:
+    """Show what is in the way now, and the last ``window`` seconds."""
+    found = run(_status, load_host(options), window)
+    options.say(
+        found.to_dict(),
+        *_obstacle_lines(found.obstacles),
+        f"since {when(found.since)}",
+        table(
+            ("instance", "prefix", "accepted", "failed", "no answer yet", "verified", "queued", "oldest", "breaker"),
+            [_row(route, found.now) for route in found.routes],
+        )
+        if found.routes
+        else "nothing was sent, and no instance is configured",
+        table(
+            ("worker", "kind", "running", "started", "last seen"),
+            [
+                (one.name, one.kind, one.running, when(one.started_at), _ago(found.now - one.seen_at))
+                for one in found.workers
+            ],
+        )
+        if found.workers
+        else "nobody runs retries here now",
+    )
+    return ExitCode.OK
+
+
+def check(options: Options) -> ExitCode:
+    """One line: whether anything stops everybody. What cannot be asked is not ready either."""
+    try:
+        found = run(_status, load_host(options), 0)
+    except (OTPError, OTPConfigurationError, CommandError) as error:
+        told = explain(error)
+        options.say(
+            {"ready": False, "reasons": [{"kind": told.type, "detail": told.message}]}, f"not ready: {told.message}"
+        )
+        return ExitCode.REFUSED
+    in_the_way = [one for one in found.obstacles if one.stops is Stops.EVERYBODY]
+    options.say(
+        {
+            "ready": found.is_ready,
+            "reasons": [{"kind": str(one.kind), "detail": obstacle_text(one)} for one in in_the_way],
+        },
+        "ready" if found.is_ready else "not ready: " + "; ".join(map(obstacle_text, in_the_way)),
+    )
+    return ExitCode.OK if found.is_ready else ExitCode.REFUSED
+
+
+def obstacle_text(obstacle: Obstacle) -> str:
+    """What it is, since and until when, and the vendor's last words."""
+    last_words = ", ".join(filter(None, (obstacle.provider_code, obstacle.words)))
+    return (
+        obstacle.detail
+        + (f", since {when(obstacle.since)}" if obstacle.since else "")
+        + (f", until {when(obstacle.until)}" if obstacle.until else "")
+        + (f"; its last words: {last_words}" if last_words else "")
+    )
+
+
+def _obstacle_lines(found: tuple[Obstacle, ...]) -> Iterator[Any]:
+    for one in found:
+        yield prose(f"{_LABELS[one.stops]}: {obstacle_text(one)}", _STYLES[one.stops])
+        yield prose(f"fix: {one.fix}", indent="  ")
+
+
+async def _status(host: Setup, window: float) -> Status:
+    async with without_providers(host) as service:
+        return await read_status(service, window)
+
+
+def _row(route: RouteStatus, now: datetime) -> tuple[object, ...]:
+    return (
+        route.instance or "none yet",
+        route.prefix or "default",
+        route.accepted,
+        ", ".join(f"{count} {kind}" for kind, count in sorted(route.failed.items())) or 0,
+        route.unanswered,
+        route.verified,
+        route.queued,
+        _ago(now - route.oldest) if route.oldest is not None else None,
+        _breaker(route.breaker),
+    )
+
+
+def _breaker(breaker: BreakerStatus) -> object:
+    if breaker.is_open:
+        since = f" since {when(breaker.open_since)}" if breaker.open_since is not None else ""
+        return text(f"open{since}, next probe {when(breaker.next_probe)}", "red")
+    return f"closed, {breaker.failures} failures in a row" if breaker.failures else "closed"
+
+
+def _ago(span: timedelta) -> str:
+    """Short, for people: no clock of two machines is the same, so a little of the future is now."""
+    seconds = max(round(span.total_seconds()), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,51 @@
+"""``otp doctor --online``: each vendor is asked whether the account can be used; nothing is sent."""
+
+from __future__ import annotations
+
+import anyio
+
+from otpcore.cli.setup.findings import Finding, Level
+from otpcore.errors import ErrorKind, ProviderError
+from otpcore.providers.loading import Loaded
+from otpcore.providers.provider import Provider
+from otpcore.settings.tree import Settings
+
+__all__ = ["ask_vendors"]
+
+
+async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Finding]:
+    """What each instance's vendor says, all at once; none takes longer than ``otp.provider_timeout``."""
+    if settings.sms.sandbox:
+        return [Finding(Level.NOTE, "the sandbox is on: no vendor is asked", "in [sms]: sandbox = false")]
+    found: dict[str, Finding] = {}
+
+    async def ask(name: str, provider: Provider) -> None:
+        found[name] = await _ask(name, provider, settings.otp.provider_timeout)
+
+    async with anyio.create_task_group() as tasks:
+        for name, provider in loaded.providers.items():
+            tasks.start_soon(ask, name, provider)
+    return [found[name] for name in loaded.providers]
+
+
+async def _ask(name: str, provider: Provider, timeout: float) -> Finding:
+    if not provider.checks_account:
+        return Finding(
+            Level.NOTE,
+            f"{name}: {provider.info.display_name} cannot be asked without sending",
+            f"send yourself one message: otp send PHONE, with rules that lead it to {name}",
+        )
+    try:
+        state = await provider.check_account(timeout)
+    except ProviderError as error:
+        return Finding(Level.PROBLEM, str(error), _fix(name, error))
+    return Finding(Level.OK, f"{name}: {state.summary}")
+
+
+def _fix(name: str, error: ProviderError) -> str:
+    if error.kind is ErrorKind.MISCONFIGURED:
+        return f"correct providers.{name} in the settings (URL, credentials, ids): what the vendor's console shows"
+    return error.fix or (
+        f"see whether the URL of providers.{name} is the vendor's, and whether this machine reaches the vendor "
+        "(network, proxy, the vendor's status page), then ask again"
+    )

@@ -1,0 +1,158 @@
+"""What a provider or an observer may implement.
+
+A provider is any object that carries some of these methods, each marked with ``@hookimpl``; each takes exactly one
+positional request object and may be ``async def`` or blocking (then it runs in a worker thread). A provider raises
+``ProviderError`` with the ``ErrorKind`` that fits; any other exception counts as ``ambiguous``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import attrs
+import pluggy
+
+from otpcore.clock import utc_now
+from otpcore.models import Receipt
+from otpcore.providers.requests import (
+    AccountState,
+    CancelRequest,
+    CheckRequest,
+    CheckResult,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    ReceiptRequest,
+)
+from otpcore.settings.network import Network
+
+if TYPE_CHECKING:
+    from otpcore.events import Event
+
+__all__ = ["ObserverHooks", "ProviderContext", "ProviderHooks", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("otpcore")
+hookimpl = pluggy.HookimplMarker("otpcore")
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class ProviderContext:
+    """What a provider factory gets: ``create_provider(context) -> object``.
+
+    Args:
+        instance: The name under which it is configured, such as ``"twilio_eu"``.
+        settings: The instance's own settings; secrets stay out of repr.
+        clock: Aware UTC; use it instead of ``datetime.now``.
+        timeout: Seconds the core allows one call; the HTTP client's own timeouts fit into it.
+        max_connections: How many calls may be in flight at once.
+        network: The way to the vendor, as ``http.*`` and the instance's ``proxy`` and ``ca_file`` say; ``otpcore.http`` goes
+            it by itself.
+        transport: For tests: a transport of httpx, such as ``httpx.MockTransport``, that ``otpcore.http`` takes instead of
+            the network, whatever it would take there. None: the network.
+    """
+
+    instance: str
+    settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    clock: Callable[[], datetime] = utc_now
+    timeout: float = 5.0
+    max_connections: int = 256
+    network: Network = attrs.field(factory=Network)
+    transport: Any = None
+
+    @property
+    def logger(self) -> logging.Logger:
+        """``otpcore.providers.<instance>``."""
+        return logging.getLogger(f"otpcore.providers.{self.instance}")
+
+    def structure(self, cls: type[T]) -> T:
+        """The settings as a frozen attrs class; every error names ``providers.<instance>.<key>``.
+
+        Raises:
+            SettingsError: A key is unknown, missing or of the wrong type.
+        """
+        from otpcore.settings.structuring import structure  # noqa: PLC0415 - its parsers are needed at start only
+
+        return structure(self.settings, cls, prefix=f"providers.{self.instance}")
+
+
+class ProviderHooks(Protocol):
+    """Hooks that are called on the one chosen instance, never broadcast."""
+
+    @hookspec(firstresult=True)
+    def describe(self) -> ProviderInfo:
+        """Say what this instance is. Plain ``def``, no I/O; called once at load."""
+
+    @hookspec(firstresult=True)
+    async def start(self, exit_stack: AsyncExitStack) -> None:
+        """Open clients and push their closing on the stack. Optional.
+
+        Called before anything is sent or checked, and again if the instance is needed after it was closed: one that no
+        rule names any more is closed when its last code has expired.
+        """
+
+    @hookspec(firstresult=True)
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one SMS to the vendor.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
+    async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one voice call to the vendor.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
+    async def check_code(self, request: CheckRequest) -> CheckResult:
+        """Ask the vendor about a code that it owns. Exactly where ``describe`` says ``CodeOwner.PROVIDER``.
+
+        Raises:
+            ProviderError: The vendor did not answer.
+        """
+
+    @hookspec(firstresult=True)
+    async def cancel(self, request: CancelRequest) -> None:
+        """End a verification at the vendor. Optional; "already gone" returns normally.
+
+        Raises:
+            ProviderError: It may still verify.
+        """
+
+    @hookspec(firstresult=True)
+    async def check_account(self) -> AccountState:
+        """Ask the vendor whether it knows the account and its credentials. Optional; costs nothing and sends nothing.
+
+        Called by ``otp doctor --online``, and never while anything is sent.
+
+        Raises:
+            ProviderError: ``misconfigured`` where the account cannot be used as it is set up here; its summary says what is
+                wrong. Any other kind: the vendor did not answer.
+        """
+
+    @hookspec(firstresult=True)
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+        """Prove the signature of a delivery callback, then read it. Optional; no I/O.
+
+        Of a vendor that asks whether it may send, both answers come back (``Receipt.denial``); otpcore chooses.
+
+        Raises:
+            ReceiptRefused: It is not signed by this account, too old, or not a receipt.
+        """
+
+
+class ObserverHooks(Protocol):
+    """Hooks that are broadcast, each observer on its own."""
+
+    @hookspec
+    def otp_event(self, event: Event) -> None:
+        """Something happened. Plain ``def``, quick; an exception is logged and goes no further."""

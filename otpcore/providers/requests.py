@@ -1,0 +1,191 @@
+"""What a provider is asked, and what it answers: frozen values, no I/O."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
+from otpcore.models import Channel, CodeOwner, EarlierTry
+from otpcore.phone.numbers import PhoneNumber
+
+__all__ = [
+    "AccountState",
+    "CancelRequest",
+    "CheckRequest",
+    "CheckResult",
+    "DeliveryReceipt",
+    "DeliveryRequest",
+    "ProviderInfo",
+    "ReceiptRequest",
+]
+
+
+@attrs.frozen(kw_only=True)
+class ProviderInfo:
+    """What one configured instance is and can do; the answer of the hook ``describe``.
+
+    Args:
+        display_name: For people.
+        code_owner: Who makes and checks the code.
+        channels: What this instance delivers: some of the channels whose hooks are implemented. None: all of them.
+        code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
+            ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
+        code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
+        start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
+        carries: What it can carry, by channel. A channel that is not named carries everything with ``CodeOwner.CORE``,
+            as the core words the text, and with ``CodeOwner.PROVIDER`` nothing but the vendor's own text.
+    """
+
+    display_name: str
+    code_owner: CodeOwner = CodeOwner.CORE
+    channels: frozenset[Channel] | None = None
+    code_scope: str = ""
+    code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
+    start_replaces: bool = False
+    carries: Mapping[Channel, Carries] = attrs.field(factory=dict, hash=False)
+
+    def carried(self, channel: Channel) -> Carries:
+        """What it can carry over a channel."""
+        otherwise = CARRIES_ALL if self.code_owner is CodeOwner.CORE else CARRIES_NOTHING
+        return self.carries.get(channel, otherwise)
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryRequest:
+    """One message or call to be handed to one provider.
+
+    Args:
+        delivery_id: This attempt; unguessable, URL-safe, at most 40 characters.
+        challenge_id: The challenge it belongs to.
+        recipient: To whom.
+        channel: SMS or call.
+        code: The code; None where the vendor owns it.
+        text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
+        locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language
+            that it should write or speak.
+        purpose: What the code is for, such as ``"login"``.
+        sender: Sender name or number set by the host, or None for the instance's own.
+        template_id: Registered template set by the host, or None.
+        android_hash: Hash of the Android app that may read the SMS, for a vendor that words it; None: there is none, or the
+            text has it already.
+        deadline: Aware UTC. The code expires then; a message that arrives later is worthless.
+        idempotency_key: The same for every try of this send at this instance.
+        repeat: Delivery id of an earlier try at this instance of which it is not known whether it was sent; ask the
+            vendor first where it can be asked. Empty: there is none.
+        earlier: With ``repeat``: that try, and whatever else may have gone out for this challenge here before. A message
+            that the vendor lists under the reference of another of them is not the one that is looked for.
+    """
+
+    delivery_id: str
+    challenge_id: str
+    recipient: PhoneNumber
+    channel: Channel
+    code: str | None = attrs.field(default=None, repr=False)
+    text: str | None = attrs.field(default=None, repr=False)
+    locale: str = "en"
+    purpose: str = "default"
+    sender: str | None = None
+    template_id: str | None = None
+    android_hash: str | None = None
+    deadline: datetime
+    idempotency_key: str
+    repeat: str = ""
+    earlier: tuple[EarlierTry, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryReceipt:
+    """The provider took the message.
+
+    Args:
+        reference: The vendor's id of the message or verification, by which it can be checked or cancelled.
+    """
+
+    reference: str = ""
+
+
+class CheckResult(enum.StrEnum):
+    """A vendor's verdict on a code that it owns."""
+
+    APPROVED = "approved"
+    INCORRECT = "incorrect"
+    GONE = "gone"
+    """The vendor no longer has a verification to check against (expired, checks used up, replaced, approved before)."""
+
+
+@attrs.frozen(kw_only=True)
+class CheckRequest:
+    """Ask the vendor whether a code is right.
+
+    Args:
+        challenge_id: The challenge that is verified.
+        delivery_id: The delivery that started the verification.
+        recipient: Whose number it is.
+        channel: Over which it was started.
+        code: What the person typed, as ASCII digits.
+        reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
+    """
+
+    challenge_id: str
+    delivery_id: str
+    recipient: PhoneNumber
+    channel: Channel
+    code: str = attrs.field(repr=False)
+    reference: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class CancelRequest:
+    """End a vendor's verification so that it cannot verify anything any more. "Already gone" is success.
+
+    Args:
+        challenge_id: The challenge it belongs to.
+        delivery_id: The delivery that started the verification.
+        recipient: Whose number it is.
+        channel: Over which it was started.
+        reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
+    """
+
+    challenge_id: str
+    delivery_id: str
+    recipient: PhoneNumber
+    channel: Channel
+    reference: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class AccountState:
+    """What a vendor says of the account that an instance uses, without anything being sent.
+
+    Args:
+        summary: What was asked and answered, in the provider's own fixed words, such as "the Verify service is there".
+            Never the vendor's text.
+    """
+
+    summary: str
+
+
+def _lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptRequest:
+    """One HTTP request in which a vendor reports what became of a message; of no web framework. Its repr shows no contents.
+
+    Args:
+        method: HTTP verb.
+        url: The whole public URL as the vendor called it, with scheme, host, path and query: vendors sign it. Behind
+            a proxy that is not what the application sees.
+        headers: Names in any case; kept in lower case.
+        body: The raw bytes, as they arrived.
+    """
+
+    method: str = "POST"
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
+    body: bytes = attrs.field(default=b"", repr=False)

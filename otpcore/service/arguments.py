@@ -1,0 +1,115 @@
+"""What the public methods are given, checked before anything is done with it: a mistake is told at the edge."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from otpcore.errors import InvalidArgument
+from otpcore.events import fields
+from otpcore.messages.texts import normalise_code
+from otpcore.rate_limits.clients import is_list, names_nobody
+
+__all__ = ["LONGEST_NAME", "Clients", "check_short", "check_storable", "check_text", "findable", "typed_code"]
+
+_logger = logging.getLogger("otpcore.limits")
+
+LONGEST_NAME = 100
+"""Characters of a purpose or a locale; the same for every store."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
+_LONGEST_CODE = 64  # no code is nearly so long
+
+
+def check_text(**given: object) -> None:
+    """Refuse what is no text, by the name of the argument.
+
+    Raises:
+        InvalidArgument: It is of another type, or None. It is never quoted.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise InvalidArgument(f"{name} must be text, not {type(value).__name__}")
+
+
+def check_storable(**texts: object) -> None:
+    """Refuse what no database keeps, by the name of the argument; the driver's own error would quote it.
+
+    Raises:
+        InvalidArgument: It is neither text nor None, or holds such characters.
+    """
+    for name, text in texts.items():
+        if text is None:
+            continue
+        check_text(**{name: text})
+        if _UNSTORABLE.search(str(text)):
+            raise InvalidArgument(f"{name}: holds half a character (a lone surrogate) or a NUL, which cannot be stored")
+
+
+def check_short(**texts: str | None) -> None:
+    """Refuse what nobody means, by the name of the argument: it is kept with each challenge, and shown.
+
+    Raises:
+        InvalidArgument: It is longer than ``LONGEST_NAME``.
+    """
+    for name, text in texts.items():
+        if text is not None and len(text) > LONGEST_NAME:
+            raise InvalidArgument(f"{name}: has {len(text)} characters; it may have {LONGEST_NAME} at most")
+
+
+def findable(challenge_id: str) -> str:
+    """An id from a request as it may be looked for: one that could not have been stored names no challenge.
+
+    Raises:
+        InvalidArgument: It is no text.
+    """
+    check_text(challenge_id=challenge_id)
+    return "" if _UNSTORABLE.search(challenge_id) else challenge_id
+
+
+def typed_code(code: object) -> str:
+    """A code as it was meant.
+
+    Raises:
+        InvalidArgument: It is no text.
+    """
+    if not isinstance(code, str):
+        raise InvalidArgument(f"code must be text, not {type(code).__name__}: a number has lost its leading zeros")
+    return normalise_code(code[:_LOOKED_AT])[:_LONGEST_CODE]
+
+
+class Clients:
+    """Takes ``client`` as the host passes it. What the host does wrong is logged once, and not for every send."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def named(self, client: object) -> str | None:
+        """The client; None: the host names none.
+
+        Raises:
+            InvalidArgument: It is no text.
+        """
+        if client is None:
+            return None
+        check_text(client=client)
+        client = str(client)
+        if names_nobody(client):
+            self._say(
+                fields("client_missing"),
+                "client names nobody (it is empty, or that of a Unix socket): limits.client counts nothing; pass the address "
+                "that your proxy forwards, or None",
+            )
+            return None
+        if is_list(client):
+            self._say(
+                fields("client_list"),
+                "client is a list of addresses: the last one counts; pass the one that your proxy saw",
+            )
+        return client
+
+    def _say(self, about: dict[str, str], message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            _logger.error(message, extra=about)

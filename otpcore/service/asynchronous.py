@@ -1,0 +1,389 @@
+"""`AsyncOTPService`: send, call, verify and cancel from asyncio or trio."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+
+from otpcore.clock import utc_now
+from otpcore.errors import InvalidArgument, SettingsError, StoreError
+from otpcore.messages.texts import check_message
+from otpcore.models import (
+    Challenge,
+    Channel,
+    ReceiptResult,
+    RetryDue,
+    RetryElsewhere,
+    RetryJob,
+    RetryOver,
+    Verification,
+)
+from otpcore.phone.numbers import PhoneNumber, look_up_phone, parse_phone
+from otpcore.phone.spellings import same_phone
+from otpcore.providers.delivered import DeliveredMessage
+from otpcore.providers.loading import ForcedProviders
+from otpcore.providers.requests import ReceiptRequest
+from otpcore.runners.contract import RetryRunner
+from otpcore.service.arguments import Clients, check_short, check_storable, check_text, findable, typed_code
+from otpcore.service.assembly import make_runner, open_service
+from otpcore.service.deadline import Deadline
+from otpcore.service.lately import read_status
+from otpcore.service.lifetime import Lifetime, begin
+from otpcore.service.receipts import receive
+from otpcore.service.retries import Retries
+from otpcore.service.sending import SendOrder, send, shown
+from otpcore.service.service import Service, recipient
+from otpcore.service.setup import Setup
+from otpcore.service.status import Status
+from otpcore.service.upkeep import purge
+from otpcore.service.verifying import Guess, cancel, require_id, verify
+from otpcore.settings.tree import Settings, load_settings
+from otpcore.stores.contract import Store
+from otpcore.stores.counts import PurgeCount
+
+__all__ = ["AsyncOTPService", "service_of"]
+
+_LAST_LOOK = 1.0  # seconds for a look at what the retries came to by then
+
+
+class AsyncOTPService:
+    """Sends one-time passcodes and verifies them. Use it as ``async with AsyncOTPService.from_settings() as otp:``.
+
+    Construction does no I/O. One service serves any number of concurrent callers of one event loop.
+
+    Args:
+        settings: ``Settings``, or a plain mapping of the same shape; None reads settings file and environment.
+        providers: Forces providers instead of routing rules: instance names in order, or a mapping of instance name to
+            provider object.
+        store: A store, or the name of one; None: ``storage.store``.
+        runner: A retry runner, or the name of one; None: ``retry.runner``.
+        observers: Objects with an ``otp_event`` hook, told of every event.
+        clock: Now, aware, in any time zone; a test passes its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | Mapping[str, Any] | None = None,
+        *,
+        providers: ForcedProviders | None = None,
+        store: Store | str | None = None,
+        runner: RetryRunner | str | None = None,
+        observers: Sequence[object] = (),
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._setup = Setup(
+            given=settings, providers=providers, store=store, runner=runner, observers=tuple(observers), clock=clock
+        )
+        self._clients = Clients()
+        self._open_service: Service | None = None
+        self._lifetime: Lifetime | None = None
+
+    @classmethod
+    def from_settings(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        providers: ForcedProviders | None = None,
+        store: Store | str | None = None,
+        runner: RetryRunner | str | None = None,
+        observers: Sequence[object] = (),
+        clock: Callable[[], datetime] = utc_now,
+    ) -> Self:
+        """A service that reads this settings file and the environment.
+
+        Args:
+            path: None: ``OTPCORE_SETTINGS_FILE``, else ``otpcore.toml`` (``.yaml``, ``.json``) in the current directory.
+
+        Raises:
+            SettingsError: A setting is wrong, or the file is missing.
+        """
+        return cls(
+            load_settings(path),
+            providers=providers,
+            store=store,
+            runner=runner,
+            observers=tuple(observers),
+            clock=clock,
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._lifetime is not None and not self._lifetime.is_over:
+            raise RuntimeError("this AsyncOTPService is open already")
+        self._lifetime = await begin(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lifetime, self._lifetime = self._lifetime, None
+        self._open_service = None
+        if lifetime is not None:
+            await lifetime.end()
+
+    async def send_sms(
+        self,
+        phone: str,
+        *,
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+    ) -> Challenge:
+        """Send a code by SMS, or send the living one again.
+
+        Within the cooldown (30 s) the same call sends nothing and returns the living challenge. After it the same code
+        goes out again.
+
+        Args:
+            phone: With a leading ``+``, unless ``otp.default_region`` is set.
+            purpose: What the code is for, in at most 100 characters; codes of different purposes do not verify one another.
+            client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it. Of an
+                address nothing else counts: no port, no brackets.
+            locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
+                this language are left out.
+            message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
+
+        Returns:
+            The challenge; ``state`` is ``queued`` when nothing was sent yet and a retry is due.
+
+        Raises:
+            InvalidPhoneNumber: It cannot be sent to, or is not one number.
+            InvalidArgument: An argument is no text, or the message has no place for the code.
+            NoRouteError: Nobody serves it, or nobody who does can carry what was asked for (``cannot_carry``).
+            RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
+            DeliveryError: Nothing could be sent and nothing more will be tried.
+            StoreError: The store did not do its work.
+        """
+        return await self._send(Channel.SMS, phone, purpose, client, locale, message)
+
+    async def call(
+        self,
+        phone: str,
+        *,
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+    ) -> Challenge:
+        """Speak a code in a voice call; while a challenge lives, its own code over the other channel.
+
+        Arguments, result and errors are those of ``send_sms``.
+        """
+        return await self._send(Channel.CALL, phone, purpose, client, locale, message)
+
+    async def verify(
+        self,
+        phone: str | None = None,
+        code: str = "",
+        *,
+        challenge_id: str | None = None,
+        purpose: str = "default",
+        client: str | None = None,
+    ) -> Verification:
+        """Say whether a typed code is right; a right one is accepted once.
+
+        Pass ``challenge_id`` where you can: it ties the code to the session that asked for it.
+
+        Args:
+            phone: Whose code. None is fine with ``challenge_id``.
+            code: As typed; spaces, marks, what nobody sees and other digits than ASCII do not matter.
+            challenge_id: Of the ``Challenge`` that was sent.
+            purpose: As given when it was sent.
+            client: As given when it was sent.
+
+        Returns:
+            The verification; it unpacks as ``(request_valid, code_valid)`` and is true only when approved.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number; whether it can be sent to does not matter.
+            InvalidArgument: The code or another argument is no text, or neither phone nor ``challenge_id`` is given.
+            RateLimited: ``locked`` after too many failures in a row.
+            ProviderError: The vendor that owns the code did not answer.
+            SettingsError: The challenge was begun under a code key that is missing here.
+            StoreError: The store did not do its work.
+        """
+        service = self._service
+        check_text(purpose=purpose)
+        check_storable(purpose=purpose)
+        check_short(purpose=purpose)
+        require_id(service.settings.otp.verify_by, challenge_id)
+        if phone is None and challenge_id is None:
+            raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
+        number = self._look_up(phone) if phone is not None else None
+        guess = Guess(
+            phone=number,
+            challenge_id=findable(challenge_id) if challenge_id is not None else None,
+            purpose=purpose,
+            client=self._clients.named(client),
+            code=typed_code(code),
+        )
+        return await verify(service, guess, Deadline(service.settings.otp.send_timeout))
+
+    async def cancel(self, challenge_id: str) -> bool:
+        """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none."""
+        service = self._service
+        return await cancel(service, findable(challenge_id), Deadline(service.settings.otp.send_timeout))
+
+    async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
+        """Take in what a vendor reports about a message: call this where your application receives its callbacks.
+
+        A receipt of a delivered message confirms it. One of a message that was not delivered lets the next instance try
+        at once, within this call, while the code lives. The same receipt again changes nothing, and neither does one for
+        a message that nobody knows; both are answers of 2xx for the vendor.
+
+        Args:
+            instance: Whose callback URL was called.
+            request: As it arrived, with the public URL.
+
+        Raises:
+            ReceiptRefused: It is not signed by this vendor account, too old, not a receipt, or contradicts itself. Nothing
+                was changed.
+            UnknownProviderError: There is no such instance, or its plugin reads no receipts.
+            ProviderError: The plugin failed to read it; the vendor may try again.
+            StoreError: The store did not do its work; the vendor may try again.
+        """
+        check_text(instance=instance)
+        taken = await receive(self._service, instance, request)
+        if taken.job is not None:
+            await self._runner.submit(taken.job)
+        return taken.result
+
+    async def run_retry(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
+        """Claim and run one due retry, for retry runners with a queue of their own, as ``RetryHost.run_retry`` does."""
+        self._opened()
+        return await self._retries.run_retry(job)
+
+    async def purge(self, *, phone: str | None = None) -> PurgeCount:
+        """Remove what is older than ``storage.keep_*``; with ``phone``, everything about one person."""
+        service = self._service
+        return await purge(service, self._look_up(phone) if phone is not None else None)
+
+    def sandbox_inbox(self, phone: str | None = None) -> tuple[DeliveredMessage, ...]:
+        """What people would have received from this service, newest last; with ``phone``, what this one would have.
+
+        Only with ``sms.sandbox``. The newest thousand are kept, in memory and by this service alone.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number.
+            SettingsError: The sandbox is off.
+        """
+        sandbox = self._service.sandbox
+        if sandbox is None:
+            raise SettingsError("sms.sandbox: is off, so there is no inbox; what was sent went to the providers")
+        wanted = same_phone(self._look_up(phone).e164) if phone is not None else None
+        return tuple(one for one in sandbox.inbox if wanted in (None, same_phone(one.phone.e164)))
+
+    async def status(self, *, window: float = 3600.0) -> Status:
+        """What stops sending now; what each instance did lately, by rule prefix; what waits, and who runs retries.
+
+        Changes nothing.
+
+        Args:
+            window: Seconds back from now in which deliveries are counted; at most ``storage.keep_deliveries``.
+        """
+        return await read_status(self._service, window)
+
+    async def diagnose(self) -> dict[str, Any]:
+        """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
+        service = self._service
+        return {
+            "sandbox": service.sandbox is not None,
+            "store": dict(await service.store.diagnose()),
+            "rules": {
+                str(channel): str(rules.source) if (rules := service.live.rules.in_force(channel)) else "none"
+                for channel in Channel
+            },
+            "providers": {
+                name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
+                for name, one in service.providers.items()
+            },
+            "broken": {name: str(error) for name, error in service.instances.broken.items()},
+            "retries": {str(channel): channel in service.retried for channel in Channel},
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read if they were not yet.
+
+        Raises:
+            SettingsError: A setting is wrong.
+        """
+        return self._setup.settings
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        stack.callback(self._closed)
+        service = await open_service(self._setup, stack)
+        self._retries = Retries(service=service)
+        self._runner = make_runner(self._setup)
+        await self._runner.start(stack, self._retries)
+        self._open_service = service
+
+    def _closed(self) -> None:
+        """It was closed, or what it held broke down."""
+        self._open_service = None
+
+    async def _send(
+        self,
+        channel: Channel,
+        phone: str,
+        purpose: str,
+        client: str | None,
+        locale: str | None,
+        message: str | None,
+    ) -> Challenge:
+        service = self._service
+        check_text(purpose=purpose)
+        check_storable(purpose=purpose, locale=locale, message=message)
+        check_short(purpose=purpose, locale=locale)
+        if message is not None:
+            check_message(message)
+        order = SendOrder(
+            phone=recipient(self._parse(phone), channel),
+            channel=channel,
+            purpose=purpose,
+            client=self._clients.named(client),
+            locale=locale or "",
+            message=message,
+        )
+        deadline = Deadline(service.settings.otp.send_timeout)
+        sent = await send(service, order, deadline)
+        if service.sandbox is not None:  # nobody else calls back
+            for instance, report in service.sandbox.reports(sent.challenge.id):
+                await self.handle_receipt(instance, report)
+        if sent.job is None:
+            return sent.challenge
+        await self._runner.submit(sent.job)
+        with anyio.move_on_after(max(deadline.left(), _LAST_LOOK)), contextlib.suppress(StoreError):
+            views = await service.store.view(challenge_id=sent.challenge.id)
+            return shown(views[0].challenge, order.phone, channel) if views else sent.challenge
+        return sent.challenge
+
+    def _parse(self, phone: str) -> PhoneNumber:
+        otp = self._service.settings.otp
+        return parse_phone(phone, default_region=otp.default_region, require_valid=otp.number_policy == "valid")
+
+    def _look_up(self, phone: str) -> PhoneNumber:
+        return look_up_phone(phone, default_region=self._service.settings.otp.default_region)
+
+    @property
+    def _service(self) -> Service:
+        return self._opened()
+
+    def _opened(self) -> Service:
+        if self._open_service is None:
+            raise RuntimeError("this AsyncOTPService is not open; use it as `async with AsyncOTPService(...) as otp:`")
+        return self._open_service
+
+
+def service_of(setup: Setup) -> AsyncOTPService:
+    """A new service, not open."""
+    made = AsyncOTPService()
+    made._setup = setup  # noqa: SLF001 - it is this module that keeps it
+    return made

@@ -1,0 +1,114 @@
+"""What the store's settings say while the service runs: rules and switches, read together again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from otpcore.errors import OTPConfigurationError, StoreError
+from otpcore.events import EventType, fields
+from otpcore.rate_limits.admission import Barrier
+from otpcore.service.charging import none_at_all, stronger
+from otpcore.service.obstacles import CLIENT_MISSING, CLIENT_SEEN, NOTE_CLIENT_EVERY
+from otpcore.service.overdue import OverdueWatch
+from otpcore.service.routes import Rules
+from otpcore.service.switches import Switches
+from otpcore.stores.lifecycle import is_due
+
+if TYPE_CHECKING:
+    from otpcore.service.service import Service
+
+__all__ = ["LiveSettings"]
+
+_logger = logging.getLogger("otpcore.live")
+_service_logger = logging.getLogger("otpcore.service")
+
+
+class LiveSettings:
+    """Rules and switches in force, as of a moment ago.
+
+    Args:
+        service: Whose they are; it is told of what changes.
+    """
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        self.rules = Rules(
+            settings=settings,
+            forced=service.forced,
+            providers=service.providers,
+            require=service.instances.require,
+            release=service.instances.release,
+            clock=service.clock,
+            report=self._report_rules,
+        )
+        self.switches = Switches(settings.limits, self._report_switch)
+        self._service = service
+        self._overdue = OverdueWatch(service)
+        self._every = timedelta(seconds=settings.routing.reload_every)
+        self._read_at: datetime | None = None
+        self._noted_at: dict[str, datetime] = {}
+        self._is_away = False
+
+    async def refresh(self, *, force: bool = False) -> None:
+        """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing.
+
+        Raises:
+            StoreError: It does not answer the first time.
+        """
+        now = self._service.clock()
+        if not force and not is_due(self._read_at, self._every, now):
+            return
+        first = self._read_at is None
+        self._read_at = now
+        try:
+            stored = await self._service.store.settings()
+        except StoreError:
+            if first:
+                raise
+            if not self._is_away:
+                _logger.warning(
+                    "the store does not give its rules and switches; the last ones stay in force",
+                    extra=fields("settings_not_read"),
+                )
+            self._is_away = True
+            return
+        if self._is_away:
+            _logger.warning("the store gives its rules and switches again", extra=fields("settings_read_again"))
+            self._is_away = False
+        self.switches.take_up(stored, first=first)
+        await self.rules.take_up(stored, first=first)
+        await self._overdue.look()
+
+    def barrier(self, e164: str) -> Barrier | None:
+        """What keeps a number from being sent to again: a switch, a denial of the settings, a limit of none at all."""
+        service = self._service
+        return stronger(self.switches.barrier(e164, service.clock()), none_at_all(e164, service.settings.limits))
+
+    async def note_client(self, client: str | None) -> None:
+        """Write when a host's send last named its client, or none, and never which; a store that is away stops no send.
+
+        So an operator hears when none ever does, and ``limits.client`` is blind. Of each process and kind it is written
+        once in ten minutes: two rows that hardly ever change.
+        """
+        now, note = self._service.clock(), CLIENT_SEEN if client else CLIENT_MISSING
+        watched = self._service.is_host and self._service.settings.limits.client
+        if not watched or not is_due(self._noted_at.get(note), NOTE_CLIENT_EVERY, now):
+            return
+        self._noted_at[note] = now
+        with contextlib.suppress(StoreError):
+            name = self._service.settings.world.mark(note)
+            await self._service.store.write_setting(name, now.isoformat(timespec="seconds"))
+
+    def _report_rules(self, name: str, error: OTPConfigurationError | None) -> None:
+        if error is None:
+            self._service.emit(EventType.RULES_CHANGED, detail=name)
+        else:
+            about = fields("rules_refused", reason=type(error).__name__, detail=name)
+            _service_logger.error("the stored %s is refused, the last good one stays: %s", name, error, extra=about)
+            self._service.emit(EventType.RULES_REFUSED, detail=name, reason=type(error).__name__)
+
+    def _report_switch(self, change: str) -> None:
+        self._service.emit(EventType.SWITCHES_CHANGED, detail=change)

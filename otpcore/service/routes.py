@@ -1,0 +1,300 @@
+"""Who serves a number: the routing rules in force, and which of their instances can carry what a send asks for."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from datetime import datetime
+
+import attrs
+
+from otpcore.errors import OTPConfigurationError
+from otpcore.messages.carrying import Carries, Feature
+from otpcore.messages.texts import render_sms, segments, text_locale
+from otpcore.models import Channel, CodeOwner, instance_of
+from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.provider import Provider
+from otpcore.providers.requests import ProviderInfo
+from otpcore.routing import RoutingTable, parse_rules
+from otpcore.settings.sections import OtpSettings
+from otpcore.settings.tree import Settings
+from otpcore.stores.failover import Candidate
+
+__all__ = [
+    "NOTHING_ASKED",
+    "RULE_SETTINGS",
+    "Asked",
+    "Route",
+    "RuleSource",
+    "Rules",
+    "RulesInForce",
+    "asked_of",
+]
+
+_SHOWN_LOCALE = 35  # characters; no language tag in use is longer (RFC 5646, 4.4.1)
+
+RULE_SETTINGS = {Channel.SMS: "otp_sms_provider", Channel.CALL: "otp_call_provider"}
+"""The setting that holds the rules of each channel, in the store and in the settings file."""
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What the caller named for one send; the settings' own wishes stop nobody.
+
+    Args:
+        own_text: A text of the caller's.
+        locale: The language that the caller named; empty: none was named.
+        text_locale: The language in which otpcore words the text then; it falls back as the reference says.
+        text: The SMS that leaves then, with a made-up code; empty: nothing was named.
+    """
+
+    own_text: bool = False
+    locale: str = ""
+    text_locale: str = ""
+    text: str = attrs.field(default="", repr=False)
+
+    def lacking(self, info: ProviderInfo, channel: Channel) -> str:
+        """What of it an instance cannot carry over a channel, for people; empty: nothing."""
+        carried, lacks = info.carried(channel), []
+        if self.own_text and not carried.takes(Feature.TEXT):
+            lacks.append("a text of your own")
+        language = self.text_locale if info.code_owner is CodeOwner.CORE else self.locale
+        if language and not carried.speaks(language):
+            lacks.append(f"the language {language[:_SHOWN_LOCALE]!r}")
+        if not lacks and self.text and channel is Channel.SMS and info.code_owner is CodeOwner.CORE:
+            lacks.extend(_too_much(carried, self.text))
+        return " and ".join(lacks)
+
+
+def _too_much(carried: Carries, text: str) -> Iterator[str]:
+    """What of a text an instance refuses."""
+    counted = segments(text)
+    if carried.gsm_only and counted.encoding != "GSM-7":
+        yield "letters beyond the GSM alphabet"
+    if carried.most_parts is not None and counted.count > carried.most_parts:
+        yield f"a text of {counted.count} SMS"
+
+
+NOTHING_ASKED = Asked()
+
+
+def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSettings) -> Asked:
+    """What a send asks for beyond a code that arrives, by what the caller named for it.
+
+    Args:
+        message: A text of the caller's, or None.
+        locale: As the caller named it, or empty.
+
+    Raises:
+        InvalidArgument: The message has no place for the code.
+    """
+    if message is None and not locale:
+        return NOTHING_ASKED
+    worded = locale
+    if locale and message is None:
+        worded = text_locale(
+            locale=locale, purpose=purpose, templates=settings.templates, default_locale=settings.locale
+        )
+    text = render_sms(
+        code="8" * settings.length,
+        locale=locale or settings.locale,
+        purpose=purpose,
+        minutes=int(settings.life) // 60,
+        app=settings.app,
+        templates=settings.templates,
+        message=message,
+        web_otp_host=settings.web_otp_host,
+        android_hash=settings.android_hash,
+        default_locale=settings.locale,
+    )
+    return Asked(own_text=message is not None, locale=locale, text_locale=worded, text=text)
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """Who is to be tried for one number over one channel, in order.
+
+    Args:
+        prefix: Of the rule by which they were found; empty: by default, by a forced list, or nobody was found.
+        test_number: The name of the test number that this is; empty: it is an ordinary number.
+    """
+
+    candidates: tuple[Candidate, ...]
+    prefix: str = ""
+    test_number: str = ""
+
+
+class RuleSource(enum.StrEnum):
+    """Where the rules in force come from, strongest first."""
+
+    FORCED = "forced"
+    DATABASE = "database"
+    FILE = "file"
+
+
+@attrs.frozen(kw_only=True)
+class RulesInForce:
+    """The rules of one channel, with all instances, before any is left out."""
+
+    source: RuleSource
+    table: RoutingTable
+
+
+def rules_of_file(settings: Settings) -> dict[str, RoutingTable]:
+    """The settings file's rules by setting name."""
+    texts = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
+    return {name: parse_rules(text) for name, text in texts.items() if text}
+
+
+_OF_A_SEND = 0.25
+"""Of ``otp.send_timeout``: how long the send that reads new rules waits for an instance that they name to start."""
+
+
+class Rules:
+    """The rules in force.
+
+    Each of the two settings counts on its own: the store's value, else the file's. Calls follow the SMS rules unless
+    ``otp_call_provider`` is set somewhere.
+
+    Args:
+        settings: With the file's rules.
+        forced: Ordered instance names that the host forced, or None.
+        providers: Every loaded instance, by name.
+        require: Starts the instances that a new rule names, or says why they cannot be; false: they take longer than these
+            seconds.
+        release: Told which instances the rules in force name, whenever they were looked at.
+        report: Told the setting's name and what was wrong with its new value; None: it took force.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        forced: tuple[str, ...] | None,
+        providers: Mapping[str, Provider],
+        require: Callable[[Collection[str], float | None], Awaitable[bool]],
+        release: Callable[[Collection[str]], None] = lambda _: None,
+        clock: Callable[[], datetime],
+        report: Callable[[str, OTPConfigurationError | None], None],
+    ) -> None:
+        self.forced = forced
+        self._settings = settings
+        self._providers = providers
+        self._require = require
+        self._release = release
+        self._clock = clock
+        self._report = report
+        self._file = rules_of_file(settings)
+        self._seen: dict[str, str | None] = {}
+        self._unfinished: set[str] = set()
+        self._stored: dict[str, RoutingTable] = {}
+        self._routes: dict[Channel, RoutingTable] = {}
+
+    async def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
+        """Put what is stored in force; what cannot work is reported, and the last good rules stay.
+
+        They stay too while an instance that the new ones name is still starting: that is looked at again the next time.
+        """
+        for name in RULE_SETTINGS.values():
+            await self._adopt(name, stored.get(name), first=first)
+        self._release(self._named())
+
+    def in_force(self, channel: Channel) -> RulesInForce | None:
+        """The rules of a channel and where they come from; None: there are none."""
+        if self.forced is not None:
+            return RulesInForce(source=RuleSource.FORCED, table=RoutingTable.of(self.forced))
+        for name in dict.fromkeys((RULE_SETTINGS[channel], RULE_SETTINGS[Channel.SMS])):
+            if name in self._stored:
+                return RulesInForce(source=RuleSource.DATABASE, table=self._stored[name])
+            if name in self._file:
+                return RulesInForce(source=RuleSource.FILE, table=self._file[name])
+        return None
+
+    def route(
+        self,
+        phone: PhoneNumber,
+        channel: Channel,
+        asked: Asked = NOTHING_ASKED,
+        *,
+        forced: tuple[str, ...] | None = None,
+    ) -> Route:
+        """Who serves a number over a channel and can carry what the send asks for.
+
+        What stands in for a provider at a test number goes before everything; a forced list, the host's or a stored one,
+        before all rules.
+        """
+        names, prefix, test_number = self._found(phone.e164, channel, forced)
+        shown = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
+        able = [self._providers[name] for name in names if name in self._providers]
+        candidates = tuple(
+            Candidate(
+                instance=provider.instance,
+                owner=provider.info.code_owner,
+                scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                prefix=shown,
+            )
+            for provider in able
+            if channel in provider.channels and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
+        )
+        return Route(candidates=candidates, prefix=prefix, test_number=test_number)
+
+    def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
+        """Who serves a number and cannot carry what the send asks for, and what of it."""
+        names, _, _ = self._found(phone.e164, channel, None)
+        able = {name: self._providers[name] for name in names if name in self._providers}
+        lacks = {name: asked.lacking(one.info, channel) for name, one in able.items() if channel in one.channels}
+        return {name: what for name, what in lacks.items() if what}
+
+    def _found(self, e164: str, channel: Channel, forced: tuple[str, ...] | None) -> tuple[tuple[str, ...], str, str]:
+        """Instances in order, the prefix of the rule that names them, and the test number that this is."""
+        sms = self._settings.sms
+        if sms.test_numbers_on and (name := sms.test_number(e164, self._clock().date())):
+            return (instance_of(name),), "", name
+        forced = self.forced if forced is None else forced
+        if forced is not None:
+            return forced, "", ""
+        table = self._table(channel)
+        names = table.candidates(e164, fallback_to_default=self._settings.routing.fallback_to_default)
+        return names, table.matched_prefix(e164), ""
+
+    def _table(self, channel: Channel) -> RoutingTable:
+        """The rules of a channel without the instances that cannot do it."""
+        if channel not in self._routes:
+            rules = self.in_force(channel)
+            table = RoutingTable(()) if rules is None else rules.table
+            able = {name for name, one in self._providers.items() if channel in one.channels}
+            self._routes[channel] = table.restricted_to(able)
+        return self._routes[channel]
+
+    async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
+        """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""
+        if text == self._seen.get(name) and name not in self._unfinished:
+            return
+        self._seen[name] = text
+        self._unfinished.add(name)  # until the end: a caller's deadline, or its cancellation, may come first
+        within = None if first else self._settings.otp.send_timeout * _OF_A_SEND
+        failure: OTPConfigurationError | None = None
+        try:
+            table = self._file.get(name) if text is None else parse_rules(text)
+            if table is not None and self.forced is None and not await self._require(table.instances, within):
+                return
+        except OTPConfigurationError as error:
+            failure = error
+        if text != self._seen[name] or name not in self._unfinished:  # another caller was faster, or read what is newer
+            return
+        self._unfinished.discard(name)
+        if failure is not None:
+            self._report(name, failure)
+            if text is not None:
+                return
+        had = self._stored.pop(name, None) is not None
+        if text is not None and table is not None:
+            self._stored[name] = table
+        self._routes.clear()
+        if not first and (had or text is not None):
+            self._report(name, None)
+
+    def _named(self) -> frozenset[str]:
+        """Every instance of the rules in force."""
+        in_force = [rules for channel in Channel if (rules := self.in_force(channel)) is not None]
+        return frozenset(name for rules in in_force for name in rules.table.instances)

@@ -1,0 +1,337 @@
+"""Start or repeat a send: from the caller's number to a recorded delivery and its failover."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+
+import attrs
+
+from otpcore.codes import make_code
+from otpcore.errors import DeliveryError, ErrorKind, NoRouteError, RateLimited, StoreError
+from otpcore.events import EventType, Work, fields
+from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
+from otpcore.phone.numbers import PhoneNumber, region_of
+from otpcore.rate_limits.admission import Admission, LimitReason
+from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
+from otpcore.service.deadline import Deadline
+from otpcore.service.failover import Failover, report_ended
+from otpcore.service.routes import Asked, Route, asked_of
+from otpcore.service.service import Service, new_id
+from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
+from otpcore.stores.failover import Accepted, Ended, FailoverRef, Queued, Step
+from otpcore.stores.lifecycle import STOPS, is_living
+from otpcore.stores.records import ChallengeRecord
+
+_logger = logging.getLogger("otpcore.sandbox")
+
+_RENEWAL = timedelta(seconds=60)  # a resend that would leave less life is refused
+_PAUSED_FOR = 60.0
+"""Seconds after which a send may be tried again while sending is paused: nobody knows when it is resumed. A minute spares the
+service the clients that ask all the time, and is soon enough for a person who waits."""
+_NOT_SENT = "nothing was sent, and what the send was charged is given back as soon as the store answers"
+_RACES = 5  # other callers that may be faster before we give up
+
+
+@attrs.frozen(kw_only=True)
+class SendOrder:
+    """What a caller asked for, parsed; ``locale`` is empty where the caller named none."""
+
+    phone: PhoneNumber
+    channel: Channel
+    purpose: str
+    client: str | None
+    locale: str
+    message: str | None = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """What a send came to: the challenge to show, and the retry that it left due."""
+
+    challenge: Challenge
+    job: RetryJob | None = None
+
+
+async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
+    """One send over one channel, over by the deadline.
+
+    Raises:
+        NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
+    """
+    with deadline.bounding(_NOT_SENT):
+        await service.live.refresh()
+        await service.live.note_client(order.client)
+    route = _route(service, order)
+    with service.span(Work.SEND, channel=order.channel) as span:
+        with deadline.bounding(_NOT_SENT):
+            started = await _start(service, order, route, deadline)
+        if isinstance(started, Sent):
+            sent = started
+        else:
+            failover, first = started  # all that is kept for as long as the provider takes
+            sent = await _result(service, order, failover, await failover.run(first))
+        span.note(challenge_id=sent.challenge.id, outcome=sent.challenge.state)
+        return sent
+
+
+def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: str | None = None) -> Challenge:
+    """A stored challenge as the host sees it."""
+    return Challenge(
+        id=record.id,
+        phone=phone,
+        channel=channel,
+        purpose=record.purpose,
+        state=record.state,
+        confirmed=record.confirmed,
+        provider=record.provider,
+        expires_at=record.expires_at,
+        resend_at=record.cooldown(channel),
+        code=code,
+    )
+
+
+async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
+    """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
+    subject, phone_key = (
+        service.keys.subject(order.phone.e164, order.purpose),
+        service.keys.phone_key(order.phone.e164),
+    )
+    asked = _admission(service, order, route, phone_key)
+    living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
+    for _ in range(_RACES):
+        if living is not None and _cooling(service, living, order.channel):
+            return _skipped(service, order, living)
+        code = _code_of(service, living) if living is not None else _first_code(service, route)
+        challenge = living if living is not None else _fresh(service, order, subject, phone_key, code)
+        new = _new_send(service, order, challenge, route, asked, is_resend=living is not None)
+        match await service.store.begin(new, service.store_now):
+            case Begun() as begun:
+                return _begun(service, order, new, begun, code, deadline)
+            case CoolingDown(challenge=challenge):
+                return _skipped(service, order, challenge)
+            case Refused() as refused:
+                raise _refused(service, order, refused)
+            case Raced() as raced:
+                _report_expired(service, raced.expired)
+                living = await _living(service, subject) if raced.living is None else raced.living
+    raise StoreError("other callers kept starting the same verification; try again")
+
+
+def _begun(
+    service: Service, order: SendOrder, new: NewSend, begun: Begun, code: str, deadline: Deadline
+) -> tuple[Failover, Step]:
+    """The failover of a send that began, and its first step."""
+    _report_expired(service, begun.expired)
+    for reason in begun.noted:
+        _report(service, order, EventType.LIMIT_NOTED, reason)
+    service.emit(
+        EventType.SEND_STARTED, begun.step.challenge, channel=order.channel, reason="resend" if new.is_resend else None
+    )
+    failover = Failover(
+        service=service,
+        ref=FailoverRef(challenge_id=new.challenge.id, channel=order.channel, send_id=new.send_id, token=new.token),
+        phone=order.phone,
+        code=code,
+        message=order.message,
+        plan=new.plan,
+        deadline=deadline,
+    )
+    return failover, begun.step
+
+
+def _report_expired(service: Service, challenge: ChallengeRecord | None) -> None:
+    """The challenge of an earlier send whose life was found to be over, if there was one."""
+    if challenge is not None:
+        report_ended(service, None, challenge)
+
+
+def _skipped(service: Service, order: SendOrder, living: ChallengeRecord) -> Sent:
+    """The same call again, too soon: the living challenge, and nothing is sent."""
+    service.emit(EventType.SEND_SKIPPED, living, channel=order.channel, reason="cooldown")
+    return Sent(challenge=shown(living, order.phone, order.channel))
+
+
+async def _result(service: Service, order: SendOrder, failover: Failover, step: Step) -> Sent:
+    """What the caller is told of a send whose failover has ended."""
+    record = step.challenge
+    if record is None:
+        raise StoreError("the challenge was purged while it was being sent")
+    code, job = None, None
+    match step:
+        case Ended() if record.state is ChallengeState.UNSENDABLE:
+            raise failover.failure(record.reason, await _other_way(service, order, failover))
+        case Accepted(delivery=delivery):
+            if service.providers[delivery.instance].info.code_owner is CodeOwner.CORE:
+                code = failover.code
+        case Queued(due_at=due_at):
+            job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=due_at)
+    return Sent(challenge=shown(record, order.phone, order.channel, code), job=job)
+
+
+async def _other_way(service: Service, order: SendOrder, failover: Failover) -> Channel | None:
+    """The other channel, where this one cannot reach the number, a route over that one exists, and it has not failed yet."""
+    other = order.channel.other
+    if not any(error.kind is ErrorKind.REJECTED_NUMBER for error in failover.errors):
+        return None
+    if not service.live.rules.route(order.phone, other, _asked(service, order)).candidates:
+        return None
+    try:
+        views = await service.store.view(challenge_id=failover.ref.challenge_id)
+    except StoreError:  # a hint is not worth another error
+        return None
+    tried = [delivery.outcome for view in views for delivery in view.deliveries if delivery.channel is other]
+    return other if STOPS.isdisjoint(tried) else None
+
+
+def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimited | DeliveryError:
+    """The error for a send that a limit or the state of things refused."""
+    _report(service, order, EventType.SEND_REFUSED, refused.reason, refused.challenge)
+    wait = refused.retry_after
+    if refused.reason == Refusal.BREAKER_OPEN:
+        return DeliveryError(refused.reason, retry_after=wait)
+    if wait is None and refused.reason == LimitReason.PAUSED:
+        wait = _PAUSED_FOR
+    return RateLimited(str(refused.reason), wait)
+
+
+def _route(service: Service, order: SendOrder) -> Route:
+    """Who is to be tried, in order; the use of a test number is logged."""
+    rules, asked = service.live.rules, _asked(service, order)
+    route = rules.route(order.phone, order.channel, asked)
+    if not route.candidates:
+        if rules.in_force(order.channel) is None:
+            raise _no_rules(order.channel)
+        if unfit := rules.unfit(order.phone, order.channel, asked):
+            raise _cannot_carry(order.phone, order.channel, unfit)
+        raise _no_route(order.phone, order.channel)
+    if name := route.test_number:
+        about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
+        _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
+    return route
+
+
+def _no_rules(channel: Channel) -> NoRouteError:
+    """The error where nothing says who serves a channel."""
+    return NoRouteError(
+        f'there are no routing rules for {channel}; set otp_sms_provider, such as "twilio;mada:+35987"',
+        reason="no_rules",
+    )
+
+
+def _no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:
+    """The error for a number that nobody serves over this channel."""
+    return NoRouteError(f"no provider of the routing rules serves {phone.masked} by {channel}; see otp routes explain")
+
+
+def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]) -> NoRouteError:
+    """The error where those who serve a number cannot carry what the send asks for; ``unfit``: what, by instance."""
+    why = "; ".join(f"{name} cannot carry {what}" for name, what in unfit.items())
+    return NoRouteError(
+        f"nothing was sent to {phone.masked} by {channel}: {why}. Fix: send without it, or name a provider in the routing "
+        "rules that carries it; `otp routes explain` says who is left out",
+        reason="cannot_carry",
+    )
+
+
+def _asked(service: Service, order: SendOrder) -> Asked:
+    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=service.settings.otp)
+
+
+async def _living(service: Service, subject: str) -> ChallengeRecord | None:
+    latest = await service.store.latest(subject)
+    return latest if latest is not None and is_living(latest, service.clock()) else None
+
+
+def _cooling(service: Service, living: ChallengeRecord, channel: Channel) -> bool:
+    cooldown = living.cooldown(channel)
+    return cooldown is not None and cooldown > service.clock()
+
+
+def _admission(service: Service, order: SendOrder, route: Route, phone_key: str) -> Admission:
+    """All limits of this send."""
+    e164, limits = order.phone.e164, service.settings.limits
+    region = region_of(e164) if limits.needs_region else ""
+    origin = Origin(e164=e164, phone_key=phone_key, client_key=service.client_key(order.client), region=region)
+    budget = ""
+    if limits.unverified:
+        budget = budget_of(e164, region, route.prefix)
+    charges = charges_of(origin, limits)
+    return Admission(
+        charges=charges,
+        neighbours=neighbour_charges(phone_key, service.keys.block_key(block_of(e164)), limits),
+        barrier=stronger(service.live.switches.barrier(e164, service.clock()), closed(charges)),
+        budget=budget,
+        budget_rule=limits.budget_rule,
+    )
+
+
+def _report(
+    service: Service, order: SendOrder, kind: EventType, reason: str, challenge: ChallengeRecord | None = None
+) -> None:
+    service.emit(kind, challenge, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
+
+
+def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, code: str) -> ChallengeRecord:
+    keys, settings, challenge_id, now = service.keys, service.settings.otp, new_id(), service.clock()
+    return ChallengeRecord(
+        id=challenge_id,
+        subject=subject,
+        phone_key=phone_key,
+        phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
+        phone_masked=order.phone.masked,
+        key_id=keys.current,
+        purpose=order.purpose,
+        state=ChallengeState.SENDING,
+        max_attempts=settings.attempts,
+        first_sent_at=now,
+        expires_at=now + timedelta(seconds=settings.life),
+        code_digest=keys.digest(challenge_id, code),
+        code_sealed=keys.seal(challenge_id, "code", code),
+        locale=order.locale,
+    )
+
+
+def _first_code(service: Service, route: Route) -> str:
+    """A new code; that of a test number is always the same."""
+    if name := route.test_number:
+        return service.settings.sms.test_numbers[name].code
+    return make_code(service.settings.otp.length)
+
+
+def _code_of(service: Service, living: ChallengeRecord) -> str:
+    if living.code_sealed is None:
+        raise StoreError("a living challenge has lost its sealed code")
+    return service.keys.unseal(living.id, "code", living.code_sealed)
+
+
+def _new_send(
+    service: Service,
+    order: SendOrder,
+    challenge: ChallengeRecord,
+    route: Route,
+    asked: Admission,
+    *,
+    is_resend: bool,
+) -> NewSend:
+    life = timedelta(seconds=service.settings.otp.life)
+    sealed = None
+    if order.message is not None:
+        sealed = service.keys.seal(challenge.id, "message", order.message, challenge.key_id)
+    return NewSend(
+        challenge=challenge,
+        is_resend=is_resend,
+        send_id=new_id(),
+        token=new_id(),
+        channel=order.channel,
+        plan=service.plan(order.channel, route.candidates, is_retry=False),
+        life=life,
+        cap=timedelta(seconds=service.settings.otp.longest_life),
+        renewal=min(_RENEWAL, life),
+        asked=asked,
+        client=service.client_key(order.client),
+        message_sealed=sealed,
+        locale=order.locale,
+        forced=service.live.rules.forced,
+    )

@@ -1,0 +1,181 @@
+"""A service that is put together: what each of its modules works with."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from otpcore.clock import utc_now
+from otpcore.codes import KeyRing
+from otpcore.events import UNMEASURED, Event, EventLog, EventType, Span, Telemetry, Work
+from otpcore.models import Channel
+from otpcore.phone.numbers import PhoneNumber, reached_by_sms
+from otpcore.providers.instances import Instances
+from otpcore.providers.observers import Observers
+from otpcore.providers.provider import Provider
+from otpcore.providers.sandbox import Sandbox
+from otpcore.rate_limits.admission import Barrier
+from otpcore.rate_limits.clients import same_client
+from otpcore.retrying import RetryPolicy
+from otpcore.service.live import LiveSettings
+from otpcore.settings.tree import Settings
+from otpcore.stores.commands import LockRule
+from otpcore.stores.contract import Store
+from otpcore.stores.failover import Candidate, FailoverPlan
+from otpcore.stores.records import ChallengeRecord
+
+__all__ = ["Elsewhere", "Service", "new_id", "recipient"]
+
+_LEASE_MARGIN = 5.0  # seconds beyond the provider timeout
+
+
+@attrs.frozen(kw_only=True)
+class Elsewhere:
+    """The other world's part of a store, with the look-ups under which it is kept."""
+
+    store: Store
+    keys: KeyRing
+
+
+@attrs.frozen(kw_only=True)
+class Service:
+    """What every module of a service works with: what is fixed since the start, and the settings that are read while it runs.
+
+    Made by ``assembly``.
+
+    Args:
+        instances: Every loaded instance; ``opened`` starts one for a call.
+        clock: Aware UTC.
+        is_host: Sends are asked for by people with clients, and not by an operator at the command line.
+        forced: Instances that the host forces, in order; None: the routing rules say.
+        sandbox: Stands in for all providers; None: it is off.
+        telemetry: None: nothing is measured.
+        elsewhere: What another world may hold about the same people, who are erased from both; None: it cannot be looked up.
+        live: Rules and switches in force.
+    """
+
+    settings: Settings
+    store: Store
+    keys: KeyRing
+    instances: Instances
+    observers: Observers
+    clock: Callable[[], datetime]
+    is_host: bool = True
+    forced: tuple[str, ...] | None = None
+    sandbox: Sandbox | None = None
+    telemetry: Telemetry | None = None
+    elsewhere: Elsewhere | None = None
+    log: EventLog = attrs.field(factory=EventLog)
+    live: LiveSettings = attrs.field(init=False, repr=False)
+
+    @live.default
+    def _live(self) -> LiveSettings:
+        return LiveSettings(self)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """What every loaded instance is and can do, by name."""
+        return self.instances.all
+
+    @property
+    def store_now(self) -> datetime | None:
+        """What the store's commands are told of the time; None: a database on a server, which many machines share, uses its own."""
+        return None if self.clock is utc_now else self.clock()
+
+    def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
+        """Tell the log and the observers."""
+        if not (self.observers or self.log.wants(kind)):
+            return
+        about = (
+            {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
+            if challenge is not None
+            else {}
+        )
+        said = {name: str(value) for name, value in {**about, **details}.items() if value is not None}
+        event = Event(type=kind, at=self.clock(), **said)
+        self.log.write(event)
+        self.observers.emit(event)
+
+    def span(self, work: Work, **attributes: str | int) -> Span:
+        """What measures this work; nothing does unless somebody asked for it."""
+        return UNMEASURED if self.telemetry is None else self.telemetry.span(work, **attributes)
+
+    def _policy(self, channel: Channel) -> RetryPolicy | None:
+        """How this channel is retried; None: not at all, so that nothing is ever due and a failed send says so."""
+        chosen = self.settings.sms if channel is Channel.SMS else self.settings.call
+        retry = self.settings.retry
+        if not chosen.is_retried:
+            return None
+        return RetryPolicy(
+            max_retries=chosen.max_retries,
+            first_delay=retry.first_delay,
+            max_delay=retry.max_delay,
+            jitter=retry.jitter,
+        )
+
+    def plan(
+        self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
+    ) -> FailoverPlan:
+        """The plan of a failover that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
+        return FailoverPlan(
+            delivery_id=new_id(),
+            route=route,
+            untried=route,
+            is_retry=is_retry,
+            retry=self._policies[channel],
+            barrier=barrier,
+            **self._pace,
+        )
+
+    @functools.cached_property
+    def _pace(self) -> dict[str, Any]:
+        """What the settings say of every failover."""
+        settings = self.settings
+        return {
+            "call_lease": timedelta(seconds=settings.otp.provider_timeout + _LEASE_MARGIN),
+            "cooldown": timedelta(seconds=settings.otp.cooldown),
+            "min_useful_life": timedelta(seconds=settings.retry.min_useful_life),
+            "breaker_threshold": settings.retry.breaker_threshold,
+            "hold": timedelta(seconds=settings.routing.reload_every),
+            "budget_rule": settings.limits.budget_rule,
+        }
+
+    @functools.cached_property
+    def retried(self) -> Mapping[Channel, int]:
+        """How many retries each channel has, of those that are retried."""
+        return {channel: policy.max_retries for channel, policy in self._policies.items() if policy is not None}
+
+    @functools.cached_property
+    def _policies(self) -> dict[Channel, RetryPolicy | None]:
+        return {channel: self._policy(channel) for channel in Channel}
+
+    def client_key(self, client: str | None) -> str:
+        """Keyed look-up of what counts as one client; empty: the host named none."""
+        return self.keys.client_key(same_client(client)) if client else ""
+
+    def lock_rule(self, client: str | None) -> LockRule:
+        """How failures of this phone and client are counted."""
+        return LockRule(client=self.client_key(client), lock_after=self.settings.limits.lock_after)
+
+    def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
+        """The number of a stored challenge."""
+        return PhoneNumber(self.keys.unseal(challenge.id, "phone", challenge.phone_sealed))
+
+
+def new_id() -> str:
+    """An id with 128 unguessable bits after the second in which it was made; never one that looks like an option.
+
+    Ids that are made together lie together in a database's indexes, so that a million older ones do not slow them down.
+    """
+    return f"{int(time.time()):08x}{secrets.token_hex(16)}"
+
+
+def recipient(phone: PhoneNumber, channel: Channel) -> PhoneNumber:
+    """The spelling of a number under which it is reached over this channel."""
+    return reached_by_sms(phone) if channel is Channel.SMS else phone

@@ -1,0 +1,365 @@
+"""Decide whether a typed code is right: the core's digest first, then the vendors that own a code."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import anyio
+import attrs
+
+from otpcore.codes import digest_length
+from otpcore.errors import ErrorKind, ProviderError, RateLimited, SettingsError, StoreError
+from otpcore.events import EventType, Work, fields
+from otpcore.models import ChallengeState, CodeOwner, Verification, VerificationStatus, name_of
+from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.requests import CheckRequest, CheckResult
+from otpcore.service.cancelling import cancel_at_vendor
+from otpcore.service.deadline import Deadline
+from otpcore.service.failover import report_ended
+from otpcore.service.service import Service, recipient
+from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
+from otpcore.stores.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord
+
+_logger = logging.getLogger("otpcore.verifying")
+_CANCELLED_GRACE = 2.0  # seconds in which the attempt of a cancelled caller is still given back
+_sandbox_logger = logging.getLogger("otpcore.sandbox")
+
+_STATUSES = {
+    ReservationStatus.NOT_FOUND: VerificationStatus.NOT_FOUND,
+    ReservationStatus.EXPIRED: VerificationStatus.EXPIRED,
+    ReservationStatus.MAX_ATTEMPTS: VerificationStatus.MAX_ATTEMPTS,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Guess:
+    """What a person typed, and where it should fit. ``code`` is normalised."""
+
+    phone: PhoneNumber | None
+    challenge_id: str | None
+    purpose: str
+    client: str | None
+    code: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class _Verdict:
+    """What the vendors said about one guess.
+
+    Args:
+        approved: Ids of the deliveries whose verification was approved.
+        gone: Ids of the deliveries whose verification the vendor no longer has.
+        error: Of the last check that was not answered.
+        incorrect: Some vendor said that the code is wrong.
+        asked: How many checks were made.
+    """
+
+    approved: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    error: ProviderError | None = None
+    incorrect: bool = False
+    asked: int = 0
+
+    @property
+    def answered(self) -> bool:
+        return self.incorrect or bool(self.gone)
+
+
+async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
+    """Check a guess: with what the core recorded in the transaction that uses up an attempt, then with the vendors.
+
+    Over by the deadline: the checks of all vendors share the time before it.
+
+    Raises:
+        RateLimited: ``locked``: too many failures in a row on this phone.
+        ProviderError: The code's owner did not answer and nothing else matched.
+        SettingsError: The challenge was begun under a code key that is missing here; the attempt is given back.
+        StoreError: The store did not do its work, or not in time.
+    """
+    with service.span(Work.VERIFY) as span:
+        with deadline.bounding("whether the code is right is not known"):
+            verification = await _verify(service, guess, deadline)
+        span.note(status=verification.status, challenge_id=verification.challenge_id or "")
+        return verification
+
+
+async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
+    subject = service.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
+    if len(guess.code) != service.settings.otp.length:
+        unfit = await _unfit(service, guess, subject)
+        if unfit is not None:
+            return unfit
+    reservation = await service.store.reserve(
+        subject=subject,
+        challenge_id=guess.challenge_id,
+        purpose=guess.purpose,
+        locks=service.lock_rule(guess.client),
+        guess=RecordedGuess(fits=partial(_fits, service, guess.code), budget=service.settings.limits.budget_rule),
+        now=service.store_now,
+    )
+    challenge = reservation.challenge
+    if reservation.status is ReservationStatus.LOCKED:
+        until = reservation.locked_until
+        wait = (until - service.clock()).total_seconds() if until is not None else None
+        _failed(service, challenge, "locked")
+        raise RateLimited("locked", wait)
+    if reservation.status is ReservationStatus.APPROVED and challenge is not None:
+        return _approved(service, challenge)
+    if reservation.status is not ReservationStatus.RESERVED or challenge is None:
+        service.keys.digest(guess.challenge_id or "", guess.code)  # the same work as for a challenge that lives
+        return _refused(service, challenge, _STATUSES[reservation.status])
+    if challenge.core_recorded or guess.phone is None:
+        await _require_key(service, reservation, challenge)
+    verdict = await _ask_vendors(service, reservation, challenge, guess, deadline)
+    if verdict.approved:
+        return await _approve(service, reservation, challenge, verdict.approved)
+    return await _settle(service, reservation, challenge, verdict)
+
+
+async def cancel(service: Service, challenge_id: str, deadline: Deadline) -> bool:
+    """End a living challenge, here and at the vendors; False when there is none.
+
+    The store must answer by the deadline. A vendor that does not is left to the mark of the next start.
+    """
+    with deadline.bounding("the challenge may live on"):
+        view = await service.store.cancel(challenge_id, service.store_now)
+    if view is None:
+        return False
+    if view.challenge.state is ChallengeState.EXPIRED:
+        report_ended(service, None, view.challenge)
+        return False
+    service.emit(EventType.CANCELLED, view.challenge)
+    checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
+    if not checks:
+        return True
+    try:
+        phone = service.phone_of(view.challenge)
+    except SettingsError as error:  # cancelled it is; the vendors are left to the mark of the next start
+        about = fields("vendor_not_cancelled", challenge_id=challenge_id, reason=type(error).__name__)
+        _logger.error("challenge %s: not cancelled at the vendor: %s", challenge_id, error, extra=about)
+        return True
+    with anyio.move_on_after(deadline.left()):
+        for check in checks:
+            await cancel_at_vendor(service, phone, check)
+    return True
+
+
+def _fits(service: Service, code: str, challenge: ChallengeRecord) -> bool:
+    """The core recorded this code, in constant time; with a key that is missing here nothing fits."""
+    try:
+        return challenge.core_recorded and service.keys.matches(challenge.id, code, challenge.code_digest)
+    except SettingsError:
+        return False
+
+
+async def _require_key(service: Service, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """A key that this process lacks is its operator's mistake, and never a wrong code."""
+    try:
+        service.keys.require(challenge.key_id)
+    except SettingsError:
+        await service.store.settle(reservation, give_back=True, gone=(), now=service.store_now)
+        _failed(service, challenge, "key_missing")
+        raise
+
+
+async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verification | None:
+    """A length that nobody could have sent is wrong and uses no attempt; None: it may fit, or nothing lives."""
+    if guess.challenge_id is not None:
+        views = await service.store.view(challenge_id=guess.challenge_id)
+        challenge = views[0].challenge if views else None
+    else:
+        challenge = await service.store.latest(subject) if subject is not None else None
+    if (
+        challenge is None
+        or challenge.purpose != guess.purpose
+        or (subject is not None and challenge.subject != subject)
+    ):
+        return None
+    if not is_living(challenge, service.clock()) or is_spent(challenge):
+        return None
+    lengths = {digest_length(challenge.code_digest)}
+    for provider in service.providers.values():
+        if provider.info.code_owner is CodeOwner.PROVIDER:
+            lengths |= provider.info.code_lengths
+    if len(guess.code) in lengths:
+        return None
+    return _incorrect(service, challenge)
+
+
+async def _approve(
+    service: Service, reservation: Reservation, challenge: ChallengeRecord, settled: tuple[str, ...]
+) -> Verification:
+    budget = service.settings.limits.budget_rule
+    if await service.store.approve(reservation, settled=settled, budget=budget, now=service.store_now):
+        return _approved(service, challenge)
+    _report_lock(service, reservation, challenge)
+    views = await service.store.view(challenge_id=challenge.id)
+    consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > service.clock()
+    return _refused(service, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
+
+
+def _approved(service: Service, challenge: ChallengeRecord) -> Verification:
+    service.emit(EventType.VERIFY_APPROVED, challenge)
+    if test_number := name_of(challenge.provider):
+        masked = challenge.phone_masked
+        about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
+        _sandbox_logger.warning(
+            "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
+        )
+    left = challenge.max_attempts - challenge.attempts
+    return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
+
+
+async def _ask_vendors(
+    service: Service, reservation: Reservation, challenge: ChallengeRecord, guess: Guess, deadline: Deadline
+) -> _Verdict:
+    """Ask each distinct vendor verification once; within a scope, the first answer other than GONE settles it."""
+    checks = list(_checks(reservation.deliveries, reservation.marked))
+    if not checks:
+        return _Verdict()
+    phone = _sent_to(service, challenge, guess)
+    verdict, settled = _Verdict(), set[str]()
+    for check in checks:
+        if check.scope in settled:
+            continue
+        verdict = attrs.evolve(verdict, asked=verdict.asked + 1)
+        try:
+            answer = await _ask(service, check, phone, guess.code, deadline)
+        except ProviderError as error:
+            settled.add(check.scope)
+            verdict = attrs.evolve(verdict, error=error)
+            continue
+        except anyio.get_cancelled_exc_class():
+            await _break_off(service, reservation, challenge, verdict)
+            raise
+        same = tuple(d.id for d in reservation.deliveries if d.scope == check.scope and d.reference == check.reference)
+        if answer is CheckResult.APPROVED:
+            return attrs.evolve(verdict, approved=same)
+        if answer is CheckResult.INCORRECT:
+            settled.add(check.scope)
+            verdict = attrs.evolve(verdict, incorrect=True)
+        else:
+            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
+    return verdict
+
+
+async def _break_off(service: Service, reservation: Reservation, challenge: ChallengeRecord, verdict: _Verdict) -> None:
+    """The caller was cancelled while a vendor was asked: as if that vendor had not answered."""
+    if challenge.core_recorded or verdict.answered:
+        return
+    with anyio.move_on_after(_CANCELLED_GRACE, shield=True), contextlib.suppress(StoreError):
+        settled = await service.store.settle(reservation, give_back=True, gone=(), now=service.store_now)
+        if settled is not None and settled.given_back:
+            service.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
+
+
+def _sent_to(service: Service, challenge: ChallengeRecord, guess: Guess) -> PhoneNumber:
+    """The number in the spelling in which it was sent to: that is what the vendor knows."""
+    try:
+        return service.phone_of(challenge)
+    except SettingsError:  # the key is missing here; the vendor can answer all the same
+        if guess.phone is None:
+            raise
+        return guess.phone
+
+
+def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
+    """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
+
+    Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
+    """
+    usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
+    seen = set[tuple[str, str]]()
+    for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
+        verification = (delivery.scope, delivery.reference)
+        by_recipient = not delivery.reference
+        if verification in seen or (by_recipient and delivery.scope in marked):
+            continue
+        if not by_recipient:
+            seen.add(verification)
+        yield delivery
+
+
+async def _ask(
+    service: Service, check: DeliveryRecord, phone: PhoneNumber, code: str, deadline: Deadline
+) -> CheckResult:
+    patience = service.settings.otp.provider_timeout
+    provider = await service.instances.opened(check.instance, min(patience, deadline.left_for_calls()))
+    timeout = min(patience, deadline.left_for_calls())
+    if timeout <= 0:
+        raise ProviderError(
+            ErrorKind.UNAVAILABLE, "others took all the time of this verification", provider=check.instance
+        )
+    request = CheckRequest(
+        challenge_id=check.challenge_id,
+        delivery_id=check.id,
+        recipient=recipient(phone, check.channel),
+        channel=check.channel,
+        code=code,
+        reference=check.reference,
+    )
+    with service.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
+        answer = await provider.check_code(request, timeout)
+        span.note(outcome=answer)
+        return answer
+
+
+async def _settle(
+    service: Service, reservation: Reservation, challenge: ChallengeRecord, verdict: _Verdict
+) -> Verification:
+    """Nothing matched."""
+    compared = challenge.core_recorded
+    referenced = {d.id for d in reservation.deliveries if d.reference}
+    gone = tuple(one for one in verdict.gone if one in referenced)
+    give_back = verdict.error is not None and not compared and not verdict.answered
+    settled = None
+    if give_back or gone:
+        settled = await service.store.settle(reservation, give_back=give_back, gone=gone, now=service.store_now)
+    if settled is not None and settled.given_back:
+        service.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
+    else:
+        _report_lock(service, reservation, challenge)
+    if verdict.error is not None:
+        _failed(service, challenge, "provider_error", instance=verdict.error.provider)
+        raise verdict.error
+    if verdict.asked and not verdict.incorrect and not compared:
+        return _refused(service, challenge, VerificationStatus.EXPIRED)
+    return _incorrect(service, challenge)
+
+
+def _incorrect(service: Service, challenge: ChallengeRecord) -> Verification:
+    _failed(service, challenge, VerificationStatus.INCORRECT)
+    left = challenge.max_attempts - challenge.attempts
+    return Verification(status=VerificationStatus.INCORRECT, attempts_left=left, challenge_id=challenge.id)
+
+
+def _refused(service: Service, challenge: ChallengeRecord | None, status: VerificationStatus) -> Verification:
+    _failed(service, challenge, status)
+    return Verification(status=status, challenge_id=challenge.id if challenge is not None else None)
+
+
+def _failed(service: Service, challenge: ChallengeRecord | None, reason: str, *, instance: str = "") -> None:
+    service.emit(EventType.VERIFY_FAILED, challenge, reason=reason, instance=instance)
+
+
+def _report_lock(service: Service, reservation: Reservation, challenge: ChallengeRecord) -> None:
+    """Tell of the lock that this attempt set, if it did: it was a failure."""
+    until = reservation.locked_until
+    if until is not None:
+        for_good = until >= FOREVER
+        service.emit(
+            EventType.PHONE_LOCKED,
+            challenge,
+            reason="until_reset" if for_good else "until_time",
+            detail=None if for_good else f"until {until.isoformat()}",
+        )
+
+
+def require_id(verify_by: str, challenge_id: str | None) -> None:
+    """Refuse a look-up by phone alone where the settings forbid it."""
+    if verify_by == "id" and challenge_id is None:
+        raise SettingsError('otp.verify_by is "id": a phone alone is not enough. Fix: pass challenge_id to verify')

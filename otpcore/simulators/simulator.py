@@ -1,0 +1,365 @@
+"""The base of the vendors' simulators: a small HTTP server on loopback that speaks one vendor's wire protocol.
+
+It runs in threads of its own, so it serves asyncio, trio and blocking code alike, and needs no test library::
+
+    with TwilioSimulator() as twilio:
+        ...                                  # settings={"providers": {"twilio": twilio.provider_settings()}}
+        assert twilio.inbox[-1].code
+        twilio.fail(Fault.HTTP_503)          # the next request only
+        twilio.down()                        # connection refused, until up()
+
+A vendor's simulator overrides ``handle`` and ``provider_settings``; its entry point is in the group
+``otpcore.simulators`` and names the class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import enum
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+import attrs
+
+from otpcore.clock import in_utc
+from otpcore.models import Channel
+from otpcore.simulators.callbacks import Callback, Caller, never, post
+from otpcore.simulators.server import Connection, Listener
+
+__all__ = [
+    "Callback",
+    "Fault",
+    "SimulatedAnswer",
+    "SimulatedMessage",
+    "SimulatedRequest",
+    "Simulator",
+    "find_code",
+    "running",
+]
+
+
+class Fault(enum.Enum):
+    """What goes wrong with a request. Only the two ``…_AFTER_WORK`` do the vendor's work."""
+
+    HANG = "hang"
+    """Read the request, never answer."""
+    CLOSE_AFTER_READ = "close_after_read"
+    """Read the request, close the connection in order (FIN)."""
+    RESET_AFTER_READ = "reset_after_read"
+    """Read the request, reset the connection (RST)."""
+    RESET_AFTER_WORK = "reset_after_work"
+    """Do the work, then reset the connection: the answer is lost."""
+    HANG_AFTER_WORK = "hang_after_work"
+    """Do the work, never answer."""
+    GARBAGE_STATUS_LINE = "garbage_status_line"
+    """Answer with something that is not HTTP."""
+    GARBAGE_BODY = "garbage_body"
+    """Answer 200 with a body that no vendor would send."""
+    HTTP_500 = "http_500"
+    HTTP_503 = "http_503"
+    HTTP_429 = "http_429"
+    """With ``Retry-After: 7``."""
+    HTTP_401 = "http_401"
+    HTTP_404 = "http_404"
+    """As a wrong URL is answered; so is ``HTTP_405``."""
+    HTTP_405 = "http_405"
+    REDIRECT = "redirect"
+    """307 to ``/redirected`` on the same simulator, which a client must not follow."""
+    HUGE_BODY = "huge_body"
+    """Answer 200 with 4 MiB."""
+    SLOW_BODY = "slow_body"
+    """Answer 200 with a long body, byte by byte."""
+
+
+@attrs.frozen
+class SimulatedRequest:
+    """One request as it arrived.
+
+    Args:
+        method: In upper case.
+        path: As sent, nothing decoded; without the query.
+        query: What follows the ``?``, as sent.
+        headers: Names in lower case.
+        body: Bytes.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: bytes = b""
+
+    def form(self) -> dict[str, list[str]]:
+        """The body as form fields."""
+        return parse_qs(self.body.decode(errors="replace"), keep_blank_values=True)
+
+    def json(self) -> Any:
+        """The body as JSON; ValueError when it is not."""
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+@attrs.frozen
+class SimulatedAnswer:
+    """One answer; ``json``, ``xml`` and ``empty`` make it.
+
+    Args:
+        status: HTTP status.
+        body: Bytes.
+        headers: Besides ``Content-Length`` and ``Date``, which are added.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def json(cls, status: int, value: Any, headers: Mapping[str, str] | None = None) -> Self:
+        """A JSON body."""
+        return cls(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    @classmethod
+    def xml(cls, status: int, text: str) -> Self:
+        """An XML body."""
+        return cls(status, text.encode(), {"Content-Type": "text/xml; charset=utf-8"})
+
+    @classmethod
+    def empty(cls, status: int) -> Self:
+        """No body."""
+        return cls(status)
+
+
+@attrs.frozen(kw_only=True)
+class SimulatedMessage:
+    """What a person received.
+
+    Args:
+        recipient: E.164.
+        channel: SMS or call.
+        text: What was read or heard.
+        code: The code in it.
+        reference: The vendor's id of the message or verification.
+    """
+
+    recipient: str
+    channel: Channel = attrs.field(converter=Channel)
+    text: str
+    code: str
+    reference: str = ""
+
+
+class Simulator:
+    """One vendor on loopback; a context manager, or ``start`` and ``stop``.
+
+    Attributes:
+        requests: Everything that arrived, oldest first; faults too.
+        inbox: What people received, oldest first.
+        clock: In UTC, whatever zone the one that is set has; the vendor's expiry follows it. A test may replace it at any time.
+        callbacks: What it sent to URLs of its customer, oldest first.
+        on_message: Called with each message that comes into the inbox, where it is set.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[SimulatedRequest] = []
+        self.inbox: list[SimulatedMessage] = []
+        self.on_message: Callable[[SimulatedMessage], object] | None = None
+        self._clock: Callable[[], datetime] = _utc_now
+        self.callbacks: list[Callback] = []
+        self._to_send: list[Callback] = []
+        self._caller = Caller()
+        self._faults: list[tuple[Fault, int | None]] = []
+        self._state = threading.Lock()
+        self._port = 0
+        self._listener: Listener | None = None
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """Tells the vendor's time."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Callable[[], datetime]) -> None:
+        self._clock = in_utc(clock)
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        """Do the vendor's work. Called under a lock, one request at a time, so state needs no care."""
+        raise NotImplementedError
+
+    def provider_settings(self) -> dict[str, Any]:
+        """Settings (``providers.<instance>``) of an instance that talks to this simulator, which must be running."""
+        raise NotImplementedError
+
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:PORT``; the port stays the same through ``down`` and ``up``.
+
+        Raises:
+            RuntimeError: The simulator has not been started.
+        """
+        if not self._port:
+            raise RuntimeError("the simulator has not been started")
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self, port: int = 0) -> None:
+        """Listen on this port of loopback; 0: a free one.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        if self._listener is not None:
+            raise RuntimeError("the simulator is running")
+        self._listener = Listener(self._serve, port)
+        self._port = self._listener.port
+        self._listener.open()
+
+    def stop(self) -> None:
+        """Close every connection, those that hang too, and end every thread. A second call does nothing."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self._port = 0
+        self._caller.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def down(self) -> None:
+        """Take the vendor away: open connections break, new ones are refused."""
+        if self._listener is None:
+            raise RuntimeError("the simulator has not been started")
+        self._listener.close()
+        # Bound, but not listening: refuses connections and keeps the port.
+        self._listener = Listener(self._serve, self._port)
+
+    def up(self) -> None:
+        """Bring it back on the same port, with all its state."""
+        if self._listener is None:
+            raise RuntimeError("the simulator has not been started")
+        self._listener.open()
+
+    def fail(self, fault: Fault, *, times: int | None = 1) -> None:
+        """Let the next ``times`` requests fail (None: all, until ``recover``). Several calls queue up."""
+        with self._state:
+            self._faults.append((fault, times))
+
+    def recover(self) -> None:
+        """Forget all faults that have not happened yet."""
+        with self._state:
+            self._faults.clear()
+
+    def deliver(self, *, recipient: str, channel: Channel, text: str, code: str = "", reference: str = "") -> None:
+        """Put a message into the inbox; without ``code`` it is looked for in the text."""
+        message = SimulatedMessage(
+            recipient=recipient, channel=channel, text=text, code=code or find_code(text), reference=reference
+        )
+        self.inbox.append(message)
+        if self.on_message is not None:
+            self.on_message(message)
+
+    def call_back(
+        self, url: str, headers: Mapping[str, str], body: bytes, again: Callable[[int, int], bool] = never
+    ) -> None:
+        """Report to the customer; called by ``handle``, sent after the answer to the request, in order.
+
+        Args:
+            again: Whether it is repeated, by how often it was tried and by the status of the answer (0: there was none).
+        """
+        self._to_send.append(Callback(url=url, headers=headers, body=body, again=again))
+
+    def ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Ask the customer within ``handle``: status and body of the answer, or status 0 where there was none."""
+        question = Callback(url=url, headers=headers, body=body)
+        self.callbacks.append(question)
+        return post(question)
+
+    def wait_for_callbacks(self) -> None:
+        """Until everything that was reported so far has been answered, or there was none to answer."""
+        self._caller.wait()
+
+    def _serve(self, connection: Connection) -> None:
+        path, _, query = connection.path.partition("?")
+        headers = {name.lower(): value for name, value in connection.headers.items()}
+        request = SimulatedRequest(connection.command, path, query, headers, connection.body)
+        with self._state:
+            self.requests.append(request)
+            fault = self._next_fault()
+            works = fault in (None, Fault.RESET_AFTER_WORK, Fault.HANG_AFTER_WORK)
+            answer = self.handle(request) if works else None
+            answered = self._announce()
+        try:
+            if fault is None and answer is not None:
+                date = email.utils.format_datetime(self.clock().astimezone(UTC), usegmt=True)
+                connection.answer(answer.status, {"Date": date, **answer.headers}, answer.body)
+        finally:
+            answered.set()
+        if fault is not None:
+            _FAULTS[fault](connection)
+
+    def _announce(self) -> threading.Event:
+        """Queue what ``handle`` reported, to be sent when the event is set."""
+        answered = threading.Event()
+        for report in self._to_send:
+            self.callbacks.append(report)
+            self._caller.send(report, answered)
+        self._to_send.clear()
+        return answered
+
+    def _next_fault(self) -> Fault | None:
+        if not self._faults:
+            return None
+        fault, times = self._faults[0]
+        if times is not None:
+            self._faults[:1] = [(fault, times - 1)] if times > 1 else []
+        return fault
+
+
+@contextlib.contextmanager
+def running(*simulators: Simulator) -> Iterator[tuple[Simulator, ...]]:
+    """Run several simulators together; all are stopped, whatever happens."""
+    with contextlib.ExitStack() as stack:
+        yield tuple(stack.enter_context(simulator) for simulator in simulators)
+
+
+def find_code(text: str) -> str:
+    """The code in a message: 4 to 10 digits, said one by one, else the longest that stand together; "" without any."""
+    spoken = re.search(r"(?<![0-9])[0-9](?:[ ,]+[0-9]){3,9}(?![0-9])", text)
+    if spoken:
+        return re.sub(r"[ ,]", "", spoken.group())
+    return max(re.findall(r"(?<![0-9])[0-9]{4,10}(?![0-9])", text), key=len, default="")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+# What each fault does with the connection that waits for an answer.
+_FAULTS: dict[Fault, Callable[[Connection], None]] = {
+    Fault.HANG: Connection.hang,
+    Fault.HANG_AFTER_WORK: Connection.hang,
+    Fault.CLOSE_AFTER_READ: Connection.close_in_order,
+    Fault.RESET_AFTER_READ: Connection.reset,
+    Fault.RESET_AFTER_WORK: Connection.reset,
+    Fault.GARBAGE_STATUS_LINE: Connection.answer_without_status_line,
+    Fault.GARBAGE_BODY: lambda connection: connection.answer(200, {"Content-Type": "text/plain"}, b"\xff<<nonsense"),
+    Fault.HTTP_500: lambda connection: connection.answer(500, {}, b"Internal Server Error"),
+    Fault.HTTP_503: lambda connection: connection.answer(503, {}, b"Service Unavailable"),
+    Fault.HTTP_429: lambda connection: connection.answer(429, {"Retry-After": "7"}, b"Too Many Requests"),
+    Fault.HTTP_401: lambda connection: connection.answer(401, {}, b"Unauthorized"),
+    Fault.HTTP_404: lambda connection: connection.answer(404, {}, b"Not Found"),
+    Fault.HTTP_405: lambda connection: connection.answer(405, {"Allow": "GET"}, b"Method Not Allowed"),
+    Fault.REDIRECT: lambda connection: connection.answer(307, {"Location": "/redirected"}, b""),
+    Fault.HUGE_BODY: Connection.answer_with_many_bytes,
+    Fault.SLOW_BODY: Connection.answer_slowly,
+}

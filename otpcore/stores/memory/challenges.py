@@ -1,0 +1,136 @@
+"""Challenges, their deliveries and receipts, in dictionaries."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from otpcore.stores.lifecycle import OVER
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, changed
+
+
+class ChallengeRows:
+    """By id, with an index for every other way to find them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.challenge_rows: dict[str, ChallengeRecord] = {}
+        self._of_subject: dict[str, list[str]] = {}
+        self._of_phone: dict[str, list[str]] = {}
+        self._deliveries: dict[str, DeliveryRecord] = {}
+        self._phone_of: dict[str, str] = {}
+        self._of_challenge: dict[str, list[str]] = {}
+        self._receipts: dict[tuple[str, str, str, str], ReceiptRecord] = {}
+
+    def challenge(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge_rows.get(challenge_id)
+
+    def peek(self, challenge_id: str) -> ChallengeRecord | None:
+        return self.challenge(challenge_id)
+
+    def latest(self, subject: str) -> ChallengeRecord | None:
+        ids = self._of_subject.get(subject)
+        return self.challenge_rows[ids[-1]] if ids else None
+
+    def peek_latest(self, subject: str) -> ChallengeRecord | None:
+        return self.latest(subject)
+
+    def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
+        return [self.challenge_rows[one] for one in reversed(self._of_phone.get(phone_key, ()))]
+
+    def insert_challenge(self, challenge: ChallengeRecord) -> bool:
+        holder = self.latest(challenge.subject)
+        if holder is not None and holder.state not in OVER:
+            return False
+        self.challenge_rows[challenge.id] = challenge
+        self._of_subject.setdefault(challenge.subject, []).append(challenge.id)
+        self._of_phone.setdefault(challenge.phone_key, []).append(challenge.id)
+        return True
+
+    def update_challenge(self, challenge_id: str, **changes: Any) -> None:
+        self.challenge_rows[challenge_id] = changed(self.challenge_rows[challenge_id], **changes)
+
+    def expired(self, now: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        over = (c for c in self.challenge_rows.values() if c.state not in OVER and c.expires_at <= now)
+        return heapq.nsmallest(limit, over, key=lambda challenge: (challenge.expires_at, challenge.id))
+
+    def begun_after(self, moment: datetime, limit: int) -> Sequence[ChallengeRecord]:
+        later = (c for c in self.challenge_rows.values() if c.state not in OVER and c.first_sent_at > moment)
+        return heapq.nsmallest(limit, later, key=lambda challenge: (challenge.expires_at, challenge.id))
+
+    def deliveries(self, challenge_id: str) -> Sequence[DeliveryRecord]:
+        return [self._deliveries[one] for one in self._of_challenge.get(challenge_id, ())]
+
+    def delivery(self, delivery_id: str) -> DeliveryRecord | None:
+        return self._deliveries.get(delivery_id)
+
+    def delivery_by_reference(self, instance: str, reference: str) -> DeliveryRecord | None:
+        newest_first = reversed(self._deliveries.values())
+        return next((d for d in newest_first if (d.instance, d.reference) == (instance, reference)), None)
+
+    def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
+        self._deliveries[delivery.id] = delivery
+        self._phone_of[delivery.id] = phone_key
+        self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
+
+    def answer_delivery(self, delivery_id: str, **answer: Any) -> bool:
+        delivery = self._deliveries.get(delivery_id)
+        if delivery is None:
+            return False
+        self._deliveries[delivery_id] = changed(delivery, **answer)
+        return True
+
+    def insert_receipt(self, receipt: ReceiptRecord) -> bool:
+        if _receipt_key(receipt) in self._receipts:
+            return False
+        self._receipts[_receipt_key(receipt)] = receipt
+        return True
+
+    def receipts_of(self, delivery_id: str, reference: str) -> Sequence[ReceiptRecord]:
+        found = (
+            one
+            for one in self._receipts.values()
+            if one.delivery_id == delivery_id or (reference and one.reference == reference)
+        )
+        return sorted(found, key=lambda one: (one.received_at, *_receipt_key(one)))
+
+    def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
+        del self._receipts[_receipt_key(receipt)]
+        applied = changed(receipt, delivery_id=delivery_id, applied=True)
+        self._receipts[_receipt_key(applied)] = applied
+
+    def purge_deliveries(self, before: datetime, limit: int) -> int:
+        old = (delivery.id for delivery in self._deliveries.values() if delivery.recorded_at < before)
+        return self._remove_deliveries(list(itertools.islice(old, limit)))
+
+    def purge_receipts(self, before: datetime, limit: int) -> int:
+        old = [key for key, receipt in self._receipts.items() if receipt.received_at < before][:limit]
+        for key in old:
+            del self._receipts[key]
+        return len(old)
+
+    def _remove_deliveries(self, gone: Sequence[str]) -> int:
+        for delivery_id in gone:
+            _forget(self._of_challenge, self._deliveries.pop(delivery_id).challenge_id, delivery_id)
+            del self._phone_of[delivery_id]
+        return len(gone)
+
+    def _drop_challenge(self, challenge: ChallengeRecord) -> None:
+        """Only itself, as its deliveries are kept for longer."""
+        del self.challenge_rows[challenge.id]
+        _forget(self._of_subject, challenge.subject, challenge.id)
+        _forget(self._of_phone, challenge.phone_key, challenge.id)
+
+
+def _receipt_key(receipt: ReceiptRecord) -> tuple[str, str, str, str]:
+    return receipt.reference, receipt.instance, receipt.delivery_id, receipt.status
+
+
+def _forget(index: dict[str, list[str]], key: str, member: str) -> None:
+    """Take a member out of an index, and the key with the last one."""
+    index[key].remove(member)
+    if not index[key]:
+        del index[key]

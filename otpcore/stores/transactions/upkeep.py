@@ -1,0 +1,134 @@
+"""Transactions of sweeping, purging, watching and an operator's commands, written once over the rows of any store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from otpcore.models import ChallengeState, Channel, UnsendableReason
+from otpcore.stores.commands import ChallengeView, EndedSend
+from otpcore.stores.counts import PurgeCount, StoreStatus
+from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
+from otpcore.stores.records import ChallengeRecord, ScheduleRecord, WorkerRecord, changed
+from otpcore.stores.rows import Rows
+from otpcore.stores.transactions.failover import close, stop_sending
+
+
+def sweep(
+    rows: Rows, *, retried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
+) -> tuple[EndedSend, ...]:
+    """Expire what is over; end what died half-way where nothing is retried."""
+    moment = rows.now(now)
+    over = list(rows.expired(moment, limit))
+    if set_back:
+        over += rows.begun_after(moment + CLOCK_SLACK, limit)
+    ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
+    unretried = frozenset(Channel) - frozenset(retried)
+    for row in rows.due(moment, limit, channels=unretried) if unretried else ():
+        challenge = rows.challenge_if_free(row.challenge_id)
+        if challenge is not None and is_living(challenge, moment):
+            stopped = stop_sending(rows, challenge, row, UnsendableReason.INTERRUPTED)
+            ended.append(EndedSend(challenge=stopped, channel=row.channel))
+    return tuple(ended)
+
+
+def purge(
+    rows: Rows,
+    *,
+    challenges_before: datetime,
+    deliveries_before: datetime,
+    verified_before: datetime | None,
+    limit: int,
+    now: datetime | None,
+) -> PurgeCount:
+    """Remove what is old, at most ``limit`` of each kind."""
+    return PurgeCount(
+        deliveries=rows.purge_deliveries(deliveries_before, limit),
+        challenges=rows.purge_challenges(challenges_before, limit),
+        counters=rows.purge_counters(rows.now(now), limit),
+        receipts=rows.purge_receipts(deliveries_before, limit),
+        refusals=rows.purge_refusals(deliveries_before, limit),
+        verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
+    )
+
+
+def purge_slots(rows: Rows, limit: int) -> int:
+    """Remove slots that nobody holds: at once, or if they are marked once the old verification's challenge is gone."""
+    removed = rows.purge_slots(limit)
+    for slot in rows.free_slots(limit):
+        if slot.mark is not None and rows.challenge(slot.mark.challenge_id) is None:
+            rows.delete_slot(slot.scope, slot.phone_key)
+    return removed
+
+
+def erase(rows: Rows, phone_key: str) -> PurgeCount:
+    """Remove everything of one phone."""
+    challenges, deliveries = rows.erase(phone_key)
+    counters = rows.reset_counters(f"{phone_key}/")
+    refusals, verified = rows.forget(phone_key)
+    return PurgeCount(
+        challenges=challenges, deliveries=deliveries, counters=counters, refusals=refusals, verified=verified
+    )
+
+
+def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:
+    """Everything about one challenge, or about those of one phone."""
+    if challenge_id:
+        found = rows.challenge(challenge_id)
+        challenges = [found] if found is not None else []
+    else:
+        challenges = list(rows.challenges_of(phone_key))
+    return tuple(
+        ChallengeView(
+            challenge=challenge,
+            deliveries=tuple(rows.deliveries(challenge.id)),
+            schedule=tuple(rows.schedules(challenge.id)),
+        )
+        for challenge in challenges
+    )
+
+
+def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
+    """Schedule rows with their challenges."""
+    pairs = [(row, rows.challenge(row.challenge_id)) for row in rows.upcoming(limit, after)]
+    return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
+
+
+def requeue(rows: Rows, challenge_id: str, now: datetime | None) -> int:
+    """Make the waiting rows due now."""
+    moment = rows.now(now)
+    challenge = rows.challenge(challenge_id)
+    waiting = [row for row in rows.schedules(challenge_id) if row.lease_until is None] if challenge is not None else []
+    for row in waiting:
+        rows.put_schedule(changed(row, due_at=moment, waits=None, waits_for=""))
+    return len(waiting)
+
+
+def drop(rows: Rows, challenge_id: str, now: datetime | None) -> EndedSend | None:
+    """End sending; verifying goes on."""
+    challenge = rows.challenge(challenge_id)
+    if challenge is None or not is_living(challenge, rows.now(now)):
+        return None
+    ended = None
+    for row in rows.schedules(challenge_id):
+        challenge = stop_sending(rows, challenge, row, UnsendableReason.FAILED)
+        ended = EndedSend(challenge=challenge, channel=row.channel)
+    return ended
+
+
+def beat(rows: Rows, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
+    """Write one sign of life; remove those that stopped coming, each for one caller."""
+    moment = rows.now(now)
+    rows.put_worker(changed(worker, seen_at=moment))
+    return tuple(rows.remove_stale_workers(moment - stale))
+
+
+def status(rows: Rows, since: datetime, now: datetime | None) -> StoreStatus:
+    """Counts since then, and what is waiting now."""
+    return StoreStatus(
+        deliveries=tuple(rows.count_outcomes(since)),
+        verified=tuple(rows.count_verified(since)),
+        waiting=tuple(rows.count_waiting(rows.now(now))),
+        breakers=tuple(rows.breakers(0)),
+        workers=tuple(rows.workers()),
+    )

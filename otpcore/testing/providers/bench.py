@@ -1,0 +1,319 @@
+"""What the tests of the provider contract share: the author's answers, the fixtures, and a bench to work at."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import anyio
+import attrs
+import pytest
+
+from otpcore.errors import ErrorKind, ProviderError
+from otpcore.models import Channel, CodeOwner, EarlierTry
+from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.guard import WORDS_LEFT_OUT
+from otpcore.providers.hooks import ProviderContext
+from otpcore.providers.provider import Provider, load_provider
+from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest
+from otpcore.simulators.simulator import Fault, SimulatedMessage, Simulator
+from otpcore.testing.codes import wrong_code
+
+__all__ = [
+    "CODE",
+    "IN_DOUBT",
+    "PATIENCE",
+    "SILENT_FAULTS",
+    "STATUSES",
+    "WRONG_URL",
+    "Bench",
+    "ContractBase",
+    "Refusal",
+    "name_of",
+]
+
+CODE = "7301946528"
+PATIENCE = 5.0
+"""Seconds that a test waits for what takes milliseconds."""
+
+SILENT_FAULTS = (Fault.HANG, Fault.HANG_AFTER_WORK, Fault.SLOW_BODY)
+"""Only the provider's own timeout ends these."""
+
+IN_DOUBT = (
+    Fault.CLOSE_AFTER_READ,
+    Fault.RESET_AFTER_READ,
+    Fault.RESET_AFTER_WORK,
+    Fault.GARBAGE_STATUS_LINE,
+    Fault.GARBAGE_BODY,
+    Fault.HUGE_BODY,
+)
+"""The vendor had read the request, and said nothing that can be relied on."""
+
+STATUSES = (Fault.HTTP_401, Fault.HTTP_429, Fault.HTTP_500, Fault.HTTP_503, Fault.REDIRECT)
+"""The vendor answered with nothing but a status."""
+
+WRONG_URL = (Fault.HTTP_404, Fault.HTTP_405)
+"""What a server answers where the settings lead to another page than the vendor's, or to another server."""
+
+_INSTANCE = "contract"
+_LIFE = timedelta(minutes=5)
+_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+@attrs.frozen
+class Refusal:
+    """One error of the vendor, and what the provider makes of it.
+
+    Args:
+        number_or_arm: A number (E.164) that the simulator refuses in this way, or a function that prepares the simulator.
+        kind: What the provider raises.
+        provider_code: With this code; None: whichever.
+        channel: Over which; None: each of the provider's.
+    """
+
+    number_or_arm: str | Callable[[Any], None]
+    kind: ErrorKind
+    provider_code: str | None = None
+    channel: Channel | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in the test's id."""
+        return f"{self.kind}-{self.provider_code or self.number_or_arm}"
+
+
+class ContractBase:
+    """What the author says of the plugin; ``ProviderContract`` documents each attribute."""
+
+    channels: ClassVar[Sequence[Channel]] = tuple(Channel)
+    code_owner: ClassVar[CodeOwner] = CodeOwner.CORE
+    required_settings: ClassVar[Sequence[str]] = ()
+    secret_settings: ClassVar[Sequence[str]] = ()
+    base_url_setting: ClassVar[str] = "base_url"
+    refusals: ClassVar[Sequence[Refusal]] = ()
+    recipient: ClassVar[str] = "+359871234567"
+    sms_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s\n@app.example.com #{code}'
+    call_text: ClassVar[str] = "Your code for Smith & Sons is {digits}. Once more: {digits}."
+    messages_after_repeat: ClassVar[int] = 2
+    short_timeout: ClassVar[float] = 1.0
+    signs_url: ClassVar[bool] = True
+
+    @pytest.fixture
+    def simulator(self) -> Simulator:
+        """The author's: the vendor, started."""
+        raise NotImplementedError("give the fixture `simulator`: a started Simulator of your vendor")
+
+    @pytest.fixture
+    def plugin(self) -> str | Callable[[ProviderContext], object]:
+        """The author's: the factory, or how it is named."""
+        raise NotImplementedError("give the fixture `plugin`: your factory, or its name as module:factory")
+
+    @pytest.fixture
+    def provider_settings(self, simulator: Simulator) -> Mapping[str, Any]:
+        """Settings of an instance that talks to the simulator."""
+        return simulator.provider_settings()
+
+    @pytest.fixture
+    def bench(
+        self,
+        simulator: Simulator,
+        plugin: str | Callable[[ProviderContext], object],
+        provider_settings: Mapping[str, Any],
+    ) -> Bench:
+        """Where each test works."""
+        target = plugin if isinstance(plugin, str) else f"{plugin.__module__}:{plugin.__qualname__}"
+        return Bench(suite=self, simulator=simulator, plugin=target, settings=dict(provider_settings))
+
+    def assert_delivered(self, message: SimulatedMessage, request: DeliveryRequest) -> None:
+        """The person got what was to be sent."""
+        assert message.recipient == request.recipient.e164
+        assert message.channel is request.channel
+        if request.text is not None:
+            assert message.text == request.text
+
+    def make_gone(self, simulator: Simulator) -> None:
+        """Let every verification at the vendor come to its end: an hour passes."""
+        later = simulator.clock() + timedelta(hours=1)
+        simulator.clock = lambda: later
+
+    def wrong_code(self, code: str) -> str:
+        """Another code of the same length."""
+        return wrong_code(code)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run tests once for each channel, refusal and required setting that the author names."""
+        names = metafunc.fixturenames
+        if "refusal" in names:
+            cases = [
+                pytest.param(refusal, channel, id=f"{channel}-{refusal.title}")
+                for refusal in self.refusals
+                for channel in self.channels
+                if refusal.channel in (None, channel)
+            ]
+            metafunc.parametrize(("refusal", "channel"), cases)
+        elif "channel" in names:
+            metafunc.parametrize("channel", self.channels, ids=str)
+        if "required_setting" in names:
+            metafunc.parametrize("required_setting", self.required_settings)
+
+
+def name_of(fault: Fault) -> str:
+    """For the ids of tests."""
+    return fault.value
+
+
+@attrs.define(eq=False, repr=False, kw_only=True)
+class Bench:
+    """A running simulator, and instances and requests that fit it.
+
+    Args:
+        suite: The author's class.
+        simulator: The vendor.
+        plugin: As ``load_provider`` takes it.
+        settings: Of an instance that talks to the simulator.
+    """
+
+    suite: ContractBase
+    simulator: Simulator
+    plugin: str
+    settings: dict[str, Any]
+    numbers: set[str] = attrs.field(factory=set)
+    _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
+    _began_at: dict[str, datetime] = attrs.field(factory=dict)
+
+    def context(self, *, timeout: float = PATIENCE, without: str = "", **changed: Any) -> ProviderContext:
+        """What the factory gets, with some settings changed or one left out."""
+        settings = {key: value for key, value in {**self.settings, **changed}.items() if key != without}
+        return ProviderContext(
+            instance=_INSTANCE, settings=settings, clock=self._now, timeout=timeout, max_connections=8
+        )
+
+    def provider(self, **context: Any) -> Provider:
+        """An instance, loaded and checked as a service does it; the arguments are those of ``context``."""
+        made = self.context(**context)
+        return load_provider(made.instance, self.plugin, made)
+
+    @asynccontextmanager
+    async def open(self, **context: Any) -> AsyncIterator[Provider]:
+        """A started instance; the arguments are those of ``context``."""
+        provider = self.provider(**context)
+        async with AsyncExitStack() as stack:
+            await provider.start(stack)
+            yield provider
+
+    def delivery(
+        self, channel: Channel, *, number: str | None = None, repeat_of: DeliveryRequest | None = None
+    ) -> DeliveryRequest:
+        """A request as the core makes it; ``repeat_of`` is the earlier try of the same send."""
+        number = number or self.suite.recipient
+        self.numbers.add(number)
+        serial, now = next(self._ids), self.simulator.clock()
+        self._began_at[f"delivery-{serial}"] = now
+        ours = self.suite.code_owner is CodeOwner.CORE
+        template = self.suite.sms_text if channel is Channel.SMS else self.suite.call_text
+        return DeliveryRequest(
+            delivery_id=f"delivery-{serial}",
+            challenge_id=repeat_of.challenge_id if repeat_of else f"challenge-{serial}",
+            recipient=PhoneNumber(number),
+            channel=channel,
+            code=CODE if ours else None,
+            text=template.format(code=CODE, digits=", ".join(CODE)) if ours else None,
+            deadline=now + _LIFE,
+            idempotency_key=repeat_of.idempotency_key if repeat_of else f"send-{serial}.{_INSTANCE}",
+            repeat=repeat_of.delivery_id if repeat_of else "",
+            earlier=self._earlier(repeat_of, now) if repeat_of else (),
+        )
+
+    def _earlier(self, delivery: DeliveryRequest, now: datetime) -> tuple[EarlierTry, ...]:
+        return (EarlierTry(delivery_id=delivery.delivery_id, age=now - self._began_at[delivery.delivery_id]),)
+
+    def check(self, delivery: DeliveryRequest, reference: str, code: str) -> CheckRequest:
+        """The question whether a code is right."""
+        return CheckRequest(
+            challenge_id=delivery.challenge_id,
+            delivery_id=delivery.delivery_id,
+            recipient=delivery.recipient,
+            channel=delivery.channel,
+            code=code,
+            reference=reference,
+        )
+
+    def cancel(self, delivery: DeliveryRequest, reference: str) -> CancelRequest:
+        """The wish that a delivery's verification ends."""
+        return CancelRequest(
+            challenge_id=delivery.challenge_id,
+            delivery_id=delivery.delivery_id,
+            recipient=delivery.recipient,
+            channel=delivery.channel,
+            reference=reference,
+        )
+
+    async def failure(self, call: Awaitable[object]) -> ProviderError:
+        """The error of a call that must fail, seen to hold nothing readable."""
+        with pytest.raises(ProviderError) as caught:
+            await call
+        self.assert_unreadable(caught.value)
+        assert caught.value.summary != WORDS_LEFT_OUT, (
+            "an error shows the full number or the code, or would without the core"
+        )
+        assert caught.value.provider == _INSTANCE
+        return caught.value
+
+    async def unanswered(self, calls: Sequence[Awaitable[object]]) -> list[ProviderError]:
+        """The errors of calls that run at once, while the vendor takes each and answers none in time."""
+        failures: list[ProviderError] = []
+
+        async def fail(call: Awaitable[object]) -> None:
+            failures.append(await self.failure(call))
+
+        for fault in SILENT_FAULTS:
+            self.simulator.fail(fault)
+        async with anyio.create_task_group() as group:
+            for call in calls:
+                group.start_soon(fail, call)
+        return failures
+
+    def assert_unreadable(self, error: BaseException) -> None:
+        """Neither the error nor what is chained to it shows a number, a code or a secret."""
+        chain = [error]
+        for each in chain:
+            chain.extend(linked for linked in (each.__cause__, each.__context__) if linked and linked not in chain)
+        shown = "\n".join(f"{each} {each!r} {each.args!r} {getattr(each, '__notes__', '')}" for each in chain)
+        self.assert_safe(shown, "an error")
+
+    def assert_records_unreadable(self, records: Sequence[logging.LogRecord]) -> None:
+        """No log record shows a number, a code or a secret, whatever its level."""
+        formatter = logging.Formatter()
+        for record in records:
+            extras = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+            self.assert_safe(
+                f"{formatter.format(record)} {record.args!r} {extras!r}", f"a record of the logger {record.name}"
+            )
+
+    def assert_safe(self, text: str, where: str) -> None:
+        """The text shows nothing that only the person or the operator may read."""
+        for what, value in self._readable():
+            if value.isdigit() and len(value) <= len(CODE):  # short: only where it stands alone
+                shown = re.search(rf"(?<![0-9A-Za-z]){value}(?![0-9A-Za-z])", text) is not None
+            else:
+                shown = value in text
+            assert not shown, f"{where} shows {what}: {text}"
+
+    def _now(self) -> datetime:
+        return self.simulator.clock()  # a test may have replaced it since
+
+    def _readable(self) -> list[tuple[str, str]]:
+        codes = {CODE, *(message.code for message in self.simulator.inbox if message.code)}
+        codes.discard(f"{datetime.now(UTC):%Y}")  # a vendor's four digits by chance; the dates in log records show it
+        authorizations = {request.headers.get("authorization", "") for request in self.simulator.requests}
+        return [
+            *(("the full number", number.removeprefix("+")) for number in self.numbers),
+            *(("a code", code) for code in codes),
+            *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings),
+            *(("the credentials", value.partition(" ")[2]) for value in authorizations if value),
+        ]

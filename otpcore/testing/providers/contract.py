@@ -1,0 +1,92 @@
+"""The contract suite of provider plugins: subclass ``ProviderContract``, say how your vendor is reached, inherit the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+# Before they are imported: pytest shows the values in a failed assertion only of modules that it was told about.
+pytest.register_assert_rewrite(
+    "otpcore.testing.providers.accounts",
+    "otpcore.testing.providers.bench",
+    "otpcore.testing.providers.codes",
+    "otpcore.testing.providers.faults",
+    "otpcore.testing.providers.receipts",
+    "otpcore.testing.providers.sends",
+    "otpcore.testing.providers.settings",
+)
+
+from otpcore.testing.providers.accounts import AccountTests  # noqa: E402 - after the registration
+from otpcore.testing.providers.bench import Bench, Refusal  # noqa: E402 - after the registration
+from otpcore.testing.providers.codes import CodeTests  # noqa: E402 - the same
+from otpcore.testing.providers.faults import FaultTests  # noqa: E402 - the same
+from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
+from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
+from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the same
+
+__all__ = ["Bench", "ProviderContract", "Refusal"]
+
+
+class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptTests, AccountTests):
+    """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
+
+    ::
+
+        import pytest
+
+        from otpcore import Channel, ErrorKind
+        from otpcore.testing import ProviderContract, Refusal
+        from otp_acme.simulator import AcmeSimulator
+
+
+        class TestAcme(ProviderContract):
+            channels = (Channel.SMS,)
+            required_settings = ("username", "password")
+            secret_settings = ("password",)
+            refusals = (
+                Refusal("+359880000013", ErrorKind.REJECTED_NUMBER, "13"),
+                Refusal(lambda simulator: setattr(simulator, "credit", 0), ErrorKind.MISCONFIGURED, "99"),
+            )
+
+            @pytest.fixture
+            def simulator(self):
+                with AcmeSimulator() as simulator:
+                    yield simulator
+
+            @pytest.fixture
+            def plugin(self):
+                return "otp_acme:create_provider"
+
+    Fixtures to supply:
+
+    - ``simulator``: a started ``otpcore.simulators.Simulator``, new for each test. The ``reference`` of its messages is the
+      vendor's id that a receipt carries.
+    - ``plugin``: ``"module:factory"``, an entry-point name, or the factory itself, a function of a module.
+    - ``provider_settings``: settings of an instance that talks to the simulator; by default
+      ``simulator.provider_settings()``.
+
+    Attributes to set where the default does not fit:
+
+    - ``channels``: what an instance with these settings delivers; default SMS and calls. Where settings take a channel away
+      (a sender that cannot call), subclass the suite with them.
+    - ``code_owner``: default ``CodeOwner.CORE``. With ``CodeOwner.PROVIDER`` checks and cancelling are tested too.
+    - ``required_settings``: keys that must not be left out or blank.
+    - ``secret_settings``: keys whose values no one may ever read.
+    - ``base_url_setting``: the key of the vendor's URL; default ``"base_url"``.
+    - ``refusals``: each a ``Refusal``; the vendor's own errors.
+    - ``kind_of_http_401``, ``…_429``, ``…_500``, ``…_503``, ``kind_of_redirect``: what a bare answer with that status means;
+      by default ``MISCONFIGURED``, ``THROTTLED``, ``AMBIGUOUS``, ``UNAVAILABLE``, ``MISCONFIGURED``.
+    - ``recipient``: a number (E.164) that the simulator delivers to.
+    - ``sms_text``, ``call_text``: what is sent where otpcore owns the code, with ``{code}`` and ``{digits}`` in it.
+    - ``messages_after_repeat``: how many messages a person has after a send whose answer was lost and its repeat: 2, or 1
+      where the vendor can be asked first or knows the idempotency key.
+    - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
+    - ``signs_url``: False where the vendor's signature of a receipt does not cover the URL that it calls; default True.
+
+    Methods to override where the vendor is different:
+
+    - ``assert_delivered(message, request)``: the person got what was to be sent.
+    - ``make_gone(simulator)``: let every verification at the vendor come to its end; by default an hour passes.
+    - ``wrong_code(code)``: another one of the same length.
+    - ``callback(simulator, request, receipt, status)``: the ``ReceiptRequest`` in which the vendor reports this delivery,
+      signed just now; needed where the provider implements ``parse_receipt``.
+    """

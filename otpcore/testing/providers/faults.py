@@ -1,0 +1,108 @@
+"""Contract tests of what goes wrong on the way: what was certainly not sent, what nobody knows, and no hidden repeats."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import anyio
+import pytest
+
+from otpcore.errors import ErrorKind
+from otpcore.models import Channel
+from otpcore.simulators.simulator import Fault
+from otpcore.testing.providers.bench import (
+    IN_DOUBT,
+    PATIENCE,
+    SILENT_FAULTS,
+    STATUSES,
+    WRONG_URL,
+    Bench,
+    ContractBase,
+    name_of,
+)
+
+__all__ = ["FaultTests"]
+
+_BROKEN_CONNECTIONS = (Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_READ, Fault.RESET_AFTER_WORK)
+
+
+class FaultTests(ContractBase):
+    """A vendor that fails, is gone, or does not answer."""
+
+    kind_of_http_401: ClassVar[ErrorKind] = ErrorKind.MISCONFIGURED
+    kind_of_http_429: ClassVar[ErrorKind] = ErrorKind.THROTTLED
+    kind_of_http_500: ClassVar[ErrorKind] = ErrorKind.AMBIGUOUS
+    kind_of_http_503: ClassVar[ErrorKind] = ErrorKind.UNAVAILABLE
+    kind_of_redirect: ClassVar[ErrorKind] = ErrorKind.MISCONFIGURED
+
+    @pytest.mark.anyio
+    async def test_a_refused_connection_is_unavailable_and_the_next_send_works(
+        self, bench: Bench, channel: Channel
+    ) -> None:
+        async with bench.open() as provider:
+            bench.simulator.down()
+            assert (await bench.failure(provider.send(bench.delivery(channel), PATIENCE))).kind is ErrorKind.UNAVAILABLE
+            bench.simulator.up()
+            await provider.send(bench.delivery(channel), PATIENCE)
+        assert len(bench.simulator.inbox) == 1
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("fault", IN_DOUBT, ids=name_of)
+    async def test_what_breaks_after_the_vendor_read_it_is_ambiguous_and_sent_once(
+        self, bench: Bench, channel: Channel, fault: Fault
+    ) -> None:
+        bench.simulator.fail(fault, times=None)
+        async with bench.open() as provider:
+            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        assert failure.kind is ErrorKind.AMBIGUOUS, "the vendor may have done the work"
+        assert len(bench.simulator.requests) == 1, "a send is never repeated in secret"
+
+    @pytest.mark.anyio
+    async def test_a_vendor_who_does_not_answer_in_time_is_ambiguous(self, bench: Bench) -> None:
+        outer = 2 * self.short_timeout
+        async with bench.open(timeout=self.short_timeout) as provider:
+            began = anyio.current_time()
+            sends = [provider.send(bench.delivery(self.channels[0]), outer) for _ in SILENT_FAULTS]
+            failures = await bench.unanswered(sends)
+            took = anyio.current_time() - began
+        assert {failure.kind for failure in failures} == {ErrorKind.AMBIGUOUS}, "the vendor may have done the work"
+        assert len(bench.simulator.requests) == len(sends), "a send is never repeated in secret"
+        assert took < outer, "the provider's own timeout must fit into context.timeout"
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("fault", _BROKEN_CONNECTIONS, ids=name_of)
+    async def test_a_connection_that_breaks_when_it_is_used_again_is_ambiguous_and_sent_once(
+        self, bench: Bench, channel: Channel, fault: Fault
+    ) -> None:
+        async with bench.open() as provider:
+            await provider.send(bench.delivery(channel), PATIENCE)
+            before = len(bench.simulator.requests)
+            bench.simulator.fail(fault, times=None)
+            assert (await bench.failure(provider.send(bench.delivery(channel), PATIENCE))).kind is ErrorKind.AMBIGUOUS
+            assert len(bench.simulator.requests) == before + 1, "a send is never repeated in secret"
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("fault", STATUSES, ids=name_of)
+    async def test_a_bare_http_status_has_the_kind_that_the_author_says(
+        self, bench: Bench, channel: Channel, fault: Fault
+    ) -> None:
+        bench.simulator.fail(fault, times=None)
+        async with bench.open() as provider:
+            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        assert failure.kind is getattr(self, f"kind_of_{fault.value}")
+        assert len(bench.simulator.requests) == 1, "neither repeated in secret nor redirected"
+        assert not bench.simulator.inbox
+        if fault is Fault.HTTP_429:
+            assert failure.retry_after == 7, "the vendor said how long to wait"
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("fault", WRONG_URL, ids=name_of)
+    async def test_a_wrong_url_is_misconfigured_and_sent_nothing(
+        self, bench: Bench, channel: Channel, fault: Fault
+    ) -> None:
+        bench.simulator.fail(fault, times=None)
+        async with bench.open() as provider:
+            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        assert failure.kind is ErrorKind.MISCONFIGURED, "a wrong URL sends nothing until an operator corrects it"
+        assert failure.summary, "what an operator has to look at"
+        assert len(bench.simulator.requests) == 1, "it stays wrong"

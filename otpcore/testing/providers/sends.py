@@ -1,0 +1,164 @@
+"""Contract tests of what a provider is and sends: declaration, start, messages, refusals, cancellation, silence."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+
+import anyio
+import attrs
+import pytest
+
+from otpcore.errors import ErrorKind
+from otpcore.messages.carrying import Feature
+from otpcore.models import Channel, CodeOwner
+from otpcore.providers.provider import PROVIDERS, load_target
+from otpcore.providers.requests import CheckResult, DeliveryRequest
+from otpcore.simulators.simulator import Fault
+from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, ContractBase, Refusal, name_of
+
+__all__ = ["SendTests"]
+
+# RESET_AFTER_WORK looks like RESET_AFTER_READ from here, and may end the verification that is to be checked.
+_QUICK_FAULTS = tuple(fault for fault in (*IN_DOUBT, *STATUSES) if fault is not Fault.RESET_AFTER_WORK)
+
+_ANDROID_HASH = "FA09qCX9VSu"
+_MIDWAY = 0.2  # seconds after which a send that hangs is cancelled
+
+
+class SendTests(ContractBase):
+    """What a provider is, and what becomes of a message."""
+
+    def test_the_declaration_is_what_the_author_says(self, bench: Bench) -> None:
+        provider = bench.provider()
+        assert provider.channels == provider.info.channels == frozenset(self.channels), "set `channels` of the suite"
+        assert provider.info.code_owner is self.code_owner, "set `code_owner` of the suite"
+        assert provider.info.display_name
+
+    def test_loading_asks_the_vendor_nothing(self, bench: Bench) -> None:
+        bench.provider()
+        assert not bench.simulator.requests
+
+    @pytest.mark.anyio
+    async def test_it_starts_and_stops_as_often_as_it_is_made(self, bench: Bench) -> None:
+        for _ in range(2):
+            async with bench.open() as provider:
+                await provider.send(bench.delivery(self.channels[0]), PATIENCE)
+
+    @pytest.mark.anyio
+    async def test_an_accepted_message_arrives_once_and_intact(self, bench: Bench, channel: Channel) -> None:
+        async with bench.open() as provider:
+            request = bench.delivery(channel)
+            receipt = await provider.send(request, PATIENCE)
+        assert len(bench.simulator.inbox) == 1, "one send is one message"
+        (message,) = bench.simulator.inbox
+        self.assert_delivered(message, request)
+        if self.code_owner is CodeOwner.PROVIDER:
+            assert len(message.code) in provider.info.code_lengths
+        if message.reference:
+            assert receipt.reference == message.reference
+
+    @pytest.mark.anyio
+    async def test_what_it_says_of_the_android_hash_is_true(self, bench: Bench) -> None:
+        if self.code_owner is CodeOwner.CORE or Channel.SMS not in self.channels:
+            pytest.skip("otpcore words the text, or there is none")
+        async with bench.open() as provider:
+            await provider.send(attrs.evolve(bench.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)
+        is_passed_on = any(_ANDROID_HASH.encode() in request.body for request in bench.simulator.requests)
+        assert is_passed_on == provider.info.carried(Channel.SMS).takes(Feature.ANDROID_HASH), (
+            "see ProviderInfo.carries"
+        )
+
+    @pytest.mark.anyio
+    async def test_two_instances_live_side_by_side(self, bench: Bench) -> None:
+        channel = self.channels[0]
+        async with AsyncExitStack() as stack:
+            staying = await stack.enter_async_context(bench.open())
+            async with bench.open() as leaving:
+                await leaving.send(bench.delivery(channel), PATIENCE)
+            await staying.send(bench.delivery(channel), PATIENCE)
+        assert len(bench.simulator.inbox) == 2
+
+    @pytest.mark.anyio
+    async def test_a_refusal_of_the_vendor_has_its_kind_and_code(
+        self, bench: Bench, refusal: Refusal, channel: Channel
+    ) -> None:
+        async with bench.open() as provider:
+            failure = await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
+        assert failure.kind is refusal.kind
+        if refusal.provider_code is not None:
+            assert failure.provider_code == refusal.provider_code
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=name_of)
+    async def test_a_repeat_sends_no_more_than_the_author_says(
+        self, bench: Bench, channel: Channel, fault: Fault
+    ) -> None:
+        arrived = fault is Fault.RESET_AFTER_WORK
+        async with bench.open() as provider:
+            first = bench.delivery(channel)
+            bench.simulator.fail(fault)
+            assert (await bench.failure(provider.send(first, PATIENCE))).kind is ErrorKind.AMBIGUOUS
+            again = bench.delivery(channel, repeat_of=first)
+            receipt = await provider.send(again, PATIENCE)
+            assert len(bench.simulator.inbox) == (self.messages_after_repeat if arrived else 1)
+            if self.code_owner is CodeOwner.PROVIDER:
+                code = bench.simulator.inbox[-1].code
+                verdict = await provider.check_code(bench.check(again, receipt.reference, code), PATIENCE)
+                assert verdict is CheckResult.APPROVED, "the code that the person has last must verify"
+
+    @pytest.mark.anyio
+    async def test_cancellation_passes_at_once_and_leaves_the_provider_usable(self, bench: Bench) -> None:
+        channel = self.channels[0]
+        async with bench.open(timeout=60.0) as provider:
+            bench.simulator.fail(Fault.HANG)
+            began = anyio.current_time()
+            with anyio.move_on_after(_MIDWAY) as scope:
+                await provider.send(bench.delivery(channel), 60.0)
+            assert scope.cancelled_caught, "a cancelled send must not answer"
+            assert anyio.current_time() - began < PATIENCE
+            await provider.send(bench.delivery(channel), PATIENCE)
+
+    @pytest.mark.anyio
+    async def test_nothing_readable_is_shown_or_logged(
+        self, bench: Bench, channel: Channel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        simulator = bench.simulator
+        async with bench.open() as provider:
+            request = bench.delivery(channel)
+            receipt = await provider.send(request, PATIENCE)
+            if self.code_owner is CodeOwner.PROVIDER:
+                code = simulator.inbox[-1].code
+                for tried in (self.wrong_code(code), code):
+                    await provider.check_code(bench.check(request, receipt.reference, tried), PATIENCE)
+            for fault in _QUICK_FAULTS:
+                simulator.fail(fault)
+                await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+                if self.code_owner is CodeOwner.PROVIDER:
+                    simulator.fail(fault)
+                    await bench.failure(provider.check_code(bench.check(request, receipt.reference, code), PATIENCE))
+            simulator.down()
+            await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+            simulator.up()
+        made = load_target(PROVIDERS, bench.plugin)(bench.context())
+        for shown in (repr(made), str(made), repr(provider)):
+            bench.assert_safe(shown, "the provider's repr")
+        bench.assert_records_unreadable(caplog.records)
+
+    @pytest.mark.anyio
+    async def test_no_refusal_shows_or_logs_anything_readable(
+        self, bench: Bench, refusal: Refusal, channel: Channel, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        async with bench.open() as provider:
+            await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
+        bench.assert_records_unreadable(caplog.records)
+
+
+def _armed(bench: Bench, refusal: Refusal, channel: Channel) -> DeliveryRequest:
+    """The request that the vendor refuses in this way."""
+    if isinstance(refusal.number_or_arm, str):
+        return bench.delivery(channel, number=refusal.number_or_arm)
+    refusal.number_or_arm(bench.simulator)
+    return bench.delivery(channel)

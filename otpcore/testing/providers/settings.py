@@ -1,0 +1,50 @@
+"""Contract tests of a provider's settings: what is wrong is refused by name before anything is sent."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from otpcore.errors import SettingsError
+from otpcore.testing.providers.bench import Bench, ContractBase
+
+__all__ = ["SettingsTests"]
+
+
+class SettingsTests(ContractBase):
+    """Each refusal is a ``SettingsError`` that names ``providers.<instance>.<key>``."""
+
+    def test_an_unknown_setting_is_refused(self, bench: Bench) -> None:
+        _refused(bench, "no_such_setting", no_such_setting="x")
+
+    def test_a_required_setting_must_be_there(self, bench: Bench, required_setting: str) -> None:
+        _refused(bench, required_setting, without=required_setting)
+
+    def test_a_required_setting_must_not_be_blank(self, bench: Bench, required_setting: str) -> None:
+        _refused(bench, required_setting, **{required_setting: ""})
+
+    @pytest.mark.anyio
+    async def test_plain_http_beyond_loopback_is_refused(self, bench: Bench) -> None:
+        key = self.base_url_setting
+        with pytest.raises(SettingsError) as caught:
+            async with AsyncExitStack() as stack:
+                await bench.provider(**{key: "http://vendor.example.com"}).start(stack)
+        _assert_named(bench, caught.value, key)
+
+    def test_the_secret_settings_are_settings(self, bench: Bench) -> None:
+        assert set(self.secret_settings) <= set(bench.settings), (
+            "`secret_settings` names what the simulator does not set"
+        )
+
+
+def _refused(bench: Bench, key: str, **changed: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        bench.provider(**changed)
+    _assert_named(bench, caught.value, key)
+
+
+def _assert_named(bench: Bench, error: SettingsError, key: str) -> None:
+    assert f"providers.{bench.context().instance}.{key}" in str(error)
+    bench.assert_unreadable(error)

@@ -1,0 +1,42 @@
+"""The simulator as a whole: which part of Twilio answers which path."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from otp_twilio.simulator.account import SimulatedAccount
+from otp_twilio.simulator.answers import error
+from otp_twilio.simulator.messaging import SimulatedCalls, SimulatedMessages, SimulatedResource
+from otp_twilio.simulator.verify import SimulatedVerify
+from otpcore.simulators import SimulatedAnswer, SimulatedRequest
+
+__all__ = ["TwilioSimulator"]
+
+_VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+%]+))?")
+_API = re.compile(r"/2010-04-01/Accounts/(\w+)/(\w+)(?:/(\w+))?\.json")
+
+
+class TwilioSimulator(SimulatedAccount):
+    """A Twilio with one account; ``SimulatedAccount`` describes its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verify = SimulatedVerify(self)
+        self._resources: dict[str, SimulatedResource] = {
+            "Messages": SimulatedMessages(self),
+            "Calls": SimulatedCalls(self),
+        }
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        """Check the credentials, then answer as the API of the path."""
+        if not self.may_enter(request):
+            return error(401, 20003, "Authenticate")
+        form = {name: values[-1] for name, values in request.form().items()}
+        if request.method == "GET" and request.path == f"/v2/Services/{self.service_sid}":
+            return SimulatedAnswer.json(200, {"sid": self.service_sid, "account_sid": self.account_sid})
+        if (found := _VERIFY.fullmatch(request.path)) and found[1] == self.service_sid:
+            return self._verify.answer(request.method, found[2], unquote(found[3] or ""), form)
+        if (found := _API.fullmatch(request.path)) and found[1] == self.account_sid and found[2] in self._resources:
+            return self._resources[found[2]].answer(request.method, found[3], request.query, form)
+        return error(404, 20404, f"The requested resource {request.path} was not found")

@@ -1,0 +1,434 @@
+"""What the pages in docs/ say is so: tables against the code that they describe, snippets executed, links followed."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+
+from otpcore import (
+    AsyncOTPService,
+    ChallengeState,
+    DeliveryError,
+    ErrorKind,
+    NoRouteError,
+    RateLimited,
+    RouteStatus,
+    Verification,
+    VerificationStatus,
+    __version__,
+    errors,
+)
+from otpcore.cli.exits import MEANINGS
+from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.events import EventType, Work
+from otpcore.models import Outcome, ReceiptOutcome, UnsendableReason
+from otpcore.providers import hooks as hookspecs
+from otpcore.providers.provider import PROVIDERS, SIMULATORS, provider_from_object
+from otpcore.providers.sandbox import MAGIC, RANGES, magic_of
+from otpcore.retrying import RetryPolicy
+from otpcore.service.status import ObstacleKind
+from otpcore.service.telemetry import _COUNTERS, _DURATIONS
+from otpcore.settings.network import DIRECT
+from otpcore.settings.tree import Settings, documented_keys, load_settings
+from otpcore.stores.lifecycle import BEGUN, NOT_SENT, OVER, TRANSITIONS
+
+ROOT = Path(__file__).parent.parent.parent
+FILES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("plugins/*/*.md")),
+]
+PAGES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
+REFERENCE, RELIABILITY, SECURITY, WRITING = (
+    PAGES[f"docs/{name}.md"] for name in ("reference", "reliability", "security", "writing-a-provider")
+)
+
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", REFERENCE.partition(f"\n## {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """The rows of each table, without its head."""
+    found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    return [[[cell.strip() for cell in row[1:-1].split("|")] for row in rows.splitlines()[2:]] for rows in found]
+
+
+def names(table: list[list[str]]) -> list[str]:
+    return [row[0].strip("`") for row in table]
+
+
+def words(text: str) -> set[str]:
+    """What stands in code marks in a docstring."""
+    return set(re.findall(r"``(\w+)``", text))
+
+
+def signatures(source: str) -> dict[str, str]:
+    """Of each documented function in Python source: its kind, name, arguments and result."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS)]
+    return {
+        node.name: f"{type(node).__name__} {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}"
+        for node in functions
+        if node.returns is not None
+    }
+
+
+def source_signatures(cls: type) -> dict[str, str]:
+    return signatures(inspect.getsource(cls))
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+# The reference.
+
+
+def test_the_settings_table_is_that_of_the_settings():
+    expected = [
+        [f"`{one.key}`", one.kind, f"`{one.default}`" if one.default else "", one.meaning] for one in documented_keys()
+    ]
+    (table,) = tables(section("Settings"))
+    assert table == expected, "\n".join(f"| {' | '.join(row)} |" for row in expected)
+
+
+def test_the_public_names_are_those_of_the_reference():
+    (table,) = tables(section("Public names"))
+    said = {package.strip("`"): re.findall(r"`(\w+)`", names) for package, _, names in table}
+    assert said == {package: sorted(importlib.import_module(package).__all__) for package in said}
+    faces = [
+        path.parent for path in (ROOT / "otpcore").rglob("__init__.py") if "from_modules" in path.read_text("utf-8")
+    ]
+    assert {".".join(face.relative_to(ROOT).parts) for face in faces} == set(said)
+
+
+def test_what_examples_and_pages_import_is_public():
+    sources = {file.name: file.read_text(encoding="utf-8") for file in sorted(ROOT.glob("examples/**/*.py"))}
+    for page, text in PAGES.items():
+        sources |= {f"{page} {number}": source for number, source in enumerate(blocks(text, "python"))}
+    faces = set(re.findall(r"^\| `([\w.]+)` \|", section("Public names"), re.MULTILINE))
+    for place, source in sources.items():
+        tree = ast.parse(source if "-> None: ...\n" not in source else "")  # signatures alone have no imports
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "otpcore":
+                assert node.module in faces, f"{place} imports from {node.module}"
+                assert {one.name for one in node.names} <= set(importlib.import_module(node.module).__all__), place
+
+
+def test_settings_are_read_as_the_reference_says(tmp_path, monkeypatch):
+    (tmp_path / "otpcore.toml").write_text("[sms]\nmax_retries = 3\n", encoding="utf-8")
+    monkeypatch.setenv("OTPCORE_SETTINGS_FILE", str(tmp_path / "otpcore.toml"))
+    monkeypatch.setenv("OTPCORE_SMS", "{ retry = true }")
+    monkeypatch.setenv("OTPCORE_SMS__MAX_RETRIES", "4")
+    for written in ("1/1m, 2/1h", '["1/1m", "2/1h"]'):
+        monkeypatch.setenv("OTPCORE_LIMITS__PHONE", written)
+        settings = load_settings()
+        assert (settings.sms.retry, settings.sms.max_retries) == (True, 4)
+        assert settings.limits.phone == ("1/1m", "2/1h")
+    (mapping,) = re.findall(r"`AsyncOTPService\((\{.*?\}\})\)`", REFERENCE)
+    assert AsyncOTPService(ast.literal_eval(mapping)).settings.sms.retry is True
+
+
+def test_the_way_to_the_vendors_is_set_as_the_reference_shows():
+    (block,) = blocks(REFERENCE, "toml")
+    settings = Settings.from_mapping(tomllib.loads(block))
+    assert (settings.http.proxy, settings.http.ca_file) == (
+        "http://proxy.example.com:3128",
+        "/etc/ssl/company-ca.pem",
+    )
+    assert settings.providers["mada"] == {"proxy": DIRECT}
+
+
+def test_the_methods_have_the_signatures_of_the_reference():
+    documented = signatures(blocks(section("Methods"), "python")[0])
+    public = {
+        name: signature
+        for name, signature in source_signatures(AsyncOTPService).items()
+        if name == "__init__" or not (name.startswith("_") or isinstance(vars(AsyncOTPService)[name], property))
+    }
+    assert documented == public
+
+
+def test_the_hooks_have_the_signatures_of_the_reference():
+    of_providers, of_observers = (signatures(block) for block in blocks(section("Hooks"), "python"))
+    assert of_providers == source_signatures(hookspecs.ProviderHooks)
+    assert of_observers == source_signatures(hookspecs.ObserverHooks)
+
+
+def test_states_and_statuses_are_all_told():
+    states, statuses, receipts = tables(section("Results"))
+    assert names(receipts) == list(ReceiptOutcome)
+    assert names(states) == list(ChallengeState)
+    told = {
+        name: tuple(cell == "true" for cell in row[1:3]) for name, row in zip(names(statuses), statuses, strict=True)
+    }
+    assert told == {status: tuple(Verification(status=status)) for status in VerificationStatus}
+
+
+def test_the_tree_of_errors_is_that_of_the_module():
+    (tree,) = blocks(section("Errors"), "text")
+    assert "\n".join(f"    {line}" if line else "" for line in tree.splitlines()) in errors.__doc__
+
+
+def test_every_error_and_reason_is_told_with_its_answer():
+    of_classes, *of_reasons, ends = tables(section("Errors"))
+    told = {(names([row])[0], ""): (row[2], row[3]) for row in of_classes}
+    classes = re.findall(r"^`(\w+)`, by ", section("Errors"), re.MULTILINE)
+    for name, table in zip(classes, of_reasons, strict=True):
+        told |= {(name, reason): tuple(row[1:]) for reason, row in zip(names(table), table, strict=True)}
+    assert told == {
+        key: (*((one.meaning,) if key[1] else ()), str(one.http_status), "yes" if one.waiting_helps else "no")
+        for key, one in errors.ANSWERS.items()
+    }
+    assert names(ends) == list(UnsendableReason)
+
+
+@pytest.mark.parametrize("name", ["django", "fastapi", "flask"])
+def test_the_examples_answer_what_the_errors_say(name):
+    source = "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob(f"examples/{name}/**/*.py")))
+    assert "error.http_status" in source
+    assert "Retry-After" in source
+    assert not re.search(r"\b4[0-9][0-9]\b|\b50[0-9]\b", source), "a status of its own"
+
+
+@pytest.mark.parametrize("error", [RateLimited, DeliveryError, NoRouteError])
+def test_every_reason_is_named_where_the_class_is_described(error):
+    reason = re.search(r"reason: (.*?)(?:;|\.(?: |\n))", error.__doc__, re.DOTALL)[1]
+    assert words(reason) == {reason for name, reason in errors.ANSWERS if name == error.__name__}
+
+
+def test_every_kind_of_failure_is_told():
+    (kinds,) = tables(section("Hooks"))
+    assert names(kinds) == list(ErrorKind)
+    assert {kind for kind, row in zip(ErrorKind, kinds, strict=True) if row[1] == "certainly not"} == {
+        ErrorKind(outcome) for outcome in NOT_SENT
+    }
+    assert Outcome.AMBIGUOUS not in NOT_SENT
+
+
+def test_every_event_is_told():
+    (events,) = tables(section("Events"))
+    assert names(events) == list(EventType)
+
+
+def test_the_sandboxs_numbers_are_told():
+    ranges, outcomes = tables(section("Sandbox"))
+    assert {name.removesuffix(".."): row[1] for name, row in zip(names(ranges), ranges, strict=True)} == RANGES
+    assert outcomes == [[f"`{digits}`", one.name, one.meaning] for digits, one in MAGIC.items()]
+    (example,) = re.findall(r"`(\+\d{9,})` is a (\w+)", section("Sandbox"))
+    assert magic_of(example[0]).name == example[1]
+
+
+def test_every_metric_and_span_is_told():
+    metrics, spans = tables(section("OpenTelemetry"))
+    counted = {name: f"counter, `{unit}`" for name, (unit, _) in _COUNTERS.items()}
+    measured = {name: "histogram, `s`" for name, _ in _DURATIONS.values()}
+    assert {row[0].strip("`"): row[1] for row in metrics} == {**counted, **measured}
+    assert [row[0] for row in spans[:3]] == [f"`{work}`" for work in (Work.SEND, Work.VERIFY, Work.RETRY)]
+
+
+def test_every_obstacle_and_every_field_of_a_route_is_told():
+    kinds, routes = tables(section("Status"))
+    assert names(kinds) == [*map(str, ObstacleKind)]
+    assert names(routes) == [field.name for field in attrs.fields(RouteStatus)]
+
+
+def test_commands_and_exit_codes_are_those_of_the_command_line():
+    (commands,), (codes,) = tables(section("Commands")), tables(section("Exit codes"))
+    every = {f"otp {name}": command for name, command in COMMANDS.items()} | {
+        f"otp {group} {name}": command for group, (_, own) in GROUPS.items() for name, command in own.items()
+    }
+    assert commands == [[f"`{name}`", inspect.getdoc(command).splitlines()[0]] for name, command in every.items()]
+    assert [row[:2] for row in codes] == [[str(int(code)), meaning] for code, meaning in MEANINGS.items()]
+
+
+# Reliability and security.
+
+
+def test_as_many_attempts_fit_as_the_page_says():
+    numbers, seconds = re.findall(r"^\| (?:attempt|after seconds) \| (.*) \|$", RELIABILITY, re.MULTILINE)
+    settings = Settings()
+    retry, sms = settings.retry, settings.sms
+    policy = RetryPolicy(
+        max_retries=sms.max_retries, first_delay=retry.first_delay, max_delay=retry.max_delay, jitter=0
+    )
+    moments = [0.0, *itertools.accumulate(policy.delay(number) for number in range(policy.max_retries))]
+    fitting = [moment for moment in moments if settings.otp.life - moment >= retry.min_useful_life]
+    assert [float(moment) for moment in seconds.split(" | ")] == fitting
+    assert [int(number) for number in numbers.split(" | ")] == list(range(1, len(fitting) + 1))
+    assert f"about {len(fitting)} attempts fit" in RELIABILITY
+    assert f"about {len(fitting)} attempts fit" in PAGES["docs/guide.md"]
+    assert 600 - moments[-1] >= retry.min_useful_life, "ten minutes have room for all"
+    assert settings.call.max_retries == 2
+
+
+def test_the_recommended_setting_is_one(tmp_path):
+    (block,) = blocks(SECURITY, "toml")
+    (tmp_path / "otpcore.toml").write_text(block, encoding="utf-8")
+    assert load_settings(tmp_path / "otpcore.toml").otp.verify_by == "id"
+
+
+async def test_a_payments_code_is_for_that_payment(otp_outbox):
+    names_there: dict[str, Any] = {}
+    exec(blocks(SECURITY, "python")[0], names_there)
+    transfers = [SimpleNamespace(id=number, amount=f"{number}0 EUR", payee="ACME") for number in (1, 2)]
+    async with otp_outbox.service() as otp:
+        first, second = [await names_there["confirm"](otp, "+359871234567", transfer) for transfer in transfers]
+        message, _ = otp_outbox.messages
+        assert "10 EUR to ACME" in message.text
+        assert message.code in message.text
+        assert not await otp.verify(challenge_id=second.id, code=message.code, purpose="transfer-2")
+        assert await otp.verify(challenge_id=first.id, code=message.code, purpose="transfer-1")
+
+
+def test_each_requirement_has_one_line_that_says_where_it_stands():
+    (requirements,) = (table for table in tables(SECURITY) if table[0][0] == "R1")
+    assert [row[0] for row in requirements] == [f"R{number}" for number in range(1, 43)]
+    for number, requirement, answer, how in requirements:
+        assert requirement, number
+        assert answer in ("met", "in part", "host"), number
+        if answer == "host":
+            assert "](#" in how, f"{number} does not say where it stands what the host must do"
+        else:
+            assert re.search(r"::(test_|\w*Tests\b)", how), f"{number} names no test"
+
+
+TESTS_OF = {
+    file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
+    for folder in ("tests", "plugins", "otpcore/testing")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+    if ".venv" not in file.parts
+}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_every_named_test_is_there(page):
+    for path, *inside in (
+        name.split("::")
+        for name in re.findall(r"`((?:tests|plugins/[\w-]+/tests|otpcore/testing)/[^`\s]+\.py[^`\s]*)`", PAGES[page])
+    ):
+        node = TESTS_OF[path]
+        for name in inside:
+            found = [one for one in node.body if getattr(one, "name", "") == name]
+            assert found, f"{page} names {'::'.join([path, *inside])}"
+            node = found[0]
+
+
+def test_every_test_that_the_page_of_faults_names_in_short_is_there():
+    every = {one.name for tree in TESTS_OF.values() for one in ast.walk(tree) if isinstance(one, FUNCTIONS)}
+    for name, more in re.findall(r"`(test_\w+)(…?)`", PAGES["docs/faults.md"]):
+        assert [one for one in every if (one.startswith(name) if more else one == name)], name
+
+
+# Writing a provider.
+
+
+def test_a_provider_that_owns_its_codes_loads_as_the_page_shows_it():
+    names_there: dict[str, type] = {}
+    exec(blocks(WRITING, "python")[1], names_there)
+    provider = provider_from_object("acme", names_there["AcmeVerify"]())
+    assert (provider.info.code_scope, provider.can_cancel) == ("acme:A1", True)
+
+
+def test_the_provider_passes_the_contract_as_the_page_shows_it(tmp_path):
+    provider, _, simulator, contract = blocks(WRITING, "python")
+    for name, text in (("otp_acme", provider), ("acme_simulator", simulator), ("test_acme", contract)):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_acme.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed >= 50, "the page says some fifty"
+
+
+def test_the_package_of_the_page_registers_where_otpcore_looks():
+    _, package = blocks(WRITING, "toml")
+    project = tomllib.loads(package)["project"]
+    assert set(project["entry-points"]) == {PROVIDERS, SIMULATORS}
+    ours = tomllib.loads((ROOT / "plugins/otp-mada/pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"] == ours["dependencies"]
+
+
+# All pages.
+
+
+def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
+    found = {
+        name: Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) for name, page in PAGES.items() if "docs/" in name
+    }
+    assert found == {
+        "docs/architecture.md": {"mermaid": 3},  # test_architecture.py
+        "docs/deployment.md": {
+            "python": 6,
+            "sh": 5,
+            "ini": 2,
+            "dockerfile": 1,
+            "toml": 1,
+            "nginx": 1,
+        },  # test_deployment.py
+        "docs/reference.md": {"mermaid": 1, "python": 3, "text": 1, "toml": 1},
+        "docs/faults.md": {},
+        "docs/performance.md": {},
+        "docs/reliability.md": {},
+        "docs/security.md": {"toml": 1, "python": 1},
+        "docs/guide.md": {"python": 4, "sh": 3, "toml": 2, "yaml": 1},  # test_readme.py
+        "docs/writing-a-provider.md": {"python": 4, "toml": 2},
+        "docs/writing-a-runner.md": {"python": 2, "toml": 1},  # executed in tests/runners
+        "docs/writing-a-store.md": {"python": 2, "toml": 1},  # executed in tests/stores
+    }
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.resolve().exists(), f"{page} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{page} links to {target}"
+
+
+def test_the_changelog_knows_this_version():
+    assert re.search(rf"^## {re.escape(__version__)}\b", PAGES["CHANGELOG.md"], re.MULTILINE)
+
+
+def test_the_drawing_of_the_states_shows_what_transactions_may_write() -> None:
+    (drawing,) = blocks(section("Results"), "mermaid")
+    drawn = {(old, new) for old, new in re.findall(r"^ *(\S+) --> (\w+)", drawing, re.MULTILINE)}
+    within = {(str(old), str(new)) for old, following in TRANSITIONS.items() for new in following}
+    assert drawn == {*within, *(("[*]", str(one)) for one in BEGUN), *(("living", str(one)) for one in OVER)}
+    resent = re.search(r"sent again: (\w+) or (\w+), from every state here", drawing)
+    assert resent is not None
+    assert set(resent.groups()) == {str(one) for one in BEGUN}

@@ -1,0 +1,80 @@
+"""When house is kept: how often what is over ends and what is old goes, and when a worker that is silent counts as lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import attrs
+import pytest
+
+from otpcore import Event, EventType, hookimpl
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.records import WorkerRecord
+from otpcore.testing import Outbox
+
+PHONE = "+359871234567"
+
+
+@attrs.define(eq=False)
+class Told:
+    """An observer that keeps what it was told."""
+
+    types: list[EventType] = attrs.field(factory=list)
+
+    @hookimpl
+    def otp_event(self, event: Event) -> None:
+        self.types.append(event.type)
+
+
+class Timed(MemoryStore):
+    """Keeps when it was told to sweep and to purge, and how much a sweep may take at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swept, self.purged, self.limits = list[object](), list[object](), set[int]()
+
+    async def sweep(self, **asked):
+        self.swept.append(asked["now"])
+        self.limits.add(asked["limit"])
+        return await super().sweep(**asked)
+
+    async def purge(self, **asked):
+        self.purged.append(asked["now"])
+        return await super().purge(**asked)
+
+
+async def test_a_sweep_every_five_seconds_and_a_purge_every_ten_minutes(otp_outbox: Outbox) -> None:
+    store, began = Timed(), otp_outbox.clock()
+    async with otp_outbox.service(store=store) as otp:
+        for _ in range(1300):
+            await otp._retries.upkeep()
+            otp_outbox.clock.advance(1)
+    assert sorted(set(store.swept)) == [began + timedelta(seconds=5 * turn) for turn in range(260)]
+    assert sorted(set(store.purged)) == [began + timedelta(minutes=10 * turn) for turn in range(3)]
+    assert min(store.limits) == 200  # what a sandbox has left goes in larger portions
+
+
+async def test_a_turn_shows_a_worker_that_runs_nothing_unless_it_says_so(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service() as otp:
+        await otp._retries.upkeep()
+        assert [worker.running for worker in (await otp.status()).workers] == [0]
+
+
+@pytest.mark.parametrize(("silent", "lost"), [(59.5, False), (60.5, True)])
+async def test_a_worker_that_is_silent_for_a_minute_is_lost(otp_outbox: Outbox, silent: float, *, lost: bool) -> None:
+    clock, told = otp_outbox.clock, Told()
+    async with otp_outbox.service(observers=[told]) as otp:
+        other = WorkerRecord(name="other", kind="worker", started_at=clock(), seen_at=clock())
+        await otp._service.store.beat(other, timedelta(minutes=1), clock())
+        clock.advance(silent)
+        await otp._retries.upkeep()
+    assert (EventType.WORKER_LOST in told.types) is lost
+
+
+async def test_who_purges_by_a_slow_clock_ends_nobodys_verification(otp_outbox: Outbox) -> None:
+    store, slow = MemoryStore(), Outbox()
+    async with otp_outbox.service(store=store) as otp, slow.service(store=store) as other:
+        otp_outbox.clock.advance(3600)
+        await otp.send_sms(PHONE)
+        await other.purge()
+        assert await otp.verify(PHONE, otp_outbox.code)
