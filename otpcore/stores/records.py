@@ -145,7 +145,7 @@ class ChallengeRecord:
     call_cooldown: datetime | None = None
 
     def cooldown(self, channel: Channel) -> datetime | None:
-        """When the same call over this channel sends again."""
+        """When the same request over this channel sends again."""
         return self.sms_cooldown if channel is Channel.SMS else self.call_cooldown
 
 
