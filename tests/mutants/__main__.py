@@ -50,6 +50,7 @@ FILES = (
 )
 TESTS = (
     "tests/rate_limits/test_limits.py",
+    "tests/service/test_deadline.py",
     "tests/service/test_service.py",
     "tests/service/test_reasons.py",
     "tests/service/test_protections.py",
