@@ -55,14 +55,14 @@ class _Verdict:
         gone: Ids of the deliveries whose verification the vendor no longer has.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
-        asked: How many checks were made.
+        was_asked: A check was made.
     """
 
     approved: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     error: ProviderError | None = None
     incorrect: bool = False
-    asked: int = 0
+    was_asked: bool = False
 
     @property
     def answered(self) -> bool:
@@ -226,7 +226,7 @@ async def _ask_vendors(
     for check in checks:
         if check.scope in settled:
             continue
-        verdict = attrs.evolve(verdict, asked=verdict.asked + 1)
+        verdict = attrs.evolve(verdict, was_asked=True)
         try:
             answer = await _ask(service, check, phone, guess.code, deadline)
         except ProviderError as error:
@@ -326,7 +326,7 @@ async def _settle(
     if verdict.error is not None:
         _failed(service, challenge, "provider_error", instance=verdict.error.provider)
         raise verdict.error
-    if verdict.asked and not verdict.incorrect and not compared:
+    if verdict.was_asked and not verdict.incorrect and not compared:
         return _refused(service, challenge, VerificationStatus.EXPIRED)
     return _incorrect(service, challenge)
 
