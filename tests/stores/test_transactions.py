@@ -128,6 +128,24 @@ async def test_what_a_send_was_charged_that_another_channel_made_needless_comes_
     assert await world.used(COUNTER) == 1
 
 
+async def test_a_late_answer_gives_back_nothing_of_a_send_that_goes_on(world: World) -> None:
+    """A worker found it by its lease; its retry failed too and waits, and may still send."""
+    failover = await world.with_retries().begin(charges=world.charges())
+    world.later(60)
+    retry = await world.claim_next()
+    await retry.answer(Outcome.UNAVAILABLE)
+    await failover.answer(Outcome.UNAVAILABLE)
+    assert await world.used(COUNTER) == 1
+
+
+async def test_a_late_answer_gives_back_what_a_send_was_charged_that_another_took_the_place_of(world: World) -> None:
+    failover = await world.begin(charges=world.charges())
+    world.later(30)
+    await world.resend(failover.id, charges=world.charges())
+    await failover.answer(Outcome.UNAVAILABLE)
+    assert await world.used(COUNTER) == 1
+
+
 @pytest.mark.parametrize(("after", "kind"), [(270, CallInstance), (270.001, Ended)])
 async def test_a_retry_goes_on_for_as_long_as_its_code_is_useful(world: World, after: float, kind: type) -> None:
     route = world.core("mada", "backup")
