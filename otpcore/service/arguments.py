@@ -8,9 +8,19 @@ import re
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
 from otpcore.messages.texts import normalise_code
+from otpcore.models import Channel
 from otpcore.rate_limits.clients import is_list, names_nobody
 
-__all__ = ["LONGEST_NAME", "Clients", "check_short", "check_storable", "check_text", "findable", "typed_code"]
+__all__ = [
+    "LONGEST_NAME",
+    "Clients",
+    "check_short",
+    "check_storable",
+    "check_text",
+    "findable",
+    "named_channel",
+    "typed_code",
+]
 
 _logger = logging.getLogger("otpcore.limits")
 
@@ -56,6 +66,19 @@ def check_short(**texts: str | None) -> None:
     for name, text in texts.items():
         if text is not None and len(text) > LONGEST_NAME:
             raise InvalidArgument(f"{name}: has {len(text)} characters; it may have {LONGEST_NAME} at most")
+
+
+def named_channel(word: str) -> Channel:
+    """The channel that a caller named.
+
+    Raises:
+        InvalidArgument: It is no word that a channel could have.
+    """
+    check_text(channel=word)
+    try:
+        return Channel(word)
+    except ValueError as error:
+        raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
 
 
 def findable(challenge_id: str) -> str:

@@ -14,7 +14,6 @@ import anyio
 
 from otpcore.clock import utc_now
 from otpcore.errors import InvalidArgument, SettingsError, StoreError
-from otpcore.messages.texts import check_message
 from otpcore.models import (
     Challenge,
     Channel,
@@ -25,7 +24,7 @@ from otpcore.models import (
     RetryOver,
     Verification,
 )
-from otpcore.phone.numbers import PhoneNumber, look_up_phone, parse_phone
+from otpcore.phone.numbers import PhoneNumber, look_up_phone
 from otpcore.phone.spellings import same_phone
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
@@ -36,10 +35,11 @@ from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
 from otpcore.service.lately import read_status
 from otpcore.service.lifetime import Lifetime, begin
+from otpcore.service.ordering import order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
-from otpcore.service.sending import SendOrder, send, shown
-from otpcore.service.service import Service, recipient
+from otpcore.service.sending import send, shown
+from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
 from otpcore.service.upkeep import purge
@@ -127,22 +127,24 @@ class AsyncOTPService:
         if lifetime is not None:
             await lifetime.end()
 
-    async def send_sms(
+    async def send(
         self,
         phone: str,
         *,
+        channel: str = "sms",
         purpose: str = "default",
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
     ) -> Challenge:
-        """Send a code by SMS, or send the living one again.
+        """Send a code over a channel, or the living one again.
 
-        Within the cooldown (30 s) the same call sends nothing and returns the living challenge. After it the same code
-        goes out again.
+        Within the cooldown (30 s), which each channel has for itself, the same call sends nothing and returns the living
+        challenge. After it the same code goes out again.
 
         Args:
             phone: With a leading ``+``, unless ``otp.default_region`` is set.
+            channel: ``sms``, ``call``, or another word that a provider of the rules declares, such as ``whatsapp``.
             purpose: What the code is for, in at most 100 characters; codes of different purposes do not verify one another.
             client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it. Of an
                 address nothing else counts: no port, no brackets.
@@ -155,13 +157,28 @@ class AsyncOTPService:
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, or the message has no place for the code.
-            NoRouteError: Nobody serves it, or nobody who does can carry what was asked for (``cannot_carry``).
+            InvalidArgument: An argument is no text, the channel is no word, or the message has no place for the code.
+            NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
+                asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
             DeliveryError: Nothing could be sent and nothing more will be tried.
             StoreError: The store did not do its work.
         """
-        return await self._send(Channel.SMS, phone, purpose, client, locale, message)
+        return await self._send(phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message)
+
+    async def send_sms(
+        self,
+        phone: str,
+        *,
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+    ) -> Challenge:
+        """``send`` by SMS."""
+        return await self._send(
+            phone, channel=Channel.SMS, purpose=purpose, client=client, locale=locale, message=message
+        )
 
     async def call(
         self,
@@ -172,11 +189,10 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
     ) -> Challenge:
-        """Speak a code in a voice call; while a challenge lives, its own code over the other channel.
-
-        Arguments, result and errors are those of ``send_sms``.
-        """
-        return await self._send(Channel.CALL, phone, purpose, client, locale, message)
+        """``send`` by a voice call, which speaks the code."""
+        return await self._send(
+            phone, channel=Channel.CALL, purpose=purpose, client=client, locale=locale, message=message
+        )
 
     async def verify(
         self,
@@ -293,19 +309,20 @@ class AsyncOTPService:
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         service = self._service
+        channels, retried = service.live.rules.channels, service.retried
         return {
             "sandbox": service.sandbox is not None,
             "store": dict(await service.store.diagnose()),
             "rules": {
                 str(channel): str(rules.source) if (rules := service.live.rules.in_force(channel)) else "none"
-                for channel in Channel
+                for channel in channels
             },
             "providers": {
                 name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
                 for name, one in service.providers.items()
             },
             "broken": {name: str(error) for name, error in service.instances.broken.items()},
-            "retries": {str(channel): channel in service.retried for channel in Channel},
+            "retries": {str(channel): channel in retried for channel in channels},
         }
 
     @property
@@ -329,29 +346,9 @@ class AsyncOTPService:
         """It was closed, or what it held broke down."""
         self._open_service = None
 
-    async def _send(
-        self,
-        channel: Channel,
-        phone: str,
-        purpose: str,
-        client: str | None,
-        locale: str | None,
-        message: str | None,
-    ) -> Challenge:
+    async def _send(self, phone: str, **asked: Any) -> Challenge:
         service = self._service
-        check_text(purpose=purpose)
-        check_storable(purpose=purpose, locale=locale, message=message)
-        check_short(purpose=purpose, locale=locale)
-        if message is not None:
-            check_message(message)
-        order = SendOrder(
-            phone=recipient(self._parse(phone), channel),
-            channel=channel,
-            purpose=purpose,
-            client=self._clients.named(client),
-            locale=locale or "",
-            message=message,
-        )
+        order = order_of(service.settings.otp, self._clients, phone, **asked)
         deadline = Deadline(service.settings.otp.send_timeout)
         sent = await send(service, order, deadline)
         if service.sandbox is not None:  # nobody else calls back
@@ -362,12 +359,8 @@ class AsyncOTPService:
         await self._runner.submit(sent.job)
         with anyio.move_on_after(max(deadline.left(), _LAST_LOOK)), contextlib.suppress(StoreError):
             views = await service.store.view(challenge_id=sent.challenge.id)
-            return shown(views[0].challenge, order.phone, channel) if views else sent.challenge
+            return shown(views[0].challenge, order.phone, order.channel) if views else sent.challenge
         return sent.challenge
-
-    def _parse(self, phone: str) -> PhoneNumber:
-        otp = self._service.settings.otp
-        return parse_phone(phone, default_region=otp.default_region, require_valid=otp.number_policy == "valid")
 
     def _look_up(self, phone: str) -> PhoneNumber:
         return look_up_phone(phone, default_region=self._service.settings.otp.default_region)

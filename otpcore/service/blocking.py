@@ -116,6 +116,21 @@ class OTPService:
         if opened is not None:
             opened.close()
 
+    def send(
+        self,
+        phone: str,
+        *,
+        channel: str = "sms",
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+    ) -> Challenge:
+        """As ``AsyncOTPService.send``."""
+        return self._run(
+            lambda otp: otp.send(phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message)
+        )
+
     def send_sms(
         self,
         phone: str,

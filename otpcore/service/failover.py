@@ -13,7 +13,7 @@ from otpcore.events import EventType, Work, fields
 from otpcore.messages.texts import render_call, render_sms, segments, text_locale
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, UnsendableReason
 from otpcore.phone.numbers import PhoneNumber
-from otpcore.providers.checks import SEND_HOOKS
+from otpcore.providers.checks import send_hook
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CancelRequest, DeliveryRequest
 from otpcore.retrying import backoff
@@ -133,7 +133,7 @@ class Failover:
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
             request = self._request(provider, step)
-            hook = SEND_HOOKS[request.channel]
+            hook = send_hook(request.channel)
             with self.service.span(Work.CALL, operation=hook, instance=provider.instance, channel=request.channel):
                 self._is_handed_over = True
                 receipt = await provider.send(request, timeout)
@@ -215,6 +215,7 @@ class Failover:
     def _text(self, challenge: ChallengeRecord) -> str:
         settings = self.service.settings.otp
         minutes = round((challenge.expires_at - self.service.clock()).total_seconds()) // 60
+        is_sms = self.ref.channel is Channel.SMS
         if self.ref.channel is Channel.CALL:
             return render_call(
                 code=self.code,
@@ -234,11 +235,11 @@ class Failover:
             app=settings.app,
             templates=settings.templates,
             message=self.message,
-            web_otp_host=settings.web_otp_host,
-            android_hash=settings.android_hash,
+            web_otp_host=settings.web_otp_host if is_sms else None,
+            android_hash=settings.android_hash if is_sms else None,
             default_locale=settings.locale,
         )
-        if _logger.isEnabledFor(logging.DEBUG):
+        if is_sms and _logger.isEnabledFor(logging.DEBUG):
             counted = segments(text)
             _logger.debug(
                 "challenge %s: %d segment(s) in %s",

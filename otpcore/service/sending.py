@@ -14,11 +14,12 @@ from otpcore.events import EventType, Work, fields
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, LimitReason
+from otpcore.routing import rule_setting
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
-from otpcore.service.service import Service, new_id
+from otpcore.service.service import Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
 from otpcore.stores.failover import Accepted, Ended, FailoverRef, Queued, Step
 from otpcore.stores.lifecycle import STOPS, is_living
@@ -171,18 +172,23 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
 
 
 async def _other_way(service: Service, order: SendOrder, failover: Failover) -> Channel | None:
-    """The other channel, where this one cannot reach the number, a route over that one exists, and it has not failed yet."""
-    other = order.channel.other
+    """Another channel, where this one cannot reach the number, a route over that one exists, and it has not failed yet.
+
+    SMS and calls first, then the others in the order of the rules.
+    """
     if not any(error.kind is ErrorKind.REJECTED_NUMBER for error in failover.errors):
         return None
-    if not service.live.rules.route(order.phone, other, _asked(service, order)).candidates:
+    rules, asked = service.live.rules, _asked(service, order)
+    others = [one for one in rules.channels if one != order.channel]
+    others = [one for one in others if rules.route(recipient(order.phone, one), one, asked).candidates]
+    if not others:
         return None
     try:
         views = await service.store.view(challenge_id=failover.ref.challenge_id)
     except StoreError:  # a hint is not worth another error
         return None
-    tried = [delivery.outcome for view in views for delivery in view.deliveries if delivery.channel is other]
-    return other if STOPS.isdisjoint(tried) else None
+    failed = {one.channel for view in views for one in view.deliveries if one.outcome in STOPS}
+    return next((one for one in others if one not in failed), None)
 
 
 def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimited | DeliveryError:
@@ -201,7 +207,7 @@ def _route(service: Service, order: SendOrder) -> Route:
     rules, asked = service.live.rules, _asked(service, order)
     route = rules.route(order.phone, order.channel, asked)
     if not route.candidates:
-        if rules.in_force(order.channel) is None:
+        if not rules.covers(order.channel):
             raise _no_rules(order.channel)
         if unfit := rules.unfit(order.phone, order.channel, asked):
             raise _cannot_carry(order.phone, order.channel, unfit)
@@ -215,7 +221,8 @@ def _route(service: Service, order: SendOrder) -> Route:
 def _no_rules(channel: Channel) -> NoRouteError:
     """The error where nothing says who serves a channel."""
     return NoRouteError(
-        f'there are no routing rules for {channel}; set otp_sms_provider, such as "twilio;mada:+35987"',
+        f"there are no routing rules for {channel}, and no instance of those for SMS can do it; "
+        f'set {rule_setting(channel)}, such as "twilio;mada:+35987"',
         reason="no_rules",
     )
 

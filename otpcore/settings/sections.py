@@ -20,6 +20,7 @@ from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_
 
 __all__ = [
     "CallSettings",
+    "ChannelSettings",
     "HttpSettings",
     "OtpSettings",
     "PluginSettings",
@@ -119,6 +120,19 @@ class CallSettings:
 
     retry: bool = setting(False, "Try again later when no provider placed the call.")
     max_retries: int = setting(2, "Attempts after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether anything is ever tried again."""
+        return self.retry and self.max_retries > 0
+
+
+@attrs.frozen(kw_only=True)
+class ChannelSettings:
+    """``channels.<channel>``: a channel besides SMS and calls."""
+
+    retry: bool = setting(False, "Try again later when no provider took the message; without the section: as for SMS.")
+    max_retries: int = setting(20, "Attempts after the first, 0 to 100; 0 is as if it were off.")
 
     @property
     def is_retried(self) -> bool:

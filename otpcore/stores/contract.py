@@ -267,15 +267,16 @@ class Store(UnitsOfWork):
         return await self._write(lambda rows: verify.cancel(rows, challenge_id, now))
 
     async def sweep(
-        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+        self, *, unretried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
     ) -> tuple[EndedSend, ...]:
         """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
 
         Args:
+            unretried: Those channels. What is on any other one is left to a process that retries it.
             set_back: The clock may have been set back: expire what begins in the future too.
         """
         return await self._write(
-            lambda rows: upkeep.sweep(rows, retried=retried, limit=limit, set_back=set_back, now=now)
+            lambda rows: upkeep.sweep(rows, unretried=unretried, limit=limit, set_back=set_back, now=now)
         )
 
     async def purge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -114,8 +114,7 @@ class ChallengeRecord:
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
-        sms_cooldown: Until then another SMS sends nothing.
-        call_cooldown: Until then another call sends nothing.
+        cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
     """
 
     id: str
@@ -141,12 +140,11 @@ class ChallengeRecord:
     forced: tuple[str, ...] | None = None
     core_recorded: bool = False
     budget: str = ""
-    sms_cooldown: datetime | None = None
-    call_cooldown: datetime | None = None
+    cooldowns: Mapping[Channel, datetime] = attrs.field(factory=dict, hash=False)
 
     def cooldown(self, channel: Channel) -> datetime | None:
-        """When the same call over this channel sends again."""
-        return self.sms_cooldown if channel is Channel.SMS else self.call_cooldown
+        """When the same call over this channel sends again; None: it does so at once."""
+        return self.cooldowns.get(channel)
 
 
 @attrs.frozen(kw_only=True)

@@ -16,7 +16,7 @@ from otpcore.stores.commands import LockRule, RecordedGuess, ReservationStatus
 from otpcore.stores.records import ChallengeRecord, FailureRecord
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import BUDGET, RULE
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["FindingTests", "GivingBackTests", "GuessTests", "LockTests", "VerifyingTests"]
 
@@ -228,7 +228,7 @@ class FindingTests(StoreBase):
         failover = await world.begin()
         world.later(300)
         assert (await world.reserve()).status is ReservationStatus.EXPIRED
-        await world.store.sweep(retried=(), limit=10, now=world.now)
+        await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now)
         reservation = await world.reserve()
         assert (reservation.status, reservation.challenge.id) == (ReservationStatus.EXPIRED, failover.id)
 
