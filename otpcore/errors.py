@@ -146,6 +146,9 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("RateLimited", "country"): Answer(
             429, True, "this country has got enough messages for now (`limits.country`, `limits.countries`)"
         ),
+        ("RateLimited", "channel"): Answer(
+            429, True, "enough messages went out over this channel for now (`limits.channel`)"
+        ),
         ("RateLimited", "global"): Answer(429, True, "everybody has got enough messages for now (`limits.global`)"),
         ("RateLimited", "denied"): Answer(403, True, "the settings or an operator deny this number"),
         ("RateLimited", "unverified"): Answer(

@@ -276,6 +276,7 @@ class Challenge:
         phone: To whom; masked when shown.
         channel: The channel of this call.
         purpose: What it is for.
+        app: For which of the host's apps, or empty.
         state: Where it stands.
         confirmed: A provider said that it took the message.
         provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
@@ -289,6 +290,7 @@ class Challenge:
     phone: PhoneNumber
     channel: Channel
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool
     provider: str | None
@@ -303,6 +305,7 @@ class Challenge:
             "phone": self.phone.masked,
             "channel": str(self.channel),
             "purpose": self.purpose,
+            "app": self.app,
             "state": str(self.state),
             "confirmed": self.confirmed,
             "provider": self.provider,

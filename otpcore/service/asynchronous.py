@@ -30,7 +30,7 @@ from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.arguments import Clients, check_short, check_storable, check_text, findable, typed_code
+from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
 from otpcore.service.lately import read_status
@@ -136,6 +136,7 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
 
@@ -151,6 +152,8 @@ class AsyncOTPService:
             locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
                 this language are left out.
             message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
+            app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
+                do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
 
         Returns:
             The challenge; ``state`` is ``queued`` when nothing was sent yet and a retry is due.
@@ -164,7 +167,9 @@ class AsyncOTPService:
             DeliveryError: Nothing could be sent and nothing more will be tried.
             StoreError: The store did not do its work.
         """
-        return await self._send(phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message)
+        return await self._send(
+            phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+        )
 
     async def send_sms(
         self,
@@ -174,10 +179,11 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """``send`` by SMS."""
         return await self._send(
-            phone, channel=Channel.SMS, purpose=purpose, client=client, locale=locale, message=message
+            phone, channel=Channel.SMS, purpose=purpose, client=client, locale=locale, message=message, app=app
         )
 
     async def call(
@@ -188,10 +194,11 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """``send`` by a voice call, which speaks the code."""
         return await self._send(
-            phone, channel=Channel.CALL, purpose=purpose, client=client, locale=locale, message=message
+            phone, channel=Channel.CALL, purpose=purpose, client=client, locale=locale, message=message, app=app
         )
 
     async def verify(
@@ -202,6 +209,7 @@ class AsyncOTPService:
         challenge_id: str | None = None,
         purpose: str = "default",
         client: str | None = None,
+        app: str = "",
     ) -> Verification:
         """Say whether a typed code is right; a right one is accepted once.
 
@@ -213,6 +221,7 @@ class AsyncOTPService:
             challenge_id: Of the ``Challenge`` that was sent.
             purpose: As given when it was sent.
             client: As given when it was sent.
+            app: As given when it was sent.
 
         Returns:
             The verification; it unpacks as ``(request_valid, code_valid)`` and is true only when approved.
@@ -229,6 +238,7 @@ class AsyncOTPService:
         check_text(purpose=purpose)
         check_storable(purpose=purpose)
         check_short(purpose=purpose)
+        check_app(app)
         require_id(service.settings.otp.verify_by, challenge_id)
         if phone is None and challenge_id is None:
             raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
@@ -237,6 +247,7 @@ class AsyncOTPService:
             phone=number,
             challenge_id=findable(challenge_id) if challenge_id is not None else None,
             purpose=purpose,
+            app=app,
             client=self._clients.named(client),
             code=typed_code(code),
         )

@@ -125,10 +125,13 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send``."""
         return self._run(
-            lambda otp: otp.send(phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message)
+            lambda otp: otp.send(
+                phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+            )
         )
 
     def send_sms(
@@ -139,10 +142,11 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
-            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message)
+            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
         )
 
     def call(
@@ -153,9 +157,12 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
-        return self._run(lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message))
+        return self._run(
+            lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
+        )
 
     def verify(
         self,
@@ -165,9 +172,12 @@ class OTPService:
         challenge_id: str | None = None,
         purpose: str = "default",
         client: str | None = None,
+        app: str = "",
     ) -> Verification:
         """As ``AsyncOTPService.verify``."""
-        return self._run(lambda otp: otp.verify(phone, code, challenge_id=challenge_id, purpose=purpose, client=client))
+        return self._run(
+            lambda otp: otp.verify(phone, code, challenge_id=challenge_id, purpose=purpose, client=client, app=app)
+        )
 
     def cancel(self, challenge_id: str) -> bool:
         """As ``AsyncOTPService.cancel``."""

@@ -21,6 +21,7 @@ from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.deadline import Deadline
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
+from otpcore.settings.sections import OtpSettings
 from otpcore.stores.failover import (
     CallInstance,
     CallResult,
@@ -177,7 +178,7 @@ class Failover:
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge = step.delivery, step.challenge
         ours = provider.info.code_owner is CodeOwner.CORE
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
@@ -196,13 +197,17 @@ class Failover:
             earlier=step.earlier,
         )
 
+    def _settings(self, challenge: ChallengeRecord) -> OtpSettings:
+        """Those of the app that the code is for."""
+        return self.service.settings.otp.of_app(challenge.app)
+
     def _locale(self, challenge: ChallengeRecord) -> str:
         """The language that the caller named, else the settings' one."""
         return challenge.locale or self.service.settings.otp.locale
 
     def _spoken_locale(self, challenge: ChallengeRecord) -> str:
         """The language of the text: a locale without a template of its own is served in another one."""
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         if self.message is not None:
             return self._locale(challenge)
         return text_locale(
@@ -213,7 +218,7 @@ class Failover:
         )
 
     def _text(self, challenge: ChallengeRecord) -> str:
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         minutes = round((challenge.expires_at - self.service.clock()).total_seconds()) // 60
         is_sms = self.ref.channel is Channel.SMS
         if self.ref.channel is Channel.CALL:
@@ -322,7 +327,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
-        settings=service.settings.otp,
+        settings=service.settings.otp.of_app(challenge.app),
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
     return Failover(
@@ -335,7 +340,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
             ref.channel,
             route.candidates,
             is_retry=True,
-            barrier=service.live.barrier(phone.e164),
+            barrier=service.live.barrier(phone.e164, ref.channel),
         ),
         deadline=deadline,
     )

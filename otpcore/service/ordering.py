@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otpcore.messages.texts import check_message
 from otpcore.phone.numbers import parse_phone
-from otpcore.service.arguments import Clients, check_short, check_storable, check_text, named_channel
+from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, named_channel
 from otpcore.service.sending import SendOrder
 from otpcore.service.service import recipient
 from otpcore.settings.sections import OtpSettings
@@ -22,6 +22,7 @@ def order_of(
     client: str | None,
     locale: str | None,
     message: str | None,
+    app: str,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
 
@@ -32,6 +33,7 @@ def order_of(
     check_text(purpose=purpose)
     check_storable(purpose=purpose, locale=locale, message=message)
     check_short(purpose=purpose, locale=locale)
+    check_app(app)
     if message is not None:
         check_message(message)
     is_strict = settings.number_policy == "valid"
@@ -43,4 +45,5 @@ def order_of(
         client=clients.named(client),
         locale=locale or "",
         message=message,
+        app=app,
     )

@@ -37,7 +37,7 @@ _RACES = 5  # other callers that may be faster before we give up
 
 @attrs.frozen(kw_only=True)
 class SendOrder:
-    """What a caller asked for, parsed; ``locale`` is empty where the caller named none."""
+    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none."""
 
     phone: PhoneNumber
     channel: Channel
@@ -45,6 +45,7 @@ class SendOrder:
     client: str | None
     locale: str
     message: str | None = attrs.field(repr=False)
+    app: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -84,6 +85,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
         phone=phone,
         channel=channel,
         purpose=record.purpose,
+        app=record.app,
         state=record.state,
         confirmed=record.confirmed,
         provider=record.provider,
@@ -96,7 +98,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
     """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
     subject, phone_key = (
-        service.keys.subject(order.phone.e164, order.purpose),
+        service.keys.subject(order.phone.e164, order.purpose, order.app),
         service.keys.phone_key(order.phone.e164),
     )
     asked = _admission(service, order, route, phone_key)
@@ -220,11 +222,9 @@ def _route(service: Service, order: SendOrder) -> Route:
 
 def _no_rules(channel: Channel) -> NoRouteError:
     """The error where nothing says who serves a channel."""
-    return NoRouteError(
-        f"there are no routing rules for {channel}, and no instance of those for SMS can do it; "
-        f'set {rule_setting(channel)}, such as "twilio;mada:+35987"',
-        reason="no_rules",
-    )
+    others = "" if channel is Channel.SMS else ", and no instance of those for SMS can do it"
+    fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
+    return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
 
 
 def _no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:
@@ -243,7 +243,8 @@ def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]
 
 
 def _asked(service: Service, order: SendOrder) -> Asked:
-    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=service.settings.otp)
+    settings = service.settings.otp.of_app(order.app)
+    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=settings)
 
 
 async def _living(service: Service, subject: str) -> ChallengeRecord | None:
@@ -260,7 +261,13 @@ def _admission(service: Service, order: SendOrder, route: Route, phone_key: str)
     """All limits of this send."""
     e164, limits = order.phone.e164, service.settings.limits
     region = region_of(e164) if limits.needs_region else ""
-    origin = Origin(e164=e164, phone_key=phone_key, client_key=service.client_key(order.client), region=region)
+    origin = Origin(
+        e164=e164,
+        phone_key=phone_key,
+        client_key=service.client_key(order.client),
+        region=region,
+        channel=order.channel,
+    )
     budget = ""
     if limits.unverified:
         budget = budget_of(e164, region, route.prefix)
@@ -290,6 +297,7 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         phone_masked=order.phone.masked,
         key_id=keys.current,
         purpose=order.purpose,
+        app=order.app,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
         first_sent_at=now,

@@ -218,17 +218,18 @@ class Store(UnitsOfWork):
         subject: str | None,
         challenge_id: str | None,
         purpose: str,
+        app: str = "",
         locks: LockRule,
         guess: RecordedGuess | None = None,
         now: datetime | None,
     ) -> Reservation:
         """Use up one attempt and count one failure before anybody hears how a comparison ended.
 
-        By ``challenge_id`` where given (purpose, and subject if given, must match), else the newest of the subject.
+        By ``challenge_id`` where given (purpose, app, and subject if given, must match), else the newest of the subject.
         A ``guess`` that fits what is recorded consumes the challenge in the same transaction, as ``approve`` does, and counts no
         failure: APPROVED, for exactly one caller.
         """
-        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose)
+        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose, app=app)
         return await self._write(partial(find, locks=locks, guess=guess, now=now))
 
     async def settle(

@@ -100,7 +100,7 @@ class ChallengeRecord:
     """One challenge at rest. Nothing in it can be read without the keys.
 
     Args:
-        subject: MAC of phone and purpose. At most one living challenge a subject.
+        subject: MAC of phone, purpose and app. At most one living challenge a subject.
         phone_key: Keyed look-up of the phone (HMAC under the index key).
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
@@ -114,6 +114,7 @@ class ChallengeRecord:
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
+        app: For which of the host's apps the code is; empty: it names none.
         cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
     """
 
@@ -124,6 +125,7 @@ class ChallengeRecord:
     phone_masked: str
     key_id: str
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool = False
     reason: UnsendableReason | None = None

@@ -34,10 +34,8 @@ class Outbox:
     until ``outbox.clock.advance``. Retries of the ready services run within the send, and nobody waits for them: the clock
     moves on to each of them. With ``runner="background"`` they run when the clock has been advanced to them.
 
-    Args:
-        channels: What it delivers, such as ``frozenset({Channel.SMS, Channel("whatsapp")})``; None: SMS and calls.
-
     Attributes:
+        channels: What it delivers, such as ``frozenset({Channel.SMS, Channel("whatsapp")})``; None: SMS and calls.
         messages: Every one that it took, oldest first.
         clock: Of the service; several outboxes may share one.
     """

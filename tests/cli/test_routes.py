@@ -122,6 +122,22 @@ def test_set_checks_before_it_writes_and_clear_brings_the_file_back(otp: Otp, tw
     assert sources(otp) == {"sms": ("file", "mada"), "call": ("database", "sinch")}
 
 
+def test_another_channel_has_rules_of_its_own(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"sandbox": True}, otp_whatsapp_provider="Mada")
+    assert sources(otp, "whatsapp")["whatsapp"] == ("file", "mada")
+    explained = otp("routes", "explain", PHONE, "--channel", "whatsapp")
+    assert (explained.code, "cannot send over whatsapp" in explained.out) == (ExitCode.REFUSED, True)
+    desk.write(sms={"sandbox": True}, otp_whatsapp_provider="nowhere")
+    assert otp("send", PHONE, "--channel", "whatsapp", "--json").document["channel"] == "whatsapp"
+    assert otp("routes", "set", "--clear", "--channel", "whatsapp").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("arguments", [("send", PHONE), ("routes", "explain", PHONE), ("routes", "check", "Mada")])
+def test_what_is_no_word_of_a_channel_is_wrong_usage(otp: Otp, desk: Desk, arguments: tuple[str, ...]) -> None:
+    ended = otp(*arguments, "--channel", "Whats App")
+    assert (ended.code, "--channel" in ended.err) == (ExitCode.USAGE, True)
+
+
 @pytest.mark.parametrize("arguments", [[], ["Mada", "--clear"]])
 def test_set_wants_either_rules_or_clear(otp: Otp, desk: Desk, arguments: list[str]) -> None:
     assert otp("routes", "set", *arguments).code == ExitCode.USAGE
@@ -146,9 +162,6 @@ def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> No
     assert "broken: " in otp("providers").out
 
 
-def sources(otp: Otp) -> dict[str, tuple[str, str]]:
-    document = otp("routes", "show", "--json").document
-    return {
-        channel: (document["channels"][channel]["source"], document["channels"][channel]["rules"])
-        for channel in ("sms", "call")
-    }
+def sources(otp: Otp, *channels: str) -> dict[str, tuple[str, str]]:
+    shown = otp("routes", "show", "--json").document["channels"]
+    return {channel: (shown[channel]["source"], shown[channel]["rules"]) for channel in channels or ("sms", "call")}

@@ -17,6 +17,7 @@ from otpcore import (
     InvalidArgument,
     NoRouteError,
     ProviderInfo,
+    RateLimited,
     hookimpl,
 )
 from otpcore.stores.memory.store import MemoryStore
@@ -208,6 +209,21 @@ async def test_what_is_retried(outbox: Outbox, sections: dict[str, Any], is_retr
         else:
             with pytest.raises(DeliveryError):
                 await otp.send(PHONE, channel="whatsapp")
+
+
+# Limits.
+
+
+async def test_a_limit_of_a_channel_counts_that_channel_alone(outbox: Outbox) -> None:
+    limits = {"phone": [], "channel": {"whatsapp": ["2/1h"], "call": ["0/1d"]}}
+    async with outbox.service({"limits": limits, "otp": {"cooldown": 0}}) as otp:
+        for channel in ("whatsapp", "sms", "whatsapp", "sms"):
+            await otp.send(PHONE, channel=channel)
+        for channel, reason in (("whatsapp", "channel"), ("call", "denied")):
+            with pytest.raises(RateLimited) as refused:
+                await otp.send(PHONE, channel=channel)
+            assert refused.value.reason == reason
+        await otp.send(PHONE)
 
 
 # The hint.

@@ -103,7 +103,8 @@ def _rules(routing: Routing) -> Iterator[Finding]:
                 f"`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above the first [section]",
             )
         elif not able.intersection(in_force.table.instances):
-            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            has_own = rule_setting(channel) in {**view.host.settings.rule_texts, **view.stored}
+            level = Level.PROBLEM if has_own or channel is Channel.SMS else Level.NOTE
             yield Finding(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
         else:
             yield Finding(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")

@@ -98,6 +98,7 @@ class ChallengeRow(_Row, table=True):
     phone_masked: str = Field(sa_type=Text)
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
+    app: str = Field(sa_type=Key(40))
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
     reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))

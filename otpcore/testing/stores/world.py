@@ -211,6 +211,7 @@ class World:
         *,
         challenge_id: str | None = None,
         purpose: str | None = None,
+        app: str = "",
         guess: RecordedGuess | None = None,
         **locks: Any,
     ) -> Any:
@@ -219,6 +220,7 @@ class World:
             subject=None if challenge_id else f"{phone}/{subject}",
             challenge_id=challenge_id,
             purpose=subject if purpose is None else purpose,
+            app=app,
             locks=LockRule(**locks),
             guess=guess,
             now=self.now,
