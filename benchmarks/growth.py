@@ -26,10 +26,10 @@ from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptSta
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import ClaimRule, LockRule, NewSend, ReceiptRule
-from otpcore.stores.failover import CallResult, Candidate, FailoverPlan, FailoverRef
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.sql import prepared as _prepared
 from otpcore.stores.sql.store import SqlStore, upgrade
+from otpcore.stores.steps import CallResult, Candidate, FailoverPlan, FailoverRef
 
 FEW = 1_000
 TURNS = 300

@@ -17,6 +17,7 @@ import attrs
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import World
+from otpcore.phone.characters import is_mark, plain
 from otpcore.phone.spellings import same_phone
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "digest_length", "make_code"]
+__all__ = ["KeyRing", "digest_length", "make_code", "normalise_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
@@ -34,6 +35,16 @@ _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 def make_code(length: int) -> str:
     """Uniform over all codes of this many digits, leading zeros included, from the system's CSPRNG."""
     return f"{secrets.randbelow(10**length):0{length}d}"
+
+
+def normalise_code(text: str) -> str:
+    """The code as it was meant: without spaces, marks of any kind, and what nobody sees; all digits in ASCII.
+
+    Anything else stays, so that it can be told apart from a code.
+    """
+    if text.isascii() and text.isdigit():
+        return text
+    return "".join(character for character in plain(text) if character != " " and not is_mark(character))
 
 
 @attrs.frozen(repr=False)

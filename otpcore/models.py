@@ -282,7 +282,7 @@ class Challenge:
         provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
             ``queued`` one that did not take it, and None where none was tried: every one was left out.
         expires_at: Aware UTC.
-        resend_at: Before then the same call sends nothing new. None: it may be sent again at once.
+        resend_at: Before then the same request sends nothing new. None: it may be sent again at once.
         code: The code, once a provider carried a code that otpcore made; else None. Never in repr, JSON or pickle.
     """
 

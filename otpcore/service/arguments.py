@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 
+from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
-from otpcore.messages.texts import normalise_code
 from otpcore.models import Channel
 from otpcore.rate_limits.clients import is_list, names_nobody
 

@@ -33,7 +33,6 @@ from otpcore.runners.contract import RetryRunner
 from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
-from otpcore.service.lately import read_status
 from otpcore.service.lifetime import Lifetime, begin
 from otpcore.service.ordering import order_of
 from otpcore.service.receipts import receive
@@ -42,6 +41,7 @@ from otpcore.service.sending import send, shown
 from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
+from otpcore.service.status_reading import read_status
 from otpcore.service.upkeep import purge
 from otpcore.service.verifying import Guess, cancel, require_id, verify
 from otpcore.settings.tree import Settings, load_settings
@@ -140,7 +140,7 @@ class AsyncOTPService:
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
 
-        Within the cooldown (30 s), which each channel has for itself, the same call sends nothing and returns the living
+        Within the cooldown (30 s), which each channel has for itself, the same request sends nothing and returns the living
         challenge. After it the same code goes out again.
 
         Args:
@@ -156,7 +156,7 @@ class AsyncOTPService:
                 do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
 
         Returns:
-            The challenge; ``state`` is ``queued`` when nothing was sent yet and a retry is due.
+            The challenge; ``state`` is ``queued`` when no provider is known to have taken it and a retry is due.
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.

@@ -1,4 +1,4 @@
-"""Pass over one route once and record it; first sends and retries both go this way."""
+"""Pass over one route once and record it; first sends, retries and receipts all go this way."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from otpcore.service.deadline import Deadline
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
 from otpcore.settings.sections import OtpSettings
-from otpcore.stores.failover import (
+from otpcore.stores.lifecycle import NOT_SENT
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
+from otpcore.stores.steps import (
     CallInstance,
     CallResult,
     CancelLate,
@@ -33,8 +35,6 @@ from otpcore.stores.failover import (
     Recorded,
     Step,
 )
-from otpcore.stores.lifecycle import NOT_SENT
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
 
 _logger = logging.getLogger("otpcore.delivery")
 

@@ -14,8 +14,8 @@ from otpcore.service.deadline import Deadline
 from otpcore.service.failover import report_end, report_receipt, stored_failover
 from otpcore.service.service import Service, new_id
 from otpcore.stores.commands import ReceiptRule, Received
-from otpcore.stores.failover import CallInstance, Ended, FailoverRef, Queued, Step
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import CallInstance, Ended, FailoverRef, Queued, Step
 
 
 @attrs.frozen(kw_only=True)

@@ -17,9 +17,9 @@ from otpcore.service.failover import report_end, report_ended, stored_failover
 from otpcore.service.service import Service, new_id
 from otpcore.service.upkeep import purge_old, sweep, tidy_sandbox
 from otpcore.stores.commands import Claim, ClaimRule
-from otpcore.stores.failover import CallInstance, Queued
 from otpcore.stores.lifecycle import is_due
 from otpcore.stores.records import WorkerRecord, changed
+from otpcore.stores.steps import CallInstance, Queued
 
 _logger = logging.getLogger("otpcore.retries")
 

@@ -18,7 +18,7 @@ from otpcore.providers.requests import ProviderInfo
 from otpcore.routing import RoutingTable, channel_of, parse_rules, rule_setting
 from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
-from otpcore.stores.failover import Candidate
+from otpcore.stores.steps import Candidate
 
 __all__ = [
     "NOTHING_ASKED",

@@ -21,9 +21,9 @@ from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
-from otpcore.stores.failover import Accepted, Ended, FailoverRef, Queued, Step
 from otpcore.stores.lifecycle import STOPS, is_living
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import Accepted, Ended, FailoverRef, Queued, Step
 
 _logger = logging.getLogger("otpcore.sandbox")
 

@@ -27,8 +27,8 @@ from otpcore.service.live import LiveSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import Candidate, FailoverPlan
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import Candidate, FailoverPlan
 
 __all__ = ["Elsewhere", "Service", "new_id", "recipient"]
 

@@ -12,7 +12,7 @@ from otpcore.errors import SettingsError, quoted
 from otpcore.models import Channel
 from otpcore.phone.numbers import is_region
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
-from otpcore.rate_limits.limits import Limit, is_prefix, parse_limit
+from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit
 from otpcore.settings.fields import between, full_key, one_of, setting
 
 __all__ = ["LimitSettings", "is_target"]
@@ -165,7 +165,9 @@ class LimitSettings:
         _not_zero,
     )
     lock_after: int = setting(
-        10, "Wrong codes in a row, across challenges, after which a phone has to wait; 1 to 100.", between(1, 100)
+        10,
+        "Wrong codes in a row from one client on one phone, after which it waits; 1 to 100. A hundred in all lock the phone.",
+        between(1, 100),
     )
 
     def of(self, name: str) -> tuple[Limit, ...]:

@@ -40,7 +40,7 @@ otp_sms_provider = ""
 [sms]
 # Try again later when no provider took the message.
 retry = false
-# Attempts after the first. A code lives 5 minutes, and about 14 attempts fit into them.
+# Tries after the first. A code lives 5 minutes, and about 14 tries fit into them.
 max_retries = 20
 
 # [providers.twilio]

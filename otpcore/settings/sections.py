@@ -110,7 +110,7 @@ class SmsSettings:
     section: ClassVar[str] = "sms"
 
     retry: bool = setting(False, "Try again later when no provider took the message.")
-    max_retries: int = setting(20, "Attempts after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
+    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
     sandbox: bool = setting(False, "Call no provider, over any channel; refused in production.")
     test_numbers: Mapping[str, FixedNumber] = setting(dict, "", good_test_numbers, names="<name>")
     test_numbers_on: tuple[str, ...] = setting(
@@ -142,7 +142,7 @@ class CallSettings:
     section: ClassVar[str] = "call"
 
     retry: bool = setting(False, "Try again later when no provider placed the call.")
-    max_retries: int = setting(2, "Attempts after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
+    max_retries: int = setting(2, "Tries after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
 
     @property
     def is_retried(self) -> bool:
@@ -155,7 +155,7 @@ class ChannelSettings:
     """``channels.<channel>``: a channel besides SMS and calls."""
 
     retry: bool = setting(False, "Try again later when no provider took the message; without the section: as for SMS.")
-    max_retries: int = setting(20, "Attempts after the first, 0 to 100; 0 is as if it were off.")
+    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.")
 
     @property
     def is_retried(self) -> bool:
@@ -210,7 +210,7 @@ class OtpSettings:
         one_of("valid", "possible"),
     )
     cooldown: float = setting(
-        30.0, "Seconds before the same call sends again; 0 to otp.life.", between(0, _DAY, "seconds"), _within_life
+        30.0, "Seconds before the same request sends again; 0 to otp.life.", between(0, _DAY, "seconds"), _within_life
     )
     app: str = setting("", "The app's name, for {app} in texts.")
     locale: str = setting(

@@ -14,7 +14,7 @@ import attrs
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError
 from otpcore.models import Channel, World
 from otpcore.phone.numbers import parse_phone
-from otpcore.rate_limits.limits import Limit, is_prefix, parse_limit, parse_seconds
+from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit, parse_seconds
 from otpcore.routing import RULE_SETTING, parse_rules
 from otpcore.settings.fields import a_section, not_a_setting, one_of, setting
 from otpcore.settings.files import read_settings

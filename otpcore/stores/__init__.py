@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, StoreStatus, Waiting
     from otpcore.stores.crew import Crew, still_wanted
     from otpcore.stores.derived_rows import DerivedRows
-    from otpcore.stores.failover import CallResult, FailoverPlan, FailoverRef, Recorded, Step
     from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living, is_spent
     from otpcore.stores.memory.store import MemoryRows, MemoryStore
     from otpcore.stores.records import (
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     )
     from otpcore.stores.rows import OutrunError, Rows, Wanted
     from otpcore.stores.sql.store import SqlStore
+    from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
 
 __all__ = [
     "CLOCK_SLACK",
@@ -137,7 +137,7 @@ _MODULES = {
     "otpcore.stores.counts": ("KeyUse", "OutcomeCount", "RouteCount", "StoreStatus", "Waiting"),
     "otpcore.stores.crew": ("Crew", "still_wanted"),
     "otpcore.stores.derived_rows": ("DerivedRows",),
-    "otpcore.stores.failover": ("CallResult", "Recorded", "Step", "FailoverPlan", "FailoverRef"),
+    "otpcore.stores.steps": ("CallResult", "Recorded", "Step", "FailoverPlan", "FailoverRef"),
     "otpcore.stores.lifecycle": ("CLOCK_SLACK", "ERASED", "OVER", "TAKEN", "is_living", "is_spent"),
     "otpcore.stores.memory.store": ("MemoryRows", "MemoryStore"),
     "otpcore.stores.records": (

@@ -10,8 +10,8 @@ import attrs
 
 from otpcore.models import Channel, ReceiptOutcome, RetryJob
 from otpcore.rate_limits.admission import UNCOUNTED, Admission, BudgetRule, LimitReason
-from otpcore.stores.failover import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+from otpcore.stores.steps import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 
 __all__ = [
     "Beginning",

@@ -30,7 +30,6 @@ from otpcore.stores.commands import (
     Settled,
 )
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
-from otpcore.stores.failover import CallResult, FailoverPlan, FailoverRef, Recorded, Step
 from otpcore.stores.records import (
     ChallengeRecord,
     CounterRecord,
@@ -40,7 +39,8 @@ from otpcore.stores.records import (
     WorkerRecord,
 )
 from otpcore.stores.rows import Rows
-from otpcore.stores.transactions import begin, failover, limits, receipts, retry, upkeep, verify
+from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
+from otpcore.stores.transactions import begin, breakers, failover, limits, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
 from otpcore.stores.units import UnitsOfWork
 
@@ -157,8 +157,8 @@ class Store(UnitsOfWork):
     async def begin_retry(self, ref: FailoverRef, plan: FailoverPlan, now: datetime | None) -> Step:
         """Record the first delivery of a claimed retry.
 
-        A failover that finds every instance held by a slot or behind an open breaker, or that a pause or an enforced budget
-        holds back, is put off, and its attempt given back. One whose number is denied ends as ``permanent``.
+        A failover that finds every instance held by a slot, behind an open breaker or asking to wait, or that a pause or an
+        enforced budget holds back, is put off, and its attempt given back. One whose number is denied ends as ``denied``.
         """
         return await self._write(
             lambda rows: retry.begin_retry(rows, ref, plan, now),
@@ -196,7 +196,7 @@ class Store(UnitsOfWork):
         total, late = 0, timedelta()
         while True:  # in small units, so that sends and verifications go on between them
             unit = partial(
-                retry.wake,
+                breakers.wake,
                 closed=closed,
                 breaker_threshold=breaker_threshold,
                 limit=_WAKE_LIMIT,

@@ -145,7 +145,7 @@ class ChallengeRecord:
     cooldowns: Mapping[Channel, datetime] = attrs.field(factory=dict, hash=False)
 
     def cooldown(self, channel: Channel) -> datetime | None:
-        """When the same call over this channel sends again; None: it does so at once."""
+        """When the same request over this channel sends again; None: it does so at once."""
         return self.cooldowns.get(channel)
 
 

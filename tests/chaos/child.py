@@ -39,9 +39,9 @@ from otpcore.providers import discovery as _discovery
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import generate_keys
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import CallInstance, Queued, Recorded
 from otpcore.stores.sql import forking as _forking
 from otpcore.stores.sql.store import SqlStore
+from otpcore.stores.steps import CallInstance, Queued, Recorded
 
 WRITES = (
     "begin",

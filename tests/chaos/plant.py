@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -30,6 +31,7 @@ from .vendors import Received, Vendors, open_vendors
 LEASE = 20.0  # seconds of the clock after which every lease of these settings has run out
 DAY = 86_400
 _ALL = 1_000_000
+_READERS = 8  # looks at a time: after a storm there are thousands of people
 
 T = TypeVar("T")
 
@@ -170,12 +172,19 @@ class Plant:
 
     def look(self, phones: Iterable[str]) -> dict[str, tuple[ChallengeView, ...]]:
         """What is stored about these people, newest challenge first."""
-        keys = self.ring
+        keys, views = self.ring, dict[str, tuple[ChallengeView, ...]]()
 
-        async def read() -> dict[str, tuple[ChallengeView, ...]]:
-            return {phone: await self.store.view(phone_key=keys.phone_key(phone)) for phone in phones}
+        async def read(mine: Sequence[str]) -> None:
+            for phone in mine:
+                views[phone] = await self.store.view(phone_key=keys.phone_key(phone))
 
-        views: dict[str, tuple[ChallengeView, ...]] = self.portal.call(read)
+        async def read_all() -> None:
+            wanted = list(phones)
+            async with anyio.create_task_group() as readers:
+                for first in range(_READERS):
+                    readers.start_soon(read, wanted[first::_READERS])
+
+        self.portal.call(read_all)
         return views
 
     def belongs(self, message: Received, view: ChallengeView, of_phone: Iterable[ChallengeView]) -> bool:

@@ -25,7 +25,8 @@ from otpcore.stores.commands import (
     Reservation,
 )
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import (
+from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord
+from otpcore.stores.steps import (
     Accepted,
     CallInstance,
     CallResult,
@@ -38,7 +39,6 @@ from otpcore.stores.failover import (
     Step,
     Stopped,
 )
-from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord
 from otpcore.testing.stores.world import CHANNELS
 
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Failover, Reserved, Rules, Said, Windows

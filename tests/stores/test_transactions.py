@@ -11,15 +11,15 @@ import pytest
 from otpcore.models import Channel, CodeOwner, Outcome, ReceiptOutcome
 from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.stores.commands import Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Ended, FailoverRef, Queued
 from otpcore.stores.lifecycle import failure_keys, mark_of
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import DeliveryRecord
 from otpcore.stores.rows import OutrunError
+from otpcore.stores.steps import Accepted, CallInstance, Ended, FailoverRef, Queued
 from otpcore.stores.transactions import begin as _beginning
+from otpcore.stores.transactions import choosing
 from otpcore.stores.transactions import limits as _limits
 from otpcore.stores.transactions import retry as _retrying
-from otpcore.stores.transactions import slots as _slots
 from otpcore.testing.stores.slots import _ended
 from otpcore.testing.stores.world import CHANNELS, MADA, START, World
 
@@ -319,7 +319,7 @@ async def test_nobody_takes_a_slot_that_was_taken_since_it_was_found_free(world:
     await world.begin(world.vendor())
     late = world.challenge("payment")
     with pytest.raises(OutrunError):
-        await world.store._write(lambda rows: _slots.take_slot(rows, late, SCOPE, world.now))
+        await world.store._write(lambda rows: choosing.take_slot(rows, late, SCOPE, world.now))
 
 
 async def test_an_instance_that_is_only_misconfigured_is_told_too(world: World) -> None:

@@ -12,8 +12,8 @@ from otpcore.models import Outcome
 from otpcore.rate_limits.admission import Admission
 from otpcore.stores.commands import ClaimBatch, Refused, ReservationStatus
 from otpcore.stores.counts import PurgeCount
-from otpcore.stores.failover import Recorded, Stopped
 from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.steps import Recorded, Stopped
 from otpcore.testing.stores.contract import CrashFactory, StoreContract
 
 pytest_plugins = ["pytester"]

@@ -12,9 +12,9 @@ from otpcore.cli.layout import prose, table, text
 from otpcore.cli.options import Options, when
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.service.assembly import without_providers
-from otpcore.service.lately import read_status
 from otpcore.service.setup import Setup
 from otpcore.service.status import BreakerStatus, Obstacle, RouteStatus, Status, Stops
+from otpcore.service.status_reading import read_status
 
 __all__ = ["check", "obstacle_text", "status"]
 

@@ -21,8 +21,8 @@ from otpcore.cli.setup.online import ask_vendors
 from otpcore.cli.setup.routing_checks import ROUTING_CHECKS, SENDING, Routing
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.service.assembly import make_store, over_store, without_providers
-from otpcore.service.lately import read_status
 from otpcore.service.setup import Setup
+from otpcore.service.status_reading import read_status
 from otpcore.stores.memory.store import MemoryStore
 
 __all__ = ["doctor"]

@@ -15,9 +15,8 @@ from otpcore.events import fields
 from otpcore.models import World
 from otpcore.stores.contract import Store
 from otpcore.stores.rows import Rows
-from otpcore.stores.sql.database import Database
 from otpcore.stores.sql.forking import ForkGate
-from otpcore.stores.sql.opening import PATIENCE, Opening, check, database, database_path, opened_for
+from otpcore.stores.sql.opening import PATIENCE, Database, Opening, check, database, database_path, opened_for
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.tables import include_name, metadata
 from otpcore.stores.sql.worlds import in_world, in_world_after

@@ -1,4 +1,4 @@
-"""Transactions of a failover, written once over the rows of any store; a send and its retries go through them."""
+"""Transactions of a failover, written once over the rows of any store: of a send, its retries and its receipts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from otpcore.events import EventType
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
-from otpcore.stores.failover import (
-    Accepted,
-    CallInstance,
-    CallResult,
-    CancelLate,
-    Candidate,
-    Ended,
-    FailoverPlan,
-    FailoverRef,
-    PutOff,
-    Queued,
-    Recorded,
-    Step,
-    Stopped,
-)
 from otpcore.stores.lifecycle import (
     ERASED,
     NOT_SENT,
@@ -39,14 +23,33 @@ from otpcore.stores.lifecycle import (
 )
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
-from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, not_before, waits_of
+from otpcore.stores.steps import (
+    Accepted,
+    CallInstance,
+    CallResult,
+    CancelLate,
+    Candidate,
+    Ended,
+    FailoverPlan,
+    FailoverRef,
+    PutOff,
+    Queued,
+    Recorded,
+    Step,
+    Stopped,
+)
+from otpcore.stores.transactions.breakers import note_answer
+from otpcore.stores.transactions.choosing import (
+    Choice,
+    choose,
+    holds_slot,
+    not_before,
+    release_slot,
+    take_slot,
+    waits_of,
+)
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by
-from otpcore.stores.transactions.limits import use_budget
-from otpcore.stores.transactions.refunds import give_back_late, is_open, of_send, refund
-from otpcore.stores.transactions.slots import holds_slot, release_slot, take_slot
-
-_CODE, _WORDS = 80, 200  # characters of a vendor's code, and of a provider's words, that are kept
-_BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
+from otpcore.stores.transactions.limits import give_back_late, is_open, of_send, refund, use_budget
 
 
 def record(
@@ -73,7 +76,7 @@ def record(
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
-    news = _note_answer(rows, plan, delivery, result.words, moment)
+    news = note_answer(rows, plan, delivery, result.words, moment)
     if heard:
         step = _overruled(rows, ref, sent, heed(rows, delivery, heard), heard, plan, moment)
     elif sent is not None:
@@ -101,7 +104,6 @@ def withdraw(
     """The failover does nothing more, and the delivery of the plan, if it was recorded, was not handed over to its provider.
 
     A first send is over, and what it was charged is given back. A retry waits again, is due now, and does not count.
-    True: the failover still owned its row.
 
     Args:
         is_counted: Its retry was counted when it was claimed.
@@ -369,28 +371,6 @@ def own_row(rows: Rows, ref: FailoverRef) -> ScheduleRecord | None:
     """The schedule row of this failover, or None where another process has it by now."""
     row = rows.schedule(ref.challenge_id, ref.channel)
     return row if row is not None and row.token == ref.token else None
-
-
-def _note_answer(
-    rows: Rows, plan: FailoverPlan, delivery: DeliveryRecord, words: str, now: datetime
-) -> tuple[EventType, ...]:
-    """Keep what is wrong with the instance, or that nothing is any more; what changed by that."""
-    instance, code, words = delivery.instance, delivery.provider_code[:_CODE], words[:_WORDS]
-    if delivery.outcome is Outcome.ACCEPTED:
-        before = rows.close_breaker(instance)
-        if before is None:
-            return ()
-        news = {
-            EventType.BREAKER_CLOSED: before.failures >= plan.breaker_threshold,
-            EventType.INSTANCE_RESTORED: before.misconfigured_at is not None,
-        }
-        return tuple(event for event, is_so in news.items() if is_so)
-    if delivery.outcome is Outcome.MISCONFIGURED:
-        return (EventType.INSTANCE_MISCONFIGURED,) if rows.note_misconfigured(instance, code, words, now) else ()
-    if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(instance, code, words) == plan.breaker_threshold:
-        rows.open_breaker(instance, now, now + PROBE_EVERY)
-        return (EventType.BREAKER_OPENED,)
-    return ()
 
 
 def without_cooldown(challenge: ChallengeRecord, channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.rate_limits.admission import Admission, Barrier, BudgetRule, BudgetWindow, LimitReason
 from otpcore.stores.commands import Begun, LockRule, NewSend, ReceiptRule, RecordedGuess
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import CallInstance, CallResult, Candidate, FailoverRef
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import WorkerRecord
+from otpcore.stores.steps import CallInstance, CallResult, Candidate, FailoverRef
 from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["PHONES", "SUBJECTS", "Histories", "Kept"]

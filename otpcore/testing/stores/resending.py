@@ -8,7 +8,7 @@ import anyio
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import Begun, CoolingDown, Raced, Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import CHANNELS, World
 

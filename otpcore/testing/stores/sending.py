@@ -11,7 +11,7 @@ import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import Raced, Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Ended, Queued, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, Ended, Queued, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 

@@ -9,8 +9,8 @@ import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import ReservationStatus
-from otpcore.stores.failover import Stopped
 from otpcore.stores.records import CounterRecord
+from otpcore.stores.steps import Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import CHANNELS, World
 

@@ -14,8 +14,8 @@ from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt,
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import Claim, ClaimRule, LockRule, NewSend, ReceiptRule, Received, RecordedGuess
-from otpcore.stores.failover import CallResult, Candidate, FailoverPlan, FailoverRef
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import CallResult, Candidate, FailoverPlan, FailoverRef
 
 __all__ = ["CHANNELS", "MADA", "START", "Failover", "World"]
 

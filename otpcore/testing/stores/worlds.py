@@ -12,9 +12,9 @@ from otpcore import models
 from otpcore.models import Outcome, ReceiptOutcome
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
 from otpcore.stores.commands import Refused, ReservationStatus
-from otpcore.stores.failover import CallInstance, Queued
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.records import WorkerRecord
+from otpcore.stores.steps import CallInstance, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import PAUSED
 from otpcore.testing.stores.world import Failover, World
