@@ -279,8 +279,8 @@ def test_as_many_attempts_fit_as_the_page_says():
     fitting = [moment for moment in moments if settings.otp.life - moment >= retry.min_useful_life]
     assert [float(moment) for moment in seconds.split(" | ")] == fitting
     assert [int(number) for number in numbers.split(" | ")] == list(range(1, len(fitting) + 1))
-    assert f"about {len(fitting)} attempts fit" in RELIABILITY
-    assert f"about {len(fitting)} attempts fit" in PAGES["docs/guide.md"]
+    assert f"about {len(fitting)} tries fit" in RELIABILITY
+    assert f"about {len(fitting)} tries fit" in PAGES["docs/guide.md"]
     assert 600 - moments[-1] >= retry.min_useful_life, "ten minutes have room for all"
     assert settings.call.max_retries == 2
 
