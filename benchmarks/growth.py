@@ -193,7 +193,7 @@ class User:
         await self.store.next_due()
 
     async def sweep(self) -> None:
-        await self.store.sweep(retried=[Channel.SMS], limit=200, now=self.now)
+        await self.store.sweep(unretried=[Channel.CALL], limit=200, now=self.now)
 
     async def wake(self) -> None:
         await self.store.wake(None, 5, self.now)

@@ -86,9 +86,9 @@ class KeyRing:
         """Keyed look-up of a phone, the same for every spelling of it."""
         return _look_up(self._phone, same_phone(e164))
 
-    def subject(self, e164: str, purpose: str) -> str:
-        """Keyed look-up of a phone, in any spelling of it, and a purpose."""
-        return _look_up(self._subject, f"{same_phone(e164)}\n{purpose}")
+    def subject(self, e164: str, purpose: str, app: str = "") -> str:
+        """Keyed look-up of a phone, in any spelling of it, a purpose, and the word of an app."""
+        return _look_up(self._subject, f"{same_phone(e164)}\n{app}\n{purpose}")
 
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""

@@ -146,6 +146,9 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("RateLimited", "country"): Answer(
             429, True, "this country has got enough messages for now (`limits.country`, `limits.countries`)"
         ),
+        ("RateLimited", "channel"): Answer(
+            429, True, "enough messages went out over this channel for now (`limits.channel`)"
+        ),
         ("RateLimited", "global"): Answer(429, True, "everybody has got enough messages for now (`limits.global`)"),
         ("RateLimited", "denied"): Answer(403, True, "the settings or an operator deny this number"),
         ("RateLimited", "unverified"): Answer(
@@ -243,8 +246,8 @@ class DeliveryError(OTPError):
         reason: ``permanent``, ``failed``, ``limit_reached``, ``misconfigured``, ``expired``, ``max_attempts`` or
             ``breaker_open``. Of several providers one that may recover decides (``failed``), then a limit.
         attempts: What each provider said, in order.
-        try_channel: The other channel, where it may reach a number that this one cannot and a provider serves it there;
-            else None.
+        try_channel: Another channel, where it may reach a number that this one cannot and a provider serves it there; else
+            None. Of several, SMS or a call comes first.
         retry_after: The shortest wait in seconds that a provider asked for; None: nobody did, or waiting does not help.
     """
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, Self, cast
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -36,16 +38,43 @@ __all__ = [
 ]
 
 
-class Channel(enum.StrEnum):
-    """How the code travels."""
+class Channel(str):
+    """How the code travels: a word such as ``sms``, ``call`` or ``whatsapp``.
 
-    SMS = "sms"
-    CALL = "call"
+    It is a lower-case letter, then at most 19 lower-case letters, digits and ``_``. It is text: it equals its word, and in
+    JSON, in a database and in a pickle it is nothing but the word. ``Channel.SMS`` and ``Channel.CALL`` have hooks and methods
+    of their own, and are one object each. There is no list of all channels.
 
-    @property
-    def other(self) -> Channel:
-        """The channel to try when this one cannot reach a number."""
-        return Channel.CALL if self is Channel.SMS else Channel.SMS
+    Raises:
+        ValueError: It is no such word.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    SMS: ClassVar[Channel]
+    CALL: ClassVar[Channel]
+
+    def __new__(cls, word: str) -> Self:
+        """The channel of this word."""
+        known = _CHANNELS.get(word) if isinstance(word, str) else None
+        if known is None:
+            if not isinstance(word, str) or not _CHANNEL.fullmatch(word):
+                raise ValueError("a channel is a lower-case letter, then at most 19 lower-case letters, digits and _")
+            plain = str.__str__(word)
+            known = _CHANNELS.setdefault(plain, super().__new__(cls, plain))
+        return cast("Self", known)
+
+    def __reduce__(self) -> tuple[type[Channel], tuple[str]]:
+        return Channel, (str.__str__(self),)
+
+
+_CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
+_CHANNELS: WeakValueDictionary[str, Channel] = (
+    WeakValueDictionary()
+)  # a host's users may choose words: none is kept for them
+
+Channel.SMS = Channel("sms")
+Channel.CALL = Channel("call")
 
 
 class CodeOwner(enum.StrEnum):
@@ -247,6 +276,7 @@ class Challenge:
         phone: To whom; masked when shown.
         channel: The channel of this call.
         purpose: What it is for.
+        app: For which of the host's apps, or empty.
         state: Where it stands.
         confirmed: A provider said that it took the message.
         provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
@@ -260,6 +290,7 @@ class Challenge:
     phone: PhoneNumber
     channel: Channel
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool
     provider: str | None
@@ -274,6 +305,7 @@ class Challenge:
             "phone": self.phone.masked,
             "channel": str(self.channel),
             "purpose": self.purpose,
+            "app": self.app,
             "state": str(self.state),
             "confirmed": self.confirmed,
             "provider": self.provider,

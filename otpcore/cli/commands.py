@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from otpcore.cli.arguments import (
     FROM_INPUT,
+    ChannelName,
     ClearSwitch,
     Client,
-    ForCalls,
     Id,
     IdOrPhone,
     Lasts,
@@ -27,9 +27,6 @@ from otpcore.cli.arguments import (
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options, parse_span
 from otpcore.cli.typed import STANDARD_INPUT, typed_code, typed_id, typed_phone, typed_prefix
-
-if TYPE_CHECKING:
-    from otpcore.models import Channel
 
 
 class Backend(enum.StrEnum):
@@ -60,19 +57,20 @@ def demo(context: typer.Context) -> ExitCode:
 def send(
     context: typer.Context,
     phone: Phone,
+    channel: ChannelName = "sms",
     purpose: Purpose = "default",
     client: Client = None,
     locale: Locale = None,
     message: Message = None,
 ) -> ExitCode:
-    """Send a code by SMS, or the living one again.
+    """Send a code by SMS or over another channel, or the living one again.
 
     Retries that are due are run here, unless they are left to workers.
     """
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), _channel(for_calls=False), order)
+    return _sending.send(_options(context), channel, order)
 
 
 def call(
@@ -87,7 +85,7 @@ def call(
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), _channel(for_calls=True), order)
+    return _sending.send(_options(context), "call", order)
 
 
 def verify(
@@ -105,17 +103,17 @@ def verify(
     return _sending.verify(_options(context), target, code, purpose=purpose, client=client)
 
 
-def check_routes(context: typer.Context, rules: Rules, for_calls: ForCalls = False) -> ExitCode:
+def check_routes(context: typer.Context, rules: Rules, channel: ChannelName = "sms") -> ExitCode:
     """Check a rule text against what is installed and configured here."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.check(_options(context), rules, _channel(for_calls))
+    return _routes.check(_options(context), rules, channel)
 
 
 def explain_routes(
     context: typer.Context,
     phone: Phone,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     locale: Locale = None,
     message: Message = None,
 ) -> ExitCode:
@@ -125,7 +123,7 @@ def explain_routes(
     """
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.explain(_options(context), phone, _channel(for_calls), locale=locale or "", message=message)
+    return _routes.explain(_options(context), phone, channel, locale=locale or "", message=message)
 
 
 def show_routes(context: typer.Context) -> ExitCode:
@@ -138,13 +136,13 @@ def show_routes(context: typer.Context) -> ExitCode:
 def set_routes(
     context: typer.Context,
     rules: Annotated[str | None, typer.Argument(metavar="[RULES]", help="As for check.")] = None,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     clear: Annotated[bool, typer.Option("--clear", help="Remove the stored rules; the file's count again.")] = False,
 ) -> ExitCode:
     """Write rules to the store, once they are checked; running services take them up within seconds."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.set_rules(_options(context), rules, _channel(for_calls), clear=clear)
+    return _routes.set_rules(_options(context), rules, channel, clear=clear)
 
 
 def providers(context: typer.Context) -> ExitCode:
@@ -391,9 +389,3 @@ def rotate_keys(
 def _options(context: typer.Context) -> Options:
     options: Options = context.obj
     return options
-
-
-def _channel(for_calls: bool) -> Channel:
-    from otpcore.models import Channel
-
-    return Channel.CALL if for_calls else Channel.SMS

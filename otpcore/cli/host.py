@@ -19,10 +19,12 @@ from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options
 from otpcore.clock import utc_now
 from otpcore.errors import OTPConfigurationError
+from otpcore.models import Channel
 from otpcore.phone.numbers import PhoneNumber, look_up_phone
 from otpcore.providers.instances import PATIENCE, Instances
 from otpcore.providers.loading import Loaded, forced_names, load_providers
 from otpcore.providers.sandbox import Sandbox
+from otpcore.routing import channel_of
 from otpcore.runners.contract import RetryRunner
 from otpcore.service.asynchronous import AsyncOTPService, service_of
 from otpcore.service.blocking import OTPService
@@ -68,12 +70,13 @@ async def load_instances(host: Setup, *rules: str, patience: float = PATIENCE) -
         OTPConfigurationError: Not one of the objects that the host forces can be used.
     """
     forced = host.providers
-    texts = [host.settings.otp_sms_provider, host.settings.otp_call_provider, ";".join(forced_names(forced) or ())]
+    texts = [*host.settings.rule_texts.values(), ";".join(forced_names(forced) or ())]
     # Without rules of its own no instance is needed, so none can stop the others.
     settings = attrs.evolve(
         host.settings,
         otp_sms_provider="",
         otp_call_provider="",
+        otp_channel_providers={},
         plugins=attrs.evolve(host.settings.plugins, on_error="skip"),
     )
     async with AsyncExitStack() as stack:
@@ -83,7 +86,7 @@ async def load_instances(host: Setup, *rules: str, patience: float = PATIENCE) -
                 forced=forced if isinstance(forced, Mapping) else None,
                 stored_rules=[*texts, *rules],
                 clock=utc_now,
-                sandbox=Sandbox() if settings.sms.sandbox else None,
+                sandbox=_sandbox(host.settings),
             )
             instances = Instances(
                 loaded,
@@ -112,6 +115,20 @@ def parse_number(settings: Settings, phone: str) -> PhoneNumber:
     return look_up_phone(phone, default_region=settings.otp.default_region)
 
 
+def parse_channel(word: str) -> Channel:
+    """The channel that a person typed.
+
+    Raises:
+        CommandError: It is no word that a channel could have.
+    """
+    try:
+        return Channel(word)
+    except ValueError as error:
+        raise CommandError(
+            f"--channel: {error}", "write sms, call, or a word such as whatsapp", ExitCode.USAGE
+        ) from error
+
+
 def shown_number(options: Options, service: Service, challenge: ChallengeRecord) -> str:
     """The number of a stored challenge; masked, unless the keys shall open it.
 
@@ -119,6 +136,10 @@ def shown_number(options: Options, service: Service, challenge: ChallengeRecord)
         SettingsError: The key that sealed it is not here.
     """
     return service.phone_of(challenge).e164 if options.reveal else challenge.phone_masked
+
+
+def _sandbox(settings: Settings) -> Sandbox | None:
+    return Sandbox(filter(None, map(channel_of, settings.rule_texts))) if settings.sms.sandbox else None
 
 
 @contextmanager

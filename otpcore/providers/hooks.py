@@ -113,6 +113,16 @@ class ProviderHooks(Protocol):
         """
 
     @hookspec(firstresult=True)
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one message to the vendor, over a channel that is neither SMS nor a call: ``request.channel`` says over which.
+
+        Called for the other channels that ``describe`` names in ``ProviderInfo.channels``, such as ``whatsapp``.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
     async def check_code(self, request: CheckRequest) -> CheckResult:
         """Ask the vendor about a code that it owns. Exactly where ``describe`` says ``CodeOwner.PROVIDER``.
 

@@ -91,7 +91,7 @@ def load_providers(
             is left of a rule.
     """
     objects = {name.casefold(): value for name, value in forced.items()} if isinstance(forced, Mapping) else {}
-    routed = [*named_by([settings.otp_sms_provider]), *named_by([settings.otp_call_provider])]
+    routed = named_by(settings.rule_texts.values())
     needed = forced_names(forced) or tuple(routed)
     wished = dict.fromkeys((*needed, *routed, *settings.providers, *named_by(stored_rules)))
     loaded = Loaded(needed=needed, strict=settings.plugins.on_error == "raise")

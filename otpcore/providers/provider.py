@@ -21,7 +21,7 @@ from otpcore.events import fields
 from otpcore.models import Channel, Receipt
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
-from otpcore.providers.checks import SEND_HOOKS, explained, raised_at, register
+from otpcore.providers.checks import explained, raised_at, register, send_hook
 from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
@@ -162,7 +162,7 @@ class Provider:
         Raises:
             ProviderError: It was not sent, or nobody knows.
         """
-        receipt = await self._call(SEND_HOOKS[request.channel], request, timeout, DeliveryReceipt)
+        receipt = await self._call(send_hook(request.channel), request, timeout, DeliveryReceipt)
         reference = _reference_of(receipt)
         if problem := reference_problem(reference):
             raise self._error(ErrorKind.AMBIGUOUS, problem)

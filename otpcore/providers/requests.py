@@ -31,7 +31,8 @@ class ProviderInfo:
     Args:
         display_name: For people.
         code_owner: Who makes and checks the code.
-        channels: What this instance delivers: some of the channels whose hooks are implemented. None: all of them.
+        channels: What this instance delivers: ``sms`` with the hook ``send_sms``, ``call`` with ``call``, any other word with
+            ``send_message``. None: SMS and calls, as far as their hooks are implemented.
         code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
             ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
@@ -62,7 +63,7 @@ class DeliveryRequest:
         delivery_id: This attempt; unguessable, URL-safe, at most 40 characters.
         challenge_id: The challenge it belongs to.
         recipient: To whom.
-        channel: SMS or call.
+        channel: Over which channel, such as ``sms``, ``call`` or ``whatsapp``.
         code: The code; None where the vendor owns it.
         text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
         locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language

@@ -8,14 +8,28 @@ import re
 from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
+from otpcore.models import Channel
 from otpcore.rate_limits.clients import is_list, names_nobody
 
-__all__ = ["LONGEST_NAME", "Clients", "check_short", "check_storable", "check_text", "findable", "typed_code"]
+__all__ = [
+    "LONGEST_NAME",
+    "Clients",
+    "check_app",
+    "check_short",
+    "check_storable",
+    "check_text",
+    "findable",
+    "named_channel",
+    "typed_code",
+]
 
 _logger = logging.getLogger("otpcore.limits")
 
 LONGEST_NAME = 100
 """Characters of a purpose or a locale; the same for every store."""
+
+APP = re.compile(r"[A-Za-z0-9._-]{0,40}")
+"""The word of an app, or nothing."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
@@ -56,6 +70,30 @@ def check_short(**texts: str | None) -> None:
     for name, text in texts.items():
         if text is not None and len(text) > LONGEST_NAME:
             raise InvalidArgument(f"{name}: has {len(text)} characters; it may have {LONGEST_NAME} at most")
+
+
+def check_app(app: str) -> None:
+    """Refuse what is no word of an app.
+
+    Raises:
+        InvalidArgument: It is no text, or holds something else than at most 40 letters, digits, ``.``, ``_`` and ``-``.
+    """
+    check_text(app=app)
+    if not APP.fullmatch(app):
+        raise InvalidArgument("app: is at most 40 ASCII letters, digits, dots, _ and -")
+
+
+def named_channel(word: str) -> Channel:
+    """The channel that a caller named.
+
+    Raises:
+        InvalidArgument: It is no word that a channel could have.
+    """
+    check_text(channel=word)
+    try:
+        return Channel(word)
+    except ValueError as error:
+        raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
 
 
 def findable(challenge_id: str) -> str:

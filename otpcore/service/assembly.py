@@ -18,8 +18,8 @@ from otpcore.providers.loading import forced_names, load_instance, load_provider
 from otpcore.providers.observers import Observers
 from otpcore.providers.provider import RETRY_RUNNERS, STORES, Provider, installed, load_target
 from otpcore.providers.sandbox import Sandbox
+from otpcore.routing import channel_of
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.routes import RULE_SETTINGS
 from otpcore.service.service import Elsewhere, Service
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import Settings, load_settings, throw_away_keys
@@ -40,11 +40,12 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     """
     settings = setup.settings
     setup.clock()  # one that tells no aware time stops the start
-    sandbox = _sandbox(settings)
     keys = make_keys(settings)
     store = make_store(settings, setup.store)
     await store.start(stack)
-    instances = await _start_providers(setup, await store.settings(), sandbox, stack)
+    stored = await store.settings()
+    sandbox = _sandbox(settings, stored)
+    instances = await _start_providers(setup, stored, sandbox, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
     await service.live.refresh(force=True)
     return service
@@ -168,13 +169,13 @@ def _put_together(
     )
 
 
-def _sandbox(settings: Settings) -> Sandbox | None:
+def _sandbox(settings: Settings, stored: Mapping[str, str]) -> Sandbox | None:
     if not settings.sms.sandbox:
         return None
     _service_logger.warning(
         "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
     )
-    return Sandbox()
+    return Sandbox(filter(None, map(channel_of, (*settings.rule_texts, *stored))))
 
 
 async def _start_providers(
@@ -185,7 +186,7 @@ async def _start_providers(
     loaded = load_providers(
         settings,
         forced=setup.providers,
-        stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
+        stored_rules=[text for name, text in stored.items() if channel_of(name) is not None],
         clock=setup.clock,
         sandbox=sandbox,
     )

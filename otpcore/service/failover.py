@@ -13,7 +13,7 @@ from otpcore.events import EventType, Work, fields
 from otpcore.messages.texts import render_call, render_sms, segments, text_locale
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, UnsendableReason
 from otpcore.phone.numbers import PhoneNumber
-from otpcore.providers.checks import SEND_HOOKS
+from otpcore.providers.checks import send_hook
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CancelRequest, DeliveryRequest
 from otpcore.retrying import backoff
@@ -21,6 +21,7 @@ from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.deadline import Deadline
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
+from otpcore.settings.sections import OtpSettings
 from otpcore.stores.lifecycle import NOT_SENT
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
 from otpcore.stores.steps import (
@@ -133,7 +134,7 @@ class Failover:
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
             request = self._request(provider, step)
-            hook = SEND_HOOKS[request.channel]
+            hook = send_hook(request.channel)
             with self.service.span(Work.CALL, operation=hook, instance=provider.instance, channel=request.channel):
                 self._is_handed_over = True
                 receipt = await provider.send(request, timeout)
@@ -177,7 +178,7 @@ class Failover:
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge = step.delivery, step.challenge
         ours = provider.info.code_owner is CodeOwner.CORE
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
@@ -196,13 +197,17 @@ class Failover:
             earlier=step.earlier,
         )
 
+    def _settings(self, challenge: ChallengeRecord) -> OtpSettings:
+        """Those of the app that the code is for."""
+        return self.service.settings.otp.of_app(challenge.app)
+
     def _locale(self, challenge: ChallengeRecord) -> str:
         """The language that the caller named, else the settings' one."""
         return challenge.locale or self.service.settings.otp.locale
 
     def _spoken_locale(self, challenge: ChallengeRecord) -> str:
         """The language of the text: a locale without a template of its own is served in another one."""
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         if self.message is not None:
             return self._locale(challenge)
         return text_locale(
@@ -213,8 +218,9 @@ class Failover:
         )
 
     def _text(self, challenge: ChallengeRecord) -> str:
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         minutes = round((challenge.expires_at - self.service.clock()).total_seconds()) // 60
+        is_sms = self.ref.channel is Channel.SMS
         if self.ref.channel is Channel.CALL:
             return render_call(
                 code=self.code,
@@ -234,11 +240,11 @@ class Failover:
             app=settings.app,
             templates=settings.templates,
             message=self.message,
-            web_otp_host=settings.web_otp_host,
-            android_hash=settings.android_hash,
+            web_otp_host=settings.web_otp_host if is_sms else None,
+            android_hash=settings.android_hash if is_sms else None,
             default_locale=settings.locale,
         )
-        if _logger.isEnabledFor(logging.DEBUG):
+        if is_sms and _logger.isEnabledFor(logging.DEBUG):
             counted = segments(text)
             _logger.debug(
                 "challenge %s: %d segment(s) in %s",
@@ -321,7 +327,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
-        settings=service.settings.otp,
+        settings=service.settings.otp.of_app(challenge.app),
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
     return Failover(
@@ -334,7 +340,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
             ref.channel,
             route.candidates,
             is_retry=True,
-            barrier=service.live.barrier(phone.e164),
+            barrier=service.live.barrier(phone.e164, ref.channel),
         ),
         deadline=deadline,
     )

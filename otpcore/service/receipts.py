@@ -13,7 +13,7 @@ from otpcore.providers.requests import ReceiptRequest
 from otpcore.service.deadline import Deadline
 from otpcore.service.failover import report_end, report_receipt, stored_failover
 from otpcore.service.service import Service, new_id
-from otpcore.stores.commands import ReceiptRule
+from otpcore.stores.commands import ReceiptRule, Received
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.steps import CallInstance, Ended, FailoverRef, Queued, Step
 
@@ -48,7 +48,7 @@ async def receive(service: Service, instance: str, request: ReceiptRequest) -> T
         raise _contradiction(service, provider.instance)
     if receipt.denial and receipt.status is None:
         with deadline.bounding("let the vendor try again"):
-            objection = await _objection(service, received.challenge)
+            objection = await _objection(service, received)
         if objection:
             service.emit(EventType.SEND_REFUSED, received.challenge, instance=provider.instance, reason=objection)
         answer = receipt.denial if objection else receipt.answer
@@ -88,17 +88,18 @@ def _contradiction(service: Service, instance: str) -> ReceiptRefused:
     return ReceiptRefused(fault, summary, instance)
 
 
-async def _objection(service: Service, challenge: ChallengeRecord | None) -> str:
+async def _objection(service: Service, received: Received) -> str:
     """Why a vendor that asks may not send; "" where it may. The barriers are those before a send: a pause, a denied number.
 
     Whom a challenge is for cannot be read without its key: a process that has not got it lets nothing pass.
     """
+    challenge, delivery = received.challenge, received.delivery
     if challenge is None:
         return "over"
     if challenge.key_id not in service.keys.ids:
         return "no_key"
     await service.live.refresh()
-    barrier = service.live.barrier(service.phone_of(challenge).e164)
+    barrier = service.live.barrier(service.phone_of(challenge).e164, delivery.channel if delivery is not None else "")
     if barrier is None:
         return ""
     if barrier.unless_verified and await service.store.verified(challenge.phone_key) is not None:

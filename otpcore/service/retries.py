@@ -88,7 +88,7 @@ class Retries:
     async def _left(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
         """What is left to do for a retry that could not be claimed."""
         views = await self.service.store.view(challenge_id=job.challenge_id)
-        row = next((row for view in views for row in view.schedule if row.channel is job.channel), None)
+        row = next((row for view in views for row in view.schedule if row.channel == job.channel), None)
         if row is None or (row.lease_until is None and row.due_at > job.due_at):
             return RetryOver()
         if row.lease_until is not None and row.lease_until > job.due_at:  # whoever holds it may die

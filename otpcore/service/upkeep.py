@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 
 from otpcore.events import EventType
-from otpcore.models import Channel, World
+from otpcore.models import World
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.service.failover import report_ended
 from otpcore.service.service import Service
@@ -26,7 +26,7 @@ async def sweep(service: Service, *, set_back: bool = False) -> int:
     total = 0
     while True:  # in small units, so that sends and verifications go on between them
         ended = await service.store.sweep(
-            retried=service.retried, limit=_SWEEP_LIMIT, set_back=set_back and not total, now=service.store_now
+            unretried=service.unretried, limit=_SWEEP_LIMIT, set_back=set_back and not total, now=service.store_now
         )
         for one in ended:
             report_ended(service, one.channel, one.challenge)
@@ -69,7 +69,7 @@ async def tidy_sandbox(service: Service) -> None:
     if service.elsewhere is None or service.settings.world is World.SANDBOX:
         return
     store = service.elsewhere.store
-    while len(await store.sweep(retried=tuple(Channel), limit=_PURGE_LIMIT, now=service.store_now)) >= _PURGE_LIMIT:
+    while len(await store.sweep(unretried=(), limit=_PURGE_LIMIT, now=service.store_now)) >= _PURGE_LIMIT:
         pass
     while (await _purge(service, store, limit=_PURGE_LIMIT)).most() >= _PURGE_LIMIT:
         pass

@@ -42,6 +42,7 @@ class Guess:
     phone: PhoneNumber | None
     challenge_id: str | None
     purpose: str
+    app: str
     client: str | None
     code: str = attrs.field(repr=False)
 
@@ -88,7 +89,9 @@ async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verifica
 
 
 async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
-    subject = service.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
+    subject = None
+    if guess.phone is not None:
+        subject = service.keys.subject(guess.phone.e164, guess.purpose, guess.app)
     if len(guess.code) != service.settings.otp.length:
         unfit = await _unfit(service, guess, subject)
         if unfit is not None:
@@ -97,6 +100,7 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
         subject=subject,
         challenge_id=guess.challenge_id,
         purpose=guess.purpose,
+        app=guess.app,
         locks=service.lock_rule(guess.client),
         guess=RecordedGuess(fits=partial(_fits, service, guess.code), budget=service.settings.limits.budget_rule),
         now=service.store_now,
@@ -175,7 +179,7 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
         challenge = await service.store.latest(subject) if subject is not None else None
     if (
         challenge is None
-        or challenge.purpose != guess.purpose
+        or (challenge.purpose, challenge.app) != (guess.purpose, guess.app)
         or (subject is not None and challenge.subject != subject)
     ):
         return None

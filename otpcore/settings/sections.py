@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Literal
@@ -19,7 +20,9 @@ from otpcore.settings.network import DIRECT, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 
 __all__ = [
+    "AppSettings",
     "CallSettings",
+    "ChannelSettings",
     "HttpSettings",
     "OtpSettings",
     "PluginSettings",
@@ -32,6 +35,8 @@ __all__ = [
 
 _DAY = 86_400
 _LIFE_CAP = 600.0
+_OF_APPS = ("templates", "web_otp_host", "android_hash")
+_APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
 
 
@@ -74,6 +79,25 @@ def _good_hash(instance: OtpSettings, _: attrs.Attribute[str | None], value: str
         check_android_reads(instance)
 
 
+def _good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[str, AppSettings]) -> None:
+    for name, one in value.items():
+        if not _APP.fullmatch(name):
+            raise SettingsError(f"otp.apps.{name}: a name is 1 to 40 ASCII letters, digits, dots, _ and -")
+        try:
+            _with_app(instance, one)
+        except SettingsError as error:
+            key, _, problem = str(error).removeprefix("otp.").partition(": ")
+            if key.partition(".")[0] in _OF_APPS:  # else it is about a key that is wrong without the app too
+                raise SettingsError(f"otp.apps.{name}.{key}: {problem}") from None
+
+
+def _with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
+    """The settings of the codes of one app, checked."""
+    said = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
+    own = {name: value for name, value in said.items() if value is not None}
+    return attrs.evolve(instance, apps={}, templates=one.templates or instance.templates, **own)
+
+
 def _good_proxy(instance: HttpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     if value not in (None, DIRECT):
         parse_proxy(value or "", key=full_key(instance, attribute))
@@ -87,11 +111,11 @@ class SmsSettings:
 
     retry: bool = setting(False, "Try again later when no provider took the message.")
     max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
-    sandbox: bool = setting(False, "Call no provider, for SMS and calls; refused in production.")
+    sandbox: bool = setting(False, "Call no provider, over any channel; refused in production.")
     test_numbers: Mapping[str, FixedNumber] = setting(dict, "", good_test_numbers, names="<name>")
     test_numbers_on: tuple[str, ...] = setting(
         (),
-        "Names of the test numbers that work, for SMS and calls; refused in production.",
+        "Names of the test numbers that work, over any channel; refused in production.",
         known_test_numbers,
     )
 
@@ -124,6 +148,31 @@ class CallSettings:
     def is_retried(self) -> bool:
         """Whether anything is ever tried again."""
         return self.retry and self.max_retries > 0
+
+
+@attrs.frozen(kw_only=True)
+class ChannelSettings:
+    """``channels.<channel>``: a channel besides SMS and calls."""
+
+    retry: bool = setting(False, "Try again later when no provider took the message; without the section: as for SMS.")
+    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.")
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether anything is ever tried again."""
+        return self.retry and self.max_retries > 0
+
+
+@attrs.frozen(kw_only=True)
+class AppSettings:
+    """``otp.apps.<app>``: what one of several apps says otherwise; what it does not say is as below ``otp``."""
+
+    app: str | None = setting(None, "The app's name, for {app} in texts.")
+    templates: Mapping[str, Mapping[str, str]] = setting(
+        dict, "Own texts, instead of those of otp.templates.", names="<purpose>.<locale>"
+    )
+    web_otp_host: str | None = setting(None, "Host name for the last line @host #code.")
+    android_hash: str | None = setting(None, "Hash of the Android app that may read the SMS.")
 
 
 @attrs.frozen(kw_only=True)
@@ -182,6 +231,7 @@ class OtpSettings:
         "Hash of the Android app that may read the SMS; every text must then be one SMS of at most 140 bytes.",
         _good_hash,
     )
+    apps: Mapping[str, AppSettings] = setting(dict, "", _good_apps, names="<app>")
     sender: str | None = setting(None, "Sender name or number for providers that take one.")
     template_id: str | None = setting(None, "Id of the text as registered with the operators, where they want one.")
     provider_timeout: float = setting(
@@ -199,6 +249,14 @@ class OtpSettings:
     def longest_life(self) -> float:
         """Seconds from the first send on that no resend exceeds: ten minutes (NIST SP 800-63B 3.1.3.2), or a longer ``life``."""
         return max(self.life, _LIFE_CAP)
+
+    def of_app(self, app: str) -> OtpSettings:
+        """What counts for the codes of one app: what ``apps`` says of it, before all others."""
+        return self._of_apps.get(app, self)
+
+    @functools.cached_property
+    def _of_apps(self) -> Mapping[str, OtpSettings]:
+        return {name: _with_app(self, one) for name, one in self.apps.items()}
 
 
 @attrs.frozen(kw_only=True)

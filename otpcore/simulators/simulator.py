@@ -143,7 +143,7 @@ class SimulatedMessage:
 
     Args:
         recipient: E.164.
-        channel: SMS or call.
+        channel: Over which channel.
         text: What was read or heard.
         code: The code in it.
         reference: The vendor's id of the message or verification.

@@ -218,17 +218,18 @@ class Store(UnitsOfWork):
         subject: str | None,
         challenge_id: str | None,
         purpose: str,
+        app: str = "",
         locks: LockRule,
         guess: RecordedGuess | None = None,
         now: datetime | None,
     ) -> Reservation:
         """Use up one attempt and count one failure before anybody hears how a comparison ended.
 
-        By ``challenge_id`` where given (purpose, and subject if given, must match), else the newest of the subject.
+        By ``challenge_id`` where given (purpose, app, and subject if given, must match), else the newest of the subject.
         A ``guess`` that fits what is recorded consumes the challenge in the same transaction, as ``approve`` does, and counts no
         failure: APPROVED, for exactly one caller.
         """
-        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose)
+        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose, app=app)
         return await self._write(partial(find, locks=locks, guess=guess, now=now))
 
     async def settle(
@@ -267,15 +268,16 @@ class Store(UnitsOfWork):
         return await self._write(lambda rows: verify.cancel(rows, challenge_id, now))
 
     async def sweep(
-        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+        self, *, unretried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
     ) -> tuple[EndedSend, ...]:
         """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
 
         Args:
+            unretried: Those channels. What is on any other one is left to a process that retries it.
             set_back: The clock may have been set back: expire what begins in the future too.
         """
         return await self._write(
-            lambda rows: upkeep.sweep(rows, retried=retried, limit=limit, set_back=set_back, now=now)
+            lambda rows: upkeep.sweep(rows, unretried=unretried, limit=limit, set_back=set_back, now=now)
         )
 
     async def purge(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from otpcore.models import ChallengeState, Channel, Outcome
+from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import ERASED, TAKEN, is_living, is_spent
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
@@ -72,9 +72,6 @@ class DerivedRows(Rows, abc.ABC):
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in sorted(delivery_ids):  # a purge may have been faster
             self.answer_delivery(delivery_id, gone=True)
-
-    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
-        return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]
 
     def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
         rows = self.schedules(challenge_id)

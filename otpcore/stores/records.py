@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -100,7 +100,7 @@ class ChallengeRecord:
     """One challenge at rest. Nothing in it can be read without the keys.
 
     Args:
-        subject: MAC of phone and purpose. At most one living challenge a subject.
+        subject: MAC of phone, purpose and app. At most one living challenge a subject.
         phone_key: Keyed look-up of the phone (HMAC under the index key).
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
@@ -114,8 +114,8 @@ class ChallengeRecord:
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
-        sms_cooldown: Until then another SMS sends nothing.
-        call_cooldown: Until then another call sends nothing.
+        app: For which of the host's apps the code is; empty: it names none.
+        cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
     """
 
     id: str
@@ -125,6 +125,7 @@ class ChallengeRecord:
     phone_masked: str
     key_id: str
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool = False
     reason: UnsendableReason | None = None
@@ -141,12 +142,11 @@ class ChallengeRecord:
     forced: tuple[str, ...] | None = None
     core_recorded: bool = False
     budget: str = ""
-    sms_cooldown: datetime | None = None
-    call_cooldown: datetime | None = None
+    cooldowns: Mapping[Channel, datetime] = attrs.field(factory=dict, hash=False)
 
     def cooldown(self, channel: Channel) -> datetime | None:
-        """When the same request over this channel sends again."""
-        return self.sms_cooldown if channel is Channel.SMS else self.call_cooldown
+        """When the same request over this channel sends again; None: it does so at once."""
+        return self.cooldowns.get(channel)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ import anyio
 from otpcore.models import Outcome
 from otpcore.stores.sql.store import SqlStore
 from otpcore.stores.sql.tables import metadata
+from otpcore.testing.stores.world import CHANNELS
 
 CROWD = 40
 KINDS = {
@@ -122,7 +123,7 @@ async def test_a_purge_of_what_is_old_leaves_nothing_of_it_in_free_pages(sql_wor
         await live(sql_world, one)
     sealed = [row["phone_sealed"] for one in people for row in rows_of(database, one)["otp_challenge"]]
     sql_world.later(700)
-    await sql_world.store.sweep(retried=(), limit=1000, now=sql_world.now)
+    await sql_world.store.sweep(unretried=CHANNELS, limit=1000, now=sql_world.now)
     later = sql_world.now + timedelta(seconds=1)
     await sql_world.store.purge(challenges_before=later, deliveries_before=later, phone_key=None, now=sql_world.now)
     await sql_world.store._opened().fold_log()  # as every thousand pages, and when the last process closes the file

@@ -14,7 +14,7 @@ from otpcore.stores.counts import PurgeCount
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import SlotRecord, Waits
 from otpcore.stores.rows import Rows
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 T = TypeVar("T")
 MOST = 500
@@ -102,4 +102,4 @@ async def test_a_sweep_ends_nothing_that_lives(world: World) -> None:
     """Unless it is told that the clock was set back, what seems to begin in an hour is another machine's."""
     failover = await world.begin()
     await failover.answer(Outcome.ACCEPTED)
-    assert await world.store.sweep(retried=(), limit=10, now=world.now - timedelta(hours=1)) == ()
+    assert await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now - timedelta(hours=1)) == ()

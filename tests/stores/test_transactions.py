@@ -21,7 +21,7 @@ from otpcore.stores.transactions import choosing
 from otpcore.stores.transactions import limits as _limits
 from otpcore.stores.transactions import retry as _retrying
 from otpcore.testing.stores.slots import _ended
-from otpcore.testing.stores.world import MADA, START, World
+from otpcore.testing.stores.world import CHANNELS, MADA, START, World
 
 COUNTER = "phone-1/send/600"
 SCOPE = "twilio:VA1"
@@ -250,7 +250,7 @@ async def test_a_mark_goes_with_the_challenge_whose_verification_it_means(world:
     failover = await world.begin(world.vendor(), "payment")
     await failover.answer(Outcome.UNAVAILABLE)
     later = world.later(86400)
-    await world.store.sweep(retried=(), limit=10, now=later)
+    await world.store.sweep(unretried=CHANNELS, limit=10, now=later)
     for before, kept in ((START, True), (later, False)):
         await world.store.purge(challenges_before=before, deliveries_before=before, phone_key=None, now=later)
         slot = await world.store._read(lambda rows: rows.slot(SCOPE, "phone-1"))

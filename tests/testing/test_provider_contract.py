@@ -157,7 +157,7 @@ class Text:
         return self.receipt(answer, request)
 
     def body(self, request):
-        return {"to": request.recipient.e164, "channel": request.channel.value, "text": request.text}
+        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text}
 
     def receipt(self, answer, request):
         if answer.status >= 300:
@@ -399,7 +399,7 @@ class CallsWhileLoading(Text):
 class WouldNotLoad(Text):
     @hookimpl
     def describe(self):
-        return ProviderInfo(display_name="Acme", channels=frozenset(Channel))
+        return ProviderInfo(display_name="Acme", channels=frozenset({Channel.SMS, Channel.CALL}))
 
 
 class TakesGoneForWrong(Codes):
@@ -586,7 +586,7 @@ class TestUnsignedUrl(TestText):
 
 class TestCodes(TestText):
     provider = Codes
-    channels = tuple(Channel)
+    channels = (Channel.SMS, Channel.CALL)
     code_owner = CodeOwner.PROVIDER
 
 

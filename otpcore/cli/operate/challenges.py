@@ -52,6 +52,7 @@ def _described(options: Options, service: Service, view: ChallengeView) -> dict[
         "id": challenge.id,
         "phone": shown_number(options, service, challenge),
         "purpose": challenge.purpose,
+        "app": challenge.app,
         "state": str(challenge.state),
         "living": is_living(challenge, service.clock()),
         "confirmed": challenge.confirmed,

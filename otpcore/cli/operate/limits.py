@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
+
+import attrs
 
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, parse_number, run
@@ -160,11 +163,13 @@ async def _about(host: Setup, number: PhoneNumber) -> dict[str, Any]:
         switches = Switches(limits)
         switches.take_up(await store.settings(), first=True)
         verified_at = await store.verified(phone_key)
-        charges = charges_of(Origin(e164=number.e164, phone_key=phone_key, region=region), limits)
+        origin = Origin(e164=number.e164, phone_key=phone_key, region=region)
+        charges = charges_of(origin, limits)
+        over = [charges_of(attrs.evolve(origin, channel=word), limits) for word in limits.channel_limits]
         barrier = stronger(switches.barrier(number.e164, now), closed(charges))
         stands = barrier is not None and not (barrier.unless_verified and verified_at is not None)
         of_phone = await store.counters(f"{phone_key}/", now)
-        allowed = {charge.key: (charge.limit, charge.reason) for charge in charges}
+        allowed = {charge.key: (charge.limit, charge.reason) for charge in (*charges, *chain.from_iterable(over))}
         shared = [await store.counters(key, now) for key in allowed if not key.startswith(f"{phone_key}/")]
         counters = [*of_phone, *(counter for found in shared for counter in found)]
         return {

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode
-from otpcore.cli.host import load_host, load_instances, parse_number, run
+from otpcore.cli.host import load_host, load_instances, parse_channel, parse_number, run
 from otpcore.cli.layout import table
 from otpcore.cli.operate.switches import check_no_whole_number
 from otpcore.cli.options import Options
@@ -18,15 +18,15 @@ from otpcore.errors import InvalidPhoneNumber, OTPConfigurationError
 from otpcore.models import Channel
 from otpcore.phone.numbers import parse_phone
 from otpcore.providers.loading import Loaded, forced_names
-from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules
+from otpcore.routing import RouteStep, RoutingTable, channel_of, format_rules, parse_rules, rule_setting
 from otpcore.service.assembly import without_providers
-from otpcore.service.routes import RULE_SETTINGS, Asked, Rules, RulesInForce, asked_of
+from otpcore.service.routes import Asked, Rules, RulesInForce, asked_of
 from otpcore.service.service import Service, recipient
 from otpcore.service.setup import Setup
 
 __all__ = ["RoutingView", "check", "explain", "open_view", "set_rules", "show"]
 
-_DOES = {Channel.SMS: "send SMS", Channel.CALL: "place calls"}
+_DOES = {Channel.SMS: "send SMS", Channel.CALL: "place calls"}  # else: send over it
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +49,7 @@ class RoutingView:
 async def open_view(host: Setup, service: Service) -> AsyncIterator[RoutingView]:
     """Load every instance that anything names, the store's rules too; a broken one stops nobody."""
     stored = await service.store.settings()
-    texts = [stored[name] for name in RULE_SETTINGS.values() if name in stored]
+    texts = [text for name, text in stored.items() if channel_of(name) is not None]
     async with load_instances(host, *texts) as loaded:
         refused: dict[str, OTPConfigurationError] = {}
 
@@ -69,8 +69,9 @@ async def open_view(host: Setup, service: Service) -> AsyncIterator[RoutingView]
         yield RoutingView(host=host, stored=stored, loaded=loaded, rules=rules, refused=refused)
 
 
-def check(options: Options, rules: str, channel: Channel) -> ExitCode:
-    """Parse a rule and load what it names."""
+def check(options: Options, rules: str, word: str) -> ExitCode:
+    """Parse a rule for the channel of this word, and load what it names."""
+    channel = parse_channel(word)
     checked, idle = run(_check, load_host(options), rules, channel)
     options.say(
         {"valid": True, "rules": format_rules(checked), "instances": list(checked.instances), "idle": idle},
@@ -80,14 +81,15 @@ def check(options: Options, rules: str, channel: Channel) -> ExitCode:
     return ExitCode.OK
 
 
-def explain(options: Options, phone: str, channel: Channel, *, locale: str, message: str | None) -> ExitCode:
+def explain(options: Options, phone: str, word: str, *, locale: str, message: str | None) -> ExitCode:
     """Say who serves a number, and why.
 
     Args:
+        word: Of the channel.
         locale: As for a send; empty: none is named.
         message: As for a send.
     """
-    host = load_host(options)
+    channel, host = parse_channel(word), load_host(options)
     number = recipient(parse_number(host.settings, phone), channel)
     asked = asked_of(message=message, locale=locale, purpose="default", settings=host.settings.otp)
     in_force, steps = run(_explain, host, number.e164, channel, asked)
@@ -132,7 +134,7 @@ def show(options: Options) -> ExitCode:
         document,
         table(
             ("channel", "in force from", "rules"),
-            [(str(channel), *(document[channel][key] for key in ("source", "rules"))) for channel in Channel],
+            [(word, rules["source"], rules["rules"]) for word, rules in document["channels"].items()],
         ),
         table(
             ("source", "setting", "rules"),
@@ -141,7 +143,7 @@ def show(options: Options) -> ExitCode:
                 *(
                     (source, name, document[source][name])
                     for source in ("database", "file")
-                    for name in RULE_SETTINGS.values()
+                    for name in document[source]
                 ),
             ],
             title="strongest first",
@@ -151,12 +153,12 @@ def show(options: Options) -> ExitCode:
     return ExitCode.OK
 
 
-def set_rules(options: Options, rules: str | None, channel: Channel, *, clear: bool) -> ExitCode:
-    """Write or clear the stored rules of a channel."""
+def set_rules(options: Options, rules: str | None, word: str, *, clear: bool) -> ExitCode:
+    """Write or clear the stored rules of the channel of this word."""
     if clear == (rules is not None):
         raise CommandError("give either RULES or --clear", "see `otp routes set --help`", ExitCode.USAGE)
-    host = load_host(options)
-    name, idle = RULE_SETTINGS[channel], run(_set, host, rules, channel)
+    channel, host = parse_channel(word), load_host(options)
+    name, idle = rule_setting(channel), run(_set, host, rules, channel)
     wait = f"{host.settings.routing.reload_every:g} s"
     said = "cleared; the file's rules count again" if clear else "set"
     forced = forced_names(host.providers)
@@ -208,11 +210,11 @@ async def _explain(
 
 async def _show(host: Setup) -> dict[str, Any]:
     async with without_providers(host) as service, open_view(host, service) as view:
-        settings = host.settings
-        of_file = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
-        in_force = {channel: view.rules.in_force(channel) for channel in Channel}
+        of_file, channels = host.settings.rule_texts, view.rules.channels
+        in_force = {channel: view.rules.in_force(channel) for channel in channels}
+        names = [rule_setting(channel) for channel in channels]
         return {
-            **{
+            "channels": {
                 str(channel): {
                     "source": str(rules.source) if rules is not None else None,
                     "rules": format_rules(rules.table) if rules is not None else None,
@@ -220,8 +222,8 @@ async def _show(host: Setup) -> dict[str, Any]:
                 for channel, rules in in_force.items()
             },
             "forced": list(view.rules.forced) if view.rules.forced is not None else None,
-            "database": {name: view.stored.get(name) for name in RULE_SETTINGS.values()},
-            "file": {name: text or None for name, text in of_file.items()},
+            "database": {name: view.stored.get(name) for name in names},
+            "file": {name: of_file.get(name) for name in names},
             "refused": {name: str(error) for name, error in view.refused.items()},
         }
 
@@ -233,9 +235,10 @@ async def _set(host: Setup, rules: str | None, channel: Channel) -> list[str]:
             check_no_whole_number(prefix for rule in parse_rules(rules).rules for prefix in rule.prefixes)
             async with load_instances(host, rules) as loaded:
                 idle = _checked(loaded, rules, channel)[1]
-        await service.store.write_setting(RULE_SETTINGS[channel], rules)
+        await service.store.write_setting(rule_setting(channel), rules)
         return idle
 
 
 def _idle_note(idle: list[str], channel: Channel) -> str:
-    return f"note: {', '.join(idle)} cannot {_DOES[channel]}, and is left out" if idle else ""
+    does = _DOES.get(channel, f"send over {channel}")
+    return f"note: {', '.join(idle)} cannot {does}, and is left out" if idle else ""

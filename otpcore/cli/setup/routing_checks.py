@@ -17,9 +17,8 @@ from otpcore.cli.setup.findings import Finding, Level
 from otpcore.cli.setup.key_states import KeyStanding, key_states
 from otpcore.models import Channel
 from otpcore.providers.provider import PROVIDERS, installed
-from otpcore.routing import format_rules
+from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
-from otpcore.service.routes import RULE_SETTINGS
 from otpcore.service.status import ObstacleKind, Status, Stops
 from otpcore.stores.counts import KeyUse
 
@@ -75,14 +74,15 @@ def _store_facts(routing: Routing) -> Iterator[Finding]:
         yield Finding(Level.OK, "; ".join(f"{name}: {value}" for name, value in routing.store.items()))
 
 
-def _for_calls(setting: str) -> str:
-    return " --call" if setting == RULE_SETTINGS[Channel.CALL] else ""
+def _over(channel: Channel | None) -> str:
+    """How a command is told of a channel; SMS need not be said."""
+    return "" if channel in (None, Channel.SMS) else f" --channel {channel}"
 
 
 def _other_rules(channel: Channel) -> str:
     return (
         "correct what `otp providers` shows as broken, or name an instance that can, as it shows too, with "
-        f"`otp routes set RULES{_for_calls(RULE_SETTINGS[channel])}`"
+        f"`otp routes set RULES{_over(channel)}`"
     )
 
 
@@ -90,9 +90,9 @@ def _rules(routing: Routing) -> Iterator[Finding]:
     view = routing.view
     for name, error in view.refused.items():
         yield Finding(
-            Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_for_calls(name)}"
+            Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_over(channel_of(name))}"
         )
-    for channel in Channel:
+    for channel in view.rules.channels:
         in_force = view.rules.in_force(channel)
         able = view.loaded.capable(channel)
         if in_force is None:
@@ -100,10 +100,11 @@ def _rules(routing: Routing) -> Iterator[Finding]:
             yield Finding(
                 level,
                 f"{channel}: no rules, nobody is served",
-                f"`otp routes set RULES{_for_calls(RULE_SETTINGS[channel])}`, or {RULE_SETTINGS[channel]} above the first [section]",
+                f"`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above the first [section]",
             )
         elif not able.intersection(in_force.table.instances):
-            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            has_own = rule_setting(channel) in {**view.host.settings.rule_texts, **view.stored}
+            level = Level.PROBLEM if has_own or channel is Channel.SMS else Level.NOTE
             yield Finding(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
         else:
             yield Finding(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
@@ -111,7 +112,7 @@ def _rules(routing: Routing) -> Iterator[Finding]:
 
 def _providers(routing: Routing) -> Iterator[Finding]:
     view = routing.view
-    in_force = [rules for channel in Channel if (rules := view.rules.in_force(channel)) is not None]
+    in_force = [rules for channel in view.rules.channels if (rules := view.rules.in_force(channel)) is not None]
     routed = {name for rules in in_force for name in rules.table.instances}
     for name, one in view.loaded.providers.items():
         of_host = one.info.display_name if view.host.settings.sms.sandbox else "the host's own"
@@ -128,7 +129,7 @@ def _providers(routing: Routing) -> Iterator[Finding]:
 def _carrying(routing: Routing) -> Iterator[Finding]:
     view = routing.view
     routed = {}
-    for channel in Channel:
+    for channel in view.rules.channels:
         in_force = view.rules.in_force(channel)
         able = view.loaded.capable(channel)
         names = [name for name in in_force.table.instances if name in able] if in_force is not None else []
@@ -154,11 +155,13 @@ def _retries(routing: Routing) -> Iterator[Finding]:
     settings = routing.view.host.settings
     runner = settings.retry.runner
     where = _RUN_BY.get(runner, f"by the plugin {runner}")
-    for channel, chosen in ((Channel.SMS, settings.sms), (Channel.CALL, settings.call)):
+    for channel in routing.view.rules.channels:
+        chosen = settings.retrying(channel)
+        section = channel if channel in (Channel.SMS, Channel.CALL) else f"channels.{channel}"
         if chosen.is_retried:
             yield Finding(Level.OK, f"{channel}: up to {chosen.max_retries} retries, run {where}")
         else:
-            fix = f"in [{channel}]: max_retries = 20" if chosen.retry else f"in [{channel}]: retry = true"
+            fix = f"in [{section}]: max_retries = 20" if chosen.retry else f"in [{section}]: retry = true"
             yield Finding(Level.NOTE, f"{channel}: not retried when no provider takes it", fix)
 
 
@@ -170,7 +173,7 @@ def _workers(routing: Routing) -> Iterator[Finding]:
     yield from _findings.workers(
         routing.status.workers,
         routing.now,
-        retried=settings.sms.is_retried or settings.call.is_retried,
+        retried=settings.retries_anything,
         runner=settings.retry.runner,
     )
 

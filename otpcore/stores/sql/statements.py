@@ -149,7 +149,7 @@ SCHEDULE = records(ScheduleRecord, schedule).where(_THIS_ROW)
 SCHEDULES = (
     records(ScheduleRecord, schedule)
     .where(schedule.c.challenge_id == bindparam("row_id"))
-    .order_by(schedule.c.channel.desc())  # SMS first, as everywhere
+    .order_by(schedule.c.channel.desc())  # in every store; of the two usual ones SMS is first
 )
 PUT_SCHEDULE = upsert(schedule)
 END_SCHEDULES_ONLY = delete(schedule).where(schedule.c.challenge_id == bindparam("row_id"))

@@ -23,10 +23,10 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from otpcore.errors import ErrorKind
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, ReceiptStatus, UnsendableReason, World
+from otpcore.models import ChallengeState, CodeOwner, Outcome, ReceiptStatus, UnsendableReason, World
 from otpcore.rate_limits.admission import Asked
 from otpcore.stores.records import Waits
-from otpcore.stores.sql.columns import Charges, Key, MarkText, Moment, Names, Word
+from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, MarkText, Moment, Names, Word
 
 __all__ = [
     "VERSION_TABLE",
@@ -98,6 +98,7 @@ class ChallengeRow(_Row, table=True):
     phone_masked: str = Field(sa_type=Text)
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
+    app: str = Field(sa_type=Key(40))
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
     reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))
@@ -114,8 +115,7 @@ class ChallengeRow(_Row, table=True):
     forced: Any = Field(sa_type=Names, nullable=True)
     core_recorded: bool = Field(sa_type=Boolean)
     budget: str = Field(sa_type=Key(_KEY_LENGTH))
-    sms_cooldown: datetime | None = Field(sa_type=Moment)
-    call_cooldown: datetime | None = Field(sa_type=Moment)
+    cooldowns: Any = Field(sa_type=Cooldowns, nullable=False)
     world: World = _world()
 
 
@@ -131,7 +131,7 @@ class DeliveryRow(_Row, table=True):
     phone_key: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
     send_id: str = Field(sa_type=Key(64))
     instance: str = Field(sa_type=Key(_KEY_LENGTH))
-    channel: Channel = Field(sa_type=Word(Channel))
+    channel: str = Field(sa_type=ChannelWord)
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=Key(_KEY_LENGTH))
     prefix: str = Field(sa_type=String(20))
@@ -172,7 +172,7 @@ class ScheduleRow(_Row, table=True):
     )
 
     challenge_id: str = Field(sa_type=Key(64), primary_key=True)
-    channel: Channel = Field(sa_type=Word(Channel), primary_key=True)
+    channel: str = Field(sa_type=ChannelWord, primary_key=True)
     send_id: str = Field(sa_type=Key(64))
     token: str = Field(sa_type=Key(_KEY_LENGTH))
     due_at: datetime = Field(sa_type=Moment)

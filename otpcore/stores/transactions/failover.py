@@ -129,7 +129,7 @@ def withdraw(
     elif row.lease_until is not None:
         sent = of_send(rows, challenge.id, row.send_id)
         uncounted = changed(row, attempts=max(row.attempts - is_counted, 0))
-        queue(rows, challenge, uncounted, moment, without_cooldown(row.channel, sent))
+        queue(rows, challenge, uncounted, moment, without_cooldown(challenge, row.channel, sent))
     return True
 
 
@@ -158,7 +158,7 @@ def stop_sending(
         "state": into(challenge, state),
         "reason": why,
         "confirmed": False,
-        **without_cooldown(row.channel, sent),
+        **without_cooldown(challenge, row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
     return changed(challenge, **changes)
@@ -257,7 +257,7 @@ def next_step(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan:
         return end_failover(rows, challenge, row, UnsendableReason.EXPIRED)
     opened = {breaker.instance for breaker in rows.breakers(plan.breaker_threshold)}
     kept_back = [instance for instance in again if instance in opened]
-    return queue(rows, challenge, row, due_at, without_cooldown(row.channel, sent), opened=kept_back)
+    return queue(rows, challenge, row, due_at, without_cooldown(challenge, row.channel, sent), opened=kept_back)
 
 
 def record_delivery(
@@ -287,7 +287,7 @@ def begun_by(
     return {
         "provider": candidate.instance,
         "core_recorded": challenge.core_recorded or candidate.owner is CodeOwner.CORE,
-        f"{channel}_cooldown": now + plan.cooldown,
+        "cooldowns": {**challenge.cooldowns, channel: now + plan.cooldown},
     }
 
 
@@ -373,6 +373,8 @@ def own_row(rows: Rows, ref: FailoverRef) -> ScheduleRecord | None:
     return row if row is not None and row.token == ref.token else None
 
 
-def without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
+def without_cooldown(challenge: ChallengeRecord, channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
     """The cooldown runs only if something may have left."""
-    return {f"{channel}_cooldown": None} if nothing_sent(sent) else {}
+    if channel not in challenge.cooldowns or not nothing_sent(sent):
+        return {}
+    return {"cooldowns": {one: until for one, until in challenge.cooldowns.items() if one != channel}}

@@ -104,7 +104,7 @@ def begin_retry(rows: Rows, ref: FailoverRef, plan: FailoverPlan, now: datetime 
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_failover(rows, challenge, row, UnsendableReason.EXPIRED)
     uncounted = changed(row, attempts=max(row.attempts - 1, 0))
-    return queue(rows, challenge, uncounted, due_at, without_cooldown(ref.channel, sent), why, opened)
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(challenge, ref.channel, sent), why, opened)
 
 
 def end_if_denied(

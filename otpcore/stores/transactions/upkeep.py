@@ -15,15 +15,14 @@ from otpcore.stores.transactions.failover import close, stop_sending
 
 
 def sweep(
-    rows: Rows, *, retried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
+    rows: Rows, *, unretried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
 ) -> tuple[EndedSend, ...]:
-    """Expire what is over; end what died half-way where nothing is retried."""
+    """Expire what is over; end what died half-way on channels that nobody retries."""
     moment = rows.now(now)
     over = list(rows.expired(moment, limit))
     if set_back:
         over += rows.begun_after(moment + CLOCK_SLACK, limit)
     ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
-    unretried = frozenset(Channel) - frozenset(retried)
     for row in rows.due(moment, limit, channels=unretried) if unretried else ():
         challenge = rows.challenge_if_free(row.challenge_id)
         if challenge is not None and is_living(challenge, moment):

@@ -22,6 +22,7 @@ def reserve(
     subject: str | None,
     challenge_id: str | None,
     purpose: str,
+    app: str,
     locks: LockRule,
     guess: RecordedGuess | None,
     now: datetime | None,
@@ -32,7 +33,7 @@ def reserve(
     )
     moment = rows.now(now)
     challenge = rows.challenge(challenge_id) if challenge_id is not None else rows.latest(subject or "")
-    if not _is_meant(challenge, subject, purpose):
+    if not _is_meant(challenge, subject, purpose, app):
         return Reservation(status=ReservationStatus.NOT_FOUND)
     if not is_living(challenge, moment):
         return Reservation(status=ReservationStatus.EXPIRED, challenge=challenge)
@@ -124,11 +125,13 @@ def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 
-def _is_meant(challenge: ChallengeRecord | None, subject: str | None, purpose: str) -> TypeGuard[ChallengeRecord]:
+def _is_meant(
+    challenge: ChallengeRecord | None, subject: str | None, purpose: str, app: str
+) -> TypeGuard[ChallengeRecord]:
     """It is what whoever verifies speaks of, and nobody ended it."""
     return (
         challenge is not None
-        and challenge.purpose == purpose
+        and (challenge.purpose, challenge.app) == (purpose, app)
         and subject in (None, challenge.subject)
         and challenge.state not in (ChallengeState.APPROVED, ChallengeState.CANCELLED)
     )

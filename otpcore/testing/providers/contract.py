@@ -76,7 +76,8 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptT
     - ``kind_of_http_401``, ``…_429``, ``…_500``, ``…_503``, ``kind_of_redirect``: what a bare answer with that status means;
       by default ``MISCONFIGURED``, ``THROTTLED``, ``AMBIGUOUS``, ``UNAVAILABLE``, ``MISCONFIGURED``.
     - ``recipient``: a number (E.164) that the simulator delivers to.
-    - ``sms_text``, ``call_text``: what is sent where otpcore owns the code, with ``{code}`` and ``{digits}`` in it.
+    - ``sms_text``, ``call_text``, ``message_text``: what is sent where otpcore owns the code, by SMS, by a call and over any
+      other channel, with ``{code}`` and ``{digits}`` in it.
     - ``messages_after_repeat``: how many messages a person has after a send whose answer was lost and its repeat: 2, or 1
       where the vendor can be asked first or knows the idempotency key.
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.

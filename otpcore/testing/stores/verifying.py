@@ -16,7 +16,7 @@ from otpcore.stores.commands import LockRule, RecordedGuess, ReservationStatus
 from otpcore.stores.records import ChallengeRecord, FailureRecord
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import BUDGET, RULE
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, MADA, World
 
 __all__ = ["FindingTests", "GivingBackTests", "GuessTests", "LockTests", "VerifyingTests"]
 
@@ -213,6 +213,19 @@ class FindingTests(StoreBase):
         by_id = await world.reserve(challenge_id=failover.id, purpose="payment")
         assert by_id.status is ReservationStatus.NOT_FOUND
 
+    async def test_finding_of_two_apps_of_one_phone_and_purpose_each_its_own(self, world: World) -> None:
+        first, second = (
+            await world.send(world.new_send(world.challenge(f"login/{app}", purpose="login", app=app), MADA))
+            for app in ("shop", "admin")
+        )
+        for failover, app, other in ((first, "shop", "admin"), (second, "admin", "shop")):
+            for wrong in (other, ""):
+                found = await world.reserve(challenge_id=failover.id, purpose="login", app=wrong)
+                assert found.status is ReservationStatus.NOT_FOUND
+            assert (await failover.view()).challenge.app == app
+            found = await world.reserve(f"login/{app}", purpose="login", app=app)
+            assert (found.status, found.challenge.id) == (ReservationStatus.RESERVED, failover.id)
+
     async def test_finding_by_id(self, world: World) -> None:
         failover = await world.begin()
         assert (await world.reserve(challenge_id=failover.id)).status is ReservationStatus.RESERVED
@@ -228,7 +241,7 @@ class FindingTests(StoreBase):
         failover = await world.begin()
         world.later(300)
         assert (await world.reserve()).status is ReservationStatus.EXPIRED
-        await world.store.sweep(retried=(), limit=10, now=world.now)
+        await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now)
         reservation = await world.reserve()
         assert (reservation.status, reservation.challenge.id) == (ReservationStatus.EXPIRED, failover.id)
 

@@ -12,6 +12,7 @@ from otp_redis import RedisStore
 from otpcore.rate_limits.admission import BudgetWindow
 from otpcore.stores import BudgetRule, Outcome, WorkerRecord
 from otpcore.testing.stores.contract import World
+from otpcore.testing.stores.world import CHANNELS
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +101,7 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
         await store.start(stack)
         world = World(store=store, now=datetime.now(UTC))
         await fill(world)
-        await store.sweep(retried=(), limit=100, now=world.later(1000))
+        await store.sweep(unretried=CHANNELS, limit=100, now=world.later(1000))
         count = await store.purge(
             challenges_before=world.now,
             deliveries_before=world.now,
@@ -137,7 +138,7 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
                     client.delete(key)
         world.later(1000)
         assert (await world.claim()).claims == ()
-        assert await store.sweep(retried=(), limit=100, now=world.now) == ()
+        assert await store.sweep(unretried=CHANNELS, limit=100, now=world.now) == ()
         assert await store.refusals(10) == ()
         assert await store.retries(10) == ()
         assert await store.counters("", world.now) == await store.counters("phone", world.now) != ()

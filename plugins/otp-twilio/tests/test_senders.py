@@ -39,7 +39,7 @@ async def test_it_sends_texts_and_is_left_out_of_calls(bench, settings):
         assert await otp.verify(NUMBER, bench.code)
         with pytest.raises(NoRouteError) as refused:
             await otp.call(NUMBER)
-        assert refused.value.reason == "no_route"
+        assert refused.value.reason == "no_rules"
         assert (await otp.diagnose())["providers"]["twilio"]["channels"] == ["sms"]
 
 
@@ -61,5 +61,5 @@ def test_the_command_line_says_so_too(bench, settings, tmp_path):
         return json.loads(subprocess.run(asked, cwd=tmp_path, capture_output=True, check=False, text=True).stdout)
 
     assert [one["channels"] for one in otp("providers")["instances"]] == [["sms"]]
-    (step,) = otp("routes", "explain", NUMBER, "--call")["steps"]
+    (step,) = otp("routes", "explain", NUMBER, "--channel", "call")["steps"]
     assert "call" in step["reason"]

@@ -12,11 +12,15 @@ import attrs
 
 from otp_twilio.overrides import overrides_problem
 
-__all__ = ["NUMBER", "Mode", "TwilioSettings", "is_number"]
+__all__ = ["NUMBER", "VERIFY_CHANNELS", "Mode", "TwilioSettings", "is_number"]
 
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 """A full phone number (E.164)."""
 
+VERIFY_CHANNELS = ("sms", "call", "whatsapp")
+"""What Verify can send over, in its own words."""
+
+_USUAL_CHANNELS = ("sms", "call")
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _SENDER_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}")  # Twilio's alphanumeric sender ID
 _HOST_PART = re.compile(r"[a-z0-9-]+")
@@ -105,6 +109,13 @@ def _callback_url(settings: TwilioSettings, attribute: attrs.Attribute[str], val
         raise ValueError(f"behind # stand Twilio's connection overrides, such as #rc=5&rp=ct,rt,5xx: {problem}")
 
 
+def _channels_of_verify(settings: TwilioSettings, _: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    if settings.mode is Mode.MESSAGING and value != _USUAL_CHANNELS:
+        raise ValueError('belongs to mode = "verify" only')
+    if not value or not set(value) <= set(VERIFY_CHANNELS):
+        raise ValueError(f"must name at least one of {', '.join(VERIFY_CHANNELS)}, and nothing else")
+
+
 def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
     if value and not _HOST_PART.fullmatch(value):
         raise ValueError("must be in Twilio's spelling: lower-case letters and digits, such as ie1 or dublin")
@@ -123,6 +134,7 @@ class TwilioSettings:
         api_key: ``SK…``.
         api_key_secret: Its secret.
         service_sid: ``VA…``, the Verify service; ``verify`` only.
+        channels: Over what the Verify service sends, of ``sms``, ``call`` and ``whatsapp``; ``verify`` only.
         from_number: Sender: a number (E.164), a short code or a sender name; ``messaging`` only. Calls need a number.
         messaging_service_sid: ``MG…``: sends the SMS instead of ``from_number``; ``messaging`` only.
         region: Twilio's region, such as ``ie1``; credentials belong to one region.
@@ -141,6 +153,7 @@ class TwilioSettings:
     api_key: str = attrs.field(default="", validator=[_sid("SK", "an API key"), _beside("api_key_secret")])
     api_key_secret: str = attrs.field(default="", repr=False, validator=_beside("api_key"))
     service_sid: str = attrs.field(default="", validator=[_sid("VA", "a Verify service"), _service_of_verify])
+    channels: tuple[str, ...] = attrs.field(default=_USUAL_CHANNELS, validator=_channels_of_verify)
     from_number: str = attrs.field(default="", validator=_sender_of_messaging)
     messaging_service_sid: str = attrs.field(
         default="", validator=[_sid("MG", "a messaging service"), _only_in_messaging]

@@ -34,15 +34,18 @@ __all__ = ["VerifyProvider"]
 _CODE_LENGTHS = frozenset(range(4, 11))
 _TEMPLATE = re.compile(r"HJ[0-9a-fA-F]{32}")
 
-# Text, app name, code length and sender are the Verify service's own.
+# Text, app name, code length and sender are the Verify service's own. Templates are for SMS and calls (reference of Verify,
+# "Templates").
 _BY_CALL = Carries(
     features=frozenset({Feature.TEMPLATE_ID}),
     languages=VERIFY_LANGUAGES,
     forms={Feature.TEMPLATE_ID: _TEMPLATE.pattern},
 )
+_WHATSAPP = Channel("whatsapp")
 _CARRIES = {
     Channel.SMS: attrs.evolve(_BY_CALL, features=_BY_CALL.features | {Feature.ANDROID_HASH}),
     Channel.CALL: _BY_CALL,
+    _WHATSAPP: Carries(features=frozenset(), languages=VERIFY_LANGUAGES),
 }
 
 # Statuses of a verification in the answer to a check. "pending" after a check is a wrong code, and so is any status that
@@ -74,6 +77,7 @@ class VerifyProvider:
         return ProviderInfo(
             display_name="Twilio Verify",
             code_owner=CodeOwner.PROVIDER,
+            channels=frozenset(map(Channel, self.settings.channels)),
             code_scope=f"twilio:{self.settings.service_sid}",
             code_lengths=_CODE_LENGTHS,
             carries=_CARRIES,
@@ -92,6 +96,11 @@ class VerifyProvider:
     @hookimpl
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Start a verification by a call, or speak the running one's code."""
+        return await self._send(request)
+
+    @hookimpl
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Start a verification over WhatsApp, or send the running one's code again."""
         return await self._send(request)
 
     @hookimpl
@@ -153,11 +162,12 @@ class VerifyProvider:
         return f"/v2/Services/{self.settings.service_sid}"
 
     async def _send(self, request: DeliveryRequest) -> DeliveryReceipt:
-        form = {"To": request.recipient.e164, "Channel": request.channel.value}
+        form = {"To": request.recipient.e164, "Channel": str(request.channel)}
         if locale := verify_locale(request.locale):
             form["Locale"] = locale
-        if request.template_id and _TEMPLATE.fullmatch(request.template_id):
-            form["TemplateSid"] = request.template_id
+        template = request.template_id if request.channel != _WHATSAPP else None
+        if template and _TEMPLATE.fullmatch(template):
+            form["TemplateSid"] = template
         if request.android_hash:
             form["AppHash"] = request.android_hash
         return DeliveryReceipt(reference=await self.client.create(f"{self._service}/Verifications", form))

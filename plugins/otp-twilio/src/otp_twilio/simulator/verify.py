@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from otp_twilio.languages import verify_locale
+from otp_twilio.settings import VERIFY_CHANNELS
 from otp_twilio.simulator.account import SimulatedAccount
 from otp_twilio.simulator.answers import FAILS_LATER, NEVER_ARRIVES, VERIFY_FAILURES, error, new_sid
 from otpcore.providers import Channel
@@ -22,7 +23,8 @@ _MAX_CHECKS = 5
 _CHECKABLE = ("pending", "max_attempts_reached")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CODE = re.compile(r".{4,10}")
-_CHANNEL = re.compile("|".join(Channel))
+_CHANNEL = re.compile("|".join(VERIFY_CHANNELS))
+_SHOWN = {"sms": "SMS", "call": "CALL"}  # as in the examples of Twilio's specification: the others in small letters
 _APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 
 
@@ -75,7 +77,11 @@ class SimulatedVerify:
             return refusal
         verification.channel = channel
         verification.sends.append(
-            {"time": self._account.clock().isoformat(), "channel": channel.upper(), "attempt_sid": new_sid("VL")}
+            {
+                "time": self._account.clock().isoformat(),
+                "channel": _SHOWN.get(channel, channel),
+                "attempt_sid": new_sid("VL"),
+            }
         )
         if to == FAILS_LATER:
             verification.status = "failed"
@@ -162,7 +168,7 @@ class SimulatedVerify:
             "service_sid": service,
             "account_sid": self._account.account_sid,
             "to": verification.to,
-            "channel": verification.channel.value,
+            "channel": str(verification.channel),
             "status": verification.status,
             "valid": verification.status == "approved",
             "lookup": {},
