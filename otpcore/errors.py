@@ -274,8 +274,8 @@ class RateLimited(OTPError):  # noqa: N818 - the field's word for it
     """Refused by a limit before anything was sent or compared.
 
     Args:
-        reason: ``phone``, ``client``, ``prefix``, ``country``, ``global``, ``denied``, ``unverified``, ``paused``,
-            ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
+        reason: ``phone``, ``client``, ``prefix``, ``country``, ``channel``, ``global``, ``denied``, ``unverified``,
+            ``paused``, ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
         retry_after: Seconds until it may be tried again; None when waiting does not help.
     """
 

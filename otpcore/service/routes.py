@@ -206,9 +206,14 @@ class Rules:
         return tuple(dict.fromkeys((*named, *map(Channel, self._settings.channels), *able)))
 
     def covers(self, channel: Channel) -> bool:
-        """Whether rules say who serves this channel: its own, or those for SMS with an instance that can do it."""
+        """Whether rules say who serves this channel: its own, or those for SMS with an instance that can do it.
+
+        Those for SMS are those for calls too, whether or not an instance can place them.
+        """
         own = rule_setting(channel)
-        return self.forced is not None or own in self._stored or own in self._file or bool(self._table(channel).rules)
+        if self.forced is not None or own in self._stored or own in self._file:
+            return True
+        return bool(self._table(channel).rules) or (channel is Channel.CALL and self.in_force(channel) is not None)
 
     def in_force(self, channel: Channel) -> RulesInForce | None:
         """The rules of a channel and where they come from; None: there are none."""

@@ -222,7 +222,7 @@ def _route(service: Service, order: SendOrder) -> Route:
 
 def _no_rules(channel: Channel) -> NoRouteError:
     """The error where nothing says who serves a channel."""
-    others = "" if channel is Channel.SMS else ", and no instance of those for SMS can do it"
+    others = "" if channel in (Channel.SMS, Channel.CALL) else ", and no instance of those for SMS can do it"
     fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
     return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
 

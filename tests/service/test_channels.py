@@ -65,12 +65,12 @@ def viber(_: Any) -> Messenger:
     return Messenger(VIBER)
 
 
-def routed(sms: str, **more: Any) -> dict[str, Any]:
+def routed(rules: str, **more: Any) -> dict[str, Any]:
     """Settings with these rules for SMS, and an instance for each function above."""
     instances = {
         made.__name__: {"plugin": f"{__name__}:{made.__name__}"} for made in (texts, everywhere, whatsapp, viber)
     }
-    return {**Outbox().settings, "otp_sms_provider": sms, "providers": instances, **more}
+    return {**Outbox().settings, "otp_sms_provider": rules, "providers": instances, **more}
 
 
 @pytest.fixture

@@ -83,7 +83,8 @@ def rows_of(database, phone):
 
 
 def traces(found):
-    values = [value for rows in found.values() for row in rows for value in row.values()]
+    items = [item for rows in found.values() for row in rows for item in row.items()]
+    values = [value for column, value in items if column != "cooldowns"]  # times, which are everybody's here
     return {
         value if isinstance(value, bytes) else value.encode()
         for value in values

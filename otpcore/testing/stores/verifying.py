@@ -214,10 +214,8 @@ class FindingTests(StoreBase):
         assert by_id.status is ReservationStatus.NOT_FOUND
 
     async def test_finding_of_two_apps_of_one_phone_and_purpose_each_its_own(self, world: World) -> None:
-        first, second = (
-            await world.send(world.new_send(world.challenge(f"login/{app}", purpose="login", app=app), MADA))
-            for app in ("shop", "admin")
-        )
+        challenges = [world.challenge(f"login/{app}", purpose="login", app=app) for app in ("shop", "admin")]
+        first, second = [await world.send(world.new_send(challenge, MADA)) for challenge in challenges]
         for failover, app, other in ((first, "shop", "admin"), (second, "admin", "shop")):
             for wrong in (other, ""):
                 found = await world.reserve(challenge_id=failover.id, purpose="login", app=wrong)

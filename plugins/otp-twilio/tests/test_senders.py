@@ -39,7 +39,7 @@ async def test_it_sends_texts_and_is_left_out_of_calls(bench, settings):
         assert await otp.verify(NUMBER, bench.code)
         with pytest.raises(NoRouteError) as refused:
             await otp.call(NUMBER)
-        assert refused.value.reason == "no_rules"
+        assert refused.value.reason == "no_route"
         assert (await otp.diagnose())["providers"]["twilio"]["channels"] == ["sms"]
 
 
