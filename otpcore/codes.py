@@ -28,6 +28,7 @@ __all__ = ["KeyRing", "digest_length", "make_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
+_PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
@@ -40,6 +41,7 @@ def make_code(length: int) -> str:
 class _CodeKey:
     digest: hmac.HMAC
     aead: AESGCM
+    receipt: hmac.HMAC
 
 
 class KeyRing:
@@ -61,7 +63,11 @@ class KeyRing:
         self._client = _keyed(index_key, world.mark("client"))
         self._block = _keyed(index_key, world.mark("block"))
         self._keys = {
-            name: _CodeKey(_keyed(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
+            name: _CodeKey(
+                _keyed(_decode(text), "digest"),
+                AESGCM(_derive(_decode(text), "seal")),
+                _keyed(_decode(text), world.mark("receipt address")),
+            )
             for name, text in code.items()
         }
         self.current = current
@@ -140,6 +146,16 @@ class KeyRing:
                 "Fix: restore the key that was used"
             ) from None
 
+    def receipt_proof(self, instance: str, delivery_id: str) -> str:
+        """128 bits, base64url, by which an address for receipts of this delivery proves itself; under the current key."""
+        return _receipt_proof(self._keys[self.current], instance, delivery_id)
+
+    def proves_receipt(self, instance: str, delivery_id: str, proof: str) -> bool:
+        """Whether it is the proof for this delivery of this instance, in this world, under any key that is here."""
+        given = _encoded(proof)
+        rights = (_receipt_proof(key, instance, delivery_id) for key in self._keys.values())
+        return any(hmac.compare_digest(given, right.encode()) for right in rights)
+
     def _digest(self, key_id: str, challenge_id: str, code: str) -> str:
         mac = _mac(self._key(key_id).digest, f"{challenge_id}\n{code}")
         return f"{key_id}:{len(code)}:{mac}"
@@ -171,6 +187,12 @@ def _mac(keyed: hmac.HMAC, text: str) -> str:
     mac = keyed.copy()  # half the time of a new one, and the interpreter's lock stays ours
     mac.update(_encoded(text))
     return mac.hexdigest()
+
+
+def _receipt_proof(key: _CodeKey, instance: str, delivery_id: str) -> str:
+    mac = key.receipt.copy()
+    mac.update(_encoded(f"{instance}\n{delivery_id}"))
+    return base64.urlsafe_b64encode(mac.digest()[:_PROOF_BYTES]).rstrip(b"=").decode()
 
 
 def _look_up(keyed: hmac.HMAC, text: str) -> str:

@@ -170,6 +170,8 @@ def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[
         yield "it implements neither send_sms nor call", "implement at least one of them"
     if info.channels is not None:
         yield from _wrong_channels(info.channels, send_hooks)
+    if not info.signs_receipts and "parse_receipt" not in implemented:
+        yield "describe says signs_receipts=False without the hook parse_receipt", "implement it, or leave that out"
     match info.code_owner:
         case CodeOwner.CORE:
             if "check_code" in implemented:

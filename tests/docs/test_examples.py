@@ -26,7 +26,7 @@ from sqlalchemy import make_url
 
 from otpcore.providers.provider import SIMULATORS
 from otpcore.settings.tree import generate_keys, starter_file
-from otpcore.simulators.callbacks import post
+from otpcore.simulators.callbacks import call
 from otpcore.simulators.simulator import Simulator, running
 from otpcore.testing import wrong_code
 
@@ -332,14 +332,14 @@ def test_receipts_go_on_with_a_send_and_what_is_not_signed_is_refused(site):
     assert site.post("/codes", phone=UNREACHABLE).status_code in (202, 503)  # the receipt may be faster than the answer
     site.vendors["twilio"].wait_for_callbacks()
     *_, told = site.vendors["twilio"].callbacks[before:]
-    assert post(told)[0] == 204
-    assert post(attrs.evolve(told, body=told.body + b"&x=1"))[0] == 403
-    assert post(attrs.evolve(told, url=told.url.replace("/texts", "/nobody")))[0] == 404
-    assert post(attrs.evolve(told, url=told.url.replace("/texts", "/mada")))[0] == 404
+    assert call(told)[0] == 204
+    assert call(attrs.evolve(told, body=told.body + b"&x=1"))[0] == 403
+    assert call(attrs.evolve(told, url=told.url.replace("/texts", "/nobody")))[0] == 404
+    assert call(attrs.evolve(told, url=told.url.replace("/texts", "/mada")))[0] == 404
     assert "receipt_refused" in site.said()
     assert site.vendors["sinch"].callbacks, "Sinch asked, and sent after it was answered"
     site.vendors["sinch"].wait_for_callbacks()
-    assert {post(told)[0] for told in site.vendors["sinch"].callbacks[-1:]} == {204}
+    assert {call(told)[0] for told in site.vendors["sinch"].callbacks[-1:]} == {204}
 
 
 def test_an_outage_is_told_once_in_the_log(site):
