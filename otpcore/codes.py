@@ -20,11 +20,11 @@ from otpcore.models import World
 from otpcore.phone.spellings import same_phone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "digest_length", "make_code"]
+__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "make_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
@@ -41,7 +41,6 @@ def make_code(length: int) -> str:
 class _CodeKey:
     digest: hmac.HMAC
     aead: AESGCM
-    receipt: hmac.HMAC
 
 
 class KeyRing:
@@ -63,14 +62,13 @@ class KeyRing:
         self._client = _keyed(index_key, world.mark("client"))
         self._block = _keyed(index_key, world.mark("block"))
         self._keys = {
-            name: _CodeKey(
-                _keyed(_decode(text), "digest"),
-                AESGCM(_derive(_decode(text), "seal")),
-                _keyed(_decode(text), world.mark("receipt address")),
-            )
+            name: _CodeKey(_keyed(_decode(text), "digest"), AESGCM(_derive(_decode(text), "seal")))
             for name, text in code.items()
         }
         self.current = current
+        self.receipt_proofs = ReceiptProofs(
+            [_keyed(_decode(code[name]), world.mark("receipt address")) for name in sorted(code, key=current.__ne__)]
+        )
 
     @property
     def ids(self) -> frozenset[str]:
@@ -146,16 +144,6 @@ class KeyRing:
                 "Fix: restore the key that was used"
             ) from None
 
-    def receipt_proof(self, instance: str, delivery_id: str) -> str:
-        """128 bits, base64url, by which an address for receipts of this delivery proves itself; under the current key."""
-        return _receipt_proof(self._keys[self.current], instance, delivery_id)
-
-    def proves_receipt(self, instance: str, delivery_id: str, proof: str) -> bool:
-        """Whether it is the proof for this delivery of this instance, in this world, under any key that is here."""
-        given = _encoded(proof)
-        rights = (_receipt_proof(key, instance, delivery_id) for key in self._keys.values())
-        return any(hmac.compare_digest(given, right.encode()) for right in rights)
-
     def _digest(self, key_id: str, challenge_id: str, code: str) -> str:
         mac = _mac(self._key(key_id).digest, f"{challenge_id}\n{code}")
         return f"{key_id}:{len(code)}:{mac}"
@@ -169,6 +157,27 @@ class KeyRing:
                 f"keys.code.{shown}: a stored challenge needs this key, and this process lacks it. "
                 "Fix: list it as readable in every process"
             ) from None
+
+
+@attrs.frozen(repr=False)
+class ReceiptProofs:
+    """By what the address proves itself at which a vendor reports of one delivery: 128 bits of a keyed digest, base64url.
+
+    Args:
+        keyed: One for each code key, the current one's first: that makes proofs, and all of them check.
+    """
+
+    _keyed: Sequence[hmac.HMAC]
+
+    def make(self, instance: str, delivery_id: str) -> str:
+        """The proof for this delivery of this instance; 22 characters."""
+        return _proof(self._keyed[0], instance, delivery_id)
+
+    def hold(self, instance: str, delivery_id: str, proof: str) -> bool:
+        """Whether it is that proof, made in this world under any key that is here."""
+        given = _encoded(proof)
+        rights = (_proof(keyed, instance, delivery_id) for keyed in self._keyed)
+        return any(hmac.compare_digest(given, right.encode()) for right in rights)
 
 
 def digest_length(digest: str) -> int:
@@ -189,8 +198,8 @@ def _mac(keyed: hmac.HMAC, text: str) -> str:
     return mac.hexdigest()
 
 
-def _receipt_proof(key: _CodeKey, instance: str, delivery_id: str) -> str:
-    mac = key.receipt.copy()
+def _proof(keyed: hmac.HMAC, instance: str, delivery_id: str) -> str:
+    mac = keyed.copy()
     mac.update(_encoded(f"{instance}\n{delivery_id}"))
     return base64.urlsafe_b64encode(mac.digest()[:_PROOF_BYTES]).rstrip(b"=").decode()
 

@@ -97,9 +97,9 @@ def test_an_id_has_128_bits_from_the_systems_generator(monkeypatch: pytest.Monke
 def test_a_proof_is_for_one_delivery_of_one_instance_in_one_world_and_holds_while_its_key_is_here(
     keys: KeyRing,
 ) -> None:
-    proof = keys.receipt_proof("bell", "d1")
+    proof = keys.receipt_proofs.make("bell", "d1")
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", proof), "128 bits that need no quoting in a URL"
-    assert keys.proves_receipt("bell", "d1", proof)
+    assert keys.receipt_proofs.hold("bell", "d1", proof)
     for instance, delivery_id, given in (
         ("bell2", "d1", proof),
         ("bell", "d2", proof),
@@ -108,10 +108,10 @@ def test_a_proof_is_for_one_delivery_of_one_instance_in_one_world_and_holds_whil
         ("bell", "d1", "\udc80" * 22),
         ("bell", "d1", keys.digest("bell", "d1").rpartition(":")[2][:22]),
     ):
-        assert not keys.proves_receipt(instance, delivery_id, given)
+        assert not keys.receipt_proofs.hold(instance, delivery_id, given)
     rotated = KeyRing(index=INDEX, code={"first": FIRST, "second": SECOND}, current="second")
-    assert rotated.proves_receipt("bell", "d1", proof)
-    assert rotated.receipt_proof("bell", "d1") != proof
-    assert not KeyRing(index=INDEX, code={"second": SECOND}, current="second").proves_receipt("bell", "d1", proof)
+    assert rotated.receipt_proofs.hold("bell", "d1", proof)
+    assert rotated.receipt_proofs.make("bell", "d1") != proof
+    assert not KeyRing(index=INDEX, code={"second": SECOND}, current="second").receipt_proofs.hold("bell", "d1", proof)
     sandbox = KeyRing(index=INDEX, code={"first": FIRST}, current="first", world=World.SANDBOX)
-    assert not sandbox.proves_receipt("bell", "d1", proof)
+    assert not sandbox.receipt_proofs.hold("bell", "d1", proof)

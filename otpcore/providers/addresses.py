@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from otpcore.codes import KeyRing
+    from otpcore.codes import ReceiptProofs
 
 __all__ = ["ReceiptAddresses"]
 
@@ -17,21 +17,21 @@ class ReceiptAddresses:
     """Makes the addresses of a service, and proves them.
 
     An address is ``<base>/<instance>/<delivery id>/<proof>``. Whoever knows it may report of this one delivery, and of
-    nothing else: the proof is a keyed digest of instance and delivery id (``KeyRing.receipt_proof``).
+    nothing else: the proof is a keyed digest of instance and delivery id.
 
     Args:
-        keys: Make and check the proofs.
+        proofs: Makes and checks them.
         base: ``otp.receipts_url``; None: no addresses are made, while those that were made before are still proven.
     """
 
-    keys: KeyRing
+    proofs: ReceiptProofs
     base: str | None
 
     def address(self, instance: str, delivery_id: str) -> str | None:
         """Where this instance's vendor reports of this delivery."""
         if self.base is None:
             return None
-        return f"{self.base}/{instance}/{delivery_id}/{self.keys.receipt_proof(instance, delivery_id)}"
+        return f"{self.base}/{instance}/{delivery_id}/{self.proofs.make(instance, delivery_id)}"
 
     def proven(self, instance: str, url: str) -> str:
         """The delivery whose address was called; empty: it is none of this instance's.
@@ -40,4 +40,4 @@ class ReceiptAddresses:
         vendor may add a query of its own.
         """
         *_, delivery_id, proof = ("", "", *url.partition("#")[0].partition("?")[0].split("/"))
-        return delivery_id if delivery_id and self.keys.proves_receipt(instance, delivery_id, proof) else ""
+        return delivery_id if delivery_id and self.proofs.hold(instance, delivery_id, proof) else ""

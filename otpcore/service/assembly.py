@@ -45,7 +45,7 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     keys = make_keys(settings)
     store = make_store(settings, setup.store)
     await store.start(stack)
-    addresses = ReceiptAddresses(keys=keys, base=settings.otp.receipts_url)
+    addresses = ReceiptAddresses(proofs=keys.receipt_proofs, base=settings.otp.receipts_url)
     instances = await _start_providers(setup, await store.settings(), sandbox, addresses, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
     await service.live.refresh(force=True)

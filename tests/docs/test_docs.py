@@ -364,7 +364,7 @@ async def test_a_provider_whose_vendor_signs_nothing_reads_what_comes_to_its_add
     exec(blocks(WRITING, "python")[2], names_there)
     keys = generate_keys(utc_now())
     ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
-    addresses = ReceiptAddresses(keys=ring, base="https://example.com/receipts")
+    addresses = ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
     context = ProviderContext(instance="acme", addresses=addresses)
     acme = provider_from_object("acme", names_there["AcmeUnsigned"](context), addresses=addresses)
     url = context.receipt_url("delivery-1") or ""

@@ -174,7 +174,7 @@ def name_of(fault: Fault) -> str:
 def _addresses() -> ReceiptAddresses:
     keys = generate_keys(datetime.now(UTC))
     ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
-    return ReceiptAddresses(keys=ring, base="https://example.com/receipts")
+    return ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)
@@ -253,11 +253,11 @@ class Bench:
 
     def proof_of(self, delivery: DeliveryRequest) -> str:
         """The secret part of the address at which this delivery is reported."""
-        return self.addresses.keys.receipt_proof(_INSTANCE, delivery.delivery_id)
+        return self.addresses.proofs.make(_INSTANCE, delivery.delivery_id)
 
     def foreign_proof(self, delivery_id: str) -> str:
         """The same for a delivery of this id at another instance."""
-        return self.addresses.keys.receipt_proof(f"{_INSTANCE}2", delivery_id)
+        return self.addresses.proofs.make(f"{_INSTANCE}2", delivery_id)
 
     def was_told(self, text: str) -> bool:
         """Whether the vendor has heard it: a word that is written as it is in forms, JSON, XML and queries."""
@@ -342,7 +342,7 @@ class Bench:
         codes = {CODE, *(message.code for message in self.simulator.inbox if message.code)}
         codes.discard(f"{datetime.now(UTC):%Y}")  # a vendor's four digits by chance; the dates in log records show it
         authorizations = {request.headers.get("authorization", "") for request in self.simulator.requests}
-        proofs = [self.addresses.keys.receipt_proof(_INSTANCE, delivery_id) for delivery_id in self._began_at]
+        proofs = [self.addresses.proofs.make(_INSTANCE, delivery_id) for delivery_id in self._began_at]
         return [
             *(("the proof in an address for receipts", proof) for proof in proofs),
             *(("the full number", number.removeprefix("+")) for number in self.numbers),
