@@ -95,8 +95,8 @@ async def verify(client: Client, challenge_id: Text, phone: Text, code: Text):
     return {"code_valid": bool(await otp.verify(phone, code, challenge_id=challenge_id, client=client))}
 
 
-@app.api_route("/receipts/{instance}", methods=["GET", "POST"])
-@app.api_route("/receipts/{instance}/{delivery}/{proof}", methods=["GET", "POST"])
+@app.api_route("/receipts/{instance}", methods=["GET", "POST"], include_in_schema=False)
+@app.api_route("/receipts/{instance}/{delivery}/{proof}", methods=["GET", "POST"], include_in_schema=False)
 async def receipt(request: Request, instance: str):
     """What a vendor reports: it has signed the public URL and the raw body, or the address is proof itself."""
     path, query = (request.scope[name].decode("latin-1") for name in ("raw_path", "query_string"))

@@ -94,12 +94,13 @@ class _Intake:
         """Take them in, let sends go on, and hand over what is due.
 
         Raises:
-            StoreError: The store failed at one of them, and at this one it ended; the vendor repeats the request, in which
-                what was taken in changes nothing any more.
+            StoreError: The store failed at one of them, or there was no time for more, and there it ended; the vendor
+                repeats the request, in which what was taken in changes nothing any more.
             ReceiptRefused: One of them contradicts itself; the others count.
         """
         for receipt in receipts:
             try:
+                self._leave_time()
                 await self._take(receipt)
             except ReceiptRefused as error:
                 self.failures.append(error)
@@ -142,6 +143,15 @@ class _Intake:
             case Queued() | Ended() as step:
                 report_end(self.service, delivery.channel, step)
                 self._keep(step, challenge.id, delivery.channel)
+
+    def _leave_time(self) -> None:
+        """The sends that go on have half of the time, however many receipts there are.
+
+        Raises:
+            StoreError: It is their turn.
+        """
+        if self.onward and self.deadline.left() < self.service.settings.otp.send_timeout / 2:
+            raise StoreError(f"its receipts are too many for one call: {_AGAIN}")
 
     async def _write(self, receipt: Receipt) -> Received:
         service = self.service

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -418,6 +419,34 @@ async def test_where_the_store_fails_the_vendor_repeats_all_and_nothing_happens_
         result = await otp.handle_receipt("first", said("lost M1; lost M2; lost M3"))
         assert [str(one) for one in result.outcomes] == ["replayed", "applied", "applied"]
         assert len(scene.second.messages) == 3
+
+
+class Slow(MemoryStore):
+    """Takes a second for each receipt, on the clock of deadlines."""
+
+    passed = 0.0
+
+    async def receive(self, *arguments: Any) -> Any:
+        self.passed += 1
+        return await super().receive(*arguments)
+
+
+async def test_of_more_receipts_than_there_is_time_for_the_vendor_repeats_the_rest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Slow()
+    monkeypatch.setattr("otpcore.service.deadline.time", SimpleNamespace(monotonic=lambda: store.passed))
+    request = said("; ".join(f"lost M{number}" for number in range(1, 9)))
+    sent = []
+    async with scene.service(store=store) as otp:
+        for number in range(8):
+            await otp.send_sms(f"+35987123456{number}")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="let the vendor try again"):
+                await otp.handle_receipt("first", request)
+            sent.append(len(scene.second.messages))
+        await otp.handle_receipt("first", request)
+        assert [*sent, len(scene.second.messages)] == [6, 7, 8], "what was taken in went on within its own call"
 
 
 async def test_many_sends_go_on_in_the_time_of_one(scene: Scene) -> None:
