@@ -216,6 +216,19 @@ async def test_what_a_vendor_waits_for_is_handed_back(scene: Scene) -> None:
         )
 
 
+async def test_what_a_host_says_of_the_delivery_is_not_believed(scene: Scene) -> None:
+    class Echo(Carrier):
+        @hookimpl
+        def parse_receipt(self, request: ReceiptRequest) -> ReceiptAnswer:
+            return ReceiptAnswer(status=202, text=f"proven: {request.delivery_id or 'none'}")
+
+    scene.first = Echo()
+    async with scene.service() as otp:
+        result = await otp.handle_receipt("first", ReceiptRequest(url="https://example.com/d1/proof", delivery_id="d1"))
+    assert (result.outcomes, result.status, result.text) == ((), 202, "proven: none")
+    assert result.headers == {"Content-Type": "text/plain; charset=utf-8"}
+
+
 async def test_a_bad_signature_changes_nothing_and_is_told(scene: Scene) -> None:
     async with scene.service() as otp:
         await otp.send_sms(PHONE)
