@@ -129,6 +129,11 @@ class _Intake:
         return question.denial
 
     async def _take(self, receipt: Receipt) -> None:
+        if (
+            receipt.status is None
+        ):  # progress, of which vendors report more than of anything else: the store is not asked
+            self.outcomes.append(ReceiptOutcome.IGNORED)
+            return
         received = await self._write(receipt)
         self.outcomes.append(received.outcome)
         challenge, delivery = received.challenge, received.delivery

@@ -449,7 +449,7 @@ async def test_of_more_receipts_than_there_is_time_for_the_vendor_repeats_the_re
 ) -> None:
     store = Slow()
     monkeypatch.setattr("otpcore.service.deadline.time", SimpleNamespace(monotonic=lambda: store.passed))
-    request = said("; ".join(f"lost M{number}" for number in range(1, 9)))
+    request = said("; ".join(f"queued M{number}; lost M{number}" for number in range(1, 9)))
     sent = []
     async with scene.service(store=store) as otp:
         for number in range(8):
