@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         DeliveryReceipt,
         DeliveryRequest,
         ProviderInfo,
+        ReceiptAnswer,
         ReceiptRequest,
     )
     from otpcore.routing import RoutingTable, parse_rules
@@ -109,6 +110,7 @@ __all__ = [
     "ProviderInfo",
     "RateLimited",
     "Receipt",
+    "ReceiptAnswer",
     "ReceiptFault",
     "ReceiptOutcome",
     "ReceiptRefused",
@@ -174,6 +176,7 @@ _MODULES = {
         "DeliveryReceipt",
         "DeliveryRequest",
         "ProviderInfo",
+        "ReceiptAnswer",
         "ReceiptRequest",
     ),
     "otpcore.routing": ("RoutingTable", "parse_rules"),

@@ -21,14 +21,15 @@ from otpcore.phone.characters import is_mark, plain
 from otpcore.phone.spellings import same_phone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "digest_length", "make_code", "normalise_code"]
+__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "make_code", "normalise_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
+_PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
@@ -76,6 +77,9 @@ class KeyRing:
             for name, text in code.items()
         }
         self.current = current
+        self.receipt_proofs = ReceiptProofs(
+            [_keyed(_decode(code[name]), world.mark("receipt address")) for name in sorted(code, key=current.__ne__)]
+        )
 
     @property
     def ids(self) -> frozenset[str]:
@@ -166,6 +170,27 @@ class KeyRing:
             ) from None
 
 
+@attrs.frozen(repr=False)
+class ReceiptProofs:
+    """By what the address proves itself at which a vendor reports of one delivery: 128 bits of a keyed digest, base64url.
+
+    Args:
+        keyed: One for each code key, the current one's first: that makes proofs, and all of them check.
+    """
+
+    _keyed: Sequence[hmac.HMAC]
+
+    def make(self, instance: str, delivery_id: str) -> str:
+        """The proof for this delivery of this instance; 22 characters."""
+        return _proof(self._keyed[0], instance, delivery_id)
+
+    def hold(self, instance: str, delivery_id: str, proof: str) -> bool:
+        """Whether it is that proof, made in this world under any key that is here."""
+        given = _encoded(proof)
+        rights = (_proof(keyed, instance, delivery_id) for keyed in self._keyed)
+        return any(hmac.compare_digest(given, right.encode()) for right in rights)
+
+
 def digest_length(digest: str) -> int:
     """How many characters the digested code has.
 
@@ -182,6 +207,12 @@ def _mac(keyed: hmac.HMAC, text: str) -> str:
     mac = keyed.copy()  # half the time of a new one, and the interpreter's lock stays ours
     mac.update(_encoded(text))
     return mac.hexdigest()
+
+
+def _proof(keyed: hmac.HMAC, instance: str, delivery_id: str) -> str:
+    mac = keyed.copy()
+    mac.update(_encoded(f"{instance}\n{delivery_id}"))
+    return base64.urlsafe_b64encode(mac.digest()[:_PROOF_BYTES]).rstrip(b"=").decode()
 
 
 def _look_up(keyed: hmac.HMAC, text: str) -> str:

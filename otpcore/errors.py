@@ -163,9 +163,11 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("RateLimited", "provider_busy"): Answer(
             429, True, "the vendor's one verification of this number is held by another purpose"
         ),
-        ("ReceiptRefused", "signature"): Answer(403, False, "it is not signed, or not by this vendor account"),
+        ("ReceiptRefused", "signature"): Answer(
+            403, False, "nothing proves that it is from this vendor account: no signature, or its address"
+        ),
         ("ReceiptRefused", "stale"): Answer(403, False, "its signed time is too far from now"),
-        ("ReceiptRefused", "malformed"): Answer(400, False, "it is signed, and still not a receipt of this vendor"),
+        ("ReceiptRefused", "malformed"): Answer(400, False, "it is proven, and still not a receipt of this vendor"),
         ("ReceiptRefused", "contradiction"): Answer(
             403, False, "its delivery id and its reference do not name one message of this instance"
         ),
@@ -314,13 +316,13 @@ class ReceiptFault(enum.StrEnum):
     """What is wrong with a delivery receipt."""
 
     SIGNATURE = "signature"
-    """It is not signed, or not by this vendor account."""
+    """It is not signed by this vendor account, or came to no address that was given out."""
     STALE = "stale"
     """Its signed time is too far from now."""
     MALFORMED = "malformed"
-    """It is signed, and still not a receipt of this vendor."""
+    """It is proven, and still not a receipt of this vendor."""
     CONTRADICTION = "contradiction"
-    """Its delivery id and its reference do not name one message of this instance; nothing was changed."""
+    """Its address, delivery id and reference do not name one message of this instance; it changed nothing."""
 
 
 class ReceiptRefused(OTPError):  # noqa: N818 - says what became of the receipt

@@ -224,15 +224,24 @@ class ReceiptOutcome(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ReceiptResult:
-    """The answer of ``handle_receipt``.
+    """The answer of ``handle_receipt``: what became of each receipt, and what the host answers the vendor as it is.
 
     Args:
-        outcome: What became of the receipt.
-        answer: JSON text to send back to the vendor with status 200 (Sinch asks whether it may go on). Empty: 204 is enough.
+        outcomes: Of every receipt in the request, in their order; empty: there was none, as where a vendor proves an address.
+        status: HTTP status.
+        text: The body; it may be empty.
+        content_type: Of the body, with its charset; empty where the answer has no body.
     """
 
-    outcome: ReceiptOutcome
-    answer: str = ""
+    outcomes: tuple[ReceiptOutcome, ...]
+    status: int
+    text: str = ""
+    content_type: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer."""
+        return {"Content-Type": self.content_type} if self.content_type else {}
 
 
 @attrs.frozen(kw_only=True)

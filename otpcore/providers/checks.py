@@ -175,13 +175,9 @@ def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[
     """Where the declaration and the hooks contradict each other."""
     if not implemented.intersection((*_OWN_HOOKS.values(), _ANY_OTHER)):
         yield "it implements neither send_sms nor call nor send_message", "implement at least one of them"
-    if info.channels is not None:
-        yield from _wrong_channels(info.channels, implemented)
-    elif implemented.isdisjoint(_OWN_HOOKS.values()):
-        yield (
-            "describe declares no channel for send_message",
-            'name those that it sends over in ProviderInfo.channels, such as frozenset({Channel("whatsapp")})',
-        )
+    yield from _wrong_channels(info.channels, implemented)
+    if not info.signs_receipts and "parse_receipt" not in implemented:
+        yield "describe says signs_receipts=False without the hook parse_receipt", "implement it, or leave that out"
     match info.code_owner:
         case CodeOwner.CORE:
             if "check_code" in implemented:
@@ -197,8 +193,15 @@ def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[
             yield "describe answered a code_owner that does not exist", "name a member of otpcore.models.CodeOwner"
 
 
-def _wrong_channels(declared: Collection[Channel], implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _wrong_channels(declared: Collection[Channel] | None, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
     """An instance may deliver fewer channels than its class has hooks (a sender that cannot call), but never more."""
+    if declared is None:
+        if implemented.isdisjoint(_OWN_HOOKS.values()):
+            yield (
+                "describe declares no channel for send_message",
+                'name those that it sends over in ProviderInfo.channels, such as frozenset({Channel("whatsapp")})',
+            )
+        return
     if not declared:
         yield "describe declares no channel", "let channels be None, or name one there"
     for word in sorted(declared, key=str):

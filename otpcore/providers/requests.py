@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
 from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
-from otpcore.models import Channel, CodeOwner, EarlierTry
+from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt
 from otpcore.phone.numbers import PhoneNumber
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "DeliveryReceipt",
     "DeliveryRequest",
     "ProviderInfo",
+    "ReceiptAnswer",
     "ReceiptRequest",
 ]
 
@@ -37,6 +38,8 @@ class ProviderInfo:
             ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
+        signs_receipts: False: the vendor signs nothing that it reports. Then a receipt is believed only at an address of
+            ``ProviderContext.receipt_url``, which otpcore proves before the plugin reads it.
         carries: What it can carry, by channel. A channel that is not named carries everything with ``CodeOwner.CORE``,
             as the core words the text, and with ``CodeOwner.PROVIDER`` nothing but the vendor's own text.
     """
@@ -47,6 +50,7 @@ class ProviderInfo:
     code_scope: str = ""
     code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
     start_replaces: bool = False
+    signs_receipts: bool = True
     carries: Mapping[Channel, Carries] = attrs.field(factory=dict, hash=False)
 
     def carried(self, channel: Channel) -> Carries:
@@ -184,9 +188,29 @@ class ReceiptRequest:
             a proxy that is not what the application sees.
         headers: Names in any case; kept in lower case.
         body: The raw bytes, as they arrived.
+        delivery_id: Filled in by otpcore: the delivery whose address was called, proven (``ProviderInfo.signs_receipts``).
+            Empty: the plugin has to prove who reports.
     """
 
     method: str = "POST"
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
     body: bytes = attrs.field(default=b"", repr=False)
+    delivery_id: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptAnswer:
+    """What a request of a vendor says, and what the vendor waits for; an answer of the hook ``parse_receipt``.
+
+    Args:
+        receipts: In the order in which they are taken in; empty where the request holds none (Meta's ``hub.challenge``).
+        status: HTTP status, 200 to 299.
+        text: The body (SMSAPI waits for ``OK``). Whatever it repeats of the request must be proven first.
+        content_type: Of the body.
+    """
+
+    receipts: Sequence[Receipt] = ()
+    status: int = 200
+    text: str = attrs.field(default="", repr=False)
+    content_type: str = "text/plain; charset=utf-8"

@@ -13,6 +13,7 @@ from otpcore.codes import KeyRing
 from otpcore.errors import SettingsError
 from otpcore.events import Telemetry, fields
 from otpcore.models import World
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.instances import Instances
 from otpcore.providers.loading import forced_names, load_instance, load_providers
 from otpcore.providers.observers import Observers
@@ -45,7 +46,8 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     await store.start(stack)
     stored = await store.settings()
     sandbox = _sandbox(settings, stored)
-    instances = await _start_providers(setup, stored, sandbox, stack)
+    addresses = ReceiptAddresses(proofs=keys.receipt_proofs, base=settings.otp.receipts_url)
+    instances = await _start_providers(setup, stored, sandbox, addresses, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
     await service.live.refresh(force=True)
     return service
@@ -179,7 +181,11 @@ def _sandbox(settings: Settings, stored: Mapping[str, str]) -> Sandbox | None:
 
 
 async def _start_providers(
-    setup: Setup, stored: Mapping[str, str], sandbox: Sandbox | None, stack: AsyncExitStack
+    setup: Setup,
+    stored: Mapping[str, str],
+    sandbox: Sandbox | None,
+    addresses: ReceiptAddresses,
+    stack: AsyncExitStack,
 ) -> Instances:
     """Every instance that rules, settings or the host name; those that must work are started."""
     settings = setup.settings
@@ -189,10 +195,11 @@ async def _start_providers(
         stored_rules=[text for name, text in stored.items() if channel_of(name) is not None],
         clock=setup.clock,
         sandbox=sandbox,
+        addresses=addresses,
     )
     instances = Instances(
         loaded,
-        load=partial(_load_later, setup, sandbox),
+        load=partial(_load_later, setup, sandbox, addresses),
         longest_life=timedelta(seconds=settings.otp.longest_life),
         clock=setup.clock,
     )
@@ -200,12 +207,12 @@ async def _start_providers(
     return instances
 
 
-def _load_later(setup: Setup, sandbox: Sandbox | None, name: str) -> Provider:
+def _load_later(setup: Setup, sandbox: Sandbox | None, addresses: ReceiptAddresses, name: str) -> Provider:
     """One that a new rule names; what its files say of it now, if they said nothing when they were read."""
     settings = setup.settings
     if name not in settings.providers and settings.files:
         settings = load_settings(settings.files[0])
-    return load_instance(name, settings, setup.clock, sandbox=sandbox)
+    return load_instance(name, settings, setup.clock, sandbox=sandbox, addresses=addresses)
 
 
 def _elsewhere(settings: Settings, store: Store) -> Elsewhere | None:

@@ -259,28 +259,30 @@ class AsyncOTPService:
         return await cancel(service, findable(challenge_id), Deadline(service.settings.otp.send_timeout))
 
     async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
-        """Take in what a vendor reports about a message: call this where your application receives its callbacks.
+        """Take in what a vendor reports about messages: call this where your application receives its callbacks.
 
         A receipt of a delivered message confirms it. One of a message that was not delivered lets the next instance try
         at once, within this call, while the code lives. The same receipt again changes nothing, and neither does one for
-        a message that nobody knows; both are answers of 2xx for the vendor.
+        a message that nobody knows; both are answers of 2xx for the vendor. A request may hold several: they are taken in
+        in their order.
 
         Args:
             instance: Whose callback URL was called.
             request: As it arrived, with the public URL.
 
+        Returns:
+            What to answer the vendor: ``status``, ``text`` and ``headers``; and what became of each receipt.
+
         Raises:
             ReceiptRefused: It is not signed by this vendor account, too old, not a receipt, or contradicts itself. Nothing
-                was changed.
+                was changed; where only one of several receipts contradicts itself, the others count.
             UnknownProviderError: There is no such instance, or its plugin reads no receipts.
             ProviderError: The plugin failed to read it; the vendor may try again.
             StoreError: The store did not do its work; the vendor may try again.
         """
         check_text(instance=instance)
-        taken = await receive(self._service, instance, request)
-        if taken.job is not None:
-            await self._runner.submit(taken.job)
-        return taken.result
+        service = self._service
+        return await receive(service, instance, request, self._runner.submit)
 
     async def run_retry(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
         """Claim and run one due retry, for retry runners with a queue of their own, as ``RetryHost.run_retry`` does."""

@@ -16,7 +16,7 @@ from otpcore.messages.texts import check_android_hash, check_template, check_web
 from otpcore.phone.numbers import is_region
 from otpcore.phone.spellings import same_phone
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
-from otpcore.settings.network import DIRECT, parse_proxy
+from otpcore.settings.network import DIRECT, check_public_url, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 
 __all__ = [
@@ -96,6 +96,11 @@ def _with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
     said = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
     own = {name: value for name, value in said.items() if value is not None}
     return attrs.evolve(instance, apps={}, templates=one.templates or instance.templates, **own)
+
+
+def _good_receipts_url(instance: OtpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value is not None:
+        check_public_url(value, key=full_key(instance, attribute))
 
 
 def _good_proxy(instance: HttpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -242,6 +247,12 @@ class OtpSettings:
         "Seconds for one call of a host in all, waits for the store included, at most 120.",
         between(0.01, 120, "seconds"),
         _holds_one_call,
+    )
+    receipts_url: str | None = setting(
+        None,
+        "Public URL below which vendors that sign nothing report, such as https://example.com/receipts; not set: they are "
+        "told of none, so they do not report.",
+        _good_receipts_url,
     )
     allow_noncompliant: bool = setting(False, "Allow lengths, lives and attempts outside the standards' ranges.")
 

@@ -223,8 +223,8 @@ def _argument(given: Any) -> Any:
 
 
 def _plain(answer: Any) -> Any:
-    if hasattr(answer, "outcome"):
-        return {"outcome": str(answer.outcome)}
+    if hasattr(answer, "outcomes"):
+        return {"outcome": str(answer.outcomes[0])}
     if hasattr(answer, "to_dict"):
         return {**answer.to_dict(), "code": answer.code}
     if hasattr(answer, "attempts_left"):

@@ -25,7 +25,10 @@ from otpcore import (
     DeliveryError,
     ErrorKind,
     NoRouteError,
+    ProviderContext,
     RateLimited,
+    ReceiptRefused,
+    ReceiptRequest,
     RouteStatus,
     Verification,
     VerificationStatus,
@@ -34,16 +37,19 @@ from otpcore import (
 )
 from otpcore.cli.exits import MEANINGS
 from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.clock import utc_now
+from otpcore.codes import KeyRing
 from otpcore.events import EventType, Work
 from otpcore.models import Outcome, ReceiptOutcome, UnsendableReason
 from otpcore.providers import hooks as hookspecs
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.provider import PROVIDERS, SIMULATORS, provider_from_object
 from otpcore.providers.sandbox import MAGIC, RANGES, magic_of
 from otpcore.retrying import RetryPolicy
 from otpcore.service.status import ObstacleKind
 from otpcore.service.telemetry import _COUNTERS, _DURATIONS
 from otpcore.settings.network import DIRECT
-from otpcore.settings.tree import Settings, documented_keys, load_settings
+from otpcore.settings.tree import Settings, documented_keys, generate_keys, load_settings
 from otpcore.stores.lifecycle import BEGUN, NOT_SENT, OVER, TRANSITIONS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -353,8 +359,25 @@ def test_a_provider_that_owns_its_codes_loads_as_the_page_shows_it():
     assert (provider.info.code_scope, provider.can_cancel) == ("acme:A1", True)
 
 
+async def test_a_provider_whose_vendor_signs_nothing_reads_what_comes_to_its_address():
+    names_there: dict[str, type] = {}
+    exec(blocks(WRITING, "python")[2], names_there)
+    keys = generate_keys(utc_now())
+    ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
+    addresses = ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
+    context = ProviderContext(instance="acme", addresses=addresses)
+    acme = provider_from_object("acme", names_there["AcmeUnsigned"](context), addresses=addresses)
+    url = context.receipt_url("delivery-1") or ""
+    answer = await acme.parse_receipt(ReceiptRequest(url=url, body=b"DELIVRD"), 5)
+    assert answer.text == "OK"
+    assert [(one.status, one.delivery_id) for one in answer.receipts] == [("delivered", "delivery-1")]
+    for forged in (ReceiptRequest(url=f"{url}x", body=b"DELIVRD"), ReceiptRequest(url=url, body=b"nonsense")):
+        with pytest.raises(ReceiptRefused):
+            await acme.parse_receipt(forged, 5)
+
+
 def test_the_provider_passes_the_contract_as_the_page_shows_it(tmp_path):
-    provider, _, simulator, contract = blocks(WRITING, "python")
+    provider, _, _, simulator, contract = blocks(WRITING, "python")
     for name, text in (("otp_acme", provider), ("acme_simulator", simulator), ("test_acme", contract)):
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     done = subprocess.run(
@@ -400,8 +423,8 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
         "docs/performance.md": {},
         "docs/reliability.md": {},
         "docs/security.md": {"toml": 1, "python": 1},
-        "docs/guide.md": {"python": 4, "sh": 3, "toml": 2, "yaml": 1},  # test_readme.py
-        "docs/writing-a-provider.md": {"python": 4, "toml": 2},
+        "docs/guide.md": {"python": 4, "sh": 3, "toml": 3, "yaml": 1},  # test_readme.py
+        "docs/writing-a-provider.md": {"python": 5, "toml": 2},
         "docs/writing-a-runner.md": {"python": 2, "toml": 1},  # executed in tests/runners
         "docs/writing-a-store.md": {"python": 2, "toml": 1},  # executed in tests/stores
     }

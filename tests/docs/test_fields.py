@@ -24,6 +24,7 @@ from otpcore import (
     ProviderError,
     ProviderInfo,
     Receipt,
+    ReceiptAnswer,
     ReceiptRefused,
     ReceiptRequest,
 )
@@ -45,7 +46,16 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(enco
 TOLD = {
     "For providers": (
         *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, ProviderError),
-        *(CheckRequest, CancelRequest, AccountState, ReceiptRequest, Receipt, ReceiptRefused, HttpAnswer),
+        *(
+            CheckRequest,
+            CancelRequest,
+            AccountState,
+            ReceiptRequest,
+            Receipt,
+            ReceiptAnswer,
+            ReceiptRefused,
+            HttpAnswer,
+        ),
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),

@@ -319,6 +319,10 @@ WRONG = {
         DESCRIBE_OWNED.replace('"wrong:1"', '"wrong:1", code_lengths=frozenset()') + SEND + CHECK,
         "empty code_lengths",
     ),
+    "nobody reads": (
+        DESCRIBE.replace('"Wrong"', '"Wrong", signs_receipts=False') + SEND,
+        "signs_receipts=False without the hook parse_receipt",
+    ),
     "strange owner": (DESCRIBE_OWNED.replace("CodeOwner.PROVIDER", "'me'") + SEND + CHECK, "code_owner"),
     "wrong argument name": (DESCRIBE + SEND.replace("request", "message"), "send_sms(self, request)"),
     "no argument": (DESCRIBE + SEND.replace(", request", ""), "send_sms takes (self)"),

@@ -19,6 +19,7 @@ from otpcore import (
     ProviderContext,
     ProviderInfo,
     Receipt,
+    ReceiptAnswer,
     ReceiptOutcome,
     ReceiptRequest,
     ReceiptResult,
@@ -46,8 +47,8 @@ async def use_async() -> None:
         assert_type(await otp.cancel(challenge.id), bool)
         result = await otp.handle_receipt("twilio", ReceiptRequest(url="https://example.com/", body=b""))
         assert_type(result, ReceiptResult)
-        assert_type(result.outcome, ReceiptOutcome)
-        assert_type(result.answer, str)
+        assert_type(result.outcomes, tuple[ReceiptOutcome, ...])
+        assert_type((result.status, result.text, result.headers), tuple[int, str, dict[str, str]])
         assert_type(otp.sandbox_inbox()[-1].code, str)
         status = await otp.status(window=600)
         assert_type(status, Status)
@@ -85,8 +86,10 @@ class Gateway:
         return DeliveryReceipt(reference="1")
 
     @hookimpl
-    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+    def parse_receipt(self, request: ReceiptRequest) -> Receipt | ReceiptAnswer:
         assert_type(request.body, bytes)
+        if request.method == "GET":
+            return ReceiptAnswer(text="OK")
         return Receipt(status=ReceiptStatus.DELIVERED, reference="1")
 
     @hookimpl

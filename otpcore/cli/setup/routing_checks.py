@@ -144,6 +144,13 @@ def _alphabets(routing: Routing) -> Iterator[Finding]:
     yield from _findings.alphabets(view.host.settings.otp, {name: view.loaded.providers[name].info for name in names})
 
 
+def _receipts(routing: Routing) -> Iterator[Finding]:
+    view = routing.view
+    if not view.host.settings.sms.sandbox:
+        infos = {name: one.info for name, one in view.loaded.providers.items()}
+        yield from _findings.receipts(view.host.settings.otp.receipts_url, infos)
+
+
 _RUN_BY = {
     "background": "in the host's own process, while its service is open",
     "inline": "by whoever sends, who waits for them",
@@ -199,6 +206,7 @@ ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Finding]]] = {
     "providers": _providers,
     "carrying": _carrying,
     "alphabets": _alphabets,
+    "receipts": _receipts,
     "retries": _retries,
     "workers": _workers,
     "clock": _clocks,

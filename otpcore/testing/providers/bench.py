@@ -14,13 +14,16 @@ import anyio
 import attrs
 import pytest
 
+from otpcore.codes import KeyRing
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.models import Channel, CodeOwner, EarlierTry
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.guard import WORDS_LEFT_OUT
 from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider
 from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest
+from otpcore.settings.keys import generate_keys
 from otpcore.simulators.simulator import Fault, SimulatedMessage, Simulator
 from otpcore.testing.codes import wrong_code
 
@@ -103,6 +106,7 @@ class ContractBase:
     messages_after_repeat: ClassVar[int] = 2
     short_timeout: ClassVar[float] = 1.0
     signs_url: ClassVar[bool] = True
+    receipt_text: ClassVar[str] = ""
 
     @pytest.fixture
     def simulator(self) -> Simulator:
@@ -168,6 +172,12 @@ def name_of(fault: Fault) -> str:
     return fault.value
 
 
+def _addresses() -> ReceiptAddresses:
+    keys = generate_keys(datetime.now(UTC))
+    ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
+    return ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
+
+
 @attrs.define(eq=False, repr=False, kw_only=True)
 class Bench:
     """A running simulator, and instances and requests that fit it.
@@ -177,6 +187,7 @@ class Bench:
         simulator: The vendor.
         plugin: As ``load_provider`` takes it.
         settings: Of an instance that talks to the simulator.
+        addresses: For receipts of a vendor that signs nothing.
     """
 
     suite: ContractBase
@@ -184,14 +195,22 @@ class Bench:
     plugin: str
     settings: dict[str, Any]
     numbers: set[str] = attrs.field(factory=set)
+    addresses: ReceiptAddresses = attrs.field(factory=_addresses)
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _began_at: dict[str, datetime] = attrs.field(factory=dict)
 
-    def context(self, *, timeout: float = PATIENCE, without: str = "", **changed: Any) -> ProviderContext:
-        """What the factory gets, with some settings changed or one left out."""
+    def context(
+        self, *, timeout: float = PATIENCE, without: str = "", addressed: bool = True, **changed: Any
+    ) -> ProviderContext:
+        """What the factory gets, with some settings changed or one left out; ``addressed``: ``otp.receipts_url`` is set."""
         settings = {key: value for key, value in {**self.settings, **changed}.items() if key != without}
         return ProviderContext(
-            instance=_INSTANCE, settings=settings, clock=self._now, timeout=timeout, max_connections=8
+            instance=_INSTANCE,
+            settings=settings,
+            clock=self._now,
+            timeout=timeout,
+            max_connections=8,
+            addresses=self.addresses if addressed else attrs.evolve(self.addresses, base=None),
         )
 
     def provider(self, **context: Any) -> Provider:
@@ -233,6 +252,18 @@ class Bench:
 
     def _earlier(self, delivery: DeliveryRequest, now: datetime) -> tuple[EarlierTry, ...]:
         return (EarlierTry(delivery_id=delivery.delivery_id, age=now - self._began_at[delivery.delivery_id]),)
+
+    def proof_of(self, delivery: DeliveryRequest) -> str:
+        """The secret part of the address at which this delivery is reported."""
+        return self.addresses.proofs.make(_INSTANCE, delivery.delivery_id)
+
+    def foreign_proof(self, delivery_id: str) -> str:
+        """The same for a delivery of this id at another instance."""
+        return self.addresses.proofs.make(f"{_INSTANCE}2", delivery_id)
+
+    def was_told(self, text: str) -> bool:
+        """Whether the vendor has heard it: a word that is written as it is in forms, JSON, XML and queries."""
+        return any(text.encode() in one.body or text in one.query for one in self.simulator.requests)
 
     def check(self, delivery: DeliveryRequest, reference: str, code: str) -> CheckRequest:
         """The question whether a code is right."""
@@ -313,7 +344,9 @@ class Bench:
         codes = {CODE, *(message.code for message in self.simulator.inbox if message.code)}
         codes.discard(f"{datetime.now(UTC):%Y}")  # a vendor's four digits by chance; the dates in log records show it
         authorizations = {request.headers.get("authorization", "") for request in self.simulator.requests}
+        proofs = [self.addresses.proofs.make(_INSTANCE, delivery_id) for delivery_id in self._began_at]
         return [
+            *(("the proof in an address for receipts", proof) for proof in proofs),
             *(("the full number", number.removeprefix("+")) for number in self.numbers),
             *(("a code", code) for code in codes),
             *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings),
