@@ -124,10 +124,13 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
-            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message)
+            lambda otp: otp.send_sms(
+                phone, purpose=purpose, client=client, locale=locale, message=message, metadata=metadata
+            )
         )
 
     def call(
@@ -138,9 +141,14 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
-        return self._run(lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message))
+        return self._run(
+            lambda otp: otp.call(
+                phone, purpose=purpose, client=client, locale=locale, message=message, metadata=metadata
+            )
+        )
 
     def verify(
         self,

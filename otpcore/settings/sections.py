@@ -14,6 +14,7 @@ from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone.numbers import is_region
 from otpcore.phone.spellings import same_phone
+from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
 from otpcore.settings.network import DIRECT, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
@@ -61,6 +62,11 @@ def _good_templates(_: OtpSettings, __: attrs.Attribute[Any], value: Mapping[str
     for purpose, texts in value.items():
         for locale, text in texts.items():
             check_template(text, key=f"otp.templates.{purpose}.{locale}")
+
+
+def _good_by_use(instance: OtpSettings, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_by_use(value, key=full_key(instance, attribute))
 
 
 def _good_host(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
@@ -182,8 +188,16 @@ class OtpSettings:
         "Hash of the Android app that may read the SMS; every text must then be one SMS of at most 140 bytes.",
         _good_hash,
     )
-    sender: str | None = setting(None, "Sender name or number for providers that take one.")
-    template_id: str | None = setting(None, "Id of the text as registered with the operators, where they want one.")
+    sender: str | Mapping[str, Any] | None = setting(
+        None,
+        "Sender name or number for providers that take one; or a table of them by instance, purpose and locale.",
+        _good_by_use,
+    )
+    template_id: str | Mapping[str, Any] | None = setting(
+        None,
+        "Id of the text as registered with the operators, where they want one; or a table of them, as for otp.sender.",
+        _good_by_use,
+    )
     provider_timeout: float = setting(
         5.0, "Seconds for one call to one provider, at most 60.", between(0.01, 60, "seconds")
     )
