@@ -20,6 +20,9 @@ from otpcore import (
     ProviderError,
     ProviderInfo,
     RateLimited,
+    Receipt,
+    ReceiptRequest,
+    ReceiptStatus,
     hookimpl,
 )
 from otpcore.stores import MemoryStore
@@ -116,6 +119,19 @@ async def _run_what_is_due(otp: Any) -> None:
         await otp._retries.run(claim)
 
 
+async def test_the_next_instance_after_a_receipt_hears_it(otp_outbox: Outbox) -> None:
+    class Reporting(Listener):
+        @hookimpl
+        def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+            return Receipt(status=ReceiptStatus.UNDELIVERED, reference="R1")
+
+    first, second = Reporting(), Listener()
+    async with otp_outbox.service(providers={"first": first, "second": second}) as otp:
+        await otp.send_sms(PHONE, client=CLIENT, metadata=METADATA)
+        await otp.handle_receipt("first", ReceiptRequest(url="https://example.com/receipts"))
+    assert (first.heard, second.heard) == (SAID, SAID)
+
+
 async def test_a_vendor_that_checks_its_code_hears_the_metadata_of_the_latest_send(otp_outbox: Outbox) -> None:
     vendor = Vendor()
     async with otp_outbox.service(providers={"vendor": vendor}) as otp:
@@ -124,6 +140,19 @@ async def test_a_vendor_that_checks_its_code_hears_the_metadata_of_the_latest_se
         await otp.send_sms(PHONE, metadata=METADATA)
         assert not await otp.verify(PHONE, "123456")
     assert [check.metadata for check in vendor.checks] == [METADATA]
+
+
+async def test_where_the_key_is_missing_the_vendor_is_asked_without_metadata(otp_outbox: Outbox) -> None:
+    vendor, store = Vendor(), MemoryStore()
+    keys = otp_outbox.settings["keys"]
+    other = {"keys": {**keys, "code": {"other": keys["index"]}, "current": "other"}}
+    async with (
+        otp_outbox.service(providers={"vendor": vendor}, store=store) as otp,
+        otp_outbox.service(other, providers={"vendor": vendor}, store=store) as behind,
+    ):
+        await otp.send_sms(PHONE, metadata=METADATA)
+        assert not await behind.verify(PHONE, "123456")
+    assert [check.metadata for check in vendor.checks] == [{}]
 
 
 async def test_the_client_is_told_as_it_was_given_and_counted_as_ever(otp_outbox: Outbox) -> None:
