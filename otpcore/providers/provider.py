@@ -181,7 +181,7 @@ class Provider:
             raise self._error(ErrorKind.AMBIGUOUS, problem)
         if quotes(reference, secrets_of(request)):
             _logger.error(
-                "provider %s: its reference quotes the number or the code, so it is not kept",
+                "provider %s: its reference quotes the number, the code or what the host said, so it is not kept",
                 self.instance,
                 extra=fields("reference_not_kept", instance=self.instance),
             )
@@ -271,7 +271,7 @@ class Provider:
     def _failure_of(self, hook: str, request: object, error: BaseException) -> ProviderError | ReceiptRefused:
         """What a hook raised, as the error that leaves here; a plugin may raise anything, and unknown means ambiguous."""
         if isinstance(error, ProviderError):
-            return clean_error(error, self.instance, secrets_of(request))
+            return clean_error(error, self.instance, secrets_of(request, in_parts=True))
         if isinstance(error, ReceiptRefused) and hook == "parse_receipt":
             return ReceiptRefused(error.fault, str(error.summary), self.instance)
         if isinstance(error, NoThreadError):

@@ -11,6 +11,7 @@ import attrs
 from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
 from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.rate_limits.clients import client_address
 
 __all__ = [
     "AccountState",
@@ -73,6 +74,10 @@ class DeliveryRequest:
         locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language
             that it should write or speak.
         purpose: What the code is for, such as ``"login"``.
+        client: Who asked the host for the code, as the host gave it, such as an IP address, with or without a port; None:
+            the host named none. See ``client_address``.
+        metadata: What the host says of this send besides, by name: at most 10 texts of at most 200 characters. What a name
+            means is agreed between host and plugin; a plugin passes on only what its settings or README name.
         sender: Sender name or number set by the host, or None for the instance's own.
         template_id: Registered template set by the host, or None.
         android_hash: Hash of the Android app that may read the SMS, for a vendor that words it; None: there is none, or the
@@ -93,6 +98,8 @@ class DeliveryRequest:
     text: str | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     purpose: str = "default"
+    client: str | None = attrs.field(default=None, repr=False)
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     sender: str | None = None
     template_id: str | None = None
     android_hash: str | None = None
@@ -100,6 +107,11 @@ class DeliveryRequest:
     idempotency_key: str
     repeat: str = ""
     earlier: tuple[EarlierTry, ...] = ()
+
+    @property
+    def client_address(self) -> str:
+        """The IP address that ``client`` names, of a list the last one; empty: it names none."""
+        return client_address(self.client) if self.client else ""
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +145,7 @@ class CheckRequest:
         channel: Over which it was started.
         code: What the person typed, as ASCII digits.
         reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
+        metadata: As in the latest ``DeliveryRequest`` of the challenge.
     """
 
     challenge_id: str
@@ -141,6 +154,7 @@ class CheckRequest:
     channel: Channel
     code: str = attrs.field(repr=False)
     reference: str = ""
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -137,6 +137,7 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
 
@@ -148,19 +149,22 @@ class AsyncOTPService:
             channel: ``sms``, ``call``, or another word that a provider of the rules declares, such as ``whatsapp``.
             purpose: What the code is for, in at most 100 characters; codes of different purposes do not verify one another.
             client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it. Of an
-                address nothing else counts: no port, no brackets.
+                address nothing else counts: no port, no brackets. Providers hear of it, for vendors that look for fraud.
             locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
                 this language are left out.
             message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
             app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
                 do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
+            metadata: What else providers may have use for, by name, such as ``{"payee": "Shop", "amount": "9.90 EUR"}``: at most
+                10 texts of at most 200 characters, with names of at most 40. What is passed on, each plugin's page says.
 
         Returns:
             The challenge; ``state`` is ``queued`` when no provider is known to have taken it and a retry is due.
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, the channel is no word, or the message has no place for the code.
+            InvalidArgument: An argument is no text, the channel is no word, the message has no place for the code, or
+                metadata is too much.
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
                 asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
@@ -168,7 +172,14 @@ class AsyncOTPService:
             StoreError: The store did not do its work.
         """
         return await self._send(
-            phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone,
+            channel=channel,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
         )
 
     async def send_sms(
@@ -180,10 +191,18 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """``send`` by SMS."""
         return await self._send(
-            phone, channel=Channel.SMS, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone,
+            channel=Channel.SMS,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
         )
 
     async def call(
@@ -195,10 +214,18 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """``send`` by a voice call, which speaks the code."""
         return await self._send(
-            phone, channel=Channel.CALL, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone,
+            channel=Channel.CALL,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
         )
 
     async def verify(

@@ -126,11 +126,19 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send``."""
         return self._run(
             lambda otp: otp.send(
-                phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+                phone,
+                channel=channel,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                app=app,
+                metadata=metadata,
             )
         )
 
@@ -143,10 +151,13 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
-            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
+            lambda otp: otp.send_sms(
+                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+            )
         )
 
     def call(
@@ -158,10 +169,13 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
         return self._run(
-            lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
+            lambda otp: otp.call(
+                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+            )
         )
 
     def verify(

@@ -19,8 +19,10 @@ from otpcore.providers.requests import CancelRequest, DeliveryRequest
 from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import NOTHING_SAID, Extras, unseal_extras
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
+from otpcore.settings.by_use import text_for
 from otpcore.settings.sections import OtpSettings
 from otpcore.stores.lifecycle import NOT_SENT
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
@@ -61,6 +63,7 @@ class Failover:
         phone: To whom.
         code: The core code.
         message: The host's own text, or None for the template.
+        extras: What else the host says of the send.
         plan: For the transactions of this failover.
         deadline: Its last provider call ends shortly before, none starts shortly before that, and the rest is for recording.
     """
@@ -70,6 +73,7 @@ class Failover:
     phone: PhoneNumber
     code: str = attrs.field(repr=False)
     message: str | None = attrs.field(default=None, repr=False)
+    extras: Extras = NOTHING_SAID
     plan: FailoverPlan
     deadline: Deadline
     errors: list[ProviderError] = attrs.field(factory=list)
@@ -179,6 +183,8 @@ class Failover:
         delivery, challenge = step.delivery, step.challenge
         ours = provider.info.code_owner is CodeOwner.CORE
         settings = self._settings(challenge)
+        locale = self._spoken_locale(challenge) if ours else self._locale(challenge)
+        use = {"instance": delivery.instance, "purpose": challenge.purpose, "locale": locale}
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
@@ -186,10 +192,12 @@ class Failover:
             channel=self.ref.channel,
             code=self.code if ours else None,
             text=self._text(challenge) if ours else None,
-            locale=self._spoken_locale(challenge) if ours else self._locale(challenge),
+            locale=locale,
             purpose=challenge.purpose,
-            sender=settings.sender,
-            template_id=settings.template_id,
+            sender=text_for(settings.sender, **use),
+            template_id=text_for(settings.template_id, **use),
+            client=self.extras.client,
+            metadata=dict(self.extras.metadata),
             android_hash=None if ours or self.ref.channel is not Channel.SMS else settings.android_hash,
             deadline=challenge.expires_at,
             idempotency_key=f"{self.ref.send_id}.{delivery.instance}",
@@ -336,6 +344,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         phone=phone,
         code=service.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=message,
+        extras=unseal_extras(service.keys, challenge),
         plan=service.plan(
             ref.channel,
             route.candidates,

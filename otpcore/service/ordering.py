@@ -19,10 +19,11 @@ def order_of(
     *,
     channel: str,
     purpose: str,
-    client: str | None,
+    client: object,
     locale: str | None,
     message: str | None,
     app: str,
+    metadata: object,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
 
@@ -42,7 +43,7 @@ def order_of(
         phone=recipient(number, word),
         channel=word,
         purpose=purpose,
-        client=clients.named(client),
+        extras=clients.extras(client, metadata),
         locale=locale or "",
         message=message,
         app=app,

@@ -17,6 +17,7 @@ from otpcore.rate_limits.admission import Admission, LimitReason
 from otpcore.routing import rule_setting
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
@@ -42,7 +43,7 @@ class SendOrder:
     phone: PhoneNumber
     channel: Channel
     purpose: str
-    client: str | None
+    extras: Extras
     locale: str
     message: str | None = attrs.field(repr=False)
     app: str = ""
@@ -64,7 +65,7 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
     """
     with deadline.bounding(_NOT_SENT):
         await service.live.refresh()
-        await service.live.note_client(order.client)
+        await service.live.note_client(order.extras.client)
     route = _route(service, order)
     with service.span(Work.SEND, channel=order.channel) as span:
         with deadline.bounding(_NOT_SENT):
@@ -138,6 +139,7 @@ def _begun(
         phone=order.phone,
         code=code,
         message=order.message,
+        extras=order.extras,
         plan=new.plan,
         deadline=deadline,
     )
@@ -264,7 +266,7 @@ def _admission(service: Service, order: SendOrder, route: Route, phone_key: str)
     origin = Origin(
         e164=e164,
         phone_key=phone_key,
-        client_key=service.client_key(order.client),
+        client_key=service.client_key(order.extras.client),
         region=region,
         channel=order.channel,
     )
@@ -345,8 +347,9 @@ def _new_send(
         cap=timedelta(seconds=service.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         asked=asked,
-        client=service.client_key(order.client),
+        client=service.client_key(order.extras.client),
         message_sealed=sealed,
+        extras_sealed=seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,
         forced=service.live.rules.forced,
     )

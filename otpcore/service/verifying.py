@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -18,6 +18,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.requests import CheckRequest, CheckResult
 from otpcore.service.cancelling import cancel_at_vendor
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import unseal_extras
 from otpcore.service.failover import report_ended
 from otpcore.service.service import Service, recipient
 from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
@@ -43,7 +44,7 @@ class Guess:
     challenge_id: str | None
     purpose: str
     app: str
-    client: str | None
+    client: str | None = attrs.field(repr=False)
     code: str = attrs.field(repr=False)
 
 
@@ -225,14 +226,14 @@ async def _ask_vendors(
     checks = list(_checks(reservation.deliveries, reservation.marked))
     if not checks:
         return _Verdict()
-    phone = _sent_to(service, challenge, guess)
+    phone, metadata = _sent_to(service, challenge, guess), _metadata_of(service, challenge)
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
             continue
         verdict = attrs.evolve(verdict, was_asked=True)
         try:
-            answer = await _ask(service, check, phone, guess.code, deadline)
+            answer = await _ask(service, check, phone, guess.code, metadata, deadline)
         except ProviderError as error:
             settled.add(check.scope)
             verdict = attrs.evolve(verdict, error=error)
@@ -271,6 +272,14 @@ def _sent_to(service: Service, challenge: ChallengeRecord, guess: Guess) -> Phon
         return guess.phone
 
 
+def _metadata_of(service: Service, challenge: ChallengeRecord) -> Mapping[str, str]:
+    """What the host said of the latest send; nothing where the key is missing here, as with the number."""
+    try:
+        return unseal_extras(service.keys, challenge).metadata
+    except SettingsError:
+        return {}
+
+
 def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
     """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
 
@@ -289,7 +298,12 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
 
 
 async def _ask(
-    service: Service, check: DeliveryRecord, phone: PhoneNumber, code: str, deadline: Deadline
+    service: Service,
+    check: DeliveryRecord,
+    phone: PhoneNumber,
+    code: str,
+    metadata: Mapping[str, str],
+    deadline: Deadline,
 ) -> CheckResult:
     patience = service.settings.otp.provider_timeout
     provider = await service.instances.opened(check.instance, min(patience, deadline.left_for_calls()))
@@ -305,6 +319,7 @@ async def _ask(
         channel=check.channel,
         code=code,
         reference=check.reference,
+        metadata=dict(metadata),
     )
     with service.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
         answer = await provider.check_code(request, timeout)

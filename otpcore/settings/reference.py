@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 
 from otpcore.settings.keys import KeySettings
+from otpcore.settings.kinds import TEXT_OR_TABLE
 from otpcore.settings.structuring import key_of
 
 __all__ = ["SettingDescription", "describe_settings", "starter_file"]
@@ -17,6 +18,7 @@ __all__ = ["SettingDescription", "describe_settings", "starter_file"]
 _KINDS: dict[Any, str] = {
     str: "text",
     str | None: "text",
+    TEXT_OR_TABLE: "text or table",
     bool: "true or false",
     int: "whole number",
     float: "number",

@@ -15,6 +15,7 @@ from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone.numbers import is_region
 from otpcore.phone.spellings import same_phone
+from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
 from otpcore.settings.network import DIRECT, check_public_url, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
@@ -68,6 +69,11 @@ def _good_templates(_: OtpSettings, __: attrs.Attribute[Any], value: Mapping[str
             check_template(text, key=f"otp.templates.{purpose}.{locale}")
 
 
+def _good_by_use(instance: OtpSettings, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_by_use(value, key=full_key(instance, attribute))
+
+
 def _good_host(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
     if value is not None:
         check_web_otp_host(value)
@@ -93,7 +99,7 @@ def _good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[st
 
 def _with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
     """The settings of the codes of one app, checked."""
-    said = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
+    said: dict[str, Any] = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
     own = {name: value for name, value in said.items() if value is not None}
     return attrs.evolve(instance, apps={}, templates=one.templates or instance.templates, **own)
 
@@ -237,8 +243,16 @@ class OtpSettings:
         _good_hash,
     )
     apps: Mapping[str, AppSettings] = setting(dict, "", _good_apps, names="<app>")
-    sender: str | None = setting(None, "Sender name or number for providers that take one.")
-    template_id: str | None = setting(None, "Id of the text as registered with the operators, where they want one.")
+    sender: str | Mapping[str, Any] | None = setting(
+        None,
+        "Sender name or number for providers that take one; or a table of them by instance, purpose and locale.",
+        _good_by_use,
+    )
+    template_id: str | Mapping[str, Any] | None = setting(
+        None,
+        "Id of the text as registered with the operators, where they want one; or a table of them, as for otp.sender.",
+        _good_by_use,
+    )
     provider_timeout: float = setting(
         5.0, "Seconds for one call to one provider, at most 60.", between(0.01, 60, "seconds")
     )

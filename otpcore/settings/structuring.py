@@ -188,6 +188,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_collection, _collection_hook)
     converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
+    converter.register_structure_hook_func(lambda cls: cls == convert.TEXT_OR_TABLE, convert.text_or_table)
     return converter
 
 

@@ -215,13 +215,15 @@ class Settings:
 
     def retrying(self, channel: Channel) -> SmsSettings | CallSettings | ChannelSettings:
         """What says how a channel is retried; a channel of which nothing is said is retried as SMS are."""
-        own = {Channel.SMS: self.sms, Channel.CALL: self.call, **self.channels}
-        return own.get(channel, self.sms)
+        if channel == Channel.CALL:
+            return self.call
+        return self.channels.get(channel, self.sms)
 
     @property
     def retries_anything(self) -> bool:
         """Some channel is retried."""
-        return any(one.is_retried for one in (self.sms, self.call, *self.channels.values()))
+        others = any(one.is_retried for one in self.channels.values())
+        return others or self.sms.is_retried or self.call.is_retried
 
     @property
     def world(self) -> World:

@@ -62,6 +62,7 @@ class NewSend:
         asked: Every limit that it is measured by before it begins.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
+        extras_sealed: Of this send.
         locale: Of this send.
         forced: Of this send.
     """
@@ -78,6 +79,7 @@ class NewSend:
     asked: Admission = attrs.field(factory=Admission)
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
+    extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     forced: tuple[str, ...] | None = None
 

@@ -111,6 +111,7 @@ class ChallengeRecord:
         code_digest: Keyed digest of the core code.
         code_sealed: The core code, sealed; None once it can never be sent again.
         message_sealed: The latest custom message, sealed; None for the template.
+        extras_sealed: What the host said of the latest send (client and metadata), sealed; None: nothing.
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
@@ -138,6 +139,7 @@ class ChallengeRecord:
     code_digest: str = attrs.field(repr=False)
     code_sealed: bytes | None = attrs.field(default=None, repr=False)
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
+    extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
     forced: tuple[str, ...] | None = None
     core_recorded: bool = False

@@ -48,6 +48,7 @@ from otpcore.providers.sandbox import MAGIC, RANGES, magic_of
 from otpcore.retrying import RetryPolicy
 from otpcore.service.status import ObstacleKind
 from otpcore.service.telemetry import _COUNTERS, _DURATIONS
+from otpcore.settings.by_use import text_for
 from otpcore.settings.network import DIRECT
 from otpcore.settings.tree import Settings, documented_keys, generate_keys, load_settings
 from otpcore.stores.lifecycle import BEGUN, NOT_SENT, OVER, TRANSITIONS
@@ -158,8 +159,21 @@ def test_settings_are_read_as_the_reference_says(tmp_path, monkeypatch):
     assert AsyncOTPService(ast.literal_eval(mapping)).settings.sms.retry is True
 
 
+def test_a_sender_and_a_template_are_chosen_as_the_reference_says():
+    block, _ = blocks(REFERENCE, "toml")
+    otp = Settings.from_mapping(tomllib.loads(block)).otp
+    use = {"purpose": "login", "locale": "en"}
+    senders = [text_for(otp.sender, instance=name, **use) for name in ("twilio", "texts", "mada")]
+    assert senders == ["Acme", None, "AcmeLogin"]
+    assert text_for(otp.sender, instance="mada", purpose="pay", locale="en") == "Acme"
+    templates = [
+        text_for(otp.template_id, instance="mada", purpose="login", locale=tag) for tag in ("hi-IN", "en", "bg")
+    ]
+    assert templates == ["1107160000000012346", "1107160000000012345", None]
+
+
 def test_the_way_to_the_vendors_is_set_as_the_reference_shows():
-    (block,) = blocks(REFERENCE, "toml")
+    _, block = blocks(REFERENCE, "toml")
     settings = Settings.from_mapping(tomllib.loads(block))
     assert (settings.http.proxy, settings.http.ca_file) == (
         "http://proxy.example.com:3128",
@@ -418,7 +432,7 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
             "toml": 1,
             "nginx": 1,
         },  # test_deployment.py
-        "docs/reference.md": {"mermaid": 1, "python": 3, "text": 1, "toml": 1},
+        "docs/reference.md": {"mermaid": 1, "python": 3, "text": 1, "toml": 2},
         "docs/faults.md": {},
         "docs/performance.md": {},
         "docs/reliability.md": {},

@@ -55,6 +55,7 @@ async def live(world, phone):
                 phone_masked=f"+359••{phone[:7]}",
                 code_sealed=secrets.token_bytes(40),
                 message_sealed=secrets.token_bytes(300),
+                extras_sealed=secrets.token_bytes(300),
                 code_digest=f"key-1:6:{secrets.token_hex(32)}",
             ),
             world.vendor() + world.core("mada"),

@@ -36,7 +36,8 @@ from otpcore import (
 async def use_async() -> None:
     async with AsyncOTPService.from_settings("otpcore.toml", providers=["twilio"]) as otp:
         assert_type(otp, AsyncOTPService)
-        challenge = await otp.send_sms("+359871234567", purpose="login", client="203.0.113.7")
+        said = {"payee": "Shop"}
+        challenge = await otp.send_sms("+359871234567", purpose="login", client="203.0.113.7", metadata=said)
         assert_type(challenge, Challenge)
         assert_type(challenge.code, str | None)
         verification = await otp.verify(challenge_id=challenge.id, code="123456")

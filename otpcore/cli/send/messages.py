@@ -43,7 +43,7 @@ class Order:
 
     phone: str = attrs.field(repr=False)
     purpose: str
-    client: str | None
+    client: str | None = attrs.field(repr=False)
     locale: str | None
     message: str | None = attrs.field(repr=False)
 

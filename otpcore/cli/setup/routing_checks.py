@@ -134,7 +134,8 @@ def _carrying(routing: Routing) -> Iterator[Finding]:
         able = view.loaded.capable(channel)
         names = [name for name in in_force.table.instances if name in able] if in_force is not None else []
         routed[channel] = {name: view.loaded.providers[name].info for name in names}
-    yield from _wishes.carrying(view.host.settings.otp, routed)
+    known = {*view.host.settings.providers, *view.loaded.providers, *view.loaded.broken}
+    yield from _wishes.carrying(view.host.settings.otp, routed, known)
 
 
 def _alphabets(routing: Routing) -> Iterator[Finding]:

@@ -111,6 +111,7 @@ class ChallengeRow(_Row, table=True):
     code_digest: str = Field(sa_type=Text)
     code_sealed: bytes | None = Field(sa_type=LargeBinary)
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
+    extras_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
     forced: Any = Field(sa_type=Names, nullable=True)
     core_recorded: bool = Field(sa_type=Boolean)

@@ -64,6 +64,8 @@ WRONG_URL = (Fault.HTTP_404, Fault.HTTP_405)
 """What a server answers where the settings lead to another page than the vendor's, or to another server."""
 
 _INSTANCE = "contract"
+_CLIENT = "203.0.113.77"  # of a network for examples (RFC 5737)
+_METADATA = {"order": "order-of-nobody-4711", "tier": "tier-of-nobody-42"}
 _LIFE = timedelta(minutes=5)
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -244,6 +246,8 @@ class Bench:
             channel=channel,
             code=CODE if ours else None,
             text=template.format(code=CODE, digits=", ".join(CODE)) if ours else None,
+            client=_CLIENT,
+            metadata=dict(_METADATA),
             deadline=now + _LIFE,
             idempotency_key=repeat_of.idempotency_key if repeat_of else f"send-{serial}.{_INSTANCE}",
             repeat=repeat_of.delivery_id if repeat_of else "",
@@ -274,6 +278,7 @@ class Bench:
             channel=delivery.channel,
             code=code,
             reference=reference,
+            metadata=dict(delivery.metadata),
         )
 
     def cancel(self, delivery: DeliveryRequest, reference: str) -> CancelRequest:
@@ -292,7 +297,7 @@ class Bench:
             await call
         self.assert_unreadable(caught.value)
         assert caught.value.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number or the code, or would without the core"
+            "an error shows the full number, the code, the client or metadata, or would without the core"
         )
         assert caught.value.provider == _INSTANCE
         return caught.value
@@ -349,6 +354,8 @@ class Bench:
             *(("the proof in an address for receipts", proof) for proof in proofs),
             *(("the full number", number.removeprefix("+")) for number in self.numbers),
             *(("a code", code) for code in codes),
+            ("the client", _CLIENT),
+            *((f"the metadata {name}", text) for name, text in _METADATA.items()),
             *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings),
             *(("the credentials", value.partition(" ")[2]) for value in authorizations if value),
         ]

@@ -167,6 +167,7 @@ class Histories(RuleBasedStateMachine):
 
     def run_send(self, send: NewSend) -> None:
         self.asked = _COUNTED
+        send = attrs.evolve(send, extras_sealed=f"said of {send.send_id}".encode())
         begun = self.both("begin", send, self.world.now)
         ref = FailoverRef(challenge_id=send.challenge.id, channel=send.channel, send_id=send.send_id, token=send.token)
         if isinstance(begun, Begun) and isinstance(begun.step, CallInstance):

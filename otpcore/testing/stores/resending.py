@@ -102,6 +102,17 @@ class ResendingTests(StoreBase):
         assert (challenge.message_sealed, challenge.locale, challenge.forced) == (b"new", "bg", ("backup",))
         assert not challenge.confirmed
 
+    async def test_resending_a_retry_hears_what_was_said_of_the_latest_send(self, world: World) -> None:
+        world.with_retries()
+        failover = await world.begin(extras_sealed=b"first")
+        await failover.answer(Outcome.THROTTLED)
+        assert (await world.claim_next()).step.challenge.extras_sealed == b"first"
+        for said in (b"second", None):
+            world.later(31)
+            again = await world.resend(failover.id, extras_sealed=said)
+            await again.answer(Outcome.THROTTLED)
+            assert (await world.claim_next()).step.challenge.extras_sealed == said
+
     async def test_resending_it_moves_the_expiry_but_never_past_the_cap(self, world: World) -> None:
         failover = await world.begin()
         for after, expires in ((200, 500), (450, 600)):

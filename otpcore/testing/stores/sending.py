@@ -40,9 +40,18 @@ class SendingTests(StoreBase):
 
     async def test_everything_of_a_challenge_comes_back_as_it_was_written(self, world: World) -> None:
         challenge = world.challenge(
-            message_sealed=b"\x00sealed", locale="pt-BR", forced=("mada", "backup"), code_digest="d" * 64
+            message_sealed=b"\x00sealed",
+            extras_sealed=b"\xffsaid\x00",
+            locale="pt-BR",
+            forced=("mada", "backup"),
+            code_digest="d" * 64,
         )
-        of_send: dict[str, Any] = {"forced": ("mada", "backup"), "locale": "pt-BR", "message_sealed": b"\x00sealed"}
+        of_send: dict[str, Any] = {
+            "forced": ("mada", "backup"),
+            "locale": "pt-BR",
+            "message_sealed": b"\x00sealed",
+            "extras_sealed": b"\xffsaid\x00",
+        }
         failover = await world.send(world.new_send(challenge, world.core("mada"), **of_send))
         kept = (await failover.view()).challenge
         assert kept == attrs.evolve(

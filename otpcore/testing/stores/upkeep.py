@@ -25,13 +25,14 @@ class SweepingTests(StoreBase):
 
     async def test_sweeping_an_expired_challenge_is_closed_and_its_sealed_code_erased(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(seconds=3600))
+        failover = await world.begin(charges=world.charges(seconds=3600), extras_sealed=b"said")
         await failover.answer(Outcome.THROTTLED)
         world.later(300)
         (ended,) = await _sweep(world, unretried=_UNRETRIED)
         view = await failover.view()
         assert ended.challenge == view.challenge
         assert (view.challenge.state, view.challenge.code_sealed, view.schedule) == (ChallengeState.EXPIRED, None, ())
+        assert view.challenge.extras_sealed is None
         assert await world.used() == 0
         assert await _sweep(world) == ()
 
@@ -97,10 +98,11 @@ class CancellingTests(StoreBase):
     """The host ends a living challenge."""
 
     async def test_cancelling_it_says_what_is_to_be_cancelled_at_the_vendor(self, world: World) -> None:
-        failover = await world.with_retries().begin(world.vendor())
+        failover = await world.with_retries().begin(world.vendor(), extras_sealed=b"said")
         await failover.answer(Outcome.ACCEPTED, reference="VE1")
         view = await world.store.cancel(failover.id, world.now)
         assert (view.challenge.state, view.challenge.code_sealed) == (ChallengeState.CANCELLED, None)
+        assert view.challenge.extras_sealed is None
         assert [delivery.reference for delivery in view.deliveries] == ["VE1"]
         assert await world.store.next_due() is None
 

@@ -73,12 +73,13 @@ class VerifyingTests(StoreBase):
 
     async def test_success_erases_what_was_sealed_and_ends_all_sending(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed")
+        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed", extras_sealed=b"said")
         await failover.answer(Outcome.UNAVAILABLE)
         reservation = await world.reserve()
         assert await world.store.approve(reservation, settled=(), now=world.now)
         view = await failover.view()
         assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.challenge.extras_sealed is None
         assert view.schedule == ()
         assert await world.store.next_due() is None
 
@@ -110,7 +111,7 @@ class GuessTests(StoreBase):
 
     async def test_guesses_one_that_fits_is_accepted_at_once(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed")
+        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed", extras_sealed=b"said")
         await failover.answer(Outcome.UNAVAILABLE)
         approved = await world.reserve(guess=_RIGHT)
         assert approved.status is ReservationStatus.APPROVED
@@ -118,6 +119,7 @@ class GuessTests(StoreBase):
         assert view.challenge == approved.challenge
         assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 1)
         assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.challenge.extras_sealed is None
         assert view.schedule == ()
         assert await world.used() == 0, "nothing was sent, so its charges are given back"
         assert (await world.reserve(guess=_RIGHT)).status is ReservationStatus.NOT_FOUND

@@ -101,6 +101,7 @@ def _challenge() -> None:
         sa.Column("code_digest", sa.Text(), nullable=False),
         sa.Column("code_sealed", sa.LargeBinary()),
         sa.Column("message_sealed", sa.LargeBinary()),
+        sa.Column("extras_sealed", sa.LargeBinary()),
         sa.Column("locale", sa.Text(), nullable=False),
         sa.Column("forced", sa.Text()),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
