@@ -92,7 +92,7 @@ def _good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[st
         try:
             _with_app(instance, one)
         except SettingsError as error:
-            key, _, problem = str(error).removeprefix("otp.").partition(": ")
+            key, __, problem = str(error).removeprefix("otp.").partition(": ")
             if key.partition(".")[0] in _OF_APPS:  # else it is about a key that is wrong without the app too
                 raise SettingsError(f"otp.apps.{name}.{key}: {problem}") from None
 
