@@ -14,6 +14,7 @@ from functools import partial
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.stores.change_commands import ChangeCommands
 from otpcore.stores.commands import (
     Beginning,
     Begun,
@@ -31,6 +32,7 @@ from otpcore.stores.commands import (
 )
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
 from otpcore.stores.failover import CallResult, FailoverPlan, FailoverRef, Recorded, Step
+from otpcore.stores.list_commands import ListCommands
 from otpcore.stores.records import (
     ChallengeRecord,
     CounterRecord,
@@ -40,9 +42,10 @@ from otpcore.stores.records import (
     WorkerRecord,
 )
 from otpcore.stores.rows import Rows
+from otpcore.stores.sealed_commands import SealedCommands
+from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.transactions import begin, failover, limits, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
-from otpcore.stores.units import UnitsOfWork
 
 __all__ = ["Store"]
 
@@ -51,7 +54,7 @@ _WAKE_LIMIT = 500
 _WAKE_APART = timedelta(seconds=0.25)
 
 
-class Store(UnitsOfWork):
+class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     """Where state lives. Every command may raise ``StoreError``, and then nothing was half done."""
 
     @abc.abstractmethod
@@ -284,6 +287,7 @@ class Store(UnitsOfWork):
         challenges_before: datetime,
         deliveries_before: datetime,
         verified_before: datetime | None = None,
+        series_before: datetime | None = None,
         phone_key: str | None,
         limit: int | None = None,
         now: datetime | None,
@@ -295,7 +299,8 @@ class Store(UnitsOfWork):
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
         and in no log when the command returns.
-        Refusals go with the deliveries of their time. None: nobody is forgotten to have verified.
+        Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is forgotten to have
+        verified, and no series goes.
         """
         if phone_key is not None:
             erased = await self._write(lambda rows: upkeep.erase(rows, phone_key))
@@ -310,6 +315,7 @@ class Store(UnitsOfWork):
                     challenges_before=challenges_before,
                     deliveries_before=deliveries_before,
                     verified_before=verified_before,
+                    series_before=series_before,
                     limit=most,
                     now=now,
                 )

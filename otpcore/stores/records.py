@@ -116,6 +116,7 @@ class ChallengeRecord:
         budget: Which unverified budget its accepted sends are charged to; empty: none.
         sms_cooldown: Until then another SMS sends nothing.
         call_cooldown: Until then another call sends nothing.
+        approved_at: When the right code was typed; None: it was not.
     """
 
     id: str
@@ -143,6 +144,7 @@ class ChallengeRecord:
     budget: str = ""
     sms_cooldown: datetime | None = None
     call_cooldown: datetime | None = None
+    approved_at: datetime | None = None
 
     def cooldown(self, channel: Channel) -> datetime | None:
         """When the same call over this channel sends again."""
@@ -164,6 +166,8 @@ class DeliveryRecord:
         lease_until: An open delivery counts as under way until then.
         not_before: The provider asked not to be tried again before.
         gone: The vendor said that its verification is over.
+        answered_at: When the provider's answer was written; None: it was not.
+        delivered_at: When the first receipt came that said that the message arrived; None: none did.
     """
 
     id: str
@@ -182,6 +186,8 @@ class DeliveryRecord:
     lease_until: datetime
     not_before: datetime | None = None
     gone: bool = False
+    answered_at: datetime | None = None
+    delivered_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

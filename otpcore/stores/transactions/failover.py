@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from otpcore.events import EventType
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.stores.changes import Change
 from otpcore.stores.failover import (
     Accepted,
     CallInstance,
@@ -39,14 +39,13 @@ from otpcore.stores.lifecycle import (
 )
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
-from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, not_before, waits_of
+from otpcore.stores.transactions.answers import note_answer
+from otpcore.stores.transactions.changes import note
+from otpcore.stores.transactions.choosing import Choice, choose, not_before, waits_of
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by
 from otpcore.stores.transactions.limits import use_budget
 from otpcore.stores.transactions.refunds import give_back_late, is_open, of_send, refund
 from otpcore.stores.transactions.slots import holds_slot, release_slot, take_slot
-
-_CODE, _WORDS = 80, 200  # characters of a vendor's code, and of a provider's words, that are kept
-_BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
 
 
 def record(
@@ -61,6 +60,7 @@ def record(
         "outcome": result.outcome,
         "reference": result.reference,
         "provider_code": result.provider_code,
+        "answered_at": moment,
         "not_before": moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
     }
     own = own_row(rows, ref) if sent is None else None
@@ -73,7 +73,7 @@ def record(
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
-    news = _note_answer(rows, plan, delivery, result.words, moment)
+    news = note_answer(rows, plan, delivery, result.words, moment)
     if heard:
         step = _overruled(rows, ref, sent, heed(rows, delivery, heard), heard, plan, moment)
     elif sent is not None:
@@ -101,7 +101,6 @@ def withdraw(
     """The failover does nothing more, and the delivery of the plan, if it was recorded, was not handed over to its provider.
 
     A first send is over, and what it was charged is given back. A retry waits again, is due now, and does not count.
-    True: the failover still owned its row.
 
     Args:
         is_counted: Its retry was counted when it was claimed.
@@ -134,6 +133,7 @@ def withdraw(
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
     rows.update_challenge(challenge.id, **ERASED, state=into(challenge, state))
+    note(rows, Change.ENDED, challenge.id, state=state)
     return closed(rows, challenge, state)
 
 
@@ -159,6 +159,8 @@ def stop_sending(
         **without_cooldown(row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
+    if state is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=state)
     return changed(challenge, **changes)
 
 
@@ -218,6 +220,8 @@ def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord
         state, changes["reason"] = sending_over(of_this, refused_by(rows, of_this), other_row=False)
         changes["state"] = into(challenge, state)
     rows.update_challenge(challenge.id, **changes)
+    if changes["state"] is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=ChallengeState.UNSENDABLE)
     return changed(challenge, **changes)
 
 
@@ -229,6 +233,8 @@ def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             refund(rows, row)
+    if delivery.delivered_at is None:  # else that is what is told
+        note(rows, Change.SENT, challenge.id, delivery.id)
     return Accepted(challenge=challenge, delivery=delivery)
 
 
@@ -369,28 +375,6 @@ def own_row(rows: Rows, ref: FailoverRef) -> ScheduleRecord | None:
     """The schedule row of this failover, or None where another process has it by now."""
     row = rows.schedule(ref.challenge_id, ref.channel)
     return row if row is not None and row.token == ref.token else None
-
-
-def _note_answer(
-    rows: Rows, plan: FailoverPlan, delivery: DeliveryRecord, words: str, now: datetime
-) -> tuple[EventType, ...]:
-    """Keep what is wrong with the instance, or that nothing is any more; what changed by that."""
-    instance, code, words = delivery.instance, delivery.provider_code[:_CODE], words[:_WORDS]
-    if delivery.outcome is Outcome.ACCEPTED:
-        before = rows.close_breaker(instance)
-        if before is None:
-            return ()
-        news = {
-            EventType.BREAKER_CLOSED: before.failures >= plan.breaker_threshold,
-            EventType.INSTANCE_RESTORED: before.misconfigured_at is not None,
-        }
-        return tuple(event for event, is_so in news.items() if is_so)
-    if delivery.outcome is Outcome.MISCONFIGURED:
-        return (EventType.INSTANCE_MISCONFIGURED,) if rows.note_misconfigured(instance, code, words, now) else ()
-    if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(instance, code, words) == plan.breaker_threshold:
-        rows.open_breaker(instance, now, now + PROBE_EVERY)
-        return (EventType.BREAKER_OPENED,)
-    return ()
 
 
 def without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:

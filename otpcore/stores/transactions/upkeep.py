@@ -11,6 +11,7 @@ from otpcore.stores.counts import PurgeCount, StoreStatus
 from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
 from otpcore.stores.records import ChallengeRecord, ScheduleRecord, WorkerRecord, changed
 from otpcore.stores.rows import Rows
+from otpcore.stores.series import minute_of
 from otpcore.stores.transactions.failover import close, stop_sending
 
 
@@ -38,6 +39,7 @@ def purge(
     challenges_before: datetime,
     deliveries_before: datetime,
     verified_before: datetime | None,
+    series_before: datetime | None,
     limit: int,
     now: datetime | None,
 ) -> PurgeCount:
@@ -49,6 +51,9 @@ def purge(
         receipts=rows.purge_receipts(deliveries_before, limit),
         refusals=rows.purge_refusals(deliveries_before, limit),
         verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
+        changes=rows.purge_changes(deliveries_before, limit),
+        records=rows.purge_sealed(rows.now(now), limit),
+        series=rows.purge_series(minute_of(series_before), limit) if series_before is not None else 0,
     )
 
 

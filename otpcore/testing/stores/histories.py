@@ -343,6 +343,10 @@ class Histories(RuleBasedStateMachine):
     def sweep(self, retried: Sequence[Channel], limit: int) -> None:
         self.both("sweep", retried=retried, limit=limit, now=self.world.now)
 
+    @rule()
+    def fold(self) -> None:
+        self.both("fold", self.world.now)
+
     @rule(
         challenges=st.sampled_from((0, 300)),
         deliveries=st.sampled_from((0, 900)),
