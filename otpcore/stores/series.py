@@ -7,8 +7,11 @@ failed and why, and how many messages were delivered and verified after how long
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from array import array
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -44,7 +47,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _MINUTE = timedelta(minutes=1)
 
 _BITS = 32
-_FULL = (1 << _BITS) - 1
+_MIDDLES = (0.5, *(round(10 ** ((bucket - 0.5) / 10), 3) for bucket in range(1, len(BOUNDS) + 1)))
 # Their places are what is stored: append only, and before the first bucket.
 _FAILURES = (
     Outcome.OPEN,
@@ -138,22 +141,26 @@ def from_bytes(kept: bytes) -> int:
     return int.from_bytes(kept, "little")
 
 
-def point_of(counts: int, minute: int, told: Mapping[str, object]) -> SeriesPoint:
+def point_of(counts: int, minute: int, told: Mapping[str, str]) -> SeriesPoint:
     """What a number says of a step that begins at this minute; ``told``: what it is told apart by."""
-    lanes = list(_lanes(counts))
+    lanes = _lanes(counts)
     failures = zip(_FAILURES, lanes[_FIRST_FAILURE:_FIRST_BUCKET], strict=False)
     arrived, right = lanes[_FIRST_BUCKET + _DELIVERED :: 2], lanes[_FIRST_BUCKET + _VERIFIED :: 2]
+    delivered, *delivery = _quantiles(arrived)
+    verified, *verification = _quantiles(right)
     return SeriesPoint(
         starts_at=_EPOCH + minute * _MINUTE,
-        **told,  # type: ignore[arg-type] # by the names of dimensions
+        instance=told.get("instance"),
+        prefix=told.get("prefix"),
+        channel=Channel(told["channel"]) if "channel" in told else None,
         accepted=lanes[_ACCEPTED],
         failed={outcome: count for outcome, count in failures if count},
-        delivered=sum(arrived),
-        verified=sum(right),
-        delivery_p50=_quantile(arrived, 0.5),
-        delivery_p95=_quantile(arrived, 0.95),
-        verification_p50=_quantile(right, 0.5),
-        verification_p95=_quantile(right, 0.95),
+        delivered=delivered,
+        verified=verified,
+        delivery_p50=delivery[0],
+        delivery_p95=delivery[1],
+        verification_p50=verification[0],
+        verification_p95=verification[1],
     )
 
 
@@ -161,18 +168,21 @@ def _one(lane: int) -> int:
     return 1 << (_BITS * lane)
 
 
-def _lanes(counts: int) -> Iterator[int]:
+def _lanes(counts: int) -> array[int]:
     """All counts, in order; at least one."""
-    yield counts & _FULL
-    while counts := counts >> _BITS:
-        yield counts & _FULL
+    lanes = array("I")
+    size = lanes.itemsize
+    lanes.frombytes(counts.to_bytes(max(-(-counts.bit_length() // 8 // size) * size, size), sys.byteorder))
+    if sys.byteorder == "big":
+        lanes.reverse()
+    return lanes
 
 
-def _quantile(buckets: list[int], share: float) -> float | None:
-    """The wait that this share of all did not exceed: the middle of its bucket, in seconds."""
-    rank, reached = math.ceil(share * sum(buckets)), 0
-    for bucket, count in enumerate(buckets):
-        reached += count
-        if count and reached >= rank:
-            return round(10 ** ((bucket - 0.5) / 10), 3) if bucket else 0.5
-    return None
+def _quantiles(buckets: array[int]) -> tuple[int, float | None, float | None]:
+    """How many there are, and the waits that half of them and 95 of 100 did not exceed: the middle of a bucket, in seconds."""
+    reached = list(itertools.accumulate(buckets))
+    total = reached[-1] if reached else 0
+    if not total:
+        return 0, None, None
+    half, most = (_MIDDLES[bisect.bisect_left(reached, math.ceil(share * total))] for share in (0.5, 0.95))
+    return total, half, most

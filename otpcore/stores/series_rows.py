@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from otpcore.models import Channel
 from otpcore.stores.series import SeriesKey
 
 __all__ = ["SeriesRows"]
@@ -30,8 +29,8 @@ class SeriesRows(Protocol):
     def add_series(self, span: int, key: SeriesKey, counts: int) -> None:
         """Add to the counts that span so many minutes; for whoever has noted that they are counted."""
 
-    def series(self, span: int, first: int, last: int) -> Iterable[tuple[int, str, str, Channel, int]]:
-        """Counts from the first minute to before the last: minute, instance, prefix, channel and the number."""
+    def series(self, span: int, first: int, last: int) -> Iterable[tuple[int, str, str, str, int]]:
+        """Counts from the first minute to before the last: minute, instance, prefix, channel as text, and the number."""
 
     def purge_series(self, before: int, limit: int) -> int:
         """Remove those of earlier minutes; at most so many of each span."""

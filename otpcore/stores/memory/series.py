@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from otpcore.models import Channel
 from otpcore.stores.series import SPANS, SeriesKey
 
 
@@ -29,7 +28,7 @@ class SeriesRows:
     def add_series(self, span: int, key: SeriesKey, counts: int) -> None:
         self._series[span][key] = self._series[span].get(key, 0) + counts
 
-    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, Channel, int]]:
+    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, str, int]]:
         for key, counts in self._series[span].items():
             if first <= key.minute < last:
                 yield key.minute, key.instance, key.prefix, key.channel, counts

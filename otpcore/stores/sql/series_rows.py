@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from otpcore.models import Channel
 from otpcore.stores.series import SPANS, SeriesKey, answered, delivered, from_bytes, to_bytes, verified
 from otpcore.stores.sql import series_statements as sql
 from otpcore.stores.sql.unit import SqlUnit
@@ -55,7 +54,7 @@ class SeriesRows(SqlUnit):
         total = counts if kept is None else counts + from_bytes(kept)
         self._changed(sql.PUT_SERIES, **row, channel=key.channel, counts=to_bytes(total), world=self.world)
 
-    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, Channel, int]]:
+    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, str, int]]:
         given = {"row_span": span, "first": first, "last": last, "own_world": self.world}
         for minute, instance, prefix, channel, counts in self._rows(sql.SERIES, given):
             yield minute, instance, prefix, channel, from_bytes(counts)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.types import NULLTYPE, Text
 
 from otpcore.models import Outcome, ReceiptStatus
 from otpcore.stores.series import BOUNDS
@@ -107,7 +108,9 @@ _THIS = (
 )
 COUNTS = select(series.c.counts).where(*_THIS)
 PUT_SERIES = upsert(series)
-SERIES = select(series.c.minute, series.c.instance, series.c.prefix, series.c.channel, series.c.counts).where(
+# As the driver has them: there are ten thousands of rows, and a few different words in them.
+_COUNTS = (type_coerce(series.c.channel, Text), type_coerce(series.c.counts, NULLTYPE))
+SERIES = select(series.c.minute, series.c.instance, series.c.prefix, *_COUNTS).where(
     own(series),
     series.c.span == bindparam("row_span"),
     series.c.minute >= bindparam("first"),

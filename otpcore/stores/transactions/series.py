@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from typing import Any
 
 import attrs
 
@@ -74,12 +76,20 @@ def points(
     span = max(one for one in SPANS if length % one == 0)
     first, last = minute_of(since) // length, -(-minute_of(until + _MINUTE - _MICROSECOND) // length)
     names = [name for name in DIMENSIONS if name in by]
-    places = [1 + DIMENSIONS.index(name) for name in names]
-    sums: dict[tuple[object, ...], int] = {}
+    told_of = _picker([1 + DIMENSIONS.index(name) for name in names])
+    sums: dict[tuple[int, tuple[str, ...]], int] = {}
     for row in rows.series(span, first * length, last * length):
-        key = (row[0] // length, *(row[place] for place in places))
+        key = (row[0] // length, told_of(row))
         sums[key] = sums.get(key, 0) + row[4]
     return tuple(
-        point_of(sums[key], key[0] * length, dict(zip(names, key[1:], strict=True)))  # type: ignore[operator] # a number
-        for key in sorted(sums)  # type: ignore[type-var] # a number and texts
+        point_of(sums[number, told], number * length, dict(zip(names, told, strict=True)))
+        for number, told in sorted(sums)
     )
+
+
+def _picker(places: Sequence[int]) -> Callable[[Any], tuple[str, ...]]:
+    """What takes these places out of a row, always as a tuple."""
+    if len(places) == 1:
+        (place,) = places
+        return lambda row: (row[place],)
+    return itemgetter(*places) if places else lambda _: ()

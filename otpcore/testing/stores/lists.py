@@ -11,7 +11,8 @@ from otpcore import models
 from otpcore.errors import InvalidArgument
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.stores.failover import Candidate
-from otpcore.stores.lists import EXAMINED, ChallengeFilter, DeliveryFilter, Filter
+from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Filter
+from otpcore.stores.transactions import lists
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import World
@@ -132,18 +133,22 @@ class ListTests(StoreBase):
             assert [_challenge_of(one) for one in await _all(world, which, 1)] == [ids[2], ids[1]]
         assert await _all(world, ChallengeFilter(since=world.at(1), until=world.at(2), phone_key="phone-0")) == []
 
-    async def test_lists_look_at_no_more_than_some_thousands_for_what_no_index_finds(self, world: World) -> None:
+    async def test_lists_look_at_so_many_rows_only_for_what_no_index_finds(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert lists.EXAMINED == 5_000
+        monkeypatch.setattr(lists, "EXAMINED", 50)
         rare = await accepted(world, world.core("backup"))
         world.later(1)
         (delivery,) = (await rare.view()).deliveries
 
         def fill(rows: Any) -> None:
-            for number in range(EXAMINED):
+            for number in range(50):
                 fresh = {"id": f"one-{number}", "challenge_id": f"gone-{number}", "recorded_at": world.now}
                 one = attrs.evolve(delivery, **fresh, reference="", outcome=Outcome.THROTTLED)
                 rows.insert_delivery(one, "phone-1")
 
-        await world.store._write(fill)  # noqa: SLF001 - so many sends would take minutes
+        await world.store._write(fill)  # noqa: SLF001 - of challenges that are gone
         wanted = DeliveryFilter(outcome=Outcome.ACCEPTED)
         page = await _page(world, wanted, limit=1)
         assert page.items == ()

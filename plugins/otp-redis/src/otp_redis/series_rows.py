@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from otp_redis.challenge_rows import PAGE
 from otp_redis.limit_rows import LimitRows
 from otp_redis.packing import microseconds, moment
-from otpcore.stores import SPANS, Channel, SeriesKey
+from otpcore.stores import SPANS, SeriesKey
 
 __all__ = ["SeriesRows"]
 
@@ -42,14 +42,14 @@ class SeriesRows(LimitRows):
         self._unit.call("ZADD", _index(span), str(key.minute), str(key.minute))
         self._unit.keep(name, self._milliseconds(self._unit.clock, self._keeping.of_series + timedelta(minutes=span)))
 
-    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, Channel, int]]:
+    def series(self, span: int, first: int, last: int) -> Iterator[tuple[int, str, str, str, int]]:
         (reply,) = self._unit.ask(("scored", _index(span), str(first), f"({last}", "0", "-1"))
         for minutes in _pages(reply[::2]):
             self._unit.load(*(_name(span, int(minute)) for minute in minutes))
             for minute in map(int, minutes):
                 for field, counts in self._unit.hash(_name(span, minute)).items():
                     instance, channel, prefix = field.split(" ", 2)
-                    yield minute, instance, prefix, Channel(channel), int(counts, 16)
+                    yield minute, instance, prefix, channel, int(counts, 16)
 
     def purge_series(self, before: int, limit: int) -> int:
         total = 0
