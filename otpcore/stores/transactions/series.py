@@ -17,7 +17,7 @@ from otpcore.stores.series import DIMENSIONS, SPANS, SeriesKey, SeriesPoint, min
 # What is recorded under an older time is there: units take no longer than a store is patient, which is 15 seconds, and most
 # providers have answered.
 _SETTLED = timedelta(seconds=40)
-_MOST, _LONGEST = 5_000, timedelta(hours=1)  # deliveries, and time, in one portion
+_MOST, _LONGEST = 5_000, timedelta(days=1)  # deliveries, and time, in one portion
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 
