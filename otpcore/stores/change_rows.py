@@ -35,5 +35,8 @@ class ChangeRows(Protocol):
     def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime) -> int:
         """Those that are under this token are due then, and under no token; how many."""
 
+    def erase_changes(self, challenge_ids: Collection[str]) -> int:
+        """Remove those of these challenges; how many. Looks at all."""
+
     def purge_changes(self, before: datetime, limit: int) -> int:
         """Remove those that happened before then."""

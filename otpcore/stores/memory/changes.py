@@ -49,6 +49,12 @@ class ChangeRows:
             del self._changes[number]
         return len(old)
 
+    def erase_changes(self, challenge_ids: Collection[str]) -> int:
+        gone = [number for number, one in self._changes.items() if one.challenge_id in challenge_ids]
+        for number in gone:
+            del self._changes[number]
+        return len(gone)
+
     def _ours(self, numbers: Collection[int], token: str) -> list[ChangeRecord]:
         found = (self._changes.get(number) for number in set(numbers))
         return [one for one in found if one is not None and one.token == token]

@@ -144,6 +144,13 @@ class OutboxTests(StoreBase):
         assert count.changes == 1
         assert [one.happened_at for one in await _claim(told)] == [told.at(1)]
 
+    async def test_outbox_forgets_a_person_who_is_erased(self, told: World) -> None:
+        await accepted(told)
+        other = await accepted(told, phone="phone-2")
+        old = {"challenges_before": told.at(-60), "deliveries_before": told.at(-60)}
+        assert (await told.store.purge(**old, phone_key="phone-1", now=told.now)).changes == 1
+        assert [one.challenge_id for one in await _claim(told)] == [other.id]
+
     async def test_outbox_is_of_one_world(self, told: World) -> None:
         there = attrs.evolve(told, store=told.store.within(models.World.SANDBOX))
         here, other = await accepted(told), await accepted(there, phone="phone-2")

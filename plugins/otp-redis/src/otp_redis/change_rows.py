@@ -53,6 +53,13 @@ class ChangeRows(LimitRows):
             self._remove(int(number))
         return len(reply) // 2
 
+    def erase_changes(self, challenge_ids: Collection[str]) -> int:
+        kept = self._unit.hash(_CHANGES) if challenge_ids else {}
+        gone = [number for number, text in kept.items() if unpack(ChangeRecord, text).challenge_id in challenge_ids]
+        for number in gone:
+            self._remove(int(number))
+        return len(gone)
+
     def _ours(self, numbers: Collection[int], token: str) -> list[ChangeRecord]:
         wanted = [str(number) for number in sorted(set(numbers))]
         (reply,) = self._unit.ask(("some", _CHANGES, *wanted)) if wanted else ((),)
