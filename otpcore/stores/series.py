@@ -79,7 +79,8 @@ class SeriesPoint:
 
     A message counts as accepted or failed in the step in which it was handed over, by what was known most of a minute later;
     as delivered when the first receipt said so; and a challenge as verified when it was, by the last message that was
-    accepted. Waits are in seconds and off by an eighth at most; None: there were none.
+    accepted. Waits are in seconds, half a second where it was less than one, and else off by an eighth at most; None: there
+    were none.
 
     Args:
         starts_at: Of the step.
@@ -146,8 +147,7 @@ def point_of(counts: int, minute: int, told: Mapping[str, str]) -> SeriesPoint:
     lanes = _lanes(counts)
     failures = zip(_FAILURES, lanes[_FIRST_FAILURE:_FIRST_BUCKET], strict=False)
     arrived, right = lanes[_FIRST_BUCKET + _DELIVERED :: 2], lanes[_FIRST_BUCKET + _VERIFIED :: 2]
-    delivered, *delivery = _quantiles(arrived)
-    verified, *verification = _quantiles(right)
+    of_receipts, of_codes = _quantiles(arrived), _quantiles(right)
     return SeriesPoint(
         starts_at=_EPOCH + minute * _MINUTE,
         instance=told.get("instance"),
@@ -155,12 +155,12 @@ def point_of(counts: int, minute: int, told: Mapping[str, str]) -> SeriesPoint:
         channel=Channel(told["channel"]) if "channel" in told else None,
         accepted=lanes[_ACCEPTED],
         failed={outcome: count for outcome, count in failures if count},
-        delivered=delivered,
-        verified=verified,
-        delivery_p50=delivery[0],
-        delivery_p95=delivery[1],
-        verification_p50=verification[0],
-        verification_p95=verification[1],
+        delivered=of_receipts[0],
+        verified=of_codes[0],
+        delivery_p50=of_receipts[1],
+        delivery_p95=of_receipts[2],
+        verification_p50=of_codes[1],
+        verification_p95=of_codes[2],
     )
 
 

@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.sealed",
     "otpcore.testing.stores.sending",
     "otpcore.testing.stores.series",
+    "otpcore.testing.stores.service_rules",
     "otpcore.testing.stores.slots",
     "otpcore.testing.stores.upkeep",
     "otpcore.testing.stores.verifying",
