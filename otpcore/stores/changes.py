@@ -33,6 +33,8 @@ class ChangeRecord:
 
     Args:
         number: Which; in the order in which they were written, as far as transactions follow one another.
+        kind: What changed.
+        challenge_id: Whose.
         delivery_id: The message that it is about; empty: the whole challenge.
         state: With ENDED, that of the challenge: unsendable, expired or cancelled.
         happened_at: When.

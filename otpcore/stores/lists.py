@@ -113,9 +113,12 @@ class Filter(abc.ABC, Generic[R]):
 
 @attrs.frozen(kw_only=True)
 class DeliveryFilter(Filter[DeliveryRecord]):
-    """Which deliveries are listed, by when they were recorded.
+    """Which deliveries are listed, by when they were recorded; all that is said must hold.
 
     Args:
+        since: Not those before; None: from the first on.
+        until: Only those before; None: to the last.
+        phone_key: Keyed look-up of a phone; empty: any.
         instance: Empty: any.
         prefix: The rule prefix by which the number came there; empty: by default; None: any.
         channel: None: any.
@@ -141,9 +144,12 @@ class DeliveryFilter(Filter[DeliveryRecord]):
 
 @attrs.frozen(kw_only=True)
 class ChallengeFilter(Filter[ChallengeRecord]):
-    """Which challenges are listed, by when their first send began.
+    """Which challenges are listed, by when their first send began; all that is said must hold.
 
     Args:
+        since: Not those before; None: from the first on.
+        until: Only those before; None: to the last.
+        phone_key: Keyed look-up of a phone; empty: any.
         instance: That was tried last; empty: any.
         purpose: None: any.
         state: None: any.

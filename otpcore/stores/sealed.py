@@ -23,7 +23,10 @@ class SealedRecord:
     """One record. What is in it only its owner can read: a store neither seals nor opens it.
 
     Args:
+        namespace: Of the service that keeps it.
+        key: Within the namespace.
         version: Of this key, greater with every write, also after the record was removed in between.
+        sealed: At most 60,000 bytes.
         expires_at: From then on it is gone; None: it stays until it is deleted.
     """
 

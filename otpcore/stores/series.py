@@ -77,16 +77,20 @@ class SeriesKey:
 class SeriesPoint:
     """What happened in one step of time. Nothing is told of steps in which nothing happened.
 
-    A message counts as accepted or failed in the step in which it was handed over, by what was known most of a minute later;
+    A message counts as accepted or failed in the step in which it was handed over, by what was known 40 seconds later;
     as delivered when the first receipt said so; and a challenge as verified when it was, by the last message that was
     accepted. Waits are in seconds, half a second where it was less than one, and else off by an eighth at most; None: there
     were none.
 
     Args:
         starts_at: Of the step.
-        instance: None where the series is not told apart by it; so ``prefix`` and ``channel``.
-        failed: Messages that were not accepted, by what became of them; OPEN: its process died before the answer, or the
-            provider took longer than most of a minute.
+        instance: None where the series is not told apart by it.
+        prefix: The rule prefix; None where the series is not told apart by it.
+        channel: None where the series is not told apart by it.
+        accepted: Messages that a provider took, whatever became of them.
+        failed: Messages that were not accepted, by what became of them; OPEN: there was no answer 40 seconds later.
+        delivered: Messages of which a receipt said that they arrived.
+        verified: Challenges whose right code was typed.
         delivery_p50: From acceptance to the receipt, for half of those that were delivered.
         delivery_p95: For 95 of 100.
         verification_p50: From acceptance to the right code.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from otpcore.errors import InvalidArgument
 from otpcore.models import Channel, Outcome
 from otpcore.stores.failover import Candidate
 from otpcore.stores.series import DIMENSIONS, SeriesPoint
+from otpcore.stores.transactions import series as transactions
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import START, World
@@ -116,6 +119,19 @@ class SeriesTests(StoreBase):
                 tasks.start_soon(counted)
         assert sum(one.accepted for one in await _series(world)) == 3
         assert sum(one.delivered for one in await _series(world)) == 3
+
+    async def test_series_count_once_in_several_processes(self, world: World, reopen: Callable[[], Any]) -> None:
+        """One has read what is to be counted when the other counts it."""
+        await accepted(world, reference="M1")
+        world.later(SETTLED + 1)
+        async with AsyncExitStack() as stack:
+            other = reopen()
+            await other.start(stack)
+            portion = await world.store._read(lambda rows: transactions.gather(rows, world.now))  # noqa: SLF001 - half of `fold`
+            assert not await other.fold(world.now)
+            assert not await world.store._write(lambda rows: transactions.add(rows, portion))  # noqa: SLF001 - the other half
+            assert not await other.fold(world.now)
+        assert [one.accepted for one in await _series(world)] == [1]
 
     async def test_series_count_a_message_once_however_often_its_end_is_reported(self, world: World) -> None:
         failover = await accepted(world, reference="M1")

@@ -34,10 +34,9 @@ class SeriesRows(LimitRows):
         return moment(int(float(reply[1]))) if reply else None
 
     def add_series(self, span: int, key: SeriesKey, counts: int) -> None:
-        name, field = _name(span, key.minute), f"{key.instance} {key.channel} {key.prefix}"
-        kept = int(
-            self._unit.hash(name).get(field, "0"), 16
-        )  # nobody else adds: the unit has noted how far it is counted
+        # Nobody else adds meanwhile: the unit has noted how far it is counted. The instance stands last; it may have spaces.
+        name, field = _name(span, key.minute), f"{key.channel} {key.prefix} {key.instance}"
+        kept = int(self._unit.hash(name).get(field, "0"), 16)
         self._unit.put(name, field, f"{kept + counts:x}")
         self._unit.call("ZADD", _index(span), str(key.minute), str(key.minute))
         self._unit.keep(name, self._milliseconds(self._unit.clock, self._keeping.of_series + timedelta(minutes=span)))
@@ -48,7 +47,7 @@ class SeriesRows(LimitRows):
             self._unit.load(*(_name(span, int(minute)) for minute in minutes))
             for minute in map(int, minutes):
                 for field, counts in self._unit.hash(_name(span, minute)).items():
-                    instance, channel, prefix = field.split(" ", 2)
+                    channel, prefix, instance = field.split(" ", 2)
                     yield minute, instance, prefix, channel, int(counts, 16)
 
     def purge_series(self, before: int, limit: int) -> int:
