@@ -62,8 +62,8 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         """This store as one world sees it; a store as it is made is the real one's. It is open as long as this one is.
 
         A world finds, claims, lists, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets,
-        breakers, refusals, sealed records and changes, and none of another's. Settings and signs of life are shared. Phones, subjects and clients come as
-        look-ups that differ from world to world (``KeyRing``).
+        breakers, refusals, sealed records and changes, and none of another's. Settings and signs of life are shared. Phones,
+        subjects and clients come as look-ups that differ from world to world (``KeyRing``).
         """
 
     async def latest(self, subject: str) -> ChallengeRecord | None:
