@@ -26,6 +26,7 @@ from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptSta
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import ClaimRule, LockRule, NewSend, ReceiptRule
+from otpcore.stores.lists import ChallengeFilter, DeliveryFilter
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.sql import prepared as _prepared
 from otpcore.stores.sql.store import SqlStore, upgrade
@@ -198,6 +199,18 @@ class User:
     async def wake(self) -> None:
         await self.store.wake(None, 5, self.now)
 
+    async def page(self) -> None:
+        await self.store.list_deliveries(limit=50)
+
+    async def page_of_instance(self) -> None:
+        await self.store.list_deliveries(DeliveryFilter(instance="mada", outcome=Outcome.ACCEPTED), limit=50)
+
+    async def page_of_phone(self) -> None:
+        await self.store.list_deliveries(DeliveryFilter(phone_key="phone-500"), limit=50)
+
+    async def page_of_challenges(self) -> None:
+        await self.store.list_challenges(ChallengeFilter(until=self.now - MINUTE / 1000), limit=50)
+
     async def _record(self, outcome: Outcome) -> None:
         result = CallResult(outcome=outcome, reference=f"reference-{self.ref.challenge_id}")
         await self.store.record(self.ref, self.step.delivery, result, self.plan(untried=()), self.now)
@@ -206,6 +219,7 @@ class User:
 COMMANDS = (
     *("begin", "accept", "receive", "reserve", "approve", "begin_again", "fail", "claim", "retry"),
     *("accept_again", "next_due", "sweep", "wake"),
+    *("page", "page_of_instance", "page_of_phone", "page_of_challenges"),
 )
 
 

@@ -15,7 +15,7 @@ from otpcore.service.service import Service
 from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
 
-__all__ = ["purge", "purge_old", "sweep", "tidy_sandbox"]
+__all__ = ["fold", "purge", "purge_old", "sweep", "tidy_sandbox"]
 
 _SWEEP_LIMIT = 200  # challenges in one unit of work
 _PURGE_LIMIT = 500  # rows of each kind in one unit of work
@@ -35,10 +35,17 @@ async def sweep(service: Service, *, set_back: bool = False) -> int:
             return total
 
 
+async def fold(service: Service, enough: Callable[[], bool] = lambda: False) -> None:
+    """Count what has happened, in small portions, until somebody says that it is enough."""
+    while await service.store.fold(service.store_now) and not enough():
+        pass
+
+
 async def purge(service: Service, phone: PhoneNumber | None) -> PurgeCount:
     """Remove what is older than the settings keep; with a phone, everything about it."""
     if phone is None:
         await sweep(service)  # only what is over is removed, and where retries run inline nobody else sweeps
+        await fold(service)  # nor counts what is about to be removed
         return (await purge_old(service))[0]
     count = await _purge(service, service.store, phone_key=service.keys.phone_key(phone.e164))
     if service.elsewhere is not None:
@@ -83,6 +90,7 @@ async def _purge(
         challenges_before=now - timedelta(seconds=storage.keep_challenges),
         deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
         verified_before=now - timedelta(seconds=storage.keep_verified),
+        series_before=now - timedelta(seconds=storage.keep_series),
         phone_key=phone_key,
         limit=limit,
         now=now,

@@ -405,6 +405,10 @@ class StorageSettings:
         "Seconds before a phone counts as never verified again; operators give a number to somebody else after about as long.",
         between(0, _FOREVER, "seconds"),
     )
+    outbox: bool = setting(False, "Write what changes in challenges to an outbox, for a service that works through it.")
+    keep_series: float = setting(
+        30.0 * _DAY, "Seconds before counts over time are purged.", between(0, _FOREVER, "seconds")
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otpcore.models import ChallengeState, Channel, Outcome, Receipt, World
     from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, BudgetWindow, Charge, RefusalRecord
     from otpcore.retrying import backoff
+    from otpcore.stores.changes import Change, ChangeRecord
     from otpcore.stores.commands import (
         Beginning,
         ClaimBatch,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from otpcore.stores.crew import Crew, still_wanted
     from otpcore.stores.derived_rows import DerivedRows
     from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living, is_spent
+    from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Filter, Page, Place
     from otpcore.stores.memory.store import MemoryRows, MemoryStore
     from otpcore.stores.records import (
         BreakerRecord,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
         changed,
     )
     from otpcore.stores.rows import OutrunError, Rows, Wanted
+    from otpcore.stores.sealed import SealedRecord, is_kept
+    from otpcore.stores.series import SPANS, SeriesKey, SeriesPoint
     from otpcore.stores.sql.store import SqlStore
     from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
 
@@ -50,6 +54,7 @@ __all__ = [
     "CLOCK_SLACK",
     "ERASED",
     "OVER",
+    "SPANS",
     "TAKEN",
     "UNCOUNTED",
     "Beginning",
@@ -58,8 +63,11 @@ __all__ = [
     "BudgetRule",
     "BudgetWindow",
     "CallResult",
+    "ChallengeFilter",
     "ChallengeRecord",
     "ChallengeState",
+    "Change",
+    "ChangeRecord",
     "Channel",
     "Charge",
     "Charged",
@@ -67,11 +75,13 @@ __all__ = [
     "ClaimRule",
     "CounterRecord",
     "Crew",
+    "DeliveryFilter",
     "DeliveryRecord",
     "DerivedRows",
     "FailoverPlan",
     "FailoverRef",
     "FailureRecord",
+    "Filter",
     "KeyUse",
     "LockRule",
     "MemoryRows",
@@ -80,6 +90,8 @@ __all__ = [
     "Outcome",
     "OutcomeCount",
     "OutrunError",
+    "Page",
+    "Place",
     "Receipt",
     "ReceiptRecord",
     "ReceiptRule",
@@ -91,6 +103,9 @@ __all__ = [
     "RouteCount",
     "Rows",
     "ScheduleRecord",
+    "SealedRecord",
+    "SeriesKey",
+    "SeriesPoint",
     "SettingsError",
     "SlotRecord",
     "SqlStore",
@@ -105,6 +120,7 @@ __all__ = [
     "World",
     "backoff",
     "changed",
+    "is_kept",
     "is_living",
     "is_spent",
     "still_wanted",
@@ -122,6 +138,7 @@ _MODULES = {
         "RefusalRecord",
     ),
     "otpcore.retrying": ("backoff",),
+    "otpcore.stores.changes": ("Change", "ChangeRecord"),
     "otpcore.stores.commands": (
         "Beginning",
         "ClaimBatch",
@@ -139,6 +156,7 @@ _MODULES = {
     "otpcore.stores.derived_rows": ("DerivedRows",),
     "otpcore.stores.steps": ("CallResult", "Recorded", "Step", "FailoverPlan", "FailoverRef"),
     "otpcore.stores.lifecycle": ("CLOCK_SLACK", "ERASED", "OVER", "TAKEN", "is_living", "is_spent"),
+    "otpcore.stores.lists": ("ChallengeFilter", "DeliveryFilter", "Filter", "Page", "Place"),
     "otpcore.stores.memory.store": ("MemoryRows", "MemoryStore"),
     "otpcore.stores.records": (
         "BreakerRecord",
@@ -155,6 +173,8 @@ _MODULES = {
         "changed",
     ),
     "otpcore.stores.rows": ("OutrunError", "Rows", "Wanted"),
+    "otpcore.stores.sealed": ("SealedRecord", "is_kept"),
+    "otpcore.stores.series": ("SPANS", "SeriesKey", "SeriesPoint"),
     "otpcore.stores.sql.store": ("SqlStore",),
 }
 

@@ -14,6 +14,7 @@ from functools import partial
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.stores.change_commands import ChangeCommands
 from otpcore.stores.commands import (
     Beginning,
     Begun,
@@ -30,6 +31,7 @@ from otpcore.stores.commands import (
     Settled,
 )
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
+from otpcore.stores.list_commands import ListCommands
 from otpcore.stores.records import (
     ChallengeRecord,
     CounterRecord,
@@ -39,10 +41,11 @@ from otpcore.stores.records import (
     WorkerRecord,
 )
 from otpcore.stores.rows import Rows
+from otpcore.stores.sealed_commands import SealedCommands
+from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
 from otpcore.stores.transactions import begin, breakers, failover, limits, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
-from otpcore.stores.units import UnitsOfWork
 
 __all__ = ["Store"]
 
@@ -51,16 +54,16 @@ _WAKE_LIMIT = 500
 _WAKE_APART = timedelta(seconds=0.25)
 
 
-class Store(UnitsOfWork):
+class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     """Where state lives. Every command may raise ``StoreError``, and then nothing was half done."""
 
     @abc.abstractmethod
     def within(self, world: World) -> Store:
         """This store as one world sees it; a store as it is made is the real one's. It is open as long as this one is.
 
-        A world finds, claims, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets, breakers
-        and refusals, and none of another's. Settings and signs of life are shared. Phones, subjects and clients come as
-        look-ups that differ from world to world (``KeyRing``).
+        A world finds, claims, lists, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets,
+        breakers, refusals, sealed records and changes, and none of another's. Settings and signs of life are shared. Phones,
+        subjects and clients come as look-ups that differ from world to world (``KeyRing``).
         """
 
     async def latest(self, subject: str) -> ChallengeRecord | None:
@@ -286,6 +289,7 @@ class Store(UnitsOfWork):
         challenges_before: datetime,
         deliveries_before: datetime,
         verified_before: datetime | None = None,
+        series_before: datetime | None = None,
         phone_key: str | None,
         limit: int | None = None,
         now: datetime | None,
@@ -297,7 +301,8 @@ class Store(UnitsOfWork):
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
         and in no log when the command returns.
-        Refusals go with the deliveries of their time. None: nobody is forgotten to have verified.
+        Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is forgotten to have
+        verified, and no series goes.
         """
         if phone_key is not None:
             erased = await self._write(lambda rows: upkeep.erase(rows, phone_key))
@@ -312,6 +317,7 @@ class Store(UnitsOfWork):
                     challenges_before=challenges_before,
                     deliveries_before=deliveries_before,
                     verified_before=verified_before,
+                    series_before=series_before,
                     limit=most,
                     now=now,
                 )

@@ -45,6 +45,9 @@ class PurgeCount:
     receipts: int = 0
     refusals: int = 0
     verified: int = 0
+    records: int = 0
+    series: int = 0
+    changes: int = 0
 
     def plus(self, more: PurgeCount) -> PurgeCount:
         """Both together."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from otpcore.models import ChallengeState, Outcome
+from otpcore.models import ChallengeState, Outcome, ReceiptStatus
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import ERASED, TAKEN, is_living, is_spent
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.series import SeriesKey, answered, bucket_of, delivered, minute_of, verified
 
 __all__ = ["DerivedRows"]
 
@@ -24,8 +25,16 @@ class DerivedRows(Rows, abc.ABC):
         """All challenges."""
 
     @abc.abstractmethod
-    def _recorded(self, since: datetime) -> Iterable[DeliveryRecord]:
-        """The deliveries recorded since then."""
+    def _recorded(self, since: datetime, until: datetime | None = None) -> Iterable[DeliveryRecord]:
+        """The deliveries recorded since then, and before the other time."""
+
+    @abc.abstractmethod
+    def _received(self, since: datetime, until: datetime) -> Iterable[ReceiptRecord]:
+        """The receipts that came since then, and before the other time."""
+
+    @abc.abstractmethod
+    def _verified_since(self, since: datetime) -> Iterable[str]:
+        """Keys of the phones that last verified then or later."""
 
     @abc.abstractmethod
     def _scheduled(self) -> Iterable[ScheduleRecord]:
@@ -62,7 +71,8 @@ class DerivedRows(Rows, abc.ABC):
         challenge = self.challenge(challenge_id)
         if challenge is None or not is_living(challenge, now):
             return False
-        approved = {**ERASED, "state": ChallengeState.APPROVED, "attempts": challenge.attempts + attempts}
+        over = {"state": ChallengeState.APPROVED, "approved_at": now}
+        approved = {**ERASED, **over, "attempts": challenge.attempts + attempts}
         self.update_challenge(challenge_id, **approved)
         return True
 
@@ -102,6 +112,26 @@ class DerivedRows(Rows, abc.ABC):
             for instance, prefix in sorted(found)
         ]
 
+    def happened(self, since: datetime, until: datetime) -> Mapping[SeriesKey, int]:
+        counts: Counter[SeriesKey] = Counter()
+        for one in self._recorded(since, until):
+            counts[_key(one, one.recorded_at)] += answered(one.outcome)
+        received = self._received(since, until)
+        for delivery_id in {one.delivery_id for one in received if one.status is ReceiptStatus.DELIVERED}:
+            found = self.delivery(delivery_id)
+            if found is not None and found.delivered_at is not None and since <= found.delivered_at < until:
+                wait = found.delivered_at - (found.answered_at or found.recorded_at)
+                counts[_key(found, found.delivered_at)] += delivered(bucket_of(wait))
+        for phone_key in self._verified_since(since):
+            for challenge in self.challenges_of(phone_key):
+                if challenge.approved_at is None or not since <= challenge.approved_at < until:
+                    continue
+                sent = self.deliveries(challenge.id)
+                for last in ([one for one in sent if one.outcome is Outcome.ACCEPTED] or sent)[-1:]:
+                    wait = challenge.approved_at - (last.answered_at or last.recorded_at)
+                    counts[_key(last, challenge.approved_at)] += verified(bucket_of(wait))
+        return counts
+
     def count_waiting(self, now: datetime) -> Sequence[Waiting]:
         began: dict[tuple[str, str], list[datetime]] = {}
         for row in self._scheduled():
@@ -134,3 +164,7 @@ class DerivedRows(Rows, abc.ABC):
             )
             for key_id, found in sorted(of_key.items())
         ]
+
+
+def _key(delivery: DeliveryRecord, moment: datetime) -> SeriesKey:
+    return SeriesKey(minute_of(moment), delivery.instance, delivery.prefix, delivery.channel)

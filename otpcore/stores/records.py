@@ -117,6 +117,7 @@ class ChallengeRecord:
         budget: Which unverified budget its accepted sends are charged to; empty: none.
         app: For which of the host's apps the code is; empty: it names none.
         cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
+        approved_at: When the right code was typed; None: it was not.
     """
 
     id: str
@@ -145,6 +146,7 @@ class ChallengeRecord:
     core_recorded: bool = False
     budget: str = ""
     cooldowns: Mapping[Channel, datetime] = attrs.field(factory=dict, hash=False)
+    approved_at: datetime | None = None
 
     def cooldown(self, channel: Channel) -> datetime | None:
         """When the same request over this channel sends again; None: it does so at once."""
@@ -166,6 +168,8 @@ class DeliveryRecord:
         lease_until: An open delivery counts as under way until then.
         not_before: The provider asked not to be tried again before.
         gone: The vendor said that its verification is over.
+        answered_at: When the provider's answer was written; None: it was not.
+        delivered_at: When the first receipt came that said that the message arrived; None: none did.
     """
 
     id: str
@@ -184,6 +188,8 @@ class DeliveryRecord:
     lease_until: datetime
     not_before: datetime | None = None
     gone: bool = False
+    answered_at: datetime | None = None
+    delivered_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

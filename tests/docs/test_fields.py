@@ -30,6 +30,7 @@ from otpcore import (
 )
 from otpcore.http import HttpAnswer
 from otpcore.simulators import SimulatedAnswer, SimulatedMessage, SimulatedRequest, Simulator
+from otpcore.stores import ChallengeFilter, ChangeRecord, DeliveryFilter, Page, SealedRecord, SeriesPoint
 from otpcore.testing import (
     CrashFactory,
     EventRecorder,
@@ -60,6 +61,9 @@ TOLD = {
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),
     "For contract suites": (ProviderContract, StoreContract, RetryRunnerContract),
+    "For services that stand on a store": (
+        *(Page, DeliveryFilter, ChallengeFilter, SeriesPoint, SealedRecord, ChangeRecord),
+    ),
 }
 
 

@@ -17,10 +17,10 @@ from otpcore.testing.stores.world import CHANNELS
 CROWD = 40
 KINDS = {
     *("otp_challenge", "otp_delivery", "otp_receipt", "otp_schedule", "otp_slot"),
-    *("otp_counter", "otp_failure", "otp_refusal", "otp_verified"),
+    *("otp_counter", "otp_failure", "otp_refusal", "otp_verified", "otp_change"),
 }
 """Tables with rows of one person; a new one is added here, and to ``live`` below."""
-OF_NOBODY = {"otp_breaker", "otp_budget", "otp_setting", "otp_worker"}
+OF_NOBODY = {"otp_breaker", "otp_budget", "otp_setting", "otp_worker", "otp_series", "otp_fold", "otp_sealed"}
 
 
 def person():
@@ -31,6 +31,7 @@ def person():
 async def live(world, phone):
     """Everything that is kept of one person, several versions of it."""
     world.with_retries()
+    world.store.keeps_outbox = True
     old = await world.begin(
         world.vendor(),
         "login",

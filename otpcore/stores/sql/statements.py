@@ -32,7 +32,7 @@ from otpcore.stores.records import (
     SlotRecord,
     WorkerRecord,
 )
-from otpcore.stores.sql.building import NOW, columns, own, records, upsert
+from otpcore.stores.sql.building import NOW, columns, own, own_found_otherwise, records, upsert
 from otpcore.stores.sql.tables import (
     challenges,
     deliveries,
@@ -81,14 +81,20 @@ GIVE_ATTEMPT_BACK = (
 CONSUME = (
     update(challenges)
     .where(_THIS_CHALLENGE, _LIVING)
-    .values(**ERASED, state=ChallengeState.APPROVED, live_key=None, attempts=challenges.c.attempts + bindparam("more"))
+    .values(
+        **ERASED,
+        state=ChallengeState.APPROVED,
+        live_key=None,
+        attempts=challenges.c.attempts + bindparam("more"),
+        approved_at=NOW,
+    )
 )
 EXPIRED = (
     records(ChallengeRecord, challenges)
     .where(
         challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)),
         challenges.c.expires_at <= NOW,
-        own(challenges),
+        own_found_otherwise(challenges),
     )
     .order_by(challenges.c.expires_at, challenges.c.id)
     .limit(bindparam("most"))
@@ -120,7 +126,7 @@ DELIVERY_BY_REFERENCE = (
     .where(
         deliveries.c.reference == bindparam("reference"),
         deliveries.c.instance == bindparam("instance"),
-        own(deliveries),
+        own_found_otherwise(deliveries),
     )
     .order_by(deliveries.c.number.desc())
     .limit(1)
@@ -306,7 +312,11 @@ KEYS_IN_USE = (
 )
 OVER_BEFORE = (
     select(challenges.c.id)
-    .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"), own(challenges))
+    .where(
+        challenges.c.state.in_(sorted(OVER)),
+        challenges.c.expires_at < bindparam("before"),
+        own_found_otherwise(challenges),
+    )
     .limit(bindparam("most"))
 )
 OF_PHONE = select(challenges.c.id).where(challenges.c.phone_key == bindparam("phone_key"))

@@ -25,6 +25,7 @@ from sqlmodel import Field, SQLModel
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, CodeOwner, Outcome, ReceiptStatus, UnsendableReason, World
 from otpcore.rate_limits.admission import Asked
+from otpcore.stores.changes import Change
 from otpcore.stores.records import Waits
 from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, MarkText, Moment, Names, Word
 
@@ -33,14 +34,18 @@ __all__ = [
     "breakers",
     "budgets",
     "challenges",
+    "changes",
     "counters",
     "deliveries",
     "failures",
+    "folds",
     "include_name",
     "metadata",
     "receipts",
     "refusals",
     "schedule",
+    "sealed",
+    "series",
     "settings",
     "slots",
     "verified",
@@ -87,7 +92,7 @@ class ChallengeRow(_Row, table=True):
     """`ChallengeRecord`. ``number`` is the order of creation; ``live_key`` is the subject until the challenge is over."""
 
     __tablename__ = "otp_challenge"
-    __table_args__ = (Index(None, "state", "expires_at"),)
+    __table_args__ = (Index(None, "state", "expires_at"), Index(None, "world", "first_sent_at"))
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=Key(64), unique=True)
@@ -117,6 +122,7 @@ class ChallengeRow(_Row, table=True):
     core_recorded: bool = Field(sa_type=Boolean)
     budget: str = Field(sa_type=Key(_KEY_LENGTH))
     cooldowns: Any = Field(sa_type=Cooldowns, nullable=False)
+    approved_at: datetime | None = Field(sa_type=Moment)
     world: World = _world()
 
 
@@ -124,7 +130,11 @@ class DeliveryRow(_Row, table=True):
     """`DeliveryRecord`. ``number`` is the order of recording; ``phone_key`` finds what is left of an erased person."""
 
     __tablename__ = "otp_delivery"
-    __table_args__ = (Index(None, "reference", "instance"),)
+    __table_args__ = (
+        Index(None, "reference", "instance"),
+        Index(None, "world", "recorded_at"),
+        Index(None, "instance", "world", "recorded_at"),
+    )
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=Key(64), unique=True)
@@ -140,10 +150,12 @@ class DeliveryRow(_Row, table=True):
     outcome: Outcome = Field(sa_type=Word(Outcome))
     reference: str = Field(sa_type=Key(_KEY_LENGTH))
     provider_code: str = Field(sa_type=Text)
-    recorded_at: datetime = Field(sa_type=Moment, index=True)
+    recorded_at: datetime = Field(sa_type=Moment)
     lease_until: datetime = Field(sa_type=Moment)
     not_before: datetime | None = Field(sa_type=Moment)
     gone: bool = Field(sa_type=Boolean)
+    answered_at: datetime | None = Field(sa_type=Moment)
+    delivered_at: datetime | None = Field(sa_type=Moment)
     world: World = _world()
 
 
@@ -276,6 +288,60 @@ class BreakerRow(_Row, table=True):
     words: str = Field(sa_type=String(200))
 
 
+class SealedRow(_Row, table=True):
+    """`SealedRecord`."""
+
+    __tablename__ = "otp_sealed"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    namespace: str = Field(sa_type=Key(64), primary_key=True)
+    key: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    version: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    expires_at: datetime | None = Field(sa_type=Moment, index=True)
+
+
+class SeriesRow(_Row, table=True):
+    """The counts of one span of minutes and route, as ``otpcore.stores.series`` reads them."""
+
+    __tablename__ = "otp_series"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    span: int = Field(primary_key=True)
+    minute: int = Field(primary_key=True)
+    instance: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    prefix: str = Field(sa_type=String(20), primary_key=True)
+    channel: str = Field(sa_type=ChannelWord, primary_key=True)
+    counts: bytes = Field(sa_type=LargeBinary)
+
+
+class FoldRow(_Row, table=True):
+    """As far as the series of a world are counted."""
+
+    __tablename__ = "otp_fold"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    folded_until: datetime = Field(sa_type=Moment)
+
+
+class ChangeRow(_Row, table=True):
+    """`ChangeRecord`."""
+
+    __tablename__ = "otp_change"
+    __table_args__ = (Index(None, "world", "due_at"),)
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    kind: Change = Field(sa_type=Word(Change))
+    challenge_id: str = Field(sa_type=Key(64))
+    delivery_id: str = Field(sa_type=Key(64))
+    state: ChallengeState | None = Field(sa_type=Word(ChallengeState))
+    happened_at: datetime = Field(sa_type=Moment, index=True)
+    due_at: datetime = Field(sa_type=Moment)
+    tries: int
+    token: str = Field(sa_type=Key(_KEY_LENGTH))
+    world: World = _world()
+
+
 class WorkerRow(_Row, table=True):
     """`WorkerRecord`."""
 
@@ -308,5 +374,9 @@ budgets: Table = metadata.tables["otp_budget"]
 verified: Table = metadata.tables["otp_verified"]
 refusals: Table = metadata.tables["otp_refusal"]
 breakers: Table = metadata.tables["otp_breaker"]
+changes: Table = metadata.tables["otp_change"]
+sealed: Table = metadata.tables["otp_sealed"]
+series: Table = metadata.tables["otp_series"]
+folds: Table = metadata.tables["otp_fold"]
 workers: Table = metadata.tables["otp_worker"]
 settings: Table = metadata.tables["otp_setting"]

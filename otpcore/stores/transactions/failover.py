@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
+from otpcore.stores.changes import Change
 from otpcore.stores.lifecycle import (
     ERASED,
     NOT_SENT,
@@ -39,6 +40,7 @@ from otpcore.stores.steps import (
     Stopped,
 )
 from otpcore.stores.transactions.breakers import note_answer
+from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.choosing import (
     Choice,
     choose,
@@ -64,6 +66,7 @@ def record(
         "outcome": result.outcome,
         "reference": result.reference,
         "provider_code": result.provider_code,
+        "answered_at": moment,
         "not_before": moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
     }
     own = own_row(rows, ref) if sent is None else None
@@ -136,6 +139,7 @@ def withdraw(
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
     rows.update_challenge(challenge.id, **ERASED, state=into(challenge, state))
+    note(rows, Change.ENDED, challenge.id, state=state)
     return closed(rows, challenge, state)
 
 
@@ -161,6 +165,8 @@ def stop_sending(
         **without_cooldown(challenge, row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
+    if state is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=state)
     return changed(challenge, **changes)
 
 
@@ -220,6 +226,8 @@ def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord
         state, changes["reason"] = sending_over(of_this, refused_by(rows, of_this), other_row=False)
         changes["state"] = into(challenge, state)
     rows.update_challenge(challenge.id, **changes)
+    if changes["state"] is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=ChallengeState.UNSENDABLE)
     return changed(challenge, **changes)
 
 
@@ -231,6 +239,8 @@ def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             refund(rows, row)
+    if delivery.delivered_at is None:  # else that is what is told
+        note(rows, Change.SENT, challenge.id, delivery.id)
     return Accepted(challenge=challenge, delivery=delivery)
 
 

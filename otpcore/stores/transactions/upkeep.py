@@ -9,9 +9,13 @@ from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.stores.commands import ChallengeView, EndedSend
 from otpcore.stores.counts import PurgeCount, StoreStatus
 from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
+from otpcore.stores.lists import DeliveryFilter
 from otpcore.stores.records import ChallengeRecord, ScheduleRecord, WorkerRecord, changed
 from otpcore.stores.rows import Rows
+from otpcore.stores.series import minute_of
 from otpcore.stores.transactions.failover import close, stop_sending
+
+_ALL = 1_000_000  # deliveries of one person
 
 
 def sweep(
@@ -37,6 +41,7 @@ def purge(
     challenges_before: datetime,
     deliveries_before: datetime,
     verified_before: datetime | None,
+    series_before: datetime | None,
     limit: int,
     now: datetime | None,
 ) -> PurgeCount:
@@ -48,6 +53,9 @@ def purge(
         receipts=rows.purge_receipts(deliveries_before, limit),
         refusals=rows.purge_refusals(deliveries_before, limit),
         verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
+        changes=rows.purge_changes(deliveries_before, limit),
+        records=rows.purge_sealed(rows.now(now), limit),
+        series=rows.purge_series(minute_of(series_before), limit) if series_before is not None else 0,
     )
 
 
@@ -62,11 +70,20 @@ def purge_slots(rows: Rows, limit: int) -> int:
 
 def erase(rows: Rows, phone_key: str) -> PurgeCount:
     """Remove everything of one phone."""
+    kept = DeliveryFilter(phone_key=phone_key)
+    sent = rows.listed(kept, kept.newest, kept.oldest, _ALL)
+    ids = {one.id for one in rows.challenges_of(phone_key)} | {one.challenge_id for one, _ in sent}
+    changes = rows.erase_changes(sorted(ids))
     challenges, deliveries = rows.erase(phone_key)
     counters = rows.reset_counters(f"{phone_key}/")
     refusals, verified = rows.forget(phone_key)
     return PurgeCount(
-        challenges=challenges, deliveries=deliveries, counters=counters, refusals=refusals, verified=verified
+        challenges=challenges,
+        deliveries=deliveries,
+        counters=counters,
+        refusals=refusals,
+        verified=verified,
+        changes=changes,
     )
 
 

@@ -8,10 +8,12 @@ from typing import TypeGuard
 
 from otpcore.models import ChallengeState
 from otpcore.rate_limits.admission import Asked, BudgetRule
+from otpcore.stores.changes import Change
 from otpcore.stores.commands import ChallengeView, LockRule, RecordedGuess, Reservation, ReservationStatus, Settled
 from otpcore.stores.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, FailureRecord, changed
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.failover import close, closed
 from otpcore.stores.transactions.limits import note_refusal, note_verified
 
@@ -148,7 +150,8 @@ def _marked(rows: Rows, challenge: ChallengeRecord, deliveries: Sequence[Deliver
 def _approved(rows: Rows, challenge: ChallengeRecord, budget: BudgetRule, now: datetime) -> ChallengeRecord:
     """What follows once a challenge is consumed."""
     note_verified(rows, budget, challenge, now)
-    return closed(rows, challenge, ChallengeState.APPROVED)
+    note(rows, Change.VERIFIED, challenge.id)
+    return closed(rows, changed(challenge, approved_at=now), ChallengeState.APPROVED)
 
 
 def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from otpcore.stores.contract import Store
+from otpcore.stores.series import DIMENSIONS
 from otpcore.testing.stores.base import EXAMPLES, StoreBase
 from otpcore.testing.stores.histories import PHONES, SUBJECTS, Histories
 
@@ -35,6 +36,8 @@ class EquivalenceTests(StoreBase):
             "refusals": [await store.refusals(100, phone_key=phone) for phone in (None, *PHONES)],
             "status": await store.status(now - timedelta(days=1), now),
             "settings": await store.settings(),
+            "series": await store.series(now - timedelta(days=1), now, timedelta(minutes=1), by=DIMENSIONS),
+            "lists": (await store.list_deliveries(limit=100)).items + (await store.list_challenges(limit=100)).items,
         }
 
     def test_it_answers_and_keeps_what_the_memory_store_does(self, new_stores: Callable[[], Store]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from anyio.from_thread import BlockingPortal
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
@@ -22,6 +22,7 @@ from otpcore.stores.lifecycle import OVER
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import WorkerRecord
 from otpcore.stores.steps import CallInstance, CallResult, Candidate, FailoverRef
+from otpcore.testing.stores.service_rules import ServiceRules
 from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["PHONES", "SUBJECTS", "Histories", "Kept"]
@@ -57,13 +58,14 @@ class _Running:
     tried: list[str] = attrs.field(factory=list)
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(ServiceRules):
     """Gives both stores the same commands and compares every answer, and everything that is kept."""
 
     def __init__(self, portal: BlockingPortal, store: Store, kept: Kept) -> None:
         super().__init__()
         self.portal, self.kept, self.world = portal, kept, World(store=store)
-        self.memory, self.store = MemoryStore(), store
+        self.memory, self.store = MemoryStore(keeps_outbox=True), store
+        store.keeps_outbox = True
         self.stack = AsyncExitStack()
         portal.call(store.start, self.stack)
         self.failovers: list[_Running] = []

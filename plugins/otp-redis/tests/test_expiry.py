@@ -16,7 +16,7 @@ from otpcore.testing.stores.world import CHANNELS
 
 pytestmark = pytest.mark.anyio
 
-LASTING = ("ix:", "due", "wf:", "fl:", "bd:", "breakers", "settings", "seq", "format")
+LASTING = ("ix:", "due", "wf:", "fl:", "bd:", "breakers", "settings", "seq", "format", "folded", "changes")
 """Indexes, which a purge thins out; failures in a row, which only a success or an operator clears; and a few single keys."""
 
 
@@ -27,6 +27,7 @@ def anyio_backend():
 
 async def fill(world):
     """Something in every place."""
+    world.store.keeps_outbox = True
     windows = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
     await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone="phone-1")
     await world.ask(world.limit("phone-1/send/600", 1), phone="phone-1")
@@ -43,6 +44,9 @@ async def fill(world):
     reservation = await world.reserve(phone="phone-2")
     await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
     await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
+    await world.store.fold(world.now + timedelta(minutes=1))
+    soon = world.now + timedelta(minutes=10)
+    await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, now=world.now)
     await world.store.write_setting("rules", "Mada")
     await world.store.beat(
         WorkerRecord(name="worker-1", kind="worker", started_at=world.now, seen_at=world.now),
@@ -66,8 +70,8 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert lives == -1, key
             elif name.startswith("done:"):
                 assert 0 < lives <= 60
-            elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:")):
-                assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries
+            elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:", "sr:")):
+                assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries, storage.keep_series
             elif name.startswith("vf:"):
                 assert 90 * day < lives < 92 * day, key  # storage.keep_verified
             elif name.startswith("ct:"):
@@ -92,6 +96,9 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
         "workers",
         "due",
         "ix",
+        "sr",
+        "rc",
+        "changes",
     }
 
 
@@ -103,9 +110,10 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
         await fill(world)
         await store.sweep(unretried=CHANNELS, limit=100, now=world.later(1000))
         count = await store.purge(
-            challenges_before=world.now,
+            challenges_before=world.later(1),
             deliveries_before=world.now,
             verified_before=world.now,
+            series_before=world.now,
             phone_key=None,
             now=world.now,
         )
@@ -147,6 +155,7 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
                 challenges_before=world.now,
                 deliveries_before=world.now,
                 verified_before=world.now,
+                series_before=world.now,
                 phone_key=None,
                 now=world.now,
             )

@@ -23,6 +23,7 @@ class Keeping:
     challenges: timedelta
     deliveries: timedelta
     verified: timedelta
+    series: timedelta
 
     @property
     def of_challenge(self) -> timedelta:
@@ -43,6 +44,16 @@ class Keeping:
     def of_verified(self) -> timedelta:
         """Of the note that a phone verified."""
         return self.verified + _SLACK
+
+    @property
+    def of_sealed(self) -> timedelta:
+        """Of a sealed record, after it has expired."""
+        return _SLACK
+
+    @property
+    def of_series(self) -> timedelta:
+        """Of the counts of one span of minutes."""
+        return self.series + _SLACK
 
     @property
     def of_worker(self) -> timedelta:
