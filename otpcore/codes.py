@@ -106,9 +106,16 @@ class KeyRing:
         """
         self._key(key_id)
 
-    def digest(self, challenge_id: str, code: str) -> str:
-        """``key:length:HMAC`` over challenge id and code, under the current key."""
-        return self._digest(self.current, challenge_id, code)
+    def digest(self, challenge_id: str, code: str, key_id: str | None = None) -> str:
+        """``key:length:HMAC`` over challenge id and code.
+
+        Args:
+            key_id: The challenge's own key; None: the current one, for a new challenge.
+
+        Raises:
+            SettingsError: The key is missing.
+        """
+        return self._digest(self.current if key_id is None else key_id, challenge_id, code)
 
     def matches(self, challenge_id: str, code: str, digest: str) -> bool:
         """Whether the code is the one digested, in constant time.

@@ -74,7 +74,7 @@ class DeliveryRequest:
         android_hash: Hash of the Android app that may read the SMS, for a vendor that words it; None: there is none, or the
             text has it already.
         deadline: Aware UTC. The code expires then; a message that arrives later is worthless.
-        idempotency_key: The same for every try of this send at this instance.
+        idempotency_key: The same for every try of this send at this instance with the same code.
         repeat: Delivery id of an earlier try at this instance of which it is not known whether it was sent; ask the
             vendor first where it can be asked. Empty: there is none.
         earlier: With ``repeat``: that try, and whatever else may have gone out for this challenge here before. A message

@@ -33,6 +33,7 @@ from otpcore.runners.contract import RetryRunner
 from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
+from otpcore.service.diagnosing import diagnosis
 from otpcore.service.lifetime import Lifetime, begin
 from otpcore.service.ordering import order_of
 from otpcore.service.receipts import receive
@@ -136,12 +137,14 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
 
         Within the cooldown (30 s), which each channel has for itself, the same request sends nothing and returns the living
-        challenge. After it the same code goes out again.
+        challenge. After it the same code goes out again, or the one that is given then: another code replaces the first, of
+        which nothing verifies any more from then on, also where it arrives later. Attempts that are used up stay used up.
 
         Args:
             phone: With a leading ``+``, unless ``otp.default_region`` is set.
@@ -152,6 +155,9 @@ class AsyncOTPService:
             locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
                 this language are left out.
             message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
+            code: A code of your own, as text of 4 to 10 digits; None: otpcore makes one, or sends the living one again. Instances
+                whose vendor makes the codes are left out. Within the cooldown nothing is sent, and the first code stays. A
+                test number keeps the code that the settings give it.
             app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
                 do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
 
@@ -160,7 +166,8 @@ class AsyncOTPService:
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, the channel is no word, or the message has no place for the code.
+            InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, or the message has no
+                place for the code.
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
                 asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
@@ -168,7 +175,7 @@ class AsyncOTPService:
             StoreError: The store did not do its work.
         """
         return await self._send(
-            phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
         )
 
     async def send_sms(
@@ -179,11 +186,19 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """``send`` by SMS."""
         return await self._send(
-            phone, channel=Channel.SMS, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone,
+            channel=Channel.SMS,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            code=code,
+            app=app,
         )
 
     async def call(
@@ -194,11 +209,19 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """``send`` by a voice call, which speaks the code."""
         return await self._send(
-            phone, channel=Channel.CALL, purpose=purpose, client=client, locale=locale, message=message, app=app
+            phone,
+            channel=Channel.CALL,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            code=code,
+            app=app,
         )
 
     async def verify(
@@ -319,22 +342,7 @@ class AsyncOTPService:
 
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
-        service = self._service
-        channels, retried = service.live.rules.channels, service.retried
-        return {
-            "sandbox": service.sandbox is not None,
-            "store": dict(await service.store.diagnose()),
-            "rules": {
-                str(channel): str(rules.source) if (rules := service.live.rules.in_force(channel)) else "none"
-                for channel in channels
-            },
-            "providers": {
-                name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
-                for name, one in service.providers.items()
-            },
-            "broken": {name: str(error) for name, error in service.instances.broken.items()},
-            "retries": {str(channel): channel in retried for channel in channels},
-        }
+        return await diagnosis(self._service)
 
     @property
     def settings(self) -> Settings:

@@ -125,12 +125,20 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send``."""
         return self._run(
             lambda otp: otp.send(
-                phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, app=app
+                phone,
+                channel=channel,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                app=app,
             )
         )
 
@@ -142,11 +150,14 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
-            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
+            lambda otp: otp.send_sms(
+                phone, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
+            )
         )
 
     def call(
@@ -157,11 +168,14 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
         return self._run(
-            lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message, app=app)
+            lambda otp: otp.call(
+                phone, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
+            )
         )
 
     def verify(

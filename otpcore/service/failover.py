@@ -192,7 +192,7 @@ class Failover:
             template_id=settings.template_id,
             android_hash=None if ours or self.ref.channel is not Channel.SMS else settings.android_hash,
             deadline=challenge.expires_at,
-            idempotency_key=f"{self.ref.send_id}.{delivery.instance}",
+            idempotency_key=f"{self.ref.send_id}.{delivery.code_number}.{delivery.instance}",
             repeat=step.repeat,
             earlier=step.earlier,
         )
@@ -328,6 +328,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         locale=challenge.locale,
         purpose=challenge.purpose,
         settings=service.settings.otp.of_app(challenge.app),
+        own_code=challenge.code_number > 0,
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
     return Failover(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from otpcore.messages.texts import check_message
 from otpcore.phone.numbers import parse_phone
-from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, named_channel
+from otpcore.service.arguments import (
+    Clients,
+    check_app,
+    check_short,
+    check_storable,
+    check_text,
+    given_code,
+    named_channel,
+)
 from otpcore.service.sending import SendOrder
 from otpcore.service.service import recipient
 from otpcore.settings.sections import OtpSettings
@@ -22,6 +30,7 @@ def order_of(
     client: str | None,
     locale: str | None,
     message: str | None,
+    code: str | None,
     app: str,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
@@ -34,6 +43,7 @@ def order_of(
     check_storable(purpose=purpose, locale=locale, message=message)
     check_short(purpose=purpose, locale=locale)
     check_app(app)
+    own_code = given_code(code)
     if message is not None:
         check_message(message)
     is_strict = settings.number_policy == "valid"
@@ -45,5 +55,6 @@ def order_of(
         client=clients.named(client),
         locale=locale or "",
         message=message,
+        code=own_code,
         app=app,
     )

@@ -42,9 +42,11 @@ class Asked:
         locale: The language that the caller named; empty: none was named.
         text_locale: The language in which otpcore words the text then; it falls back as the reference says.
         text: The SMS that leaves then, with a made-up code; empty: nothing was named.
+        own_code: The host made the code.
     """
 
     own_text: bool = False
+    own_code: bool = False
     locale: str = ""
     text_locale: str = ""
     text: str = attrs.field(default="", repr=False)
@@ -52,6 +54,8 @@ class Asked:
     def lacking(self, info: ProviderInfo, channel: Channel) -> str:
         """What of it an instance cannot carry over a channel, for people; empty: nothing."""
         carried, lacks = info.carried(channel), []
+        if self.own_code and info.code_owner is CodeOwner.PROVIDER:
+            lacks.append("a code of your own")
         if self.own_text and not carried.takes(Feature.TEXT):
             lacks.append("a text of your own")
         language = self.text_locale if info.code_owner is CodeOwner.CORE else self.locale
@@ -74,18 +78,19 @@ def _too_much(carried: Carries, text: str) -> Iterator[str]:
 NOTHING_ASKED = Asked()
 
 
-def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSettings) -> Asked:
+def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSettings, own_code: bool = False) -> Asked:
     """What a send asks for beyond a code that arrives, by what the caller named for it.
 
     Args:
         message: A text of the caller's, or None.
         locale: As the caller named it, or empty.
+        own_code: The host made the code.
 
     Raises:
         InvalidArgument: The message has no place for the code.
     """
     if message is None and not locale:
-        return NOTHING_ASKED
+        return Asked(own_code=True) if own_code else NOTHING_ASKED
     worded = locale
     if locale and message is None:
         worded = text_locale(
@@ -103,7 +108,7 @@ def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSet
         android_hash=settings.android_hash,
         default_locale=settings.locale,
     )
-    return Asked(own_text=message is not None, locale=locale, text_locale=worded, text=text)
+    return Asked(own_text=message is not None, own_code=own_code, locale=locale, text_locale=worded, text=text)
 
 
 @attrs.frozen(kw_only=True)

@@ -20,7 +20,7 @@ from otpcore.service.deadline import Deadline
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
-from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
+from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import STOPS, is_living
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.steps import Accepted, Ended, FailoverRef, Queued, Step
@@ -37,7 +37,11 @@ _RACES = 5  # other callers that may be faster before we give up
 
 @attrs.frozen(kw_only=True)
 class SendOrder:
-    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none."""
+    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none.
+
+    Args:
+        code: The host's own, normalised; None: otpcore makes one, or sends the living one again.
+    """
 
     phone: PhoneNumber
     channel: Channel
@@ -45,6 +49,7 @@ class SendOrder:
     client: str | None
     locale: str
     message: str | None = attrs.field(repr=False)
+    code: str | None = attrs.field(default=None, repr=False)
     app: str = ""
 
 
@@ -66,6 +71,8 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
         await service.live.refresh()
         await service.live.note_client(order.client)
     route = _route(service, order)
+    if route.test_number:  # whoever tests knows that code, and no other
+        order = attrs.evolve(order, code=None)
     with service.span(Work.SEND, channel=order.channel) as span:
         with deadline.bounding(_NOT_SENT):
             started = await _start(service, order, route, deadline)
@@ -106,7 +113,9 @@ async def _start(service: Service, order: SendOrder, route: Route, deadline: Dea
     for _ in range(_RACES):
         if living is not None and _cooling(service, living, order.channel):
             return _skipped(service, order, living)
-        code = _code_of(service, living) if living is not None else _first_code(service, route)
+        if living is not None and _is_hosts(living) and order.code is None:
+            route = _route(service, order, living)
+        code = order.code or (_first_code(service, route) if living is None else _code_of(service, living))
         challenge = living if living is not None else _fresh(service, order, subject, phone_key, code)
         new = _new_send(service, order, challenge, route, asked, is_resend=living is not None)
         match await service.store.begin(new, service.store_now):
@@ -204,9 +213,9 @@ def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimite
     return RateLimited(str(refused.reason), wait)
 
 
-def _route(service: Service, order: SendOrder) -> Route:
-    """Who is to be tried, in order; the use of a test number is logged."""
-    rules, asked = service.live.rules, _asked(service, order)
+def _route(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Route:
+    """Who is to be tried, in order, also for a challenge that lives; the use of a test number is logged."""
+    rules, asked = service.live.rules, _asked(service, order, living)
     route = rules.route(order.phone, order.channel, asked)
     if not route.candidates:
         if not rules.covers(order.channel):
@@ -242,9 +251,20 @@ def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]
     )
 
 
-def _asked(service: Service, order: SendOrder) -> Asked:
-    settings = service.settings.otp.of_app(order.app)
-    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=settings)
+def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Asked:
+    own_code = order.code is not None or (living is not None and _is_hosts(living))
+    return asked_of(
+        message=order.message,
+        locale=order.locale,
+        purpose=order.purpose,
+        settings=service.settings.otp.of_app(order.app),
+        own_code=own_code,
+    )
+
+
+def _is_hosts(challenge: ChallengeRecord) -> bool:
+    """Whether the host made the code of a challenge."""
+    return challenge.code_number > 0
 
 
 async def _living(service: Service, subject: str) -> ChallengeRecord | None:
@@ -304,6 +324,7 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         expires_at=now + timedelta(seconds=settings.life),
         code_digest=keys.digest(challenge_id, code),
         code_sealed=keys.seal(challenge_id, "code", code),
+        code_number=int(order.code is not None),
         locale=order.locale,
     )
 
@@ -313,6 +334,16 @@ def _first_code(service: Service, route: Route) -> str:
     if name := route.test_number:
         return service.settings.sms.test_numbers[name].code
     return make_code(service.settings.otp.length)
+
+
+def _new_code(service: Service, order: SendOrder, living: ChallengeRecord) -> NewCode | None:
+    """The host's code where it is another than that of the living challenge; None: that one goes out again."""
+    keys, code = service.keys, order.code
+    if code is None or keys.matches(living.id, code, living.code_digest):
+        return None
+    return NewCode(
+        digest=keys.digest(living.id, code, living.key_id), sealed=keys.seal(living.id, "code", code, living.key_id)
+    )
 
 
 def _code_of(service: Service, living: ChallengeRecord) -> str:
@@ -346,6 +377,7 @@ def _new_send(
         renewal=min(_RENEWAL, life),
         asked=asked,
         client=service.client_key(order.client),
+        code=_new_code(service, order, challenge) if is_resend else None,
         message_sealed=sealed,
         locale=order.locale,
         forced=service.live.rules.forced,

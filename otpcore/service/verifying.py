@@ -202,6 +202,8 @@ async def _approve(
         return _approved(service, challenge)
     _report_lock(service, reservation, challenge)
     views = await service.store.view(challenge_id=challenge.id)
+    if views and is_living(views[0].challenge, service.clock()):  # another code has replaced the one that was checked
+        return _incorrect(service, views[0].challenge)
     consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > service.clock()
     return _refused(service, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
 

@@ -110,6 +110,8 @@ class ChallengeRecord:
         first_sent_at: Start of the first send; the life is capped from here.
         code_digest: Keyed digest of the core code.
         code_sealed: The core code, sealed; None once it can never be sent again.
+        code_number: 0: otpcore made the code. Else the host did, and this is the number of its code, from 1: each that
+            replaces another has the next.
         message_sealed: The latest custom message, sealed; None for the template.
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
@@ -137,6 +139,7 @@ class ChallengeRecord:
     expires_at: datetime
     code_digest: str = attrs.field(repr=False)
     code_sealed: bytes | None = attrs.field(default=None, repr=False)
+    code_number: int = 0
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
     forced: tuple[str, ...] | None = None
@@ -156,6 +159,8 @@ class DeliveryRecord:
     Args:
         send_id: The send (what somebody asked for once) that it belongs to.
         scope: Vendor account that owns the code, or empty.
+        code_number: As in the challenge when it was recorded: where that has gone on since, this carries a code that no longer
+            verifies.
         prefix: The rule prefix by which the number came here; empty: by default. Masked where it is the whole number.
         is_retry: Made by a retry, not by the first failover.
         outcome: Open until the provider answered.
@@ -173,6 +178,7 @@ class DeliveryRecord:
     channel: Channel
     owner: CodeOwner
     scope: str = ""
+    code_number: int = 0
     prefix: str = ""
     is_retry: bool = False
     outcome: Outcome = Outcome.OPEN

@@ -110,6 +110,7 @@ class ChallengeRow(_Row, table=True):
     expires_at: datetime = Field(sa_type=Moment)
     code_digest: str = Field(sa_type=Text)
     code_sealed: bytes | None = Field(sa_type=LargeBinary)
+    code_number: int
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
     forced: Any = Field(sa_type=Names, nullable=True)
@@ -134,6 +135,7 @@ class DeliveryRow(_Row, table=True):
     channel: str = Field(sa_type=ChannelWord)
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=Key(_KEY_LENGTH))
+    code_number: int
     prefix: str = Field(sa_type=String(20))
     is_retry: bool = Field(sa_type=Boolean)
     outcome: Outcome = Field(sa_type=Word(Outcome))

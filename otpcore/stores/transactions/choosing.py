@@ -146,6 +146,21 @@ def release_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> None:
         rows.take_slot(changed(slot, holder=""), challenge.id)
 
 
+def mark_slots(rows: Rows, challenge: ChallengeRecord, now: datetime) -> None:
+    """Another code is to go out: the verifications that run in this challenge's slots are cancelled before the next start there.
+
+    Not where a call may still be under way: what it starts, the cancelling could miss or come too late for.
+    """
+    deliveries = rows.deliveries(challenge.id)
+    for scope in sorted({one.scope for one in deliveries if one.scope}):
+        slot = rows.slot(scope, challenge.phone_key)
+        if slot is None or slot.holder != challenge.id or slot.mark is not None:
+            continue
+        of_scope = [one for one in deliveries if one.scope == scope]
+        if not any(one.outcome is Outcome.OPEN and one.lease_until > now for one in of_scope):
+            rows.take_slot(changed(slot, mark=mark_of(scope, of_scope)), challenge.id)
+
+
 def holds_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> bool:
     """Whether the vendor's slot for this phone is this challenge's."""
     slot = rows.slot(scope, challenge.phone_key) if scope else None

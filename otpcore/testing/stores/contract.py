@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.receipt_races",
     "otpcore.testing.stores.receipts",
     "otpcore.testing.stores.redaction",
+    "otpcore.testing.stores.replacing",
     "otpcore.testing.stores.resending",
     "otpcore.testing.stores.retries",
     "otpcore.testing.stores.scenes",
@@ -69,6 +70,10 @@ from otpcore.testing.stores.receipts import (  # noqa: E402 - after the registra
     UndeliveredTests,
 )
 from otpcore.testing.stores.redaction import RedactionTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.replacing import (  # noqa: E402 - after the registration
+    ReplacedCodeTests,
+    ReplacedVendorCodeTests,
+)
 from otpcore.testing.stores.resending import ResendingTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.retries import RetryTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.sending import SendingTests  # noqa: E402 - after the registration
@@ -105,6 +110,8 @@ __all__ = ["START", "CrashFactory", "Failover", "StoreContract", "World"]
 class StoreContract(
     SendingTests,
     ResendingTests,
+    ReplacedCodeTests,
+    ReplacedVendorCodeTests,
     RetryTests,
     ClaimingTests,
     LeaseTests,
