@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         CheckResult,
         DeliveryReceipt,
         DeliveryRequest,
+        OutcomeRequest,
         ProviderInfo,
         ReceiptRequest,
     )
@@ -102,6 +103,7 @@ __all__ = [
     "OTPService",
     "Obstacle",
     "ObstacleKind",
+    "OutcomeRequest",
     "PhoneNumber",
     "PluginLoadError",
     "ProviderContext",
@@ -173,6 +175,7 @@ _MODULES = {
         "CheckResult",
         "DeliveryReceipt",
         "DeliveryRequest",
+        "OutcomeRequest",
         "ProviderInfo",
         "ReceiptRequest",
     ),

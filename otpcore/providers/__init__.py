@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CheckResult,
         DeliveryReceipt,
         DeliveryRequest,
+        OutcomeRequest,
         ProviderInfo,
         ReceiptRequest,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "ErrorKind",
     "Feature",
     "Network",
+    "OutcomeRequest",
     "PhoneNumber",
     "ProviderContext",
     "ProviderError",
@@ -66,6 +68,7 @@ _MODULES = {
         "CheckResult",
         "DeliveryReceipt",
         "DeliveryRequest",
+        "OutcomeRequest",
         "ProviderInfo",
         "ReceiptRequest",
     ),

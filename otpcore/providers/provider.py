@@ -32,6 +32,7 @@ from otpcore.providers.requests import (
     CheckResult,
     DeliveryReceipt,
     DeliveryRequest,
+    OutcomeRequest,
     ProviderInfo,
     ReceiptRequest,
 )
@@ -114,6 +115,7 @@ class Provider:
         can_cancel: It implements ``cancel``.
         reads_receipts: It implements ``parse_receipt``.
         checks_account: It implements ``check_account``.
+        reports_outcomes: It implements ``report_outcome``.
     """
 
     instance: str
@@ -124,6 +126,7 @@ class Provider:
     can_cancel: bool
     reads_receipts: bool
     checks_account: bool
+    reports_outcomes: bool
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
     _raised: set[str] = attrs.field(factory=set, init=False, repr=False)
@@ -190,6 +193,14 @@ class Provider:
             ProviderError: It may still verify.
         """
         await self._call("cancel", request, timeout, type(None))
+
+    async def report_outcome(self, request: OutcomeRequest, timeout: float) -> None:
+        """Tell the vendor how a challenge ended. Only where ``reports_outcomes``.
+
+        Raises:
+            ProviderError: It did not take it, within ``timeout`` seconds or at all.
+        """
+        await self._call("report_outcome", request, timeout, type(None))
 
     async def check_account(self, timeout: float) -> AccountState:
         """Ask the vendor about the account; nothing is sent. Only where ``checks_account``.
@@ -340,6 +351,7 @@ def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int
         can_cancel="cancel" in hooks.implemented,
         reads_receipts="parse_receipt" in hooks.implemented,
         checks_account="check_account" in hooks.implemented,
+        reports_outcomes="report_outcome" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
     )

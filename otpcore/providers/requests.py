@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
+from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries, Feature
 from otpcore.models import Channel, CodeOwner, EarlierTry
 from otpcore.phone.numbers import PhoneNumber
 
@@ -19,6 +19,7 @@ __all__ = [
     "CheckResult",
     "DeliveryReceipt",
     "DeliveryRequest",
+    "OutcomeRequest",
     "ProviderInfo",
     "ReceiptRequest",
 ]
@@ -30,11 +31,13 @@ class ProviderInfo:
 
     Args:
         display_name: For people.
-        code_owner: Who makes and checks the code.
+        code_owner: Who makes and checks the code. A vendor that words the message and puts a code of ours into it is
+            ``CodeOwner.CORE`` too; its ``carries`` says that it takes no text.
         channels: What this instance delivers: ``sms`` with the hook ``send_sms``, ``call`` with ``call``, any other word with
             ``send_message``. None: SMS and calls, as far as their hooks are implemented.
-        code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
-            ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
+        code_scope: The account on which the vendor keys its codes, such as ``"twilio:VA…"``: two instances with one scope share
+            one living verification a phone, and the one before is cancelled before another starts. With
+            ``CodeOwner.CORE`` empty, unless the vendor has such verifications although the code is ours.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
         carries: What it can carry, by channel. A channel that is not named carries everything with ``CodeOwner.CORE``,
@@ -54,6 +57,10 @@ class ProviderInfo:
         otherwise = CARRIES_ALL if self.code_owner is CodeOwner.CORE else CARRIES_NOTHING
         return self.carries.get(channel, otherwise)
 
+    def words_text(self, channel: Channel) -> bool:
+        """Whether the vendor words what is sent over a channel: round its own code, or round ours."""
+        return self.code_owner is CodeOwner.PROVIDER or Feature.TEXT not in self.carried(channel).features
+
 
 @attrs.frozen(kw_only=True)
 class DeliveryRequest:
@@ -66,8 +73,8 @@ class DeliveryRequest:
         channel: Over which channel, such as ``sms``, ``call`` or ``whatsapp``.
         code: The code; None where the vendor owns it.
         text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
-        locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language
-            that it should write or speak.
+        locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor words it, of the language that it
+            should write or speak.
         purpose: What the code is for, such as ``"login"``.
         sender: Sender name or number set by the host, or None for the instance's own.
         template_id: Registered template set by the host, or None.
@@ -156,6 +163,27 @@ class CancelRequest:
     recipient: PhoneNumber
     channel: Channel
     reference: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeRequest:
+    """How a challenge ended, for a vendor that carried a code of otpcore's or the host's. "Already gone" is success.
+
+    Args:
+        challenge_id: The challenge that ended.
+        delivery_id: The delivery that carried the code, or started the verification.
+        recipient: Whose number it is.
+        channel: Over which it went.
+        reference: The vendor's id; empty when the send was never answered: then by recipient or ``delivery_id``.
+        approved: The code of this delivery was typed. False: it expired, was cancelled, or another code has replaced it.
+    """
+
+    challenge_id: str
+    delivery_id: str
+    recipient: PhoneNumber
+    channel: Channel
+    reference: str = ""
+    approved: bool
 
 
 @attrs.frozen(kw_only=True)

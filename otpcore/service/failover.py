@@ -177,7 +177,7 @@ class Failover:
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge = step.delivery, step.challenge
-        ours = provider.info.code_owner is CodeOwner.CORE
+        ours, worded = provider.info.code_owner is CodeOwner.CORE, provider.info.words_text(self.ref.channel)
         settings = self._settings(challenge)
         return DeliveryRequest(
             delivery_id=delivery.id,
@@ -186,11 +186,11 @@ class Failover:
             channel=self.ref.channel,
             code=self.code if ours else None,
             text=self._text(challenge) if ours else None,
-            locale=self._spoken_locale(challenge) if ours else self._locale(challenge),
+            locale=self._locale(challenge) if worded else self._spoken_locale(challenge),
             purpose=challenge.purpose,
             sender=settings.sender,
             template_id=settings.template_id,
-            android_hash=None if ours or self.ref.channel is not Channel.SMS else settings.android_hash,
+            android_hash=settings.android_hash if worded and self.ref.channel is Channel.SMS else None,
             deadline=challenge.expires_at,
             idempotency_key=f"{self.ref.send_id}.{delivery.code_number}.{delivery.instance}",
             repeat=step.repeat,
@@ -321,7 +321,7 @@ class Failover:
 
 def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeRecord, deadline: Deadline) -> Failover:
     """The failover of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
-    phone, sealed = recipient(service.phone_of(challenge), ref.channel), challenge.message_sealed
+    phone, sealed = service.recipient_of(challenge, ref.channel), challenge.message_sealed
     message = service.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
     asked = asked_of(
         message=message,
@@ -383,5 +383,7 @@ def report_ended(service: Service, channel: Channel | None, challenge: Challenge
         ChallengeState.SENT: EventType.SENT_UNCONFIRMED,
         ChallengeState.EXPIRED: EventType.EXPIRED,
     }
+    if challenge.state is ChallengeState.EXPIRED:
+        service.outcomes.tell(challenge, approved=False)
     if kind := kinds.get(challenge.state):
         service.emit(kind, challenge, channel=channel, reason=challenge.reason)

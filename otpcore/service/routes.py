@@ -58,10 +58,11 @@ class Asked:
             lacks.append("a code of your own")
         if self.own_text and not carried.takes(Feature.TEXT):
             lacks.append("a text of your own")
-        language = self.text_locale if info.code_owner is CodeOwner.CORE else self.locale
+        words_text = info.words_text(channel)
+        language = self.locale if words_text else self.text_locale
         if language and not carried.speaks(language):
             lacks.append(f"the language {language[:_SHOWN_LOCALE]!r}")
-        if not lacks and self.text and channel is Channel.SMS and info.code_owner is CodeOwner.CORE:
+        if not lacks and self.text and channel is Channel.SMS and not words_text:
             lacks.extend(_too_much(carried, self.text))
         return " and ".join(lacks)
 
@@ -246,7 +247,7 @@ class Rules:
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
-                scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                scope=provider.info.code_scope,
                 prefix=shown,
             )
             for provider in able

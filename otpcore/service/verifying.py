@@ -137,6 +137,7 @@ async def cancel(service: Service, challenge_id: str, deadline: Deadline) -> boo
         report_ended(service, None, view.challenge)
         return False
     service.emit(EventType.CANCELLED, view.challenge)
+    service.outcomes.tell(view.challenge, approved=False)
     checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
     if not checks:
         return True
@@ -210,6 +211,7 @@ async def _approve(
 
 def _approved(service: Service, challenge: ChallengeRecord) -> Verification:
     service.emit(EventType.VERIFY_APPROVED, challenge)
+    service.outcomes.tell(challenge, approved=True)
     if test_number := name_of(challenge.provider):
         masked = challenge.phone_masked
         about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
@@ -278,7 +280,8 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
 
     Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
     """
-    usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
+    asked = [d for d in reversed(deliveries) if d.owner is CodeOwner.PROVIDER]
+    usable = [d for d in asked if d.scope and d.outcome not in NOT_SENT and not d.gone]
     seen = set[tuple[str, str]]()
     for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
         verification = (delivery.scope, delivery.reference)

@@ -20,6 +20,7 @@ from otpcore import (
     DeliveryReceipt,
     DeliveryRequest,
     EarlierTry,
+    OutcomeRequest,
     ProviderContext,
     ProviderError,
     ProviderInfo,
@@ -45,7 +46,16 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(enco
 TOLD = {
     "For providers": (
         *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, ProviderError),
-        *(CheckRequest, CancelRequest, AccountState, ReceiptRequest, Receipt, ReceiptRefused, HttpAnswer),
+        *(
+            CheckRequest,
+            CancelRequest,
+            OutcomeRequest,
+            AccountState,
+            ReceiptRequest,
+            Receipt,
+            ReceiptRefused,
+            HttpAnswer,
+        ),
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),

@@ -26,6 +26,7 @@ class SimulatedAccount(Simulator):
         from_number: A number of the account.
         messaging_service_sid: ``MG…``, a messaging service of the account.
         code_digits: Length of Verify's codes.
+        custom_codes: The Verify service takes ``CustomCode``.
         verification_life: How long Verify keeps a verification, from its first send.
     """
 
@@ -39,6 +40,7 @@ class SimulatedAccount(Simulator):
         self.from_number = "+15005550006"
         self.messaging_service_sid = new_sid("MG")
         self.code_digits = 6
+        self.custom_codes = False
         self.verification_life = timedelta(minutes=10)
 
     def provider_settings(self, mode: Mode = Mode.VERIFY) -> dict[str, Any]:

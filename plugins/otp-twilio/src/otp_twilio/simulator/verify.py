@@ -68,11 +68,13 @@ class SimulatedVerify:
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         if refusal := _refusal_of(form):
             return refusal
+        if "CustomCode" in form and not self._account.custom_codes:
+            return error(403, 60204, "Service does not support this feature: custom codes")
         to, channel = form["To"], Channel(form["Channel"])
         failure = VERIFY_FAILURES.get(to)
         if failure and failure.channel in (None, channel):
             return failure.answer()
-        verification = self._newest(to) or self._new(to, channel)
+        verification = self._newest(to) or self._new(to, channel, form.get("CustomCode"))
         if refusal := verification.used_up():
             return refusal
         verification.channel = channel
@@ -137,12 +139,12 @@ class SimulatedVerify:
     def _newest(self, to: str) -> Verification | None:
         return next((each for each in self._kept() if each.to == to and each.status in _CHECKABLE), None)
 
-    def _new(self, to: str, channel: Channel) -> Verification:
+    def _new(self, to: str, channel: Channel, custom_code: str | None) -> Verification:
         digits = self._account.code_digits
         verification = Verification(
             sid=new_sid("VE"),
             to=to,
-            code=f"{secrets.randbelow(10**digits):0{digits}}",
+            code=custom_code or f"{secrets.randbelow(10**digits):0{digits}}",
             channel=channel,
             created=self._account.clock(),
         )
@@ -187,7 +189,7 @@ def _refusal_of(form: dict[str, str]) -> SimulatedAnswer | None:
     for parameter in ("To", "Channel"):
         if parameter not in form:
             return error(400, 20001, f"Missing required parameter {parameter} in the post body")
-    shapes = {"To": _NUMBER, "Channel": _CHANNEL, "AppHash": _APP_HASH}
+    shapes = {"To": _NUMBER, "Channel": _CHANNEL, "AppHash": _APP_HASH, "CustomCode": _CODE}
     for parameter, shape in shapes.items():
         if parameter in form and not shape.fullmatch(form[parameter]):
             return _invalid(parameter, form[parameter])
