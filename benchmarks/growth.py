@@ -47,10 +47,10 @@ PHONES = {"mariadb": "CONCAT('phone-', n)", "postgresql": "'phone-' || n", "sqli
 FILL = (
     """INSERT INTO otp_challenge (id, live_key, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, state,
     confirmed, attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, code_number, locale,
-    core_recorded, budget, app, cooldowns, world)
+    core_recorded, budget, app, verifiable, cooldowns, world)
     SELECT {id}, CASE WHEN n % 20 = 0 THEN {id} END, {id}, {phone}, {sealed}, '+359•••567', 'key-1', 'login',
     CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'approved' END, true, 1, 5, 0, {now} - n, {now} + 600000000 - n, 'digest', 0, 'en',
-    true, '', '', '{{}}', 'real' FROM {numbers}""",
+    true, '', '', true, '{{}}', 'real' FROM {numbers}""",
     """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, code_number, prefix, is_retry,
     outcome, reference, provider_code, recorded_at, lease_until, gone, world)
     SELECT {id}, {id}, {phone}, {id}, 'mada', 'sms', 'core', '', 0, '', false, 'accepted', {id}, '', {now} - n, {now}, false, 'real'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import secrets
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ class KeyRing:
         index_key = _decode(index)
         self._phone = _keyed(index_key, world.mark("phone"))
         self._subject = _keyed(index_key, world.mark("subject"))
+        self._relayed = _keyed(index_key, world.mark("relayed"))
         self._client = _keyed(index_key, world.mark("client"))
         self._block = _keyed(index_key, world.mark("block"))
         self._keys = {
@@ -89,6 +91,10 @@ class KeyRing:
     def subject(self, e164: str, purpose: str, app: str = "") -> str:
         """Keyed look-up of a phone, in any spelling of it, a purpose, and the word of an app."""
         return _look_up(self._subject, f"{same_phone(e164)}\n{app}\n{purpose}")
+
+    def relayed_subject(self, e164: str, *said: str) -> str:
+        """Keyed look-up of a phone, in any spelling of it, and of all that is said to it in a message that is only relayed."""
+        return _look_up(self._relayed, json.dumps([same_phone(e164), *said]))
 
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""

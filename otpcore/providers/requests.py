@@ -71,7 +71,7 @@ class DeliveryRequest:
         challenge_id: The challenge it belongs to.
         recipient: To whom.
         channel: Over which channel, such as ``sms``, ``call`` or ``whatsapp``.
-        code: The code; None where the vendor owns it.
+        code: The code; None where the vendor owns it, and where a whole text of the host's is relayed.
         text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
         locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor words it, of the language that it
             should write or speak.

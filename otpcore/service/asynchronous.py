@@ -13,7 +13,7 @@ from typing import Any, Self
 import anyio
 
 from otpcore.clock import utc_now
-from otpcore.errors import InvalidArgument, SettingsError, StoreError
+from otpcore.errors import SettingsError, StoreError
 from otpcore.models import (
     Challenge,
     Channel,
@@ -30,12 +30,12 @@ from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
+from otpcore.service.arguments import Clients, check_text, findable
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
 from otpcore.service.diagnosing import diagnosis
 from otpcore.service.lifetime import Lifetime, begin
-from otpcore.service.ordering import order_of
+from otpcore.service.ordering import guess_of, order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
 from otpcore.service.sending import send, shown
@@ -44,7 +44,7 @@ from otpcore.service.setup import Setup
 from otpcore.service.status import Status
 from otpcore.service.status_reading import read_status
 from otpcore.service.upkeep import purge
-from otpcore.service.verifying import Guess, cancel, require_id, verify
+from otpcore.service.verifying import cancel, verify
 from otpcore.settings.tree import Settings, load_settings
 from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
@@ -138,6 +138,7 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
@@ -158,6 +159,9 @@ class AsyncOTPService:
             code: A code of your own, as text of 4 to 10 digits; None: otpcore makes one, or sends the living one again. Instances
                 whose vendor makes the codes are left out. Within the cooldown nothing is sent, and the first code stays. A
                 test number keeps the code that the settings give it.
+            verifiable: False: only relay what is yours, a ``code``, a whole ``message`` without a place for one, or both.
+                ``verify`` never finds it, and it neither replaces nor holds up a code that is verified. The same message again
+                is a resend of it; another one is a send of its own.
             app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
                 do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
 
@@ -166,8 +170,8 @@ class AsyncOTPService:
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, or the message has no
-                place for the code.
+            InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, the message has no
+                place for the code, or nothing is there to be relayed.
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
                 asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
@@ -175,7 +179,15 @@ class AsyncOTPService:
             StoreError: The store did not do its work.
         """
         return await self._send(
-            phone, channel=channel, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
+            phone,
+            channel=channel,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            code=code,
+            verifiable=verifiable,
+            app=app,
         )
 
     async def send_sms(
@@ -187,6 +199,7 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """``send`` by SMS."""
@@ -198,6 +211,7 @@ class AsyncOTPService:
             locale=locale,
             message=message,
             code=code,
+            verifiable=verifiable,
             app=app,
         )
 
@@ -210,6 +224,7 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """``send`` by a voice call, which speaks the code."""
@@ -221,6 +236,7 @@ class AsyncOTPService:
             locale=locale,
             message=message,
             code=code,
+            verifiable=verifiable,
             app=app,
         )
 
@@ -258,22 +274,8 @@ class AsyncOTPService:
             StoreError: The store did not do its work.
         """
         service = self._service
-        check_text(purpose=purpose)
-        check_storable(purpose=purpose)
-        check_short(purpose=purpose)
-        check_app(app)
-        require_id(service.settings.otp.verify_by, challenge_id)
-        if phone is None and challenge_id is None:
-            raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
-        number = self._look_up(phone) if phone is not None else None
-        guess = Guess(
-            phone=number,
-            challenge_id=findable(challenge_id) if challenge_id is not None else None,
-            purpose=purpose,
-            app=app,
-            client=self._clients.named(client),
-            code=typed_code(code),
-        )
+        asked: dict[str, Any] = {"challenge_id": challenge_id, "purpose": purpose, "client": client, "app": app}
+        guess = guess_of(service.settings.otp, self._clients, phone, code, **asked)
         return await verify(service, guess, Deadline(service.settings.otp.send_timeout))
 
     async def cancel(self, challenge_id: str) -> bool:

@@ -126,6 +126,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send``."""
@@ -138,6 +139,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
+                verifiable=verifiable,
                 app=app,
             )
         )
@@ -151,12 +153,20 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
             lambda otp: otp.send_sms(
-                phone, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
             )
         )
 
@@ -169,12 +179,20 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
         return self._run(
             lambda otp: otp.call(
-                phone, purpose=purpose, client=client, locale=locale, message=message, code=code, app=app
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
             )
         )
 

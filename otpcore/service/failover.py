@@ -184,7 +184,7 @@ class Failover:
             challenge_id=challenge.id,
             recipient=self.phone,
             channel=self.ref.channel,
-            code=self.code if ours else None,
+            code=(self.code or None) if ours else None,
             text=self._text(challenge) if ours else None,
             locale=self._locale(challenge) if worded else self._spoken_locale(challenge),
             purpose=challenge.purpose,
@@ -329,6 +329,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         purpose=challenge.purpose,
         settings=service.settings.otp.of_app(challenge.app),
         own_code=challenge.code_number > 0,
+        relayed=not challenge.verifiable,
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
     return Failover(

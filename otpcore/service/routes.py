@@ -43,10 +43,12 @@ class Asked:
         text_locale: The language in which otpcore words the text then; it falls back as the reference says.
         text: The SMS that leaves then, with a made-up code; empty: nothing was named.
         own_code: The host made the code.
+        relayed: Nothing of it is verified.
     """
 
     own_text: bool = False
     own_code: bool = False
+    relayed: bool = False
     locale: str = ""
     text_locale: str = ""
     text: str = attrs.field(default="", repr=False)
@@ -54,8 +56,8 @@ class Asked:
     def lacking(self, info: ProviderInfo, channel: Channel) -> str:
         """What of it an instance cannot carry over a channel, for people; empty: nothing."""
         carried, lacks = info.carried(channel), []
-        if self.own_code and info.code_owner is CodeOwner.PROVIDER:
-            lacks.append("a code of your own")
+        if (self.own_code or self.relayed) and info.code_owner is CodeOwner.PROVIDER:
+            lacks.append("a code of your own" if self.own_code else "a message without a code of its own")
         if self.own_text and not carried.takes(Feature.TEXT):
             lacks.append("a text of your own")
         words_text = info.words_text(channel)
@@ -79,26 +81,35 @@ def _too_much(carried: Carries, text: str) -> Iterator[str]:
 NOTHING_ASKED = Asked()
 
 
-def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSettings, own_code: bool = False) -> Asked:
+def asked_of(
+    *,
+    message: str | None,
+    locale: str,
+    purpose: str,
+    settings: OtpSettings,
+    own_code: bool = False,
+    relayed: bool = False,
+) -> Asked:
     """What a send asks for beyond a code that arrives, by what the caller named for it.
 
     Args:
         message: A text of the caller's, or None.
         locale: As the caller named it, or empty.
         own_code: The host made the code.
+        relayed: Nothing of it is verified; without a code of the host's, the message is the whole text.
 
     Raises:
         InvalidArgument: The message has no place for the code.
     """
     if message is None and not locale:
-        return Asked(own_code=True) if own_code else NOTHING_ASKED
+        return Asked(own_code=True, relayed=relayed) if own_code else NOTHING_ASKED
     worded = locale
     if locale and message is None:
         worded = text_locale(
             locale=locale, purpose=purpose, templates=settings.templates, default_locale=settings.locale
         )
     text = render_sms(
-        code="8" * settings.length,
+        code="" if relayed and not own_code else "8" * settings.length,
         locale=locale or settings.locale,
         purpose=purpose,
         minutes=int(settings.life) // 60,
@@ -109,7 +120,14 @@ def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSet
         android_hash=settings.android_hash,
         default_locale=settings.locale,
     )
-    return Asked(own_text=message is not None, own_code=own_code, locale=locale, text_locale=worded, text=text)
+    return Asked(
+        own_text=message is not None,
+        own_code=own_code,
+        relayed=relayed,
+        locale=locale,
+        text_locale=worded,
+        text=text,
+    )
 
 
 @attrs.frozen(kw_only=True)

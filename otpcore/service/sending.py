@@ -41,6 +41,7 @@ class SendOrder:
 
     Args:
         code: The host's own, normalised; None: otpcore makes one, or sends the living one again.
+        verifiable: False: the host's code or text is relayed, and nothing ever verifies it.
     """
 
     phone: PhoneNumber
@@ -50,6 +51,7 @@ class SendOrder:
     locale: str
     message: str | None = attrs.field(repr=False)
     code: str | None = attrs.field(default=None, repr=False)
+    verifiable: bool = True
     app: str = ""
 
 
@@ -71,7 +73,7 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
         await service.live.refresh()
         await service.live.note_client(order.client)
     route = _route(service, order)
-    if route.test_number:  # whoever tests knows that code, and no other
+    if route.test_number and order.verifiable:  # whoever tests knows that code, and no other
         order = attrs.evolve(order, code=None)
     with service.span(Work.SEND, channel=order.channel) as span:
         with deadline.bounding(_NOT_SENT):
@@ -104,10 +106,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 
 async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
     """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
-    subject, phone_key = (
-        service.keys.subject(order.phone.e164, order.purpose, order.app),
-        service.keys.phone_key(order.phone.e164),
-    )
+    subject, phone_key = _subject(service, order), service.keys.phone_key(order.phone.e164)
     asked = _admission(service, order, route, phone_key)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
@@ -115,7 +114,7 @@ async def _start(service: Service, order: SendOrder, route: Route, deadline: Dea
             return _skipped(service, order, living)
         if living is not None and _is_hosts(living) and order.code is None:
             route = _route(service, order, living)
-        code = order.code or (_first_code(service, route) if living is None else _code_of(service, living))
+        code = _code_for(service, order, route, living)
         challenge = living if living is not None else _fresh(service, order, subject, phone_key, code)
         new = _new_send(service, order, challenge, route, asked, is_resend=living is not None)
         match await service.store.begin(new, service.store_now):
@@ -176,7 +175,7 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
             raise failover.failure(record.reason, await _other_way(service, order, failover))
         case Accepted(delivery=delivery):
             if service.providers[delivery.instance].info.code_owner is CodeOwner.CORE:
-                code = failover.code
+                code = failover.code or None
         case Queued(due_at=due_at):
             job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=due_at)
     return Sent(challenge=shown(record, order.phone, order.channel, code), job=job)
@@ -259,6 +258,7 @@ def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = 
         purpose=order.purpose,
         settings=service.settings.otp.of_app(order.app),
         own_code=own_code,
+        relayed=not order.verifiable,
     )
 
 
@@ -289,7 +289,7 @@ def _admission(service: Service, order: SendOrder, route: Route, phone_key: str)
         channel=order.channel,
     )
     budget = ""
-    if limits.unverified:
+    if limits.unverified and order.verifiable:
         budget = budget_of(e164, region, route.prefix)
     charges = charges_of(origin, limits)
     return Admission(
@@ -318,6 +318,7 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         key_id=keys.current,
         purpose=order.purpose,
         app=order.app,
+        verifiable=order.verifiable,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
         first_sent_at=now,
@@ -327,6 +328,21 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         code_number=int(order.code is not None),
         locale=order.locale,
     )
+
+
+def _subject(service: Service, order: SendOrder) -> str:
+    """What a send would be a resend of: a code for a phone and a purpose; of what is only relayed, the very same message."""
+    keys, e164 = service.keys, order.phone.e164
+    if order.verifiable:
+        return keys.subject(e164, order.purpose, order.app)
+    return keys.relayed_subject(e164, order.app, order.purpose, order.locale, order.code or "", order.message or "")
+
+
+def _code_for(service: Service, order: SendOrder, route: Route, living: ChallengeRecord | None) -> str:
+    """The code to send; empty: a whole text is relayed, without any."""
+    if order.code is not None or not order.verifiable:
+        return order.code or ""
+    return _first_code(service, route) if living is None else _code_of(service, living)
 
 
 def _first_code(service: Service, route: Route) -> str:

@@ -180,6 +180,7 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
         challenge = await service.store.latest(subject) if subject is not None else None
     if (
         challenge is None
+        or not challenge.verifiable
         or (challenge.purpose, challenge.app) != (guess.purpose, guess.app)
         or (subject is not None and challenge.subject != subject)
     ):

@@ -117,6 +117,7 @@ class ChallengeRecord:
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
         app: For which of the host's apps the code is; empty: it names none.
+        verifiable: False: it was only relayed, with a code of the host's or none, and nothing ever verifies it.
         cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
     """
 
@@ -128,6 +129,7 @@ class ChallengeRecord:
     key_id: str
     purpose: str
     app: str = ""
+    verifiable: bool = True
     state: ChallengeState
     confirmed: bool = False
     reason: UnsendableReason | None = None

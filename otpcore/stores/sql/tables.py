@@ -99,6 +99,7 @@ class ChallengeRow(_Row, table=True):
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
     app: str = Field(sa_type=Key(40))
+    verifiable: bool = Field(sa_type=Boolean)
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
     reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))

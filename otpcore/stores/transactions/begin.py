@@ -205,7 +205,7 @@ def _replace_code(rows: Rows, challenge: ChallengeRecord, send: NewSend, now: da
 
 def _admit(rows: Rows, send: NewSend, expires_at: datetime, now: datetime) -> Choice | Refused:
     """The instance to begin with, if it need not wait for a breaker; or why a send whose code lives that long may not begin."""
-    locked = _locked_until(rows, send)
+    locked = _locked_until(rows, send) if send.challenge.verifiable else None
     if locked is not None and locked >= expires_at:
         wait = None if locked >= FOREVER else _seconds(locked - now)
         return Refused(reason=Refusal.LOCKED, retry_after=wait)

@@ -143,6 +143,7 @@ def _is_meant(
     """It is what whoever verifies speaks of, and nobody ended it."""
     return (
         challenge is not None
+        and challenge.verifiable
         and (challenge.purpose, challenge.app) == (purpose, app)
         and subject in (None, challenge.subject)
         and challenge.state not in (ChallengeState.APPROVED, ChallengeState.CANCELLED)

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.receipt_races",
     "otpcore.testing.stores.receipts",
     "otpcore.testing.stores.redaction",
+    "otpcore.testing.stores.relayed",
     "otpcore.testing.stores.replacing",
     "otpcore.testing.stores.resending",
     "otpcore.testing.stores.retries",
@@ -70,6 +71,7 @@ from otpcore.testing.stores.receipts import (  # noqa: E402 - after the registra
     UndeliveredTests,
 )
 from otpcore.testing.stores.redaction import RedactionTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.relayed import RelayedTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.replacing import (  # noqa: E402 - after the registration
     ReplacedCodeTests,
     ReplacedVendorCodeTests,
@@ -112,6 +114,7 @@ class StoreContract(
     ResendingTests,
     ReplacedCodeTests,
     ReplacedVendorCodeTests,
+    RelayedTests,
     RetryTests,
     ClaimingTests,
     LeaseTests,

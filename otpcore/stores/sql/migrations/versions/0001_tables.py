@@ -89,6 +89,7 @@ def _challenge() -> None:
         sa.Column("key_id", _key(255), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
         sa.Column("app", _key(40), nullable=False),
+        sa.Column("verifiable", sa.Boolean(), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(20)),
