@@ -18,6 +18,7 @@ __all__ = [
     "Lasts",
     "Locale",
     "Message",
+    "OwnCode",
     "Phone",
     "Prefix",
     "Purpose",
@@ -52,4 +53,12 @@ Lasts = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Such as 30m or 2h; not given: until it is switched again.")
 ]
 ClearSwitch = Annotated[bool, typer.Option("--clear", help="Remove the switch; the settings count again.")]
+OwnCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        help=f"A code of your own, 4 to 10 digits; {FROM_INPUT} Written here it stands in the process list.",
+    ),
+]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]

@@ -125,6 +125,8 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
@@ -137,6 +139,8 @@ class OTPService:
                 client=client,
                 locale=locale,
                 message=message,
+                code=code,
+                verifiable=verifiable,
                 app=app,
                 metadata=metadata,
             )
@@ -150,13 +154,23 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
             lambda otp: otp.send_sms(
-                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
+                metadata=metadata,
             )
         )
 
@@ -168,13 +182,23 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
         return self._run(
             lambda otp: otp.call(
-                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
+                metadata=metadata,
             )
         )
 

@@ -81,17 +81,18 @@ def check(options: Options, rules: str, word: str) -> ExitCode:
     return ExitCode.OK
 
 
-def explain(options: Options, phone: str, word: str, *, locale: str, message: str | None) -> ExitCode:
+def explain(options: Options, phone: str, word: str, *, locale: str, message: str | None, own_code: bool) -> ExitCode:
     """Say who serves a number, and why.
 
     Args:
         word: Of the channel.
         locale: As for a send; empty: none is named.
         message: As for a send.
+        own_code: The send has a code of the host's.
     """
     channel, host = parse_channel(word), load_host(options)
     number = recipient(parse_number(host.settings, phone), channel)
-    asked = asked_of(message=message, locale=locale, purpose="default", settings=host.settings.otp)
+    asked = asked_of(message=message, locale=locale, purpose="default", settings=host.settings.otp, own_code=own_code)
     in_force, steps = run(_explain, host, number.e164, channel, asked)
     source = str(in_force.source) if in_force is not None else None
     shown = number.e164 if options.reveal else number.masked
