@@ -88,7 +88,7 @@ class NewSend:
     renewal: timedelta
     asked: Admission = attrs.field(factory=Admission)
     client: str = ""
-    code: NewCode | None = None
+    code: NewCode | None = attrs.field(default=None, repr=False)
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
