@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from otpcore.errors import SettingsError
 from otpcore.settings.fields import setting
+
+if TYPE_CHECKING:
+    from otpcore.settings.sections import OtpSettings
 
 __all__ = ["APP", "AppSettings", "good_apps", "with_app"]
 
@@ -17,16 +20,6 @@ APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 """The word of one of several apps."""
 
 _OF_APPS = ("templates", "web_otp_host", "android_hash")
-
-
-class _Texts(attrs.AttrsInstance, Protocol):
-    """What of ``otp.*`` an app may have of its own."""
-
-    @property
-    def templates(self) -> Mapping[str, Mapping[str, str]]: ...
-
-
-T = TypeVar("T", bound=_Texts)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +34,7 @@ class AppSettings:
     android_hash: str | None = setting(None, "Hash of the Android app that may read the SMS.")
 
 
-def good_apps(instance: Any, _: attrs.Attribute[Any], value: Mapping[str, AppSettings]) -> None:
+def good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[str, AppSettings]) -> None:
     """Refuse names that no send could name, and texts and lines that could not go out."""
     for name, one in value.items():
         if not APP.fullmatch(name):
@@ -54,7 +47,7 @@ def good_apps(instance: Any, _: attrs.Attribute[Any], value: Mapping[str, AppSet
                 raise SettingsError(f"otp.apps.{name}.{key}: {problem}") from None
 
 
-def with_app(instance: T, one: AppSettings) -> T:
+def with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
     """The settings of the codes of one app, checked.
 
     Raises:
