@@ -12,6 +12,7 @@ from otpcore.events import fields
 from otpcore.models import Channel
 from otpcore.rate_limits.clients import is_list, names_nobody
 from otpcore.service.extras import Extras
+from otpcore.settings.apps import APP
 
 __all__ = [
     "LONGEST_NAME",
@@ -30,9 +31,6 @@ _logger = logging.getLogger("otpcore.limits")
 
 LONGEST_NAME = 100
 """Characters of a purpose or a locale; the same for every store."""
-
-APP = re.compile(r"[A-Za-z0-9._-]{0,40}")
-"""The word of an app, or nothing."""
 
 _MOST_ITEMS = 10  # of metadata
 _LONGEST_ITEM_NAME = 40  # characters
@@ -87,7 +85,7 @@ def check_app(app: str) -> None:
         InvalidArgument: It is no text, or holds something else than at most 40 letters, digits, ``.``, ``_`` and ``-``.
     """
     check_text(app=app)
-    if not APP.fullmatch(app):
+    if app and not APP.fullmatch(app):
         raise InvalidArgument("app: is at most 40 ASCII letters, digits, dots, _ and -")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Literal
@@ -15,15 +14,14 @@ from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone.numbers import is_region
 from otpcore.phone.spellings import same_phone
+from otpcore.settings.apps import AppSettings, good_apps, with_app
 from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
 from otpcore.settings.network import DIRECT, check_public_url, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 
 __all__ = [
-    "AppSettings",
     "CallSettings",
-    "ChannelSettings",
     "HttpSettings",
     "OtpSettings",
     "PluginSettings",
@@ -36,8 +34,6 @@ __all__ = [
 
 _DAY = 86_400
 _LIFE_CAP = 600.0
-_OF_APPS = ("templates", "web_otp_host", "android_hash")
-_APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
 
 
@@ -83,25 +79,6 @@ def _good_hash(instance: OtpSettings, _: attrs.Attribute[str | None], value: str
     if value is not None:
         check_android_hash(value)
         check_android_reads(instance)
-
-
-def _good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[str, AppSettings]) -> None:
-    for name, one in value.items():
-        if not _APP.fullmatch(name):
-            raise SettingsError(f"otp.apps.{name}: a name is 1 to 40 ASCII letters, digits, dots, _ and -")
-        try:
-            _with_app(instance, one)
-        except SettingsError as error:
-            key, __, problem = str(error).removeprefix("otp.").partition(": ")
-            if key.partition(".")[0] in _OF_APPS:  # else it is about a key that is wrong without the app too
-                raise SettingsError(f"otp.apps.{name}.{key}: {problem}") from None
-
-
-def _with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
-    """The settings of the codes of one app, checked."""
-    said: dict[str, Any] = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
-    own = {name: value for name, value in said.items() if value is not None}
-    return attrs.evolve(instance, apps={}, templates=one.templates or instance.templates, **own)
 
 
 def _good_receipts_url(instance: OtpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -162,31 +139,6 @@ class CallSettings:
 
 
 @attrs.frozen(kw_only=True)
-class ChannelSettings:
-    """``channels.<channel>``: a channel besides SMS and calls."""
-
-    retry: bool = setting(False, "Try again later when no provider took the message; without the section: as for SMS.")
-    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.")
-
-    @property
-    def is_retried(self) -> bool:
-        """Whether anything is ever tried again."""
-        return self.retry and self.max_retries > 0
-
-
-@attrs.frozen(kw_only=True)
-class AppSettings:
-    """``otp.apps.<app>``: what one of several apps says otherwise; what it does not say is as below ``otp``."""
-
-    app: str | None = setting(None, "The app's name, for {app} in texts.")
-    templates: Mapping[str, Mapping[str, str]] = setting(
-        dict, "Own texts, instead of those of otp.templates.", names="<purpose>.<locale>"
-    )
-    web_otp_host: str | None = setting(None, "Host name for the last line @host #code.")
-    android_hash: str | None = setting(None, "Hash of the Android app that may read the SMS.")
-
-
-@attrs.frozen(kw_only=True)
 class OtpSettings:
     """``otp.*``: codes, their life, their text.
 
@@ -242,7 +194,7 @@ class OtpSettings:
         "Hash of the Android app that may read the SMS; every text must then be one SMS of at most 140 bytes.",
         _good_hash,
     )
-    apps: Mapping[str, AppSettings] = setting(dict, "", _good_apps, names="<app>")
+    apps: Mapping[str, AppSettings] = setting(dict, "", good_apps, names="<app>")
     sender: str | Mapping[str, Any] | None = setting(
         None,
         "Sender name or number for providers that take one; or a table of them by instance, purpose and locale.",
@@ -281,7 +233,7 @@ class OtpSettings:
 
     @functools.cached_property
     def _of_apps(self) -> Mapping[str, OtpSettings]:
-        return {name: _with_app(self, one) for name, one in self.apps.items()}
+        return {name: with_app(self, one) for name, one in self.apps.items()}
 
 
 @attrs.frozen(kw_only=True)

@@ -16,6 +16,7 @@ from otpcore.models import Channel, World
 from otpcore.phone.numbers import parse_phone
 from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit, parse_seconds
 from otpcore.routing import RULE_SETTING, parse_rules
+from otpcore.settings.channels import ChannelSettings, good_channel_rules, good_channels, without_blank_rules
 from otpcore.settings.fields import a_section, not_a_setting, one_of, setting
 from otpcore.settings.files import read_settings
 from otpcore.settings.keys import KeySettings, generate_keys, throw_away_keys
@@ -23,7 +24,6 @@ from otpcore.settings.limits import LimitSettings, is_target
 from otpcore.settings.reference import SettingDescription, describe_settings, starter_file
 from otpcore.settings.sections import (
     CallSettings,
-    ChannelSettings,
     HttpSettings,
     OtpSettings,
     PluginSettings,
@@ -65,7 +65,6 @@ __all__ = [
 ]
 
 _SQL_SCHEMES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
-_MOST_RETRIES = 100
 _INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # an instance as routing rules write it, folded
 
 
@@ -76,31 +75,6 @@ def _good_rules(_: Settings, attribute: attrs.Attribute[str], value: str) -> Non
         parse_rules(value)
     except RoutingSyntaxError as error:
         raise RoutingSyntaxError(f"{attribute.name}: {error.problem}", error.text, error.column) from error
-
-
-def _good_channel_rules(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
-    for name, text in value.items():
-        try:
-            parse_rules(text)
-        except RoutingSyntaxError as error:
-            raise RoutingSyntaxError(f"{name}: {error.problem}", error.text, error.column) from error
-
-
-def _without_blank_rules(rules: Mapping[str, str]) -> dict[str, str]:
-    """Compose files and charts set a variable to nothing to say that it is not set."""
-    return {name: text for name, text in rules.items() if text.strip()}
-
-
-def _other_channels(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, ChannelSettings]) -> None:
-    for word, one in value.items():
-        if word in (Channel.SMS, Channel.CALL):
-            raise SettingsError(f"channels.{word}: is written under [{word}]")
-        try:
-            Channel(word)
-        except ValueError as error:
-            raise SettingsError(f"channels.{word}: {error}") from None
-        if not 0 <= one.max_retries <= _MOST_RETRIES:
-            raise SettingsError(f"channels.{word}.max_retries: must be 0 to {_MOST_RETRIES}, not {one.max_retries}")
 
 
 def _retries_have_time(instance: Settings, _: attrs.Attribute[RetrySettings], value: RetrySettings) -> None:
@@ -165,15 +139,15 @@ class Settings:
     otp_channel_providers: Mapping[str, str] = setting(
         dict,
         "The same for another channel, such as otp_whatsapp_provider; not set: those of otp_sms_provider that can do it.",
-        _good_channel_rules,
+        good_channel_rules,
         gathers=("otp_<channel>_provider", RULE_SETTING),
-        converter=_without_blank_rules,
+        converter=without_blank_rules,
     )
     sms: SmsSettings = attrs.field(
         factory=SmsSettings, validator=[a_section(SmsSettings), _not_in_production, _usable_test_numbers]
     )
     call: CallSettings = attrs.field(factory=CallSettings, validator=a_section(CallSettings))
-    channels: Mapping[str, ChannelSettings] = setting(dict, "", _other_channels, names="<channel>")
+    channels: Mapping[str, ChannelSettings] = setting(dict, "", good_channels, names="<channel>")
     otp: OtpSettings = attrs.field(factory=OtpSettings, validator=a_section(OtpSettings))
     limits: LimitSettings = attrs.field(factory=LimitSettings, validator=a_section(LimitSettings))
     retry: RetrySettings = attrs.field(factory=RetrySettings, validator=[a_section(RetrySettings), _retries_have_time])
@@ -215,15 +189,16 @@ class Settings:
 
     def retrying(self, channel: Channel) -> SmsSettings | CallSettings | ChannelSettings:
         """What says how a channel is retried; a channel of which nothing is said is retried as SMS are."""
-        if channel == Channel.CALL:
-            return self.call
-        return self.channels.get(channel, self.sms)
+        return self._retrying.get(channel, self.sms)
 
     @property
     def retries_anything(self) -> bool:
         """Some channel is retried."""
-        others = any(one.is_retried for one in self.channels.values())
-        return others or self.sms.is_retried or self.call.is_retried
+        return any(one.is_retried for one in self._retrying.values())
+
+    @property
+    def _retrying(self) -> Mapping[str, SmsSettings | CallSettings | ChannelSettings]:
+        return {Channel.SMS: self.sms, Channel.CALL: self.call, **self.channels}
 
     @property
     def world(self) -> World:

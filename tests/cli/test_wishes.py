@@ -163,6 +163,13 @@ def test_an_app_placeholder_without_a_name_is_named(otp: Otp, desk: Desk) -> Non
     assert findings(otp, "texts") == ["otp.templates.login.en has {app}, and otp.app is empty"]
 
 
+def test_the_texts_of_an_app_are_looked_at_too(otp: Otp, desk: Desk) -> None:
+    texts = {"default": {"en": "{app}: {code}, or see shop.example"}}
+    desk.write(otp={"app": "Acme", "apps": {"shop": {"templates": texts}, "plain": {"app": "Plain"}}})
+    (detail,) = findings(otp, "texts")
+    assert detail.startswith("app shop: otp.apps.shop.templates.default.en has a link")
+
+
 def test_good_texts_are_well(otp: Otp, desk: Desk) -> None:
     desk.write(otp={"app": "Acme", "web_otp_host": "accounts.example.com", "android_hash": HASH})
     assert findings(otp, "texts") == []

@@ -24,6 +24,7 @@ from otpcore.testing.providers.contract import Bench, ProviderContract, Refusal
 
 pytest_plugins = ["pytester"]
 
+WHATSAPP = Channel("whatsapp")
 NO_SUCH_NUMBER = "+359871000013"
 
 
@@ -199,6 +200,18 @@ class Text:
 def signed(token, url, body):
     """What Acme signs callbacks with."""
     return hmac.new(token.encode(), url.encode() + body, "sha256").hexdigest()
+
+
+class Messages(Text):
+    """The same over another channel too."""
+
+    @hookimpl
+    def describe(self):
+        return ProviderInfo(display_name="Acme", channels=frozenset({Channel.SMS, WHATSAPP}))
+
+    @hookimpl
+    async def send_message(self, request):
+        return await self.send(request)
 
 
 class Codes(Text):
@@ -388,6 +401,11 @@ class TakesAnySettings(Text):
         return Settings(token=settings.get("token") or "none", base_url=settings["base_url"])
 
 
+class SendsEverythingAsSms(Messages):
+    def body(self, request):
+        return {**super().body(request), "channel": "sms"}
+
+
 class NamesNoKey(Text):
     def read_settings(self):
         try:
@@ -538,6 +556,7 @@ BROKEN = {
     ShowsItsToken: ("nothing_readable", "the provider's repr shows the setting token"),
     SpoilsTheText: ("arrives_once_and_intact", "Söhne &amp;"),
     SendsTwice: ("arrives_once_and_intact", "one send is one message"),
+    SendsEverythingAsSms: ("arrives_once_and_intact and whatsapp", "'sms' == 'whatsapp'"),
     InventsReferences: ("arrives_once_and_intact", "delivery-1"),
     WaitsForEver: ("does_not_answer", "must fit into context.timeout"),
     SwallowsCancellation: ("cancellation_passes", "must not answer"),
@@ -597,6 +616,11 @@ class TestUnsignedUrl(TestText):
     signs_url = False
 
 
+class TestMessages(TestText):
+    provider = Messages
+    channels = (Channel.SMS, WHATSAPP)
+
+
 class TestCodes(TestText):
     provider = Codes
     channels = (Channel.SMS, Channel.CALL)
@@ -605,7 +629,8 @@ class TestCodes(TestText):
 
 # Collected by the inner pytest only, which looks for classes of this name.
 for broken in BROKEN:
-    suite = TestCodes if issubclass(broken, Codes) else TestText
+    suites = {Codes: TestCodes, Messages: TestMessages}
+    suite = next((suite for correct, suite in suites.items() if issubclass(broken, correct)), TestText)
     only_asyncio = pytest.fixture(lambda self: "asyncio")
     changed = {"provider": broken, "anyio_backend": only_asyncio, "short_timeout": 0.3}
     globals()[f"Broken{broken.__name__}"] = type(f"Broken{broken.__name__}", (suite,), changed)

@@ -24,8 +24,13 @@ _OF_SMS_ALONE = frozenset({Feature.ANDROID_HASH, Feature.WEB_OTP, Feature.TEMPLA
 
 
 def texts(otp: OtpSettings) -> Iterator[Finding]:
-    """What in the host's texts costs more or reaches fewer people than it need."""
+    """What in the host's texts, and in those of each of its apps, costs more or reaches fewer people than it need."""
     found = [*_own_templates(otp), *_lengths(otp)]
+    for name, app in otp.apps.items():
+        its_own = otp.of_app(name)
+        new = [one for one in (*_own_templates(its_own), *_lengths(its_own)) if one not in found]
+        where = f"otp.apps.{name}.templates" if app.templates else "otp.templates"
+        found += [attrs.evolve(one, detail=f"app {name}: {one.detail.replace('otp.templates', where)}") for one in new]
     yield from found
     if not found:
         yield Finding(

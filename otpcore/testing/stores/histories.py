@@ -266,7 +266,7 @@ class Histories(ServiceRules):
     )
     def claim(self, limit: int, max_retries: int, key_ids: set[str], instances: set[str]) -> None:
         claim_rule = self.world.rule(
-            max_retries={Channel.SMS: max_retries, Channel.CALL: 2},
+            max_retries={**dict.fromkeys(CHANNELS, 2), Channel.SMS: max_retries},
             key_ids=frozenset(key_ids),
             instances=frozenset(instances),
         )
