@@ -24,7 +24,8 @@ EXAMINED = 5_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CURSOR = re.compile(r"([0-9a-f]{1,14})-([0-9a-f]{1,15})")
+_CURSOR = re.compile(r"([0-9a-f]{1,15})-([0-9a-f]{1,15})")
+_LATEST = (FOREVER - _EPOCH) // _MICROSECOND
 
 
 @attrs.frozen(order=True)
@@ -50,9 +51,9 @@ class Place:
             InvalidArgument: It is none.
         """
         found = _CURSOR.fullmatch(cursor)
-        if found is None:
+        microseconds, number = (int(part, 16) for part in found.groups()) if found else (-1, 0)
+        if not 0 <= microseconds <= _LATEST:
             raise InvalidArgument("after: is no cursor that a page had")
-        microseconds, number = (int(part, 16) for part in found.groups())
         return cls(_EPOCH + microseconds * _MICROSECOND, number)
 
 

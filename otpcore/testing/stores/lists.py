@@ -12,12 +12,14 @@ from otpcore.errors import InvalidArgument
 from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.stores.lists import EXAMINED, ChallengeFilter, DeliveryFilter, Filter
 from otpcore.stores.steps import Candidate
-from otpcore.stores.transactions import lists
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import World
 
 __all__ = ["ListTests"]
+
+
+_BOTH: tuple[Filter[Any], ...] = (ChallengeFilter(), DeliveryFilter())
 
 
 class ListTests(StoreBase):
@@ -38,19 +40,18 @@ class ListTests(StoreBase):
         for number in range(7):
             await world.begin(phone=f"phone-{number % 3}", subject=f"subject-{number}")
             world.later(number % 2)
-        for which in (ChallengeFilter(), DeliveryFilter()):
+        for which in _BOTH:
             found = await _all(world, which, limit)
             assert len({one.id for one in found}) == len(found) == 7
 
     async def test_lists_of_nothing_are_an_empty_page(self, world: World) -> None:
-        for which in (ChallengeFilter(), DeliveryFilter(phone_key="phone-1")):
+        for which in _BOTH:
             page = await _page(world, which)
             assert (page.items, page.cursor) == ((), None)
 
     async def test_lists_neither_skip_nor_repeat_while_others_write(self, world: World) -> None:
         failovers = [await accepted(world, phone=f"phone-{number}", reference=f"M{number}") for number in range(6)]
-        wanted: tuple[Filter[Any], ...] = (DeliveryFilter(), DeliveryFilter(instance="mada"), ChallengeFilter())
-        for turn, which in enumerate(wanted):
+        for turn, which in enumerate((*_BOTH, DeliveryFilter(instance="mada"))):
             first = await _page(world, which, limit=2)
             world.later(1)
             await accepted(world, phone="phone-9", subject=f"after {turn}", reference=f"N{turn}")
@@ -138,7 +139,7 @@ class ListTests(StoreBase):
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         assert EXAMINED == 5_000
-        monkeypatch.setattr(lists, "EXAMINED", 50)  # where it is used
+        monkeypatch.setattr("otpcore.stores.transactions.lists.EXAMINED", 50)
         rare = await accepted(world, world.core("backup"))
         world.later(1)
         (delivery,) = (await rare.view()).deliveries
