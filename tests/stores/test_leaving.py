@@ -166,6 +166,23 @@ async def test_a_send_of_which_nobody_heard_costs_nothing_and_holds_nobody_up(
     assert not any(view.schedule for view in await world.store.view(phone_key="phone-1"))
 
 
+async def test_a_send_that_went_on_unheard_after_a_receipt_has_its_retries_left(
+    sql_world: World, database: Path
+) -> None:
+    """No retry was claimed for it: what its send had used up stays used up, and no more."""
+    world, route = sql_world.with_retries(), sql_world.core("mada", "backup")
+    failover = await world.begin(route)
+    await failover.answer(Outcome.UNAVAILABLE)
+    await failover.answer(Outcome.UNAVAILABLE)
+    retry = await world.claim_next(route)
+    await retry.answer(Outcome.ACCEPTED, reference="M1")
+    received = await world.undelivered(reference="M1")
+    plan = world.plan(route, is_retry=True)
+    await leave(world, database, lambda: world.store.go_on(received.follows, plan, world.now), heard=False)
+    ((row, _),) = await world.store.retries(10)
+    assert (row.attempts, row.lease_until) == (1, None)
+
+
 @pytest.mark.parametrize("at", [1, 2])
 async def test_a_refusal_of_which_nobody_heard_gives_back_once(world: World, database: Path, at: int) -> None:
     """Else who asks and breaks off would never meet a limit."""

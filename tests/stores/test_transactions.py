@@ -356,3 +356,29 @@ async def test_a_purge_without_a_limit_leaves_nothing_and_one_with_a_limit_ends_
     times = {"challenges_before": later, "deliveries_before": later, "phone_key": None, "now": later}
     assert (await world.store.purge(**times, limit=1)).receipts == 1
     assert (await world.store.purge(**times)).receipts == 1002
+
+
+async def test_a_receipt_is_of_every_try_under_the_reference_of_its_message(world: World) -> None:
+    """The repeat found the message of the first try at the vendor: there is one message, and it did not arrive."""
+    failover = await world.with_retries().begin()
+    await failover.answer(Outcome.AMBIGUOUS, reference="M1")
+    retry = await world.claim_next()
+    await retry.answer(Outcome.ACCEPTED, reference="M1")
+    await world.undelivered(reference="M1")
+    assert [one.outcome for one in (await failover.view()).deliveries] == [Outcome.UNDELIVERED, Outcome.UNDELIVERED]
+
+
+async def test_a_receipt_without_a_reference_is_of_its_delivery_alone(world: World) -> None:
+    """Of two tries without a reference, each may have sent a message."""
+    failover = await world.with_retries().begin()
+    await failover.answer(Outcome.AMBIGUOUS)
+    retry = await world.claim_next()
+    await retry.answer(Outcome.ACCEPTED)
+    await world.undelivered(delivery_id=retry.answered.id)
+    assert [one.outcome for one in (await failover.view()).deliveries] == [Outcome.AMBIGUOUS, Outcome.UNDELIVERED]
+
+
+async def test_what_was_never_found_is_approved_for_nobody(world: World) -> None:
+    reservation = await world.reserve("nobody's")
+    assert reservation.challenge is None
+    assert not await world.store.approve(reservation, settled=(), now=world.now)
