@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from otpcore.runners.background import BackgroundRunner
+from otpcore.runners.loop import RetryLoop
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.testing import Outbox
 
@@ -67,6 +68,32 @@ async def test_house_keeping_that_fails_is_told_and_done_again(
                 otp_outbox.clock.advance(6)
                 await anyio.sleep(0.02)
     assert sum("retries wait: OSError" in record.message for record in caplog.records) == 2
+
+
+class SlowLeave(MemoryStore):
+    """A store that takes a moment to take a sign of life back, as every database does."""
+
+    async def leave(self, *arguments, **more):
+        await anyio.sleep(0.01)
+        await super().leave(*arguments, **more)
+
+
+async def test_a_runner_whose_host_is_cancelled_takes_back_its_sign_of_life(otp_outbox: Outbox) -> None:
+    """Else the next look at the workers counts one that is gone."""
+    store, loop = SlowLeave(), RetryLoop(concurrency=1, poll=0.02, kind="background")
+
+    async def workers() -> int:
+        return len((await store.status(otp_outbox.clock(), None)).workers)
+
+    async with otp_outbox.service(RETRIED, store=store, runner=Elsewhere()) as otp:
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(loop.run, otp._retries)
+                while not await workers():
+                    otp_outbox.clock.advance(6)
+                    await anyio.sleep(0.01)
+                tasks.cancel_scope.cancel()
+        assert not await workers()
 
 
 class Counting(MemoryStore):
