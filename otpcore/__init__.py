@@ -50,6 +50,8 @@ if TYPE_CHECKING:
         Verification,
         VerificationStatus,
     )
+    from otpcore.operator.asynchronous import AsyncOperator
+    from otpcore.operator.blocking import Operator
     from otpcore.phone.numbers import PhoneNumber
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.hooks import ProviderContext, hookimpl
@@ -76,6 +78,7 @@ __all__ = [
     "AccountState",
     "Answer",
     "AsyncOTPService",
+    "AsyncOperator",
     "BreakerStatus",
     "CancelRequest",
     "Carries",
@@ -102,6 +105,7 @@ __all__ = [
     "OTPService",
     "Obstacle",
     "ObstacleKind",
+    "Operator",
     "PhoneNumber",
     "PluginLoadError",
     "ProviderContext",
@@ -163,6 +167,8 @@ _MODULES = {
         "Verification",
         "VerificationStatus",
     ),
+    "otpcore.operator.asynchronous": ("AsyncOperator",),
+    "otpcore.operator.blocking": ("Operator",),
     "otpcore.phone.numbers": ("PhoneNumber",),
     "otpcore.providers.delivered": ("DeliveredMessage",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),

@@ -10,7 +10,16 @@ from otpcore.events import fields
 from otpcore.messages.texts import normalise_code
 from otpcore.rate_limits.clients import is_list, names_nobody
 
-__all__ = ["LONGEST_NAME", "Clients", "check_short", "check_storable", "check_text", "findable", "typed_code"]
+__all__ = [
+    "LONGEST_NAME",
+    "Clients",
+    "check_short",
+    "check_storable",
+    "check_text",
+    "findable",
+    "is_id",
+    "typed_code",
+]
 
 _logger = logging.getLogger("otpcore.limits")
 
@@ -18,6 +27,7 @@ LONGEST_NAME = 100
 """Characters of a purpose or a locale; the same for every store."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
 _LONGEST_CODE = 64  # no code is nearly so long
 
@@ -45,6 +55,11 @@ def check_storable(**texts: object) -> None:
         check_text(**{name: text})
         if _UNSTORABLE.search(str(text)):
             raise InvalidArgument(f"{name}: holds half a character (a lone surrogate) or a NUL, which cannot be stored")
+
+
+def is_id(target: str) -> bool:
+    """Whether this is a challenge's id, and no phone number."""
+    return _ID.fullmatch(target) is not None
 
 
 def check_short(**texts: str | None) -> None:

@@ -16,6 +16,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import ProviderInfo
 from otpcore.routing import RoutingTable, parse_rules
+from otpcore.service.switches import drained
 from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.failover import Candidate
@@ -151,7 +152,7 @@ _OF_A_SEND = 0.25
 
 
 class Rules:
-    """The rules in force.
+    """The rules in force, and the instances that an operator drains: the rules name them, and no route has them.
 
     Each of the two settings counts on its own: the store's value, else the file's. Calls follow the SMS rules unless
     ``otp_call_provider`` is set somewhere.
@@ -189,12 +190,14 @@ class Rules:
         self._unfinished: set[str] = set()
         self._stored: dict[str, RoutingTable] = {}
         self._routes: dict[Channel, RoutingTable] = {}
+        self.drained: frozenset[str] = frozenset()
 
     async def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
         """Put what is stored in force; what cannot work is reported, and the last good rules stay.
 
         They stay too while an instance that the new ones name is still starting: that is looked at again the next time.
         """
+        self.drained = frozenset(drained(stored))
         for name in RULE_SETTINGS.values():
             await self._adopt(name, stored.get(name), first=first)
         self._release(self._named())
@@ -225,7 +228,7 @@ class Rules:
         """
         names, prefix, test_number = self._found(phone.e164, channel, forced)
         shown = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
-        able = [self._providers[name] for name in names if name in self._providers]
+        able = [self._providers[name] for name in names if name in self._providers and name not in self.drained]
         candidates = tuple(
             Candidate(
                 instance=provider.instance,
@@ -241,7 +244,7 @@ class Rules:
     def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
         """Who serves a number and cannot carry what the send asks for, and what of it."""
         names, _, _ = self._found(phone.e164, channel, None)
-        able = {name: self._providers[name] for name in names if name in self._providers}
+        able = {name: self._providers[name] for name in names if name in self._providers and name not in self.drained}
         lacks = {name: asked.lacking(one.info, channel) for name, one in able.items() if channel in one.channels}
         return {name: what for name, what in lacks.items() if what}
 

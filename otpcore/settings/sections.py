@@ -322,6 +322,11 @@ class StorageSettings:
         "Seconds before a phone counts as never verified again; operators give a number to somebody else after about as long.",
         between(0, _FOREVER, "seconds"),
     )
+    keep_audit: float = setting(
+        365.0 * _DAY,
+        "Seconds before the record of what an operator changed is purged.",
+        between(_DAY, _FOREVER, "seconds"),
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living, is_spent
     from otpcore.stores.memory.store import MemoryRows, MemoryStore
     from otpcore.stores.records import (
+        AuditRecord,
         BreakerRecord,
         ChallengeRecord,
         Charged,
@@ -52,6 +53,7 @@ __all__ = [
     "OVER",
     "TAKEN",
     "UNCOUNTED",
+    "AuditRecord",
     "Beginning",
     "BreakerRecord",
     "BudgetRecord",
@@ -141,6 +143,7 @@ _MODULES = {
     "otpcore.stores.lifecycle": ("CLOCK_SLACK", "ERASED", "OVER", "TAKEN", "is_living", "is_spent"),
     "otpcore.stores.memory.store": ("MemoryRows", "MemoryStore"),
     "otpcore.stores.records": (
+        "AuditRecord",
         "BreakerRecord",
         "ChallengeRecord",
         "Charged",

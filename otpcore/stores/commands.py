@@ -11,7 +11,7 @@ import attrs
 from otpcore.models import Channel, ReceiptOutcome, RetryJob
 from otpcore.rate_limits.admission import UNCOUNTED, Admission, BudgetRule, LimitReason
 from otpcore.stores.failover import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 
 __all__ = [
     "Beginning",
@@ -297,8 +297,9 @@ class Settled:
 
 @attrs.frozen(kw_only=True)
 class ChallengeView:
-    """Everything about one challenge, for people and for ``cancel``."""
+    """Everything about one challenge, for people and for ``cancel``, which does without receipts."""
 
     challenge: ChallengeRecord
     deliveries: tuple[DeliveryRecord, ...]
     schedule: tuple[ScheduleRecord, ...]
+    receipts: tuple[ReceiptRecord, ...] = ()

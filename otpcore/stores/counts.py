@@ -45,6 +45,7 @@ class PurgeCount:
     receipts: int = 0
     refusals: int = 0
     verified: int = 0
+    audits: int = 0
 
     def plus(self, more: PurgeCount) -> PurgeCount:
         """Both together."""

@@ -17,6 +17,7 @@ from otpcore.models import Channel
 from otpcore.rate_limits.admission import BudgetRecord, Charge, RefusalRecord
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.records import (
+    AuditRecord,
     BreakerRecord,
     ChallengeRecord,
     Charged,
@@ -338,8 +339,22 @@ class Rows(Protocol):
     def settings(self) -> dict[str, str]:
         """All."""
 
+    def setting(self, name: str) -> str | None:
+        """One; locked until the end of the unit."""
+
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
+
+    # The trail of what operators changed; all worlds share it.
+
+    def add_audit(self, record: AuditRecord) -> None:
+        """One more; the store gives it a number, higher than those before."""
+
+    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
+        """The latest first: those of one action, or of all where it is empty, with a lower number where one is given."""
+
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        """Remove those written before then."""
 
     def keys_in_use(self) -> Sequence[KeyUse]:
         """Each code key of the challenges, with what it is needed for; by id."""

@@ -19,7 +19,7 @@ KINDS = {
     *("otp_counter", "otp_failure", "otp_refusal", "otp_verified"),
 }
 """Tables with rows of one person; a new one is added here, and to ``live`` below."""
-OF_NOBODY = {"otp_breaker", "otp_budget", "otp_setting", "otp_worker"}
+OF_NOBODY = {"otp_audit", "otp_breaker", "otp_budget", "otp_setting", "otp_worker"}
 
 
 def person():

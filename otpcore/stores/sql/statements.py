@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.lifecycle import ERASED, OVER, TAKEN
 from otpcore.stores.records import (
+    AuditRecord,
     ChallengeRecord,
     DeliveryRecord,
     ReceiptRecord,
@@ -34,6 +35,7 @@ from otpcore.stores.records import (
 )
 from otpcore.stores.sql.building import NOW, columns, own, records, upsert
 from otpcore.stores.sql.tables import (
+    audits,
     challenges,
     deliveries,
     receipts,
@@ -255,8 +257,22 @@ COUNT_WAITING = (
 )
 
 SETTINGS = select(settings.c.name, settings.c.value)
+SETTING = select(settings.c.value).where(settings.c.name == bindparam("row_key"))
 PUT_SETTING = upsert(settings)
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
+
+INSERT_AUDIT = insert(audits).inline()
+AUDITS = (
+    records(AuditRecord, audits)
+    .where(audits.c.number < bindparam("below"))
+    .order_by(audits.c.number.desc())
+    .limit(bindparam("most"))
+)
+AUDITS_OF = AUDITS.where(audits.c.action == bindparam("row_action"))
+OLD_AUDITS = delete(audits).where(audits.c.at < bindparam("before", type_=audits.c.at.type))
+PURGE_AUDITS = delete(audits).where(
+    audits.c.number.in_(select(audits.c.number).where(audits.c.at < bindparam("before")).limit(bindparam("most")))
+)
 
 
 @functools.cache

@@ -30,6 +30,7 @@ from otpcore.stores.sql.columns import Charges, Key, MarkText, Moment, Names, Wo
 
 __all__ = [
     "VERSION_TABLE",
+    "audits",
     "breakers",
     "budgets",
     "challenges",
@@ -287,6 +288,21 @@ class WorkerRow(_Row, table=True):
     running: int
 
 
+class AuditRow(_Row, table=True):
+    """`AuditRecord`. ``number`` is the order of writing."""
+
+    __tablename__ = "otp_audit"
+    __table_args__ = (Index(None, "action", "number"),)
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    at: datetime = Field(sa_type=Moment, index=True)
+    by: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Key(64))
+    target: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+
+
 class SettingRow(_Row, table=True):
     """One setting that lives in the database."""
 
@@ -308,4 +324,5 @@ verified: Table = metadata.tables["otp_verified"]
 refusals: Table = metadata.tables["otp_refusal"]
 breakers: Table = metadata.tables["otp_breaker"]
 workers: Table = metadata.tables["otp_worker"]
+audits: Table = metadata.tables["otp_audit"]
 settings: Table = metadata.tables["otp_setting"]

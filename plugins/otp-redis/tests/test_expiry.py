@@ -10,7 +10,7 @@ import pytest
 from otp_redis import RedisStore
 
 from otpcore.rate_limits.admission import BudgetWindow
-from otpcore.stores import BudgetRule, Outcome, WorkerRecord
+from otpcore.stores import AuditRecord, BudgetRule, Outcome, WorkerRecord
 from otpcore.testing.stores.contract import World
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +42,8 @@ async def fill(world):
     reservation = await world.reserve(phone="phone-2")
     await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
     await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
-    await world.store.write_setting("rules", "Mada")
+    audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms")
+    await world.store.write_setting("rules", "Mada", audit=audit)
     await world.store.beat(
         WorkerRecord(name="worker-1", kind="worker", started_at=world.now, seen_at=world.now),
         timedelta(minutes=1),
@@ -67,6 +68,8 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert 0 < lives <= 60
             elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:")):
                 assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries
+            elif name.startswith("au:"):
+                assert 365 * day < lives < 367 * day, key  # storage.keep_audit
             elif name.startswith("vf:"):
                 assert 90 * day < lives < 92 * day, key  # storage.keep_verified
             elif name.startswith("ct:"):
@@ -74,6 +77,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
             else:
                 assert day <= lives < 4 * day, key
     assert kinds >= {
+        "au",
         "wf",
         "ch",
         "sj",
@@ -105,10 +109,11 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
             challenges_before=world.now,
             deliveries_before=world.now,
             verified_before=world.now,
+            audit_before=world.now,
             phone_key=None,
             now=world.now,
         )
-        assert (count.challenges, count.deliveries, count.receipts, count.verified) == (8, 7, 2, 1)
+        assert (count.challenges, count.deliveries, count.receipts, count.verified, count.audits) == (8, 7, 2, 1, 1)
         left = [key.removeprefix("otp:{otp}:") for key in server.all_keys()]
     assert [name for name in left if not name.startswith((*LASTING, "done:", "workers"))] == []
     assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]

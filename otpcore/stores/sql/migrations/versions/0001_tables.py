@@ -26,6 +26,7 @@ _TABLES = (
     "otp_refusal",
     "otp_breaker",
     "otp_worker",
+    "otp_audit",
     "otp_setting",
 )
 _WAITS = sa.text("waits IS NOT NULL")
@@ -65,6 +66,7 @@ def upgrade() -> None:
     _refusal()
     _breaker()
     _worker()
+    _audit()
     _setting()
     op.add_column(_VERSIONS, sa.Column("serves", sa.String(80), nullable=True))
 
@@ -301,6 +303,22 @@ def _worker() -> None:
         sa.Column("running", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_otp_worker"),
     )
+
+
+def _audit() -> None:
+    _create_table(
+        "otp_audit",
+        sa.Column("number", _NUMBER, primary_key=True, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("action", _key(64), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_otp_audit"),
+    )
+    op.create_index("ix_otp_audit_at", "otp_audit", ["at"])
+    op.create_index("ix_otp_audit_action_number", "otp_audit", ["action", "number"])
 
 
 def _setting() -> None:

@@ -39,6 +39,15 @@ local function docs(key, min, max, offset, count)
   return answer
 end
 
+-- Records of the trail, by their numbers; what has expired is empty.
+local function trail(shared, numbers)
+  local answer = {}
+  for j, number in ipairs(numbers) do
+    answer[j] = { number, redis.call('GET', shared .. 'au:' .. number) or '' }
+  end
+  return answer
+end
+
 local answers = {
   time = function() return redis.call('TIME') end,
   hash = hash,
@@ -64,6 +73,13 @@ local answers = {
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
   end,
   docs = docs,
+  trail = function(shared, index, below, count)
+    local most = '(' .. below
+    return trail(shared, redis.call('ZREVRANGEBYSCORE', shared .. index, most, '-inf', 'LIMIT', 0, count))
+  end,
+  oldest = function(shared, index, count)
+    return trail(shared, redis.call('ZRANGE', shared .. index, 0, tonumber(count) - 1))
+  end,
   -- What is due; "now" is the server's clock.
   due = function(now, count)
     if now == 'now' then

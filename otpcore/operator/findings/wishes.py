@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from otpcore.cli.setup.findings import Finding, Level
 from otpcore.messages.carrying import Feature
 from otpcore.messages.checks import dear_characters, links_in, measured_texts, name_of
 from otpcore.messages.texts import segments, text_locale
 from otpcore.models import Channel, CodeOwner
+from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.requests import ProviderInfo
 from otpcore.settings.sections import OtpSettings
 
@@ -19,35 +19,33 @@ __all__ = ["carrying", "texts"]
 _OF_SMS_ALONE = frozenset({Feature.ANDROID_HASH, Feature.WEB_OTP, Feature.TEMPLATE_ID})
 
 
-def texts(otp: OtpSettings) -> Iterator[Finding]:
+def texts(otp: OtpSettings) -> Iterator[Found]:
     """What in the host's texts costs more or reaches fewer people than it need."""
     found = [*_own_templates(otp), *_lengths(otp)]
     yield from found
     if not found:
-        yield Finding(
-            Level.OK, "every text is one SMS" if not otp.templates else "every text is one SMS without a link"
-        )
+        yield Found(Level.OK, "every text is one SMS" if not otp.templates else "every text is one SMS without a link")
 
 
-def _own_templates(otp: OtpSettings) -> Iterator[Finding]:
+def _own_templates(otp: OtpSettings) -> Iterator[Found]:
     for purpose, by_locale in otp.templates.items():
         for locale, text in by_locale.items():
             key = f"otp.templates.{purpose}.{locale}"
             if links_in(text):
-                yield Finding(
+                yield Found(
                     Level.NOTE,
                     f"{key} has a link: people learn to follow links in such messages, and filters stop them",
                     "take it out",
                 )
             if otp.app and "{app}" not in text and otp.app not in text:
-                yield Finding(Level.NOTE, f"{key} does not say whose code it is", "write {app} where the name goes")
+                yield Found(Level.NOTE, f"{key} does not say whose code it is", "write {app} where the name goes")
             if not otp.app and "{app}" in text:
-                yield Finding(
+                yield Found(
                     Level.NOTE, f"{key} has {{app}}, and otp.app is empty", 'in [otp]: app = "Shop", with your own name'
                 )
 
 
-def _lengths(otp: OtpSettings) -> Iterator[Finding]:
+def _lengths(otp: OtpSettings) -> Iterator[Found]:
     """Texts of several SMS: each of the host's, and ours together."""
     ours: list[str] = []
     dear: dict[str, None] = {}
@@ -60,14 +58,14 @@ def _lengths(otp: OtpSettings) -> Iterator[Finding]:
             ours.append(one.locale)
             dear.update(dict.fromkeys(characters))
             continue
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"{one.key} takes {count} SMS" + _because(characters),
             f"write {_plainly(characters)}" if characters else "shorten it",
         )
     if ours:
         blamed = tuple(dear)
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"our texts in {', '.join(ours)} take more than one SMS with otp.app and otp.web_otp_host as they are"
             + _because(blamed),
@@ -83,7 +81,7 @@ def _plainly(characters: tuple[str, ...]) -> str:
     return f"without {', '.join(map(name_of, characters))}"
 
 
-def carrying(otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInfo]]) -> Iterator[Finding]:
+def carrying(otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInfo]]) -> Iterator[Found]:
     """What the settings ask of an instance that cannot carry it; such a send goes out without it.
 
     Args:
@@ -97,13 +95,13 @@ def carrying(otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInf
                 dropped.setdefault(key, []).append(str(channel))
         for key, channels in dropped.items():
             found = True
-            yield Finding(
+            yield Found(
                 Level.NOTE,
                 f"{instance} cannot carry {key} ({', '.join(channels)}): it sends without it",
                 f"set it at the vendor if it has such a setting, or route to an instance that carries {key}",
             )
     if not found:
-        yield Finding(Level.OK, "every instance of the rules carries what the settings ask for")
+        yield Found(Level.OK, "every instance of the rules carries what the settings ask for")
 
 
 def _dropped(otp: OtpSettings, info: ProviderInfo, channel: Channel) -> Iterator[str]:
