@@ -145,12 +145,14 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
         assert await store.sweep(retried=(), limit=100, now=world.now) == ()
         assert await store.refusals(10) == ()
         assert await store.retries(10) == ()
+        assert await store.audits(10) == ()
         assert await store.counters("", world.now) == await store.counters("phone", world.now) != ()
         for _ in range(2):
             await store.purge(
                 challenges_before=world.now,
                 deliveries_before=world.now,
                 verified_before=world.now,
+                audit_before=world.now,
                 phone_key=None,
                 now=world.now,
             )

@@ -174,17 +174,17 @@ class RedisRows(LimitRows, DerivedRows):
         index = f"ix:audit:{action}" if action else "ix:audit"
         most = "+inf" if below is None else str(below)
         (found,) = self._unit.ask(("trail", self._unit.shared, index, most, str(limit)))
-        return [self._audit(number, text) for number, text in found if text]
+        return [self._audit(number, text) for number, _, text in found if text]
 
     def purge_audits(self, before: datetime, limit: int) -> int:
         (found,) = self._unit.ask(("oldest", self._unit.shared, "ix:audit", str(limit)))
-        old = [self._audit(number, text) for number, text in found if text]
-        old = [record for record in old if record.at < before]
-        for record in old:
-            self._unit.change("unaudit", self._unit.shared, record.action, str(record.number))
-        for number in (number for number, text in found if not text):  # it has expired, and nobody knows what it was
-            self._unit.change("unaudit", self._unit.shared, "", number)
-        return len(old)
+        removed = 0
+        for number, action, text in found:
+            is_old = bool(text) and self._audit(number, text).at < before
+            if is_old or not text:  # what is not there has expired
+                self._unit.change("unaudit", self._unit.shared, action, number)
+                removed += is_old
+        return removed
 
     def _audit(self, number: str, text: str) -> AuditRecord:
         return changed(self._unit.parsed(AuditRecord, text), number=int(number))

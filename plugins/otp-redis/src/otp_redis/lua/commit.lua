@@ -63,13 +63,15 @@ local changes = {
   audit = function(shared, action, milliseconds, text)
     local number = whole(redis.call('INCR', shared .. 'seq:audit'))
     redis.call('SET', shared .. 'au:' .. number, text, 'PX', milliseconds)
-    redis.call('ZADD', shared .. 'ix:audit', number, number)
-    redis.call('ZADD', shared .. 'ix:audit:' .. action, number, number)
+    local member = number .. ' ' .. action
+    redis.call('ZADD', shared .. 'ix:audit', number, member)
+    redis.call('ZADD', shared .. 'ix:audit:' .. action, number, member)
   end,
   unaudit = function(shared, action, number)
     redis.call('DEL', shared .. 'au:' .. number)
-    redis.call('ZREM', shared .. 'ix:audit', number)
-    redis.call('ZREM', shared .. 'ix:audit:' .. action, number)
+    local member = number .. ' ' .. action
+    redis.call('ZREM', shared .. 'ix:audit', member)
+    redis.call('ZREM', shared .. 'ix:audit:' .. action, member)
   end,
   refund = function(key, field, ends)
     local raw = redis.call('HGET', base .. key, field)

@@ -39,11 +39,12 @@ local function docs(key, min, max, offset, count)
   return answer
 end
 
--- Records of the trail, by their numbers; what has expired is empty.
-local function trail(shared, numbers)
+-- Records of the trail, by their numbers and actions; the text of one that has expired is empty.
+local function trail(shared, members)
   local answer = {}
-  for j, number in ipairs(numbers) do
-    answer[j] = { number, redis.call('GET', shared .. 'au:' .. number) or '' }
+  for j, member in ipairs(members) do
+    local number, action = string.match(member, '^(%d+) (.*)$')
+    answer[j] = { number, action, redis.call('GET', shared .. 'au:' .. number) or '' }
   end
   return answer
 end
