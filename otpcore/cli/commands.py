@@ -22,7 +22,7 @@ from otpcore.cli.arguments import (
     Rules,
 )
 from otpcore.cli.exits import CommandError, ExitCode
-from otpcore.cli.options import Options
+from otpcore.cli.options import Options, parse_span
 from otpcore.cli.typed import STANDARD_INPUT, typed_code, typed_phone
 
 if TYPE_CHECKING:
@@ -123,8 +123,21 @@ def explain_routes(
     """
     from otpcore.cli.operate import routes as _routes
 
-    asked = {"locale": locale or "", "message": message, "proposed": proposed}
-    return _routes.explain(_options(context), phone, _channel(for_calls), **asked)
+    return _routes.explain(
+        _options(context), phone, _channel(for_calls), locale=locale or "", message=message, proposed=proposed
+    )
+
+
+def preview_routes(
+    context: typer.Context,
+    rules: Rules,
+    for_calls: ForCalls = False,
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1d",
+) -> ExitCode:
+    """Say which share of the recent challenges a rule text would send elsewhere; at most 10,000 are looked at."""
+    from otpcore.cli.operate import routes as _routes
+
+    return _routes.preview(_options(context), rules, _channel(for_calls), parse_span(since, "--since"))
 
 
 def show_routes(context: typer.Context) -> ExitCode:

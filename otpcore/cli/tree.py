@@ -39,6 +39,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         {
             "check": _commands.check_routes,
             "explain": _commands.explain_routes,
+            "preview": _commands.preview_routes,
             "show": _commands.show_routes,
             "set": _commands.set_routes,
             "history": _commands.history_of_routes,

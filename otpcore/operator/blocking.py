@@ -46,13 +46,13 @@ class _Twin(Generic[A]):
 def _blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[_Twin[A], P], R]:
     """The method of a twin that waits for this one."""
 
-    @functools.wraps(method)
     def wait(self: _Twin[A], *args: P.args, **kwargs: P.kwargs) -> R:
         async def use(operator: AsyncOperator) -> R:
             return await method(self._of(operator), *args, **kwargs)
 
         return cast("R", self._run(use))
 
+    functools.update_wrapper(wait, method)  # the arguments and words of the method
     return wait
 
 
@@ -80,6 +80,7 @@ class Routes(_Twin[AsyncRoutes]):
     show = _blocking(AsyncRoutes.show)
     explain = _blocking(AsyncRoutes.explain)
     validate = _blocking(AsyncRoutes.validate)
+    preview = _blocking(AsyncRoutes.preview)
     set = _blocking(AsyncRoutes.set)
     history = _blocking(AsyncRoutes.history)
     restore = _blocking(AsyncRoutes.restore)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -44,15 +44,15 @@ class AsyncInstances:
         out = drained(stored)
         breakers = {one.instance: one for one in found.breakers}
         threshold = service.settings.retry.breaker_threshold
-        counts: dict[str, Counter[str]] = {}
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for one in found.deliveries:
             kind = "accepted" if one.outcome is Outcome.ACCEPTED else "failed"
             if one.outcome is not Outcome.OPEN:
-                counts.setdefault(one.instance, Counter())[kind] += one.count
+                counts[one.instance][kind] += one.count
         for verified in found.verified:
-            counts.setdefault(verified.instance, Counter())["verified"] += verified.count
+            counts[verified.instance]["verified"] += verified.count
         for waiting in found.waiting:
-            counts.setdefault(waiting.instance, Counter())["queued"] += waiting.count
+            counts[waiting.instance]["queued"] += waiting.count
         names = sorted({*self._known(stored), *out, *breakers, *filter(None, counts)})
         return tuple(
             InstanceState(
@@ -62,7 +62,10 @@ class AsyncInstances:
                 failures=breakers[name].failures if name in breakers else 0,
                 is_open=name in breakers and breakers[name].failures >= threshold,
                 misconfigured_since=breakers[name].misconfigured_at if name in breakers else None,
-                **counts.get(name, {}),
+                accepted=counts[name]["accepted"],
+                failed=counts[name]["failed"],
+                verified=counts[name]["verified"],
+                queued=counts[name]["queued"],
             )
             for name in names
         )

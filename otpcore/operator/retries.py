@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from otpcore.errors import InvalidArgument, SettingsError
@@ -121,17 +121,18 @@ class AsyncRetries:
         reason: str,
     ) -> Ended:
         """One transaction and one record for each challenge; others may be at work on the rest meanwhile."""
-        ids, unread = [findable(challenge_id)] if challenge_id is not None else [], 0
         if challenge_id is None:
-            ids, unread = await self._matching(prefix)
             if count is None:
                 raise InvalidArgument(
                     "count: many sends are meant. Fix: count them with retries.count, and pass its count"
                 )
+            ids, unread = await self._matching(prefix)
             if len(ids) > count:
                 raise InvalidArgument(f"count: {len(ids)} are there by now, and {count} were counted. Fix: count again")
         elif (prefix, count) != (None, None):
             raise InvalidArgument("challenge_id: one is named, and prefix or count are of many. Fix: name one of them")
+        else:
+            ids, unread = [findable(challenge_id)], 0
         more: dict[str, Any] = {} if prefix is None else {"prefix": prefix}
         states = []
         for one in ids:
@@ -143,7 +144,7 @@ class AsyncRetries:
         state = states[0] or None if challenge_id is not None and states else None
         return Ended(found=len(ids), changed=len(states), unread=unread, state=state)
 
-    async def _matching(self, prefix: str | None) -> tuple[list[str], int]:
+    async def _matching(self, prefix: str | None) -> tuple[Sequence[str], int]:
         """Challenges with a send that waits to such a number, and how many could not be opened."""
         concerned = None if prefix is None else TargetMap({checked_target(prefix): True})
         found: dict[str, None] = {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
+import anyio.lowlevel
 import attrs
 
-from otpcore.errors import InvalidArgument, InvalidPhoneNumber
+from otpcore.errors import InvalidArgument, InvalidPhoneNumber, SettingsError
 from otpcore.models import Channel
 from otpcore.operator.desk import Desk, check_prefix, checked_channel
 from otpcore.operator.loading import RoutingView, instances_of, open_view
@@ -15,6 +18,8 @@ from otpcore.operator.results.routes import (
     Checked,
     Explained,
     InForce,
+    Moved,
+    Preview,
     RouteStepSeen,
     RulesSeen,
     RulesSet,
@@ -25,13 +30,15 @@ from otpcore.providers.loading import Loaded, forced_names
 from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules
 from otpcore.service.routes import RULE_SETTINGS, Asked, asked_of
 from otpcore.service.service import recipient
-from otpcore.stores.records import AuditRecord
+from otpcore.stores.records import AuditRecord, ChallengeRecord
 
 __all__ = ["AsyncRoutes"]
 
 _SET = "routes.set"
 _PROPOSED = "proposed"
 _PAGE = 200  # records that are looked at in one go
+_PREVIEWED = 10_000  # challenges
+_AT_ONCE = 200  # challenges that are looked at before anybody else has a turn
 
 
 class AsyncRoutes:
@@ -90,8 +97,8 @@ class AsyncRoutes:
         table = None if proposed is None else parse_rules(proposed)
         async with open_view(self._desk, *filter(None, [proposed])) as view:
             in_force = view.rules.in_force(over)
-            source = str(in_force.source) if in_force is not None else None
-            explained = self._explained(view, in_force and in_force.table, source, number, over, asked, reveal=reveal)
+            source, rules = (str(in_force.source), in_force.table) if in_force is not None else (None, None)
+            explained = self._explained(view, rules, source, number, over, asked, reveal=reveal)
             if table is None:
                 return explained
             after = self._explained(view, table, _PROPOSED, number, over, asked, reveal=reveal)
@@ -130,6 +137,33 @@ class AsyncRoutes:
         over = checked_channel(channel)
         record = self._desk.record(_SET, by, reason, target=str(over))
         return await self._store(rules, over, record)
+
+    async def preview(self, rules: str, since: datetime, channel: str = "sms") -> Preview:
+        """The shares of recent challenges that other rules would send elsewhere.
+
+        At most 10,000 challenges are looked at, the latest first. Instances that cannot do the channel, or are drained, are
+        left out, as for a send.
+
+        Args:
+            rules: To be tried, such as ``Twilio;Mada:+35987``.
+            since: Aware; only challenges that were sent since then.
+            channel: ``sms`` or ``call``.
+
+        Raises:
+            RoutingSyntaxError: They cannot be read.
+            InvalidArgument: There is no such channel, or the time has no zone.
+        """
+        over, store = checked_channel(channel), self._desk.service.store
+        if since.utcoffset() is None:
+            raise InvalidArgument("since: has no time zone. Fix: pass an aware time")
+        proposed = parse_rules(rules)
+        challenges = await store.recent(since.astimezone(UTC), over, _PREVIEWED)
+        async with open_view(self._desk, rules) as view:
+            in_force = view.rules.in_force(over)
+            usable = view.loaded.capable(over) - view.rules.drained
+            before = RoutingTable(()) if in_force is None else in_force.table.restricted_to(usable)
+            moves, unread = await self._moves(challenges, over, before, proposed.restricted_to(usable))
+        return _preview(over, since, moves, unread)
 
     async def history(self, channel: str = "sms", *, limit: int = 50) -> tuple[Version, ...]:
         """The stored rules of a channel, the latest first.
@@ -186,6 +220,27 @@ class AsyncRoutes:
             forced=forced_names(self._desk.setup.providers),
             within=self._desk.within,
         )
+
+    async def _moves(
+        self, challenges: Sequence[ChallengeRecord], channel: Channel, before: RoutingTable, after: RoutingTable
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """How many have which first instance under both tables, and how many numbers could not be opened."""
+        service = self._desk.service
+        fallback = service.settings.routing.fallback_to_default
+        moves: Counter[tuple[str, str]] = Counter()
+        unread = 0
+        for number, challenge in enumerate(challenges):
+            if number % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+            try:
+                e164 = recipient(service.phone_of(challenge), channel).e164
+            except SettingsError:
+                unread += 1
+                continue
+            routes = [table.candidates(e164, fallback_to_default=fallback) for table in (before, after)]
+            first, second = (route[0] if route else "" for route in routes)
+            moves[first, second] += 1
+        return moves, unread
 
     def _explained(
         self,
@@ -260,6 +315,16 @@ def _refusal(e164: str, *, require_valid: bool) -> str | None:
     except InvalidPhoneNumber as error:
         return str(error)
     return None
+
+
+def _preview(channel: Channel, since: datetime, moves: Counter[tuple[str, str]], unread: int) -> Preview:
+    examined = moves.total()
+    moved = [
+        Moved(before=before, after=after, count=count, share=count / examined)
+        for (before, after), count in moves.most_common()
+        if before != after
+    ]
+    return Preview(channel=str(channel), since=since, examined=examined, unread=unread, moved=tuple(moved))
 
 
 def _version(record: AuditRecord) -> Version:

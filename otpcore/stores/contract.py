@@ -2,7 +2,7 @@
 
 A command is one atomic unit of work that can be run again after a lost transaction, changes state by conditional updates, and
 returns plain values. ``now`` is the service's clock; None lets a database that many machines share use its own. All times are
-aware UTC.
+aware UTC. ``audit`` is an operator's record; it is written where the command changes something, and only then.
 """
 
 from __future__ import annotations
@@ -71,6 +71,10 @@ class Store(UnitsOfWork):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
         return await self._read(lambda rows: upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
+
+    async def recent(self, since: datetime, channel: Channel, limit: int) -> tuple[ChallengeRecord, ...]:
+        """Challenges that were sent over a channel since then, the latest delivery first."""
+        return await self._read(lambda rows: tuple(rows.recent(since, channel, limit)))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Beginning:
         """Charge the send, then write challenge, schedule row and first delivery, in one transaction; born leased.
@@ -342,10 +346,7 @@ class Store(UnitsOfWork):
         return await self._write(lambda rows: auditing.reset_counters(rows, prefix, audit))
 
     async def audits(self, limit: int, *, below: int | None = None, action: str = "") -> tuple[AuditRecord, ...]:
-        """What operators changed, the latest first: with a lower number than ``below``, of one action where it is named.
-
-        A command that is given an ``audit`` writes it in its own transaction, and only where it changed something.
-        """
+        """What operators changed, the latest first: with a lower number than ``below``, of one action where it is named."""
         return await self._read(lambda rows: tuple(rows.audits(action, below, limit)))
 
     async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:

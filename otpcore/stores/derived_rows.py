@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -72,6 +73,15 @@ class DerivedRows(Rows, abc.ABC):
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in sorted(delivery_ids):  # a purge may have been faster
             self.answer_delivery(delivery_id, gone=True)
+
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        latest: dict[str, None] = {}
+        for delivery in self._recorded(since):
+            if delivery.channel is channel:
+                latest.pop(delivery.challenge_id, None)
+                latest[delivery.challenge_id] = None
+        found = (self.peek(challenge_id) for challenge_id in reversed(latest))
+        return list(itertools.islice((one for one in found if one is not None), limit))
 
     def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
         return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]

@@ -105,6 +105,9 @@ class Rows(Protocol):
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         """All of one phone, newest first."""
 
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        """Those with a delivery over this channel that was recorded since then, not locked; the latest delivery first."""
+
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         """False, and nothing is written, when the subject has another one that is not over."""
 

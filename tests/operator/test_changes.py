@@ -231,6 +231,29 @@ async def test_rules_are_tried_written_listed_and_gone_back_to(otp_outbox: Outbo
             await routes.set("outbox", "pigeon", by="ann")
 
 
+async def test_other_rules_are_previewed_by_the_challenges_of_late(otp_outbox: Outbox) -> None:
+    second = Outbox(clock=otp_outbox.clock)
+    started = otp_outbox.clock()
+    async with otp_outbox.service(providers={"outbox": otp_outbox, "second": second}) as otp:
+        routes = otp.operator.routes
+        assert (await routes.preview("second", started)).examined == 0
+        for phone in (PHONE, "+359881234567", "+359881234568", OTHER_PHONE):
+            await otp.send_sms(phone)
+        seen = await routes.preview("outbox;second:+35988", started)
+        assert (seen.examined, seen.unread) == (4, 0)
+        assert [(one.before, one.after, one.count, one.share) for one in seen.moved] == [("outbox", "second", 2, 0.5)]
+        assert (await routes.preview("outbox", started, "call")).examined == 0
+        assert (await routes.preview("outbox", started)).moved == ()
+        await otp.operator.instances.drain("outbox", by="ann")
+        assert [(one.before, one.after) for one in (await routes.preview("outbox:+4", started)).moved] == [
+            ("second", "")
+        ]
+        otp_outbox.clock.advance(1)
+        assert (await routes.preview("second", otp_outbox.clock())).examined == 0
+        with pytest.raises(InvalidArgument, match="time zone"):
+            await routes.preview("second", started.replace(tzinfo=None))
+
+
 async def test_a_challenge_is_shown_with_everything_that_happened_to_it(scene: Scene) -> None:
     challenge_id = await scene.queued(PHONE)
     scene.outbox.clock.advance(31)

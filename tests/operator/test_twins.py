@@ -27,6 +27,7 @@ METHODS = {
     "sandbox": "inbox",
     "routes check": "routes.validate",
     "routes explain": "routes.explain",
+    "routes preview": "routes.preview",
     "routes show": "routes.show",
     "routes set": "routes.set",
     "routes history": "routes.history",

@@ -62,6 +62,7 @@ RUNS: list[tuple[str, ...]] = [
     ("routes", "set", "Mada;Twilio"),
     ("routes", "set", "Mada;;"),
     ("routes", "history"),
+    ("routes", "preview", "Mada;Twilio"),
     ("routes", "restore", "1"),
     ("instances", "status"),
     ("instances", "drain", "mada", "--reason", "PHONE complained"),

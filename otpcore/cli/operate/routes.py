@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otpcore.cli.exits import CommandError, ExitCode
@@ -12,7 +13,7 @@ from otpcore.clock import when
 from otpcore.operator.asynchronous import AsyncOperator
 from otpcore.operator.results.routes import Explained, RulesSet
 
-__all__ = ["check", "explain", "history", "restore", "set_rules", "show"]
+__all__ = ["check", "explain", "history", "preview", "restore", "set_rules", "show"]
 
 _DOES = {"sms": "send SMS", "call": "place calls"}
 
@@ -52,6 +53,24 @@ def explain(
         *(_explained(found.proposed) if found.proposed is not None else ()),
     )
     return ExitCode.OK if found.route else ExitCode.REFUSED
+
+
+def preview(options: Options, rules: str, channel: str, window: float) -> ExitCode:
+    """Say what other rules would change, by the challenges of the last ``window`` seconds."""
+    since = datetime.now(UTC) - timedelta(seconds=window)
+    found = operate(load_host(options), lambda operator: operator.routes.preview(rules, since, channel))
+    options.say(
+        found.to_dict(),
+        f"{found.examined} challenges since {when(found.since)} were looked at",
+        table(
+            ("from", "to", "challenges", "share"),
+            [(one.before or "nobody", one.after or "nobody", one.count, f"{one.share:.1%}") for one in found.moved],
+        )
+        if found.moved
+        else "none would go elsewhere",
+        f"{found.unread} could not be looked at: the keys that sealed them are not here" if found.unread else "",
+    )
+    return ExitCode.OK
 
 
 def show(options: Options) -> ExitCode:

@@ -68,6 +68,10 @@ class SqlRows(LimitRows):
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.CHALLENGES_OF, phone_key=phone_key)
 
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        wanted = {"since": since, "row_channel": channel, "most": limit, "own_world": self.world}
+        return self._all(ChallengeRecord, sql.RECENT, **wanted)
+
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         live_key = None if challenge.state in OVER else challenge.subject
         return self._put(sql.INSERT_CHALLENGE, challenge, live_key=live_key, world=self.world) == 1

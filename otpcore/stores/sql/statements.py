@@ -64,6 +64,23 @@ CHALLENGES_OF = (
     .where(challenges.c.phone_key == bindparam("phone_key"))
     .order_by(challenges.c.number.desc())
 )
+_LATEST_DELIVERY = func.max(deliveries.c.number).label("latest")
+_RECENTLY = (
+    select(deliveries.c.challenge_id, _LATEST_DELIVERY)
+    .where(
+        deliveries.c.recorded_at >= bindparam("since", type_=deliveries.c.recorded_at.type),
+        deliveries.c.channel == bindparam("row_channel", type_=deliveries.c.channel.type),
+        own(deliveries),
+    )
+    .group_by(deliveries.c.challenge_id)
+    .subquery()
+)
+RECENT = (
+    records(ChallengeRecord, challenges)
+    .join(_RECENTLY, _RECENTLY.c.challenge_id == challenges.c.id)
+    .order_by(_RECENTLY.c.latest.desc())
+    .limit(bindparam("most"))
+)
 INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
 ACCEPT_ONLY = (

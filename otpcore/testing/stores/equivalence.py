@@ -11,6 +11,7 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from otpcore.models import Channel
 from otpcore.stores.contract import Store
 from otpcore.testing.stores.base import EXAMPLES, StoreBase
 from otpcore.testing.stores.histories import PHONES, SUBJECTS, Histories
@@ -35,6 +36,7 @@ class EquivalenceTests(StoreBase):
             "verified": [await store.verified(phone) for phone in PHONES],
             "refusals": [await store.refusals(100, phone_key=phone) for phone in (None, *PHONES)],
             "status": await store.status(now - timedelta(days=1), now),
+            "recent": [await store.recent(now - timedelta(minutes=5), channel, 3) for channel in Channel],
             "settings": await store.settings(),
             "audits": [attrs.evolve(one, number=0) for one in await store.audits(100)],
         }
