@@ -16,8 +16,10 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.checks import SEND_HOOKS
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CancelRequest, DeliveryRequest
+from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
+from otpcore.service.charging import stronger
 from otpcore.service.deadline import Deadline
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
@@ -47,6 +49,7 @@ _NOT_RECORDED = "no provider took the message, which could not be recorded"
 _LEAST_CALL = 0.5  # seconds without which no further provider call starts
 _HOPELESS = frozenset({ErrorKind.MISCONFIGURED, ErrorKind.REJECTED_NUMBER, ErrorKind.BLOCKED})
 """Whose wait says nothing of when the next send may succeed."""
+_DRAINED = Barrier(reason=LimitReason.PAUSED)  # a retry whose every instance is drained waits for one to be taken back
 _CANCELLED_GRACE = 2.0  # seconds in which a cancelled call is still recorded
 
 
@@ -324,6 +327,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         settings=service.settings.otp,
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
+    barrier = stronger(service.live.barrier(phone.e164), _DRAINED if route.is_drained else None)
     return Failover(
         service=service,
         ref=ref,
@@ -334,7 +338,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
             ref.channel,
             route.candidates,
             is_retry=True,
-            barrier=service.live.barrier(phone.e164),
+            barrier=barrier,
         ),
         deadline=deadline,
     )

@@ -118,11 +118,13 @@ class Route:
     Args:
         prefix: Of the rule by which they were found; empty: by default, by a forced list, or nobody was found.
         test_number: The name of the test number that this is; empty: it is an ordinary number.
+        is_drained: There would be candidates, but for what an operator drains.
     """
 
     candidates: tuple[Candidate, ...]
     prefix: str = ""
     test_number: str = ""
+    is_drained: bool = False
 
 
 class RuleSource(enum.StrEnum):
@@ -228,18 +230,21 @@ class Rules:
         """
         names, prefix, test_number = self._found(phone.e164, channel, forced)
         shown = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
-        able = [self._providers[name] for name in names if name in self._providers and name not in self.drained]
-        candidates = tuple(
+        known = [self._providers[name] for name in names if name in self._providers]
+        able = tuple(
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
                 scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
                 prefix=shown,
             )
-            for provider in able
+            for provider in known
             if channel in provider.channels and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
         )
-        return Route(candidates=candidates, prefix=prefix, test_number=test_number)
+        out = self.drained
+        candidates = tuple(one for one in able if one.instance not in out) if out else able
+        is_drained = bool(able) and not candidates
+        return Route(candidates=candidates, prefix=prefix, test_number=test_number, is_drained=is_drained)
 
     def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
         """Who serves a number and cannot carry what the send asks for, and what of it."""

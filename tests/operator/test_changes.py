@@ -17,6 +17,7 @@ from otpcore import (
     InvalidArgument,
     NoRouteError,
     RateLimited,
+    RetryDue,
     RetryJob,
     RoutingSyntaxError,
 )
@@ -170,6 +171,21 @@ async def test_a_drained_instance_gets_no_retries(scene: Scene) -> None:
     await scene.otp.operator.instances.drain("outbox", by="ann")
     await scene.otp.operator.retries.requeue(challenge_id, by="ann")
     await scene.otp.run_retry(RetryJob(challenge_id=challenge_id, channel=Channel.SMS, due_at=scene.outbox.clock()))
+    assert (len(scene.outbox.messages), len(scene.second.messages)) == (0, 1)
+
+
+async def test_a_retry_whose_every_instance_is_drained_waits_until_one_is_taken_back(scene: Scene) -> None:
+    challenge_id = await scene.queued(PHONE)
+    for name in ("outbox", "second"):
+        await scene.otp.operator.instances.drain(name, by="ann")
+    await scene.otp.operator.retries.requeue(challenge_id, by="ann")
+    job = RetryJob(challenge_id=challenge_id, channel=Channel.SMS, due_at=scene.outbox.clock())
+    left = await scene.otp.run_retry(job)
+    assert isinstance(left, RetryDue)
+    assert (await scene.otp.operator.challenges.show(challenge_id))[0].state == "queued"
+    await scene.otp.operator.instances.take_back("second", by="ann")
+    scene.outbox.clock.advance(60)
+    await scene.otp.run_retry(left.job)
     assert (len(scene.outbox.messages), len(scene.second.messages)) == (0, 1)
 
 
