@@ -26,7 +26,7 @@ class DeliverySeen(Shown):
         id: Ours.
         provider: The instance.
         channel: Over which.
-        outcome: ``accepted``, the kind of failure, or ``open``: nobody knows yet.
+        outcome: ``accepted``, the kind of failure, or ``open``: it is not known yet.
         provider_code: The vendor's error code; None: none.
         reference: The vendor's id; None: unknown.
         is_retry: Made by a retry.
@@ -99,7 +99,7 @@ class ChallengeSeen(Shown):
         living: Its code verifies.
         confirmed: A provider said that it took the message.
         reason: Why sending ended without success; None: it did not.
-        provider: Who took the message; None: nobody yet.
+        provider: Who took the message; None: no one yet.
         attempts: Verification attempts used up.
         max_attempts: How many there are.
         locale: Of the text; None: as set.

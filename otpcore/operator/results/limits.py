@@ -27,7 +27,7 @@ class SwitchState(Shown):
         prefix: Or a region such as ``BG``; empty: all sending.
         state: ``paused``, ``denied`` or ``allowed``; None: nothing is switched, and the settings count.
         until: It ends by itself then; None: it does not.
-        since: When it was switched; None: nobody noted it.
+        since: When it was switched; None: it was not noted.
         within: Seconds in which every process obeys a change.
     """
 
@@ -59,7 +59,7 @@ class SwitchesSeen(Shown):
 
 @attrs.frozen(kw_only=True)
 class Budget(Shown):
-    """How many sends that nobody verified a rule prefix of a country had.
+    """How many unverified sends a rule prefix of a country had.
 
     Args:
         country: A region such as ``BG``, or ``none``.

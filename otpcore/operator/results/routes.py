@@ -156,8 +156,8 @@ class Moved(Shown):
     """Challenges that other rules would send elsewhere.
 
     Args:
-        before: The first instance under the rules in force; empty: nobody serves them.
-        after: The first under the rules that were proposed; empty: nobody.
+        before: The first instance under the rules in force; empty: no one serves them.
+        after: The first under the rules that were proposed; empty: no one.
         count: How many challenges.
         share: Of all that were looked at, 0 to 1.
     """

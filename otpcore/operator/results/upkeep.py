@@ -53,12 +53,12 @@ class InstanceState(Shown):
     Args:
         instance: Its name.
         drained: It gets no new sends and no retries.
-        drained_since: Aware UTC; None: it is not drained, or nobody noted it.
+        drained_since: Aware UTC; None: it is not drained, or it was not noted.
         failures: In a row.
         is_open: It is left out for failing too often.
         misconfigured_since: It refuses our account or our settings since then; None: it does not.
         accepted: Messages that it took in the window.
-        failed: Messages that it did not take, or of which nobody knows.
+        failed: Messages that it did not take, or of which it is not known.
         verified: Challenges that were approved after it took a message.
         queued: Sends that wait and tried it last.
     """
