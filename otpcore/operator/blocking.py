@@ -46,7 +46,7 @@ class _Twin(Generic[A]):
 def _blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[_Twin[A], P], R]:
     """The method of a twin that waits for this one."""
 
-    def wait(self: _Twin[A], *args: P.args, **kwargs: P.kwargs) -> R:
+    def wait(self: _Twin[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         async def use(operator: AsyncOperator) -> R:
             return await method(self._of(operator), *args, **kwargs)
 
