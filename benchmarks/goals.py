@@ -17,6 +17,7 @@ from benchmarks.scenarios import (
     round_trip,
     routing,
     send,
+    series,
     startup,
     tls,
     verify,
@@ -95,6 +96,7 @@ def _goals(results: Results) -> Iterator[Goal]:
     cpu = results.ratio("tls", tls.SETTING, tls.TLS, tls.CLEAR, "cpu")
     yield _most("G14", "lean transport over TLS, CPU x clear text", cpu, 1.4)
     yield from _growth(results)
+    yield from _series(results)
 
 
 def _send(results: Results) -> Iterator[Goal]:
@@ -224,3 +226,9 @@ def _growth(results: Results) -> Iterator[Goal]:
         f"cost with {figure(grown.get('rows'), 7) or '1,000,000'} rows x with 1,000, all commands, the dearest database"
     )
     yield _most("growth", text, grown.get("ratio"), 1.2)
+
+
+def _series(results: Results) -> Iterator[Goal]:
+    row = results.row("series", series.SETTING, series.DAY) or {}
+    text = f"a day's series of {figure(row.get('rows'), 7) or '1,000,000'} deliveries, SQLite, ms"
+    yield _most("series", text, row.get("by_all"), 50, "{} ms")

@@ -26,10 +26,11 @@ from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptSta
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import ClaimRule, LockRule, NewSend, ReceiptRule
-from otpcore.stores.failover import CallResult, Candidate, FailoverPlan, FailoverRef
+from otpcore.stores.lists import ChallengeFilter, DeliveryFilter
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.sql import prepared as _prepared
 from otpcore.stores.sql.store import SqlStore, upgrade
+from otpcore.stores.steps import CallResult, Candidate, FailoverPlan, FailoverRef
 
 FEW = 1_000
 TURNS = 300
@@ -193,10 +194,22 @@ class User:
         await self.store.next_due()
 
     async def sweep(self) -> None:
-        await self.store.sweep(retried=[Channel.SMS], limit=200, now=self.now)
+        await self.store.sweep(unretried=[Channel.CALL], limit=200, now=self.now)
 
     async def wake(self) -> None:
         await self.store.wake(None, 5, self.now)
+
+    async def page(self) -> None:
+        await self.store.list_deliveries(limit=50)
+
+    async def page_of_instance(self) -> None:
+        await self.store.list_deliveries(DeliveryFilter(instance="mada", outcome=Outcome.ACCEPTED), limit=50)
+
+    async def page_of_phone(self) -> None:
+        await self.store.list_deliveries(DeliveryFilter(phone_key="phone-500"), limit=50)
+
+    async def page_of_challenges(self) -> None:
+        await self.store.list_challenges(ChallengeFilter(until=self.now - MINUTE / 1000), limit=50)
 
     async def _record(self, outcome: Outcome) -> None:
         result = CallResult(outcome=outcome, reference=f"reference-{self.ref.challenge_id}")
@@ -206,6 +219,7 @@ class User:
 COMMANDS = (
     *("begin", "accept", "receive", "reserve", "approve", "begin_again", "fail", "claim", "retry"),
     *("accept_again", "next_due", "sweep", "wake"),
+    *("page", "page_of_instance", "page_of_phone", "page_of_challenges"),
 )
 
 

@@ -8,10 +8,10 @@ import functools
 import httpx
 from fuzz_common import CODE, NUMBER, run, text_of
 
-from otpcore.codes import KeyRing, digest_length
+from otpcore.codes import KeyRing, digest_length, normalise_code
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError, StoreError
 from otpcore.http.client import HttpClient, open_client
-from otpcore.messages.texts import normalise_code, render_call, render_sms, segments, text_locale
+from otpcore.messages.texts import render_call, render_sms, segments, text_locale
 from otpcore.phone.numbers import look_up_phone, parse_phone
 from otpcore.providers.hooks import ProviderContext
 from otpcore.routing import format_rules, parse_rules

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         DeliveryReceipt,
         DeliveryRequest,
         ProviderInfo,
+        ReceiptAnswer,
         ReceiptRequest,
     )
     from otpcore.routing import RoutingTable, parse_rules
@@ -113,6 +114,7 @@ __all__ = [
     "ProviderInfo",
     "RateLimited",
     "Receipt",
+    "ReceiptAnswer",
     "ReceiptFault",
     "ReceiptOutcome",
     "ReceiptRefused",
@@ -180,6 +182,7 @@ _MODULES = {
         "DeliveryReceipt",
         "DeliveryRequest",
         "ProviderInfo",
+        "ReceiptAnswer",
         "ReceiptRequest",
     ),
     "otpcore.routing": ("RoutingTable", "parse_rules"),

@@ -17,23 +17,35 @@ import attrs
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import World
+from otpcore.phone.characters import is_mark, plain
 from otpcore.phone.spellings import same_phone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "digest_length", "make_code"]
+__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "make_code", "normalise_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
+_PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
 def make_code(length: int) -> str:
     """Uniform over all codes of this many digits, leading zeros included, from the system's CSPRNG."""
     return f"{secrets.randbelow(10**length):0{length}d}"
+
+
+def normalise_code(text: str) -> str:
+    """The code as it was meant: without spaces, marks of any kind, and what nobody sees; all digits in ASCII.
+
+    Anything else stays, so that it can be told apart from a code.
+    """
+    if text.isascii() and text.isdigit():
+        return text
+    return "".join(character for character in plain(text) if character != " " and not is_mark(character))
 
 
 @attrs.frozen(repr=False)
@@ -65,6 +77,9 @@ class KeyRing:
             for name, text in code.items()
         }
         self.current = current
+        self.receipt_proofs = ReceiptProofs(
+            [_keyed(_decode(code[name]), world.mark("receipt address")) for name in sorted(code, key=current.__ne__)]
+        )
 
     @property
     def ids(self) -> frozenset[str]:
@@ -75,9 +90,9 @@ class KeyRing:
         """Keyed look-up of a phone, the same for every spelling of it."""
         return _look_up(self._phone, same_phone(e164))
 
-    def subject(self, e164: str, purpose: str) -> str:
-        """Keyed look-up of a phone, in any spelling of it, and a purpose."""
-        return _look_up(self._subject, f"{same_phone(e164)}\n{purpose}")
+    def subject(self, e164: str, purpose: str, app: str = "") -> str:
+        """Keyed look-up of a phone, in any spelling of it, a purpose, and the word of an app."""
+        return _look_up(self._subject, f"{same_phone(e164)}\n{app}\n{purpose}")
 
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""
@@ -155,6 +170,27 @@ class KeyRing:
             ) from None
 
 
+@attrs.frozen(repr=False)
+class ReceiptProofs:
+    """By what the address proves itself at which a vendor reports of one delivery: 128 bits of a keyed digest, base64url.
+
+    Args:
+        keyed: One for each code key, the current one's first: that makes proofs, and all of them check.
+    """
+
+    _keyed: Sequence[hmac.HMAC]
+
+    def make(self, instance: str, delivery_id: str) -> str:
+        """The proof for this delivery of this instance; 22 characters."""
+        return _proof(self._keyed[0], instance, delivery_id)
+
+    def hold(self, instance: str, delivery_id: str, proof: str) -> bool:
+        """Whether it is that proof, made in this world under any key that is here."""
+        given = _encoded(proof)
+        rights = (_proof(keyed, instance, delivery_id) for keyed in self._keyed)
+        return any(hmac.compare_digest(given, right.encode()) for right in rights)
+
+
 def digest_length(digest: str) -> int:
     """How many characters the digested code has.
 
@@ -171,6 +207,12 @@ def _mac(keyed: hmac.HMAC, text: str) -> str:
     mac = keyed.copy()  # half the time of a new one, and the interpreter's lock stays ours
     mac.update(_encoded(text))
     return mac.hexdigest()
+
+
+def _proof(keyed: hmac.HMAC, instance: str, delivery_id: str) -> str:
+    mac = keyed.copy()
+    mac.update(_encoded(f"{instance}\n{delivery_id}"))
+    return base64.urlsafe_b64encode(mac.digest()[:_PROOF_BYTES]).rstrip(b"=").decode()
 
 
 def _look_up(keyed: hmac.HMAC, text: str) -> str:

@@ -146,6 +146,9 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("RateLimited", "country"): Answer(
             429, True, "this country has got enough messages for now (`limits.country`, `limits.countries`)"
         ),
+        ("RateLimited", "channel"): Answer(
+            429, True, "enough messages went out over this channel for now (`limits.channel`)"
+        ),
         ("RateLimited", "global"): Answer(429, True, "everybody has got enough messages for now (`limits.global`)"),
         ("RateLimited", "denied"): Answer(403, True, "the settings or an operator deny this number"),
         ("RateLimited", "unverified"): Answer(
@@ -160,9 +163,11 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("RateLimited", "provider_busy"): Answer(
             429, True, "the vendor's one verification of this number is held by another purpose"
         ),
-        ("ReceiptRefused", "signature"): Answer(403, False, "it is not signed, or not by this vendor account"),
+        ("ReceiptRefused", "signature"): Answer(
+            403, False, "nothing proves that it is from this vendor account: no signature, or its address"
+        ),
         ("ReceiptRefused", "stale"): Answer(403, False, "its signed time is too far from now"),
-        ("ReceiptRefused", "malformed"): Answer(400, False, "it is signed, and still not a receipt of this vendor"),
+        ("ReceiptRefused", "malformed"): Answer(400, False, "it is proven, and still not a receipt of this vendor"),
         ("ReceiptRefused", "contradiction"): Answer(
             403, False, "its delivery id and its reference do not name one message of this instance"
         ),
@@ -243,8 +248,8 @@ class DeliveryError(OTPError):
         reason: ``permanent``, ``failed``, ``limit_reached``, ``misconfigured``, ``expired``, ``max_attempts`` or
             ``breaker_open``. Of several providers one that may recover decides (``failed``), then a limit.
         attempts: What each provider said, in order.
-        try_channel: The other channel, where it may reach a number that this one cannot and a provider serves it there;
-            else None.
+        try_channel: Another channel, where it may reach a number that this one cannot and a provider serves it there; else
+            None. Of several, SMS or a call comes first.
         retry_after: The shortest wait in seconds that a provider asked for; None: nobody did, or waiting does not help.
     """
 
@@ -271,8 +276,8 @@ class RateLimited(OTPError):  # noqa: N818 - the field's word for it
     """Refused by a limit before anything was sent or compared.
 
     Args:
-        reason: ``phone``, ``client``, ``prefix``, ``country``, ``global``, ``denied``, ``unverified``, ``paused``,
-            ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
+        reason: ``phone``, ``client``, ``prefix``, ``country``, ``channel``, ``global``, ``denied``, ``unverified``,
+            ``paused``, ``renewal``, ``max_attempts``, ``locked`` or ``provider_busy``.
         retry_after: Seconds until it may be tried again; None when waiting does not help.
     """
 
@@ -311,13 +316,13 @@ class ReceiptFault(enum.StrEnum):
     """What is wrong with a delivery receipt."""
 
     SIGNATURE = "signature"
-    """It is not signed, or not by this vendor account."""
+    """It is not signed by this vendor account, or came to no address that was given out."""
     STALE = "stale"
     """Its signed time is too far from now."""
     MALFORMED = "malformed"
-    """It is signed, and still not a receipt of this vendor."""
+    """It is proven, and still not a receipt of this vendor."""
     CONTRADICTION = "contradiction"
-    """Its delivery id and its reference do not name one message of this instance; nothing was changed."""
+    """Its address, delivery id and reference do not name one message of this instance; it changed nothing."""
 
 
 class ReceiptRefused(OTPError):  # noqa: N818 - says what became of the receipt

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, Self, cast
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -36,16 +38,43 @@ __all__ = [
 ]
 
 
-class Channel(enum.StrEnum):
-    """How the code travels."""
+class Channel(str):
+    """How the code travels: a word such as ``sms``, ``call`` or ``whatsapp``.
 
-    SMS = "sms"
-    CALL = "call"
+    It is a lower-case letter, then at most 19 lower-case letters, digits and ``_``. It is text: it equals its word, and in
+    JSON, in a database and in a pickle it is nothing but the word. ``Channel.SMS`` and ``Channel.CALL`` have hooks and methods
+    of their own, and are one object each. There is no list of all channels.
 
-    @property
-    def other(self) -> Channel:
-        """The channel to try when this one cannot reach a number."""
-        return Channel.CALL if self is Channel.SMS else Channel.SMS
+    Raises:
+        ValueError: It is no such word.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    SMS: ClassVar[Channel]
+    CALL: ClassVar[Channel]
+
+    def __new__(cls, word: str) -> Self:
+        """The channel of this word."""
+        known = _CHANNELS.get(word) if isinstance(word, str) else None
+        if known is None:
+            if not isinstance(word, str) or not _CHANNEL.fullmatch(word):
+                raise ValueError("a channel is a lower-case letter, then at most 19 lower-case letters, digits and _")
+            plain = str.__str__(word)
+            known = _CHANNELS.setdefault(plain, super().__new__(cls, plain))
+        return cast("Self", known)
+
+    def __reduce__(self) -> tuple[type[Channel], tuple[str]]:
+        return Channel, (str.__str__(self),)
+
+
+_CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
+_CHANNELS: WeakValueDictionary[str, Channel] = (
+    WeakValueDictionary()
+)  # a host's users may choose words: none is kept for them
+
+Channel.SMS = Channel("sms")
+Channel.CALL = Channel("call")
 
 
 class CodeOwner(enum.StrEnum):
@@ -195,15 +224,24 @@ class ReceiptOutcome(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class ReceiptResult:
-    """The answer of ``handle_receipt``.
+    """The answer of ``handle_receipt``: what became of each receipt, and what the host answers the vendor as it is.
 
     Args:
-        outcome: What became of the receipt.
-        answer: JSON text to send back to the vendor with status 200 (Sinch asks whether it may go on). Empty: 204 is enough.
+        outcomes: Of every receipt in the request, in their order; empty: there was none, as where a vendor proves an address.
+        status: HTTP status.
+        text: The body; it may be empty.
+        content_type: Of the body, with its charset; empty where the answer has no body.
     """
 
-    outcome: ReceiptOutcome
-    answer: str = ""
+    outcomes: tuple[ReceiptOutcome, ...]
+    status: int
+    text: str = attrs.field(default="", repr=False)
+    content_type: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the answer."""
+        return {"Content-Type": self.content_type} if self.content_type else {}
 
 
 @attrs.frozen(kw_only=True)
@@ -247,12 +285,13 @@ class Challenge:
         phone: To whom; masked when shown.
         channel: The channel of this call.
         purpose: What it is for.
+        app: For which of the host's apps, or empty.
         state: Where it stands.
         confirmed: A provider said that it took the message.
         provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
             ``queued`` one that did not take it, and None where none was tried: every one was left out.
         expires_at: Aware UTC.
-        resend_at: Before then the same call sends nothing new. None: it may be sent again at once.
+        resend_at: Before then the same request sends nothing new. None: it may be sent again at once.
         code: The code, once a provider carried a code that otpcore made; else None. Never in repr, JSON or pickle.
     """
 
@@ -260,6 +299,7 @@ class Challenge:
     phone: PhoneNumber
     channel: Channel
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool
     provider: str | None
@@ -274,6 +314,7 @@ class Challenge:
             "phone": self.phone.masked,
             "channel": str(self.channel),
             "purpose": self.purpose,
+            "app": self.app,
             "state": str(self.state),
             "confirmed": self.confirmed,
             "provider": self.provider,

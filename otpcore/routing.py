@@ -21,7 +21,19 @@ import attrs
 from otpcore.errors import RoutingSyntaxError
 from otpcore.models import Channel
 
-__all__ = ["RouteStep", "RoutingTable", "Rule", "format_rules", "parse_rules"]
+__all__ = [
+    "RULE_SETTING",
+    "RouteStep",
+    "RoutingTable",
+    "Rule",
+    "channel_of",
+    "format_rules",
+    "parse_rules",
+    "rule_setting",
+]
+
+RULE_SETTING = re.compile(r"otp_([a-z][a-z0-9_]{0,19})_provider")
+"""The setting that holds the rules of a channel, in the store and in the settings file."""
 
 _INSTANCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
@@ -30,11 +42,7 @@ _SPACE = re.compile(r"\s*")
 # The beginning to cut off a number, and what finds the route of that beginning; both made once, as a look-up is hot.
 _Lookup = tuple[slice, Callable[[str], tuple[str, ...] | None]]
 
-_INCAPABLE = {
-    Channel.SMS: "cannot send SMS",
-    Channel.CALL: "cannot place calls",
-    None: "cannot do this channel",
-}
+_INCAPABLE = {Channel.SMS: "cannot send SMS", Channel.CALL: "cannot place calls"}
 
 
 @attrs.frozen(kw_only=True)
@@ -174,11 +182,22 @@ class RoutingTable:
             if name not in route
         }
         left_out = [
-            RouteStep(instance=name, position=None, reason=reasons.get(name, _INCAPABLE[channel]))
+            RouteStep(instance=name, position=None, reason=reasons.get(name) or _incapable(channel))
             for name in self.instances
             if name not in route
         ]
         return (*taken, *left_out)
+
+
+def rule_setting(channel: Channel) -> str:
+    """The name of the setting that holds the rules of a channel."""
+    return f"otp_{channel}_provider"
+
+
+def channel_of(setting: str) -> Channel | None:
+    """The channel whose rules a setting holds; None: it holds no rules."""
+    found = RULE_SETTING.fullmatch(setting)
+    return Channel(found[1]) if found else None
 
 
 def parse_rules(text: str) -> RoutingTable:
@@ -303,6 +322,13 @@ def _why_taken(match: str, any_match: bool) -> str:
     if match:
         return f"prefix {match} matches"
     return "default; tried after the prefixes that match" if any_match else "default; no prefix matches"
+
+
+def _incapable(channel: Channel | None) -> str:
+    """Why an instance is in no route of this channel; None: of one that nobody named."""
+    if channel is None:
+        return "cannot do this channel"
+    return _INCAPABLE.get(channel, f"cannot send over {channel}")
 
 
 def _why_left_out(rules: tuple[Rule, ...], instance: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections import Counter
 
@@ -11,6 +12,7 @@ import pytest
 
 from otpcore import SettingsError
 from otpcore.codes import KeyRing, make_code
+from otpcore.models import World
 from otpcore.service.service import new_id
 
 INDEX, FIRST, SECOND = (secrets.token_urlsafe(32) for _ in range(3))
@@ -90,3 +92,26 @@ def test_an_id_has_128_bits_from_the_systems_generator(monkeypatch: pytest.Monke
     assert len({new_id() for _ in range(1_000)}) == 1_000
     monkeypatch.setattr(secrets, "token_hex", lambda count: f"{count} bytes")
     assert new_id()[8:] == "16 bytes"
+
+
+def test_a_proof_is_for_one_delivery_of_one_instance_in_one_world_and_holds_while_its_key_is_here(
+    keys: KeyRing,
+) -> None:
+    proof = keys.receipt_proofs.make("bell", "d1")
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", proof), "128 bits that need no quoting in a URL"
+    assert keys.receipt_proofs.hold("bell", "d1", proof)
+    for instance, delivery_id, given in (
+        ("bell2", "d1", proof),
+        ("bell", "d2", proof),
+        ("bell", "d1", proof[:-1]),
+        ("bell", "d1", ""),
+        ("bell", "d1", "\udc80" * 22),
+        ("bell", "d1", keys.digest("bell", "d1").rpartition(":")[2][:22]),
+    ):
+        assert not keys.receipt_proofs.hold(instance, delivery_id, given)
+    rotated = KeyRing(index=INDEX, code={"first": FIRST, "second": SECOND}, current="second")
+    assert rotated.receipt_proofs.hold("bell", "d1", proof)
+    assert rotated.receipt_proofs.make("bell", "d1") != proof
+    assert not KeyRing(index=INDEX, code={"second": SECOND}, current="second").receipt_proofs.hold("bell", "d1", proof)
+    sandbox = KeyRing(index=INDEX, code={"first": FIRST}, current="first", world=World.SANDBOX)
+    assert not sandbox.receipt_proofs.hold("bell", "d1", proof)

@@ -20,6 +20,7 @@ NAMES = (
     "hooks",
     "tls",
     "growth",
+    "series",
 )
 
 

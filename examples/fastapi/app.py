@@ -95,11 +95,12 @@ async def verify(client: Client, challenge_id: Text, phone: Text, code: Text):
     return {"code_valid": bool(await otp.verify(phone, code, challenge_id=challenge_id, client=client))}
 
 
-@app.post("/receipts/{instance}")
+@app.api_route("/receipts/{instance}", methods=["GET", "POST"], include_in_schema=False)
+@app.api_route("/receipts/{instance}/{delivery}/{proof}", methods=["GET", "POST"], include_in_schema=False)
 async def receipt(request: Request, instance: str):
-    """What a vendor reports about a message; it has signed the public URL and the raw body."""
+    """What a vendor reports: it has signed the public URL and the raw body, or the address is proof itself."""
     path, query = (request.scope[name].decode("latin-1") for name in ("raw_path", "query_string"))
     url = f"{PUBLIC_URL}{path}?{query}" if query else f"{PUBLIC_URL}{path}"
     told = ReceiptRequest(method=request.method, url=url, headers=request.headers, body=await request.body())
-    answer = (await otp.handle_receipt(instance, told)).answer
-    return Response(answer, media_type="application/json") if answer else Response(status_code=HTTPStatus.NO_CONTENT)
+    result = await otp.handle_receipt(instance, told)
+    return Response(result.text, result.status, result.headers)

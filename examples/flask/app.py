@@ -12,7 +12,7 @@ import re
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 
-from flask import Flask, Response, request, session
+from flask import Flask, request, session
 from werkzeug.exceptions import HTTPException, UnprocessableEntity
 
 from otpcore import OTPError, OTPService, ReceiptRequest, UnknownProviderError, known_as
@@ -74,13 +74,14 @@ def verify():
     return {"code_valid": verification.code_valid}
 
 
-@app.post("/receipts/<instance>")
-def receipt(instance):
-    """What a vendor reports about a message; it has signed the public URL and the raw body."""
+@app.route("/receipts/<instance>", methods=["GET", "POST"])
+@app.route("/receipts/<instance>/<delivery>/<proof>", methods=["GET", "POST"])
+def receipt(instance, **_):
+    """What a vendor reports: it has signed the public URL and the raw body, or the address is proof itself."""
     url = PUBLIC_URL + (request.full_path if request.query_string else request.path)
     told = ReceiptRequest(method=request.method, url=url, headers=request.headers, body=request.get_data())
-    answer = otp.handle_receipt(instance, told).answer
-    return Response(answer, mimetype="application/json") if answer else ("", HTTPStatus.NO_CONTENT)
+    result = otp.handle_receipt(instance, told)
+    return result.text, result.status, result.headers
 
 
 @app.errorhandler(OTPError)

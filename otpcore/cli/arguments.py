@@ -10,9 +10,9 @@ from otpcore.cli.typed import typed_id, typed_phone, typed_prefix
 
 __all__ = [
     "FROM_INPUT",
+    "ChannelName",
     "ClearSwitch",
     "Client",
-    "ForCalls",
     "Id",
     "IdOrPhone",
     "Lasts",
@@ -40,7 +40,7 @@ IdOrPhone = Annotated[
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help=f"The challenge's id; {FROM_INPUT}", callback=typed_id)]
 Rules = Annotated[str, typer.Argument(metavar="RULES", help='Such as "Twilio;Mada:+35987".')]
-ForCalls = Annotated[bool, typer.Option("--call", help="For calls instead of SMS.")]
+ChannelName = Annotated[str, typer.Option("--channel", metavar="WORD", help="Such as sms, call or whatsapp.")]
 Purpose = Annotated[str, typer.Option(metavar="TEXT", help="What the code is for.")]
 Client = Annotated[str | None, typer.Option(metavar="TEXT", help="Who asks, such as the client's IP address.")]
 Locale = Annotated[str | None, typer.Option(metavar="TAG", help="Language of the text, such as pt-BR.")]

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from otpcore.cli.arguments import (
     FROM_INPUT,
+    ChannelName,
     Client,
-    ForCalls,
     IdOrPhone,
     Locale,
     Message,
@@ -24,9 +24,6 @@ from otpcore.cli.arguments import (
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options, parse_span
 from otpcore.cli.typed import STANDARD_INPUT, typed_code, typed_phone
-
-if TYPE_CHECKING:
-    from otpcore.models import Channel
 
 
 class Backend(enum.StrEnum):
@@ -57,19 +54,20 @@ def demo(context: typer.Context) -> ExitCode:
 def send(
     context: typer.Context,
     phone: Phone,
+    channel: ChannelName = "sms",
     purpose: Purpose = "default",
     client: Client = None,
     locale: Locale = None,
     message: Message = None,
 ) -> ExitCode:
-    """Send a code by SMS, or the living one again.
+    """Send a code by SMS or over another channel, or the living one again.
 
     Retries that are due are run here, unless they are left to workers.
     """
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), _channel(for_calls=False), order)
+    return _sending.send(_options(context), channel, order)
 
 
 def call(
@@ -84,7 +82,7 @@ def call(
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
-    return _sending.send(_options(context), _channel(for_calls=True), order)
+    return _sending.send(_options(context), "call", order)
 
 
 def verify(
@@ -102,17 +100,17 @@ def verify(
     return _sending.verify(_options(context), target, code, purpose=purpose, client=client)
 
 
-def check_routes(context: typer.Context, rules: Rules, for_calls: ForCalls = False) -> ExitCode:
+def check_routes(context: typer.Context, rules: Rules, channel: ChannelName = "sms") -> ExitCode:
     """Check a rule text against what is installed and configured here."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.check(_options(context), rules, _channel(for_calls))
+    return _routes.check(_options(context), rules, channel)
 
 
 def explain_routes(
     context: typer.Context,
     phone: Phone,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     locale: Locale = None,
     message: Message = None,
     proposed: Annotated[str | None, typer.Option(metavar="RULES", help="Try these rules too.")] = None,
@@ -123,21 +121,19 @@ def explain_routes(
     """
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.explain(
-        _options(context), phone, _channel(for_calls), locale=locale or "", message=message, proposed=proposed
-    )
+    return _routes.explain(_options(context), phone, channel, locale=locale or "", message=message, proposed=proposed)
 
 
 def preview_routes(
     context: typer.Context,
     rules: Rules,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1d",
 ) -> ExitCode:
     """Say which share of the recent challenges a rule text would send elsewhere; at most 10,000 are looked at."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.preview(_options(context), rules, _channel(for_calls), parse_span(since, "--since"))
+    return _routes.preview(_options(context), rules, channel, parse_span(since, "--since"))
 
 
 def show_routes(context: typer.Context) -> ExitCode:
@@ -150,25 +146,25 @@ def show_routes(context: typer.Context) -> ExitCode:
 def set_routes(
     context: typer.Context,
     rules: Annotated[str | None, typer.Argument(metavar="[RULES]", help="As for check.")] = None,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     clear: Annotated[bool, typer.Option("--clear", help="Remove the stored rules; the file's count again.")] = False,
     reason: Reason = "",
 ) -> ExitCode:
     """Write rules to the store, once they are checked; running services take them up within seconds."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.set_rules(_options(context), rules, _channel(for_calls), clear=clear, reason=reason)
+    return _routes.set_rules(_options(context), rules, channel, clear=clear, reason=reason)
 
 
 def history_of_routes(
     context: typer.Context,
-    for_calls: ForCalls = False,
+    channel: ChannelName = "sms",
     limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 20,
 ) -> ExitCode:
     """List the rules that were written to the store, who wrote them and why."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.history(_options(context), _channel(for_calls), limit)
+    return _routes.history(_options(context), channel, limit)
 
 
 def restore_routes(
@@ -278,9 +274,3 @@ def rotate_keys(
 def _options(context: typer.Context) -> Options:
     options: Options = context.obj
     return options
-
-
-def _channel(for_calls: bool) -> Channel:
-    from otpcore.models import Channel
-
-    return Channel.CALL if for_calls else Channel.SMS

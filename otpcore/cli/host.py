@@ -16,6 +16,7 @@ import attrs
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options
 from otpcore.errors import OTPConfigurationError
+from otpcore.models import Channel
 from otpcore.operator.asynchronous import AsyncOperator, operator_of
 from otpcore.runners.contract import RetryRunner
 from otpcore.service.asynchronous import AsyncOTPService, service_of
@@ -64,6 +65,20 @@ def operate(host: Setup, work: Callable[[AsyncOperator], Awaitable[T]]) -> T:
             return await work(operator)
 
     return run(within)
+
+
+def parse_channel(word: str) -> Channel:
+    """The channel that a person typed.
+
+    Raises:
+        CommandError: It is no word that a channel could have.
+    """
+    try:
+        return Channel(word)
+    except ValueError as error:
+        raise CommandError(
+            f"--channel: {error}", "write sms, call, or a word such as whatsapp", ExitCode.USAGE
+        ) from error
 
 
 def operator_name() -> str:

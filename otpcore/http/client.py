@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import email.utils
-import ipaddress
 import json as jsonlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +17,14 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import attrs
 
 from otpcore.errors import ErrorKind, ProviderError, SettingsError
 from otpcore.http.charsets import readings
 from otpcore.providers.hooks import ProviderContext
+from otpcore.settings.network import is_loopback, split
 
 if TYPE_CHECKING:
     from otpcore.http.transport import Transport
@@ -55,14 +55,14 @@ def check_base_url(url: str, *, key: str, allow_plain_http: bool | None = None) 
     Raises:
         SettingsError: It is not such a URL. The message never quotes it, since it might hold a password.
     """
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{key}: not a URL; write it as https://host/path")
     if "@" in parts.netloc:
         raise SettingsError(f"{key}: user name and password do not belong in the URL; use the settings made for them")
     if "?" in url or "#" in url:
         raise SettingsError(f"{key}: must have no query and no fragment; cut it off before '?' or '#'")
-    if parts.scheme == "http" and not allow_plain_http and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not allow_plain_http and not is_loopback(parts.hostname):
         other = (
             ""
             if allow_plain_http is None
@@ -271,25 +271,6 @@ def _place_of(url: str) -> str:
     parts = urlsplit(url)
     host = parts.hostname or ""
     return f"{f'[{host}]' if ':' in host else host}:{parts.port or _PORTS.get(parts.scheme, 0)}"
-
-
-def _split(url: str) -> SplitResult | None:
-    """The parts of a URL; None when it cannot be one."""
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises when it is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _body(

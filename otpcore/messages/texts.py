@@ -16,7 +16,6 @@ import attrs
 from otpcore.errors import InvalidArgument, SettingsError
 from otpcore.messages.carrying import lookup_tags
 from otpcore.messages.wordings import WORDINGS, Wording
-from otpcore.phone.characters import is_mark, plain
 
 __all__ = [
     "RETRIEVER_BYTES",
@@ -26,7 +25,6 @@ __all__ = [
     "check_template",
     "check_web_otp_host",
     "fits",
-    "normalise_code",
     "own_locales",
     "render_call",
     "render_sms",
@@ -253,16 +251,6 @@ def segments(text: str) -> Segments:
         return Segments(encoding="GSM-7", units=sum(costs), count=_parts(costs, alone=160, joined=153))
     costs = [2 if character > _LAST_BMP else 1 for character in text]
     return Segments(encoding="UCS-2", units=sum(costs), count=_parts(costs, alone=70, joined=67))
-
-
-def normalise_code(text: str) -> str:
-    """The code as it was meant: without spaces, marks of any kind, and what nobody sees; all digits in ASCII.
-
-    Anything else stays, so that it can be told apart from a code.
-    """
-    if text.isascii() and text.isdigit():
-        return text
-    return "".join(character for character in plain(text) if character != " " and not is_mark(character))
 
 
 @attrs.frozen(kw_only=True)

@@ -27,11 +27,11 @@ from otpcore.operator.sending import AsyncSending
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.loading import ForcedProviders
 from otpcore.service.assembly import without_providers
-from otpcore.service.lately import read_status
 from otpcore.service.lifetime import Lifetime, begin
 from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
+from otpcore.service.status_reading import read_status
 from otpcore.service.upkeep import purge
 from otpcore.settings.tree import Settings, load_settings
 from otpcore.stores.contract import Store

@@ -70,6 +70,7 @@ class AsyncChallenges:
             id=challenge.id,
             phone=phone,
             purpose=challenge.purpose,
+            app=challenge.app,
             state=str(challenge.state),
             living=is_living(challenge, self._desk.service.clock()),
             confirmed=challenge.confirmed,

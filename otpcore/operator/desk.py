@@ -12,6 +12,7 @@ from otpcore.events import EventType
 from otpcore.models import Channel
 from otpcore.operator.words import checked_name, checked_reason
 from otpcore.phone.numbers import PhoneNumber, is_whole_number, look_up_phone
+from otpcore.service.arguments import named_channel
 from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import is_prefix, is_target
@@ -116,13 +117,9 @@ def check_prefix(prefix: str) -> None:
 
 
 def checked_channel(channel: str) -> Channel:
-    """One of the channels.
+    """A channel by its word.
 
     Raises:
-        InvalidArgument: There is none of that name.
+        InvalidArgument: It is no word that a channel could have.
     """
-    try:
-        return Channel(channel)
-    except ValueError:
-        known = ", ".join(map(str, Channel))
-        raise InvalidArgument(f"channel: there is none of that name. Fix: name one of {known}") from None
+    return named_channel(channel)

@@ -33,7 +33,7 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
             "ask the person for another number; `otp challenges show PHONE` says what each provider answered"
         ),
         ("DeliveryError", "failed"): (
-            f"try again, or let otpcore do so by itself (in [sms] or [call]: retry = true); `otp status` shows who fails, or {_OTHER_PROVIDER}"
+            f"try again, or let otpcore do so by itself (in [sms], [call] or [channels.NAME]: retry = true); `otp status` shows who fails, or {_OTHER_PROVIDER}"
         ),
         ("DeliveryError", "limit_reached"): (
             f"wait until the provider's own limit for this number ends, or {_OTHER_PROVIDER}"
@@ -53,6 +53,7 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
         ("RateLimited", "country"): (
             "wait; `otp limits show PHONE` says what is used up, `limits.country` or `limits.countries` is the limit"
         ),
+        ("RateLimited", "channel"): "wait, or send over another channel; `limits.channel` is the limit",
         ("RateLimited", "global"): "wait; `otp limits show PHONE` says what is used up, `limits.global` is the limit",
         ("RateLimited", "denied"): (
             "`otp limits show` lists who is denied, by an operator or by `limits.deny` and `limits.allow`; "
@@ -78,7 +79,7 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
 _RULES_FIX = "correct the rules at the mark; `otp routes check RULES` tries them"
 _SETTINGS_FIX = "correct what is named above, then run `otp doctor`"
 
-_COMMANDS = {"sms": "send", "call": "call"}
+_COMMANDS = {"sms": "send PHONE", "call": "call PHONE"}
 
 
 def told_of(error: OTPError | OTPConfigurationError) -> tuple[str, str]:
@@ -94,7 +95,8 @@ def told_of(error: OTPError | OTPConfigurationError) -> tuple[str, str]:
 def fix_of(error: OTPError) -> str:
     """What to do about it."""
     if isinstance(error, DeliveryError) and error.try_channel:
-        return f"`otp {_COMMANDS[error.try_channel]} PHONE` may reach it"
+        command = _COMMANDS.get(error.try_channel, f"send PHONE --channel {error.try_channel}")
+        return f"`otp {command}` may reach it"
     if isinstance(error, DeliveryError) and error.reason == UnsendableReason.FAILED:
         named = next((one for one in error.attempts if one.fix), None)
         if named is not None:

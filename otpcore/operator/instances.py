@@ -12,7 +12,7 @@ from otpcore.operator.desk import Desk
 from otpcore.operator.loading import instances_of, seen_instances
 from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState
 from otpcore.providers.loading import forced_names, named_by
-from otpcore.service.routes import RULE_SETTINGS
+from otpcore.routing import channel_of
 from otpcore.service.switches import drain_setting, drained
 
 __all__ = ["AsyncInstances"]
@@ -124,6 +124,8 @@ class AsyncInstances:
     def _known(self, stored: Mapping[str, str]) -> set[str]:
         """Whom rules, settings or the host name."""
         settings = self._desk.service.settings
-        texts = [settings.otp_sms_provider, settings.otp_call_provider]
-        texts += [stored[name] for name in RULE_SETTINGS.values() if name in stored]
+        texts = [
+            *settings.rule_texts.values(),
+            *(text for name, text in stored.items() if channel_of(name) is not None),
+        ]
         return {*named_by(texts), *settings.providers, *(forced_names(self._desk.setup.providers) or ())}

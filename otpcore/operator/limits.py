@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 import attrs
 
@@ -133,11 +134,13 @@ class AsyncLimits:
         switches = Switches(limits)
         switches.take_up(await store.settings(), first=True)
         verified_at = await store.verified(phone_key)
-        charges = charges_of(Origin(e164=number.e164, phone_key=phone_key, region=region), limits)
+        origin = Origin(e164=number.e164, phone_key=phone_key, region=region)
+        charges = charges_of(origin, limits)
+        over = [charges_of(attrs.evolve(origin, channel=word), limits) for word in limits.channel_limits]
         barrier = stronger(switches.barrier(number.e164, now), closed(charges))
         stands = barrier is not None and not (barrier.unless_verified and verified_at is not None)
         of_phone = await store.counters(f"{phone_key}/", now)
-        allowed = {charge.key: (charge.limit, charge.reason) for charge in charges}
+        allowed = {charge.key: (charge.limit, charge.reason) for charge in (*charges, *chain.from_iterable(over))}
         shared = [await store.counters(key, now) for key in allowed if not key.startswith(f"{phone_key}/")]
         own = [one for one in of_phone if one.key in allowed or "/send/" in one.key]
         return LimitsSeen(

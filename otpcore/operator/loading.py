@@ -18,8 +18,10 @@ from otpcore.providers.instances import PATIENCE, Instances
 from otpcore.providers.loading import Loaded, forced_names, load_providers, named_by
 from otpcore.providers.provider import PROVIDERS, Provider, installed
 from otpcore.providers.sandbox import Sandbox
-from otpcore.service.routes import RULE_SETTINGS, Rules
+from otpcore.routing import channel_of
+from otpcore.service.routes import Rules
 from otpcore.service.setup import Setup
+from otpcore.settings.tree import Settings
 
 __all__ = ["RoutingView", "instances_of", "load_instances", "open_view", "plugins", "seen_instances"]
 
@@ -44,7 +46,7 @@ class RoutingView:
 async def open_view(desk: Desk, *rules: str) -> AsyncIterator[RoutingView]:
     """Look at every instance that anything names, the store's rules and these too."""
     stored = await desk.service.store.settings()
-    texts = [stored[name] for name in RULE_SETTINGS.values() if name in stored]
+    texts = [text for name, text in stored.items() if channel_of(name) is not None]
     async with instances_of(desk, *texts, *rules) as loaded:
         refused: dict[str, OTPConfigurationError] = {}
 
@@ -94,12 +96,13 @@ async def load_instances(setup: Setup, *rules: str, patience: float = PATIENCE) 
         OTPConfigurationError: Not one of the objects that the host forces can be used.
     """
     forced, given = setup.providers, setup.settings
-    texts = [given.otp_sms_provider, given.otp_call_provider, ";".join(forced_names(forced) or ())]
+    texts = [*given.rule_texts.values(), ";".join(forced_names(forced) or ())]
     # Without rules of its own no instance is needed, so none can stop the others.
     settings = attrs.evolve(
         given,
         otp_sms_provider="",
         otp_call_provider="",
+        otp_channel_providers={},
         plugins=attrs.evolve(given.plugins, on_error="skip"),
     )
     async with AsyncExitStack() as stack:
@@ -109,7 +112,7 @@ async def load_instances(setup: Setup, *rules: str, patience: float = PATIENCE) 
                 forced=forced if isinstance(forced, Mapping) else None,
                 stored_rules=[*texts, *rules],
                 clock=utc_now,
-                sandbox=Sandbox() if settings.sms.sandbox else None,
+                sandbox=_sandbox(given),
             )
             instances = Instances(
                 loaded,
@@ -142,6 +145,10 @@ def _instance(name: str, one: Provider) -> InstanceLoaded:
         channels=tuple(channel for channel in Channel if channel in one.channels),
         code_owner=str(one.info.code_owner),
     )
+
+
+def _sandbox(settings: Settings) -> Sandbox | None:
+    return Sandbox(filter(None, map(channel_of, settings.rule_texts))) if settings.sms.sandbox else None
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from otpcore.operator.results.routes import (
 )
 from otpcore.phone.numbers import PhoneNumber, parse_phone
 from otpcore.providers.loading import Loaded, forced_names
-from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules
-from otpcore.service.routes import RULE_SETTINGS, Asked, asked_of
+from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules, rule_setting
+from otpcore.service.routes import Asked, asked_of
 from otpcore.service.service import recipient
 from otpcore.stores.records import AuditRecord, ChallengeRecord
 
@@ -49,10 +49,10 @@ class AsyncRoutes:
 
     async def show(self) -> RulesSeen:
         """What is in force, and every source."""
-        settings = self._desk.service.settings
-        of_file = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
+        of_file = self._desk.service.settings.rule_texts
         async with open_view(self._desk) as view:
-            in_force = {channel: view.rules.in_force(channel) for channel in Channel}
+            in_force = {channel: view.rules.in_force(channel) for channel in view.rules.channels}
+            names = [rule_setting(channel) for channel in in_force]
             return RulesSeen(
                 channels={
                     str(channel): InForce(source=str(rules.source), rules=format_rules(rules.table))
@@ -61,8 +61,8 @@ class AsyncRoutes:
                     for channel, rules in in_force.items()
                 },
                 forced=view.rules.forced,
-                database={name: view.stored.get(name) for name in RULE_SETTINGS.values()},
-                file={name: text or None for name, text in of_file.items()},
+                database={name: view.stored.get(name) for name in names},
+                file={name: of_file.get(name) for name in names},
                 refused={name: str(error) for name, error in view.refused.items()},
             )
 
@@ -80,7 +80,7 @@ class AsyncRoutes:
 
         Args:
             phone: As a person writes it.
-            channel: ``sms`` or ``call``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
             locale: As for a send; empty: none is named.
             message: As for a send.
             proposed: Rules to be tried besides those in force.
@@ -88,7 +88,7 @@ class AsyncRoutes:
 
         Raises:
             InvalidPhoneNumber: It is not one number.
-            InvalidArgument: There is no such channel, or the message has no place for the code.
+            InvalidArgument: It is no word that a channel could have, or the message has no place for the code.
             RoutingSyntaxError: The proposed rules cannot be read.
         """
         service, over = self._desk.service, checked_channel(channel)
@@ -109,12 +109,12 @@ class AsyncRoutes:
 
         Args:
             rules: Such as ``Twilio;Mada:+35987``.
-            channel: ``sms`` or ``call``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
 
         Raises:
             RoutingSyntaxError: They cannot be read.
             OTPConfigurationError: An instance that they name cannot be used.
-            InvalidArgument: There is no such channel.
+            InvalidArgument: It is no word that a channel could have.
         """
         over = checked_channel(channel)
         async with instances_of(self._desk, rules) as loaded:
@@ -125,14 +125,14 @@ class AsyncRoutes:
 
         Args:
             rules: Such as ``Twilio;Mada:+35987``; None: the settings file's count again.
-            channel: ``sms`` or ``call``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
             by: Who does it.
             reason: Why.
 
         Raises:
             RoutingSyntaxError: They cannot be read.
             OTPConfigurationError: An instance that they name cannot be used.
-            InvalidArgument: There is no such channel, or the rules would store a whole number.
+            InvalidArgument: It is no word that a channel could have, or the rules would store a whole number.
         """
         over = checked_channel(channel)
         record = self._desk.record(_SET, by, reason, target=str(over))
@@ -147,11 +147,11 @@ class AsyncRoutes:
         Args:
             rules: To be tried, such as ``Twilio;Mada:+35987``.
             since: Aware; only challenges that were sent since then.
-            channel: ``sms`` or ``call``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
 
         Raises:
             RoutingSyntaxError: They cannot be read.
-            InvalidArgument: There is no such channel, or the time has no zone.
+            InvalidArgument: It is no word that a channel could have, or the time has no zone.
         """
         over, store = checked_channel(channel), self._desk.service.store
         if since.utcoffset() is None:
@@ -169,11 +169,11 @@ class AsyncRoutes:
         """The stored rules of a channel, the latest first.
 
         Args:
-            channel: ``sms`` or ``call``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
             limit: How many.
 
         Raises:
-            InvalidArgument: There is no such channel.
+            InvalidArgument: It is no word that a channel could have.
         """
         over = checked_channel(channel)
         found: list[Version] = []
@@ -212,9 +212,10 @@ class AsyncRoutes:
                 check_prefix(prefix)
             async with instances_of(self._desk, rules) as loaded:
                 idle = _checked(loaded, rules, channel).idle
-        await self._desk.write_setting(RULE_SETTINGS[channel], rules, record)
+        await self._desk.write_setting(rule_setting(channel), rules, record)
         return RulesSet(
-            setting=RULE_SETTINGS[channel],
+            channel=str(channel),
+            setting=rule_setting(channel),
             rules=rules,
             idle=idle,
             forced=forced_names(self._desk.setup.providers),

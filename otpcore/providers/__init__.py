@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DeliveryReceipt,
         DeliveryRequest,
         ProviderInfo,
+        ReceiptAnswer,
         ReceiptRequest,
     )
     from otpcore.settings.network import Network
@@ -45,6 +46,7 @@ __all__ = [
     "ProviderError",
     "ProviderInfo",
     "Receipt",
+    "ReceiptAnswer",
     "ReceiptFault",
     "ReceiptRefused",
     "ReceiptRequest",
@@ -67,6 +69,7 @@ _MODULES = {
         "DeliveryReceipt",
         "DeliveryRequest",
         "ProviderInfo",
+        "ReceiptAnswer",
         "ReceiptRequest",
     ),
     "otpcore.settings.network": ("Network",),

@@ -20,9 +20,10 @@ from otpcore.models import Channel, CodeOwner
 from otpcore.providers.hooks import ObserverHooks, ProviderHooks
 from otpcore.providers.requests import ProviderInfo
 
-__all__ = ["SEND_HOOKS", "Hooks", "describe", "explained", "load_error", "raised_at", "register"]
+__all__ = ["Hooks", "describe", "explained", "load_error", "raised_at", "register", "send_hook"]
 
-SEND_HOOKS = {Channel.SMS: "send_sms", Channel.CALL: "call"}
+_OWN_HOOKS = {Channel.SMS: "send_sms", Channel.CALL: "call"}
+_ANY_OTHER = "send_message"
 
 # Whose messages may be shown: ours hold nothing readable, and an import error names a module.
 _SPEAKABLE = (OTPError, OTPConfigurationError, ImportError)
@@ -49,6 +50,11 @@ class Hooks:
     def load_error(self, what: str, fix: str) -> PluginLoadError:
         """The refusal of this object."""
         return load_error(self.subject, self.origin, what, fix)
+
+
+def send_hook(channel: Channel) -> str:
+    """The hook that a message over this channel arrives at."""
+    return _OWN_HOOKS.get(channel, _ANY_OTHER)
 
 
 def load_error(subject: str, origin: str, what: str, fix: str) -> PluginLoadError:
@@ -110,7 +116,7 @@ def register(obj: object, specs: type, role: str, subject: str, origin: str) -> 
 
 
 def describe(hooks: Hooks) -> tuple[ProviderInfo, frozenset[Channel]]:
-    """What the provider says of itself, and the channels that it delivers: those that it declares, else those of its hooks.
+    """What the provider says of itself, and the channels that it delivers: those that it declares, else SMS and calls by its hooks.
 
     Raises:
         PluginLoadError: It says nothing, or not what it implements.
@@ -133,8 +139,10 @@ def describe(hooks: Hooks) -> tuple[ProviderInfo, frozenset[Channel]]:
         raise hooks.load_error(f"describe answered {type(info).__name__}", "return an otpcore.models.ProviderInfo")
     for what, fix in _disagreements(info, hooks.implemented):
         raise hooks.load_error(what, fix)
-    able = frozenset(channel for channel, hook in SEND_HOOKS.items() if hook in hooks.implemented)
-    channels = able if info.channels is None else frozenset(channel for channel in able if channel in info.channels)
+    declared = info.channels
+    if declared is None:
+        declared = frozenset(channel for channel, hook in _OWN_HOOKS.items() if hook in hooks.implemented)
+    channels = frozenset(map(Channel, declared))
     return attrs.evolve(info, code_owner=CodeOwner(info.code_owner), channels=channels), channels
 
 
@@ -165,11 +173,11 @@ def _wrong_hooks(
 
 def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Where the declaration and the hooks contradict each other."""
-    send_hooks = implemented.intersection(SEND_HOOKS.values())
-    if not send_hooks:
-        yield "it implements neither send_sms nor call", "implement at least one of them"
-    if info.channels is not None:
-        yield from _wrong_channels(info.channels, send_hooks)
+    if not implemented.intersection((*_OWN_HOOKS.values(), _ANY_OTHER)):
+        yield "it implements neither send_sms nor call nor send_message", "implement at least one of them"
+    yield from _wrong_channels(info.channels, implemented)
+    if not info.signs_receipts and "parse_receipt" not in implemented:
+        yield "describe says signs_receipts=False without the hook parse_receipt", "implement it, or leave that out"
     match info.code_owner:
         case CodeOwner.CORE:
             if "check_code" in implemented:
@@ -185,15 +193,25 @@ def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[
             yield "describe answered a code_owner that does not exist", "name a member of otpcore.models.CodeOwner"
 
 
-def _wrong_channels(declared: Collection[Channel], send_hooks: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _wrong_channels(declared: Collection[Channel] | None, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
     """An instance may deliver fewer channels than its class has hooks (a sender that cannot call), but never more."""
-    for channel, hook in SEND_HOOKS.items():
-        if channel in declared and hook not in send_hooks:
-            yield f"describe declares {channel} without the hook {hook}", f"implement {hook}, or leave {channel} out"
+    if declared is None:
+        if implemented.isdisjoint(_OWN_HOOKS.values()):
+            yield (
+                "describe declares no channel for send_message",
+                'name those that it sends over in ProviderInfo.channels, such as frozenset({Channel("whatsapp")})',
+            )
+        return
     if not declared:
         yield "describe declares no channel", "let channels be None, or name one there"
-    if unknown := sorted(repr(channel) for channel in declared if channel not in SEND_HOOKS):
-        yield f"describe declares the channel {', '.join(unknown)}", "name members of otpcore.models.Channel"
+    for word in sorted(declared, key=str):
+        try:
+            channel = Channel(word)
+        except ValueError as error:
+            yield f"describe declares the channel {word!r}", f"{error}, such as whatsapp"
+            continue
+        if (hook := send_hook(channel)) not in implemented:
+            yield f"describe declares {channel} without the hook {hook}", f"implement {hook}, or leave {channel} out"
 
 
 def _signatures(known: dict[str, tuple[str, ...]]) -> str:

@@ -19,7 +19,7 @@ class DeliveredMessage:
         challenge_id: The challenge it belongs to.
         instance: The provider instance that would have carried it; empty: it does not know its name, as an outbox.
         phone: To whom; masked when shown.
-        channel: SMS or call.
+        channel: Over which channel.
         purpose: What the code is for.
         code: The code in it.
         text: What would have been read or heard.

@@ -7,22 +7,24 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 
 import anyio
 
 from otpcore.errors import ErrorKind, ProviderError
+from otpcore.rate_limits.clients import client_address
 
 __all__ = ["EscapedError", "clean_error", "ends_the_caller", "quotes", "reference_problem", "secrets_of"]
 
 LONGEST_WAIT = 86_400.0
 """Seconds; no code lives longer, so a longer wait says no more."""
-WORDS_LEFT_OUT = "it quoted the number or the code, so its words are left out"
+WORDS_LEFT_OUT = "it quoted the number or the code, or what the host said, so its words are left out"
 """What an error says instead of a summary that may not be shown."""
 
 _LONGEST_REFERENCE = 255
 _LONGEST_CODE = 64
 _LONG_NUMBER = 7  # digits that stand together by chance in no text
+_SHORT_WORD = 4  # characters; shorter metadata stand in a text by chance
 _LONGEST_SUMMARY = 200
 _LONGEST_FIX = 300
 
@@ -55,14 +57,33 @@ def ends_the_caller(error: BaseException) -> bool:
     return not isinstance(error, Exception) and _is_cancellation(error) and _is_being_cancelled()
 
 
-def secrets_of(request: object) -> tuple[str, ...]:
-    """The digits that nothing which comes back may show: the number, and the code where the request carries one."""
+def secrets_of(request: object, *, in_parts: bool = False) -> tuple[str, ...]:
+    """What nothing that comes back may show: the number, and where the request has them the code, the client and metadata.
+
+    Args:
+        in_parts: The client's address on its own too; that takes a moment, and words may quote it.
+    """
     recipient, code = getattr(request, "recipient", None), getattr(request, "code", None)
-    return tuple(text for text in (recipient.digits if recipient is not None else "", code or "") if text)
+    known = (recipient.digits if recipient is not None else "", code or "")
+    return (
+        *(text for text in known if text),
+        *(text for text in _said_in(request, in_parts) if len(text) >= _SHORT_WORD),
+    )
+
+
+def _said_in(request: object, in_parts: bool) -> Iterator[str]:
+    """What the host said, as far as the plugin has left it alone."""
+    client, metadata = getattr(request, "client", None), getattr(request, "metadata", None)
+    if isinstance(client, str):
+        yield client
+        if in_parts:
+            yield client_address(client)
+    if isinstance(metadata, Mapping):
+        yield from (text for text in metadata.values() if isinstance(text, str))
 
 
 def quotes(text: str, secrets: Collection[str]) -> bool:
-    """Whether one of the secrets stands in the text: a number anywhere, a code as a word of its own."""
+    """Whether one of the secrets stands in the text: a long one anywhere, a short one as a word of its own."""
     return any(secret in text and _stands_out(secret, text) for secret in secrets)
 
 

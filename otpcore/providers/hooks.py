@@ -8,7 +8,7 @@ positional request object and may be ``async def`` or blocking (then it runs in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,6 +18,7 @@ import pluggy
 
 from otpcore.clock import utc_now
 from otpcore.models import Receipt
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.requests import (
     AccountState,
     CancelRequest,
@@ -26,6 +27,7 @@ from otpcore.providers.requests import (
     DeliveryReceipt,
     DeliveryRequest,
     ProviderInfo,
+    ReceiptAnswer,
     ReceiptRequest,
 )
 from otpcore.settings.network import Network
@@ -53,6 +55,7 @@ class ProviderContext:
         max_connections: How many calls may be in flight at once.
         network: The way to the vendor, as ``http.*`` and the instance's ``proxy`` and ``ca_file`` say; ``otpcore.http`` goes
             it by itself.
+        addresses: Behind ``receipt_url``. None: there are no addresses for receipts.
         transport: For tests: a transport of httpx, such as ``httpx.MockTransport``, that ``otpcore.http`` takes instead of
             the network, whatever it would take there. None: the network.
     """
@@ -63,12 +66,25 @@ class ProviderContext:
     timeout: float = 5.0
     max_connections: int = 256
     network: Network = attrs.field(factory=Network)
+    addresses: ReceiptAddresses | None = None
     transport: Any = None
 
     @property
     def logger(self) -> logging.Logger:
         """``otpcore.providers.<instance>``."""
         return logging.getLogger(f"otpcore.providers.{self.instance}")
+
+    def receipt_url(self, delivery_id: str) -> str | None:
+        """Where the vendor may report what becomes of this delivery, and of no other: pass it on with the message.
+
+        For vendors that sign nothing (``ProviderInfo.signs_receipts``): who knows the address may report. Treat it as a
+        secret, in logs and errors too. It has some 100 characters: the setting ``otp.receipts_url``, the instance's name,
+        the delivery id and 22 characters of proof, with slashes between them.
+
+        Returns:
+            None where the setting is not set: then the vendor is told of no address, and nothing is reported.
+        """
+        return self.addresses.address(self.instance, delivery_id) if self.addresses is not None else None
 
     def structure(self, cls: type[T]) -> T:
         """The settings as a frozen attrs class; every error names ``providers.<instance>.<key>``.
@@ -113,6 +129,16 @@ class ProviderHooks(Protocol):
         """
 
     @hookspec(firstresult=True)
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Hand one message to the vendor, over a channel that is neither SMS nor a call: ``request.channel`` says over which.
+
+        Called for the other channels that ``describe`` names in ``ProviderInfo.channels``, such as ``whatsapp``.
+
+        Raises:
+            ProviderError: It was not, or nobody knows.
+        """
+
+    @hookspec(firstresult=True)
     async def check_code(self, request: CheckRequest) -> CheckResult:
         """Ask the vendor about a code that it owns. Exactly where ``describe`` says ``CodeOwner.PROVIDER``.
 
@@ -140,10 +166,11 @@ class ProviderHooks(Protocol):
         """
 
     @hookspec(firstresult=True)
-    async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+    async def parse_receipt(self, request: ReceiptRequest) -> Receipt | Sequence[Receipt] | ReceiptAnswer:
         """Prove the signature of a delivery callback, then read it. Optional; no I/O.
 
-        Of a vendor that asks whether it may send, both answers come back (``Receipt.denial``); otpcore chooses.
+        A request may hold one receipt, several, or none, and may have to be answered with a text (``ReceiptAnswer``). Of a
+        vendor that asks whether it may send, both answers come back (``Receipt.denial``); otpcore chooses.
 
         Raises:
             ReceiptRefused: It is not signed by this account, too old, or not a receipt.

@@ -16,6 +16,7 @@ import attrs
 from otpcore.errors import OTPConfigurationError, RoutingSyntaxError, SettingsError, quoted
 from otpcore.events import fields
 from otpcore.models import Channel, instance_of
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider, provider_from_object
 from otpcore.providers.sandbox import Sandbox, nobody
@@ -79,10 +80,12 @@ def load_providers(
     stored_rules: Iterable[str],
     clock: Callable[[], datetime],
     sandbox: Sandbox | None,
+    addresses: ReceiptAddresses | None = None,
 ) -> Loaded:
     """Load every instance that rules, settings or the host name, and what stands in for one at the test numbers.
 
     Args:
+        addresses: For receipts; None: nothing is sent, so nothing is reported.
         sandbox: Stands in for all of them; None: the sandbox is off.
         stored_rules: Rule texts of the store; what they name is loaded if it can be.
 
@@ -91,13 +94,15 @@ def load_providers(
             is left of a rule.
     """
     objects = {name.casefold(): value for name, value in forced.items()} if isinstance(forced, Mapping) else {}
-    routed = [*named_by([settings.otp_sms_provider]), *named_by([settings.otp_call_provider])]
+    routed = named_by(settings.rule_texts.values())
     needed = forced_names(forced) or tuple(routed)
     wished = dict.fromkeys((*needed, *routed, *settings.providers, *named_by(stored_rules)))
     loaded = Loaded(needed=needed, strict=settings.plugins.on_error == "raise")
     for name in wished:
         try:
-            loaded.providers[name] = load_instance(name, settings, clock, sandbox=sandbox, objects=objects)
+            loaded.providers[name] = load_instance(
+                name, settings, clock, sandbox=sandbox, addresses=addresses, objects=objects
+            )
         except OTPConfigurationError as error:
             _leave_out(loaded, name, error)
     _refuse_if_nothing_is_left(loaded)
@@ -112,6 +117,7 @@ def load_instance(
     clock: Callable[[], datetime],
     *,
     sandbox: Sandbox | None,
+    addresses: ReceiptAddresses | None = None,
     objects: Mapping[str, object] = MappingProxyType({}),
 ) -> Provider:
     """One instance by its settings or of the host's objects, or what stands in for it; not started.
@@ -119,19 +125,30 @@ def load_instance(
     Raises:
         OTPConfigurationError: It cannot be loaded.
     """
-    load = partial(_load, name, settings, clock, objects)
+    load = partial(_load, name, settings, clock, objects, addresses)
     return load() if sandbox is None else sandbox.stand_in(name, load)
 
 
-def _load(name: str, settings: Settings, clock: Callable[[], datetime], objects: Mapping[str, object]) -> Provider:
+def _load(
+    name: str,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    objects: Mapping[str, object],
+    addresses: ReceiptAddresses | None,
+) -> Provider:
     slots = settings.plugins.thread_slots
     if name in objects:
-        return provider_from_object(name, objects[name], thread_slots=slots)
+        return provider_from_object(name, objects[name], thread_slots=slots, addresses=addresses)
     own = dict(settings.providers.get(name, {}))
     plugin = own.pop("plugin", None)
     network = _network(name, own, settings)
     context = ProviderContext(
-        instance=name, settings=own, clock=clock, timeout=settings.otp.provider_timeout, network=network
+        instance=name,
+        settings=own,
+        clock=clock,
+        timeout=settings.otp.provider_timeout,
+        network=network,
+        addresses=addresses,
     )
     try:
         return load_provider(name, plugin, context, thread_slots=slots)

@@ -18,13 +18,15 @@ import attrs
 
 from otpcore.errors import ErrorKind, ProviderError, ReceiptRefused, SettingsError
 from otpcore.events import fields
-from otpcore.models import Channel, Receipt
+from otpcore.models import Channel
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
-from otpcore.providers.checks import SEND_HOOKS, explained, raised_at, register
+from otpcore.providers.addresses import ReceiptAddresses
+from otpcore.providers.checks import explained, raised_at, register, send_hook
 from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
+from otpcore.providers.receipts import UnusableAnswerError, as_answer, proven
 from otpcore.providers.requests import (
     AccountState,
     CancelRequest,
@@ -33,6 +35,7 @@ from otpcore.providers.requests import (
     DeliveryReceipt,
     DeliveryRequest,
     ProviderInfo,
+    ReceiptAnswer,
     ReceiptRequest,
 )
 from otpcore.providers.threads import NoThreadError, ThreadSlots
@@ -88,13 +91,22 @@ def load_provider(instance: str, plugin: str | None, context: ProviderContext, *
     return _make(instance, found, factory, context, thread_slots)
 
 
-def provider_from_object(instance: str, obj: object, *, thread_slots: int = 32) -> Provider:
+def provider_from_object(
+    instance: str, obj: object, *, thread_slots: int = 32, addresses: ReceiptAddresses | None = None
+) -> Provider:
     """The provider around an object that a host hands in; the same checks as for a plugin.
+
+    Args:
+        instance: The name under which it is called.
+        obj: Carries the hooks.
+        thread_slots: How many of its blocking hooks may run at once.
+        addresses: Prove its receipts where its vendor signs nothing.
 
     Raises:
         PluginLoadError: Declaration and hooks do not agree.
     """
-    return _wrap(instance, InstalledPlugin(name=instance, target=_type_name(obj)), obj, thread_slots)
+    origin = InstalledPlugin(name=instance, target=_type_name(obj))
+    return _wrap(instance, origin, obj, thread_slots, addresses)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -126,6 +138,7 @@ class Provider:
     checks_account: bool
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
+    _addresses: ReceiptAddresses | None = attrs.field(repr=False)
     _raised: set[str] = attrs.field(factory=set, init=False, repr=False)
 
     async def start(self, exit_stack: AsyncExitStack) -> None:
@@ -162,13 +175,13 @@ class Provider:
         Raises:
             ProviderError: It was not sent, or nobody knows.
         """
-        receipt = await self._call(SEND_HOOKS[request.channel], request, timeout, DeliveryReceipt)
+        receipt = await self._call(send_hook(request.channel), request, timeout, DeliveryReceipt)
         reference = _reference_of(receipt)
         if problem := reference_problem(reference):
             raise self._error(ErrorKind.AMBIGUOUS, problem)
         if quotes(reference, secrets_of(request)):
             _logger.error(
-                "provider %s: its reference quotes the number or the code, so it is not kept",
+                "provider %s: its reference quotes the number, the code or what the host said, so it is not kept",
                 self.instance,
                 extra=fields("reference_not_kept", instance=self.instance),
             )
@@ -213,19 +226,20 @@ class Provider:
             raise self._error(ErrorKind.UNAVAILABLE, "answered a summary that is no text")
         return AccountState(summary=state.summary[:_LONGEST_SUMMARY])
 
-    async def parse_receipt(self, request: ReceiptRequest, timeout: float) -> Receipt:
+    async def parse_receipt(self, request: ReceiptRequest, timeout: float) -> ReceiptAnswer:
         """Prove and read a delivery callback. Only where ``reads_receipts``.
 
         Raises:
             ReceiptRefused: It must not be believed.
             ProviderError: The plugin failed to read it, within ``timeout`` seconds or at all.
         """
-        receipt = await self._call("parse_receipt", request, timeout, Receipt)
-        if not all(isinstance(text, str) for text in (receipt.reference, receipt.delivery_id, receipt.answer)):
-            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt whose ids are no text")
-        if receipt.status is not None and not (receipt.reference or receipt.delivery_id):
-            raise self._error(ErrorKind.AMBIGUOUS, "answered a receipt without reference and delivery id")
-        return receipt
+        request = proven(request, self.instance, self.info, self._addresses)
+        read: object = await self._call("parse_receipt", request, timeout, object)
+        try:
+            return as_answer(read, self.instance, request.delivery_id)
+        except UnusableAnswerError as error:
+            problem = str(error)
+        raise self._error(ErrorKind.AMBIGUOUS, problem)
 
     async def _call(self, hook: str, request: object, timeout: float, expected: type[T]) -> T:
         """One hook call under a deadline; each way in which it can go wrong gets its kind."""
@@ -257,7 +271,7 @@ class Provider:
     def _failure_of(self, hook: str, request: object, error: BaseException) -> ProviderError | ReceiptRefused:
         """What a hook raised, as the error that leaves here; a plugin may raise anything, and unknown means ambiguous."""
         if isinstance(error, ProviderError):
-            return clean_error(error, self.instance, secrets_of(request))
+            return clean_error(error, self.instance, secrets_of(request, in_parts=True))
         if isinstance(error, ReceiptRefused) and hook == "parse_receipt":
             return ReceiptRefused(error.fault, str(error.summary), self.instance)
         if isinstance(error, NoThreadError):
@@ -324,10 +338,12 @@ def _make(
         raise problem("its factory is async", "make it a plain def; open clients in the hook start")
     if obj is None:
         raise problem("its factory answered None", "return the provider object")
-    return _wrap(instance, origin, obj, thread_slots)
+    return _wrap(instance, origin, obj, thread_slots, context.addresses)
 
 
-def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int) -> Provider:
+def _wrap(
+    instance: str, origin: InstalledPlugin, obj: object, thread_slots: int, addresses: ReceiptAddresses | None
+) -> Provider:
     """Register the object on its own, and check it."""
     hooks = register(obj, ProviderHooks, "a provider", f"provider {instance!r}", origin.origin)
     info, channels = _hook_checks.describe(hooks)
@@ -342,6 +358,7 @@ def _wrap(instance: str, origin: InstalledPlugin, obj: object, thread_slots: int
         checks_account="check_account" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
+        addresses=addresses,
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
 from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
-from otpcore.models import Channel, CodeOwner, EarlierTry
+from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.rate_limits.clients import client_address
 
 __all__ = [
     "AccountState",
@@ -20,6 +21,7 @@ __all__ = [
     "DeliveryReceipt",
     "DeliveryRequest",
     "ProviderInfo",
+    "ReceiptAnswer",
     "ReceiptRequest",
 ]
 
@@ -31,11 +33,14 @@ class ProviderInfo:
     Args:
         display_name: For people.
         code_owner: Who makes and checks the code.
-        channels: What this instance delivers: some of the channels whose hooks are implemented. None: all of them.
+        channels: What this instance delivers: ``sms`` with the hook ``send_sms``, ``call`` with ``call``, any other word with
+            ``send_message``. None: SMS and calls, as far as their hooks are implemented.
         code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
             ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
+        signs_receipts: False: the vendor signs nothing that it reports. Then a receipt is believed only at an address of
+            ``ProviderContext.receipt_url``, which otpcore proves before the plugin reads it.
         carries: What it can carry, by channel. A channel that is not named carries everything with ``CodeOwner.CORE``,
             as the core words the text, and with ``CodeOwner.PROVIDER`` nothing but the vendor's own text.
     """
@@ -46,6 +51,7 @@ class ProviderInfo:
     code_scope: str = ""
     code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
     start_replaces: bool = False
+    signs_receipts: bool = True
     carries: Mapping[Channel, Carries] = attrs.field(factory=dict, hash=False)
 
     def carried(self, channel: Channel) -> Carries:
@@ -62,12 +68,16 @@ class DeliveryRequest:
         delivery_id: This attempt; unguessable, URL-safe, at most 40 characters.
         challenge_id: The challenge it belongs to.
         recipient: To whom.
-        channel: SMS or call.
+        channel: Over which channel, such as ``sms``, ``call`` or ``whatsapp``.
         code: The code; None where the vendor owns it.
         text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
         locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language
             that it should write or speak.
         purpose: What the code is for, such as ``"login"``.
+        client: Who asked the host for the code, as the host gave it, such as an IP address, with or without a port; None:
+            the host named none. See ``client_address``.
+        metadata: What the host says of this send besides, by name: at most 10 texts of at most 200 characters. What a name
+            means is agreed between host and plugin; a plugin passes on only what its settings or README name.
         sender: Sender name or number set by the host, or None for the instance's own.
         template_id: Registered template set by the host, or None.
         android_hash: Hash of the Android app that may read the SMS, for a vendor that words it; None: there is none, or the
@@ -88,6 +98,8 @@ class DeliveryRequest:
     text: str | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     purpose: str = "default"
+    client: str | None = attrs.field(default=None, repr=False)
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     sender: str | None = None
     template_id: str | None = None
     android_hash: str | None = None
@@ -95,6 +107,11 @@ class DeliveryRequest:
     idempotency_key: str
     repeat: str = ""
     earlier: tuple[EarlierTry, ...] = ()
+
+    @property
+    def client_address(self) -> str:
+        """The IP address that ``client`` names, of a list the last one; empty: it names none."""
+        return client_address(self.client) if self.client else ""
 
 
 @attrs.frozen(kw_only=True)
@@ -128,6 +145,7 @@ class CheckRequest:
         channel: Over which it was started.
         code: What the person typed, as ASCII digits.
         reference: The vendor's id; empty when the start was never answered: then by recipient or ``delivery_id``.
+        metadata: As in the latest ``DeliveryRequest`` of the challenge.
     """
 
     challenge_id: str
@@ -136,6 +154,7 @@ class CheckRequest:
     channel: Channel
     code: str = attrs.field(repr=False)
     reference: str = ""
+    metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -183,9 +202,29 @@ class ReceiptRequest:
             a proxy that is not what the application sees.
         headers: Names in any case; kept in lower case.
         body: The raw bytes, as they arrived.
+        delivery_id: Filled in by otpcore: the delivery whose address was called, proven (``ProviderInfo.signs_receipts``).
+            Empty: the plugin has to prove who reports.
     """
 
     method: str = "POST"
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, converter=_lower_case_names)
     body: bytes = attrs.field(default=b"", repr=False)
+    delivery_id: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ReceiptAnswer:
+    """What a request of a vendor says, and what the vendor waits for; an answer of the hook ``parse_receipt``.
+
+    Args:
+        receipts: In the order in which they are taken in; empty where the request holds none (Meta's ``hub.challenge``).
+        status: HTTP status, 200 to 299.
+        text: The body (SMSAPI waits for ``OK``). Whatever it repeats of the request must be proven first.
+        content_type: Of the body.
+    """
+
+    receipts: Sequence[Receipt] = ()
+    status: int = 200
+    text: str = attrs.field(default="", repr=False)
+    content_type: str = "text/plain; charset=utf-8"

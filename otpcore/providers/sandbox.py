@@ -29,7 +29,7 @@ _logger = logging.getLogger("otpcore.sandbox")
 
 _REFERENCE = "sandbox-"
 _KEPT = 1000  # messages, and numbers under way, that a sandbox remembers
-_BOTH = frozenset(Channel)
+_USUAL = frozenset({Channel.SMS, Channel.CALL})
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +62,7 @@ class Magic:
         name: For people.
         meaning: One line for the reference.
         sms: Answers to the first, second, … SMS of a challenge at one instance; the last one repeats.
-        call: The same for calls; empty: as for SMS.
+        call: The same for calls; empty: as for SMS. Every other channel is as SMS are.
         only_first: Only the first instance that is asked answers so; the others take the message.
     """
 
@@ -154,9 +154,14 @@ def _is_magic(e164: str) -> bool:
 
 
 class Sandbox:
-    """What all stand-ins of one service share: the inbox, and how far each challenge to a magic number has come."""
+    """What all stand-ins of one service share: the inbox, and how far each challenge to a magic number has come.
 
-    def __init__(self) -> None:
+    Args:
+        channels: Those that have rules, besides SMS and calls: what stands in for an instance that cannot be loaded plays them.
+    """
+
+    def __init__(self, channels: Iterable[Channel] = ()) -> None:
+        self._channels = _USUAL.union(channels)
         self.inbox: deque[DeliveredMessage] = deque(maxlen=_KEPT)
         self._tries: dict[str, dict[tuple[str, Channel], int]] = {}  # by challenge
         self._receipts: dict[str, Receipt] = {}  # by the secret in the request that brings it
@@ -166,16 +171,20 @@ class Sandbox:
         """The stand-in for an instance.
 
         Args:
-            load: Loads the one that it stands for, to learn its channels; where it cannot be loaded, they are both.
+            load: Loads the one that it stands for, to learn its channels; where it cannot be loaded, they are all that have rules.
         """
         try:
             channels = load().channels
         except OTPConfigurationError as error:
             about = fields("provider_stood_in_for", instance=name, reason=type(error).__name__)
             _logger.info(
-                "sandbox: %s stands in for SMS and calls, because it cannot be loaded: %s", name, error, extra=about
+                "sandbox: %s stands in over %s, because it cannot be loaded: %s",
+                name,
+                ", ".join(sorted(self._channels, reverse=True)),
+                error,
+                extra=about,
             )
-            channels = _BOTH
+            channels = self._channels
         stands_in = provider_from_object(name, _StandIn(name, self))
         return attrs.evolve(stands_in, channels=channels, info=attrs.evolve(stands_in.info, channels=channels))
 
@@ -238,6 +247,11 @@ class _StandIn:
         return await self._take(request)
 
     @hookimpl
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Send nothing."""
+        return await self._take(request)
+
+    @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt:
         """Believe the sandbox's own receipts only, each once."""
         receipt = self.sandbox.read(request)
@@ -275,4 +289,9 @@ class _Nobody:
     @hookimpl
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Call nobody."""
+        return DeliveryReceipt(reference=request.delivery_id)
+
+    @hookimpl
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Send nothing."""
         return DeliveryReceipt(reference=request.delivery_id)

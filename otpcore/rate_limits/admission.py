@@ -37,6 +37,7 @@ class LimitReason(enum.StrEnum):
     CLIENT = "client"
     PREFIX = "prefix"
     COUNTRY = "country"
+    CHANNEL = "channel"
     GLOBAL = "global"
     DENIED = "denied"
     UNVERIFIED = "unverified"

@@ -7,7 +7,7 @@ import re
 
 from otpcore.phone.characters import plain
 
-__all__ = ["is_list", "names_nobody", "same_client"]
+__all__ = ["client_address", "is_list", "names_nobody", "same_client"]
 
 _NETWORK = 64  # bits of an IPv6 address that a provider gives to one customer at least (RFC 6177)
 _LOOKED_AT = 1_000  # characters; the address of a client is nearly always all there is
@@ -56,6 +56,17 @@ def same_client(client: str) -> str:
     if address in _OWN_NAT64:
         return str(address)  # where in it an IPv4 address stands, only its network knows: all of it counts
     return str(ipaddress.IPv6Network((int(address), _NETWORK), strict=False))
+
+
+def client_address(client: str) -> str:
+    """The IP address that a client is named by, in its usual spelling and without zone; empty: it is no address.
+
+    Of a list it is the last one; an IPv4 address that an IPv6 address carries is told as such.
+    """
+    address = _address(_listed(client)[1])
+    if isinstance(address, ipaddress.IPv6Address):
+        address = _inner(address) or address
+    return "" if address is None else str(address)
 
 
 def names_nobody(client: str) -> bool:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 
+from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
-from otpcore.messages.texts import normalise_code
+from otpcore.models import Channel
 from otpcore.rate_limits.clients import is_list, names_nobody
+from otpcore.service.extras import Extras
 
 __all__ = [
     "LONGEST_NAME",
     "Clients",
+    "check_app",
     "check_short",
     "check_storable",
     "check_text",
     "findable",
     "is_id",
+    "named_channel",
     "typed_code",
 ]
 
@@ -26,6 +31,13 @@ _logger = logging.getLogger("otpcore.limits")
 LONGEST_NAME = 100
 """Characters of a purpose or a locale; the same for every store."""
 
+APP = re.compile(r"[A-Za-z0-9._-]{0,40}")
+"""The word of an app, or nothing."""
+
+_MOST_ITEMS = 10  # of metadata
+_LONGEST_ITEM_NAME = 40  # characters
+_LONGEST_ITEM = 200  # characters
+_LONGEST_CLIENT = 1_000  # characters; of more, the end: the nearest proxy wrote it
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
@@ -73,6 +85,56 @@ def check_short(**texts: str | None) -> None:
             raise InvalidArgument(f"{name}: has {len(text)} characters; it may have {LONGEST_NAME} at most")
 
 
+def check_app(app: str) -> None:
+    """Refuse what is no word of an app.
+
+    Raises:
+        InvalidArgument: It is no text, or holds something else than at most 40 letters, digits, ``.``, ``_`` and ``-``.
+    """
+    check_text(app=app)
+    if not APP.fullmatch(app):
+        raise InvalidArgument("app: is at most 40 ASCII letters, digits, dots, _ and -")
+
+
+def named_channel(word: str) -> Channel:
+    """The channel that a caller named.
+
+    Raises:
+        InvalidArgument: It is no word that a channel could have.
+    """
+    check_text(channel=word)
+    try:
+        return Channel(word)
+    except ValueError as error:
+        raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
+
+
+def _checked_metadata(given: object) -> dict[str, str]:
+    """Metadata as the host passes it, checked item by item; None is none.
+
+    Raises:
+        InvalidArgument: It is no mapping of texts, or too much. An item is named, and never quoted.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(f"metadata must be a mapping of names to texts, not {type(given).__name__}")
+    if len(given) > _MOST_ITEMS:
+        raise InvalidArgument(f"metadata: has {len(given)} items; it may have {_MOST_ITEMS} at most")
+    for place, (name, text) in enumerate(given.items(), 1):
+        _check_item(f"the name of metadata item {place}", name, least=1, most=_LONGEST_ITEM_NAME)
+        _check_item(f"metadata {name!r}", text, least=0, most=_LONGEST_ITEM)
+    return {str(name): str(text) for name, text in given.items()}
+
+
+def _check_item(what: str, text: object, *, least: int, most: int) -> None:
+    """Refuse the name or the text of one item of metadata."""
+    check_text(**{what: text})
+    check_storable(**{what: text})
+    if not least <= len(str(text)) <= most:
+        raise InvalidArgument(f"{what}: has {len(str(text))} characters; it may have {least} to {most}")
+
+
 def findable(challenge_id: str) -> str:
     """An id from a request as it may be looked for: one that could not have been stored names no challenge.
 
@@ -109,7 +171,7 @@ class Clients:
         if client is None:
             return None
         check_text(client=client)
-        client = str(client)
+        client = str(client)[-_LONGEST_CLIENT:]
         if names_nobody(client):
             self._say(
                 fields("client_missing"),
@@ -123,6 +185,14 @@ class Clients:
                 "client is a list of addresses: the last one counts; pass the one that your proxy saw",
             )
         return client
+
+    def extras(self, client: object, metadata: object) -> Extras:
+        """What the host says of a send besides its text.
+
+        Raises:
+            InvalidArgument: The client is no text, or metadata are no texts or too much.
+        """
+        return Extras(client=self.named(client), metadata=_checked_metadata(metadata))
 
     def _say(self, about: dict[str, str], message: str) -> None:
         if message not in self._said:

@@ -13,13 +13,14 @@ from otpcore.codes import KeyRing
 from otpcore.errors import SettingsError
 from otpcore.events import Telemetry, fields
 from otpcore.models import World
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.instances import Instances
 from otpcore.providers.loading import forced_names, load_instance, load_providers
 from otpcore.providers.observers import Observers
 from otpcore.providers.provider import RETRY_RUNNERS, STORES, Provider, installed, load_target
 from otpcore.providers.sandbox import Sandbox
+from otpcore.routing import channel_of
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.routes import RULE_SETTINGS
 from otpcore.service.service import Elsewhere, Service
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import Settings, load_settings, throw_away_keys
@@ -40,11 +41,13 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     """
     settings = setup.settings
     setup.clock()  # one that tells no aware time stops the start
-    sandbox = _sandbox(settings)
     keys = make_keys(settings)
     store = make_store(settings, setup.store)
     await store.start(stack)
-    instances = await _start_providers(setup, await store.settings(), sandbox, stack)
+    stored = await store.settings()
+    sandbox = _sandbox(settings, stored)
+    addresses = ReceiptAddresses(proofs=keys.receipt_proofs, base=settings.otp.receipts_url)
+    instances = await _start_providers(setup, stored, sandbox, addresses, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
     await service.live.refresh(force=True)
     return service
@@ -168,30 +171,35 @@ def _put_together(
     )
 
 
-def _sandbox(settings: Settings) -> Sandbox | None:
+def _sandbox(settings: Settings, stored: Mapping[str, str]) -> Sandbox | None:
     if not settings.sms.sandbox:
         return None
     _service_logger.warning(
         "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
     )
-    return Sandbox()
+    return Sandbox(filter(None, map(channel_of, (*settings.rule_texts, *stored))))
 
 
 async def _start_providers(
-    setup: Setup, stored: Mapping[str, str], sandbox: Sandbox | None, stack: AsyncExitStack
+    setup: Setup,
+    stored: Mapping[str, str],
+    sandbox: Sandbox | None,
+    addresses: ReceiptAddresses,
+    stack: AsyncExitStack,
 ) -> Instances:
     """Every instance that rules, settings or the host name; those that must work are started."""
     settings = setup.settings
     loaded = load_providers(
         settings,
         forced=setup.providers,
-        stored_rules=[stored[name] for name in RULE_SETTINGS.values() if name in stored],
+        stored_rules=[text for name, text in stored.items() if channel_of(name) is not None],
         clock=setup.clock,
         sandbox=sandbox,
+        addresses=addresses,
     )
     instances = Instances(
         loaded,
-        load=partial(_load_later, setup, sandbox),
+        load=partial(_load_later, setup, sandbox, addresses),
         longest_life=timedelta(seconds=settings.otp.longest_life),
         clock=setup.clock,
     )
@@ -199,12 +207,12 @@ async def _start_providers(
     return instances
 
 
-def _load_later(setup: Setup, sandbox: Sandbox | None, name: str) -> Provider:
+def _load_later(setup: Setup, sandbox: Sandbox | None, addresses: ReceiptAddresses, name: str) -> Provider:
     """One that a new rule names; what its files say of it now, if they said nothing when they were read."""
     settings = setup.settings
     if name not in settings.providers and settings.files:
         settings = load_settings(settings.files[0])
-    return load_instance(name, settings, setup.clock, sandbox=sandbox)
+    return load_instance(name, settings, setup.clock, sandbox=sandbox, addresses=addresses)
 
 
 def _elsewhere(settings: Settings, store: Store) -> Elsewhere | None:

@@ -14,7 +14,6 @@ import anyio
 
 from otpcore.clock import utc_now
 from otpcore.errors import InvalidArgument, SettingsError, StoreError
-from otpcore.messages.texts import check_message
 from otpcore.models import (
     Challenge,
     Channel,
@@ -25,23 +24,24 @@ from otpcore.models import (
     RetryOver,
     Verification,
 )
-from otpcore.phone.numbers import PhoneNumber, look_up_phone, parse_phone
+from otpcore.phone.numbers import PhoneNumber, look_up_phone
 from otpcore.phone.spellings import same_phone
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.arguments import Clients, check_short, check_storable, check_text, findable, typed_code
+from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
-from otpcore.service.lately import read_status
 from otpcore.service.lifetime import Lifetime, begin
+from otpcore.service.ordering import order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
-from otpcore.service.sending import SendOrder, send, shown
-from otpcore.service.service import Service, recipient
+from otpcore.service.sending import send, shown
+from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
+from otpcore.service.status_reading import read_status
 from otpcore.service.upkeep import purge
 from otpcore.service.verifying import Guess, cancel, require_id, verify
 from otpcore.settings.tree import Settings, load_settings
@@ -130,6 +130,61 @@ class AsyncOTPService:
         if lifetime is not None:
             await lifetime.end()
 
+    async def send(
+        self,
+        phone: str,
+        *,
+        channel: str = "sms",
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Challenge:
+        """Send a code over a channel, or the living one again.
+
+        Within the cooldown (30 s), which each channel has for itself, the same request sends nothing and returns the living
+        challenge. After it the same code goes out again.
+
+        Args:
+            phone: With a leading ``+``, unless ``otp.default_region`` is set.
+            channel: ``sms``, ``call``, or another word that a provider of the rules declares, such as ``whatsapp``.
+            purpose: What the code is for, in at most 100 characters; codes of different purposes do not verify one another.
+            client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it. Of an
+                address nothing else counts: no port, no brackets. Providers hear of it, for vendors that look for fraud.
+            locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
+                this language are left out.
+            message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
+            app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
+                do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
+            metadata: What else providers may have use for, by name, such as ``{"payee": "Shop", "amount": "9.90 EUR"}``: at most
+                10 texts of at most 200 characters, with names of at most 40. What is passed on, each plugin's page says.
+
+        Returns:
+            The challenge; ``state`` is ``queued`` when no provider is known to have taken it and a retry is due.
+
+        Raises:
+            InvalidPhoneNumber: It cannot be sent to, or is not one number.
+            InvalidArgument: An argument is no text, the channel is no word, the message has no place for the code, or
+                metadata is too much.
+            NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
+                asked for (``cannot_carry``).
+            RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
+            DeliveryError: Nothing could be sent and nothing more will be tried.
+            StoreError: The store did not do its work.
+        """
+        return await self._send(
+            phone,
+            channel=channel,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
+        )
+
     async def send_sms(
         self,
         phone: str,
@@ -138,33 +193,20 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
-        """Send a code by SMS, or send the living one again.
-
-        Within the cooldown (30 s) the same call sends nothing and returns the living challenge. After it the same code
-        goes out again.
-
-        Args:
-            phone: With a leading ``+``, unless ``otp.default_region`` is set.
-            purpose: What the code is for, in at most 100 characters; codes of different purposes do not verify one another.
-            client: Who asks, such as the client's IP address; sends and failed verifications are then counted for it. Of an
-                address nothing else counts: no port, no brackets.
-            locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
-                this language are left out.
-            message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
-
-        Returns:
-            The challenge; ``state`` is ``queued`` when nothing was sent yet and a retry is due.
-
-        Raises:
-            InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, or the message has no place for the code.
-            NoRouteError: Nobody serves it, or nobody who does can carry what was asked for (``cannot_carry``).
-            RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
-            DeliveryError: Nothing could be sent and nothing more will be tried.
-            StoreError: The store did not do its work.
-        """
-        return await self._send(Channel.SMS, phone, purpose, client, locale, message)
+        """``send`` by SMS."""
+        return await self._send(
+            phone,
+            channel=Channel.SMS,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
+        )
 
     async def call(
         self,
@@ -174,12 +216,20 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
-        """Speak a code in a voice call; while a challenge lives, its own code over the other channel.
-
-        Arguments, result and errors are those of ``send_sms``.
-        """
-        return await self._send(Channel.CALL, phone, purpose, client, locale, message)
+        """``send`` by a voice call, which speaks the code."""
+        return await self._send(
+            phone,
+            channel=Channel.CALL,
+            purpose=purpose,
+            client=client,
+            locale=locale,
+            message=message,
+            app=app,
+            metadata=metadata,
+        )
 
     async def verify(
         self,
@@ -189,6 +239,7 @@ class AsyncOTPService:
         challenge_id: str | None = None,
         purpose: str = "default",
         client: str | None = None,
+        app: str = "",
     ) -> Verification:
         """Say whether a typed code is right; a right one is accepted once.
 
@@ -200,6 +251,7 @@ class AsyncOTPService:
             challenge_id: Of the ``Challenge`` that was sent.
             purpose: As given when it was sent.
             client: As given when it was sent.
+            app: As given when it was sent.
 
         Returns:
             The verification; it unpacks as ``(request_valid, code_valid)`` and is true only when approved.
@@ -216,6 +268,7 @@ class AsyncOTPService:
         check_text(purpose=purpose)
         check_storable(purpose=purpose)
         check_short(purpose=purpose)
+        check_app(app)
         require_id(service.settings.otp.verify_by, challenge_id)
         if phone is None and challenge_id is None:
             raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
@@ -224,6 +277,7 @@ class AsyncOTPService:
             phone=number,
             challenge_id=findable(challenge_id) if challenge_id is not None else None,
             purpose=purpose,
+            app=app,
             client=self._clients.named(client),
             code=typed_code(code),
         )
@@ -235,28 +289,30 @@ class AsyncOTPService:
         return await cancel(service, findable(challenge_id), Deadline(service.settings.otp.send_timeout))
 
     async def handle_receipt(self, instance: str, request: ReceiptRequest) -> ReceiptResult:
-        """Take in what a vendor reports about a message: call this where your application receives its callbacks.
+        """Take in what a vendor reports about messages: call this where your application receives its callbacks.
 
         A receipt of a delivered message confirms it. One of a message that was not delivered lets the next instance try
         at once, within this call, while the code lives. The same receipt again changes nothing, and neither does one for
-        a message that nobody knows; both are answers of 2xx for the vendor.
+        a message that nobody knows; both are answers of 2xx for the vendor. A request may hold several: they are taken in
+        in their order.
 
         Args:
             instance: Whose callback URL was called.
             request: As it arrived, with the public URL.
 
+        Returns:
+            What to answer the vendor: ``status``, ``text`` and ``headers``; and what became of each receipt.
+
         Raises:
             ReceiptRefused: It is not signed by this vendor account, too old, not a receipt, or contradicts itself. Nothing
-                was changed.
+                was changed; where only one of several receipts contradicts itself, the others count.
             UnknownProviderError: There is no such instance, or its plugin reads no receipts.
             ProviderError: The plugin failed to read it; the vendor may try again.
             StoreError: The store did not do its work; the vendor may try again.
         """
         check_text(instance=instance)
-        taken = await receive(self._service, instance, request)
-        if taken.job is not None:
-            await self._runner.submit(taken.job)
-        return taken.result
+        service = self._service
+        return await receive(service, instance, request, self._runner.submit)
 
     async def run_retry(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
         """Claim and run one due retry, for retry runners with a queue of their own, as ``RetryHost.run_retry`` does."""
@@ -296,19 +352,20 @@ class AsyncOTPService:
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         service = self._service
+        channels, retried = service.live.rules.channels, service.retried
         return {
             "sandbox": service.sandbox is not None,
             "store": dict(await service.store.diagnose()),
             "rules": {
                 str(channel): str(rules.source) if (rules := service.live.rules.in_force(channel)) else "none"
-                for channel in Channel
+                for channel in channels
             },
             "providers": {
                 name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
                 for name, one in service.providers.items()
             },
             "broken": {name: str(error) for name, error in service.instances.broken.items()},
-            "retries": {str(channel): channel in service.retried for channel in Channel},
+            "retries": {str(channel): channel in retried for channel in channels},
         }
 
     @property
@@ -339,29 +396,9 @@ class AsyncOTPService:
         """It was closed, or what it held broke down."""
         self._open_service = None
 
-    async def _send(
-        self,
-        channel: Channel,
-        phone: str,
-        purpose: str,
-        client: str | None,
-        locale: str | None,
-        message: str | None,
-    ) -> Challenge:
+    async def _send(self, phone: str, **asked: Any) -> Challenge:
         service = self._service
-        check_text(purpose=purpose)
-        check_storable(purpose=purpose, locale=locale, message=message)
-        check_short(purpose=purpose, locale=locale)
-        if message is not None:
-            check_message(message)
-        order = SendOrder(
-            phone=recipient(self._parse(phone), channel),
-            channel=channel,
-            purpose=purpose,
-            client=self._clients.named(client),
-            locale=locale or "",
-            message=message,
-        )
+        order = order_of(service.settings.otp, self._clients, phone, **asked)
         deadline = Deadline(service.settings.otp.send_timeout)
         sent = await send(service, order, deadline)
         if service.sandbox is not None:  # nobody else calls back
@@ -372,12 +409,8 @@ class AsyncOTPService:
         await self._runner.submit(sent.job)
         with anyio.move_on_after(max(deadline.left(), _LAST_LOOK)), contextlib.suppress(StoreError):
             views = await service.store.view(challenge_id=sent.challenge.id)
-            return shown(views[0].challenge, order.phone, channel) if views else sent.challenge
+            return shown(views[0].challenge, order.phone, order.channel) if views else sent.challenge
         return sent.challenge
-
-    def _parse(self, phone: str) -> PhoneNumber:
-        otp = self._service.settings.otp
-        return parse_phone(phone, default_region=otp.default_region, require_valid=otp.number_policy == "valid")
 
     def _look_up(self, phone: str) -> PhoneNumber:
         return look_up_phone(phone, default_region=self._service.settings.otp.default_region)

@@ -117,6 +117,32 @@ class OTPService:
         if opened is not None:
             opened.close()
 
+    def send(
+        self,
+        phone: str,
+        *,
+        channel: str = "sms",
+        purpose: str = "default",
+        client: str | None = None,
+        locale: str | None = None,
+        message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Challenge:
+        """As ``AsyncOTPService.send``."""
+        return self._run(
+            lambda otp: otp.send(
+                phone,
+                channel=channel,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                app=app,
+                metadata=metadata,
+            )
+        )
+
     def send_sms(
         self,
         phone: str,
@@ -125,10 +151,14 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
-            lambda otp: otp.send_sms(phone, purpose=purpose, client=client, locale=locale, message=message)
+            lambda otp: otp.send_sms(
+                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+            )
         )
 
     def call(
@@ -139,9 +169,15 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        app: str = "",
+        metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
-        return self._run(lambda otp: otp.call(phone, purpose=purpose, client=client, locale=locale, message=message))
+        return self._run(
+            lambda otp: otp.call(
+                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+            )
+        )
 
     def verify(
         self,
@@ -151,9 +187,12 @@ class OTPService:
         challenge_id: str | None = None,
         purpose: str = "default",
         client: str | None = None,
+        app: str = "",
     ) -> Verification:
         """As ``AsyncOTPService.verify``."""
-        return self._run(lambda otp: otp.verify(phone, code, challenge_id=challenge_id, purpose=purpose, client=client))
+        return self._run(
+            lambda otp: otp.verify(phone, code, challenge_id=challenge_id, purpose=purpose, client=client, app=app)
+        )
 
     def cancel(self, challenge_id: str) -> bool:
         """As ``AsyncOTPService.cancel``."""

@@ -28,8 +28,8 @@ T = TypeVar("T")
 _NO_COUNTRY = "none"
 _BLOCK_DIGITS = 2  # the last digits in which neighbours differ
 _KINDS = {LimitReason.PHONE: "send", LimitReason.NEIGHBOURS: "near"}
-_REFUNDABLE = frozenset({LimitReason.PHONE, LimitReason.COUNTRY, LimitReason.GLOBAL})
-_SHARED = frozenset({LimitReason.PREFIX, LimitReason.COUNTRY, LimitReason.GLOBAL})
+_REFUNDABLE = frozenset({LimitReason.PHONE, LimitReason.COUNTRY, LimitReason.CHANNEL, LimitReason.GLOBAL})
+_SHARED = frozenset({LimitReason.PREFIX, LimitReason.COUNTRY, LimitReason.CHANNEL, LimitReason.GLOBAL})
 
 
 @attrs.frozen(kw_only=True)
@@ -40,12 +40,14 @@ class Origin:
         phone_key: Keyed look-up of the phone.
         client_key: Keyed look-up of the client; empty: the host named none.
         region: Of the number; empty: it belongs to no country. All those count as one more country.
+        channel: Over which; empty: it is not known, and no limit of a channel counts.
     """
 
     e164: str = attrs.field(repr=False)
     phone_key: str
     client_key: str = ""
     region: str = ""
+    channel: str = ""
 
 
 def charges_of(origin: Origin, settings: LimitSettings) -> tuple[Charge, ...]:
@@ -103,12 +105,12 @@ def closed(charges: Sequence[Charge]) -> Barrier | None:
     return Barrier(reason=LimitReason.DENIED) if any(charge.limit == 0 for charge in charges) else None
 
 
-def none_at_all(e164: str, settings: LimitSettings) -> Barrier | None:
+def none_at_all(e164: str, channel: str, settings: LimitSettings) -> Barrier | None:
     """``closed`` for a number that is sent to again, when nobody knows any more which client asked; None: nothing is closed."""
     if not settings.none_at_all:
         return None
     region = region_of(e164) if settings.needs_region else ""
-    return closed(charges_of(Origin(e164=e164, phone_key="", region=region), settings))
+    return closed(charges_of(Origin(e164=e164, phone_key="", region=region, channel=channel), settings))
 
 
 def stronger(one: Barrier | None, other: Barrier | None) -> Barrier | None:
@@ -140,6 +142,8 @@ def _charges(origin: Origin, settings: LimitSettings) -> Iterator[Charge]:
                 yield _charge(LimitReason.PREFIX, whose, limit)
     for limit in settings.country_limits.get(origin.region, settings.of("country")):
         yield _charge(LimitReason.COUNTRY, origin.region or _NO_COUNTRY, limit)
+    for limit in settings.channel_limits.get(origin.channel, ()):
+        yield _charge(LimitReason.CHANNEL, origin.channel, limit)
     for limit in settings.of("global_"):
         yield _charge(LimitReason.GLOBAL, "all", limit)
 

@@ -1,4 +1,4 @@
-"""Pass over one route once and record it; first sends and retries both go this way."""
+"""Pass over one route once and record it; first sends, retries and receipts all go this way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otpcore.events import EventType, Work, fields
 from otpcore.messages.texts import render_call, render_sms, segments, text_locale
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, UnsendableReason
 from otpcore.phone.numbers import PhoneNumber
-from otpcore.providers.checks import SEND_HOOKS
+from otpcore.providers.checks import send_hook
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CancelRequest, DeliveryRequest
 from otpcore.rate_limits.admission import Barrier, LimitReason
@@ -21,9 +21,14 @@ from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.charging import stronger
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import NOTHING_SAID, Extras, unseal_extras
 from otpcore.service.routes import asked_of
 from otpcore.service.service import Service, new_id, recipient
-from otpcore.stores.failover import (
+from otpcore.settings.by_use import text_for
+from otpcore.settings.sections import OtpSettings
+from otpcore.stores.lifecycle import NOT_SENT
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
+from otpcore.stores.steps import (
     CallInstance,
     CallResult,
     CancelLate,
@@ -34,8 +39,6 @@ from otpcore.stores.failover import (
     Recorded,
     Step,
 )
-from otpcore.stores.lifecycle import NOT_SENT
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
 
 _logger = logging.getLogger("otpcore.delivery")
 
@@ -63,6 +66,7 @@ class Failover:
         phone: To whom.
         code: The core code.
         message: The host's own text, or None for the template.
+        extras: What else the host says of the send.
         plan: For the transactions of this failover.
         deadline: Its last provider call ends shortly before, none starts shortly before that, and the rest is for recording.
     """
@@ -72,6 +76,7 @@ class Failover:
     phone: PhoneNumber
     code: str = attrs.field(repr=False)
     message: str | None = attrs.field(default=None, repr=False)
+    extras: Extras = NOTHING_SAID
     plan: FailoverPlan
     deadline: Deadline
     errors: list[ProviderError] = attrs.field(factory=list)
@@ -136,7 +141,7 @@ class Failover:
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
             request = self._request(provider, step)
-            hook = SEND_HOOKS[request.channel]
+            hook = send_hook(request.channel)
             with self.service.span(Work.CALL, operation=hook, instance=provider.instance, channel=request.channel):
                 self._is_handed_over = True
                 receipt = await provider.send(request, timeout)
@@ -180,7 +185,9 @@ class Failover:
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge = step.delivery, step.challenge
         ours = provider.info.code_owner is CodeOwner.CORE
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
+        locale = self._spoken_locale(challenge) if ours else self._locale(challenge)
+        use = {"instance": delivery.instance, "purpose": challenge.purpose, "locale": locale}
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
@@ -188,10 +195,12 @@ class Failover:
             channel=self.ref.channel,
             code=self.code if ours else None,
             text=self._text(challenge) if ours else None,
-            locale=self._spoken_locale(challenge) if ours else self._locale(challenge),
+            locale=locale,
             purpose=challenge.purpose,
-            sender=settings.sender,
-            template_id=settings.template_id,
+            sender=text_for(settings.sender, **use),
+            template_id=text_for(settings.template_id, **use),
+            client=self.extras.client,
+            metadata=dict(self.extras.metadata),
             android_hash=None if ours or self.ref.channel is not Channel.SMS else settings.android_hash,
             deadline=challenge.expires_at,
             idempotency_key=f"{self.ref.send_id}.{delivery.instance}",
@@ -199,13 +208,17 @@ class Failover:
             earlier=step.earlier,
         )
 
+    def _settings(self, challenge: ChallengeRecord) -> OtpSettings:
+        """Those of the app that the code is for."""
+        return self.service.settings.otp.of_app(challenge.app)
+
     def _locale(self, challenge: ChallengeRecord) -> str:
         """The language that the caller named, else the settings' one."""
         return challenge.locale or self.service.settings.otp.locale
 
     def _spoken_locale(self, challenge: ChallengeRecord) -> str:
         """The language of the text: a locale without a template of its own is served in another one."""
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         if self.message is not None:
             return self._locale(challenge)
         return text_locale(
@@ -216,8 +229,9 @@ class Failover:
         )
 
     def _text(self, challenge: ChallengeRecord) -> str:
-        settings = self.service.settings.otp
+        settings = self._settings(challenge)
         minutes = round((challenge.expires_at - self.service.clock()).total_seconds()) // 60
+        is_sms = self.ref.channel is Channel.SMS
         if self.ref.channel is Channel.CALL:
             return render_call(
                 code=self.code,
@@ -237,11 +251,11 @@ class Failover:
             app=settings.app,
             templates=settings.templates,
             message=self.message,
-            web_otp_host=settings.web_otp_host,
-            android_hash=settings.android_hash,
+            web_otp_host=settings.web_otp_host if is_sms else None,
+            android_hash=settings.android_hash if is_sms else None,
             default_locale=settings.locale,
         )
-        if _logger.isEnabledFor(logging.DEBUG):
+        if is_sms and _logger.isEnabledFor(logging.DEBUG):
             counted = segments(text)
             _logger.debug(
                 "challenge %s: %d segment(s) in %s",
@@ -324,16 +338,17 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
-        settings=service.settings.otp,
+        settings=service.settings.otp.of_app(challenge.app),
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
-    barrier = stronger(service.live.barrier(phone.e164), _DRAINED if route.is_drained else None)
+    barrier = stronger(service.live.barrier(phone.e164, ref.channel), _DRAINED if route.is_drained else None)
     return Failover(
         service=service,
         ref=ref,
         phone=phone,
         code=service.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=message,
+        extras=unseal_extras(service.keys, challenge),
         plan=service.plan(
             ref.channel,
             route.candidates,

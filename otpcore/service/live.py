@@ -82,10 +82,11 @@ class LiveSettings:
         await self.rules.take_up(stored, first=first)
         await self._overdue.look()
 
-    def barrier(self, e164: str) -> Barrier | None:
+    def barrier(self, e164: str, channel: str) -> Barrier | None:
         """What keeps a number from being sent to again: a switch, a denial of the settings, a limit of none at all."""
         service = self._service
-        return stronger(self.switches.barrier(e164, service.clock()), none_at_all(e164, service.settings.limits))
+        switched = self.switches.barrier(e164, service.clock())
+        return stronger(switched, none_at_all(e164, channel, service.settings.limits))
 
     async def note_client(self, client: str | None) -> None:
         """Write when a host's send last named its client, or none, and never which; a store that is away stops no send.

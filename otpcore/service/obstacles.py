@@ -9,9 +9,8 @@ import attrs
 
 from otpcore.errors import RoutingSyntaxError
 from otpcore.models import Outcome
-from otpcore.routing import parse_rules
+from otpcore.routing import channel_of, parse_rules
 from otpcore.service.overdue import is_overdue
-from otpcore.service.routes import RULE_SETTINGS
 from otpcore.service.status import Obstacle, ObstacleKind, Stops
 from otpcore.service.switches import Switch, drained, stored_switches
 from otpcore.settings.tree import Settings
@@ -119,16 +118,13 @@ def _drained(scene: Scene) -> Iterator[Obstacle]:
 
 
 def _routed(scene: Scene) -> frozenset[str]:
-    """The instances that the rules in force name, for either channel."""
+    """The instances that the rules in force name, for any channel."""
     if scene.forced is not None:
         return frozenset(scene.forced)
     named: set[str] = set()
-    of_file = {
-        "otp_sms_provider": scene.settings.otp_sms_provider,
-        "otp_call_provider": scene.settings.otp_call_provider,
-    }
-    for name in RULE_SETTINGS.values():
-        for text in (scene.stored.get(name), of_file[name]):
+    of_file = scene.settings.rule_texts
+    for name in {*of_file, *(one for one in scene.stored if channel_of(one) is not None)}:
+        for text in (scene.stored.get(name), of_file.get(name)):
             if not text:
                 continue
             try:

@@ -28,7 +28,7 @@ class OverdueWatch:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._stands_still = False
-        self._is_of_use = bool(service.retried)
+        self._is_of_use = service.settings.retries_anything
 
     async def look(self) -> None:
         """Ask the store, with one look into an index; one that does not answer changes nothing."""

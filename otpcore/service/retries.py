@@ -15,17 +15,18 @@ from otpcore.models import RetryDue, RetryElsewhere, RetryJob, RetryOver
 from otpcore.service.deadline import Deadline
 from otpcore.service.failover import report_end, report_ended, stored_failover
 from otpcore.service.service import Service, new_id
-from otpcore.service.upkeep import purge_old, sweep, tidy_sandbox
+from otpcore.service.upkeep import fold, purge_old, sweep, tidy_sandbox
 from otpcore.stores.commands import Claim, ClaimRule
-from otpcore.stores.failover import CallInstance, Queued
 from otpcore.stores.lifecycle import is_due
 from otpcore.stores.records import WorkerRecord, changed
+from otpcore.stores.steps import CallInstance, Queued
 
 _logger = logging.getLogger("otpcore.retries")
 
 _SWEEP_EVERY = timedelta(seconds=5)
 _LOST_AFTER = timedelta(seconds=60)  # a dozen signs of life: who misses them all does not come back
 _PURGE_EVERY = timedelta(minutes=10)
+_FOLD_EVERY = timedelta(seconds=10)  # with what the store waits for, series are less than a minute behind
 
 
 @attrs.define(kw_only=True)
@@ -35,6 +36,7 @@ class Retries:
     service: Service
     _swept_at: datetime | None = None
     _purged_at: datetime | None = None
+    _folded_at: datetime | None = None
     _missing_keys: set[str] = attrs.field(factory=set)
     _worker: WorkerRecord | None = None
 
@@ -69,7 +71,10 @@ class Retries:
         return await self.run(claims[0]) if claims else await self._left(job)
 
     async def upkeep(self, *, kind: str = "background", running: int = 0) -> None:
-        """Sweep and leave a sign of life every few seconds, purge every few minutes: for no longer than until the next sweep."""
+        """Sweep, count what has happened and leave a sign of life every few seconds, purge every few minutes.
+
+        For no longer than until the next sweep.
+        """
         now = self.now()
         if is_due(self._swept_at, _SWEEP_EVERY, now):
             # Also at the first time: nobody knows what the clock did while no process was there to see it.
@@ -79,16 +84,23 @@ class Retries:
             await sweep(self.service, set_back=set_back)
             await self.service.store.wake(None, self.service.settings.retry.breaker_threshold, self.service.store_now)
             await self._report_missing_keys(now)
+        if is_due(self._folded_at, _FOLD_EVERY, now):
+            await fold(self.service, self._is_due)
+            self._folded_at = now
         if is_due(self._purged_at, _PURGE_EVERY, now):
-            _, is_done = await purge_old(self.service, lambda: is_due(self._swept_at, _SWEEP_EVERY, self.now()))
+            _, is_done = await purge_old(self.service, self._is_due)
             if is_done:
                 self._purged_at = now
                 await tidy_sandbox(self.service)
 
+    def _is_due(self) -> bool:
+        """It is time for the next sweep."""
+        return is_due(self._swept_at, _SWEEP_EVERY, self.now())
+
     async def _left(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
         """What is left to do for a retry that could not be claimed."""
         views = await self.service.store.view(challenge_id=job.challenge_id)
-        row = next((row for view in views for row in view.schedule if row.channel is job.channel), None)
+        row = next((row for view in views for row in view.schedule if row.channel == job.channel), None)
         if row is None or (row.lease_until is None and row.due_at > job.due_at):
             return RetryOver()
         if row.lease_until is not None and row.lease_until > job.due_at:  # whoever holds it may die

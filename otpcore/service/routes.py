@@ -15,15 +15,14 @@ from otpcore.models import Channel, CodeOwner, instance_of
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import ProviderInfo
-from otpcore.routing import RoutingTable, parse_rules
+from otpcore.routing import RoutingTable, channel_of, parse_rules, rule_setting
 from otpcore.service.switches import drained
 from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
-from otpcore.stores.failover import Candidate
+from otpcore.stores.steps import Candidate
 
 __all__ = [
     "NOTHING_ASKED",
-    "RULE_SETTINGS",
     "Asked",
     "Route",
     "RuleSource",
@@ -33,9 +32,6 @@ __all__ = [
 ]
 
 _SHOWN_LOCALE = 35  # characters; no language tag in use is longer (RFC 5646, 4.4.1)
-
-RULE_SETTINGS = {Channel.SMS: "otp_sms_provider", Channel.CALL: "otp_call_provider"}
-"""The setting that holds the rules of each channel, in the store and in the settings file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,10 +141,10 @@ class RulesInForce:
 
 def rules_of_file(settings: Settings) -> dict[str, RoutingTable]:
     """The settings file's rules by setting name."""
-    texts = {"otp_sms_provider": settings.otp_sms_provider, "otp_call_provider": settings.otp_call_provider}
-    return {name: parse_rules(text) for name, text in texts.items() if text}
+    return {name: parse_rules(text) for name, text in settings.rule_texts.items()}
 
 
+_FIRST = (rule_setting(Channel.SMS), rule_setting(Channel.CALL))
 _OF_A_SEND = 0.25
 """Of ``otp.send_timeout``: how long the send that reads new rules waits for an instance that they name to start."""
 
@@ -156,8 +152,8 @@ _OF_A_SEND = 0.25
 class Rules:
     """The rules in force, and the instances that an operator drains: the rules name them, and no route has them.
 
-    Each of the two settings counts on its own: the store's value, else the file's. Calls follow the SMS rules unless
-    ``otp_call_provider`` is set somewhere.
+    Each channel's setting counts on its own: the store's value, else the file's. A channel whose ``otp_<channel>_provider`` is set
+    nowhere follows the SMS rules, as far as their instances can do it.
 
     Args:
         settings: With the file's rules.
@@ -200,15 +196,35 @@ class Rules:
         They stay too while an instance that the new ones name is still starting: that is looked at again the next time.
         """
         self.drained = frozenset(drained(stored))
-        for name in RULE_SETTINGS.values():
+        of_store = [name for name in stored if channel_of(name) is not None]
+        for name in dict.fromkeys((*_FIRST, *self._file, *self._seen, *of_store)):
             await self._adopt(name, stored.get(name), first=first)
         self._release(self._named())
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Every channel that a setting or an instance names: SMS and calls, then the others in the order of the rules."""
+        named = [channel for name in (*_FIRST, *self._file, *self._stored) if (channel := channel_of(name))]
+        tables = [rules.table for channel in dict.fromkeys(named) if (rules := self.in_force(channel))]
+        routed = [name for table in tables for name in table.instances if name in self._providers]
+        able = [one for name in (*routed, *self._providers) for one in sorted(self._providers[name].channels)]
+        return tuple(dict.fromkeys((*named, *map(Channel, self._settings.channels), *able)))
+
+    def covers(self, channel: Channel) -> bool:
+        """Whether rules say who serves this channel: its own, or those for SMS with an instance that can do it.
+
+        Those for SMS are those for calls too, whether or not an instance can place them.
+        """
+        own = rule_setting(channel)
+        if self.forced is not None or own in self._stored or own in self._file:
+            return True
+        return bool(self._table(channel).rules) or (channel is Channel.CALL and self.in_force(channel) is not None)
 
     def in_force(self, channel: Channel) -> RulesInForce | None:
         """The rules of a channel and where they come from; None: there are none."""
         if self.forced is not None:
             return RulesInForce(source=RuleSource.FORCED, table=RoutingTable.of(self.forced))
-        for name in dict.fromkeys((RULE_SETTINGS[channel], RULE_SETTINGS[Channel.SMS])):
+        for name in dict.fromkeys((rule_setting(channel), rule_setting(Channel.SMS))):
             if name in self._stored:
                 return RulesInForce(source=RuleSource.DATABASE, table=self._stored[name])
             if name in self._file:
@@ -239,7 +255,8 @@ class Rules:
                 prefix=shown,
             )
             for provider in known
-            if channel in provider.channels and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
+            if (test_number or channel in provider.channels)
+            and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
         )
         out = self.drained
         candidates = tuple(one for one in able if one.instance not in out) if out else able
@@ -267,12 +284,14 @@ class Rules:
 
     def _table(self, channel: Channel) -> RoutingTable:
         """The rules of a channel without the instances that cannot do it."""
-        if channel not in self._routes:
-            rules = self.in_force(channel)
-            table = RoutingTable(()) if rules is None else rules.table
-            able = {name for name, one in self._providers.items() if channel in one.channels}
-            self._routes[channel] = table.restricted_to(able)
-        return self._routes[channel]
+        if (known := self._routes.get(channel)) is not None:
+            return known
+        rules = self.in_force(channel)
+        able = {name for name, one in self._providers.items() if channel in one.channels}
+        table = RoutingTable(()) if rules is None else rules.table.restricted_to(able)
+        if table.rules:  # a word that nobody serves is not kept: a host's users may choose words
+            self._routes[channel] = table
+        return table
 
     async def _adopt(self, name: str, text: str | None, *, first: bool) -> None:
         """Put a new value of a stored setting in force, or with None the file's rules again, once its instances are started."""
@@ -304,5 +323,5 @@ class Rules:
 
     def _named(self) -> frozenset[str]:
         """Every instance of the rules in force."""
-        in_force = [rules for channel in Channel if (rules := self.in_force(channel)) is not None]
+        in_force = [rules for channel in self.channels if (rules := self.in_force(channel)) is not None]
         return frozenset(name for rules in in_force for name in rules.table.instances)

@@ -14,15 +14,17 @@ from otpcore.events import EventType, Work, fields
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, LimitReason
+from otpcore.routing import rule_setting
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
-from otpcore.service.service import Service, new_id
+from otpcore.service.service import Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
-from otpcore.stores.failover import Accepted, Ended, FailoverRef, Queued, Step
 from otpcore.stores.lifecycle import STOPS, is_living
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import Accepted, Ended, FailoverRef, Queued, Step
 
 _logger = logging.getLogger("otpcore.sandbox")
 
@@ -36,14 +38,15 @@ _RACES = 5  # other callers that may be faster before we give up
 
 @attrs.frozen(kw_only=True)
 class SendOrder:
-    """What a caller asked for, parsed; ``locale`` is empty where the caller named none."""
+    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none."""
 
     phone: PhoneNumber
     channel: Channel
     purpose: str
-    client: str | None
+    extras: Extras
     locale: str
     message: str | None = attrs.field(repr=False)
+    app: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +65,7 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
     """
     with deadline.bounding(_NOT_SENT):
         await service.live.refresh()
-        await service.live.note_client(order.client)
+        await service.live.note_client(order.extras.client)
     route = _route(service, order)
     with service.span(Work.SEND, channel=order.channel) as span:
         with deadline.bounding(_NOT_SENT):
@@ -83,6 +86,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
         phone=phone,
         channel=channel,
         purpose=record.purpose,
+        app=record.app,
         state=record.state,
         confirmed=record.confirmed,
         provider=record.provider,
@@ -95,7 +99,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
     """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
     subject, phone_key = (
-        service.keys.subject(order.phone.e164, order.purpose),
+        service.keys.subject(order.phone.e164, order.purpose, order.app),
         service.keys.phone_key(order.phone.e164),
     )
     asked = _admission(service, order, route, phone_key)
@@ -135,6 +139,7 @@ def _begun(
         phone=order.phone,
         code=code,
         message=order.message,
+        extras=order.extras,
         plan=new.plan,
         deadline=deadline,
     )
@@ -171,18 +176,23 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
 
 
 async def _other_way(service: Service, order: SendOrder, failover: Failover) -> Channel | None:
-    """The other channel, where this one cannot reach the number, a route over that one exists, and it has not failed yet."""
-    other = order.channel.other
+    """Another channel, where this one cannot reach the number, a route over that one exists, and it has not failed yet.
+
+    SMS and calls first, then the others in the order of the rules.
+    """
     if not any(error.kind is ErrorKind.REJECTED_NUMBER for error in failover.errors):
         return None
-    if not service.live.rules.route(order.phone, other, _asked(service, order)).candidates:
+    rules, asked = service.live.rules, _asked(service, order)
+    others = [one for one in rules.channels if one != order.channel]
+    others = [one for one in others if rules.route(recipient(order.phone, one), one, asked).candidates]
+    if not others:
         return None
     try:
         views = await service.store.view(challenge_id=failover.ref.challenge_id)
     except StoreError:  # a hint is not worth another error
         return None
-    tried = [delivery.outcome for view in views for delivery in view.deliveries if delivery.channel is other]
-    return other if STOPS.isdisjoint(tried) else None
+    failed = {one.channel for view in views for one in view.deliveries if one.outcome in STOPS}
+    return next((one for one in others if one not in failed), None)
 
 
 def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimited | DeliveryError:
@@ -201,7 +211,7 @@ def _route(service: Service, order: SendOrder) -> Route:
     rules, asked = service.live.rules, _asked(service, order)
     route = rules.route(order.phone, order.channel, asked)
     if not route.candidates:
-        if rules.in_force(order.channel) is None:
+        if not rules.covers(order.channel):
             raise _no_rules(order.channel)
         if unfit := rules.unfit(order.phone, order.channel, asked):
             raise _cannot_carry(order.phone, order.channel, unfit)
@@ -214,10 +224,9 @@ def _route(service: Service, order: SendOrder) -> Route:
 
 def _no_rules(channel: Channel) -> NoRouteError:
     """The error where nothing says who serves a channel."""
-    return NoRouteError(
-        f'there are no routing rules for {channel}; set otp_sms_provider, such as "twilio;mada:+35987"',
-        reason="no_rules",
-    )
+    others = "" if channel in (Channel.SMS, Channel.CALL) else ", and no instance of those for SMS can do it"
+    fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
+    return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
 
 
 def _no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:
@@ -236,7 +245,8 @@ def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]
 
 
 def _asked(service: Service, order: SendOrder) -> Asked:
-    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=service.settings.otp)
+    settings = service.settings.otp.of_app(order.app)
+    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=settings)
 
 
 async def _living(service: Service, subject: str) -> ChallengeRecord | None:
@@ -253,7 +263,13 @@ def _admission(service: Service, order: SendOrder, route: Route, phone_key: str)
     """All limits of this send."""
     e164, limits = order.phone.e164, service.settings.limits
     region = region_of(e164) if limits.needs_region else ""
-    origin = Origin(e164=e164, phone_key=phone_key, client_key=service.client_key(order.client), region=region)
+    origin = Origin(
+        e164=e164,
+        phone_key=phone_key,
+        client_key=service.client_key(order.extras.client),
+        region=region,
+        channel=order.channel,
+    )
     budget = ""
     if limits.unverified:
         budget = budget_of(e164, region, route.prefix)
@@ -283,6 +299,7 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         phone_masked=order.phone.masked,
         key_id=keys.current,
         purpose=order.purpose,
+        app=order.app,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
         first_sent_at=now,
@@ -330,8 +347,9 @@ def _new_send(
         cap=timedelta(seconds=service.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         asked=asked,
-        client=service.client_key(order.client),
+        client=service.client_key(order.extras.client),
         message_sealed=sealed,
+        extras_sealed=seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,
         forced=service.live.rules.forced,
     )

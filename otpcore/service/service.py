@@ -27,8 +27,8 @@ from otpcore.service.live import LiveSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import Candidate, FailoverPlan
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import Candidate, FailoverPlan
 
 __all__ = ["Elsewhere", "Service", "new_id", "recipient"]
 
@@ -108,8 +108,7 @@ class Service:
 
     def _policy(self, channel: Channel) -> RetryPolicy | None:
         """How this channel is retried; None: not at all, so that nothing is ever due and a failed send says so."""
-        chosen = self.settings.sms if channel is Channel.SMS else self.settings.call
-        retry = self.settings.retry
+        chosen, retry = self.settings.retrying(channel), self.settings.retry
         if not chosen.is_retried:
             return None
         return RetryPolicy(
@@ -128,7 +127,7 @@ class Service:
             route=route,
             untried=route,
             is_retry=is_retry,
-            retry=self._policies[channel],
+            retry=self._policy(channel),
             barrier=barrier,
             **self._pace,
         )
@@ -146,14 +145,16 @@ class Service:
             "budget_rule": settings.limits.budget_rule,
         }
 
-    @functools.cached_property
+    @property
     def retried(self) -> Mapping[Channel, int]:
-        """How many retries each channel has, of those that are retried."""
-        return {channel: policy.max_retries for channel, policy in self._policies.items() if policy is not None}
+        """How many retries each channel has, of those that are retried and that this process knows."""
+        chosen = {channel: self.settings.retrying(channel) for channel in self.live.rules.channels}
+        return {channel: one.max_retries for channel, one in chosen.items() if one.is_retried}
 
-    @functools.cached_property
-    def _policies(self) -> dict[Channel, RetryPolicy | None]:
-        return {channel: self._policy(channel) for channel in Channel}
+    @property
+    def unretried(self) -> tuple[Channel, ...]:
+        """The channels that this process knows and does not retry."""
+        return tuple(one for one in self.live.rules.channels if not self.settings.retrying(one).is_retried)
 
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what counts as one client; empty: the host named none."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 
 from otpcore.events import EventType
-from otpcore.models import Channel, World
+from otpcore.models import World
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.service.failover import report_ended
 from otpcore.service.service import Service
@@ -16,7 +16,7 @@ from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
 from otpcore.stores.records import AuditRecord
 
-__all__ = ["purge", "purge_old", "sweep", "tidy_sandbox"]
+__all__ = ["fold", "purge", "purge_old", "sweep", "tidy_sandbox"]
 
 _SWEEP_LIMIT = 200  # challenges in one unit of work
 _PURGE_LIMIT = 500  # rows of each kind in one unit of work
@@ -27,7 +27,7 @@ async def sweep(service: Service, *, set_back: bool = False) -> int:
     total = 0
     while True:  # in small units, so that sends and verifications go on between them
         ended = await service.store.sweep(
-            retried=service.retried, limit=_SWEEP_LIMIT, set_back=set_back and not total, now=service.store_now
+            unretried=service.unretried, limit=_SWEEP_LIMIT, set_back=set_back and not total, now=service.store_now
         )
         for one in ended:
             report_ended(service, one.channel, one.challenge)
@@ -36,10 +36,17 @@ async def sweep(service: Service, *, set_back: bool = False) -> int:
             return total
 
 
+async def fold(service: Service, enough: Callable[[], bool] = lambda: False) -> None:
+    """Count what has happened, in small portions, until somebody says that it is enough."""
+    while await service.store.fold(service.store_now) and not enough():
+        pass
+
+
 async def purge(service: Service, phone: PhoneNumber | None, audit: AuditRecord | None = None) -> PurgeCount:
     """Remove what is older than the settings keep; with a phone, everything about it. ``audit``: an operator does."""
     if phone is None:
         await sweep(service)  # only what is over is removed, and where retries run inline nobody else sweeps
+        await fold(service)  # nor counts what is about to be removed
         return (await purge_old(service, audit=audit))[0]
     count = await _purge(service, service.store, phone_key=service.keys.phone_key(phone.e164), audit=audit)
     if service.elsewhere is not None:
@@ -72,7 +79,7 @@ async def tidy_sandbox(service: Service) -> None:
     if service.elsewhere is None or service.settings.world is World.SANDBOX:
         return
     store = service.elsewhere.store
-    while len(await store.sweep(retried=tuple(Channel), limit=_PURGE_LIMIT, now=service.store_now)) >= _PURGE_LIMIT:
+    while len(await store.sweep(unretried=(), limit=_PURGE_LIMIT, now=service.store_now)) >= _PURGE_LIMIT:
         pass
     while (await _purge(service, store, limit=_PURGE_LIMIT)).most() >= _PURGE_LIMIT:
         pass
@@ -92,6 +99,7 @@ async def _purge(
         deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
         verified_before=now - timedelta(seconds=storage.keep_verified),
         audit_before=now - timedelta(seconds=storage.keep_audit),
+        series_before=now - timedelta(seconds=storage.keep_series),
         phone_key=phone_key,
         limit=limit,
         now=now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
@@ -18,6 +18,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.requests import CheckRequest, CheckResult
 from otpcore.service.cancelling import cancel_at_vendor
 from otpcore.service.deadline import Deadline
+from otpcore.service.extras import unseal_extras
 from otpcore.service.failover import report_ended
 from otpcore.service.service import Service, recipient
 from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
@@ -42,7 +43,8 @@ class Guess:
     phone: PhoneNumber | None
     challenge_id: str | None
     purpose: str
-    client: str | None
+    app: str
+    client: str | None = attrs.field(repr=False)
     code: str = attrs.field(repr=False)
 
 
@@ -55,14 +57,14 @@ class _Verdict:
         gone: Ids of the deliveries whose verification the vendor no longer has.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
-        asked: How many checks were made.
+        was_asked: A check was made.
     """
 
     approved: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     error: ProviderError | None = None
     incorrect: bool = False
-    asked: int = 0
+    was_asked: bool = False
 
     @property
     def answered(self) -> bool:
@@ -88,7 +90,9 @@ async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verifica
 
 
 async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
-    subject = service.keys.subject(guess.phone.e164, guess.purpose) if guess.phone is not None else None
+    subject = None
+    if guess.phone is not None:
+        subject = service.keys.subject(guess.phone.e164, guess.purpose, guess.app)
     if len(guess.code) != service.settings.otp.length:
         unfit = await _unfit(service, guess, subject)
         if unfit is not None:
@@ -97,6 +101,7 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
         subject=subject,
         challenge_id=guess.challenge_id,
         purpose=guess.purpose,
+        app=guess.app,
         locks=service.lock_rule(guess.client),
         guess=RecordedGuess(fits=partial(_fits, service, guess.code), budget=service.settings.limits.budget_rule),
         now=service.store_now,
@@ -175,7 +180,7 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
         challenge = await service.store.latest(subject) if subject is not None else None
     if (
         challenge is None
-        or challenge.purpose != guess.purpose
+        or (challenge.purpose, challenge.app) != (guess.purpose, guess.app)
         or (subject is not None and challenge.subject != subject)
     ):
         return None
@@ -221,14 +226,14 @@ async def _ask_vendors(
     checks = list(_checks(reservation.deliveries, reservation.marked))
     if not checks:
         return _Verdict()
-    phone = _sent_to(service, challenge, guess)
+    phone, metadata = _sent_to(service, challenge, guess), _metadata_of(service, challenge)
     verdict, settled = _Verdict(), set[str]()
     for check in checks:
         if check.scope in settled:
             continue
-        verdict = attrs.evolve(verdict, asked=verdict.asked + 1)
+        verdict = attrs.evolve(verdict, was_asked=True)
         try:
-            answer = await _ask(service, check, phone, guess.code, deadline)
+            answer = await _ask(service, check, phone, guess.code, metadata, deadline)
         except ProviderError as error:
             settled.add(check.scope)
             verdict = attrs.evolve(verdict, error=error)
@@ -267,6 +272,14 @@ def _sent_to(service: Service, challenge: ChallengeRecord, guess: Guess) -> Phon
         return guess.phone
 
 
+def _metadata_of(service: Service, challenge: ChallengeRecord) -> Mapping[str, str]:
+    """What the host said of the latest send; nothing where the key is missing here, as with the number."""
+    try:
+        return unseal_extras(service.keys, challenge).metadata
+    except SettingsError:
+        return {}
+
+
 def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
     """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
 
@@ -285,7 +298,12 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
 
 
 async def _ask(
-    service: Service, check: DeliveryRecord, phone: PhoneNumber, code: str, deadline: Deadline
+    service: Service,
+    check: DeliveryRecord,
+    phone: PhoneNumber,
+    code: str,
+    metadata: Mapping[str, str],
+    deadline: Deadline,
 ) -> CheckResult:
     patience = service.settings.otp.provider_timeout
     provider = await service.instances.opened(check.instance, min(patience, deadline.left_for_calls()))
@@ -301,6 +319,7 @@ async def _ask(
         channel=check.channel,
         code=code,
         reference=check.reference,
+        metadata=dict(metadata),
     )
     with service.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
         answer = await provider.check_code(request, timeout)
@@ -326,7 +345,7 @@ async def _settle(
     if verdict.error is not None:
         _failed(service, challenge, "provider_error", instance=verdict.error.provider)
         raise verdict.error
-    if verdict.asked and not verdict.incorrect and not compared:
+    if verdict.was_asked and not verdict.incorrect and not compared:
         return _refused(service, challenge, VerificationStatus.EXPIRED)
     return _incorrect(service, challenge)
 

@@ -22,6 +22,7 @@ def setting(
     *checks: _Check,
     secret: bool = False,
     names: str = "",
+    gathers: tuple[str, re.Pattern[str]] | None = None,
     converter: Callable[[Any], Any] | None = None,
 ) -> Any:
     """One setting.
@@ -32,9 +33,13 @@ def setting(
         checks: attrs validators that raise ``SettingsError``.
         secret: It is shown in no repr and no error.
         names: For a table of free names, what stands for them in the reference, such as ``"<locale>"``.
+        gathers: For a table that nobody writes: how the reference writes its keys, and what each of them looks like. They stand
+            beside the other keys of the section.
         converter: Brings a value into one form before the checks.
     """
-    metadata = {"meaning": meaning, "names": names}
+    metadata: dict[str, Any] = {"meaning": meaning, "names": names}
+    if gathers is not None:
+        metadata["key"], metadata["gathers"] = gathers
     return attrs.field(
         default=attrs.Factory(dict) if default is dict else default,
         converter=_blank_is_none if default is None else converter,

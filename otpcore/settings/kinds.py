@@ -13,9 +13,25 @@ from typing import Any, TypeVar, get_args
 
 import attrs
 
-__all__ = ["RefusedError", "boolean", "day", "inline", "integer", "literal", "member", "number", "table", "text"]
+__all__ = [
+    "TEXT_OR_TABLE",
+    "RefusedError",
+    "boolean",
+    "day",
+    "inline",
+    "integer",
+    "literal",
+    "member",
+    "number",
+    "table",
+    "text",
+    "text_or_table",
+]
 
 T = TypeVar("T")
+
+TEXT_OR_TABLE = str | Mapping[str, Any] | None
+"""How a setting is annotated that is one text, or a table of them."""
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -126,6 +142,16 @@ def table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise RefusedError(f"must be a table of settings, but is {_kind(value)}")
     return value
+
+
+def text_or_table(value: Any, _: Any) -> Any:
+    """One text, or a table of them, which the setting's own check looks into; None: not set."""
+    if isinstance(value, str):
+        value = inline(value, "{", otherwise=str(value))
+    if value is None or isinstance(value, (str, Mapping)):
+        return value
+    lost = "; write it in quotes" if isinstance(value, (bool, int, float)) else ""
+    raise RefusedError(f"must be text or a table of texts, but is {_kind(value)}{lost}")
 
 
 def inline(text: str, opening: str, *, otherwise: Any) -> Any:

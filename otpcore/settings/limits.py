@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import attrs
 
 from otpcore.errors import SettingsError, quoted
+from otpcore.models import Channel
 from otpcore.phone.numbers import is_region
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
-from otpcore.rate_limits.limits import Limit, is_prefix, parse_limit
+from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit
 from otpcore.settings.fields import between, full_key, one_of, setting
 
 __all__ = ["LimitSettings", "is_target"]
@@ -51,6 +52,17 @@ def _good_limits_by_region(
             raise SettingsError(
                 f"limits.countries: a region is two letters in capitals like BG, not {quoted(region)}{_hint(region)}"
             )
+        _good_limits(instance, attribute, texts)
+
+
+def _good_limits_by_channel(
+    instance: LimitSettings, attribute: attrs.Attribute[Any], value: Mapping[str, tuple[str, ...]]
+) -> None:
+    for word, texts in value.items():
+        try:
+            Channel(word)
+        except ValueError as error:
+            raise SettingsError(f"limits.channel.{word}: {error}") from None
         _good_limits(instance, attribute, texts)
 
 
@@ -114,6 +126,12 @@ class LimitSettings:
         names="<region>",
         converter=_in_capitals,
     )
+    channel: Mapping[str, tuple[str, ...]] = setting(
+        dict,
+        "Sends over one channel, such as call or whatsapp; 0/1d: nothing is sent over it.",
+        _good_limits_by_channel,
+        names="<channel>",
+    )
     global_: tuple[str, ...] = setting((), "Sends in all; not set: no limit.", _good_limits)
     allow: tuple[str, ...] = setting(
         (),
@@ -147,7 +165,9 @@ class LimitSettings:
         _not_zero,
     )
     lock_after: int = setting(
-        10, "Wrong codes in a row, across challenges, after which a phone has to wait; 1 to 100.", between(1, 100)
+        10,
+        "Wrong codes in a row from one client on one phone, after which it waits; 1 to 100. A hundred in all lock the phone.",
+        between(1, 100),
     )
 
     def of(self, name: str) -> tuple[Limit, ...]:
@@ -165,12 +185,18 @@ class LimitSettings:
         return {region: _read(texts) for region, texts in self.countries.items()}
 
     @functools.cached_property
+    def channel_limits(self) -> Mapping[str, tuple[Limit, ...]]:
+        """``channel``, read."""
+        return {word: _read(texts) for word, texts in self.channel.items()}
+
+    @functools.cached_property
     def none_at_all(self) -> tuple[str, ...]:
         """The keys of the limits that let nothing through."""
         lists = {
             **{name.rstrip("_"): self.of(name) for name in ("phone", "client", "country", "global_")},
             **{f"prefix.{prefix}": limits for prefix, limits in self.prefix_limits.items()},
             **{f"countries.{region}": limits for region, limits in self.country_limits.items()},
+            **{f"channel.{word}": limits for word, limits in self.channel_limits.items()},
         }
         return tuple(f"limits.{key}" for key, limits in lists.items() if any(limit.count == 0 for limit in limits))
 

@@ -1,8 +1,9 @@
-"""How requests to vendors leave this machine: through which proxy, and whose certificates are trusted besides the usual."""
+"""How requests to vendors leave this machine, through which proxy and whose certificates are trusted, and where theirs arrive."""
 
 from __future__ import annotations
 
 import base64
+import ipaddress
 import os
 import ssl
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -11,7 +12,7 @@ import attrs
 
 from otpcore.errors import SettingsError
 
-__all__ = ["DIRECT", "Network", "Proxy", "parse_proxy", "trust"]
+__all__ = ["DIRECT", "Network", "Proxy", "check_public_url", "is_loopback", "parse_proxy", "split", "trust"]
 
 DIRECT = "direct"
 """In place of a proxy's URL: none, whatever is set for all."""
@@ -101,7 +102,7 @@ def parse_proxy(text: str, *, key: str) -> Proxy:
     Raises:
         SettingsError: It is no such URL. The message never quotes it, since it may hold a password.
     """
-    parts = _split(text)
+    parts = split(text)
     if parts is not None and parts.scheme.startswith("socks"):
         raise SettingsError(f"{key}: SOCKS is not spoken; name a proxy for HTTP, as http://host:3128")
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -114,6 +115,45 @@ def parse_proxy(text: str, *, key: str) -> Proxy:
         authorization = "Basic " + base64.b64encode(login.encode()).decode("ascii")
     place = parts.netloc.rpartition("@")[2]
     return Proxy(url=f"{parts.scheme}://{place}", authorization=authorization, named_by=key)
+
+
+def check_public_url(text: str, *, key: str) -> None:
+    """See that it can be the beginning of addresses that vendors call.
+
+    Args:
+        text: As the settings give it; https, or http on loopback.
+        key: The setting that holds it, for the error.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    parts = split(text)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise SettingsError(f"{key}: not a public URL; write it as https://example.com/receipts")
+    if "?" in text or "#" in text or text.endswith("/"):
+        raise SettingsError(f"{key}: must end with its path, as in https://example.com/receipts; cut off what follows")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{key}: plain http would show to the network what proves a receipt; use https")
+
+
+def is_loopback(host: str) -> bool:
+    """This machine itself, by name or address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def split(text: str) -> SplitResult | None:
+    """The parts of a URL; None: it is none."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises when it is no number
+    except ValueError:
+        return None
+    return parts
 
 
 def trust(context: ssl.SSLContext, authorities: tuple[tuple[str, str], ...]) -> None:
@@ -145,14 +185,3 @@ def _proxy_of_environment(url: SplitResult) -> Proxy | None:
             whole = text if "://" in text else f"http://{text}"  # as curl reads it
             return parse_proxy(whole, key=f"environment variable {name.upper()}_PROXY")
     return None
-
-
-def _split(text: str) -> SplitResult | None:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return None
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # raises when it is no number
-    except ValueError:
-        return None
-    return parts

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 
 from otpcore.settings.keys import KeySettings
+from otpcore.settings.kinds import TEXT_OR_TABLE
 from otpcore.settings.structuring import key_of
 
 __all__ = ["SettingDescription", "describe_settings", "starter_file"]
@@ -17,6 +18,7 @@ __all__ = ["SettingDescription", "describe_settings", "starter_file"]
 _KINDS: dict[Any, str] = {
     str: "text",
     str | None: "text",
+    TEXT_OR_TABLE: "text or table",
     bool: "true or false",
     int: "whole number",
     float: "number",
@@ -40,7 +42,7 @@ otp_sms_provider = ""
 [sms]
 # Try again later when no provider took the message.
 retry = false
-# Attempts after the first. A code lives 5 minutes, and about 14 attempts fit into them.
+# Tries after the first. A code lives 5 minutes, and about 14 tries fit into them.
 max_retries = 20
 
 # [providers.twilio]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Literal
@@ -14,12 +15,15 @@ from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone.numbers import is_region
 from otpcore.phone.spellings import same_phone
+from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
-from otpcore.settings.network import DIRECT, parse_proxy
+from otpcore.settings.network import DIRECT, check_public_url, parse_proxy
 from otpcore.settings.test_numbers import FixedNumber, good_test_numbers, known_test_numbers
 
 __all__ = [
+    "AppSettings",
     "CallSettings",
+    "ChannelSettings",
     "HttpSettings",
     "OtpSettings",
     "PluginSettings",
@@ -32,6 +36,8 @@ __all__ = [
 
 _DAY = 86_400
 _LIFE_CAP = 600.0
+_OF_APPS = ("templates", "web_otp_host", "android_hash")
+_APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _FOREVER = 10 * 365 * _DAY  # long enough for every retention rule, short enough for a timestamp
 
 
@@ -63,6 +69,11 @@ def _good_templates(_: OtpSettings, __: attrs.Attribute[Any], value: Mapping[str
             check_template(text, key=f"otp.templates.{purpose}.{locale}")
 
 
+def _good_by_use(instance: OtpSettings, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_by_use(value, key=full_key(instance, attribute))
+
+
 def _good_host(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
     if value is not None:
         check_web_otp_host(value)
@@ -72,6 +83,30 @@ def _good_hash(instance: OtpSettings, _: attrs.Attribute[str | None], value: str
     if value is not None:
         check_android_hash(value)
         check_android_reads(instance)
+
+
+def _good_apps(instance: OtpSettings, _: attrs.Attribute[Any], value: Mapping[str, AppSettings]) -> None:
+    for name, one in value.items():
+        if not _APP.fullmatch(name):
+            raise SettingsError(f"otp.apps.{name}: a name is 1 to 40 ASCII letters, digits, dots, _ and -")
+        try:
+            _with_app(instance, one)
+        except SettingsError as error:
+            key, __, problem = str(error).removeprefix("otp.").partition(": ")
+            if key.partition(".")[0] in _OF_APPS:  # else it is about a key that is wrong without the app too
+                raise SettingsError(f"otp.apps.{name}.{key}: {problem}") from None
+
+
+def _with_app(instance: OtpSettings, one: AppSettings) -> OtpSettings:
+    """The settings of the codes of one app, checked."""
+    said: dict[str, Any] = {"app": one.app, "web_otp_host": one.web_otp_host, "android_hash": one.android_hash}
+    own = {name: value for name, value in said.items() if value is not None}
+    return attrs.evolve(instance, apps={}, templates=one.templates or instance.templates, **own)
+
+
+def _good_receipts_url(instance: OtpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value is not None:
+        check_public_url(value, key=full_key(instance, attribute))
 
 
 def _good_proxy(instance: HttpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -86,12 +121,12 @@ class SmsSettings:
     section: ClassVar[str] = "sms"
 
     retry: bool = setting(False, "Try again later when no provider took the message.")
-    max_retries: int = setting(20, "Attempts after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
-    sandbox: bool = setting(False, "Call no provider, for SMS and calls; refused in production.")
+    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
+    sandbox: bool = setting(False, "Call no provider, over any channel; refused in production.")
     test_numbers: Mapping[str, FixedNumber] = setting(dict, "", good_test_numbers, names="<name>")
     test_numbers_on: tuple[str, ...] = setting(
         (),
-        "Names of the test numbers that work, for SMS and calls; refused in production.",
+        "Names of the test numbers that work, over any channel; refused in production.",
         known_test_numbers,
     )
 
@@ -118,12 +153,37 @@ class CallSettings:
     section: ClassVar[str] = "call"
 
     retry: bool = setting(False, "Try again later when no provider placed the call.")
-    max_retries: int = setting(2, "Attempts after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
+    max_retries: int = setting(2, "Tries after the first, 0 to 100; 0 is as if it were off.", between(0, 100))
 
     @property
     def is_retried(self) -> bool:
         """Whether anything is ever tried again."""
         return self.retry and self.max_retries > 0
+
+
+@attrs.frozen(kw_only=True)
+class ChannelSettings:
+    """``channels.<channel>``: a channel besides SMS and calls."""
+
+    retry: bool = setting(False, "Try again later when no provider took the message; without the section: as for SMS.")
+    max_retries: int = setting(20, "Tries after the first, 0 to 100; 0 is as if it were off.")
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether anything is ever tried again."""
+        return self.retry and self.max_retries > 0
+
+
+@attrs.frozen(kw_only=True)
+class AppSettings:
+    """``otp.apps.<app>``: what one of several apps says otherwise; what it does not say is as below ``otp``."""
+
+    app: str | None = setting(None, "The app's name, for {app} in texts.")
+    templates: Mapping[str, Mapping[str, str]] = setting(
+        dict, "Own texts, instead of those of otp.templates.", names="<purpose>.<locale>"
+    )
+    web_otp_host: str | None = setting(None, "Host name for the last line @host #code.")
+    android_hash: str | None = setting(None, "Hash of the Android app that may read the SMS.")
 
 
 @attrs.frozen(kw_only=True)
@@ -161,7 +221,7 @@ class OtpSettings:
         one_of("valid", "possible"),
     )
     cooldown: float = setting(
-        30.0, "Seconds before the same call sends again; 0 to otp.life.", between(0, _DAY, "seconds"), _within_life
+        30.0, "Seconds before the same request sends again; 0 to otp.life.", between(0, _DAY, "seconds"), _within_life
     )
     app: str = setting("", "The app's name, for {app} in texts.")
     locale: str = setting(
@@ -182,8 +242,17 @@ class OtpSettings:
         "Hash of the Android app that may read the SMS; every text must then be one SMS of at most 140 bytes.",
         _good_hash,
     )
-    sender: str | None = setting(None, "Sender name or number for providers that take one.")
-    template_id: str | None = setting(None, "Id of the text as registered with the operators, where they want one.")
+    apps: Mapping[str, AppSettings] = setting(dict, "", _good_apps, names="<app>")
+    sender: str | Mapping[str, Any] | None = setting(
+        None,
+        "Sender name or number for providers that take one; or a table of them by instance, purpose and locale.",
+        _good_by_use,
+    )
+    template_id: str | Mapping[str, Any] | None = setting(
+        None,
+        "Id of the text as registered with the operators, where they want one; or a table of them, as for otp.sender.",
+        _good_by_use,
+    )
     provider_timeout: float = setting(
         5.0, "Seconds for one call to one provider, at most 60.", between(0.01, 60, "seconds")
     )
@@ -193,12 +262,26 @@ class OtpSettings:
         between(0.01, 120, "seconds"),
         _holds_one_call,
     )
+    receipts_url: str | None = setting(
+        None,
+        "Public URL below which vendors that sign nothing report, such as https://example.com/receipts; not set: they are "
+        "told of none, so they do not report.",
+        _good_receipts_url,
+    )
     allow_noncompliant: bool = setting(False, "Allow lengths, lives and attempts outside the standards' ranges.")
 
     @property
     def longest_life(self) -> float:
         """Seconds from the first send on that no resend exceeds: ten minutes (NIST SP 800-63B 3.1.3.2), or a longer ``life``."""
         return max(self.life, _LIFE_CAP)
+
+    def of_app(self, app: str) -> OtpSettings:
+        """What counts for the codes of one app: what ``apps`` says of it, before all others."""
+        return self._of_apps.get(app, self)
+
+    @functools.cached_property
+    def _of_apps(self) -> Mapping[str, OtpSettings]:
+        return {name: _with_app(self, one) for name, one in self.apps.items()}
 
 
 @attrs.frozen(kw_only=True)
@@ -326,6 +409,10 @@ class StorageSettings:
         365.0 * _DAY,
         "Seconds before the record of what an operator changed is purged.",
         between(_DAY, _FOREVER, "seconds"),
+    )
+    outbox: bool = setting(False, "Write what changes in challenges to an outbox, for a service that works through it.")
+    keep_series: float = setting(
+        30.0 * _DAY, "Seconds before counts over time are purged.", between(0, _FOREVER, "seconds")
     )
 
 

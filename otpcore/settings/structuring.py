@@ -91,6 +91,7 @@ def _problems(failure: Exception, key: str, *, secret: bool) -> Iterator[_Proble
         case BaseValidationError():
             for inner in failure.exceptions:
                 name = _noted_name(inner)
+                name = "" if _gathers(failure.cl, name) else name  # the keys below it are written beside it
                 hidden = secret or _is_secret(failure.cl, name)
                 yield from _problems(inner, _join(key, name), secret=hidden)
         case ForbiddenExtraKeysError():
@@ -132,7 +133,8 @@ def _narrowest(key: str, text: str) -> _Problem:
 
 def key_of(field: attrs.Attribute[Any]) -> str:
     """How a field is written in settings: a Python keyword carries an underscore only in Python."""
-    return _written(field.name)
+    key: str = field.metadata.get("key") or _written(field.name)
+    return key
 
 
 def _written(name: str) -> str:
@@ -186,6 +188,7 @@ def _converter() -> Converter:
     converter.register_structure_hook_factory(_is_collection, _collection_hook)
     converter.register_structure_hook_factory(_is_mapping, _mapping_hook)
     converter.register_structure_hook_factory(attrs.has, _class_hook)
+    converter.register_structure_hook_func(lambda cls: cls == convert.TEXT_OR_TABLE, convert.text_or_table)
     return converter
 
 
@@ -242,7 +245,7 @@ def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     )
 
     def hook(value: Any, _: Any) -> Any:
-        table = convert.table(value)
+        table = _gathered(convert.table(value), cls)
         try:
             return build(table, cls)
         except ClassValidationError as failure:
@@ -250,6 +253,21 @@ def _class_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
             raise ClassValidationError(failure.message, errors, cls) from None
 
     return hook
+
+
+def _gathered(table: Mapping[str, Any], cls: Any) -> Mapping[str, Any]:
+    """The section with the keys that a field gathers put together under that field."""
+    known = {key_of(field) for field in _settings_of(cls)}
+    for field in _settings_of(cls):
+        looks = field.metadata.get("gathers")
+        own = {key: value for key, value in table.items() if looks and key not in known and looks.fullmatch(str(key))}
+        if own:
+            table = {**{key: value for key, value in table.items() if key not in own}, key_of(field): own}
+    return table
+
+
+def _gathers(cls: Any, name: str) -> bool:
+    return attrs.has(cls) and any(field.name == name and "gathers" in field.metadata for field in attrs.fields(cls))
 
 
 def _completed(found: Sequence[Exception], table: Mapping[str, Any], cls: Any, converter: Converter) -> list[Exception]:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import attrs
 
 from otpcore.errors import InvalidPhoneNumber, RoutingSyntaxError, SettingsError
-from otpcore.models import World
+from otpcore.models import Channel, World
 from otpcore.phone.numbers import parse_phone
-from otpcore.rate_limits.limits import Limit, is_prefix, parse_limit, parse_seconds
-from otpcore.routing import parse_rules
+from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit, parse_seconds
+from otpcore.routing import RULE_SETTING, parse_rules
 from otpcore.settings.fields import a_section, not_a_setting, one_of, setting
 from otpcore.settings.files import read_settings
 from otpcore.settings.keys import KeySettings, generate_keys, throw_away_keys
@@ -23,6 +23,7 @@ from otpcore.settings.limits import LimitSettings, is_target
 from otpcore.settings.reference import SettingDescription, describe_settings, starter_file
 from otpcore.settings.sections import (
     CallSettings,
+    ChannelSettings,
     HttpSettings,
     OtpSettings,
     PluginSettings,
@@ -37,6 +38,7 @@ from otpcore.settings.test_numbers import FixedNumber
 
 __all__ = [
     "CallSettings",
+    "ChannelSettings",
     "FixedNumber",
     "HttpSettings",
     "KeySettings",
@@ -63,6 +65,7 @@ __all__ = [
 ]
 
 _SQL_SCHEMES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
+_MOST_RETRIES = 100
 _INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # an instance as routing rules write it, folded
 
 
@@ -75,11 +78,36 @@ def _good_rules(_: Settings, attribute: attrs.Attribute[str], value: str) -> Non
         raise RoutingSyntaxError(f"{attribute.name}: {error.problem}", error.text, error.column) from error
 
 
+def _good_channel_rules(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    for name, text in value.items():
+        try:
+            parse_rules(text)
+        except RoutingSyntaxError as error:
+            raise RoutingSyntaxError(f"{name}: {error.problem}", error.text, error.column) from error
+
+
+def _without_blank_rules(rules: Mapping[str, str]) -> dict[str, str]:
+    """Compose files and charts set a variable to nothing to say that it is not set."""
+    return {name: text for name, text in rules.items() if text.strip()}
+
+
+def _other_channels(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, ChannelSettings]) -> None:
+    for word, one in value.items():
+        if word in (Channel.SMS, Channel.CALL):
+            raise SettingsError(f"channels.{word}: is written under [{word}]")
+        try:
+            Channel(word)
+        except ValueError as error:
+            raise SettingsError(f"channels.{word}: {error}") from None
+        if not 0 <= one.max_retries <= _MOST_RETRIES:
+            raise SettingsError(f"channels.{word}.max_retries: must be 0 to {_MOST_RETRIES}, not {one.max_retries}")
+
+
 def _retries_have_time(instance: Settings, _: attrs.Attribute[RetrySettings], value: RetrySettings) -> None:
     if value.lease <= instance.otp.provider_timeout:
         allowed = f"otp.provider_timeout ({instance.otp.provider_timeout:g} s)"
         raise SettingsError(f"retry.lease: must be longer than {allowed}, or two workers make the same call")
-    if (instance.sms.is_retried or instance.call.is_retried) and value.min_useful_life >= instance.otp.life:
+    if instance.retries_anything and value.min_useful_life >= instance.otp.life:
         raise SettingsError(f"retry.min_useful_life: must be shorter than otp.life ({instance.otp.life:g} s)")
 
 
@@ -134,10 +162,18 @@ class Settings:
         "", "Which provider sends to which numbers: Twilio;Mada:+35987,+35988.", _good_rules
     )
     otp_call_provider: str = setting("", "The same for calls; not set: otp_sms_provider.", _good_rules)
+    otp_channel_providers: Mapping[str, str] = setting(
+        dict,
+        "The same for another channel, such as otp_whatsapp_provider; not set: those of otp_sms_provider that can do it.",
+        _good_channel_rules,
+        gathers=("otp_<channel>_provider", RULE_SETTING),
+        converter=_without_blank_rules,
+    )
     sms: SmsSettings = attrs.field(
         factory=SmsSettings, validator=[a_section(SmsSettings), _not_in_production, _usable_test_numbers]
     )
     call: CallSettings = attrs.field(factory=CallSettings, validator=a_section(CallSettings))
+    channels: Mapping[str, ChannelSettings] = setting(dict, "", _other_channels, names="<channel>")
     otp: OtpSettings = attrs.field(factory=OtpSettings, validator=a_section(OtpSettings))
     limits: LimitSettings = attrs.field(factory=LimitSettings, validator=a_section(LimitSettings))
     retry: RetrySettings = attrs.field(factory=RetrySettings, validator=[a_section(RetrySettings), _retries_have_time])
@@ -170,6 +206,24 @@ class Settings:
             RoutingSyntaxError: A rule cannot be read.
         """
         return structure(values, cls)
+
+    @property
+    def rule_texts(self) -> dict[str, str]:
+        """The rules of each channel that has some, by the name of their setting."""
+        texts = {"otp_sms_provider": self.otp_sms_provider, "otp_call_provider": self.otp_call_provider}
+        return {name: text for name, text in {**texts, **self.otp_channel_providers}.items() if text.strip()}
+
+    def retrying(self, channel: Channel) -> SmsSettings | CallSettings | ChannelSettings:
+        """What says how a channel is retried; a channel of which nothing is said is retried as SMS are."""
+        if channel == Channel.CALL:
+            return self.call
+        return self.channels.get(channel, self.sms)
+
+    @property
+    def retries_anything(self) -> bool:
+        """Some channel is retried."""
+        others = any(one.is_retried for one in self.channels.values())
+        return others or self.sms.is_retried or self.call.is_retried
 
     @property
     def world(self) -> World:

@@ -6,11 +6,13 @@ import http.client
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
+from json import dumps
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import attrs
 
-__all__ = ["Callback", "Caller", "never", "post"]
+__all__ = ["Callback", "Caller", "call", "never", "written"]
 
 _TIMEOUT = 15.0  # seconds; as long as Twilio waits
 
@@ -22,19 +24,39 @@ def never(_tries: int, _status: int) -> bool:
 
 @attrs.frozen(kw_only=True)
 class Callback:
-    """One POST to the customer.
+    """One request to the customer.
 
     Args:
-        url: Where to.
+        url: Where to, with its query.
         headers: All but those of HTTP itself.
         body: Bytes.
         again: Whether it is repeated, by how often it was tried and by the status of the answer (0: there was none).
+        method: HTTP verb.
     """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     again: Callable[[int, int], bool] = never
+    method: str = "POST"
+
+
+def written(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    query: Mapping[str, str] | None,
+    form: Mapping[str, str] | None,
+    json: Any,
+) -> tuple[str, dict[str, str], bytes]:
+    """URL, headers and body of a request with these fields in its query, or as a form or JSON in its body."""
+    if query:
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
+    if form is not None:
+        return url, {"Content-Type": "application/x-www-form-urlencoded", **headers}, urlencode(form).encode()
+    if json is not None:
+        return url, {"Content-Type": "application/json", **headers}, dumps(json).encode()
+    return url, dict(headers), b""
 
 
 class Caller:
@@ -67,20 +89,20 @@ class Caller:
             callback, after = queued
             after.wait()
             tries = 1
-            while callback.again(tries, post(callback)[0]):
+            while callback.again(tries, call(callback)[0]):
                 tries += 1
             self._queue.task_done()
         self._queue.task_done()
 
 
-def post(callback: Callback) -> tuple[int, bytes]:
-    """Send one now: status and body of the answer; status 0 where there was none."""
+def call(callback: Callback) -> tuple[int, bytes]:
+    """Make one now: status and body of the answer; status 0 where there was none."""
     parts = urlsplit(callback.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=_TIMEOUT)
     target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
     try:
-        connection.request("POST", target, callback.body, dict(callback.headers))
+        connection.request(callback.method, target, callback.body or None, dict(callback.headers))
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):

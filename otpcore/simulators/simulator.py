@@ -29,7 +29,7 @@ import attrs
 
 from otpcore.clock import in_utc
 from otpcore.models import Channel
-from otpcore.simulators.callbacks import Callback, Caller, never, post
+from otpcore.simulators.callbacks import Callback, Caller, call, never, written
 from otpcore.simulators.server import Connection, Listener
 
 __all__ = [
@@ -143,7 +143,7 @@ class SimulatedMessage:
 
     Args:
         recipient: E.164.
-        channel: SMS or call.
+        channel: Over which channel.
         text: What was read or heard.
         code: The code in it.
         reference: The vendor's id of the message or verification.
@@ -269,20 +269,37 @@ class Simulator:
             self.on_message(message)
 
     def call_back(
-        self, url: str, headers: Mapping[str, str], body: bytes, again: Callable[[int, int], bool] = never
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        again: Callable[[int, int], bool] = never,
+        *,
+        method: str = "POST",
+        query: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        json: Any = None,
     ) -> None:
         """Report to the customer; called by ``handle``, sent after the answer to the request, in order.
 
         Args:
+            url: As the customer gave it with the message, or for the account.
+            headers: Such as the signature.
+            body: As it was signed; else ``form`` or ``json`` makes it.
             again: Whether it is repeated, by how often it was tried and by the status of the answer (0: there was none).
+            method: HTTP verb; ``GET`` with ``query``.
+            query: Fields that are added to the URL.
+            form: Fields of a form in the body.
+            json: What is written as JSON in the body.
         """
-        self._to_send.append(Callback(url=url, headers=headers, body=body, again=again))
+        url, headers, made = written(url, headers or {}, query=query, form=form, json=json)
+        self._to_send.append(Callback(url=url, headers=headers, body=body or made, again=again, method=method))
 
     def ask(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Ask the customer within ``handle``: status and body of the answer, or status 0 where there was none."""
         question = Callback(url=url, headers=headers, body=body)
         self.callbacks.append(question)
-        return post(question)
+        return call(question)
 
     def wait_for_callbacks(self) -> None:
         """Until everything that was reported so far has been answered, or there was none to answer."""

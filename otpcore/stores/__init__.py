@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otpcore.models import ChallengeState, Channel, Outcome, Receipt, World
     from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, BudgetWindow, Charge, RefusalRecord
     from otpcore.retrying import backoff
+    from otpcore.stores.changes import Change, ChangeRecord
     from otpcore.stores.commands import (
         Beginning,
         ClaimBatch,
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, StoreStatus, Waiting
     from otpcore.stores.crew import Crew, still_wanted
     from otpcore.stores.derived_rows import DerivedRows
-    from otpcore.stores.failover import CallResult, FailoverPlan, FailoverRef, Recorded, Step
     from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living, is_spent
+    from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Filter, Page, Place
     from otpcore.stores.memory.store import MemoryRows, MemoryStore
     from otpcore.stores.records import (
         AuditRecord,
@@ -45,12 +46,16 @@ if TYPE_CHECKING:
         changed,
     )
     from otpcore.stores.rows import OutrunError, Rows, Wanted
+    from otpcore.stores.sealed import SealedRecord, is_kept
+    from otpcore.stores.series import SPANS, SeriesKey, SeriesPoint
     from otpcore.stores.sql.store import SqlStore
+    from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
 
 __all__ = [
     "CLOCK_SLACK",
     "ERASED",
     "OVER",
+    "SPANS",
     "TAKEN",
     "UNCOUNTED",
     "AuditRecord",
@@ -60,8 +65,11 @@ __all__ = [
     "BudgetRule",
     "BudgetWindow",
     "CallResult",
+    "ChallengeFilter",
     "ChallengeRecord",
     "ChallengeState",
+    "Change",
+    "ChangeRecord",
     "Channel",
     "Charge",
     "Charged",
@@ -69,11 +77,13 @@ __all__ = [
     "ClaimRule",
     "CounterRecord",
     "Crew",
+    "DeliveryFilter",
     "DeliveryRecord",
     "DerivedRows",
     "FailoverPlan",
     "FailoverRef",
     "FailureRecord",
+    "Filter",
     "KeyUse",
     "LockRule",
     "MemoryRows",
@@ -82,6 +92,8 @@ __all__ = [
     "Outcome",
     "OutcomeCount",
     "OutrunError",
+    "Page",
+    "Place",
     "Receipt",
     "ReceiptRecord",
     "ReceiptRule",
@@ -93,6 +105,9 @@ __all__ = [
     "RouteCount",
     "Rows",
     "ScheduleRecord",
+    "SealedRecord",
+    "SeriesKey",
+    "SeriesPoint",
     "SettingsError",
     "SlotRecord",
     "SqlStore",
@@ -107,6 +122,7 @@ __all__ = [
     "World",
     "backoff",
     "changed",
+    "is_kept",
     "is_living",
     "is_spent",
     "still_wanted",
@@ -124,6 +140,7 @@ _MODULES = {
         "RefusalRecord",
     ),
     "otpcore.retrying": ("backoff",),
+    "otpcore.stores.changes": ("Change", "ChangeRecord"),
     "otpcore.stores.commands": (
         "Beginning",
         "ClaimBatch",
@@ -139,8 +156,9 @@ _MODULES = {
     "otpcore.stores.counts": ("KeyUse", "OutcomeCount", "RouteCount", "StoreStatus", "Waiting"),
     "otpcore.stores.crew": ("Crew", "still_wanted"),
     "otpcore.stores.derived_rows": ("DerivedRows",),
-    "otpcore.stores.failover": ("CallResult", "Recorded", "Step", "FailoverPlan", "FailoverRef"),
+    "otpcore.stores.steps": ("CallResult", "Recorded", "Step", "FailoverPlan", "FailoverRef"),
     "otpcore.stores.lifecycle": ("CLOCK_SLACK", "ERASED", "OVER", "TAKEN", "is_living", "is_spent"),
+    "otpcore.stores.lists": ("ChallengeFilter", "DeliveryFilter", "Filter", "Page", "Place"),
     "otpcore.stores.memory.store": ("MemoryRows", "MemoryStore"),
     "otpcore.stores.records": (
         "AuditRecord",
@@ -158,6 +176,8 @@ _MODULES = {
         "changed",
     ),
     "otpcore.stores.rows": ("OutrunError", "Rows", "Wanted"),
+    "otpcore.stores.sealed": ("SealedRecord", "is_kept"),
+    "otpcore.stores.series": ("SPANS", "SeriesKey", "SeriesPoint"),
     "otpcore.stores.sql.store": ("SqlStore",),
 }
 

@@ -10,8 +10,8 @@ import attrs
 
 from otpcore.models import Channel, ReceiptOutcome, RetryJob
 from otpcore.rate_limits.admission import UNCOUNTED, Admission, BudgetRule, LimitReason
-from otpcore.stores.failover import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
+from otpcore.stores.steps import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 
 __all__ = [
     "Beginning",
@@ -62,6 +62,7 @@ class NewSend:
         asked: Every limit that it is measured by before it begins.
         client: Key of the client that the host passed, or empty.
         message_sealed: Of this send.
+        extras_sealed: Of this send.
         locale: Of this send.
         forced: Of this send.
     """
@@ -78,6 +79,7 @@ class NewSend:
     asked: Admission = attrs.field(factory=Admission)
     client: str = ""
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
+    extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     forced: tuple[str, ...] | None = None
 

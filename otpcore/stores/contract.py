@@ -14,6 +14,7 @@ from functools import partial
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.stores.change_commands import ChangeCommands
 from otpcore.stores.commands import (
     Beginning,
     Begun,
@@ -30,7 +31,7 @@ from otpcore.stores.commands import (
     Settled,
 )
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
-from otpcore.stores.failover import CallResult, FailoverPlan, FailoverRef, Recorded, Step
+from otpcore.stores.list_commands import ListCommands
 from otpcore.stores.records import (
     AuditRecord,
     ChallengeRecord,
@@ -41,9 +42,11 @@ from otpcore.stores.records import (
     WorkerRecord,
 )
 from otpcore.stores.rows import Rows
-from otpcore.stores.transactions import auditing, begin, failover, limits, receipts, retry, upkeep, verify
+from otpcore.stores.sealed_commands import SealedCommands
+from otpcore.stores.series_commands import SeriesCommands
+from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
+from otpcore.stores.transactions import auditing, begin, breakers, failover, limits, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
-from otpcore.stores.units import UnitsOfWork
 
 __all__ = ["Store"]
 
@@ -52,16 +55,16 @@ _WAKE_LIMIT = 500
 _WAKE_APART = timedelta(seconds=0.25)
 
 
-class Store(UnitsOfWork):
+class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     """Where state lives. Every command may raise ``StoreError``, and then nothing was half done."""
 
     @abc.abstractmethod
     def within(self, world: World) -> Store:
         """This store as one world sees it; a store as it is made is the real one's. It is open as long as this one is.
 
-        A world finds, claims, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets, breakers
-        and refusals, and none of another's. Settings, signs of life and the trail of operators are shared. Phones, subjects
-        and clients come as look-ups that differ from world to world (``KeyRing``).
+        A world finds, claims, lists, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets,
+        breakers, refusals, sealed records and changes, and none of another's. Settings, signs of life and the trail of
+        operators are shared. Phones, subjects and clients come as look-ups that differ from world to world (``KeyRing``).
         """
 
     async def latest(self, subject: str) -> ChallengeRecord | None:
@@ -71,10 +74,6 @@ class Store(UnitsOfWork):
     async def view(self, *, challenge_id: str = "", phone_key: str = "") -> tuple[ChallengeView, ...]:
         """One challenge by id, or all that are kept of one phone, newest first."""
         return await self._read(lambda rows: upkeep.view(rows, challenge_id=challenge_id, phone_key=phone_key))
-
-    async def recent(self, since: datetime, channel: Channel, limit: int) -> tuple[ChallengeRecord, ...]:
-        """Challenges that were sent over a channel since then, the latest delivery first."""
-        return await self._read(lambda rows: tuple(rows.recent(since, channel, limit)))
 
     async def begin(self, send: NewSend, now: datetime | None) -> Beginning:
         """Charge the send, then write challenge, schedule row and first delivery, in one transaction; born leased.
@@ -162,8 +161,8 @@ class Store(UnitsOfWork):
     async def begin_retry(self, ref: FailoverRef, plan: FailoverPlan, now: datetime | None) -> Step:
         """Record the first delivery of a claimed retry.
 
-        A failover that finds every instance held by a slot or behind an open breaker, or that a pause or an enforced budget
-        holds back, is put off, and its attempt given back. One whose number is denied ends as ``permanent``.
+        A failover that finds every instance held by a slot, behind an open breaker or asking to wait, or that a pause or an
+        enforced budget holds back, is put off, and its attempt given back. One whose number is denied ends as ``denied``.
         """
         return await self._write(
             lambda rows: retry.begin_retry(rows, ref, plan, now),
@@ -201,7 +200,7 @@ class Store(UnitsOfWork):
         total, late = 0, timedelta()
         while True:  # in small units, so that sends and verifications go on between them
             unit = partial(
-                retry.wake,
+                breakers.wake,
                 closed=closed,
                 breaker_threshold=breaker_threshold,
                 limit=_WAKE_LIMIT,
@@ -223,17 +222,18 @@ class Store(UnitsOfWork):
         subject: str | None,
         challenge_id: str | None,
         purpose: str,
+        app: str = "",
         locks: LockRule,
         guess: RecordedGuess | None = None,
         now: datetime | None,
     ) -> Reservation:
         """Use up one attempt and count one failure before anybody hears how a comparison ended.
 
-        By ``challenge_id`` where given (purpose, and subject if given, must match), else the newest of the subject.
+        By ``challenge_id`` where given (purpose, app, and subject if given, must match), else the newest of the subject.
         A ``guess`` that fits what is recorded consumes the challenge in the same transaction, as ``approve`` does, and counts no
         failure: APPROVED, for exactly one caller.
         """
-        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose)
+        find = partial(verify.reserve, subject=subject, challenge_id=challenge_id, purpose=purpose, app=app)
         return await self._write(partial(find, locks=locks, guess=guess, now=now))
 
     async def settle(
@@ -274,15 +274,16 @@ class Store(UnitsOfWork):
         return await self._write(lambda rows: verify.cancel(rows, challenge_id, now, audit))
 
     async def sweep(
-        self, *, retried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
+        self, *, unretried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
     ) -> tuple[EndedSend, ...]:
         """Expire what is over; end as ``interrupted`` what died half-way on channels that are not retried.
 
         Args:
+            unretried: Those channels. What is on any other one is left to a process that retries it.
             set_back: The clock may have been set back: expire what begins in the future too.
         """
         return await self._write(
-            lambda rows: upkeep.sweep(rows, retried=retried, limit=limit, set_back=set_back, now=now)
+            lambda rows: upkeep.sweep(rows, unretried=unretried, limit=limit, set_back=set_back, now=now)
         )
 
     async def purge(
@@ -292,6 +293,7 @@ class Store(UnitsOfWork):
         deliveries_before: datetime,
         verified_before: datetime | None = None,
         audit_before: datetime | None = None,
+        series_before: datetime | None = None,
         phone_key: str | None,
         limit: int | None = None,
         now: datetime | None,
@@ -304,7 +306,8 @@ class Store(UnitsOfWork):
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
         and in no log when the command returns.
-        Refusals go with the deliveries of their time. None: nobody is forgotten to have verified, and the trail is kept.
+        Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is
+        forgotten to have verified, no series goes, and the trail is kept.
         """
         if phone_key is not None:
             erased = await self._write(lambda rows: upkeep.erase(rows, phone_key, audit))
@@ -319,6 +322,7 @@ class Store(UnitsOfWork):
                 deliveries_before=deliveries_before,
                 verified_before=verified_before,
                 audit_before=audit_before,
+                series_before=series_before,
                 limit=most,
                 now=now,
                 audit=None if total.most() else audit,  # once, with the first that goes
@@ -344,10 +348,6 @@ class Store(UnitsOfWork):
     async def reset_counters(self, prefix: str, *, audit: AuditRecord | None = None) -> int:
         """Remove counters and failure counters whose key begins so."""
         return await self._write(lambda rows: auditing.reset_counters(rows, prefix, audit))
-
-    async def audits(self, limit: int, *, below: int | None = None, action: str = "") -> tuple[AuditRecord, ...]:
-        """What operators changed, the latest first: with a lower number than ``below``, of one action where it is named."""
-        return await self._read(lambda rows: tuple(rows.audits(action, below, limit)))
 
     async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
         """Unverified budgets whose key begins so, ended windows too."""

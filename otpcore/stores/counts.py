@@ -46,6 +46,9 @@ class PurgeCount:
     refusals: int = 0
     verified: int = 0
     audits: int = 0
+    records: int = 0
+    series: int = 0
+    changes: int = 0
 
     def plus(self, more: PurgeCount) -> PurgeCount:
         """Both together."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import abc
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from otpcore.models import ChallengeState, Channel, Outcome
+from otpcore.models import ChallengeState, Channel, Outcome, ReceiptStatus
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import ERASED, TAKEN, is_living, is_spent
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.series import SeriesKey, answered, bucket_of, delivered, minute_of, verified
 
 __all__ = ["DerivedRows"]
 
@@ -25,8 +26,16 @@ class DerivedRows(Rows, abc.ABC):
         """All challenges."""
 
     @abc.abstractmethod
-    def _recorded(self, since: datetime) -> Iterable[DeliveryRecord]:
-        """The deliveries recorded since then."""
+    def _recorded(self, since: datetime, until: datetime | None = None) -> Iterable[DeliveryRecord]:
+        """The deliveries recorded since then, and before the other time."""
+
+    @abc.abstractmethod
+    def _received(self, since: datetime, until: datetime) -> Iterable[ReceiptRecord]:
+        """The receipts that came since then, and before the other time."""
+
+    @abc.abstractmethod
+    def _verified_since(self, since: datetime) -> Iterable[str]:
+        """Keys of the phones that last verified then or later."""
 
     @abc.abstractmethod
     def _scheduled(self) -> Iterable[ScheduleRecord]:
@@ -63,7 +72,8 @@ class DerivedRows(Rows, abc.ABC):
         challenge = self.challenge(challenge_id)
         if challenge is None or not is_living(challenge, now):
             return False
-        approved = {**ERASED, "state": ChallengeState.APPROVED, "attempts": challenge.attempts + attempts}
+        over = {"state": ChallengeState.APPROVED, "approved_at": now}
+        approved = {**ERASED, **over, "attempts": challenge.attempts + attempts}
         self.update_challenge(challenge_id, **approved)
         return True
 
@@ -75,16 +85,14 @@ class DerivedRows(Rows, abc.ABC):
             self.answer_delivery(delivery_id, gone=True)
 
     def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
-        latest: dict[str, None] = {}
+        latest: dict[str, datetime] = {}
         for delivery in self._recorded(since):
-            if delivery.channel is channel:
-                latest.pop(delivery.challenge_id, None)
-                latest[delivery.challenge_id] = None
-        found = (self.peek(challenge_id) for challenge_id in reversed(latest))
+            if delivery.channel == channel:
+                known = latest.get(delivery.challenge_id, delivery.recorded_at)
+                latest[delivery.challenge_id] = max(known, delivery.recorded_at)
+        newest = sorted(latest, key=lambda challenge_id: (latest[challenge_id], challenge_id), reverse=True)
+        found = (self.peek(challenge_id) for challenge_id in newest)
         return list(itertools.islice((one for one in found if one is not None), limit))
-
-    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
-        return [row for channel in Channel if (row := self.schedule(challenge_id, channel))]
 
     def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
         rows = self.schedules(challenge_id)
@@ -114,6 +122,26 @@ class DerivedRows(Rows, abc.ABC):
             RouteCount(instance=instance, prefix=prefix, count=found[instance, prefix])
             for instance, prefix in sorted(found)
         ]
+
+    def happened(self, since: datetime, until: datetime) -> Mapping[SeriesKey, int]:
+        counts: Counter[SeriesKey] = Counter()
+        for one in self._recorded(since, until):
+            counts[_key(one, one.recorded_at)] += answered(one.outcome)
+        received = self._received(since, until)
+        for delivery_id in {one.delivery_id for one in received if one.status is ReceiptStatus.DELIVERED}:
+            found = self.delivery(delivery_id)
+            if found is not None and found.delivered_at is not None and since <= found.delivered_at < until:
+                wait = found.delivered_at - (found.answered_at or found.recorded_at)
+                counts[_key(found, found.delivered_at)] += delivered(bucket_of(wait))
+        for phone_key in self._verified_since(since):
+            for challenge in self.challenges_of(phone_key):
+                if challenge.approved_at is None or not since <= challenge.approved_at < until:
+                    continue
+                sent = self.deliveries(challenge.id)
+                for last in ([one for one in sent if one.outcome is Outcome.ACCEPTED] or sent)[-1:]:
+                    wait = challenge.approved_at - (last.answered_at or last.recorded_at)
+                    counts[_key(last, challenge.approved_at)] += verified(bucket_of(wait))
+        return counts
 
     def count_waiting(self, now: datetime) -> Sequence[Waiting]:
         began: dict[tuple[str, str], list[datetime]] = {}
@@ -147,3 +175,7 @@ class DerivedRows(Rows, abc.ABC):
             )
             for key_id, found in sorted(of_key.items())
         ]
+
+
+def _key(delivery: DeliveryRecord, moment: datetime) -> SeriesKey:
+    return SeriesKey(minute_of(moment), delivery.instance, delivery.prefix, delivery.channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
@@ -101,7 +101,7 @@ class ChallengeRecord:
     """One challenge at rest. Nothing in it can be read without the keys.
 
     Args:
-        subject: MAC of phone and purpose. At most one living challenge a subject.
+        subject: MAC of phone, purpose and app. At most one living challenge a subject.
         phone_key: Keyed look-up of the phone (HMAC under the index key).
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
@@ -112,11 +112,13 @@ class ChallengeRecord:
         code_digest: Keyed digest of the core code.
         code_sealed: The core code, sealed; None once it can never be sent again.
         message_sealed: The latest custom message, sealed; None for the template.
+        extras_sealed: What the host said of the latest send (client and metadata), sealed; None: nothing.
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
-        sms_cooldown: Until then another SMS sends nothing.
-        call_cooldown: Until then another call sends nothing.
+        app: For which of the host's apps the code is; empty: it names none.
+        cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
+        approved_at: When the right code was typed; None: it was not.
     """
 
     id: str
@@ -126,6 +128,7 @@ class ChallengeRecord:
     phone_masked: str
     key_id: str
     purpose: str
+    app: str = ""
     state: ChallengeState
     confirmed: bool = False
     reason: UnsendableReason | None = None
@@ -138,16 +141,17 @@ class ChallengeRecord:
     code_digest: str = attrs.field(repr=False)
     code_sealed: bytes | None = attrs.field(default=None, repr=False)
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
+    extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
     forced: tuple[str, ...] | None = None
     core_recorded: bool = False
     budget: str = ""
-    sms_cooldown: datetime | None = None
-    call_cooldown: datetime | None = None
+    cooldowns: Mapping[Channel, datetime] = attrs.field(factory=dict, hash=False)
+    approved_at: datetime | None = None
 
     def cooldown(self, channel: Channel) -> datetime | None:
-        """When the same call over this channel sends again."""
-        return self.sms_cooldown if channel is Channel.SMS else self.call_cooldown
+        """When the same request over this channel sends again; None: it does so at once."""
+        return self.cooldowns.get(channel)
 
 
 @attrs.frozen(kw_only=True)
@@ -165,6 +169,8 @@ class DeliveryRecord:
         lease_until: An open delivery counts as under way until then.
         not_before: The provider asked not to be tried again before.
         gone: The vendor said that its verification is over.
+        answered_at: When the provider's answer was written; None: it was not.
+        delivered_at: When the first receipt came that said that the message arrived; None: none did.
     """
 
     id: str
@@ -183,6 +189,8 @@ class DeliveryRecord:
     lease_until: datetime
     not_before: datetime | None = None
     gone: bool = False
+    answered_at: datetime | None = None
+    delivered_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

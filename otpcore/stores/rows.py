@@ -15,7 +15,9 @@ import attrs
 
 from otpcore.models import Channel
 from otpcore.rate_limits.admission import BudgetRecord, Charge, RefusalRecord
+from otpcore.stores.change_rows import ChangeRows
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
+from otpcore.stores.list_rows import ListRows
 from otpcore.stores.records import (
     AuditRecord,
     BreakerRecord,
@@ -30,6 +32,8 @@ from otpcore.stores.records import (
     Waits,
     WorkerRecord,
 )
+from otpcore.stores.sealed_rows import SealedRows
+from otpcore.stores.series_rows import SeriesRows
 
 __all__ = ["EndedRow", "OutrunError", "Rows", "Wanted"]
 
@@ -76,7 +80,7 @@ class Wanted:
     breakers: bool = False
 
 
-class Rows(Protocol):
+class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
     """The rows of one unit of work."""
 
     def prefetch(self, wanted: Wanted, now: datetime | None) -> None:

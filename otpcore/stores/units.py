@@ -20,6 +20,9 @@ class UnitsOfWork(abc.ABC):
     durable = True
     """Survives the process; the worker and production refuse a store that does not."""
 
+    keeps_outbox = False
+    """What changes in challenges is written to the outbox, in the same transaction, for a service that works through it."""
+
     _charges_apart = False
     """Units run at the same time and wait for one another's rows. Whoever ends a send holds its challenge when it gives back
     what was charged; so a send is charged in a unit of its own, and nobody waits for a challenge while holding counters. What

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from otpcore.errors import ErrorKind, ProviderError
+from otpcore.models import Channel
 from otpcore.providers.delivered import DeliveredMessage, message_of
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ProviderInfo
@@ -26,7 +27,7 @@ _TEST_KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
 
 @attrs.define(eq=False)
 class Outbox:
-    """Takes every SMS and call, and keeps it.
+    """Takes every SMS, call and message, and keeps it.
 
     Use it as a provider object: ``AsyncOTPService(outbox.settings, providers=outbox.providers, clock=outbox.clock)``, or
     take the ready services of ``service()`` and ``blocking_service()``. The store is in memory, the clock stands still
@@ -34,10 +35,12 @@ class Outbox:
     moves on to each of them. With ``runner="background"`` they run when the clock has been advanced to them.
 
     Attributes:
-        messages: Every SMS and call, oldest first.
+        channels: What it delivers, such as ``frozenset({Channel.SMS, Channel("whatsapp")})``; None: SMS and calls.
+        messages: Every one that it took, oldest first.
         clock: Of the service; several outboxes may share one.
     """
 
+    channels: frozenset[Channel] | None = attrs.field(default=None, kw_only=True)
     messages: list[DeliveredMessage] = attrs.field(factory=list)
     clock: FakeClock = attrs.field(factory=FakeClock)
     _failures: list[tuple[ProviderError, bool]] = attrs.field(factory=list)
@@ -93,7 +96,7 @@ class Outbox:
     @hookimpl
     def describe(self) -> ProviderInfo:
         """A provider of plain text."""
-        return ProviderInfo(display_name="Outbox")
+        return ProviderInfo(display_name="Outbox", channels=self.channels)
 
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
@@ -103,6 +106,11 @@ class Outbox:
     @hookimpl
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Keep the call."""
+        return self._take(request)
+
+    @hookimpl
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Keep the message."""
         return self._take(request)
 
     def _take(self, request: DeliveryRequest) -> DeliveryReceipt:

@@ -39,9 +39,9 @@ from otpcore.providers import discovery as _discovery
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import generate_keys
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import CallInstance, Queued, Recorded
 from otpcore.stores.sql import forking as _forking
 from otpcore.stores.sql.store import SqlStore
+from otpcore.stores.steps import CallInstance, Queued, Recorded
 
 WRITES = (
     "begin",
@@ -223,8 +223,8 @@ def _argument(given: Any) -> Any:
 
 
 def _plain(answer: Any) -> Any:
-    if hasattr(answer, "outcome"):
-        return {"outcome": str(answer.outcome)}
+    if hasattr(answer, "outcomes"):
+        return {"outcome": str(answer.outcomes[0])}
     if hasattr(answer, "to_dict"):
         return {**answer.to_dict(), "code": answer.code}
     if hasattr(answer, "attempts_left"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import anyio
 import attrs
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -20,6 +21,7 @@ from otpcore.settings.tree import generate_keys
 from otpcore.stores.commands import ChallengeView
 from otpcore.stores.contract import Store
 from otpcore.stores.lifecycle import OVER
+from otpcore.stores.records import DeliveryRecord
 from otpcore.stores.rows import Rows
 
 from .child import Clock
@@ -30,6 +32,7 @@ from .vendors import Received, Vendors, open_vendors
 LEASE = 20.0  # seconds of the clock after which every lease of these settings has run out
 DAY = 86_400
 _ALL = 1_000_000
+_READERS = 8  # looks at a time
 
 T = TypeVar("T")
 
@@ -170,13 +173,28 @@ class Plant:
 
     def look(self, phones: Iterable[str]) -> dict[str, tuple[ChallengeView, ...]]:
         """What is stored about these people, newest challenge first."""
-        keys = self.ring
+        keys, views = self.ring, dict[str, tuple[ChallengeView, ...]]()
 
-        async def read() -> dict[str, tuple[ChallengeView, ...]]:
-            return {phone: await self.store.view(phone_key=keys.phone_key(phone)) for phone in phones}
+        async def read(phone: str) -> None:
+            views[phone] = await self.store.view(phone_key=keys.phone_key(phone))
 
-        views: dict[str, tuple[ChallengeView, ...]] = self.portal.call(read)
+        self._for_each(phones, read)
         return views
+
+    def _for_each(self, what: Iterable[T], look: Callable[[T], Awaitable[None]]) -> None:
+        """Several looks at a time: after a storm there are thousands of people."""
+
+        async def some(mine: Sequence[T]) -> None:
+            for one in mine:
+                await look(one)
+
+        async def all_of_them() -> None:
+            wanted = list(what)
+            async with anyio.create_task_group() as readers:
+                for first in range(_READERS):
+                    readers.start_soon(some, wanted[first::_READERS])
+
+        self.portal.call(all_of_them)
 
     def belongs(self, message: Received, view: ChallengeView, of_phone: Iterable[ChallengeView]) -> bool:
         """Whether this challenge sent the message: by its code, by the vendor's reference, else by the time."""
@@ -197,17 +215,14 @@ class Plant:
 
     def confirmed(self, views: Iterable[ChallengeView]) -> dict[str, datetime]:
         """When a receipt said of a delivery that it arrived."""
-        deliveries = [one for view in views for one in view.deliveries if one.reference]
+        told = dict[str, datetime]()
 
-        def told(rows: Rows) -> dict[str, datetime]:
-            return {
-                receipt.delivery_id: receipt.received_at
-                for one in deliveries
-                for receipt in rows.receipts_of(one.id, one.reference)
-                if receipt.status is ReceiptStatus.DELIVERED
-            }
+        async def hear(delivery: DeliveryRecord) -> None:
+            receipts = await self.store._read(lambda rows: rows.receipts_of(delivery.id, delivery.reference))
+            told.update({one.delivery_id: one.received_at for one in receipts if one.status is ReceiptStatus.DELIVERED})
 
-        return self._read(told)
+        self._for_each((one for view in views for one in view.deliveries if one.reference), hear)
+        return told
 
     @property
     def ring(self) -> KeyRing:

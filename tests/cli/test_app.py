@@ -78,7 +78,7 @@ def test_a_services_forced_list_store_and_observers_are_used_but_not_its_runner(
 ) -> None:
     shown = otp("routes", "show", "--app", f"{host}:{target}", "--json").document
     assert shown["forced"] == ["outbox"]
-    assert shown["sms"] == {"source": "forced", "rules": "outbox"}
+    assert shown["channels"]["sms"] == {"source": "forced", "rules": "outbox"}
     sent = otp("send", PHONE, "--app", f"{host}:{target}", "--json")
     assert (sent.code, sent.document["provider"]) == (ExitCode.OK, "outbox")
     module = __import__(host)

@@ -18,7 +18,8 @@ from otpcore.settings.tree import LimitSettings, Settings
 from otpcore.stores.records import WorkerRecord
 from otpcore.stores.sql.store import SqlStore
 
-from ..own_servers import pgbouncer_before  # noqa: TID252 - tests are no package that could be imported by name
+from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
+from ..own_servers import pgbouncer_before  # noqa: TID252 - the same
 from .desk import PHONE, Desk, Ended, Otp, send_at
 
 
@@ -328,6 +329,21 @@ def test_texts_that_an_instance_refuses_for_their_letters_are_named(
     assert ended.code == (ExitCode.REFUSED if unusable else ExitCode.OK)
     if not keys and policy == "refuse":
         assert "GSM alphabet only" in found(ended, "alphabets", "ok")[0]
+
+
+def test_a_vendor_that_signs_nothing_and_is_told_no_address_is_noted_with_the_fix(otp: Otp, desk: Desk) -> None:
+    assert found(otp("doctor", "--json"), "receipts", "ok") == [], "the vendor of this one signs, or reports nothing"
+    bell = {"plugin": f"{gateways.__name__}:Bell", "token": gateways.TOKEN, "base_url": "http://127.0.0.1:1"}
+    rules, providers = "mada;bell", {"mada": desk.mada.provider_settings(), "bell": bell}
+    desk.write(otp_sms_provider=rules, providers=providers)
+    (told,) = (one for one in otp("doctor", "--json").document["checks"] if one["about"] == "receipts")
+    assert told["level"] == "note"
+    assert told["detail"].startswith("bell: ")
+    assert told["fix"].startswith("in [otp]: receipts_url = ")
+    desk.write(otp_sms_provider=rules, providers=providers, otp={"receipts_url": "https://example.com/receipts"})
+    assert found(otp("doctor", "--json"), "receipts", "ok") == [
+        "bell: the vendor reports below https://example.com/receipts"
+    ]
 
 
 def test_what_doctor_says_of_letters_leads_out(otp: Otp, desk: Desk) -> None:

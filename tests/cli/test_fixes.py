@@ -45,6 +45,7 @@ def test_it_names_commands_and_settings_that_exist(row: tuple[str, str]) -> None
         (DeliveryError("permanent"), ExitCode.REFUSED, "another number"),
         (DeliveryError("permanent", (), "call"), ExitCode.REFUSED, "`otp call PHONE`"),
         (DeliveryError("permanent", (), "sms"), ExitCode.REFUSED, "`otp send PHONE`"),
+        (DeliveryError("permanent", (), "viber"), ExitCode.REFUSED, "`otp send PHONE --channel viber`"),
         (NoRouteError("no"), ExitCode.REFUSED, "`otp routes explain PHONE`"),
         (NoRouteError("no", reason="no_rules"), ExitCode.CONFIGURATION, "`otp_sms_provider`"),
         (NoRouteError("no", reason="cannot_carry"), ExitCode.CONFIGURATION, "`otp routes explain PHONE`"),

@@ -64,7 +64,7 @@ def test_an_instance_that_is_installed_but_not_configured_is_refused_with_the_ke
 
 
 def test_who_cannot_do_the_channel_is_said(otp: Otp, two_vendors: Desk) -> None:
-    assert otp("routes", "check", "Mada;Sinch", "--call", "--json").document["idle"] == ["mada"]
+    assert otp("routes", "check", "Mada;Sinch", "--channel", "call", "--json").document["idle"] == ["mada"]
 
 
 def test_explain_says_who_serves_a_number_and_why(otp: Otp, two_vendors: Desk) -> None:
@@ -72,7 +72,7 @@ def test_explain_says_who_serves_a_number_and_why(otp: Otp, two_vendors: Desk) -
     by_sms = otp("routes", "explain", PHONE, "--json")
     assert by_sms.code == ExitCode.OK
     assert by_sms.document["route"] == ["mada"]
-    by_call = otp("routes", "explain", PHONE, "--call", "--json").document
+    by_call = otp("routes", "explain", PHONE, "--channel", "call", "--json").document
     assert by_call["route"] == ["sinch"]
     [mada] = [step for step in by_call["steps"] if step["instance"] == "mada"]
     assert mada["reason"] == "cannot place calls"
@@ -87,7 +87,7 @@ def test_explain_says_who_cannot_carry_what_a_send_asks_for(otp: Otp, two_vendor
     assert [step["reason"] for step in ended.document["steps"] if step["instance"] == "sinch"] == [
         "cannot carry a text of your own"
     ]
-    by_call = otp("routes", "explain", PHONE, "--call", "--locale", "bg", "--json")
+    by_call = otp("routes", "explain", PHONE, "--channel", "call", "--locale", "bg", "--json")
     assert by_call.code == ExitCode.REFUSED
     assert "cannot carry the language 'bg'" in by_call.out
     assert otp("routes", "explain", PHONE, "--locale", "de", "--json").document["route"] == ["sinch", "mada"]
@@ -116,10 +116,26 @@ def test_set_checks_before_it_writes_and_clear_brings_the_file_back(otp: Otp, tw
     assert otp("routes", "set", "Sinch;Nobody").code == ExitCode.CONFIGURATION
     assert sources(otp) == {"sms": ("file", "mada"), "call": ("file", "mada")}
     assert otp("routes", "set", "Sinch; Mada:+35987").code == ExitCode.OK
-    assert otp("routes", "set", "Sinch", "--call").code == ExitCode.OK
+    assert otp("routes", "set", "Sinch", "--channel", "call").code == ExitCode.OK
     assert sources(otp) == {"sms": ("database", "sinch;mada:+35987"), "call": ("database", "sinch")}
     assert otp("routes", "set", "--clear").code == ExitCode.OK
     assert sources(otp) == {"sms": ("file", "mada"), "call": ("database", "sinch")}
+
+
+def test_another_channel_has_rules_of_its_own(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"sandbox": True}, otp_whatsapp_provider="Mada")
+    assert sources(otp, "whatsapp")["whatsapp"] == ("file", "mada")
+    explained = otp("routes", "explain", PHONE, "--channel", "whatsapp")
+    assert (explained.code, "cannot send over whatsapp" in explained.out) == (ExitCode.REFUSED, True)
+    desk.write(sms={"sandbox": True}, otp_whatsapp_provider="nowhere")
+    assert otp("send", PHONE, "--channel", "whatsapp", "--json").document["channel"] == "whatsapp"
+    assert otp("routes", "set", "--clear", "--channel", "whatsapp").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("arguments", [("send", PHONE), ("routes", "explain", PHONE), ("routes", "check", "Mada")])
+def test_what_is_no_word_of_a_channel_is_wrong_usage(otp: Otp, desk: Desk, arguments: tuple[str, ...]) -> None:
+    ended = otp(*arguments, "--channel", "Whats App")
+    assert (ended.code, "--channel" in ended.err) == (ExitCode.USAGE, True)
 
 
 @pytest.mark.parametrize("arguments", [[], ["Mada", "--clear"]])
@@ -130,7 +146,7 @@ def test_set_wants_either_rules_or_clear(otp: Otp, desk: Desk, arguments: list[s
 def test_a_stored_rule_that_cannot_take_force_is_shown_as_refused(otp: Otp, desk: Desk) -> None:
     write_setting(desk.directory, "otp_sms_provider", "Mada;Gone")
     document = otp("routes", "show", "--json").document
-    assert document["sms"] == {"source": "file", "rules": "mada"}
+    assert document["channels"]["sms"] == {"source": "file", "rules": "mada"}
     assert "gone" in document["refused"]["otp_sms_provider"]
 
 
@@ -146,6 +162,6 @@ def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> No
     assert "broken: " in otp("providers").out
 
 
-def sources(otp: Otp) -> dict[str, tuple[str, str]]:
-    document = otp("routes", "show", "--json").document
-    return {channel: (document[channel]["source"], document[channel]["rules"]) for channel in ("sms", "call")}
+def sources(otp: Otp, *channels: str) -> dict[str, tuple[str, str]]:
+    shown = otp("routes", "show", "--json").document["channels"]
+    return {channel: (shown[channel]["source"], shown[channel]["rules"]) for channel in channels or ("sms", "call")}

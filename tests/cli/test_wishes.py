@@ -80,6 +80,38 @@ def test_whoever_carries_text_carries_nearly_everything(otp: Otp, desk: Desk) ->
     ]
 
 
+def test_of_a_table_what_counts_for_an_instance_is_named_by_its_place(otp: Otp, desk: Desk) -> None:
+    desk.write(
+        otp_sms_provider="verify;texts;mada",
+        providers={"verify": twilio(Mode.VERIFY), "texts": twilio(Mode.MESSAGING)},
+        otp={
+            "sender": {"texts": {"pay": "Acme", "default": "+15005550006"}},
+            "template_id": {"verify": {"login": {"en": "HJ" + "0a" * 16, "de": "1107"}}},
+        },
+    )
+    assert findings(otp, "carrying") == [
+        "verify cannot carry otp.template_id.verify.login.de (sms): it sends without it",
+        "texts cannot carry otp.sender.texts.pay (call): it sends without it",
+    ]
+
+
+@pytest.mark.parametrize(("name", "meant"), [("verfy", "write verify instead"), ("bg", "or default for all")])
+def test_an_instance_that_there_is_not_is_named_with_what_may_be_meant(
+    otp: Otp, desk: Desk, name: str, meant: str
+) -> None:
+    desk.write(
+        otp_sms_provider="verify",
+        providers={"verify": twilio(Mode.VERIFY)},
+        otp={"sender": {"default": "", name: "Acme"}},
+    )
+    assert findings(otp, "carrying") == [
+        f"otp.sender names {name}, and there is no such instance: what it says there never counts"
+    ]
+    (fix,) = [one["fix"] for one in otp("doctor", "--json").document["checks"] if one["about"] == "carrying"]
+    assert fix.startswith("in [otp.sender]")
+    assert meant in fix
+
+
 def test_the_settings_themselves_ask_for_nothing(otp: Otp, desk: Desk) -> None:
     desk.write(otp_sms_provider="verify", providers={"verify": twilio(Mode.VERIFY)})
     assert findings(otp, "carrying", "ok") == ["every instance of the rules carries what the settings ask for"]

@@ -25,7 +25,10 @@ from otpcore import (
     DeliveryError,
     ErrorKind,
     NoRouteError,
+    ProviderContext,
     RateLimited,
+    ReceiptRefused,
+    ReceiptRequest,
     RouteStatus,
     Verification,
     VerificationStatus,
@@ -34,16 +37,20 @@ from otpcore import (
 )
 from otpcore.cli.exits import MEANINGS
 from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.clock import utc_now
+from otpcore.codes import KeyRing
 from otpcore.events import EventType, Work
 from otpcore.models import Outcome, ReceiptOutcome, UnsendableReason
 from otpcore.providers import hooks as hookspecs
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.provider import PROVIDERS, SIMULATORS, provider_from_object
 from otpcore.providers.sandbox import MAGIC, RANGES, magic_of
 from otpcore.retrying import RetryPolicy
 from otpcore.service.status import ObstacleKind
 from otpcore.service.telemetry import _COUNTERS, _DURATIONS
+from otpcore.settings.by_use import text_for
 from otpcore.settings.network import DIRECT
-from otpcore.settings.tree import Settings, documented_keys, load_settings
+from otpcore.settings.tree import Settings, documented_keys, generate_keys, load_settings
 from otpcore.stores.lifecycle import BEGUN, NOT_SENT, OVER, TRANSITIONS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -152,8 +159,21 @@ def test_settings_are_read_as_the_reference_says(tmp_path, monkeypatch):
     assert AsyncOTPService(ast.literal_eval(mapping)).settings.sms.retry is True
 
 
+def test_a_sender_and_a_template_are_chosen_as_the_reference_says():
+    block, _ = blocks(REFERENCE, "toml")
+    otp = Settings.from_mapping(tomllib.loads(block)).otp
+    use = {"purpose": "login", "locale": "en"}
+    senders = [text_for(otp.sender, instance=name, **use) for name in ("twilio", "texts", "mada")]
+    assert senders == ["Acme", None, "AcmeLogin"]
+    assert text_for(otp.sender, instance="mada", purpose="pay", locale="en") == "Acme"
+    templates = [
+        text_for(otp.template_id, instance="mada", purpose="login", locale=tag) for tag in ("hi-IN", "en", "bg")
+    ]
+    assert templates == ["1107160000000012346", "1107160000000012345", None]
+
+
 def test_the_way_to_the_vendors_is_set_as_the_reference_shows():
-    (block,) = blocks(REFERENCE, "toml")
+    _, block = blocks(REFERENCE, "toml")
     settings = Settings.from_mapping(tomllib.loads(block))
     assert (settings.http.proxy, settings.http.ca_file) == (
         "http://proxy.example.com:3128",
@@ -279,8 +299,8 @@ def test_as_many_attempts_fit_as_the_page_says():
     fitting = [moment for moment in moments if settings.otp.life - moment >= retry.min_useful_life]
     assert [float(moment) for moment in seconds.split(" | ")] == fitting
     assert [int(number) for number in numbers.split(" | ")] == list(range(1, len(fitting) + 1))
-    assert f"about {len(fitting)} attempts fit" in RELIABILITY
-    assert f"about {len(fitting)} attempts fit" in PAGES["docs/guide.md"]
+    assert f"about {len(fitting)} tries fit" in RELIABILITY
+    assert f"about {len(fitting)} tries fit" in PAGES["docs/guide.md"]
     assert 600 - moments[-1] >= retry.min_useful_life, "ten minutes have room for all"
     assert settings.call.max_retries == 2
 
@@ -353,8 +373,25 @@ def test_a_provider_that_owns_its_codes_loads_as_the_page_shows_it():
     assert (provider.info.code_scope, provider.can_cancel) == ("acme:A1", True)
 
 
+async def test_a_provider_whose_vendor_signs_nothing_reads_what_comes_to_its_address():
+    names_there: dict[str, type] = {}
+    exec(blocks(WRITING, "python")[2], names_there)
+    keys = generate_keys(utc_now())
+    ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
+    addresses = ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
+    context = ProviderContext(instance="acme", addresses=addresses)
+    acme = provider_from_object("acme", names_there["AcmeUnsigned"](context), addresses=addresses)
+    url = context.receipt_url("delivery-1") or ""
+    answer = await acme.parse_receipt(ReceiptRequest(url=url, body=b"DELIVRD"), 5)
+    assert answer.text == "OK"
+    assert [(one.status, one.delivery_id) for one in answer.receipts] == [("delivered", "delivery-1")]
+    for forged in (ReceiptRequest(url=f"{url}x", body=b"DELIVRD"), ReceiptRequest(url=url, body=b"nonsense")):
+        with pytest.raises(ReceiptRefused):
+            await acme.parse_receipt(forged, 5)
+
+
 def test_the_provider_passes_the_contract_as_the_page_shows_it(tmp_path):
-    provider, _, simulator, contract = blocks(WRITING, "python")
+    provider, _, _, simulator, contract = blocks(WRITING, "python")
     for name, text in (("otp_acme", provider), ("acme_simulator", simulator), ("test_acme", contract)):
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     done = subprocess.run(
@@ -395,14 +432,14 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
             "toml": 1,
             "nginx": 1,
         },  # test_deployment.py
-        "docs/reference.md": {"mermaid": 1, "python": 4, "text": 1, "toml": 1},
+        "docs/reference.md": {"mermaid": 1, "python": 4, "text": 1, "toml": 2},
         "docs/faults.md": {},
         "docs/operating.md": {"python": 1, "sh": 4},  # test_operating.py
         "docs/performance.md": {},
         "docs/reliability.md": {},
         "docs/security.md": {"toml": 1, "python": 1},
-        "docs/guide.md": {"python": 4, "sh": 3, "toml": 2, "yaml": 1},  # test_readme.py
-        "docs/writing-a-provider.md": {"python": 4, "toml": 2},
+        "docs/guide.md": {"python": 4, "sh": 3, "toml": 3, "yaml": 1},  # test_readme.py
+        "docs/writing-a-provider.md": {"python": 5, "toml": 2},
         "docs/writing-a-runner.md": {"python": 2, "toml": 1},  # executed in tests/runners
         "docs/writing-a-store.md": {"python": 2, "toml": 1},  # executed in tests/stores
     }

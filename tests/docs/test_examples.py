@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,11 +27,12 @@ from sqlalchemy import make_url
 
 from otpcore.providers.provider import SIMULATORS
 from otpcore.settings.tree import generate_keys, starter_file
-from otpcore.simulators.callbacks import post
+from otpcore.simulators.callbacks import call
 from otpcore.simulators.simulator import Simulator, running
 from otpcore.testing import wrong_code
 
-from ..forwarding import PEER, forwarding  # noqa: TID252 - tests are no package that could be imported by name
+from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
+from ..forwarding import PEER, forwarding  # noqa: TID252 - the same
 from ..own_servers import postgres_server  # noqa: TID252 - the same
 from ..proxy import Address  # noqa: TID252 - the same
 
@@ -42,7 +44,7 @@ PROMPT = "Code sent to +3598******67: "
 PATIENCE = 60.0  # seconds until a test gives up on a server
 
 ADDRESSES = (f"198.51.100.{number}" for number in itertools.count(1))
-RULES = "Mada:+359;Twilio:+1;Sinch:+46;Texts:+1500555060"
+RULES = "Mada:+359;Twilio:+1;Sinch:+46;Texts:+1500555060;Bell:+33"
 SETTINGS = """
 [otp]
 verify_by = "id"
@@ -53,6 +55,8 @@ client = ["4/1h"]
 breaker_threshold = 3
 [providers.texts]
 plugin = "twilio"
+[providers.bell]
+plugin = "gateways:Bell"
 """
 
 
@@ -89,6 +93,8 @@ class Host:
         (directory / "otpcore.toml").write_text(settings + SETTINGS, encoding="utf-8")
         (directory / ".otpcore.secrets.toml").write_text(secrets, encoding="utf-8")
         (directory / ".otpcore.secrets.toml").chmod(0o600)
+        shutil.copy(Path(gateways.__file__), directory)
+        path = [str(directory), *filter(None, [os.environ.get("PYTHONPATH")])]
         accounts = {name: vendor.provider_settings() for name, vendor in vendors.items()}
         accounts["texts"] = vendors["twilio"].provider_settings(Mode.MESSAGING)
         own = {
@@ -100,6 +106,7 @@ class Host:
             "SECRET_KEY": "of the test",
             "STATE_DIRECTORY": str(directory),
             "FORWARDED_ALLOW_IPS": "127.0.0.1",
+            "PYTHONPATH": os.pathsep.join(path),
         }
         return cls(directory, {**os.environ, **own})
 
@@ -116,7 +123,11 @@ class Host:
                 [sys.executable, *words],
                 cwd=self.directory,
                 env=self.environment
-                | {"PUBLIC_URL": proxied, "OTPCORE_PROVIDERS__TEXTS__STATUS_CALLBACK_URL": f"{proxied}/receipts/texts"},
+                | {
+                    "PUBLIC_URL": proxied,
+                    "OTPCORE_OTP__RECEIPTS_URL": f"{proxied}/receipts",
+                    "OTPCORE_PROVIDERS__TEXTS__STATUS_CALLBACK_URL": f"{proxied}/receipts/texts",
+                },
                 pass_fds=[listener.fileno()],
                 stdout=stack.enter_context(self.log.open("wb")),
                 stderr=subprocess.STDOUT,
@@ -169,6 +180,7 @@ class Site:
 @pytest.fixture(scope="module")
 def vendors() -> Iterator[dict[str, Simulator]]:
     simulators = {point.name: point.load()() for point in entry_points(group=SIMULATORS) if point.name in PHONES}
+    simulators["bell"] = gateways.BellSimulator()
     with running(*simulators.values()):
         yield simulators
 
@@ -332,14 +344,27 @@ def test_receipts_go_on_with_a_send_and_what_is_not_signed_is_refused(site):
     assert site.post("/codes", phone=UNREACHABLE).status_code in (202, 503)  # the receipt may be faster than the answer
     site.vendors["twilio"].wait_for_callbacks()
     *_, told = site.vendors["twilio"].callbacks[before:]
-    assert post(told)[0] == 204
-    assert post(attrs.evolve(told, body=told.body + b"&x=1"))[0] == 403
-    assert post(attrs.evolve(told, url=told.url.replace("/texts", "/nobody")))[0] == 404
-    assert post(attrs.evolve(told, url=told.url.replace("/texts", "/mada")))[0] == 404
+    assert call(told)[0] == 204
+    assert call(attrs.evolve(told, body=told.body + b"&x=1"))[0] == 403
+    assert call(attrs.evolve(told, url=told.url.replace("/texts", "/nobody")))[0] == 404
+    assert call(attrs.evolve(told, url=told.url.replace("/texts", "/mada")))[0] == 404
     assert "receipt_refused" in site.said()
     assert site.vendors["sinch"].callbacks, "Sinch asked, and sent after it was answered"
     site.vendors["sinch"].wait_for_callbacks()
-    assert {post(told)[0] for told in site.vendors["sinch"].callbacks[-1:]} == {204}
+    assert {call(told)[0] for told in site.vendors["sinch"].callbacks[-1:]} == {204}
+
+
+def test_receipts_of_a_vendor_that_signs_nothing_come_to_an_address_of_their_message(site):
+    bell = site.vendors["bell"]
+    before = len(bell.callbacks)
+    assert site.post("/codes", phone="+33612345678").status_code == 202
+    bell.wait_for_callbacks()
+    *_, told = bell.callbacks[before:]
+    assert (told.method, call(told)) == ("GET", (200, b"OK"))
+    address, _, query = told.url.partition("?")
+    base, delivery, proof = address.rsplit("/", 2)
+    for other in (base, f"{base}/{delivery}/{proof[::-1]}", f"{base}/0{delivery}/{proof}"):
+        assert call(attrs.evolve(told, url=f"{other}?{query}"))[0] == 403
 
 
 def test_an_outage_is_told_once_in_the_log(site):

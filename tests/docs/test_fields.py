@@ -24,12 +24,14 @@ from otpcore import (
     ProviderError,
     ProviderInfo,
     Receipt,
+    ReceiptAnswer,
     ReceiptRefused,
     ReceiptRequest,
 )
 from otpcore import operator as _operator
 from otpcore.http import HttpAnswer
 from otpcore.simulators import SimulatedAnswer, SimulatedMessage, SimulatedRequest, Simulator
+from otpcore.stores import ChallengeFilter, ChangeRecord, DeliveryFilter, Page, SealedRecord, SeriesPoint
 from otpcore.testing import (
     CrashFactory,
     EventRecorder,
@@ -46,7 +48,16 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(enco
 TOLD = {
     "For providers": (
         *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, ProviderError),
-        *(CheckRequest, CancelRequest, AccountState, ReceiptRequest, Receipt, ReceiptRefused, HttpAnswer),
+        *(
+            CheckRequest,
+            CancelRequest,
+            AccountState,
+            ReceiptRequest,
+            Receipt,
+            ReceiptAnswer,
+            ReceiptRefused,
+            HttpAnswer,
+        ),
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),
@@ -54,6 +65,9 @@ TOLD = {
         getattr(_operator, name) for name in _operator.__all__ if attrs.has(getattr(_operator, name))
     ),
     "For contract suites": (ProviderContract, StoreContract, RetryRunnerContract),
+    "For services that stand on a store": (
+        *(Page, DeliveryFilter, ChallengeFilter, SeriesPoint, SealedRecord, ChangeRecord),
+    ),
 }
 
 

@@ -263,23 +263,23 @@ async def test_what_a_plugin_quotes_in_an_error_or_a_reference_is_not_passed_on(
     caplog.set_level(logging.DEBUG)
 
     def quoting(request):
-        said = f"{request.recipient.e164} {request.code} {request.text}"
+        said = f"{request.recipient.e164} {request.code} {request.text} {request.client_address} {request.metadata}"
         raise ProviderError(ErrorKind.UNAVAILABLE, said, provider_code=request.code)
 
     recorder, otp_outbox_two = (
         EventRecorder(),
-        Foreign(lambda request: DeliveryReceipt(reference=f"to-{request.recipient.digits}")),
+        Foreign(lambda request: DeliveryReceipt(reference=f"for-{request.metadata['payee']}")),
     )
     providers = {"foreign": Foreign(quoting), "other": otp_outbox_two}
     async with otp_outbox.service(QUICK, providers=providers, observers=[recorder]) as otp:
-        challenge = await otp.send_sms(PHONE)
+        challenge = await otp.send_sms(PHONE, client="203.0.113.7:443", metadata={"payee": "Shop"})
         assert challenge.provider == "other"
         view = (await otp._service.store.view(challenge_id=challenge.id))[0]
         said = f"{recorder.events} {view.deliveries} {caplog.text}"
-    for secret in (PHONE[1:], challenge.code):
+    for secret in (PHONE[1:], challenge.code, "203.0.113.7", "Shop"):
         assert secret not in said
     assert "it quoted the number or the code" in said
-    assert "its reference quotes the number or the code" in caplog.text
+    assert "its reference quotes the number, the code or what the host said" in caplog.text
 
 
 @attrs.define(eq=False)

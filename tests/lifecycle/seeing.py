@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otpcore.models import Channel
 from otpcore.stores.commands import ChallengeView
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.records import ChallengeRecord, CounterRecord, DeliveryRecord, FailureRecord
@@ -57,7 +56,7 @@ def _challenge(c: ChallengeRecord) -> tuple[Any, ...]:
     shown = (c.purpose, c.state, at(c.expires_at), c.attempts, c.givebacks, c.core_recorded, c.provider or "", c.key_id)
     if c.state in OVER:
         return shown
-    cooldown = {str(channel): at(until) for channel in Channel if (until := c.cooldown(channel))}
+    cooldown = {str(channel): at(until) for channel, until in c.cooldowns.items()}
     return (*shown, c.confirmed, c.reason or "", cooldown)
 
 

@@ -25,7 +25,8 @@ from otpcore.stores.commands import (
     Reservation,
 )
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import (
+from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord
+from otpcore.stores.steps import (
     Accepted,
     CallInstance,
     CallResult,
@@ -38,7 +39,7 @@ from otpcore.stores.failover import (
     Step,
     Stopped,
 )
-from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord
+from otpcore.testing.stores.world import CHANNELS
 
 from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Failover, Reserved, Rules, Said, Windows
 from .told import Heard, ToldModel
@@ -291,8 +292,8 @@ class Sides:
     # Upkeep and operators.
 
     def sweep(self, *, set_back: bool) -> None:
-        retried = frozenset(Channel(channel) for channel in self.rules.retries)
-        self.wait(self.store.sweep(retried=retried, limit=100, set_back=set_back, now=self.now))
+        unretried = [channel for channel in CHANNELS if channel not in self.rules.retries]
+        self.wait(self.store.sweep(unretried=unretried, limit=100, set_back=set_back, now=self.now))
         self.model.sweep(set_back=set_back)
 
     def cancel(self, challenge: str) -> None:

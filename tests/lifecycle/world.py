@@ -15,9 +15,9 @@ from otpcore.models import Channel
 from otpcore.service.verifying import _checks
 from otpcore.stores.commands import Reservation
 from otpcore.stores.contract import Store
-from otpcore.stores.failover import FailoverRef
 from otpcore.stores.lifecycle import is_living
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import FailoverRef
 
 from .kept import Failover, Reserved, Rules, Said, Windows
 from .sides import Sides, same

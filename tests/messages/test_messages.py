@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otpcore.codes import normalise_code
 from otpcore.errors import SettingsError
 from otpcore.messages.texts import (
     check_android_hash,
     check_message,
     check_template,
     check_web_otp_host,
-    normalise_code,
     render_call,
     render_sms,
     segments,

@@ -30,6 +30,7 @@ __all__ = ["OPTIONS", "Trials", "Verdict", "in_fork", "try_all"]
 
 OPTIONS = (
     *("-q", "-x", "--no-header", "-n", "0", "--hypothesis-seed=0", "-p", "no:faulthandler"),
+    *("-p", "no:rerunfailures"),
     *("-k", "not trio and not processes and not postgres and not mariadb and not redis"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
@@ -46,6 +47,7 @@ _HEAVY = (
     "sqlmodel",
 )
 _SLOWER = 5  # times: tests beside others, on a machine that has other work by now
+_BROKEN = 70  # the exit code of a trial that failed by itself, which says nothing about the change
 _FIRST = 60  # tests that are collected and run before the rest: most changes are noticed by one of the quickest
 
 
@@ -150,7 +152,10 @@ def _ended(running: dict[int, _Trial]) -> Iterator[tuple[Mutant, Verdict]]:
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             del running[process]
-            yield trial.mutant, Verdict.SURVIVED if os.waitstatus_to_exitcode(status) == 0 else Verdict.NOTICED
+            code = os.waitstatus_to_exitcode(status)
+            if code == _BROKEN:
+                sys.exit(f"this change could not be tried: {trial.mutant}")
+            yield trial.mutant, Verdict.SURVIVED if code == 0 else Verdict.NOTICED
         elif time.monotonic() > trial.ends_at:
             os.killpg(process, signal.SIGKILL)
             os.waitpid(process, 0)
@@ -170,7 +175,7 @@ def in_fork(work: Callable[[], int]) -> int:
     try:
         os._exit(work())
     except BaseException:  # noqa: BLE001 - a fork must not come back
-        os._exit(70)
+        os._exit(_BROKEN)
 
 
 def _import_and_run(mutant: Mutant, tests: Sequence[str]) -> int:

@@ -303,13 +303,25 @@ WRONG = {
         "declares call without the hook call",
     ),
     "no channel": (DESCRIBE.replace('"Wrong"', '"Wrong", channels=frozenset()') + SEND, "declares no channel"),
-    "strange channel": (DESCRIBE.replace('"Wrong"', '"W", channels=["sms", "fax"]') + SEND, "the channel 'fax'"),
+    "strange channel": (DESCRIBE.replace('"Wrong"', '"W", channels=["sms", "Fax!"]') + SEND, "the channel 'Fax!'"),
+    "other channel without hook": (
+        DESCRIBE.replace('"Wrong"', '"W", channels=["sms", "whatsapp"]') + SEND,
+        "declares whatsapp without the hook send_message. Fix: implement send_message, or leave whatsapp out",
+    ),
+    "other hook without channel": (
+        DESCRIBE + SEND.replace("send_sms", "send_message"),
+        "no channel for send_message. Fix: name those that it sends over in ProviderInfo.channels",
+    ),
     "nobody checks": (DESCRIBE_OWNED + SEND, "PROVIDER without the hook check_code"),
     "check never asked": (DESCRIBE + SEND + CHECK, "check_code is never asked"),
     "no scope": (DESCRIBE_OWNED.replace("wrong:1", "") + SEND + CHECK, "without code_scope"),
     "no code lengths": (
         DESCRIBE_OWNED.replace('"wrong:1"', '"wrong:1", code_lengths=frozenset()') + SEND + CHECK,
         "empty code_lengths",
+    ),
+    "nobody reads": (
+        DESCRIBE.replace('"Wrong"', '"Wrong", signs_receipts=False') + SEND,
+        "signs_receipts=False without the hook parse_receipt",
     ),
     "strange owner": (DESCRIBE_OWNED.replace("CodeOwner.PROVIDER", "'me'") + SEND + CHECK, "code_owner"),
     "wrong argument name": (DESCRIBE + SEND.replace("request", "message"), "send_sms(self, request)"),
@@ -340,6 +352,14 @@ def test_an_instance_may_declare_fewer_channels_than_its_class_has_hooks(site, d
     install(site, "otp-narrow", provider_source(described + SEND + SEND.replace("send_sms", "call")))
     provider = load("narrow")
     assert provider.channels == provider.info.channels == {Channel.CALL}
+    assert all(isinstance(channel, Channel) for channel in provider.channels)
+
+
+def test_other_channels_than_sms_and_calls_are_those_that_are_declared(site):
+    described = DESCRIBE.replace('"Wrong"', '"W", channels=["sms", "whatsapp", "viber"]')
+    install(site, "otp-wide", provider_source(described + SEND + SEND.replace("send_sms", "send_message")))
+    provider = load("wide")
+    assert provider.channels == provider.info.channels == {"sms", "whatsapp", "viber"}
     assert all(isinstance(channel, Channel) for channel in provider.channels)
 
 

@@ -123,6 +123,14 @@ async def test_a_landline_is_called(configured: Configure) -> None:
         assert await otp.verify(phone, call.code)
 
 
+async def test_it_plays_every_channel_that_has_rules(configured: Configure) -> None:
+    async with AsyncOTPService(configured(otp_whatsapp_provider="nowhere_installed")) as otp:
+        challenge = await otp.send(ORDINARY, channel="whatsapp")
+        (message,) = otp.sandbox_inbox(ORDINARY)
+        assert (challenge.provider, message.channel) == ("nowhere_installed", "whatsapp")
+        assert await otp.verify(ORDINARY, message.code)
+
+
 async def test_who_opted_out_is_not_tried_elsewhere(configured: Configure) -> None:
     async with AsyncOTPService(configured(sms={"retry": True})) as otp:
         for ask in (otp.send_sms, otp.call):

@@ -112,7 +112,7 @@ async def test_a_call_waits_no_longer_than_its_time_and_the_start_goes_on(house:
                 await otp.handle_receipt("slow", request)
             assert caught.value.kind is ErrorKind.UNAVAILABLE
             house.let.set()
-            assert (await otp.handle_receipt("slow", request)).answer == "read"
+            assert (await otp.handle_receipt("slow", request)).text == "read"
         assert house.starts == 1
 
 

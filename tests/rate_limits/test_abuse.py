@@ -81,6 +81,7 @@ async def refused(otp: AsyncOTPService, phone: str, **more: Any) -> RateLimited:
         ("prefix", {"prefix": {"+35988": ["2/1h"]}}, {}),
         ("country", {"country": ["2/1h"]}, {}),
         ("country", {"country": ["9/1h"], "countries": {"BG": ["2/1h"]}}, {}),
+        ("channel", {"channel": {"sms": ["2/1h"], "call": ["1/1h"]}}, {}),
         ("global", {"global": ["2/1h"]}, {}),
     ],
 )

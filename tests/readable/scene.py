@@ -30,6 +30,8 @@ from .forms import Secret
 COUNTRIES = {"mada": ("+359", "+35987{:07d}"), "backup": ("+359", "+35988{:07d}"), "twilio": ("+1", "+1415555{:04d}")}
 COUNTRIES |= {"text": ("+1", "+1212555{:04d}"), "sinch": ("+46", "+4670174{:04d}")}
 RULES = "Twilio;Mada:+35987,+35988;Text:+35988,+1212;Sinch:+46"
+CLIENT = "[2001:db8:5e5a:3e::7]:50123"
+METADATA = {"payee": "Ali Baba & forty others", "amount": "40000.01 EUR", "cave": "höhle-of-sesame"}
 MESSAGE = "Sesame opens for {code}, says the sentinel"
 DIGITS = 10  # no ten digits are those of a code by chance
 
@@ -164,6 +166,8 @@ class Scene:
                 known |= set(Secret.phone(number, COUNTRIES[instance][0][1:]))
         known |= {Secret("code", message.code) for simulator in self.simulators for message in simulator.inbox}
         known |= {Secret("message", MESSAGE.partition("{code}")[0]), Secret("message", MESSAGE.partition("{code}")[2])}
+        known |= {Secret("client", CLIENT), Secret("address", "2001:db8:5e5a:3e::7")}
+        known |= {Secret(f"metadata {name}", text) for name, text in METADATA.items()}
         known |= {Secret("index key", self.keys["index"]), *(Secret("code key", k) for k in self.keys["code"].values())}
         known |= {
             Secret("Twilio's token", self.twilio.auth_token),

@@ -26,7 +26,7 @@ from otpcore.settings.tree import generate_keys
 from otpcore.simulators.simulator import Fault
 
 from .forms import Secret
-from .scene import COUNTRIES, MESSAGE, Scene
+from .scene import CLIENT, COUNTRIES, MESSAGE, METADATA, Scene
 
 Step = Callable[[Scene], Awaitable[None]]
 STEPS: list[Step] = []
@@ -68,6 +68,24 @@ async def messages_of_ones_own_and_resends(scene: Scene) -> None:
             await anyio.sleep(0.02)
         await scene.attempt(scene.otp.call(phone, purpose="pay"))
         assert await scene.attempt(scene.otp.verify(phone, await scene.arrived(phone), purpose="pay"))
+
+
+@step
+async def who_asks_and_metadata_go_along(scene: Scene) -> None:
+    said: dict[str, Any] = {"client": CLIENT, "metadata": METADATA}
+    for instance in COUNTRIES:
+        phone = scene.phone(instance)
+        await scene.attempt(scene.otp.send_sms(phone, **said))
+        await scene.attempt(scene.otp.verify(phone, "1111111111", client=CLIENT))
+        assert await scene.attempt(scene.otp.verify(phone, await scene.arrived(phone), client=CLIENT))
+    for simulator, instance in zip(scene.simulators, ("twilio", "sinch", "mada"), strict=True):
+        phone = scene.phone(instance)
+        simulator.down()
+        await scene.attempt(scene.otp.send_sms(phone, **said))
+        simulator.up()
+        assert await scene.attempt(scene.otp.verify(phone, await scene.arrived(phone)))
+    for wrong in ({"cave": METADATA["cave"] * 20}, {"cave": f"{METADATA['cave']}\0"}, METADATA["cave"]):
+        await scene.attempt(scene.otp.send_sms(scene.phone(), metadata=wrong))  # type: ignore[arg-type] # a mistake
 
 
 @step
@@ -152,7 +170,8 @@ class Leaky:
 
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-        said = f"could not send {request.code} to {request.recipient.e164}: {request.text}"
+        said = f"could not send {request.code} to {request.recipient.e164}: {request.text}, {request.client}"
+        said += f" {request.metadata}"
         try:
             raise KeyError(said)  # noqa: TRY301 - its context is what is looked for
         except KeyError as error:
@@ -171,8 +190,8 @@ async def a_plugin_raises_with_everything_that_it_knows(scene: Scene) -> None:
     for error in (ValueError, OSError, unavailable, _group):
         phone, settings = scene.phone(), scene.settings(sms={}, call={})
         async with AsyncOTPService(settings, providers={"leaky": Leaky(error=error)}, observers=[scene]) as otp:
-            await scene.attempt(otp.send_sms(phone))
-            await scene.attempt(otp.call(phone, purpose="other"))
+            await scene.attempt(otp.send_sms(phone, client=CLIENT, metadata=METADATA))
+            await scene.attempt(otp.call(phone, purpose="other", client=CLIENT, metadata=METADATA))
 
 
 def _group(said: str) -> Exception:

@@ -16,11 +16,13 @@ UNREADABLE = frozenset(
     {
         "authorization",
         "body",
+        "client",
         "code",
         "e164",
         "guess",
         "headers",
         "message",
+        "metadata",
         "password",
         "phone",
         "proxy",
@@ -32,6 +34,9 @@ SHOWN = frozenset(
     {
         ("Event", "phone"),  # masked
         ("LimitSettings", "phone"),  # limits
+        ("LimitSettings", "client"),  # the same
+        ("LockRule", "client"),  # its keyed look-up
+        ("NewSend", "client"),  # the same
         ("BreakerRecord", "code"),  # a vendor's code
         ("Explanation", "code"),  # an exit code
         ("Explanation", "message"),  # which is printed

@@ -9,7 +9,7 @@ import pytest
 from otp_redis.store import RedisStore
 from redis_servers import redis_server
 
-from otpcore.models import ChallengeState, Channel
+from otpcore.models import ChallengeState
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.sql.store import SqlStore
@@ -68,7 +68,7 @@ async def test_one_turn_expires_all_that_is_over_and_purges_all_that_is_old(otp_
         otp_outbox.clock.advance(6)  # the next turn after their end
         await otp._retries.upkeep()
         now = otp_outbox.clock()
-        assert await store.sweep(retried=tuple(Channel), limit=1, now=now) == ()
+        assert await store.sweep(unretried=(), limit=1, now=now) == ()
         (view,) = await store.view(challenge_id=f"one-{MANY - 1}")
         assert (view.challenge.state, view.challenge.code_sealed) == (ChallengeState.EXPIRED, None)
         otp_outbox.clock.advance(timedelta(days=2).total_seconds())

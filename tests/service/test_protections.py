@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import anyio
 import attrs
@@ -183,6 +185,28 @@ def test_a_store_that_is_away_is_not_asked_without_a_pause() -> None:
     outbox, store = Outbox(), Away()
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.01))
     assert 8 <= store.asked <= 12
+
+
+def test_a_store_that_cannot_record_is_asked_again_less_and_less_often() -> None:
+    """By a clock of its own: soon at first, as a lock is short, and then not more than once a second."""
+
+    class Away(MemoryStore):
+        asked: ClassVar[list[float]] = []
+
+        async def record(self, *args: Any) -> Any:
+            self.asked.append(trio.current_time())
+            if len(self.asked) < 9:
+                raise StoreError("away")
+            return await super().record(*args)
+
+    async def main() -> None:
+        async with Outbox().service(store=Away()) as otp:
+            assert (await otp.send_sms(PHONE)).state is ChallengeState.SENT
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.01))
+    pauses = [after - before for before, after in itertools.pairwise(Away.asked)]
+    wanted = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert all(0.5 <= pause / want <= 1.5 for pause, want in zip(pauses, wanted, strict=True)), pauses
 
 
 async def test_a_runner_that_ends_takes_back_its_sign_of_life_however_slow_the_store(otp_outbox: Outbox) -> None:

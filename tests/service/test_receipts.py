@@ -6,8 +6,11 @@ import contextlib
 import logging
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 
@@ -23,13 +26,16 @@ from otpcore import (
     ProviderError,
     ProviderInfo,
     Receipt,
+    ReceiptAnswer,
     ReceiptFault,
     ReceiptOutcome,
     ReceiptRefused,
     ReceiptRequest,
+    ReceiptResult,
     ReceiptStatus,
     RetryHost,
     RetryJob,
+    StoreError,
     UnknownProviderError,
     hookimpl,
 )
@@ -61,10 +67,14 @@ class Carrier:
         return DeliveryReceipt(reference=f"{self.name}{len(self.messages)}")
 
     @hookimpl
-    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+    def parse_receipt(self, request: ReceiptRequest) -> Receipt | list[Receipt]:
         if request.headers.get("signature") != "signed":
             raise ReceiptRefused(ReceiptFault.SIGNATURE, "the signature is wrong")
-        status, _, named = request.body.decode().partition(" ")
+        read = [self.read(one) for one in request.body.decode().split("; ")]
+        return read[0] if len(read) == 1 else read
+
+    def read(self, text: str) -> Receipt:
+        status, _, named = text.partition(" ")
         reference, _, delivery_id = named.partition(" of ")
         kind = {"refused": ErrorKind.REJECTED_NUMBER}.get(status)
         ends = {"delivered": ReceiptStatus.DELIVERED, "lost": ReceiptStatus.UNDELIVERED}
@@ -123,7 +133,7 @@ async def test_undelivered_lets_the_next_provider_send_and_its_message_verifies(
         challenge = await otp.send_sms(PHONE)
         assert challenge.provider == "first"
         result = await otp.handle_receipt("first", said("lost M1"))
-        assert result.outcome is ReceiptOutcome.APPLIED
+        assert result.outcomes == (ReceiptOutcome.APPLIED,)
         (request,) = scene.second.messages
         assert await otp.verify(challenge_id=challenge.id, code=request.code or "")
     assert scene.seen.types() == [
@@ -141,7 +151,7 @@ async def test_undelivered_lets_the_next_provider_send_and_its_message_verifies(
 async def test_the_same_receipt_again_sends_nothing(scene: Scene) -> None:
     async with scene.service() as otp:
         await otp.send_sms(PHONE)
-        outcomes = [(await otp.handle_receipt("first", said("lost M1"))).outcome for _ in range(3)]
+        outcomes = [(await otp.handle_receipt("first", said("lost M1"))).outcomes[0] for _ in range(3)]
         assert outcomes == [ReceiptOutcome.APPLIED, ReceiptOutcome.REPLAYED, ReceiptOutcome.REPLAYED]
         assert len(scene.second.messages) == 1
         assert scene.seen.types().count(EventType.UNDELIVERED) == 1
@@ -193,15 +203,30 @@ async def test_delivered_confirms_and_changes_nothing_else(scene: Scene) -> None
 async def test_progress_and_unknown_messages_are_no_errors(scene: Scene) -> None:
     async with scene.service() as otp:
         await otp.send_sms(PHONE)
-        assert (await otp.handle_receipt("first", said("queued M1"))).outcome is ReceiptOutcome.IGNORED
+        assert (await otp.handle_receipt("first", said("queued M1"))).outcomes == (ReceiptOutcome.IGNORED,)
         for _ in range(2):
-            assert (await otp.handle_receipt("first", said("lost M9"))).outcome is ReceiptOutcome.UNKNOWN
+            assert (await otp.handle_receipt("first", said("lost M9"))).outcomes == (ReceiptOutcome.UNKNOWN,)
         assert scene.seen.types() == [EventType.SEND_STARTED, EventType.DELIVERY_ACCEPTED]
 
 
 async def test_what_a_vendor_waits_for_is_handed_back(scene: Scene) -> None:
     async with scene.service() as otp:
-        assert (await otp.handle_receipt("FIRST", said("ask"))).answer == '{"action": "allow"}'
+        assert await otp.handle_receipt("FIRST", said("ask")) == ReceiptResult(
+            outcomes=(ReceiptOutcome.IGNORED,), status=200, text='{"action": "allow"}', content_type="application/json"
+        )
+
+
+async def test_what_a_host_says_of_the_delivery_is_not_believed(scene: Scene) -> None:
+    class Echo(Carrier):
+        @hookimpl
+        def parse_receipt(self, request: ReceiptRequest) -> ReceiptAnswer:
+            return ReceiptAnswer(status=202, text=f"proven: {request.delivery_id or 'none'}")
+
+    scene.first = Echo()
+    async with scene.service() as otp:
+        result = await otp.handle_receipt("first", ReceiptRequest(url="https://example.com/d1/proof", delivery_id="d1"))
+    assert (result.outcomes, result.status, result.text) == ((), 202, "proven: none")
+    assert result.headers == {"Content-Type": "text/plain; charset=utf-8"}
 
 
 async def test_a_bad_signature_changes_nothing_and_is_told(scene: Scene) -> None:
@@ -228,7 +253,7 @@ async def test_a_receipt_whose_names_contradict_each_other_is_refused_and_told(s
         assert await otp._service.store.view(challenge_id=challenge.id) == before
         assert scene.second.messages == []
         result = await otp.handle_receipt("first", said(f"{status} M1 of {scene.first.messages[0].delivery_id}"))
-        assert result.outcome is ReceiptOutcome.APPLIED
+        assert result.outcomes == (ReceiptOutcome.APPLIED,)
 
 
 @attrs.define(eq=False)
@@ -255,7 +280,7 @@ class Asking(Carrier):
 
     async def ask(self, delivery_id: str) -> None:
         assert self.otp is not None
-        self.heard.append((await self.otp.handle_receipt("first", said(f"may  of {delivery_id}"))).answer)
+        self.heard.append((await self.otp.handle_receipt("first", said(f"may  of {delivery_id}"))).text)
 
 
 @pytest.mark.parametrize(
@@ -341,6 +366,124 @@ async def test_the_settings_deny_whom_they_would_deny_a_send_and_the_verified_pa
     assert asking.heard == ["yes", "no", "yes"]
 
 
+async def test_the_receipts_of_one_request_are_taken_in_in_their_order_and_each_retry_is_handed_over(
+    scene: Scene,
+) -> None:
+    scene.second.refuses = ErrorKind.UNAVAILABLE
+    clock, queue = FakeClock(), Queue()
+    people = [f"+35987123456{number}" for number in range(4)]
+    async with scene.service({"sms": {"retry": True}}, clock=clock, runner=queue) as otp:
+        challenges = [await otp.send_sms(number) for number in people]
+        result = await otp.handle_receipt("first", said("lost M1; delivered M2; lost M3; lost M9; lost M1"))
+        assert result.outcomes == tuple(map(ReceiptOutcome, ("applied", "applied", "applied", "unknown", "replayed")))
+        assert (result.status, result.text, result.headers) == (204, "", {})
+        assert {job.challenge_id for job in queue.jobs} == {challenges[0].id, challenges[2].id}
+        scene.second.refuses = None
+        clock.advance(1)
+        for job in queue.jobs:
+            await otp.run_retry(job)
+        assert {one.recipient.e164 for one in scene.second.messages} == {people[0], people[2]}
+    told = [
+        event.type for event in scene.seen.events if event.type in (EventType.UNDELIVERED, EventType.DELIVERY_CONFIRMED)
+    ]
+    assert told == [EventType.UNDELIVERED, EventType.DELIVERY_CONFIRMED, EventType.UNDELIVERED]
+
+
+async def test_what_is_reported_as_delivered_behind_its_failure_is_sent_to_nobody_else(scene: Scene) -> None:
+    async with scene.service() as otp:
+        challenge = await otp.send_sms(PHONE)
+        await otp.handle_receipt("first", said("lost M1; delivered M1"))
+        assert scene.second.messages == []
+        shown = await otp.send_sms(PHONE)
+        assert (shown.id, shown.state, shown.confirmed) == (challenge.id, ChallengeState.SENT, True)
+
+
+async def test_one_that_contradicts_itself_keeps_none_of_the_others_out(scene: Scene) -> None:
+    async with scene.service() as otp:
+        for number in (PHONE, "+359871234568"):
+            await otp.send_sms(number)
+        foreign = scene.first.messages[1].delivery_id
+        with pytest.raises(ReceiptRefused) as caught:
+            await otp.handle_receipt("first", said(f"lost M1 of {foreign}; lost M2"))
+        assert caught.value.fault is ReceiptFault.CONTRADICTION
+        assert [one.recipient.e164 for one in scene.second.messages] == ["+359871234568"]
+
+
+class Failing(MemoryStore):
+    """Fails at the second receipt of a request, once."""
+
+    taken = 0
+
+    async def receive(self, *arguments: Any) -> Any:
+        self.taken += 1
+        if self.taken == 2:
+            raise StoreError("the store is away")
+        return await super().receive(*arguments)
+
+
+async def test_where_the_store_fails_the_vendor_repeats_all_and_nothing_happens_twice(scene: Scene) -> None:
+    store = Failing()
+    async with scene.service(store=store) as otp:
+        for number in range(3):
+            await otp.send_sms(f"+35987123456{number}")
+        with pytest.raises(StoreError):
+            await otp.handle_receipt("first", said("lost M1; lost M2; lost M3"))
+        assert len(scene.second.messages) == 1, "the first has gone on all the same"
+        result = await otp.handle_receipt("first", said("lost M1; lost M2; lost M3"))
+        assert [str(one) for one in result.outcomes] == ["replayed", "applied", "applied"]
+        assert len(scene.second.messages) == 3
+
+
+class Slow(MemoryStore):
+    """Takes a second for each receipt, on the clock of deadlines."""
+
+    passed = 0.0
+
+    async def receive(self, *arguments: Any) -> Any:
+        self.passed += 1
+        return await super().receive(*arguments)
+
+
+async def test_of_more_receipts_than_there_is_time_for_the_vendor_repeats_the_rest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Slow()
+    monkeypatch.setattr("otpcore.service.deadline.time", SimpleNamespace(monotonic=lambda: store.passed))
+    request = said("; ".join(f"queued M{number}; lost M{number}" for number in range(1, 9)))
+    sent = []
+    async with scene.service(store=store) as otp:
+        for number in range(8):
+            await otp.send_sms(f"+35987123456{number}")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="let the vendor try again"):
+                await otp.handle_receipt("first", request)
+            sent.append(len(scene.second.messages))
+        await otp.handle_receipt("first", request)
+        assert [*sent, len(scene.second.messages)] == [6, 7, 8], "what was taken in went on within its own call"
+
+
+async def test_many_sends_go_on_in_the_time_of_one(scene: Scene) -> None:
+    class Slow(Carrier):
+        under_way: int = 0
+        most: int = 0
+
+        @hookimpl
+        async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            while self.most < 5:
+                await anyio.lowlevel.checkpoint()
+            self.under_way -= 1
+            return await super().send_sms(request)
+
+    slow = scene.second = Slow("S")
+    async with scene.service() as otp:
+        for number in range(5):
+            await otp.send_sms(f"+35987123456{number}")
+        await otp.handle_receipt("first", said("; ".join(f"lost M{number}" for number in range(1, 6))))
+    assert (slow.most, len(slow.messages)) == (5, 5)
+
+
 async def test_an_instance_that_is_not_there_or_reads_no_receipts_is_named(scene: Scene) -> None:
     async with scene.service() as otp:
         with pytest.raises(UnknownProviderError, match="first, second"):
@@ -350,7 +493,32 @@ async def test_an_instance_that_is_not_there_or_reads_no_receipts_is_named(scene
             await otp.handle_receipt("outbox", said("lost M1"))
 
 
-@pytest.mark.parametrize("answer", [ValueError("boom +359871234567"), "text", Receipt(status=ReceiptStatus.DELIVERED)])
+class Sly(Receipt):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "reference":
+            raise KeyError(PHONE)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ValueError("boom +359871234567"),
+        "text",
+        None,
+        Receipt(status=ReceiptStatus.DELIVERED),
+        Sly(),
+        Receipt(reference="M\n1"),
+        [Receipt(reference="M1"), "text"],
+        [Receipt(reference="M1"), Receipt(reference="M1", answer="yes", denial="no")],
+        ReceiptAnswer(receipts=[Receipt(answer="{}")]),
+        ReceiptAnswer(receipts=iter([])),  # type: ignore[arg-type] # what a plugin might do
+        ReceiptAnswer(status=404),
+        ReceiptAnswer(status=204, text="OK"),
+        ReceiptAnswer(text=b"OK"),  # type: ignore[arg-type] # the same
+        ReceiptAnswer(content_type="text/plain\r\nSet-Cookie: a=b"),
+    ],
+)
 async def test_a_plugin_that_cannot_read_it_is_the_operators_affair(
     scene: Scene, answer: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -386,12 +554,12 @@ def test_a_request_shows_nothing_of_its_contents() -> None:
     request = ReceiptRequest(
         url="https://example.com/?To=%2B359871234567", headers={"X-Signature": "secret"}, body=b"To=+359871234567"
     )
-    assert repr(request) == "ReceiptRequest(method='POST')"
+    assert repr(request) == "ReceiptRequest(method='POST', delivery_id='')"
     assert request.headers == {"x-signature": "secret"}
 
 
 def test_the_blocking_twin_takes_receipts_too(scene: Scene) -> None:
     with OTPService(Outbox().settings, providers={"first": scene.first, "second": scene.second}) as otp:
         otp.send_sms(PHONE)
-        assert otp.handle_receipt("first", said("lost M1")).outcome is ReceiptOutcome.APPLIED
+        assert otp.handle_receipt("first", said("lost M1")).outcomes == (ReceiptOutcome.APPLIED,)
     assert len(scene.second.messages) == 1

@@ -24,13 +24,12 @@ from otp_twilio.simulator import TwilioSimulator
 from otpcore import (
     ChallengeState,
     DeliveryError,
+    OTPError,
     OTPService,
-    ProviderError,
-    ReceiptFault,
     ReceiptOutcome,
     ReceiptRefused,
     ReceiptRequest,
-    StoreError,
+    ReceiptResult,
     UnknownProviderError,
 )
 from otpcore.clock import utc_now
@@ -42,7 +41,7 @@ UNREACHABLE, LANDLINE, LATE, OPTED_OUT = "+15005550603", "+15005550606", "+15005
 
 
 class Application:
-    """The host's web application, one thread a request: ``/receipts/<instance>``, with the answers of the reference."""
+    """The host's web application, one thread a request: everything below ``/receipts``, with the answers of the reference."""
 
     def __init__(self) -> None:
         self.otp: OTPService | None = None
@@ -52,12 +51,16 @@ class Application:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer = application.take(self.path, dict(self.headers), body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                result = application.take(self.command, self.path, dict(self.headers), body)
+                self.send_response(result.status)
+                for name, value in {**result.headers, "Content-Length": str(len(result.text))}.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(answer)
+                self.wfile.write(result.text.encode())
+
+            def do_GET(self) -> None:
+                self.do_POST()
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -75,24 +78,22 @@ class Application:
         self._thread.join()
         self._server.server_close()
 
-    def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+    def take(self, method: str, path: str, headers: dict[str, str], body: bytes) -> ReceiptResult:
+        """What is answered."""
         assert self.otp is not None
         if self.down_for:
             self.down_for -= 1
-            return 503, b""
-        instance = path.partition("?")[0].rpartition("/")[2]
-        request = ReceiptRequest(url=f"{self.base_url}{path}", headers=headers, body=body)
+            return ReceiptResult(outcomes=(), status=503)
+        instance = path.partition("?")[0].split("/")[2]
+        request = ReceiptRequest(method=method, url=f"{self.base_url}{path}", headers=headers, body=body)
         try:
             result = self.otp.handle_receipt(instance, request)
         except UnknownProviderError:
-            return 404, b""
-        except ReceiptRefused as error:
-            return (400 if error.fault is ReceiptFault.MALFORMED else 403), b""
-        except (ProviderError, StoreError):
-            return 503, b""
-        self.outcomes.append(result.outcome)
-        return (200, result.answer.encode()) if result.answer else (204, b"")
+            return ReceiptResult(outcomes=(), status=404)
+        except OTPError as error:
+            return ReceiptResult(outcomes=(), status=error.http_status)
+        self.outcomes.extend(result.outcomes)
+        return result
 
 
 @attrs.define
@@ -205,7 +206,7 @@ def test_a_callback_that_is_played_again_or_forged_changes_nothing(scene: Scene)
     *_, real = scene.twilio.callbacks
     url, headers, body = real.url, dict(real.headers), real.body
     played = ReceiptRequest(url=url, headers=headers, body=body)
-    assert scene.otp.handle_receipt("twilio", played).outcome is ReceiptOutcome.REPLAYED
+    assert scene.otp.handle_receipt("twilio", played).outcomes == (ReceiptOutcome.REPLAYED,)
     for forged in (
         ReceiptRequest(url=url, headers=headers, body=body.replace(b"undelivered", b"delivered")),
         ReceiptRequest(url=url.replace("delivery_id=", "delivery_id=0"), headers=headers, body=body),

@@ -366,7 +366,7 @@ async def test_a_retry_waits_for_a_process_that_has_its_key_and_the_others_say_s
         assert await ahead.verify(PHONES[0], otp_outbox.code)
 
 
-async def test_a_message_of_ones_own_is_sealed_under_the_challenges_key(
+async def test_a_message_of_ones_own_and_metadata_are_sealed_under_the_challenges_key(
     otp_outbox: Outbox, lacking: dict[str, Any]
 ) -> None:
     """A resend by a process that is a step ahead leaves the retry to everybody who can read the code."""
@@ -377,7 +377,7 @@ async def test_a_message_of_ones_own_is_sealed_under_the_challenges_key(
         await behind.send_sms(PHONES[0])
         otp_outbox.clock.advance(31)
         otp_outbox.fail("throttled")
-        challenge = await ahead.send_sms(PHONES[0], message="Come in: {code}")
+        challenge = await ahead.send_sms(PHONES[0], message="Come in: {code}", metadata={"payee": "Shop"})
         otp_outbox.clock.advance(1)
         await behind.run_retry(RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=otp_outbox.clock()))
         assert otp_outbox.messages[-1].text == f"Come in: {otp_outbox.code}"

@@ -72,6 +72,8 @@ async def test_what_this_process_cannot_run_comes_again_for_one_that_can(queued,
     [
         ({"phone": ["0/1d"]}, "unsendable"),
         ({"global": ["0/1d"]}, "unsendable"),
+        ({"channel": {"sms": ["0/1d"]}}, "unsendable"),
+        ({"channel": {"call": ["0/1d"]}}, "sent"),
         ({"countries": {"BG": ["0/1d"]}}, "unsendable"),
         ({"prefix": {"+35987": ["0/1h"]}}, "unsendable"),
         ({"deny": ["BG"]}, "unsendable"),

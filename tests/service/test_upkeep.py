@@ -7,7 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from otpcore import Event, EventType, hookimpl
+from otpcore import Channel, Event, EventType, hookimpl
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import WorkerRecord
 from otpcore.testing import Outbox
@@ -52,6 +52,31 @@ async def test_a_sweep_every_five_seconds_and_a_purge_every_ten_minutes(otp_outb
     assert sorted(set(store.swept)) == [began + timedelta(seconds=5 * turn) for turn in range(260)]
     assert sorted(set(store.purged)) == [began + timedelta(minutes=10 * turn) for turn in range(3)]
     assert min(store.limits) == 200  # what a sandbox has left goes in larger portions
+
+
+async def test_what_has_happened_is_counted_less_than_a_minute_later(otp_outbox: Outbox) -> None:
+    store, began = MemoryStore(), otp_outbox.clock()
+    async with otp_outbox.service(store=store) as otp:
+        otp_outbox.clock.advance(3)
+        sent = await otp.send_sms(PHONE)
+        assert await otp.verify(sent.phone.e164, otp_outbox.code)
+        for _ in range(56):
+            otp_outbox.clock.advance(1)
+            await otp._retries.upkeep()
+        (point,) = await store.series(began, otp_outbox.clock(), timedelta(minutes=1), by=["channel"])
+        assert (point.channel, point.accepted, point.verified) == (Channel.SMS, 1, 1)
+
+
+async def test_a_purge_counts_what_no_runner_has_counted(otp_outbox: Outbox) -> None:
+    store, began = MemoryStore(), otp_outbox.clock()
+    async with otp_outbox.service(store=store) as otp:
+        await otp.send_sms(PHONE)
+        otp_outbox.clock.advance(timedelta(days=29).total_seconds())
+        await otp.purge()
+        assert [one.accepted for one in await store.series(began, otp_outbox.clock(), timedelta(days=1))] == [1]
+        otp_outbox.clock.advance(timedelta(days=2).total_seconds())
+        await otp.purge()
+        assert await store.series(began, otp_outbox.clock(), timedelta(days=1)) == ()
 
 
 async def test_a_turn_shows_a_worker_that_runs_nothing_unless_it_says_so(otp_outbox: Outbox) -> None:

@@ -103,6 +103,22 @@ def test_the_documents_settings_are_read() -> None:
         ("otp", "locale", ["en", "pt-BR"], ["", "english", "pt_BR"]),
         ("otp", "web_otp_host", ["example.com", ""], ["https://example.com"]),
         ("otp", "android_hash", ["FA+9qCX9VSu", ""], ["short"]),
+        (
+            "otp",
+            "receipts_url",
+            ["https://example.com/receipts", "https://example.com", "http://127.0.0.1:8000/r", "http://[::1]/r", ""],
+            [
+                *(
+                    "example.com/receipts",
+                    "ftp://example.com",
+                    "https://",
+                    "https://example.com:x/",
+                    "https://bücher.example",
+                ),
+                *("http://example.com/receipts", "https://user:secret@example.com/receipts"),
+                *("https://example.com/receipts/", "https://example.com/receipts?a=1", "https://example.com/#a"),
+            ],
+        ),
         ("otp", "verify_by", ["phone", "id"], ["mail"]),
         ("otp", "number_policy", ["valid", "possible"], ["any"]),
         ("otp", "templates", [{"login": {"en": "{code} it is"}}], [{"login": {"en": "no place"}}, {"login": "{code}"}]),

@@ -208,3 +208,38 @@ def test_the_clock_can_be_replaced(echo):
     assert echo.clock().tzinfo is UTC
     echo.clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)
     assert echo.clock().year == 2026
+
+
+class ReportingSimulator(Simulator):
+    """Reports as the request says, to the address that stands in it."""
+
+    def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
+        wish = request.json()
+        self.call_back(wish.pop("url"), **wish)
+        return SimulatedAnswer.empty(204)
+
+
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+
+
+@pytest.mark.parametrize(
+    ("wish", "query", "kind", "body"),
+    [
+        ({"method": "GET", "query": {"MsgId": "M 1", "to": "+359"}}, "k=v&MsgId=M+1&to=%2B359", None, b""),
+        ({"form": {"id": "M1", "status": "a&b"}}, "k=v", FORM, b"id=M1&status=a%26b"),
+        ({"json": [{"id": "M1"}]}, "k=v", JSON, b'[{"id": "M1"}]'),
+        ({"json": {}, "headers": {"Content-Type": "text/json"}}, "k=v", "text/json", b"{}"),
+        ({"method": "PUT"}, "k=v", None, b""),
+    ],
+)
+def test_a_customer_is_called_with_the_verb_and_the_fields_that_the_vendor_uses(echo, wish, query, kind, body):
+    with ReportingSimulator() as vendor:
+        connection = http.client.HTTPConnection("127.0.0.1", _port(vendor), timeout=5)
+        address = f"{echo.base_url}/receipts/acme/d1/proof"
+        _ask(connection, body=json.dumps({"url": f"{address}?k=v", **wish}).encode())
+        connection.close()
+        vendor.wait_for_callbacks()
+        assert [one.url for one in vendor.callbacks] == [f"{address}?{query}"]
+    (heard,) = echo.requests
+    assert (heard.method, heard.path, heard.query) == (wish.get("method", "POST"), "/receipts/acme/d1/proof", query)
+    assert (heard.headers.get("content-type"), heard.body) == (kind, body)

@@ -18,10 +18,10 @@ import pytest
 from anyio import wait_all_tasks_blocked
 
 from otpcore.models import Outcome
-from otpcore.stores.failover import CallResult
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import WorkerRecord
 from otpcore.stores.sql.store import SqlStore
+from otpcore.stores.steps import CallResult
 from otpcore.testing.stores.world import MADA, World
 
 Act = Callable[[], Awaitable[Any]]

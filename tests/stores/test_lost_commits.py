@@ -118,7 +118,7 @@ async def test_what_another_send_took_the_place_of_is_given_back(new_world):
     await world.resend(send.challenge.id, world.vendor(), charges=world.charges(KEY))
     for _ in range(2):
         await world.store._write(lambda rows: begin.take_back(rows, send, admitted, world.now))
-    assert await world.used(KEY) == 1
+        assert await world.used(KEY) == 1
 
 
 async def test_a_charge_that_came_to_nothing_is_given_back_once_however_long_it_is_tried(new_world):

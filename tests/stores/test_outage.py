@@ -10,9 +10,9 @@ import pytest
 
 from otpcore.events import EventType
 from otpcore.models import ChallengeState, Outcome
-from otpcore.stores.failover import Accepted, CallInstance
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.sql.store import SqlStore
+from otpcore.stores.steps import Accepted, CallInstance
 from otpcore.testing.stores.contract import World
 
 

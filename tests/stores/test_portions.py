@@ -14,7 +14,7 @@ from otpcore.stores.counts import PurgeCount
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import SlotRecord, Waits
 from otpcore.stores.rows import Rows
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 T = TypeVar("T")
 MOST = 500
@@ -102,4 +102,39 @@ async def test_a_sweep_ends_nothing_that_lives(world: World) -> None:
     """Unless it is told that the clock was set back, what seems to begin in an hour is another machine's."""
     failover = await world.begin()
     await failover.answer(Outcome.ACCEPTED)
-    assert await world.store.sweep(retried=(), limit=10, now=world.now - timedelta(hours=1)) == ()
+    assert await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now - timedelta(hours=1)) == ()
+
+
+@pytest.mark.parametrize(("many", "portions"), [(5_000, 1), (5_001, 2)])
+async def test_however_much_has_happened_all_of_it_is_counted_in_portions(
+    world: World, many: int, portions: int
+) -> None:
+    failover = await world.begin()
+    delivery, now = failover.delivery, world.later(3600)
+
+    def happen(rows: Rows) -> None:
+        for number in range(many - 1):
+            recorded_at = world.at(1) + number * timedelta(microseconds=1)
+            rows.insert_delivery(attrs.evolve(delivery, id=f"one-{number}", recorded_at=recorded_at), "phone-1")
+
+    await world.store._write(happen)
+    more = [await world.store.fold(now) for _ in range(portions)]
+    assert more == [True] * (portions - 1) + [False]
+    (point,) = await world.store.series(world.at(0), now, timedelta(hours=1))
+    assert point.failed == {Outcome.OPEN: many}
+
+
+async def test_what_happened_in_one_microsecond_holds_nothing_up(world: World) -> None:
+    """However unlikely: a portion that is full in its first moment still comes to an end."""
+    failover = await world.begin()
+    delivery, now = failover.delivery, world.later(3600)
+
+    def happen(rows: Rows) -> None:
+        for number in range(6_000):
+            rows.insert_delivery(attrs.evolve(delivery, id=f"one-{number}"), "phone-1")
+
+    await world.store._write(happen)
+    assert await world.store.fold(now)
+    assert not await world.store.fold(now)
+    (point,) = await world.store.series(world.at(0), now, timedelta(hours=1))
+    assert point.failed == {Outcome.OPEN: 6_001}

@@ -10,8 +10,8 @@ import pytest
 from otpcore.models import ChallengeState, Channel, CodeOwner, ReceiptStatus
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import records
-from otpcore.stores.failover import Candidate, FailoverPlan
 from otpcore.stores.records import changed, made, names_of, values_of
+from otpcore.stores.steps import Candidate, FailoverPlan
 from otpcore.testing.stores.contract import START
 
 LATER = START + timedelta(minutes=5)

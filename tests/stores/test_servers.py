@@ -19,13 +19,13 @@ from sqlalchemy import create_engine, make_url, text
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import CoolingDown
-from otpcore.stores.failover import CallInstance
 from otpcore.stores.lifecycle import failure_keys
 from otpcore.stores.rows import OutrunError
 from otpcore.stores.sql import schema
 from otpcore.stores.sql.forking import ForkGate
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.store import SqlStore, current, upgrade
+from otpcore.stores.steps import CallInstance
 
 from ..servers import empty  # noqa: TID252 - tests are no package that could be imported by name
 

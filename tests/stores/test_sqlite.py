@@ -23,6 +23,7 @@ from otpcore.stores.sql.prepared import _prepare
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.sqlite.writer import raw_connection
 from otpcore.stores.sql.store import SqlStore, create_store
+from otpcore.testing.stores.world import CHANNELS
 
 
 @pytest.fixture
@@ -254,7 +255,7 @@ async def test_nothing_reads_a_whole_table_that_grows(sql_world, database, monke
     reservation = await world.reserve()
     await store.settle(reservation, give_back=True, gone=(), now=world.now)
     await store.approve(reservation, settled=(), now=world.now)
-    await store.sweep(retried=(), limit=10, now=world.later(1000))
+    await store.sweep(unretried=CHANNELS, limit=10, now=world.later(1000))
     await store.purge(challenges_before=world.now, deliveries_before=world.now, phone_key=None, now=world.now)
     await store.reset_counters("phone-1/")
     with closing(sqlite3.connect(database)) as connection:

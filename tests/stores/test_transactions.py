@@ -11,17 +11,17 @@ import pytest
 from otpcore.models import Channel, CodeOwner, Outcome, ReceiptOutcome
 from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.stores.commands import Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Ended, FailoverRef, Queued
 from otpcore.stores.lifecycle import failure_keys, mark_of
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import DeliveryRecord
 from otpcore.stores.rows import OutrunError
+from otpcore.stores.steps import Accepted, CallInstance, Ended, FailoverRef, Queued
 from otpcore.stores.transactions import begin as _beginning
+from otpcore.stores.transactions import choosing
 from otpcore.stores.transactions import limits as _limits
 from otpcore.stores.transactions import retry as _retrying
-from otpcore.stores.transactions import slots as _slots
 from otpcore.testing.stores.slots import _ended
-from otpcore.testing.stores.world import MADA, START, World
+from otpcore.testing.stores.world import CHANNELS, MADA, START, World
 
 COUNTER = "phone-1/send/600"
 SCOPE = "twilio:VA1"
@@ -125,6 +125,24 @@ async def test_what_a_send_was_charged_that_another_channel_made_needless_comes_
     assert await world.used("phone-1/call/600") == 1
     await failover.answer(Outcome.ACCEPTED)
     assert await world.used("phone-1/call/600") == 0
+    assert await world.used(COUNTER) == 1
+
+
+async def test_a_late_answer_gives_back_nothing_of_a_send_that_goes_on(world: World) -> None:
+    """A worker found it by its lease; its retry failed too and waits, and may still send."""
+    failover = await world.with_retries().begin(charges=world.charges())
+    world.later(60)
+    retry = await world.claim_next()
+    await retry.answer(Outcome.UNAVAILABLE)
+    await failover.answer(Outcome.UNAVAILABLE)
+    assert await world.used(COUNTER) == 1
+
+
+async def test_a_late_answer_gives_back_what_a_send_was_charged_that_another_took_the_place_of(world: World) -> None:
+    failover = await world.begin(charges=world.charges())
+    world.later(30)
+    await world.resend(failover.id, charges=world.charges())
+    await failover.answer(Outcome.UNAVAILABLE)
     assert await world.used(COUNTER) == 1
 
 
@@ -232,7 +250,7 @@ async def test_a_mark_goes_with_the_challenge_whose_verification_it_means(world:
     failover = await world.begin(world.vendor(), "payment")
     await failover.answer(Outcome.UNAVAILABLE)
     later = world.later(86400)
-    await world.store.sweep(retried=(), limit=10, now=later)
+    await world.store.sweep(unretried=CHANNELS, limit=10, now=later)
     for before, kept in ((START, True), (later, False)):
         await world.store.purge(challenges_before=before, deliveries_before=before, phone_key=None, now=later)
         slot = await world.store._read(lambda rows: rows.slot(SCOPE, "phone-1"))
@@ -319,7 +337,7 @@ async def test_nobody_takes_a_slot_that_was_taken_since_it_was_found_free(world:
     await world.begin(world.vendor())
     late = world.challenge("payment")
     with pytest.raises(OutrunError):
-        await world.store._write(lambda rows: _slots.take_slot(rows, late, SCOPE, world.now))
+        await world.store._write(lambda rows: choosing.take_slot(rows, late, SCOPE, world.now))
 
 
 async def test_an_instance_that_is_only_misconfigured_is_told_too(world: World) -> None:

@@ -157,7 +157,7 @@ class Text:
         return self.receipt(answer, request)
 
     def body(self, request):
-        return {"to": request.recipient.e164, "channel": request.channel.value, "text": request.text}
+        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text}
 
     def receipt(self, answer, request):
         if answer.status >= 300:
@@ -309,6 +309,17 @@ class LogsTheNumberAsAnExtra(Text):
         return await super().send(request)
 
 
+class LogsWhatTheHostSaid(Text):
+    async def send(self, request):
+        logging.getLogger("acme").debug("for %s", request.metadata)
+        return await super().send(request)
+
+
+class QuotesTheClient(Text):
+    def receipt(self, answer, request):
+        raise ProviderError(ErrorKind.AMBIGUOUS, f"nothing for {request.client}")
+
+
 class LogsItsHeaders(Text):
     async def open(self, exit_stack):
         logging.getLogger("acme").debug("Authorization: Bearer %s", self.settings.token)
@@ -399,7 +410,7 @@ class CallsWhileLoading(Text):
 class WouldNotLoad(Text):
     @hookimpl
     def describe(self):
-        return ProviderInfo(display_name="Acme", channels=frozenset(Channel))
+        return ProviderInfo(display_name="Acme", channels=frozenset({Channel.SMS, Channel.CALL}))
 
 
 class TakesGoneForWrong(Codes):
@@ -521,6 +532,8 @@ BROKEN = {
     QuotesTheNumber: ("no_refusal_shows and 13", "an error shows the full number"),
     LogsTheCode: ("nothing_readable", "a record of the logger acme shows"),
     LogsTheNumberAsAnExtra: ("nothing_readable", "a record of the logger acme shows the full number"),
+    LogsWhatTheHostSaid: ("nothing_readable", "a record of the logger acme shows the metadata order"),
+    QuotesTheClient: ("what_breaks and garbage_body", "shows the full number, the code, the client"),
     LogsItsHeaders: ("nothing_readable", "a record of the logger acme shows the setting token"),
     ShowsItsToken: ("nothing_readable", "the provider's repr shows the setting token"),
     SpoilsTheText: ("arrives_once_and_intact", "Söhne &amp;"),
@@ -586,7 +599,7 @@ class TestUnsignedUrl(TestText):
 
 class TestCodes(TestText):
     provider = Codes
-    channels = tuple(Channel)
+    channels = (Channel.SMS, Channel.CALL)
     code_owner = CodeOwner.PROVIDER
 
 

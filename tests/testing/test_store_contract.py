@@ -12,8 +12,8 @@ from otpcore.models import Outcome
 from otpcore.rate_limits.admission import Admission
 from otpcore.stores.commands import ClaimBatch, Refused, ReservationStatus
 from otpcore.stores.counts import PurgeCount
-from otpcore.stores.failover import Recorded, Stopped
 from otpcore.stores.memory.store import MemoryStore
+from otpcore.stores.steps import Recorded, Stopped
 from otpcore.testing.stores.contract import CrashFactory, StoreContract
 
 pytest_plugins = ["pytester"]
@@ -101,6 +101,30 @@ class CountsReceiptsTwice(MemoryStore):
         return await super().receive(instance, again, rule, now)
 
 
+class SkipsTheLastOfAPage(MemoryStore):
+    async def list_deliveries(self, wanted=None, *, after=None, limit=50):
+        page = await super().list_deliveries(wanted, after=after, limit=limit)
+        return page if page.cursor is None else attrs.evolve(page, items=page.items[:-1])
+
+
+class FoldsTwice(MemoryStore):
+    async def fold(self, now):
+        before = self._rows.folded_until()
+        more = await super().fold(now)
+        self._rows.note_folded(self._rows.folded_until(), before)
+        return more
+
+
+class ReplacesAnyVersion(MemoryStore):
+    async def put_record(self, namespace, key, sealed, *, expect=None, **more):
+        return await super().put_record(namespace, key, sealed, **more)
+
+
+class LeasesForHalfTheTime(MemoryStore):
+    async def claim_changes(self, token, *, lease, **more):
+        return await super().claim_changes(token, lease=lease / 2, **more)
+
+
 class OpensOneByOne(MemoryStore):
     """Says that it is durable, and keeps everything in its process."""
 
@@ -120,6 +144,10 @@ BROKEN = {
     ForgetsWhatIsDue: "keeps_what_the_memory_store_does",
     ForgetsNobody: "one_person_is_erased",
     CountsReceiptsTwice: "of_many_equal_receipts",
+    SkipsTheLastOfAPage: "lists_neither_skip_nor_repeat",
+    FoldsTwice: "series_count_once_however_often",
+    ReplacesAnyVersion: "records_are_replaced_only",
+    LeasesForHalfTheTime: "outbox_is_claimed_once",
     OpensOneByOne: "right_answers_everywhere or no_more_is_charged or killed_send",
 }
 

@@ -21,6 +21,7 @@ from otpcore import (
     ProviderContext,
     ProviderInfo,
     Receipt,
+    ReceiptAnswer,
     ReceiptOutcome,
     ReceiptRequest,
     ReceiptResult,
@@ -38,7 +39,8 @@ from otpcore.operator import ChallengeSeen, Change, Ended, SwitchState
 async def use_async() -> None:
     async with AsyncOTPService.from_settings("otpcore.toml", providers=["twilio"]) as otp:
         assert_type(otp, AsyncOTPService)
-        challenge = await otp.send_sms("+359871234567", purpose="login", client="203.0.113.7")
+        said = {"payee": "Shop"}
+        challenge = await otp.send_sms("+359871234567", purpose="login", client="203.0.113.7", metadata=said)
         assert_type(challenge, Challenge)
         assert_type(challenge.code, str | None)
         verification = await otp.verify(challenge_id=challenge.id, code="123456")
@@ -49,8 +51,8 @@ async def use_async() -> None:
         assert_type(await otp.cancel(challenge.id), bool)
         result = await otp.handle_receipt("twilio", ReceiptRequest(url="https://example.com/", body=b""))
         assert_type(result, ReceiptResult)
-        assert_type(result.outcome, ReceiptOutcome)
-        assert_type(result.answer, str)
+        assert_type(result.outcomes, tuple[ReceiptOutcome, ...])
+        assert_type((result.status, result.text, result.headers), tuple[int, str, dict[str, str]])
         assert_type(otp.sandbox_inbox()[-1].code, str)
         status = await otp.status(window=600)
         assert_type(status, Status)
@@ -97,8 +99,10 @@ class Gateway:
         return DeliveryReceipt(reference="1")
 
     @hookimpl
-    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
+    def parse_receipt(self, request: ReceiptRequest) -> Receipt | ReceiptAnswer:
         assert_type(request.body, bytes)
+        if request.method == "GET":
+            return ReceiptAnswer(text="OK")
         return Receipt(status=ReceiptStatus.DELIVERED, reference="1")
 
     @hookimpl

@@ -11,4 +11,5 @@ urlpatterns = [
     path("codes", views.send),
     path("codes/verify", views.verify),
     path("receipts/<str:instance>", views.receipt),
+    path("receipts/<str:instance>/<str:delivery>/<str:proof>", views.receipt),
 ]

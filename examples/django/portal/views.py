@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpResponse, JsonResponse
 from django.middleware.csrf import get_token
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from otpcore import ReceiptRequest
 from portal.answers import texts
@@ -43,15 +43,13 @@ async def verify(request):
     return JsonResponse({"code_valid": verification.code_valid})
 
 
-@csrf_exempt  # a vendor has no session; it signs instead: the public URL and the raw body
-@require_POST
-def receipt(request, instance):
+@csrf_exempt  # a vendor has no session; it signs the public URL and the raw body, or calls an address that is proof itself
+@require_http_methods(["GET", "POST"])
+def receipt(request, instance, **_):
     url = settings.PUBLIC_URL + request.get_full_path()
     told = ReceiptRequest(method=request.method, url=url, headers=request.headers, body=request.body)
-    answer = otp.handle_receipt(instance, told).answer
-    if answer:
-        return HttpResponse(answer, content_type="application/json")
-    return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    result = otp.handle_receipt(instance, told)
+    return HttpResponse(result.text, status=result.status, headers=result.headers)
 
 
 def forbidden(_request, **_):

@@ -147,7 +147,7 @@ class Stage:
         got = [message for message in self.simulators[vendor].inbox if message.recipient == phone]
         if not got:
             raise ClaimError(f"nothing of {vendor} arrived at {phone}")
-        verb = "reads" if got[-1].channel is Channel.SMS else "hears"
+        verb = "hears" if got[-1].channel is Channel.CALL else "reads"
         self.story.tell(f'the person {verb}: "{got[-1].text}"')
         return got[-1]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otpcore.cli.exits import CommandError, ExitCode
-from otpcore.cli.host import load_host, operate, operator_name
+from otpcore.cli.host import load_host, operate, operator_name, parse_channel
 from otpcore.cli.layout import table
 from otpcore.cli.options import Options
 from otpcore.clock import when
@@ -15,11 +15,12 @@ from otpcore.operator.results.routes import Explained, RulesSet
 
 __all__ = ["check", "explain", "history", "preview", "restore", "set_rules", "show"]
 
-_DOES = {"sms": "send SMS", "call": "place calls"}
+_DOES = {"sms": "send SMS", "call": "place calls"}  # else: send over it
 
 
-def check(options: Options, rules: str, channel: str) -> ExitCode:
-    """Parse a rule and load what it names."""
+def check(options: Options, rules: str, word: str) -> ExitCode:
+    """Parse a rule for the channel of this word, and load what it names."""
+    channel = parse_channel(word)
     found = operate(load_host(options), lambda operator: operator.routes.validate(rules, channel))
     options.say(
         {"valid": True, **found.to_dict()},
@@ -30,15 +31,17 @@ def check(options: Options, rules: str, channel: str) -> ExitCode:
 
 
 def explain(
-    options: Options, phone: str, channel: str, *, locale: str, message: str | None, proposed: str | None
+    options: Options, phone: str, word: str, *, locale: str, message: str | None, proposed: str | None
 ) -> ExitCode:
     """Say who serves a number, and why.
 
     Args:
+        word: Of the channel.
         locale: As for a send; empty: none is named.
         message: As for a send.
         proposed: Other rules, to be tried too.
     """
+    channel = parse_channel(word)
     found = operate(
         load_host(options),
         lambda operator: operator.routes.explain(
@@ -55,9 +58,9 @@ def explain(
     return ExitCode.OK if found.route else ExitCode.REFUSED
 
 
-def preview(options: Options, rules: str, channel: str, window: float) -> ExitCode:
+def preview(options: Options, rules: str, word: str, window: float) -> ExitCode:
     """Say what other rules would change, by the challenges of the last ``window`` seconds."""
-    since = datetime.now(UTC) - timedelta(seconds=window)
+    channel, since = parse_channel(word), datetime.now(UTC) - timedelta(seconds=window)
     found = operate(load_host(options), lambda operator: operator.routes.preview(rules, since, channel))
     options.say(
         found.to_dict(),
@@ -78,7 +81,7 @@ def show(options: Options) -> ExitCode:
     found = operate(load_host(options), lambda operator: operator.routes.show())
     document = found.to_dict()
     options.say(
-        {**document.pop("channels"), **document},
+        document,
         table(
             ("channel", "in force from", "rules"),
             [(channel, one.source, one.rules) for channel, one in found.channels.items()],
@@ -97,20 +100,22 @@ def show(options: Options) -> ExitCode:
     return ExitCode.OK
 
 
-def set_rules(options: Options, rules: str | None, channel: str, *, clear: bool, reason: str) -> ExitCode:
-    """Write or clear the stored rules of a channel."""
+def set_rules(options: Options, rules: str | None, word: str, *, clear: bool, reason: str) -> ExitCode:
+    """Write or clear the stored rules of the channel of this word."""
     if clear == (rules is not None):
         raise CommandError("give either RULES or --clear", "see `otp routes set --help`", ExitCode.USAGE)
+    channel = parse_channel(word)
     done = operate(
         load_host(options),
         lambda operator: operator.routes.set(rules, channel, by=operator_name(), reason=reason),
     )
-    _say_set(options, done, channel)
+    _say_set(options, done)
     return ExitCode.OK
 
 
-def history(options: Options, channel: str, limit: int) -> ExitCode:
-    """List the stored rules of a channel, the latest first."""
+def history(options: Options, word: str, limit: int) -> ExitCode:
+    """List the stored rules of the channel of this word, the latest first."""
+    channel = parse_channel(word)
     found = operate(load_host(options), lambda operator: operator.routes.history(channel, limit=limit))
     options.say(
         {"versions": [one.to_dict() for one in found]},
@@ -132,18 +137,18 @@ def restore(options: Options, number: int, *, reason: str) -> ExitCode:
         return await operator.routes.restore(number, by=operator_name(), reason=reason)
 
     done = operate(load_host(options), work)
-    _say_set(options, done, "call" if "call" in done.setting else "sms")
+    _say_set(options, done)
     return ExitCode.OK
 
 
-def _say_set(options: Options, done: RulesSet, channel: str) -> None:
+def _say_set(options: Options, done: RulesSet) -> None:
     said = "cleared; the file's rules count again" if done.rules is None else "set"
     document = done.to_dict()
     del document["within"]
     options.say(
         document,
         f"{done.setting} {said}; running services follow within {done.within:g} s",
-        _idle_note(done.idle, channel),
+        _idle_note(done.idle, done.channel),
         f"but this host forces {', '.join(done.forced)}, which goes before all rules" if done.forced else "",
     )
 
@@ -157,4 +162,5 @@ def _explained(found: Explained) -> list[Any]:
 
 
 def _idle_note(idle: tuple[str, ...], channel: str) -> str:
-    return f"note: {', '.join(idle)} cannot {_DOES[channel]}, and is left out" if idle else ""
+    does = _DOES.get(channel, f"send over {channel}")
+    return f"note: {', '.join(idle)} cannot {does}, and is left out" if idle else ""

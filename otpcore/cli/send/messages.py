@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode, exit_code_of
-from otpcore.cli.host import load_host, make_service, run
+from otpcore.cli.host import load_host, make_service, parse_channel, run
 from otpcore.cli.layout import fields
 from otpcore.cli.options import Options
 from otpcore.cli.send.sandbox import message_lines, plain_messages
@@ -44,13 +44,14 @@ class Order:
 
     phone: str = attrs.field(repr=False)
     purpose: str
-    client: str | None
+    client: str | None = attrs.field(repr=False)
     locale: str | None
     message: str | None = attrs.field(repr=False)
 
 
-def send(options: Options, channel: Channel, order: Order) -> ExitCode:
-    """Send, and wait for the retries that nobody else would run."""
+def send(options: Options, word: str, order: Order) -> ExitCode:
+    """Send over the channel of this word, and wait for the retries that nobody else would run."""
+    channel = parse_channel(word)
     _require_usable(purpose=order.purpose, locale=order.locale, message=order.message, client=order.client)
     host = load_host(options)
     course = _Course()
@@ -124,9 +125,13 @@ async def _send(host: Setup, channel: Channel, order: Order) -> tuple[Challenge,
     # The embedded runner would end with this process: whoever asks for one send waits for its retries.
     runner = host.settings.retry.runner
     async with make_service(host, "inline" if runner == "background" else runner) as otp:
-        ask = otp.send_sms if channel is Channel.SMS else otp.call
-        challenge = await ask(
-            order.phone, purpose=order.purpose, client=order.client, locale=order.locale, message=order.message
+        challenge = await otp.send(
+            order.phone,
+            channel=channel,
+            purpose=order.purpose,
+            client=order.client,
+            locale=order.locale,
+            message=order.message,
         )
         return challenge, otp.sandbox_inbox() if host.settings.sms.sandbox else ()
 

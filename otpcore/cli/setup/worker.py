@@ -81,4 +81,4 @@ async def _announce(options: Options, service: AsyncOTPService, slots: int) -> N
         f"store: {store.get('place') or store.get('store')}; Ctrl-C or SIGTERM stops it",
     )
     if not any(retried.values()):
-        options.note("retries are off (sms.retry, call.retry): it only sweeps and purges")
+        options.note("retries are off (sms.retry, call.retry, channels.NAME.retry): it only sweeps and purges")

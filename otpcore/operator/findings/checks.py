@@ -1,4 +1,4 @@
-"""What ``otp doctor`` finds out about things that go wrong slowly: clocks, credentials, number data, limits, workers; pure."""
+"""What ``otp doctor`` finds out about what goes wrong slowly: clocks, credentials, number data, limits, workers, receipts; pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ from otpcore.service.obstacles import ALIVE_WITHIN
 from otpcore.service.status import WorkerStatus
 from otpcore.settings.tree import LimitSettings, OtpSettings, Settings
 
-__all__ = ["Found", "Level", "alphabets", "clock", "credentials", "limits", "network", "number_data", "workers"]
+__all__ = [
+    "Found",
+    "Level",
+    "alphabets",
+    "clock",
+    "credentials",
+    "limits",
+    "network",
+    "number_data",
+    "receipts",
+    "workers",
+]
 
 _SKEW = timedelta(seconds=5)  # a third of the default lease: more, and one machine takes over what another still does
 _NEVER_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)  # this version is younger
@@ -256,3 +267,24 @@ def alphabets(otp: OtpSettings, infos: Mapping[str, ProviderInfo]) -> Iterator[F
             )
     if not found:
         yield Found(Level.OK, f"{', '.join(refusing)} takes the GSM alphabet only, and the settings ask for no other")
+
+
+# Receipts.
+
+
+def receipts(receipts_url: str | None, infos: Mapping[str, ProviderInfo]) -> Iterator[Found]:
+    """Instances whose vendors sign nothing, and whether they are told where to report.
+
+    Args:
+        receipts_url: The setting.
+        infos: Of every loaded instance.
+    """
+    unsigned = ", ".join(sorted(name for name, info in infos.items() if not info.signs_receipts))
+    if unsigned and receipts_url is None:
+        yield Found(
+            Level.NOTE,
+            f"{unsigned}: the vendor is told no address, so a message that does not arrive is never reported",
+            'in [otp]: receipts_url = "https://example.com/receipts"; your application answers below it',
+        )
+    elif unsigned:
+        yield Found(Level.OK, f"{unsigned}: the vendor reports below {receipts_url}")

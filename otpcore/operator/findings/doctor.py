@@ -20,8 +20,8 @@ from otpcore.operator.fixes import told_of
 from otpcore.operator.loading import open_view
 from otpcore.operator.results.upkeep import Finding
 from otpcore.service.assembly import make_store, over_store, without_providers
-from otpcore.service.lately import read_status
 from otpcore.service.setup import Setup
+from otpcore.service.status_reading import read_status
 from otpcore.stores.memory.store import MemoryStore
 
 __all__ = ["examine", "examined"]

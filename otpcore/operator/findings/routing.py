@@ -16,9 +16,8 @@ from otpcore.operator.findings.key_states import KeyStanding, key_states
 from otpcore.operator.fixes import told_of
 from otpcore.operator.loading import RoutingView
 from otpcore.providers.provider import PROVIDERS, installed
-from otpcore.routing import format_rules
+from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
-from otpcore.service.routes import RULE_SETTINGS
 from otpcore.service.status import ObstacleKind, Status, Stops
 from otpcore.stores.counts import KeyUse
 
@@ -74,14 +73,15 @@ def _store_facts(routing: Routing) -> Iterator[Found]:
         yield Found(Level.OK, "; ".join(f"{name}: {value}" for name, value in routing.store.items()))
 
 
-def _for_calls(setting: str) -> str:
-    return " --call" if setting == RULE_SETTINGS[Channel.CALL] else ""
+def _over(channel: Channel | None) -> str:
+    """How a command is told of a channel; SMS need not be said."""
+    return "" if channel in (None, Channel.SMS) else f" --channel {channel}"
 
 
 def _other_rules(channel: Channel) -> str:
     return (
         "correct what `otp providers` shows as broken, or name an instance that can, as it shows too, with "
-        f"`otp routes set RULES{_for_calls(RULE_SETTINGS[channel])}`"
+        f"`otp routes set RULES{_over(channel)}`"
     )
 
 
@@ -89,9 +89,9 @@ def _rules(routing: Routing) -> Iterator[Found]:
     view = routing.view
     for name, error in view.refused.items():
         yield Found(
-            Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_for_calls(name)}"
+            Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_over(channel_of(name))}"
         )
-    for channel in Channel:
+    for channel in view.rules.channels:
         in_force = view.rules.in_force(channel)
         able = view.loaded.capable(channel)
         if in_force is None:
@@ -99,10 +99,11 @@ def _rules(routing: Routing) -> Iterator[Found]:
             yield Found(
                 level,
                 f"{channel}: no rules, nobody is served",
-                f"`otp routes set RULES{_for_calls(RULE_SETTINGS[channel])}`, or {RULE_SETTINGS[channel]} above the first [section]",
+                f"`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above the first [section]",
             )
         elif not able.intersection(in_force.table.instances):
-            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            has_own = rule_setting(channel) in {**view.setup.settings.rule_texts, **view.stored}
+            level = Level.PROBLEM if has_own or channel is Channel.SMS else Level.NOTE
             yield Found(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
         else:
             yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
@@ -110,7 +111,7 @@ def _rules(routing: Routing) -> Iterator[Found]:
 
 def _providers(routing: Routing) -> Iterator[Found]:
     view = routing.view
-    in_force = [rules for channel in Channel if (rules := view.rules.in_force(channel)) is not None]
+    in_force = [rules for channel in view.rules.channels if (rules := view.rules.in_force(channel)) is not None]
     routed = {name for rules in in_force for name in rules.table.instances}
     for name, one in view.loaded.providers.items():
         of_host = one.info.display_name if view.setup.settings.sms.sandbox else "the host's own"
@@ -127,12 +128,13 @@ def _providers(routing: Routing) -> Iterator[Found]:
 def _carrying(routing: Routing) -> Iterator[Found]:
     view = routing.view
     routed = {}
-    for channel in Channel:
+    for channel in view.rules.channels:
         in_force = view.rules.in_force(channel)
         able = view.loaded.capable(channel)
         names = [name for name in in_force.table.instances if name in able] if in_force is not None else []
         routed[channel] = {name: view.loaded.providers[name].info for name in names}
-    yield from _wishes.carrying(view.setup.settings.otp, routed)
+    known = {*view.setup.settings.providers, *view.loaded.providers, *view.loaded.broken}
+    yield from _wishes.carrying(view.setup.settings.otp, routed, known)
 
 
 def _alphabets(routing: Routing) -> Iterator[Found]:
@@ -140,6 +142,13 @@ def _alphabets(routing: Routing) -> Iterator[Found]:
     able = view.loaded.capable(Channel.SMS)
     names = able.intersection(in_force.table.instances if in_force is not None else ())
     yield from _checks.alphabets(view.setup.settings.otp, {name: view.loaded.providers[name].info for name in names})
+
+
+def _receipts(routing: Routing) -> Iterator[Found]:
+    view = routing.view
+    if not view.setup.settings.sms.sandbox:
+        infos = {name: one.info for name, one in view.loaded.providers.items()}
+        yield from _checks.receipts(view.setup.settings.otp.receipts_url, infos)
 
 
 _RUN_BY = {
@@ -153,11 +162,13 @@ def _retries(routing: Routing) -> Iterator[Found]:
     settings = routing.view.setup.settings
     runner = settings.retry.runner
     where = _RUN_BY.get(runner, f"by the plugin {runner}")
-    for channel, chosen in ((Channel.SMS, settings.sms), (Channel.CALL, settings.call)):
+    for channel in routing.view.rules.channels:
+        chosen = settings.retrying(channel)
+        section = channel if channel in (Channel.SMS, Channel.CALL) else f"channels.{channel}"
         if chosen.is_retried:
             yield Found(Level.OK, f"{channel}: up to {chosen.max_retries} retries, run {where}")
         else:
-            fix = f"in [{channel}]: max_retries = 20" if chosen.retry else f"in [{channel}]: retry = true"
+            fix = f"in [{section}]: max_retries = 20" if chosen.retry else f"in [{section}]: retry = true"
             yield Found(Level.NOTE, f"{channel}: not retried when no provider takes it", fix)
 
 
@@ -169,7 +180,7 @@ def _workers(routing: Routing) -> Iterator[Found]:
     yield from _checks.workers(
         routing.status.workers,
         routing.now,
-        retried=settings.sms.is_retried or settings.call.is_retried,
+        retried=settings.retries_anything,
         runner=settings.retry.runner,
     )
 
@@ -195,6 +206,7 @@ ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Found]]] = {
     "providers": _providers,
     "carrying": _carrying,
     "alphabets": _alphabets,
+    "receipts": _receipts,
     "retries": _retries,
     "workers": _workers,
     "clock": _clocks,

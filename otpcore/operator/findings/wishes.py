@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import attrs
 
@@ -12,10 +14,12 @@ from otpcore.messages.texts import segments, text_locale
 from otpcore.models import Channel, CodeOwner
 from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.requests import ProviderInfo
+from otpcore.settings.by_use import instances_named, texts_for
 from otpcore.settings.sections import OtpSettings
 
 __all__ = ["carrying", "texts"]
 
+_BY_USE = {"otp.sender": Feature.SENDER, "otp.template_id": Feature.TEMPLATE_ID}
 _OF_SMS_ALONE = frozenset({Feature.ANDROID_HASH, Feature.WEB_OTP, Feature.TEMPLATE_ID})
 
 
@@ -81,17 +85,22 @@ def _plainly(characters: tuple[str, ...]) -> str:
     return f"without {', '.join(map(name_of, characters))}"
 
 
-def carrying(otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInfo]]) -> Iterator[Found]:
-    """What the settings ask of an instance that cannot carry it; such a send goes out without it.
+def carrying(
+    otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInfo]], known: Collection[str]
+) -> Iterator[Found]:
+    """What the settings ask of an instance that cannot carry it, or that there is not; such a send goes out without it.
 
     Args:
         routed: The instances that the rules name and that can do the channel, by channel.
+        known: Every instance there is, also one that could not be loaded.
     """
-    found = False
+    unknown = tuple(_unknown(otp, known))
+    yield from unknown
+    found = bool(unknown)
     for instance in dict.fromkeys(name for infos in routed.values() for name in infos):
         dropped: dict[str, list[str]] = {}
         for channel, infos in routed.items():
-            for key in _dropped(otp, infos[instance], channel) if instance in infos else ():
+            for key in _dropped(otp, instance, infos[instance], channel) if instance in infos else ():
                 dropped.setdefault(key, []).append(str(channel))
         for key, channels in dropped.items():
             found = True
@@ -104,9 +113,27 @@ def carrying(otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInf
         yield Found(Level.OK, "every instance of the rules carries what the settings ask for")
 
 
-def _dropped(otp: OtpSettings, info: ProviderInfo, channel: Channel) -> Iterator[str]:
+def _by_use(otp: OtpSettings, key: str) -> str | Mapping[str, Any] | None:
+    return otp.sender if key == "otp.sender" else otp.template_id
+
+
+def _unknown(otp: OtpSettings, known: Collection[str]) -> Iterator[Found]:
+    """The instances that tables of the settings name and that there are not."""
+    for key in _BY_USE:
+        for name in instances_named(_by_use(otp, key)):
+            if name.casefold() not in known:
+                near = difflib.get_close_matches(name.casefold(), known, 1)
+                yield Found(
+                    Level.NOTE,
+                    f"{key} names {name}, and there is no such instance: what it says there never counts",
+                    f"in [{key}] write {near[0] if near else 'the name of an instance, or default for all,'} instead: "
+                    "it goes by instance, then by purpose, then by language",
+                )
+
+
+def _dropped(otp: OtpSettings, instance: str, info: ProviderInfo, channel: Channel) -> Iterator[str]:
     carried = info.carried(channel)
-    for key, feature, value in _wishes(otp):
+    for key, feature, value in _wishes(otp, instance):
         if (channel is Channel.SMS or feature not in _OF_SMS_ALONE) and not carried.takes(feature, value):
             yield key
     fields = attrs.fields(OtpSettings)
@@ -117,8 +144,8 @@ def _dropped(otp: OtpSettings, info: ProviderInfo, channel: Channel) -> Iterator
         yield "otp.locale"
 
 
-def _wishes(otp: OtpSettings) -> Iterator[tuple[str, Feature, str]]:
-    """Key, feature and value of each setting that is not at its default."""
+def _wishes(otp: OtpSettings, instance: str) -> Iterator[tuple[str, Feature, str]]:
+    """Key, feature and value of each setting that is not at its default, and counts for this instance."""
     if otp.templates:
         yield "otp.templates", Feature.TEXT, ""
     if otp.length != attrs.fields(OtpSettings).length.default:
@@ -127,8 +154,9 @@ def _wishes(otp: OtpSettings) -> Iterator[tuple[str, Feature, str]]:
         ("otp.app", Feature.APP, otp.app),
         ("otp.android_hash", Feature.ANDROID_HASH, otp.android_hash),
         ("otp.web_otp_host", Feature.WEB_OTP, otp.web_otp_host),
-        ("otp.sender", Feature.SENDER, otp.sender),
-        ("otp.template_id", Feature.TEMPLATE_ID, otp.template_id),
     ):
         if value:
             yield key, feature, value
+    for key, feature in _BY_USE.items():
+        for place, value in texts_for(_by_use(otp, key), instance).items():
+            yield f"{key}{place}", feature, value

@@ -95,6 +95,7 @@ class ChallengeSeen(Shown):
         id: Of the challenge.
         phone: Masked, or revealed.
         purpose: Of the code.
+        app: Of the host's apps, or empty.
         state: As in `Challenge`.
         living: Its code verifies.
         confirmed: A provider said that it took the message.
@@ -114,6 +115,7 @@ class ChallengeSeen(Shown):
     id: str
     phone: str
     purpose: str
+    app: str
     state: str
     living: bool
     confirmed: bool

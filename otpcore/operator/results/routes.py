@@ -116,6 +116,7 @@ class RulesSet(Shown):
     """Rules that were written.
 
     Args:
+        channel: Over which.
         setting: By which they are stored.
         rules: As they were written; None: the stored ones were removed, and the settings file's count again.
         idle: Instances that cannot do the channel, and are left out.
@@ -123,6 +124,7 @@ class RulesSet(Shown):
         within: Seconds in which every process follows.
     """
 
+    channel: str
     setting: str
     rules: str | None
     idle: tuple[str, ...]

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from otpcore.stores.lifecycle import OVER
+from otpcore.stores.memory.lists import ListRows, Timeline
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, changed
 
 
-class ChallengeRows:
+class ChallengeRows(ListRows):
     """By id, with an index for every other way to find them."""
 
     def __init__(self) -> None:
@@ -24,6 +25,8 @@ class ChallengeRows:
         self._phone_of: dict[str, str] = {}
         self._of_challenge: dict[str, list[str]] = {}
         self._receipts: dict[tuple[str, str, str, str], ReceiptRecord] = {}
+        self._begun_by_time = Timeline()
+        self._recorded_by_time = Timeline()
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         return self.challenge_rows.get(challenge_id)
@@ -46,6 +49,7 @@ class ChallengeRows:
         if holder is not None and holder.state not in OVER:
             return False
         self.challenge_rows[challenge.id] = challenge
+        self._begun_by_time.add(challenge.first_sent_at, challenge.id)
         self._of_subject.setdefault(challenge.subject, []).append(challenge.id)
         self._of_phone.setdefault(challenge.phone_key, []).append(challenge.id)
         return True
@@ -73,6 +77,7 @@ class ChallengeRows:
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
         self._deliveries[delivery.id] = delivery
+        self._recorded_by_time.add(delivery.recorded_at, delivery.id)
         self._phone_of[delivery.id] = phone_key
         self._of_challenge.setdefault(delivery.challenge_id, []).append(delivery.id)
 
@@ -116,11 +121,13 @@ class ChallengeRows:
         for delivery_id in gone:
             _forget(self._of_challenge, self._deliveries.pop(delivery_id).challenge_id, delivery_id)
             del self._phone_of[delivery_id]
+            self._recorded_by_time.remove(delivery_id)
         return len(gone)
 
     def _drop_challenge(self, challenge: ChallengeRecord) -> None:
         """Only itself, as its deliveries are kept for longer."""
         del self.challenge_rows[challenge.id]
+        self._begun_by_time.remove(challenge.id)
         _forget(self._of_subject, challenge.subject, challenge.id)
         _forget(self._of_phone, challenge.phone_key, challenge.id)
 

@@ -16,15 +16,21 @@ class ScheduleRows:
     def __init__(self) -> None:
         super().__init__()
         self._schedule: dict[tuple[str, Channel], ScheduleRecord] = {}
+        self._channels_of: dict[str, list[Channel]] = {}
         self._claimable: list[tuple[datetime, str, Channel]] = []
         self._waiting: dict[tuple[Waits, str], list[tuple[datetime, str, Channel]]] = {}
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._schedule.get((challenge_id, channel))
 
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        channels = sorted(self._channels_of.get(challenge_id, ()), reverse=True)
+        return [self._schedule[challenge_id, channel] for channel in channels]
+
     def put_schedule(self, row: ScheduleRecord) -> None:
         self.delete_schedule(row.challenge_id, row.channel)
         self._schedule[row.challenge_id, row.channel] = row
+        self._channels_of.setdefault(row.challenge_id, []).append(row.channel)
         bisect.insort(self._claimable, _place(row))
         if row.waits is not None:
             bisect.insort(self._waiting.setdefault((row.waits, row.waits_for), []), _place(row))
@@ -33,6 +39,9 @@ class ScheduleRows:
         old = self._schedule.pop((challenge_id, channel), None)
         if old is None:
             return
+        self._channels_of[challenge_id].remove(channel)
+        if not self._channels_of[challenge_id]:
+            del self._channels_of[challenge_id]
         place = _place(old)
         del self._claimable[bisect.bisect_left(self._claimable, place)]
         if old.waits is not None:

@@ -16,11 +16,23 @@ from otpcore.events import fields
 from otpcore.models import World
 from otpcore.stores.contract import Store
 from otpcore.stores.derived_rows import DerivedRows
-from otpcore.stores.lifecycle import OVER
+from otpcore.stores.lifecycle import FOREVER, OVER
+from otpcore.stores.lists import Place
 from otpcore.stores.memory.challenges import ChallengeRows
+from otpcore.stores.memory.changes import ChangeRows
 from otpcore.stores.memory.limits import LimitRows
 from otpcore.stores.memory.schedule import ScheduleRows
-from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, ScheduleRecord, WorkerRecord, changed
+from otpcore.stores.memory.sealed import SealedRows
+from otpcore.stores.memory.series import SeriesRows
+from otpcore.stores.records import (
+    AuditRecord,
+    ChallengeRecord,
+    DeliveryRecord,
+    ReceiptRecord,
+    ScheduleRecord,
+    WorkerRecord,
+    changed,
+)
 from otpcore.stores.rows import Rows
 
 __all__ = ["MemoryRows", "MemoryStore", "create_store"]
@@ -29,17 +41,22 @@ T = TypeVar("T")
 _logger = logging.getLogger("otpcore.stores.memory")
 
 
-def create_store(settings: Any) -> MemoryStore:  # noqa: ARG001 - every store's factory gets the settings
+def create_store(settings: Any) -> MemoryStore:
     """The factory behind ``storage.store = "memory"``."""
-    return MemoryStore()
+    return MemoryStore(keeps_outbox=settings.storage.outbox)
 
 
 class MemoryStore(Store):
-    """Keeps everything in dictionaries, under one lock. A service that ends takes it all with it."""
+    """Keeps everything in dictionaries, under one lock. A service that ends takes it all with it.
+
+    Args:
+        keeps_outbox: As in ``UnitsOfWork``.
+    """
 
     durable = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_outbox: bool = False) -> None:
+        self.keeps_outbox = keeps_outbox
         self._worlds = MemoryRows.of_worlds()
         self._rows = self._worlds[World.REAL]
         self._lock = threading.Lock()
@@ -72,6 +89,7 @@ class MemoryStore(Store):
         last: bool = False,  # noqa: ARG002 - nobody waits
     ) -> T:
         with self._lock:
+            self._rows.keeps_outbox = self.keeps_outbox
             return unit(self._rows)
 
     async def _read(self, unit: Callable[[Rows], T]) -> T:
@@ -79,7 +97,7 @@ class MemoryStore(Store):
             return unit(self._rows)
 
 
-class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, DerivedRows):
+class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
     """`Rows` in dictionaries; also for a store that keeps them as a whole."""
 
     def __init__(self) -> None:
@@ -102,7 +120,11 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, DerivedRows):
         self._audits = others._audits
 
     def now(self, now: datetime | None) -> datetime:
-        return utc_now() if now is None else now
+        self._moment = utc_now() if now is None else now
+        return self._moment
+
+    def moment(self) -> datetime:
+        return self._moment
 
     def put_worker(self, worker: WorkerRecord) -> None:
         self._workers[worker.name] = worker
@@ -152,8 +174,18 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, DerivedRows):
     def _kept(self) -> Iterable[ChallengeRecord]:
         return self.challenge_rows.values()
 
-    def _recorded(self, since: datetime) -> Iterable[DeliveryRecord]:
-        return (delivery for delivery in self._deliveries.values() if delivery.recorded_at >= since)
+    def _recorded(self, since: datetime, until: datetime | None = None) -> Iterable[DeliveryRecord]:
+        found = self._recorded_by_time.back(Place(until or FOREVER), Place(since))
+        return (self._deliveries[delivery_id] for delivery_id, _ in found)
+
+    def recorded_after(self, since: datetime, skip: int) -> datetime | None:
+        return self._recorded_by_time.later(since, skip)
+
+    def _received(self, since: datetime, until: datetime) -> Iterable[ReceiptRecord]:
+        return (receipt for receipt in self._receipts.values() if since <= receipt.received_at < until)
+
+    def _verified_since(self, since: datetime) -> Iterable[str]:
+        return [phone_key for phone_key, (verified_at, _) in self._verified.items() if verified_at >= since]
 
     def _scheduled(self) -> Iterable[ScheduleRecord]:
         return self._schedule.values()

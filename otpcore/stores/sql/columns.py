@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,7 +16,9 @@ from otpcore.models import Channel
 from otpcore.stores.records import Charged, Mark
 
 __all__ = [
+    "ChannelWord",
     "Charges",
+    "Cooldowns",
     "Key",
     "MarkText",
     "Moment",
@@ -92,6 +95,30 @@ class Word(Stored[enum.StrEnum]):
         super().__init__(20)
         self.words = words
         self.out_of = {word.value: word for word in words}.__getitem__  # calling the enum costs ten times as much
+
+
+class ChannelWord(Stored[Channel]):
+    """A channel, by its word."""
+
+    impl = String(20)
+    cache_ok = True
+    into = staticmethod(str.__str__)
+    out_of = Channel
+
+
+class Cooldowns(Stored[Mapping[Channel, datetime]]):
+    """Times by channel, as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def into(self, value: Mapping[Channel, datetime]) -> str:
+        """Into the database."""
+        return json.dumps({channel: to_microseconds(until) for channel, until in value.items()})
+
+    def out_of(self, value: str) -> Mapping[Channel, datetime]:
+        """Out of the database."""
+        return {Channel(word): from_microseconds(until) for word, until in json.loads(value).items()}
 
 
 class Names(Stored[tuple[str, ...]]):

@@ -1,25 +1,77 @@
-"""Which database a URL names, and when it is opened and left."""
+"""What the SQL store asks of a database, which one a URL names, and when it is opened and left."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from sqlalchemy import URL, Engine
 
 from otpcore.errors import SettingsError, StoreError
-from otpcore.stores.sql.database import Database
+from otpcore.stores.rows import Rows
 from otpcore.stores.sql.forking import ForkGate, watch
 from otpcore.stores.sql.sqlite.database import SqliteDatabase
 from otpcore.stores.sql.urls import is_server, parse_url
 
-__all__ = ["PATIENCE", "Opening", "check", "database", "database_path", "opened_for"]
+__all__ = ["PATIENCE", "Database", "Opening", "check", "database", "database_path", "opened_for"]
+
+T = TypeVar("T")
 
 PATIENCE = 15.0
 """Seconds to wait for a database at most."""
+
+
+class Database(Protocol):
+    """One database: opened once, used from any event loop and thread, closed once."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people; without user and password."""
+
+    def prepare(self, *, migrate: bool) -> None:
+        """Bring or check the schema. Blocks.
+
+        Raises:
+            SettingsError: The place cannot hold a database.
+            StoreError: The database cannot be used as it is.
+        """
+
+    def start(self) -> None:
+        """Begin to take work."""
+
+    def revision(self) -> str | None:
+        """Of the tables; None: there are none. Blocks."""
+
+    def facts(self) -> Mapping[str, str]:
+        """For ``otp doctor``. Blocks."""
+
+    async def write(
+        self,
+        unit: Callable[[Rows], T],
+        *,
+        even_if_cancelled: bool,
+        otherwise: Callable[[Rows, T | None], object] | None = None,
+        last: bool = False,
+    ) -> T:
+        """Run a unit in a transaction, again if it lost against another; return when it is committed.
+
+        The arguments are those of ``UnitsOfWork._write``.
+        """
+
+    async def read(self, unit: Callable[[Rows], T]) -> T:
+        """Run a unit that changes nothing."""
+
+    async def fold_log(self) -> None:
+        """See that what was erased is in no log of ours any more; a server's logs are its operator's."""
+
+    async def aclose(self) -> None:
+        """Finish what waits, and close."""
+
+    def let_go(self) -> None:
+        """Before a fork: close all connections; they are opened again when needed."""
 
 
 class Opening:

@@ -28,8 +28,12 @@ from otpcore.stores.records import (
 )
 from otpcore.stores.rows import EndedRow
 from otpcore.stores.sql import statements as sql
+from otpcore.stores.sql.change_rows import ChangeRows
 from otpcore.stores.sql.columns import read_charges
 from otpcore.stores.sql.limit_rows import LimitRows
+from otpcore.stores.sql.list_rows import ListRows
+from otpcore.stores.sql.sealed_rows import SealedRows
+from otpcore.stores.sql.series_rows import SeriesRows
 
 _BEYOND = 2**62  # no row has such a number
 
@@ -47,8 +51,8 @@ class Ended:
         return read_charges(self.kept)
 
 
-class SqlRows(LimitRows):
-    """All rows: what is in the way of a send and what becomes of it, workers, settings and counts; limits by `LimitRows`."""
+class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
+    """All rows: what is in the way of a send and what becomes of it, workers, settings and counts; the others by their bases."""
 
     def challenge(self, challenge_id: str) -> ChallengeRecord | None:
         return self._one(ChallengeRecord, sql.CHALLENGE, row_id=challenge_id, own_world=self.world)

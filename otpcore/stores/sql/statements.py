@@ -33,7 +33,7 @@ from otpcore.stores.records import (
     SlotRecord,
     WorkerRecord,
 )
-from otpcore.stores.sql.building import NOW, columns, own, records, upsert
+from otpcore.stores.sql.building import NOW, columns, own, own_found_otherwise, records, upsert
 from otpcore.stores.sql.tables import (
     audits,
     challenges,
@@ -78,7 +78,7 @@ _RECENTLY = (
 RECENT = (
     records(ChallengeRecord, challenges)
     .join(_RECENTLY, _RECENTLY.c.challenge_id == challenges.c.id)
-    .order_by(_RECENTLY.c.latest.desc())
+    .order_by(_RECENTLY.c.latest.desc(), challenges.c.id.desc())
     .limit(bindparam("most"))
 )
 INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
@@ -100,14 +100,20 @@ GIVE_ATTEMPT_BACK = (
 CONSUME = (
     update(challenges)
     .where(_THIS_CHALLENGE, _LIVING)
-    .values(**ERASED, state=ChallengeState.APPROVED, live_key=None, attempts=challenges.c.attempts + bindparam("more"))
+    .values(
+        **ERASED,
+        state=ChallengeState.APPROVED,
+        live_key=None,
+        attempts=challenges.c.attempts + bindparam("more"),
+        approved_at=NOW,
+    )
 )
 EXPIRED = (
     records(ChallengeRecord, challenges)
     .where(
         challenges.c.state.in_(sorted(frozenset(ChallengeState) - OVER)),
         challenges.c.expires_at <= NOW,
-        own(challenges),
+        own_found_otherwise(challenges),
     )
     .order_by(challenges.c.expires_at, challenges.c.id)
     .limit(bindparam("most"))
@@ -139,7 +145,7 @@ DELIVERY_BY_REFERENCE = (
     .where(
         deliveries.c.reference == bindparam("reference"),
         deliveries.c.instance == bindparam("instance"),
-        own(deliveries),
+        own_found_otherwise(deliveries),
     )
     .order_by(deliveries.c.number.desc())
     .limit(1)
@@ -168,7 +174,7 @@ SCHEDULE = records(ScheduleRecord, schedule).where(_THIS_ROW)
 SCHEDULES = (
     records(ScheduleRecord, schedule)
     .where(schedule.c.challenge_id == bindparam("row_id"))
-    .order_by(schedule.c.channel.desc())  # SMS first, as everywhere
+    .order_by(schedule.c.channel.desc())  # in every store; of the two usual ones SMS is first
 )
 PUT_SCHEDULE = upsert(schedule)
 END_SCHEDULES_ONLY = delete(schedule).where(schedule.c.challenge_id == bindparam("row_id"))
@@ -339,7 +345,11 @@ KEYS_IN_USE = (
 )
 OVER_BEFORE = (
     select(challenges.c.id)
-    .where(challenges.c.state.in_(sorted(OVER)), challenges.c.expires_at < bindparam("before"), own(challenges))
+    .where(
+        challenges.c.state.in_(sorted(OVER)),
+        challenges.c.expires_at < bindparam("before"),
+        own_found_otherwise(challenges),
+    )
     .limit(bindparam("most"))
 )
 OF_PHONE = select(challenges.c.id).where(challenges.c.phone_key == bindparam("phone_key"))

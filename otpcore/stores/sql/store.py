@@ -15,9 +15,8 @@ from otpcore.events import fields
 from otpcore.models import World
 from otpcore.stores.contract import Store
 from otpcore.stores.rows import Rows
-from otpcore.stores.sql.database import Database
 from otpcore.stores.sql.forking import ForkGate
-from otpcore.stores.sql.opening import PATIENCE, Opening, check, database, database_path, opened_for
+from otpcore.stores.sql.opening import PATIENCE, Database, Opening, check, database, database_path, opened_for
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.tables import include_name, metadata
 from otpcore.stores.sql.worlds import in_world, in_world_after
@@ -30,7 +29,8 @@ _logger = logging.getLogger("otpcore.stores.sql")
 
 def create_store(settings: Any) -> SqlStore:
     """The factory behind ``storage.store = "sql"``."""
-    return SqlStore(settings.database_url, synchronous=settings.storage.synchronous)
+    storage = settings.storage
+    return SqlStore(settings.database_url, synchronous=storage.synchronous, keeps_outbox=storage.outbox)
 
 
 def upgrade(url: str) -> str:
@@ -73,6 +73,7 @@ class SqlStore(Store):
         migrate: Create and migrate at start; False: only check, and say what to run. None: an SQLite file is migrated, a
             server's database only checked.
         patience: Seconds to wait at most: for other processes that hold the file, for locks, for a server that is away.
+        keeps_outbox: As in ``UnitsOfWork``.
 
     Raises:
         SettingsError: The URL or the engine cannot be used.
@@ -85,10 +86,12 @@ class SqlStore(Store):
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         migrate: bool | None = None,
         patience: float = PATIENCE,
+        keeps_outbox: bool = False,
     ) -> None:
         check(url)
         self._charges_apart = not isinstance(url, str) or database_path(url) is None
         self._world = World.REAL
+        self.keeps_outbox = keeps_outbox
         self._opening = Opening(lambda gate: database(url, gate, synchronous, patience), migrate=migrate)
 
     async def start(self, exit_stack: AsyncExitStack) -> None:
@@ -129,9 +132,11 @@ class SqlStore(Store):
         last: bool = False,
     ) -> Coroutine[Any, Any, T]:
         return self._opened().write(
-            in_world(self._world, unit),
+            in_world(self._world, unit, keeps_outbox=self.keeps_outbox),
             even_if_cancelled=even_if_cancelled,
-            otherwise=None if otherwise is None else in_world_after(self._world, otherwise),
+            otherwise=None
+            if otherwise is None
+            else in_world_after(self._world, otherwise, keeps_outbox=self.keeps_outbox),
             last=last,
         )
 

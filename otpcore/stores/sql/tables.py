@@ -23,10 +23,11 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from otpcore.errors import ErrorKind
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, ReceiptStatus, UnsendableReason, World
+from otpcore.models import ChallengeState, CodeOwner, Outcome, ReceiptStatus, UnsendableReason, World
 from otpcore.rate_limits.admission import Asked
+from otpcore.stores.changes import Change
 from otpcore.stores.records import Waits
-from otpcore.stores.sql.columns import Charges, Key, MarkText, Moment, Names, Word
+from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, MarkText, Moment, Names, Word
 
 __all__ = [
     "VERSION_TABLE",
@@ -34,14 +35,18 @@ __all__ = [
     "breakers",
     "budgets",
     "challenges",
+    "changes",
     "counters",
     "deliveries",
     "failures",
+    "folds",
     "include_name",
     "metadata",
     "receipts",
     "refusals",
     "schedule",
+    "sealed",
+    "series",
     "settings",
     "slots",
     "verified",
@@ -88,7 +93,7 @@ class ChallengeRow(_Row, table=True):
     """`ChallengeRecord`. ``number`` is the order of creation; ``live_key`` is the subject until the challenge is over."""
 
     __tablename__ = "otp_challenge"
-    __table_args__ = (Index(None, "state", "expires_at"),)
+    __table_args__ = (Index(None, "state", "expires_at"), Index(None, "world", "first_sent_at"))
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=Key(64), unique=True)
@@ -99,6 +104,7 @@ class ChallengeRow(_Row, table=True):
     phone_masked: str = Field(sa_type=Text)
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
+    app: str = Field(sa_type=Key(40))
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
     reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))
@@ -111,12 +117,13 @@ class ChallengeRow(_Row, table=True):
     code_digest: str = Field(sa_type=Text)
     code_sealed: bytes | None = Field(sa_type=LargeBinary)
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
+    extras_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
     forced: Any = Field(sa_type=Names, nullable=True)
     core_recorded: bool = Field(sa_type=Boolean)
     budget: str = Field(sa_type=Key(_KEY_LENGTH))
-    sms_cooldown: datetime | None = Field(sa_type=Moment)
-    call_cooldown: datetime | None = Field(sa_type=Moment)
+    cooldowns: Any = Field(sa_type=Cooldowns, nullable=False)
+    approved_at: datetime | None = Field(sa_type=Moment)
     world: World = _world()
 
 
@@ -124,7 +131,11 @@ class DeliveryRow(_Row, table=True):
     """`DeliveryRecord`. ``number`` is the order of recording; ``phone_key`` finds what is left of an erased person."""
 
     __tablename__ = "otp_delivery"
-    __table_args__ = (Index(None, "reference", "instance"),)
+    __table_args__ = (
+        Index(None, "reference", "instance"),
+        Index(None, "world", "recorded_at"),
+        Index(None, "instance", "world", "recorded_at"),
+    )
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     id: str = Field(sa_type=Key(64), unique=True)
@@ -132,7 +143,7 @@ class DeliveryRow(_Row, table=True):
     phone_key: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
     send_id: str = Field(sa_type=Key(64))
     instance: str = Field(sa_type=Key(_KEY_LENGTH))
-    channel: Channel = Field(sa_type=Word(Channel))
+    channel: str = Field(sa_type=ChannelWord)
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=Key(_KEY_LENGTH))
     prefix: str = Field(sa_type=String(20))
@@ -140,10 +151,12 @@ class DeliveryRow(_Row, table=True):
     outcome: Outcome = Field(sa_type=Word(Outcome))
     reference: str = Field(sa_type=Key(_KEY_LENGTH))
     provider_code: str = Field(sa_type=Text)
-    recorded_at: datetime = Field(sa_type=Moment, index=True)
+    recorded_at: datetime = Field(sa_type=Moment)
     lease_until: datetime = Field(sa_type=Moment)
     not_before: datetime | None = Field(sa_type=Moment)
     gone: bool = Field(sa_type=Boolean)
+    answered_at: datetime | None = Field(sa_type=Moment)
+    delivered_at: datetime | None = Field(sa_type=Moment)
     world: World = _world()
 
 
@@ -173,7 +186,7 @@ class ScheduleRow(_Row, table=True):
     )
 
     challenge_id: str = Field(sa_type=Key(64), primary_key=True)
-    channel: Channel = Field(sa_type=Word(Channel), primary_key=True)
+    channel: str = Field(sa_type=ChannelWord, primary_key=True)
     send_id: str = Field(sa_type=Key(64))
     token: str = Field(sa_type=Key(_KEY_LENGTH))
     due_at: datetime = Field(sa_type=Moment)
@@ -276,6 +289,60 @@ class BreakerRow(_Row, table=True):
     words: str = Field(sa_type=String(200))
 
 
+class SealedRow(_Row, table=True):
+    """`SealedRecord`."""
+
+    __tablename__ = "otp_sealed"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    namespace: str = Field(sa_type=Key(64), primary_key=True)
+    key: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    version: int = Field(sa_type=BigInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    expires_at: datetime | None = Field(sa_type=Moment, index=True)
+
+
+class SeriesRow(_Row, table=True):
+    """The counts of one span of minutes and route, as ``otpcore.stores.series`` reads them."""
+
+    __tablename__ = "otp_series"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    span: int = Field(primary_key=True)
+    minute: int = Field(primary_key=True)
+    instance: str = Field(sa_type=Key(_KEY_LENGTH), primary_key=True)
+    prefix: str = Field(sa_type=String(20), primary_key=True)
+    channel: str = Field(sa_type=ChannelWord, primary_key=True)
+    counts: bytes = Field(sa_type=LargeBinary)
+
+
+class FoldRow(_Row, table=True):
+    """As far as the series of a world are counted."""
+
+    __tablename__ = "otp_fold"
+
+    world: World = Field(sa_type=Word(World), primary_key=True)
+    folded_until: datetime = Field(sa_type=Moment)
+
+
+class ChangeRow(_Row, table=True):
+    """`ChangeRecord`."""
+
+    __tablename__ = "otp_change"
+    __table_args__ = (Index(None, "world", "due_at"),)
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    kind: Change = Field(sa_type=Word(Change))
+    challenge_id: str = Field(sa_type=Key(64))
+    delivery_id: str = Field(sa_type=Key(64))
+    state: ChallengeState | None = Field(sa_type=Word(ChallengeState))
+    happened_at: datetime = Field(sa_type=Moment, index=True)
+    due_at: datetime = Field(sa_type=Moment)
+    tries: int
+    token: str = Field(sa_type=Key(_KEY_LENGTH))
+    world: World = _world()
+
+
 class WorkerRow(_Row, table=True):
     """`WorkerRecord`."""
 
@@ -323,6 +390,10 @@ budgets: Table = metadata.tables["otp_budget"]
 verified: Table = metadata.tables["otp_verified"]
 refusals: Table = metadata.tables["otp_refusal"]
 breakers: Table = metadata.tables["otp_breaker"]
+changes: Table = metadata.tables["otp_change"]
+sealed: Table = metadata.tables["otp_sealed"]
+series: Table = metadata.tables["otp_series"]
+folds: Table = metadata.tables["otp_fold"]
 workers: Table = metadata.tables["otp_worker"]
 audits: Table = metadata.tables["otp_audit"]
 settings: Table = metadata.tables["otp_setting"]

@@ -35,7 +35,19 @@ class SqlUnit:
         self._raw: Any = connection.connection.dbapi_connection
 
     def now(self, now: datetime | None) -> datetime:
-        return utc_now() if now is None else now
+        self._moment = utc_now() if now is None else now
+        return self._moment
+
+    def moment(self) -> datetime:
+        return self._moment
+
+    def _free(self, statement: Any) -> Any:
+        """As ``_locked``, without the rows that another unit holds."""
+        return statement
+
+    def _locked(self, statement: Any) -> Any:
+        """What it reads stays as it is until the end of the unit. A file has one writer, and needs no lock."""
+        return statement
 
     def _changed(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement; how many rows it changed."""

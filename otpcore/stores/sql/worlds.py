@@ -20,19 +20,21 @@ __all__ = ["in_world", "in_world_after"]
 T = TypeVar("T")
 
 
-def in_world(world: World, unit: Callable[[Rows], T]) -> Callable[[Rows], T]:
+def in_world(world: World, unit: Callable[[Rows], T], *, keeps_outbox: bool = False) -> Callable[[Rows], T]:
     """The unit as one world's."""
 
     def run(rows: Rows) -> T:
-        cast("SqlRows", rows).world = world
+        cast("SqlRows", rows).world, rows.keeps_outbox = world, keeps_outbox
         return unit(rows if world is World.REAL else cast("Rows", _MarkedRows(rows, world)))
 
     return run
 
 
-def in_world_after(world: World, otherwise: Callable[[Rows, T | None], object]) -> Callable[[Rows, T | None], object]:
+def in_world_after(
+    world: World, otherwise: Callable[[Rows, T | None], object], *, keeps_outbox: bool = False
+) -> Callable[[Rows, T | None], object]:
     """What follows a unit, as one world's."""
-    return lambda rows, result: in_world(world, lambda own: otherwise(own, result))(rows)
+    return lambda rows, result: in_world(world, lambda own: otherwise(own, result), keeps_outbox=keeps_outbox)(rows)
 
 
 class _MarkedRows:

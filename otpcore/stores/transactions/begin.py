@@ -8,10 +8,10 @@ from typing import Any
 from otpcore.models import ChallengeState, Outcome
 from otpcore.rate_limits.admission import Asked
 from otpcore.stores.commands import Beginning, Begun, CoolingDown, NewSend, Raced, Refusal, Refused
-from otpcore.stores.failover import FailoverRef, PutOff
 from otpcore.stores.lifecycle import FOREVER, OVER, failure_keys, into, is_living, is_spent, nothing_sent
 from otpcore.stores.records import ChallengeRecord, Charged, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.steps import FailoverRef, PutOff
 from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, put_off_until
 from otpcore.stores.transactions.failover import (
     begun_by,
@@ -22,8 +22,7 @@ from otpcore.stores.transactions.failover import (
     withdraw,
     write_delivery,
 )
-from otpcore.stores.transactions.limits import Admitted, charge, give_back, note, note_refusal
-from otpcore.stores.transactions.refunds import of_send, refund
+from otpcore.stores.transactions.limits import Admitted, charge, give_back, note, note_refusal, of_send, refund
 
 _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 
@@ -105,6 +104,7 @@ def _start(rows: Rows, send: NewSend, charges: tuple[Charged, ...], now: datetim
         first_sent_at=now,
         expires_at=now + send.life,
         message_sealed=send.message_sealed,
+        extras_sealed=send.extras_sealed,
         forced=send.forced,
         budget=send.asked.budget,
         **changes,
@@ -167,6 +167,7 @@ def _resend(rows: Rows, send: NewSend, charges: tuple[Charged, ...], now: dateti
         "confirmed": False,
         "expires_at": expires_at,
         "message_sealed": send.message_sealed,
+        "extras_sealed": send.extras_sealed,
         "locale": send.locale,
         "forced": send.forced,
         "budget": send.asked.budget,

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from otpcore.models import Outcome, ReceiptStatus, UnsendableReason
+from otpcore.stores.changes import Change
 from otpcore.stores.lifecycle import after_receipt, why_refused
 from otpcore.stores.records import DeliveryRecord, ReceiptRecord, changed
 from otpcore.stores.rows import Rows
+from otpcore.stores.transactions.changes import note
 
 
 def heard_of(rows: Rows, delivery: DeliveryRecord) -> Sequence[ReceiptRecord]:
@@ -43,7 +45,15 @@ def write_receipt(rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord) 
     changes: dict[str, Any] = {"outcome": outcome, "reference": delivery.reference or receipt.reference}
     if outcome is Outcome.UNDELIVERED and receipt.provider_code:
         changes["provider_code"] = receipt.provider_code
-    return changed(delivery, **changes) if rows.answer_delivery(delivery.id, **changes) else delivery
+    if receipt.status is ReceiptStatus.DELIVERED and delivery.delivered_at is None:
+        changes["delivered_at"] = receipt.received_at
+    if not rows.answer_delivery(delivery.id, **changes):
+        return delivery
+    if "delivered_at" in changes:
+        note(rows, Change.DELIVERED, delivery.challenge_id, delivery.id)
+    elif outcome is Outcome.UNDELIVERED and delivery.outcome is not outcome:
+        note(rows, Change.UNDELIVERED, delivery.challenge_id, delivery.id)
+    return changed(delivery, **changes)
 
 
 def has_arrived(heard: Sequence[ReceiptRecord]) -> bool:

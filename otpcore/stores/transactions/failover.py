@@ -1,4 +1,4 @@
-"""Transactions of a failover, written once over the rows of any store; a send and its retries go through them."""
+"""Transactions of a failover, written once over the rows of any store: of a send, its retries and its receipts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from otpcore.events import EventType
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, UnsendableReason
-from otpcore.stores.failover import (
-    Accepted,
-    CallInstance,
-    CallResult,
-    CancelLate,
-    Candidate,
-    Ended,
-    FailoverPlan,
-    FailoverRef,
-    PutOff,
-    Queued,
-    Recorded,
-    Step,
-    Stopped,
-)
+from otpcore.stores.changes import Change
 from otpcore.stores.lifecycle import (
     ERASED,
     NOT_SENT,
@@ -39,14 +24,34 @@ from otpcore.stores.lifecycle import (
 )
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
-from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, not_before, waits_of
+from otpcore.stores.steps import (
+    Accepted,
+    CallInstance,
+    CallResult,
+    CancelLate,
+    Candidate,
+    Ended,
+    FailoverPlan,
+    FailoverRef,
+    PutOff,
+    Queued,
+    Recorded,
+    Step,
+    Stopped,
+)
+from otpcore.stores.transactions.breakers import note_answer
+from otpcore.stores.transactions.changes import note
+from otpcore.stores.transactions.choosing import (
+    Choice,
+    choose,
+    holds_slot,
+    not_before,
+    release_slot,
+    take_slot,
+    waits_of,
+)
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by
-from otpcore.stores.transactions.limits import use_budget
-from otpcore.stores.transactions.refunds import give_back_late, is_open, of_send, refund
-from otpcore.stores.transactions.slots import holds_slot, release_slot, take_slot
-
-_CODE, _WORDS = 80, 200  # characters of a vendor's code, and of a provider's words, that are kept
-_BREAKER_FAILURES = frozenset({Outcome.UNAVAILABLE, Outcome.AMBIGUOUS})
+from otpcore.stores.transactions.limits import give_back_late, is_open, of_send, refund, use_budget
 
 
 def record(
@@ -61,6 +66,7 @@ def record(
         "outcome": result.outcome,
         "reference": result.reference,
         "provider_code": result.provider_code,
+        "answered_at": moment,
         "not_before": moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
     }
     own = own_row(rows, ref) if sent is None else None
@@ -73,7 +79,7 @@ def record(
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
-    news = _note_answer(rows, plan, delivery, result.words, moment)
+    news = note_answer(rows, plan, delivery, result.words, moment)
     if heard:
         step = _overruled(rows, ref, sent, heed(rows, delivery, heard), heard, plan, moment)
     elif sent is not None:
@@ -101,7 +107,6 @@ def withdraw(
     """The failover does nothing more, and the delivery of the plan, if it was recorded, was not handed over to its provider.
 
     A first send is over, and what it was charged is given back. A retry waits again, is due now, and does not count.
-    True: the failover still owned its row.
 
     Args:
         is_counted: Its retry was counted when it was claimed.
@@ -127,13 +132,14 @@ def withdraw(
     elif row.lease_until is not None:
         sent = of_send(rows, challenge.id, row.send_id)
         uncounted = changed(row, attempts=max(row.attempts - is_counted, 0))
-        queue(rows, challenge, uncounted, moment, without_cooldown(row.channel, sent))
+        queue(rows, challenge, uncounted, moment, without_cooldown(challenge, row.channel, sent))
     return True
 
 
 def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
     rows.update_challenge(challenge.id, **ERASED, state=into(challenge, state))
+    note(rows, Change.ENDED, challenge.id, state=state)
     return closed(rows, challenge, state)
 
 
@@ -156,9 +162,11 @@ def stop_sending(
         "state": into(challenge, state),
         "reason": why,
         "confirmed": False,
-        **without_cooldown(row.channel, sent),
+        **without_cooldown(challenge, row.channel, sent),
     }
     rows.update_challenge(challenge.id, **changes)
+    if state is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=state)
     return changed(challenge, **changes)
 
 
@@ -218,6 +226,8 @@ def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord
         state, changes["reason"] = sending_over(of_this, refused_by(rows, of_this), other_row=False)
         changes["state"] = into(challenge, state)
     rows.update_challenge(challenge.id, **changes)
+    if changes["state"] is ChallengeState.UNSENDABLE:
+        note(rows, Change.ENDED, challenge.id, state=ChallengeState.UNSENDABLE)
     return changed(challenge, **changes)
 
 
@@ -229,6 +239,8 @@ def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             refund(rows, row)
+    if delivery.delivered_at is None:  # else that is what is told
+        note(rows, Change.SENT, challenge.id, delivery.id)
     return Accepted(challenge=challenge, delivery=delivery)
 
 
@@ -255,7 +267,7 @@ def next_step(rows: Rows, challenge: ChallengeRecord, row: ScheduleRecord, plan:
         return end_failover(rows, challenge, row, UnsendableReason.EXPIRED)
     opened = {breaker.instance for breaker in rows.breakers(plan.breaker_threshold)}
     kept_back = [instance for instance in again if instance in opened]
-    return queue(rows, challenge, row, due_at, without_cooldown(row.channel, sent), opened=kept_back)
+    return queue(rows, challenge, row, due_at, without_cooldown(challenge, row.channel, sent), opened=kept_back)
 
 
 def record_delivery(
@@ -285,7 +297,7 @@ def begun_by(
     return {
         "provider": candidate.instance,
         "core_recorded": challenge.core_recorded or candidate.owner is CodeOwner.CORE,
-        f"{channel}_cooldown": now + plan.cooldown,
+        "cooldowns": {**challenge.cooldowns, channel: now + plan.cooldown},
     }
 
 
@@ -371,28 +383,8 @@ def own_row(rows: Rows, ref: FailoverRef) -> ScheduleRecord | None:
     return row if row is not None and row.token == ref.token else None
 
 
-def _note_answer(
-    rows: Rows, plan: FailoverPlan, delivery: DeliveryRecord, words: str, now: datetime
-) -> tuple[EventType, ...]:
-    """Keep what is wrong with the instance, or that nothing is any more; what changed by that."""
-    instance, code, words = delivery.instance, delivery.provider_code[:_CODE], words[:_WORDS]
-    if delivery.outcome is Outcome.ACCEPTED:
-        before = rows.close_breaker(instance)
-        if before is None:
-            return ()
-        news = {
-            EventType.BREAKER_CLOSED: before.failures >= plan.breaker_threshold,
-            EventType.INSTANCE_RESTORED: before.misconfigured_at is not None,
-        }
-        return tuple(event for event, is_so in news.items() if is_so)
-    if delivery.outcome is Outcome.MISCONFIGURED:
-        return (EventType.INSTANCE_MISCONFIGURED,) if rows.note_misconfigured(instance, code, words, now) else ()
-    if delivery.outcome in _BREAKER_FAILURES and rows.count_breaker(instance, code, words) == plan.breaker_threshold:
-        rows.open_breaker(instance, now, now + PROBE_EVERY)
-        return (EventType.BREAKER_OPENED,)
-    return ()
-
-
-def without_cooldown(channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
+def without_cooldown(challenge: ChallengeRecord, channel: Channel, sent: Sequence[DeliveryRecord]) -> dict[str, Any]:
     """The cooldown runs only if something may have left."""
-    return {f"{channel}_cooldown": None} if nothing_sent(sent) else {}
+    if channel not in challenge.cooldowns or not nothing_sent(sent):
+        return {}
+    return {"cooldowns": {one: until for one, until in challenge.cooldowns.items() if one != channel}}

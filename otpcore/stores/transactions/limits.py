@@ -1,13 +1,13 @@
-"""Transactions of limits, written once over the rows of any store: charge, refuse, budget, record."""
+"""Transactions of limits, written once over the rows of any store: charge, refund, refuse, budget, record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import attrs
 
-from otpcore.models import ChallengeState, Channel
+from otpcore.models import ChallengeState, Channel, Outcome
 from otpcore.rate_limits.admission import (
     Admission,
     Asked,
@@ -20,9 +20,10 @@ from otpcore.rate_limits.admission import (
     overdrawn,
 )
 from otpcore.stores.commands import CoolingDown, NewSend, Refused
-from otpcore.stores.lifecycle import is_living
-from otpcore.stores.records import ChallengeRecord, Charged, whole_key
-from otpcore.stores.rows import Rows
+from otpcore.stores.lifecycle import is_living, nothing_sent
+from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord, whole_key
+from otpcore.stores.rows import EndedRow, Rows
+from otpcore.stores.steps import FailoverPlan, FailoverRef
 
 _REFILL_EVERY = timedelta(days=1)
 _REFUSALS = Charge(key="refusals/60", limit=100, window=timedelta(minutes=1), reason="refusals", shared=True)
@@ -73,6 +74,32 @@ def charge(rows: Rows, send: NewSend, now: datetime) -> Admitted | Refused | Coo
         marks=tuple(done[mark.key] for mark in marks if mark.key in done),
         is_overdrawn=beyond is not None,
     )
+
+
+def refund(rows: Rows, row: EndedRow, sent: Sequence[DeliveryRecord] | None = None) -> None:
+    """The send of this row is over: give back what it was charged, if certainly nothing left."""
+    if row.charges and nothing_sent(of_send(rows, row.challenge_id, row.send_id) if sent is None else sent):
+        for charged in row.charges:
+            rows.refund(charged)
+
+
+def give_back_late(rows: Rows, ref: FailoverRef, plan: FailoverPlan, now: datetime) -> None:
+    """Nothing left in the last delivery that was open either: whoever ended the send could not know, and left its charge."""
+    row = rows.schedule(ref.challenge_id, ref.channel)
+    goes_on = row is not None and row.send_id == ref.send_id
+    if plan.charges and not goes_on and nothing_sent(of_send(rows, ref.challenge_id, ref.send_id)):
+        give_back(rows, ref.send_id, plan.charges, now)
+
+
+def is_open(rows: Rows, delivery_id: str) -> bool:
+    """Nobody has recorded yet what became of it."""
+    delivery = rows.delivery(delivery_id)
+    return delivery is not None and delivery.outcome is Outcome.OPEN
+
+
+def of_send(rows: Rows, challenge_id: str, send_id: str) -> tuple[DeliveryRecord, ...]:
+    """The deliveries of one send, in the order in which they were recorded."""
+    return tuple(delivery for delivery in rows.deliveries(challenge_id) if delivery.send_id == send_id)
 
 
 def give_back(rows: Rows, send_id: str, charged: Iterable[Charged], now: datetime) -> None:
@@ -148,7 +175,7 @@ def note_refusal(
 
 
 def _refused(rows: Rows, send: NewSend, reason: str, retry_after: float | None, now: datetime) -> Refused | CoolingDown:
-    """A refusal, unless the same call has just sent: then nothing has to be sent, and nothing is refused."""
+    """A refusal, unless the same request has just sent: then nothing has to be sent, and nothing is refused."""
     # Not `latest`, which locks: a send that ends holds its challenge when it gives back what it was charged, and waits for us.
     living = rows.peek_latest(send.challenge.subject)
     if living is not None and is_living(living, now):

@@ -10,10 +10,10 @@ import attrs
 
 from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, ReceiptStatus, UnsendableReason
 from otpcore.stores.commands import ReceiptRule, Received
-from otpcore.stores.failover import Ended, FailoverPlan, FailoverRef, Queued, Step, Stopped
 from otpcore.stores.lifecycle import IN_DOUBT, TAKEN, forbids, into, is_living, is_spent, superseded
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.steps import Ended, FailoverPlan, FailoverRef, Queued, Step, Stopped
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, refused_by, write_receipt
 from otpcore.stores.transactions.failover import (
     accepted,

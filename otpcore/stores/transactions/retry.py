@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from otpcore.models import ChallengeState, UnsendableReason
 from otpcore.rate_limits.admission import Asked, LimitReason
 from otpcore.stores.commands import Claim, ClaimBatch, ClaimRule, EndedSend
-from otpcore.stores.failover import Ended, FailoverPlan, FailoverRef, PutOff, Step, Stopped
 from otpcore.stores.lifecycle import is_living, is_spent
-from otpcore.stores.records import ChallengeRecord, ScheduleRecord, Waits, changed
+from otpcore.stores.records import ChallengeRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.steps import Ended, FailoverPlan, FailoverRef, PutOff, Step, Stopped
 from otpcore.stores.transactions.choosing import choose, put_off_until
 from otpcore.stores.transactions.early_receipts import refused_by
 from otpcore.stores.transactions.failover import (
@@ -23,8 +23,7 @@ from otpcore.stores.transactions.failover import (
     stop_sending,
     without_cooldown,
 )
-from otpcore.stores.transactions.limits import note_refusal, overdrawn_until, stands
-from otpcore.stores.transactions.refunds import of_send
+from otpcore.stores.transactions.limits import note_refusal, of_send, overdrawn_until, stands
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
@@ -105,21 +104,7 @@ def begin_retry(rows: Rows, ref: FailoverRef, plan: FailoverPlan, now: datetime 
     if challenge.expires_at - due_at < plan.min_useful_life:
         return end_failover(rows, challenge, row, UnsendableReason.EXPIRED)
     uncounted = changed(row, attempts=max(row.attempts - 1, 0))
-    return queue(rows, challenge, uncounted, due_at, without_cooldown(ref.channel, sent), why, opened)
-
-
-def wake(
-    rows: Rows, closed: str | None, breaker_threshold: int, limit: int, late: timedelta, now: datetime | None
-) -> int:
-    """Make due what waits for a breaker that is closed: at most so many rows, and ``late`` after now; how many."""
-    due_at = rows.now(now) + late
-    opened = {breaker.instance for breaker in rows.breakers(breaker_threshold)}
-    woken = 0
-    for waits, waits_for in rows.waited_for():
-        is_closed = waits_for not in opened if waits is Waits.BREAKER else closed is not None or not opened
-        if is_closed and woken < limit:
-            woken += rows.wake(waits, waits_for, due_at, limit - woken)
-    return woken
+    return queue(rows, challenge, uncounted, due_at, without_cooldown(challenge, ref.channel, sent), why, opened)
 
 
 def end_if_denied(

@@ -11,22 +11,25 @@ from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.stores.commands import ChallengeView, EndedSend
 from otpcore.stores.counts import PurgeCount, StoreStatus
 from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
+from otpcore.stores.lists import DeliveryFilter
 from otpcore.stores.records import AuditRecord, ChallengeRecord, ReceiptRecord, ScheduleRecord, WorkerRecord, changed
 from otpcore.stores.rows import Rows
+from otpcore.stores.series import minute_of
 from otpcore.stores.transactions.auditing import note
 from otpcore.stores.transactions.failover import close, stop_sending
 
+_ALL = 1_000_000  # deliveries of one person
+
 
 def sweep(
-    rows: Rows, *, retried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
+    rows: Rows, *, unretried: Collection[Channel], limit: int, set_back: bool, now: datetime | None
 ) -> tuple[EndedSend, ...]:
-    """Expire what is over; end what died half-way where nothing is retried."""
+    """Expire what is over; end what died half-way on channels that nobody retries."""
     moment = rows.now(now)
     over = list(rows.expired(moment, limit))
     if set_back:
         over += rows.begun_after(moment + CLOCK_SLACK, limit)
     ended = [EndedSend(challenge=close(rows, challenge, ChallengeState.EXPIRED)) for challenge in over]
-    unretried = frozenset(Channel) - frozenset(retried)
     for row in rows.due(moment, limit, channels=unretried) if unretried else ():
         challenge = rows.challenge_if_free(row.challenge_id)
         if challenge is not None and is_living(challenge, moment):
@@ -42,6 +45,7 @@ def purge(
     deliveries_before: datetime,
     verified_before: datetime | None,
     audit_before: datetime | None,
+    series_before: datetime | None,
     limit: int,
     now: datetime | None,
     audit: AuditRecord | None,
@@ -55,6 +59,9 @@ def purge(
         refusals=rows.purge_refusals(deliveries_before, limit),
         verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
         audits=rows.purge_audits(audit_before, limit) if audit_before is not None else 0,
+        changes=rows.purge_changes(deliveries_before, limit),
+        records=rows.purge_sealed(rows.now(now), limit),
+        series=rows.purge_series(minute_of(series_before), limit) if series_before is not None else 0,
     )
     if count.most():
         note(rows, audit)
@@ -72,11 +79,20 @@ def purge_slots(rows: Rows, limit: int) -> int:
 
 def erase(rows: Rows, phone_key: str, audit: AuditRecord | None) -> PurgeCount:
     """Remove everything of one phone."""
+    kept = DeliveryFilter(phone_key=phone_key)
+    sent = rows.listed(kept, kept.newest, kept.oldest, _ALL)
+    ids = {one.id for one in rows.challenges_of(phone_key)} | {one.challenge_id for one, _ in sent}
+    changes = rows.erase_changes(sorted(ids))
     challenges, deliveries = rows.erase(phone_key)
     counters = rows.reset_counters(f"{phone_key}/")
     refusals, verified = rows.forget(phone_key)
     count = PurgeCount(
-        challenges=challenges, deliveries=deliveries, counters=counters, refusals=refusals, verified=verified
+        challenges=challenges,
+        deliveries=deliveries,
+        counters=counters,
+        refusals=refusals,
+        verified=verified,
+        changes=changes,
     )
     if count.most():
         note(rows, audit, **{kind: number for kind, number in attrs.asdict(count).items() if number})

@@ -8,11 +8,13 @@ from typing import TypeGuard
 
 from otpcore.models import ChallengeState
 from otpcore.rate_limits.admission import Asked, BudgetRule
+from otpcore.stores.changes import Change
 from otpcore.stores.commands import ChallengeView, LockRule, RecordedGuess, Reservation, ReservationStatus, Settled
 from otpcore.stores.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
 from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, FailureRecord, changed
 from otpcore.stores.rows import Rows, Wanted
-from otpcore.stores.transactions.auditing import note
+from otpcore.stores.transactions import auditing
+from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.failover import close, closed
 from otpcore.stores.transactions.limits import note_refusal, note_verified
 
@@ -23,6 +25,7 @@ def reserve(
     subject: str | None,
     challenge_id: str | None,
     purpose: str,
+    app: str,
     locks: LockRule,
     guess: RecordedGuess | None,
     now: datetime | None,
@@ -33,7 +36,7 @@ def reserve(
     )
     moment = rows.now(now)
     challenge = rows.challenge(challenge_id) if challenge_id is not None else rows.latest(subject or "")
-    if not _is_meant(challenge, subject, purpose):
+    if not _is_meant(challenge, subject, purpose, app):
         return Reservation(status=ReservationStatus.NOT_FOUND)
     if not is_living(challenge, moment):
         return Reservation(status=ReservationStatus.EXPIRED, challenge=challenge)
@@ -125,15 +128,17 @@ def cancel(
     state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
     closed = close(rows, challenge, state)
     if state is ChallengeState.CANCELLED:
-        note(rows, audit)
+        auditing.note(rows, audit)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 
-def _is_meant(challenge: ChallengeRecord | None, subject: str | None, purpose: str) -> TypeGuard[ChallengeRecord]:
+def _is_meant(
+    challenge: ChallengeRecord | None, subject: str | None, purpose: str, app: str
+) -> TypeGuard[ChallengeRecord]:
     """It is what whoever verifies speaks of, and nobody ended it."""
     return (
         challenge is not None
-        and challenge.purpose == purpose
+        and (challenge.purpose, challenge.app) == (purpose, app)
         and subject in (None, challenge.subject)
         and challenge.state not in (ChallengeState.APPROVED, ChallengeState.CANCELLED)
     )
@@ -150,7 +155,8 @@ def _marked(rows: Rows, challenge: ChallengeRecord, deliveries: Sequence[Deliver
 def _approved(rows: Rows, challenge: ChallengeRecord, budget: BudgetRule, now: datetime) -> ChallengeRecord:
     """What follows once a challenge is consumed."""
     note_verified(rows, budget, challenge, now)
-    return closed(rows, challenge, ChallengeState.APPROVED)
+    note(rows, Change.VERIFIED, challenge.id)
+    return closed(rows, changed(challenge, approved_at=now), ChallengeState.APPROVED)
 
 
 def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:

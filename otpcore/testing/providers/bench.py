@@ -14,13 +14,16 @@ import anyio
 import attrs
 import pytest
 
+from otpcore.codes import KeyRing
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.models import Channel, CodeOwner, EarlierTry
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.guard import WORDS_LEFT_OUT
 from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider
 from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest
+from otpcore.settings.keys import generate_keys
 from otpcore.simulators.simulator import Fault, SimulatedMessage, Simulator
 from otpcore.testing.codes import wrong_code
 
@@ -61,6 +64,8 @@ WRONG_URL = (Fault.HTTP_404, Fault.HTTP_405)
 """What a server answers where the settings lead to another page than the vendor's, or to another server."""
 
 _INSTANCE = "contract"
+_CLIENT = "203.0.113.77"  # of a network for examples (RFC 5737)
+_METADATA = {"order": "order-of-nobody-4711", "tier": "tier-of-nobody-42"}
 _LIFE = timedelta(minutes=5)
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -90,7 +95,7 @@ class Refusal:
 class ContractBase:
     """What the author says of the plugin; ``ProviderContract`` documents each attribute."""
 
-    channels: ClassVar[Sequence[Channel]] = tuple(Channel)
+    channels: ClassVar[Sequence[Channel]] = (Channel.SMS, Channel.CALL)
     code_owner: ClassVar[CodeOwner] = CodeOwner.CORE
     required_settings: ClassVar[Sequence[str]] = ()
     secret_settings: ClassVar[Sequence[str]] = ()
@@ -99,9 +104,11 @@ class ContractBase:
     recipient: ClassVar[str] = "+359871234567"
     sms_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s\n@app.example.com #{code}'
     call_text: ClassVar[str] = "Your code for Smith & Sons is {digits}. Once more: {digits}."
+    message_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s'
     messages_after_repeat: ClassVar[int] = 2
     short_timeout: ClassVar[float] = 1.0
     signs_url: ClassVar[bool] = True
+    receipt_text: ClassVar[str] = ""
 
     @pytest.fixture
     def simulator(self) -> Simulator:
@@ -132,7 +139,7 @@ class ContractBase:
     def assert_delivered(self, message: SimulatedMessage, request: DeliveryRequest) -> None:
         """The person got what was to be sent."""
         assert message.recipient == request.recipient.e164
-        assert message.channel is request.channel
+        assert message.channel == request.channel
         if request.text is not None:
             assert message.text == request.text
 
@@ -167,6 +174,12 @@ def name_of(fault: Fault) -> str:
     return fault.value
 
 
+def _addresses() -> ReceiptAddresses:
+    keys = generate_keys(datetime.now(UTC))
+    ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
+    return ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
+
+
 @attrs.define(eq=False, repr=False, kw_only=True)
 class Bench:
     """A running simulator, and instances and requests that fit it.
@@ -176,6 +189,7 @@ class Bench:
         simulator: The vendor.
         plugin: As ``load_provider`` takes it.
         settings: Of an instance that talks to the simulator.
+        addresses: For receipts of a vendor that signs nothing.
     """
 
     suite: ContractBase
@@ -183,14 +197,22 @@ class Bench:
     plugin: str
     settings: dict[str, Any]
     numbers: set[str] = attrs.field(factory=set)
+    addresses: ReceiptAddresses = attrs.field(factory=_addresses)
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _began_at: dict[str, datetime] = attrs.field(factory=dict)
 
-    def context(self, *, timeout: float = PATIENCE, without: str = "", **changed: Any) -> ProviderContext:
-        """What the factory gets, with some settings changed or one left out."""
+    def context(
+        self, *, timeout: float = PATIENCE, without: str = "", addressed: bool = True, **changed: Any
+    ) -> ProviderContext:
+        """What the factory gets, with some settings changed or one left out; ``addressed``: ``otp.receipts_url`` is set."""
         settings = {key: value for key, value in {**self.settings, **changed}.items() if key != without}
         return ProviderContext(
-            instance=_INSTANCE, settings=settings, clock=self._now, timeout=timeout, max_connections=8
+            instance=_INSTANCE,
+            settings=settings,
+            clock=self._now,
+            timeout=timeout,
+            max_connections=8,
+            addresses=self.addresses if addressed else attrs.evolve(self.addresses, base=None),
         )
 
     def provider(self, **context: Any) -> Provider:
@@ -215,7 +237,8 @@ class Bench:
         serial, now = next(self._ids), self.simulator.clock()
         self._began_at[f"delivery-{serial}"] = now
         ours = self.suite.code_owner is CodeOwner.CORE
-        template = self.suite.sms_text if channel is Channel.SMS else self.suite.call_text
+        worded = {Channel.SMS: self.suite.sms_text, Channel.CALL: self.suite.call_text}
+        template = worded.get(channel, self.suite.message_text)
         return DeliveryRequest(
             delivery_id=f"delivery-{serial}",
             challenge_id=repeat_of.challenge_id if repeat_of else f"challenge-{serial}",
@@ -223,6 +246,8 @@ class Bench:
             channel=channel,
             code=CODE if ours else None,
             text=template.format(code=CODE, digits=", ".join(CODE)) if ours else None,
+            client=_CLIENT,
+            metadata=dict(_METADATA),
             deadline=now + _LIFE,
             idempotency_key=repeat_of.idempotency_key if repeat_of else f"send-{serial}.{_INSTANCE}",
             repeat=repeat_of.delivery_id if repeat_of else "",
@@ -231,6 +256,18 @@ class Bench:
 
     def _earlier(self, delivery: DeliveryRequest, now: datetime) -> tuple[EarlierTry, ...]:
         return (EarlierTry(delivery_id=delivery.delivery_id, age=now - self._began_at[delivery.delivery_id]),)
+
+    def proof_of(self, delivery: DeliveryRequest) -> str:
+        """The secret part of the address at which this delivery is reported."""
+        return self.addresses.proofs.make(_INSTANCE, delivery.delivery_id)
+
+    def foreign_proof(self, delivery_id: str) -> str:
+        """The same for a delivery of this id at another instance."""
+        return self.addresses.proofs.make(f"{_INSTANCE}2", delivery_id)
+
+    def was_told(self, text: str) -> bool:
+        """Whether the vendor has heard it: a word that is written as it is in forms, JSON, XML and queries."""
+        return any(text.encode() in one.body or text in one.query for one in self.simulator.requests)
 
     def check(self, delivery: DeliveryRequest, reference: str, code: str) -> CheckRequest:
         """The question whether a code is right."""
@@ -241,6 +278,7 @@ class Bench:
             channel=delivery.channel,
             code=code,
             reference=reference,
+            metadata=dict(delivery.metadata),
         )
 
     def cancel(self, delivery: DeliveryRequest, reference: str) -> CancelRequest:
@@ -259,7 +297,7 @@ class Bench:
             await call
         self.assert_unreadable(caught.value)
         assert caught.value.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number or the code, or would without the core"
+            "an error shows the full number, the code, the client or metadata, or would without the core"
         )
         assert caught.value.provider == _INSTANCE
         return caught.value
@@ -311,9 +349,13 @@ class Bench:
         codes = {CODE, *(message.code for message in self.simulator.inbox if message.code)}
         codes.discard(f"{datetime.now(UTC):%Y}")  # a vendor's four digits by chance; the dates in log records show it
         authorizations = {request.headers.get("authorization", "") for request in self.simulator.requests}
+        proofs = [self.addresses.proofs.make(_INSTANCE, delivery_id) for delivery_id in self._began_at]
         return [
+            *(("the proof in an address for receipts", proof) for proof in proofs),
             *(("the full number", number.removeprefix("+")) for number in self.numbers),
             *(("a code", code) for code in codes),
+            ("the client", _CLIENT),
+            *((f"the metadata {name}", text) for name, text in _METADATA.items()),
             *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings),
             *(("the credentials", value.partition(" ")[2]) for value in authorizations if value),
         ]

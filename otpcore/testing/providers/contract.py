@@ -76,11 +76,13 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptT
     - ``kind_of_http_401``, ``…_429``, ``…_500``, ``…_503``, ``kind_of_redirect``: what a bare answer with that status means;
       by default ``MISCONFIGURED``, ``THROTTLED``, ``AMBIGUOUS``, ``UNAVAILABLE``, ``MISCONFIGURED``.
     - ``recipient``: a number (E.164) that the simulator delivers to.
-    - ``sms_text``, ``call_text``: what is sent where otpcore owns the code, with ``{code}`` and ``{digits}`` in it.
+    - ``sms_text``, ``call_text``, ``message_text``: what is sent where otpcore owns the code, by SMS, by a call and over any
+      other channel, with ``{code}`` and ``{digits}`` in it.
     - ``messages_after_repeat``: how many messages a person has after a send whose answer was lost and its repeat: 2, or 1
       where the vendor can be asked first or knows the idempotency key.
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
     - ``signs_url``: False where the vendor's signature of a receipt does not cover the URL that it calls; default True.
+    - ``receipt_text``: what the vendor waits for as the body of the answer to a receipt, such as ``OK``; default none.
 
     Methods to override where the vendor is different:
 
@@ -88,5 +90,10 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptT
     - ``make_gone(simulator)``: let every verification at the vendor come to its end; by default an hour passes.
     - ``wrong_code(code)``: another one of the same length.
     - ``callback(simulator, request, receipt, status)``: the ``ReceiptRequest`` in which the vendor reports this delivery,
-      signed just now; needed where the provider implements ``parse_receipt``.
+      signed just now, or where it signs nothing, at the address that it was told; needed where the provider implements
+      ``parse_receipt``.
+    - ``batch(simulator, reports)``: the same of several deliveries in one request, where the vendor does that; each report is
+      ``(request, receipt, status)``.
+    - ``challenge(simulator)``: where the vendor has an address proven by a GET, that ``ReceiptRequest`` and the text that it
+      waits for.
     """

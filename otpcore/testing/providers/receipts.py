@@ -1,24 +1,28 @@
-"""Contract tests of delivery receipts: only what the vendor signed is believed, and nothing in it is shown."""
+"""Contract tests of delivery receipts: only what is proven is believed, nothing in it is shown, and the vendor is answered."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
 import pytest
 
 from otpcore.errors import ReceiptRefused
-from otpcore.models import Channel, ReceiptStatus
+from otpcore.models import Channel, Receipt, ReceiptStatus
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ReceiptRequest
 from otpcore.simulators.simulator import Simulator
 from otpcore.testing.providers.bench import PATIENCE, Bench, ContractBase
 
-__all__ = ["ReceiptTests"]
+__all__ = ["ReceiptTests", "Report"]
 
 _GARBAGE = (b"", b"\x00\xff\xfe", b"null", b"[]", b"{}", b"a=1&a=2&%ff", b"<xml/>", b"[" * 100_000, b"=" * 100_000)
+_SEVERAL = (ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.DELIVERED)
+
+Report = tuple[DeliveryRequest, DeliveryReceipt, ReceiptStatus]
+"""What was sent, what the vendor answered, and how it ended."""
 
 
 class ReceiptTests(ContractBase):
@@ -30,12 +34,29 @@ class ReceiptTests(ContractBase):
         """The author's: a genuine callback, signed by the vendor just now, that says so of this delivery."""
         raise NotImplementedError("override `callback`: your provider implements parse_receipt")
 
+    def batch(self, simulator: Simulator, reports: Sequence[Report]) -> ReceiptRequest | None:
+        """The author's: one genuine callback that says so of all these deliveries; None: the vendor reports one at a time."""
+        del simulator, reports
+        return None
+
+    def challenge(self, simulator: Simulator) -> tuple[ReceiptRequest, str] | None:
+        """The author's: how the vendor has an address proven, and the text that it waits for; None: it does not."""
+        del simulator
+        return None
+
     @pytest.fixture
     def reporting(self, bench: Bench) -> Bench:
         """The bench, where the provider reads receipts."""
         if not bench.provider().reads_receipts:
             pytest.skip("the provider reads no receipts")
         return bench
+
+    @pytest.fixture
+    def addressing(self, reporting: Bench) -> Bench:
+        """The bench, where the vendor signs nothing."""
+        if reporting.provider().info.signs_receipts:
+            pytest.skip("the vendor signs what it reports")
+        return reporting
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("status", list(ReceiptStatus), ids=str)
@@ -45,14 +66,14 @@ class ReceiptTests(ContractBase):
         async with reporting.open() as provider:
             request, taken = await _sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, status)
-            receipts = [await provider.parse_receipt(callback, PATIENCE) for _ in range(2)]
-        receipt = receipts[0]
-        assert receipts == [receipt, receipt], "the same one again reads the same"
+            answers = [await provider.parse_receipt(callback, PATIENCE) for _ in range(2)]
+        answer = answers[0]
+        assert answers == [answer, answer], "the same one again reads the same"
+        (receipt,) = answer.receipts
         assert receipt.status is status
-        assert receipt.reference in ("", taken.reference)
-        assert receipt.delivery_id in ("", request.delivery_id)
-        assert receipt.reference or receipt.delivery_id
-        reporting.assert_safe(repr(receipt), "a receipt")
+        _assert_about(receipt, request, taken)
+        assert answer.text == self.receipt_text, "what the vendor is answered is not `receipt_text`"
+        reporting.assert_safe(repr(answer), "a receipt")
         reporting.assert_safe(repr(callback), "the repr of a request")
 
     @pytest.mark.anyio
@@ -63,22 +84,84 @@ class ReceiptTests(ContractBase):
         async with reporting.open() as provider:
             request, taken = await _sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED)
-            for what, forged in _forgeries(callback, signs_url=self.signs_url):
+            for what, forged in self._forgeries(reporting, provider, callback):
                 await _refused(reporting, provider, forged, what)
         reporting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("body", _GARBAGE, ids=lambda body: str(body[:12]))
-    async def test_garbage_is_refused(self, reporting: Bench, body: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize("garbage", _GARBAGE, ids=lambda garbage: str(garbage[:12]))
+    async def test_garbage_is_refused(self, reporting: Bench, garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         channel = self.channels[0]
         async with reporting.open() as provider:
             request, taken = await _sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED)
+            if not callback.body:  # it reports in its query
+                there = callback.url.partition("?")[0]
+                callback = attrs.evolve(callback, url=f"{there}?{garbage.decode('latin-1')}")
+                garbage = b""
             for url in (callback.url, "", "nonsense", request.recipient.e164):
                 for headers in (callback.headers, {}, dict.fromkeys(callback.headers, request.recipient.e164)):
-                    await _refused(reporting, provider, ReceiptRequest(url=url, headers=headers, body=body))
+                    changed = attrs.evolve(callback, url=url, headers=headers, body=garbage)
+                    await _refused(reporting, provider, changed, "garbage in it")
         reporting.assert_records_unreadable(caplog.records)
+
+    @pytest.mark.anyio
+    async def test_several_receipts_of_one_request_each_name_their_delivery(
+        self, reporting: Bench, channel: Channel
+    ) -> None:
+        async with reporting.open() as provider:
+            sent = [await _sent(reporting, provider, channel) for _ in _SEVERAL]
+            reports = [(*one, status) for one, status in zip(sent, _SEVERAL, strict=True)]
+            callback = self.batch(reporting.simulator, reports)
+            if callback is None:
+                pytest.skip("the vendor reports one at a time, or the suite has no method `batch`")
+            answer = await provider.parse_receipt(callback, PATIENCE)
+            for what, forged in self._forgeries(reporting, provider, callback):
+                await _refused(reporting, provider, forged, what)
+        assert [one.status for one in answer.receipts] == list(_SEVERAL), "all of them, in their order"
+        for receipt, one in zip(answer.receipts, sent, strict=True):
+            _assert_about(receipt, *one)
+        reporting.assert_safe(repr(answer), "a receipt")
+
+    @pytest.mark.anyio
+    async def test_whoever_has_the_secret_proves_an_address_and_nobody_else(self, reporting: Bench) -> None:
+        found = self.challenge(reporting.simulator)
+        if found is None:
+            pytest.skip("the vendor has no address proven, or the suite has no method `challenge`")
+        genuine, text = found
+        there, _, query = genuine.url.partition("?")
+        other = urlencode([(name, f"{value}x") for name, value in parse_qsl(query, keep_blank_values=True)])
+        async with reporting.open() as provider:
+            answer = await provider.parse_receipt(genuine, PATIENCE)
+            for url in (there, f"{there}?{other}"):
+                await _refused(reporting, provider, attrs.evolve(genuine, url=url), "a challenge without its secret")
+        assert (answer.receipts, answer.text) == ((), text)
+
+    @pytest.mark.anyio
+    async def test_a_vendor_that_signs_nothing_is_told_an_address_of_each_message(
+        self, addressing: Bench, channel: Channel
+    ) -> None:
+        async with addressing.open() as provider:
+            request, _ = await _sent(addressing, provider, channel)
+        assert addressing.was_told(addressing.proof_of(request)), "pass on context.receipt_url(request.delivery_id)"
+
+    @pytest.mark.anyio
+    async def test_without_a_public_url_the_message_is_sent_all_the_same(
+        self, addressing: Bench, channel: Channel
+    ) -> None:
+        async with addressing.open(addressed=False) as provider:
+            request, _ = await _sent(addressing, provider, channel)
+        assert [message.recipient for message in addressing.simulator.inbox] == [request.recipient.e164]
+        assert not addressing.was_told("None"), "context.receipt_url answers None where otp.receipts_url is not set"
+
+    def _forgeries(
+        self, bench: Bench, provider: Provider, callback: ReceiptRequest
+    ) -> Iterator[tuple[str, ReceiptRequest]]:
+        """What nobody may believe, each with a name."""
+        if provider.info.signs_receipts:
+            return _changed(callback, signs_url=self.signs_url)
+        return _elsewhere(bench, callback)
 
 
 async def _sent(bench: Bench, provider: Provider, channel: Channel) -> tuple[DeliveryRequest, DeliveryReceipt]:
@@ -86,7 +169,13 @@ async def _sent(bench: Bench, provider: Provider, channel: Channel) -> tuple[Del
     return request, await provider.send(request, PATIENCE)
 
 
-async def _refused(bench: Bench, provider: Provider, callback: ReceiptRequest, what: str = "garbage") -> None:
+def _assert_about(receipt: Receipt, request: DeliveryRequest, taken: DeliveryReceipt) -> None:
+    assert receipt.reference in ("", taken.reference)
+    assert receipt.delivery_id in ("", request.delivery_id)
+    assert receipt.reference or receipt.delivery_id
+
+
+async def _refused(bench: Bench, provider: Provider, callback: ReceiptRequest, what: str) -> None:
     try:
         await provider.parse_receipt(callback, PATIENCE)
     except ReceiptRefused as refusal:
@@ -95,15 +184,34 @@ async def _refused(bench: Bench, provider: Provider, callback: ReceiptRequest, w
         pytest.fail(f"a receipt was taken with {what}; signs_url = False, if the vendor does not sign the URL")
 
 
-def _forgeries(callback: ReceiptRequest, *, signs_url: bool) -> Iterator[tuple[str, ReceiptRequest]]:
+def _changed(callback: ReceiptRequest, *, signs_url: bool) -> Iterator[tuple[str, ReceiptRequest]]:
+    """Changes of what a vendor signs."""
     path = urlsplit(callback.url).path
-    yield "a byte more in its body", attrs.evolve(callback, body=callback.body + b" ")
-    yield "a byte less in its body", attrs.evolve(callback, body=callback.body[:-1])
+    if callback.body:
+        yield "a byte more in its body", attrs.evolve(callback, body=callback.body + b" ")
+        yield "a byte less in its body", attrs.evolve(callback, body=callback.body[:-1])
     if signs_url:
         yield "another URL", attrs.evolve(callback, url=callback.url.replace(path, f"{path}x"))
+    if signs_url and "?" in callback.url:
+        yield "another query", attrs.evolve(callback, url=f"{callback.url}x")
     yield "no headers", attrs.evolve(callback, headers={})
     for name, value in callback.headers.items():
         if "sign" in name or "authorization" in name:
             other = "A" if value[-6] != "A" else "B"
             changed = {**callback.headers, name: value[:-6] + other + value[-5:]}
             yield f"another {name}", attrs.evolve(callback, headers=changed)
+
+
+def _elsewhere(bench: Bench, callback: ReceiptRequest) -> Iterator[tuple[str, ReceiptRequest]]:
+    """Other addresses than the one that is the proof."""
+    address, mark, query = callback.url.partition("?")
+    base, delivery_id, proof = address.rsplit("/", 2)
+    others = {
+        "no proof in its address": base,
+        "an empty proof in its address": f"{base}/{delivery_id}/",
+        "another proof in its address": f"{base}/{delivery_id}/{'B' if proof[0] == 'A' else 'A'}{proof[1:]}",
+        "the proof of another delivery in its address": f"{base}/{delivery_id}x/{proof}",
+        "the proof of another instance in its address": f"{base}/{delivery_id}/{bench.foreign_proof(delivery_id)}",
+    }
+    for what, other in others.items():
+        yield what, attrs.evolve(callback, url=f"{other}{mark}{query}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.rate_limits.admission import Asked, Barrier
-from otpcore.stores.failover import CallInstance, Ended, Queued
+from otpcore.stores.steps import CallInstance, Ended, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import (
     BUDGET,

@@ -10,7 +10,7 @@ import anyio
 from otpcore.models import Outcome
 from otpcore.rate_limits.admission import Asked, BudgetRule, BudgetWindow, LimitReason
 from otpcore.stores.commands import Begun, Raced
-from otpcore.stores.failover import CallResult
+from otpcore.stores.steps import CallResult
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import BUDGET, ENFORCED, RULE, TEN_MINUTES, budget_used, counted, refusals, verify
 from otpcore.testing.stores.world import Failover, World

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.auditing",
     "otpcore.testing.stores.base",
     "otpcore.testing.stores.budgets",
+    "otpcore.testing.stores.changes",
     "otpcore.testing.stores.crash",
     "otpcore.testing.stores.crash_child",
     "otpcore.testing.stores.equivalence",
@@ -18,6 +19,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.histories",
     "otpcore.testing.stores.leases",
     "otpcore.testing.stores.limits",
+    "otpcore.testing.stores.lists",
     "otpcore.testing.stores.races",
     "otpcore.testing.stores.receipt_claims",
     "otpcore.testing.stores.receipt_order",
@@ -27,7 +29,10 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.resending",
     "otpcore.testing.stores.retries",
     "otpcore.testing.stores.scenes",
+    "otpcore.testing.stores.sealed",
     "otpcore.testing.stores.sending",
+    "otpcore.testing.stores.series",
+    "otpcore.testing.stores.service_rules",
     "otpcore.testing.stores.slots",
     "otpcore.testing.stores.upkeep",
     "otpcore.testing.stores.verifying",
@@ -49,11 +54,13 @@ from otpcore.testing.stores.admitted import AdmittedReceiptTests, AdmittedRetryT
 from otpcore.testing.stores.auditing import AuditTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.base import CrashFactory  # noqa: E402 - after the registration
 from otpcore.testing.stores.budgets import BudgetTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.changes import OutboxTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.crash import CrashTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.equivalence import EquivalenceTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.erasing import PurgingTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.leases import ClaimingTests, LeaseTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.limits import BreakerTests, CounterTests, RefundTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.lists import ListTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.races import RaceTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.receipt_claims import (  # noqa: E402 - after the registration
     AgreementTests,
@@ -73,7 +80,9 @@ from otpcore.testing.stores.receipts import (  # noqa: E402 - after the registra
 from otpcore.testing.stores.redaction import RedactionTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.resending import ResendingTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.retries import RetryTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.sealed import SealedTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.sending import SendingTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.series import SeriesTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.slots import (  # noqa: E402 - after the registration
     LateAcceptanceTests,
     SlotRetryTests,
@@ -145,6 +154,10 @@ class StoreContract(
     OperatorTests,
     AuditTests,
     PurgingTests,
+    ListTests,
+    SealedTests,
+    SeriesTests,
+    OutboxTests,
     CountTests,
     WaitingTests,
     BreakerStatusTests,

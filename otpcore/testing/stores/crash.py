@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.stores.failover import Accepted
+from otpcore.stores.steps import Accepted
 from otpcore.testing.stores.base import CrashFactory, StoreBase
 from otpcore.testing.stores.scenes import failed
 from otpcore.testing.stores.world import World

@@ -7,7 +7,7 @@ from typing import Any
 
 from otpcore.models import Outcome
 from otpcore.stores.commands import ReservationStatus
-from otpcore.stores.failover import Stopped
+from otpcore.stores.steps import Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome
-from otpcore.stores.failover import Accepted, CallInstance, PutOff, Queued, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, PutOff, Queued, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import failed
 from otpcore.testing.stores.world import World

@@ -10,7 +10,7 @@ import pytest
 from otpcore.events import EventType
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import Begun, Raced, RecordedGuess, Refusal, ReservationStatus
-from otpcore.stores.failover import CallResult, Queued
+from otpcore.stores.steps import CallResult, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 

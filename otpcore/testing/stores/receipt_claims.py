@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome, ReceiptStatus
-from otpcore.stores.failover import Accepted, CallInstance
+from otpcore.stores.steps import Accepted, CallInstance
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted, outcomes_of, state_of
 from otpcore.testing.stores.world import Failover, World

@@ -8,7 +8,7 @@ import pytest
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome, UnsendableReason
-from otpcore.stores.failover import Accepted, CallInstance, Ended, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, Ended, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted, outcomes_of, state_of
 from otpcore.testing.stores.world import World

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome
-from otpcore.stores.failover import CallInstance, Ended
+from otpcore.stores.steps import CallInstance, Ended
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import Failover, World

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 
 from otpcore.errors import ErrorKind
-from otpcore.models import ChallengeState, Channel, Outcome, ReceiptOutcome, UnsendableReason
-from otpcore.stores.failover import Accepted, Ended, Queued, Stopped
+from otpcore.models import ChallengeState, Outcome, ReceiptOutcome, UnsendableReason
+from otpcore.stores.steps import Accepted, Ended, Queued, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted, outcomes_of, state_of
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["DeliveredTests", "ReceiptUpkeepTests", "UndeliveredTests"]
 
@@ -79,7 +79,7 @@ class DeliveredTests(StoreBase):
             await world.store.cancel(failover.id, world.now)
         elif end == "expire":
             world.later(300)
-            await world.store.sweep(retried=(), limit=10, now=world.now)
+            await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now)
         else:
             assert await world.store.approve(await world.reserve(), settled=(), now=world.now)
         before = await state_of(failover)
@@ -159,7 +159,7 @@ class UndeliveredTests(StoreBase):
         self, world: World, kind: ErrorKind
     ) -> None:
         failover = await accepted(world.with_retries())
-        received = await world.undelivered(reference="M1", kind=kind, retried=tuple(Channel))
+        received = await world.undelivered(reference="M1", kind=kind, retried=CHANNELS)
         assert isinstance(received.follows, Ended)
         assert await state_of(failover) == (ChallengeState.UNSENDABLE, False, UnsendableReason.PERMANENT)
 
@@ -187,7 +187,7 @@ class UndeliveredTests(StoreBase):
 
     async def test_undelivered_a_process_without_the_key_leaves_it_to_one_that_has_it(self, world: World) -> None:
         failover = await accepted(world)
-        received = await world.undelivered(reference="M1", key_ids=frozenset(), retried=tuple(Channel))
+        received = await world.undelivered(reference="M1", key_ids=frozenset(), retried=CHANNELS)
         assert (type(received.follows), received.follows.due_at) == (Queued, world.now)
         assert await state_of(failover) == (ChallengeState.QUEUED, False, None)
 

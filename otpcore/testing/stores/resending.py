@@ -8,9 +8,9 @@ import anyio
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import Begun, CoolingDown, Raced, Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, Stopped
 from otpcore.testing.stores.base import StoreBase
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["ResendingTests"]
 
@@ -32,7 +32,35 @@ class ResendingTests(StoreBase):
         assert isinstance(call.step, CallInstance)
         view = await failover.view()
         assert {row.channel for row in view.schedule} == {Channel.SMS, Channel.CALL}
-        assert view.challenge.call_cooldown == world.at(30)
+        assert view.challenge.cooldown(Channel.CALL) == world.at(30)
+
+    async def test_resending_each_of_three_channels_has_its_own_cooldown_and_row(self, world: World) -> None:
+        failover = await world.begin()
+        for channel in CHANNELS[1:]:
+            world.later(10)
+            assert isinstance((await world.resend(failover.id, channel=channel)).step, CallInstance)
+        view = await failover.view()
+        assert view.challenge.cooldowns == dict(zip(CHANNELS, map(world.at, (30, 40, 50)), strict=True))
+        assert {row.channel for row in view.schedule} == set(CHANNELS)
+        world.later(15)
+        begun = [(await world.resend(failover.id, channel=channel)).begun for channel in CHANNELS]
+        assert [type(one) for one in begun] == [Begun, CoolingDown, CoolingDown]
+
+    async def test_resending_what_did_not_leave_cools_down_on_no_channel_but_the_others(self, world: World) -> None:
+        sms, call, whatsapp = CHANNELS
+        failover = await world.begin()
+        called = await world.resend(failover.id, channel=call)
+        messaged = await world.resend(failover.id, channel=whatsapp)
+        await messaged.answer(Outcome.UNAVAILABLE)
+        assert (await failover.view()).challenge.cooldowns == {sms: world.at(30), call: world.at(30)}
+        await called.answer(Outcome.ACCEPTED)
+        view = await failover.view()
+        assert (view.challenge.state, view.schedule) == (ChallengeState.SENT, ())
+        assert {one.channel: one.outcome for one in view.deliveries} == {
+            sms: Outcome.OPEN,
+            call: Outcome.ACCEPTED,
+            whatsapp: Outcome.UNAVAILABLE,
+        }
 
     async def test_resending_it_takes_over_the_row_and_ends_the_older_send(self, world: World) -> None:
         world.with_retries()
@@ -73,6 +101,17 @@ class ResendingTests(StoreBase):
         challenge = (await failover.view()).challenge
         assert (challenge.message_sealed, challenge.locale, challenge.forced) == (b"new", "bg", ("backup",))
         assert not challenge.confirmed
+
+    async def test_resending_a_retry_hears_what_was_said_of_the_latest_send(self, world: World) -> None:
+        world.with_retries()
+        failover = await world.begin(extras_sealed=b"first")
+        await failover.answer(Outcome.THROTTLED)
+        assert (await world.claim_next()).step.challenge.extras_sealed == b"first"
+        for said in (b"second", None):
+            world.later(31)
+            again = await world.resend(failover.id, extras_sealed=said)
+            await again.answer(Outcome.THROTTLED)
+            assert (await world.claim_next()).step.challenge.extras_sealed == said
 
     async def test_resending_it_moves_the_expiry_but_never_past_the_cap(self, world: World) -> None:
         failover = await world.begin()
@@ -131,7 +170,7 @@ class ResendingTests(StoreBase):
 
     async def test_resending_a_late_acceptance_revives_an_unsendable_challenge(self, world: World) -> None:
         failover = await world.begin()
-        await world.store.sweep(retried=(), limit=10, now=world.later(20))
+        await world.store.sweep(unretried=CHANNELS, limit=10, now=world.later(20))
         assert (await failover.view()).challenge.reason is UnsendableReason.INTERRUPTED
         step = await failover.answer(Outcome.ACCEPTED)
         assert isinstance(step, Accepted)

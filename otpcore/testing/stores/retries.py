@@ -9,7 +9,7 @@ import pytest
 from otpcore.events import EventType
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.retrying import RetryPolicy
-from otpcore.stores.failover import Accepted, Ended, Queued
+from otpcore.stores.steps import Accepted, Ended, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import failed
 from otpcore.testing.stores.world import World

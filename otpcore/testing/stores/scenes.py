@@ -10,7 +10,7 @@ import attrs
 
 from otpcore.models import Outcome
 from otpcore.rate_limits.admission import Barrier, BudgetRule, BudgetWindow, LimitReason
-from otpcore.stores.failover import Candidate
+from otpcore.stores.steps import Candidate
 from otpcore.testing.stores.world import Failover, World
 
 __all__ = [

@@ -9,9 +9,9 @@ import anyio
 import attrs
 import pytest
 
-from otpcore.models import ChallengeState, Outcome, UnsendableReason
+from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import Raced, Refusal
-from otpcore.stores.failover import Accepted, CallInstance, Ended, Queued, Stopped
+from otpcore.stores.steps import Accepted, CallInstance, Ended, Queued, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 
@@ -30,7 +30,7 @@ class SendingTests(StoreBase):
         assert view.challenge.provider == "mada"
         assert view.challenge.expires_at == world.at(300)
         assert view.challenge.core_recorded
-        assert view.challenge.sms_cooldown == world.at(30)
+        assert view.challenge.cooldowns == {Channel.SMS: world.at(30)}
         (delivery,) = view.deliveries
         assert delivery == failover.delivery
         assert (delivery.outcome, delivery.lease_until) == (Outcome.OPEN, world.at(10))
@@ -40,13 +40,26 @@ class SendingTests(StoreBase):
 
     async def test_everything_of_a_challenge_comes_back_as_it_was_written(self, world: World) -> None:
         challenge = world.challenge(
-            message_sealed=b"\x00sealed", locale="pt-BR", forced=("mada", "backup"), code_digest="d" * 64
+            message_sealed=b"\x00sealed",
+            extras_sealed=b"\xffsaid\x00",
+            locale="pt-BR",
+            forced=("mada", "backup"),
+            code_digest="d" * 64,
         )
-        of_send: dict[str, Any] = {"forced": ("mada", "backup"), "locale": "pt-BR", "message_sealed": b"\x00sealed"}
+        of_send: dict[str, Any] = {
+            "forced": ("mada", "backup"),
+            "locale": "pt-BR",
+            "message_sealed": b"\x00sealed",
+            "extras_sealed": b"\xffsaid\x00",
+        }
         failover = await world.send(world.new_send(challenge, world.core("mada"), **of_send))
         kept = (await failover.view()).challenge
         assert kept == attrs.evolve(
-            challenge, provider="mada", expires_at=world.at(300), sms_cooldown=world.at(30), core_recorded=True
+            challenge,
+            provider="mada",
+            expires_at=world.at(300),
+            cooldowns={Channel.SMS: world.at(30)},
+            core_recorded=True,
         )
         assert (await failover.view()).schedule[0].forced == ("mada", "backup")
 
@@ -173,11 +186,11 @@ class SendingTests(StoreBase):
     async def test_when_nothing_left_the_cooldown_does_not_run(self, world: World) -> None:
         failed = await world.begin()
         step = await failed.answer(Outcome.UNAVAILABLE)
-        assert step.challenge.sms_cooldown is None
-        assert (await failed.view()).challenge.sms_cooldown is None
+        assert step.challenge.cooldowns == {}
+        assert (await failed.view()).challenge.cooldowns == {}
         doubtful = await world.begin(phone="phone-2")
         await doubtful.answer(Outcome.AMBIGUOUS)
-        assert (await doubtful.view()).challenge.sms_cooldown == world.at(30)
+        assert (await doubtful.view()).challenge.cooldown(Channel.SMS) == world.at(30)
 
     async def test_an_answer_for_a_challenge_that_is_over_is_written_and_nothing_else(self, world: World) -> None:
         failover = await world.begin(world.core("mada", "backup"))

@@ -9,8 +9,8 @@ import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import Refusal, ReservationStatus
-from otpcore.stores.failover import CallInstance, CancelLate, Ended, Queued, Stopped
 from otpcore.stores.records import Mark
+from otpcore.stores.steps import CallInstance, CancelLate, Ended, Queued, Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 

@@ -9,12 +9,15 @@ import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import ReservationStatus
-from otpcore.stores.failover import Stopped
 from otpcore.stores.records import CounterRecord
+from otpcore.stores.steps import Stopped
 from otpcore.testing.stores.base import StoreBase
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, World
 
 __all__ = ["CancellingTests", "OperatorTests", "SweepingTests"]
+
+
+_UNRETRIED = tuple(channel for channel in CHANNELS if channel != Channel.SMS)
 
 
 class SweepingTests(StoreBase):
@@ -22,20 +25,21 @@ class SweepingTests(StoreBase):
 
     async def test_sweeping_an_expired_challenge_is_closed_and_its_sealed_code_erased(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(seconds=3600))
+        failover = await world.begin(charges=world.charges(seconds=3600), extras_sealed=b"said")
         await failover.answer(Outcome.THROTTLED)
         world.later(300)
-        (ended,) = await _sweep(world, retried=(Channel.SMS,))
+        (ended,) = await _sweep(world, unretried=_UNRETRIED)
         view = await failover.view()
         assert ended.challenge == view.challenge
         assert (view.challenge.state, view.challenge.code_sealed, view.schedule) == (ChallengeState.EXPIRED, None, ())
+        assert view.challenge.extras_sealed is None
         assert await world.used() == 0
         assert await _sweep(world) == ()
 
     async def test_sweeping_not_a_moment_too_early(self, world: World) -> None:
         await world.begin()
         world.later(299.999999)
-        assert await _sweep(world, retried=tuple(Channel)) == ()
+        assert await _sweep(world, unretried=()) == ()
 
     async def test_sweeping_a_send_that_died_half_way_is_interrupted_where_nothing_is_retried(
         self, world: World
@@ -53,7 +57,7 @@ class SweepingTests(StoreBase):
     async def test_sweeping_what_is_retried_is_left_to_the_retries(self, world: World) -> None:
         await world.begin()
         world.later(20)
-        assert await _sweep(world, retried=(Channel.SMS,)) == ()
+        assert await _sweep(world, unretried=_UNRETRIED) == ()
         assert len((await world.claim()).claims) == 1
 
     async def test_sweeping_a_code_that_may_have_arrived_still_verifies(self, world: World) -> None:
@@ -68,7 +72,7 @@ class SweepingTests(StoreBase):
             failovers.append(await world.begin(phone=f"phone-{number}"))
             world.later(1)
         world.later(300)
-        ended = await _sweep(world, retried=tuple(Channel), limit=2)
+        ended = await _sweep(world, unretried=(), limit=2)
         assert [one.challenge.id for one in ended] == [failover.id for failover in failovers[:2]]
 
     async def test_sweeping_of_two_sweepers_each_challenge_is_ended_by_one(self, world: World) -> None:
@@ -94,10 +98,11 @@ class CancellingTests(StoreBase):
     """The host ends a living challenge."""
 
     async def test_cancelling_it_says_what_is_to_be_cancelled_at_the_vendor(self, world: World) -> None:
-        failover = await world.with_retries().begin(world.vendor())
+        failover = await world.with_retries().begin(world.vendor(), extras_sealed=b"said")
         await failover.answer(Outcome.ACCEPTED, reference="VE1")
         view = await world.store.cancel(failover.id, world.now)
         assert (view.challenge.state, view.challenge.code_sealed) == (ChallengeState.CANCELLED, None)
+        assert view.challenge.extras_sealed is None
         assert [delivery.reference for delivery in view.deliveries] == ["VE1"]
         assert await world.store.next_due() is None
 
@@ -211,5 +216,5 @@ class OperatorTests(StoreBase):
         assert all(isinstance(value, str) for value in facts.values())
 
 
-async def _sweep(world: World, retried: Any = (), limit: int = 100) -> Any:
-    return await world.store.sweep(retried=retried, limit=limit, now=world.now)
+async def _sweep(world: World, unretried: Any = CHANNELS, limit: int = 100) -> Any:
+    return await world.store.sweep(unretried=unretried, limit=limit, now=world.now)

@@ -16,7 +16,7 @@ from otpcore.stores.commands import LockRule, RecordedGuess, ReservationStatus
 from otpcore.stores.records import ChallengeRecord, FailureRecord
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import BUDGET, RULE
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import CHANNELS, MADA, World
 
 __all__ = ["FindingTests", "GivingBackTests", "GuessTests", "LockTests", "VerifyingTests"]
 
@@ -73,12 +73,13 @@ class VerifyingTests(StoreBase):
 
     async def test_success_erases_what_was_sealed_and_ends_all_sending(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed")
+        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed", extras_sealed=b"said")
         await failover.answer(Outcome.UNAVAILABLE)
         reservation = await world.reserve()
         assert await world.store.approve(reservation, settled=(), now=world.now)
         view = await failover.view()
         assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.challenge.extras_sealed is None
         assert view.schedule == ()
         assert await world.store.next_due() is None
 
@@ -110,7 +111,7 @@ class GuessTests(StoreBase):
 
     async def test_guesses_one_that_fits_is_accepted_at_once(self, world: World) -> None:
         world.with_retries()
-        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed")
+        failover = await world.begin(charges=world.charges(), message_sealed=b"sealed", extras_sealed=b"said")
         await failover.answer(Outcome.UNAVAILABLE)
         approved = await world.reserve(guess=_RIGHT)
         assert approved.status is ReservationStatus.APPROVED
@@ -118,6 +119,7 @@ class GuessTests(StoreBase):
         assert view.challenge == approved.challenge
         assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 1)
         assert (view.challenge.code_sealed, view.challenge.message_sealed) == (None, None)
+        assert view.challenge.extras_sealed is None
         assert view.schedule == ()
         assert await world.used() == 0, "nothing was sent, so its charges are given back"
         assert (await world.reserve(guess=_RIGHT)).status is ReservationStatus.NOT_FOUND
@@ -213,6 +215,17 @@ class FindingTests(StoreBase):
         by_id = await world.reserve(challenge_id=failover.id, purpose="payment")
         assert by_id.status is ReservationStatus.NOT_FOUND
 
+    async def test_finding_of_two_apps_of_one_phone_and_purpose_each_its_own(self, world: World) -> None:
+        challenges = [world.challenge(f"login/{app}", purpose="login", app=app) for app in ("shop", "admin")]
+        first, second = [await world.send(world.new_send(challenge, MADA)) for challenge in challenges]
+        for failover, app, other in ((first, "shop", "admin"), (second, "admin", "shop")):
+            for wrong in (other, ""):
+                found = await world.reserve(challenge_id=failover.id, purpose="login", app=wrong)
+                assert found.status is ReservationStatus.NOT_FOUND
+            assert (await failover.view()).challenge.app == app
+            found = await world.reserve(f"login/{app}", purpose="login", app=app)
+            assert (found.status, found.challenge.id) == (ReservationStatus.RESERVED, failover.id)
+
     async def test_finding_by_id(self, world: World) -> None:
         failover = await world.begin()
         assert (await world.reserve(challenge_id=failover.id)).status is ReservationStatus.RESERVED
@@ -228,7 +241,7 @@ class FindingTests(StoreBase):
         failover = await world.begin()
         world.later(300)
         assert (await world.reserve()).status is ReservationStatus.EXPIRED
-        await world.store.sweep(retried=(), limit=10, now=world.now)
+        await world.store.sweep(unretried=CHANNELS, limit=10, now=world.now)
         reservation = await world.reserve()
         assert (reservation.status, reservation.challenge.id) == (ReservationStatus.EXPIRED, failover.id)
 

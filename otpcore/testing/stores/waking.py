@@ -11,8 +11,8 @@ from otpcore.events import EventType
 from otpcore.models import Outcome
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import contract
-from otpcore.stores.failover import Queued
 from otpcore.stores.records import ScheduleRecord, Waits
+from otpcore.stores.steps import Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import Failover, World
 

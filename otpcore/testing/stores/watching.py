@@ -9,8 +9,8 @@ import attrs
 
 from otpcore.models import Outcome
 from otpcore.stores.counts import OutcomeCount, RouteCount, StoreStatus, Waiting
-from otpcore.stores.failover import PutOff, Queued
 from otpcore.stores.records import WorkerRecord
+from otpcore.stores.steps import PutOff, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import Failover, World
 

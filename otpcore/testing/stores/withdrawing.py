@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otpcore.models import ChallengeState, Outcome, UnsendableReason
-from otpcore.stores.failover import Accepted, CallInstance, FailoverPlan
+from otpcore.stores.steps import Accepted, CallInstance, FailoverPlan
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import Failover, World
 

@@ -14,10 +14,13 @@ from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt,
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import Claim, ClaimRule, LockRule, NewSend, ReceiptRule, Received, RecordedGuess
-from otpcore.stores.failover import CallResult, Candidate, FailoverPlan, FailoverRef
 from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.steps import CallResult, Candidate, FailoverPlan, FailoverRef
 
-__all__ = ["MADA", "START", "Failover", "World"]
+__all__ = ["CHANNELS", "MADA", "START", "Failover", "World"]
+
+CHANNELS = (Channel.SMS, Channel.CALL, Channel("whatsapp"))
+"""Those over which these tests send; a store knows of no list."""
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -208,6 +211,7 @@ class World:
         *,
         challenge_id: str | None = None,
         purpose: str | None = None,
+        app: str = "",
         guess: RecordedGuess | None = None,
         **locks: Any,
     ) -> Any:
@@ -216,6 +220,7 @@ class World:
             subject=None if challenge_id else f"{phone}/{subject}",
             challenge_id=challenge_id,
             purpose=subject if purpose is None else purpose,
+            app=app,
             locks=LockRule(**locks),
             guess=guess,
             now=self.now,
@@ -274,7 +279,7 @@ class World:
 
     async def job(self, challenge_id: str, channel: Channel = Channel.SMS) -> RetryJob:
         """The waiting retry by name."""
-        row = next(row for row in (await self.view(challenge_id)).schedule if row.channel is channel)
+        row = next(row for row in (await self.view(challenge_id)).schedule if row.channel == channel)
         return RetryJob(challenge_id=challenge_id, channel=channel, due_at=row.due_at)
 
 

@@ -9,12 +9,12 @@ import attrs
 import pytest
 
 from otpcore import models
-from otpcore.models import Channel, Outcome, ReceiptOutcome
+from otpcore.models import Outcome, ReceiptOutcome
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
 from otpcore.stores.commands import Refused, ReservationStatus
-from otpcore.stores.failover import CallInstance, Queued
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.records import WorkerRecord
+from otpcore.stores.steps import CallInstance, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import PAUSED
 from otpcore.testing.stores.world import Failover, World
@@ -66,7 +66,7 @@ class WorldsTests(StoreBase):
         here, there = worlds
         failover = await here.begin()
         here.later(300)
-        everything = {"retried": tuple(Channel), "limit": 10, "now": here.now}
+        everything = {"unretried": (), "limit": 10, "now": here.now}
         assert await there.store.sweep(set_back=True, **everything) == ()
         (ended,) = await here.store.sweep(**everything)
         assert ended.challenge.id == failover.id
@@ -79,7 +79,7 @@ class WorldsTests(StoreBase):
         await here.ask(barrier=PAUSED)
         await _verify(here, await here.begin(phone="phone-2"))
         here.later(3600)
-        await here.store.sweep(retried=tuple(Channel), limit=10, now=here.now)
+        await here.store.sweep(unretried=(), limit=10, now=here.now)
         before = {
             "challenges_before": here.now,
             "deliveries_before": here.now,

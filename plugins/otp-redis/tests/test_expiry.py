@@ -12,10 +12,11 @@ from otp_redis import RedisStore
 from otpcore.rate_limits.admission import BudgetWindow
 from otpcore.stores import AuditRecord, BudgetRule, Outcome, WorkerRecord
 from otpcore.testing.stores.contract import World
+from otpcore.testing.stores.world import CHANNELS
 
 pytestmark = pytest.mark.anyio
 
-LASTING = ("ix:", "due", "wf:", "fl:", "bd:", "breakers", "settings", "seq", "format")
+LASTING = ("ix:", "due", "wf:", "fl:", "bd:", "breakers", "settings", "seq", "format", "folded", "changes")
 """Indexes, which a purge thins out; failures in a row, which only a success or an operator clears; and a few single keys."""
 
 
@@ -26,6 +27,7 @@ def anyio_backend():
 
 async def fill(world):
     """Something in every place."""
+    world.store.keeps_outbox = True
     windows = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(seconds=60)),), share=0.5)
     await world.ask(world.limit("phone-1/send/600", 1), budget="BG/+35987", budget_rule=windows, phone="phone-1")
     await world.ask(world.limit("phone-1/send/600", 1), phone="phone-1")
@@ -42,6 +44,9 @@ async def fill(world):
     reservation = await world.reserve(phone="phone-2")
     await world.store.settle(reservation, give_back=False, gone=(), now=world.now)
     await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
+    await world.store.fold(world.now + timedelta(minutes=1))
+    soon = world.now + timedelta(minutes=10)
+    await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, now=world.now)
     audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms")
     await world.store.write_setting("rules", "Mada", audit=audit)
     await world.store.beat(
@@ -66,8 +71,8 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert lives == -1, key
             elif name.startswith("done:"):
                 assert 0 < lives <= 60
-            elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:")):
-                assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries
+            elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:", "sr:")):
+                assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries, storage.keep_series
             elif name.startswith("au:"):
                 assert 365 * day < lives < 367 * day, key  # storage.keep_audit
             elif name.startswith("vf:"):
@@ -95,6 +100,9 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
         "workers",
         "due",
         "ix",
+        "sr",
+        "rc",
+        "changes",
     }
 
 
@@ -104,12 +112,13 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
         await store.start(stack)
         world = World(store=store, now=datetime.now(UTC))
         await fill(world)
-        await store.sweep(retried=(), limit=100, now=world.later(1000))
+        await store.sweep(unretried=CHANNELS, limit=100, now=world.later(1000))
         count = await store.purge(
-            challenges_before=world.now,
+            challenges_before=world.later(1),
             deliveries_before=world.now,
             verified_before=world.now,
             audit_before=world.now,
+            series_before=world.now,
             phone_key=None,
             now=world.now,
         )
@@ -142,7 +151,7 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
                     client.delete(key)
         world.later(1000)
         assert (await world.claim()).claims == ()
-        assert await store.sweep(retried=(), limit=100, now=world.now) == ()
+        assert await store.sweep(unretried=CHANNELS, limit=100, now=world.now) == ()
         assert await store.refusals(10) == ()
         assert await store.retries(10) == ()
         assert await store.audits(10) == ()
@@ -153,6 +162,7 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
                 deliveries_before=world.now,
                 verified_before=world.now,
                 audit_before=world.now,
+                series_before=world.now,
                 phone_key=None,
                 now=world.now,
             )

@@ -213,7 +213,7 @@ async def test_a_simulator_that_nobody_answers_drops_the_verification(bench):
     assert bench.simulator.inbox == []
 
 
-@pytest.mark.parametrize("channel", list(Channel), ids=str)
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.CALL], ids=str)
 async def test_a_verification_that_is_denied_reaches_nobody(bench, channel):
     with Customer() as customer:
         bench.simulator.callback_url = f"{customer.base_url}/receipts/sinch"

@@ -22,7 +22,7 @@ async def test_an_sms_is_started_with_our_reference_our_language_and_the_remaini
         "identity": {"type": "number", "endpoint": delivery.recipient.e164},
         "method": "sms",
         "reference": delivery.delivery_id,
-        "smsOptions": {"expiry": "00:05:00"},
+        "smsOptions": {"expiry": "00:05:00", "codeType": "Numeric"},
     }
     assert request.headers["accept-language"] == "pt-BR"
     assert request.headers["content-type"] == "application/json"
@@ -51,7 +51,35 @@ async def test_the_android_hash_is_an_option_of_signed_requests(bench, auth, is_
 async def test_the_expiry_is_the_remaining_life_rounded_up(bench, life, expiry):
     async with bench.instance() as sinch:
         await sinch.send_sms(bench.delivery(life=life))
-    assert bench.simulator.requests[0].json()["smsOptions"] == {"expiry": expiry}
+    assert bench.simulator.requests[0].json()["smsOptions"]["expiry"] == expiry
+
+
+@pytest.mark.parametrize("code_type", ["Alpha", "Alphanumeric"])
+async def test_codes_are_digits_whatever_the_app_is_set_to(bench, code_type):
+    bench.simulator.code_type, bench.simulator.code_digits = code_type, 10
+    async with bench.instance() as sinch:
+        for send, channel in ((sinch.send_sms, Channel.SMS), (sinch.call, CALL)):
+            delivery = bench.delivery(channel=channel)
+            receipt = await send(delivery)
+            assert bench.code.isdigit()
+            assert await sinch.check_code(bench.check(delivery, receipt.reference, bench.code)) is CheckResult.APPROVED
+
+
+async def test_with_basic_authentication_the_app_decides_what_codes_are(bench):
+    bench.simulator.code_type, bench.simulator.code_digits = "Alpha", 10
+    async with bench.instance(auth="basic") as sinch:
+        await sinch.send_sms(bench.delivery())
+    assert bench.code.isalpha()
+
+
+async def test_what_a_host_says_besides_is_not_for_sinch(bench):
+    said = {"client": "203.0.113.7", "metadata": {"payee": "Nobody at all"}, "sender": "Acme", "template_id": "1107"}
+    async with bench.instance() as sinch:
+        delivery = bench.delivery(**said)
+        receipt = await sinch.send_sms(delivery)
+        await sinch.check_code(bench.check(delivery, receipt.reference, bench.code))
+    sent = b"".join(request.body for request in bench.simulator.requests)
+    assert not any(word in sent for word in (b"203.0.113.7", b"Nobody", b"Acme", b"1107"))
 
 
 async def test_a_call_is_started_in_a_language_with_region(bench):

@@ -59,6 +59,22 @@ def test_the_sdk_starts_an_sms_and_reports_it_by_id(simulator, sdk):
     assert (verified.id, verified.status, verified.reference) == (started.id, "SUCCESSFUL", "our-reference")
 
 
+@pytest.mark.parametrize(
+    ("code_type", "is_of_it"), [("Numeric", str.isdigit), ("Alpha", str.isalpha), ("Alphanumeric", str.isalnum)]
+)
+def test_the_sdk_asks_for_a_type_of_code_where_the_plugin_does(simulator, sdk, code_type, is_of_it):
+    simulator.code_digits = 10
+    sdk.verifications.start_sms(identity=IDENTITY, code_type=code_type)
+    assert simulator.requests[-1].json()["smsOptions"] == {"codeType": code_type}
+    assert is_of_it(simulator.inbox[-1].code)
+
+
+def test_a_type_of_code_that_there_is_not_is_refused(simulator, sdk):
+    with pytest.raises(VerificationException):
+        sdk.verifications.start_sms(identity=IDENTITY, code_type="Emoji")
+    assert simulator.inbox == []
+
+
 def test_the_sdk_starts_a_call_and_reports_it_by_number(simulator, sdk):
     started = sdk.verifications.start_callout(identity=IDENTITY, speech_locale="en-US")
     (message,) = simulator.inbox

@@ -65,7 +65,7 @@ class Bench:
             **other,
         )
 
-    def check(self, code, reference="", number=NUMBER):
+    def check(self, code, reference="", number=NUMBER, **other):
         return CheckRequest(
             challenge_id="challenge",
             delivery_id="delivery-1",
@@ -73,6 +73,7 @@ class Bench:
             channel=Channel.SMS,
             code=code,
             reference=reference,
+            **other,
         )
 
     def cancel(self, reference="", number=NUMBER):

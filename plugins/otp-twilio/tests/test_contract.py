@@ -59,6 +59,14 @@ class TestVerify(TwilioContract):
     )
 
 
+class TestVerifyOverWhatsApp(TestVerify):
+    channels = (Channel("whatsapp"),)
+
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        return simulator.provider_settings(self.mode) | {"channels": ["whatsapp"]}
+
+
 class TestMessaging(TwilioContract):
     mode = Mode.MESSAGING
     base_url_setting = "api_base_url"

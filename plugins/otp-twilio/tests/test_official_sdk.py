@@ -10,6 +10,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 from twilio.twiml.voice_response import VoiceResponse
 
+from otpcore.providers import Channel
+
 NUMBER = "+359871234567"
 
 
@@ -60,6 +62,18 @@ def test_a_resend_over_either_channel_carries_the_same_code_under_the_same_sid(b
     sms, call = bench.simulator.inbox
     assert (sms.code, sms.channel, call.channel) == (call.code, "sms", "call")
     assert ", ".join(call.code) in call.text
+
+
+async def test_over_whatsapp_the_sdk_sends_what_we_send(bench, service):
+    started = service.verifications.create(to=NUMBER, channel="whatsapp", locale="de")
+    assert (started.status, started.channel) == ("pending", "whatsapp")
+    assert [attempt["channel"] for attempt in started.send_code_attempts] == ["whatsapp"]
+    theirs = bench.form
+    async with bench.instance(channels=["whatsapp"]) as provider:
+        request = bench.delivery(channel=Channel("whatsapp"), locale="de")
+        assert (await provider.send_message(request)).reference == started.sid
+    assert bench.form == theirs
+    assert {message.channel for message in bench.simulator.inbox} == {"whatsapp"}
 
 
 def test_the_sixth_send_the_sixth_check_and_ten_minutes_are_too_much(bench, service):

@@ -193,7 +193,7 @@ def test_a_json_body_is_read_too():
 # The plugin and the simulator.
 
 
-@pytest.mark.parametrize("channel", list(Channel))
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.CALL])
 async def test_the_simulators_callbacks_are_twilios_and_ours(bench, channel):
     """Nobody listens at the URL; the simulator keeps what it sent there."""
     url = f"{bench.simulator.base_url}/nobody"
@@ -215,7 +215,7 @@ async def test_the_simulators_callbacks_are_twilios_and_ours(bench, channel):
     assert statuses == ([None, DELIVERED] if channel is Channel.SMS else [DELIVERED])
 
 
-@pytest.mark.parametrize("channel", list(Channel))
+@pytest.mark.parametrize("channel", [Channel.SMS, Channel.CALL])
 async def test_connection_overrides_are_for_twilio_and_neither_called_nor_signed(bench, channel):
     url = f"{bench.simulator.base_url}/nobody"
     async with bench.instance(Mode.MESSAGING, status_callback_url=f"{url}#rc=3&rp=5xx,ct") as provider:

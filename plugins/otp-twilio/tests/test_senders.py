@@ -61,5 +61,5 @@ def test_the_command_line_says_so_too(bench, settings, tmp_path):
         return json.loads(subprocess.run(asked, cwd=tmp_path, capture_output=True, check=False, text=True).stdout)
 
     assert [one["channels"] for one in otp("providers")["instances"]] == [["sms"]]
-    (step,) = otp("routes", "explain", NUMBER, "--call")["steps"]
+    (step,) = otp("routes", "explain", NUMBER, "--channel", "call")["steps"]
     assert "call" in step["reason"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from otp_twilio import VerifyProvider
 
+from otpcore import AsyncOTPService, NoRouteError
 from otpcore.providers import Channel, CheckResult, CodeOwner, ErrorKind, Feature
 from otpcore.simulators import Fault, SimulatedAnswer
+from otpcore.testing import Outbox
 
 NUMBER = "+359871234567"
 TEMPLATE = "HJ" + "0a" * 16
@@ -23,6 +25,35 @@ async def test_a_start_names_number_channel_and_language(bench):
     assert again == receipt
     sms, call = bench.simulator.inbox
     assert (sms.code, sms.reference) == (call.code, receipt.reference)
+
+
+async def test_over_whatsapp_a_start_names_that_channel_and_no_template(bench):
+    async with bench.instance(channels=["sms", "whatsapp"]) as provider:
+        assert provider.describe().channels == {"sms", "whatsapp"}
+        sms = await provider.send_sms(bench.delivery())
+        message = await provider.send_message(
+            bench.delivery(channel=Channel("whatsapp"), locale="pt-BR", template_id=TEMPLATE)
+        )
+        assert bench.form == {"To": NUMBER, "Channel": "whatsapp", "Locale": "pt-BR"}
+        assert message == sms
+        first, second = bench.simulator.inbox
+        assert (first.code, second.channel) == (second.code, "whatsapp")
+        assert await provider.check_code(bench.check(bench.code, message.reference)) is CheckResult.APPROVED
+
+
+async def test_a_service_sends_over_whatsapp_once_the_instance_is_told_so(bench):
+    twilio = bench.simulator.provider_settings()
+    settings = {**Outbox().settings, "otp_sms_provider": "twilio", "providers": {"twilio": twilio}}
+    async with AsyncOTPService(settings) as otp:
+        with pytest.raises(NoRouteError) as refused:
+            await otp.send(NUMBER, channel="whatsapp")
+        assert (refused.value.reason, bench.simulator.requests) == ("no_rules", [])
+    twilio["channels"] = ["sms", "call", "whatsapp"]
+    async with AsyncOTPService(settings) as otp:
+        assert (await otp.send(NUMBER, channel="whatsapp")).provider == "twilio"
+        assert bench.simulator.inbox[-1].channel == "whatsapp"
+        assert not await otp.verify(NUMBER, bench.wrong_code)
+        assert await otp.verify(NUMBER, bench.code)
 
 
 async def test_the_android_hash_goes_out_and_its_line_arrives(bench):
@@ -44,6 +75,9 @@ def test_the_instance_carries_what_verify_takes_and_no_text(bench):
     assert (sms.takes(Feature.ANDROID_HASH), call.takes(Feature.ANDROID_HASH)) == (True, False)
     assert (sms.takes(Feature.TEMPLATE_ID, TEMPLATE), sms.takes(Feature.TEMPLATE_ID, "1107")) == (True, False)
     assert not any(sms.takes(one) for one in Feature if one not in (Feature.ANDROID_HASH, Feature.TEMPLATE_ID))
+    whatsapp = info.carried(Channel("whatsapp"))
+    assert not any(whatsapp.takes(one) for one in Feature)
+    assert (whatsapp.speaks("pt-BR"), whatsapp.speaks("bg")) == (True, False)
     assert all(sms.speaks(tag) for tag in ("en", "en-AU", "pt-BR", "zh-TW", "no", "zh_hant"))
     assert not any(sms.speaks(tag) for tag in ("bg", "ka-GE", "e", ""))
 

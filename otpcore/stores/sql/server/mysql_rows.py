@@ -43,13 +43,28 @@ from otpcore.stores.records import (
     values_of,
 )
 from otpcore.stores.rows import EndedRow, OutrunError
+from otpcore.stores.sealed import SealedRecord
 from otpcore.stores.sql import limit_statements as limits_sql
 from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.building import own
+from otpcore.stores.sql.change_rows import OLD_CHANGES
+from otpcore.stores.sql.sealed_rows import EXPIRED
+from otpcore.stores.sql.series_statements import OLD_SERIES
 from otpcore.stores.sql.server.rows import ServerRows
 from otpcore.stores.sql.server.striped_rows import CHARGE_STRIPE, FREE_BUDGET, FREE_STRIPE, MOVE_STRIPE
 from otpcore.stores.sql.server.stripes import span
-from otpcore.stores.sql.tables import challenges, counters, deliveries, failures, receipts, refusals, slots, verified
+from otpcore.stores.sql.tables import (
+    challenges,
+    counters,
+    deliveries,
+    failures,
+    folds,
+    receipts,
+    refusals,
+    sealed,
+    slots,
+    verified,
+)
 
 _DUPLICATE = 1062  # ER_DUP_ENTRY
 
@@ -75,6 +90,8 @@ _CHARGE = (
 _WINDOW_ENDS = select(counters.c.window_ends_at).where(_OF_KEY)
 _FAILURES_OF = select(failures.c.failures).where(failures.c.key == bindparam("row_key"))
 _NEW_RECEIPT = insert(receipts)
+_NEW_SEALED = insert(sealed)
+_NEW_FOLD = insert(folds)
 
 
 def _older(column: Column[Any]) -> Delete:
@@ -88,6 +105,7 @@ _OLD_RECEIPTS = _older(receipts.c.received_at)
 _OLD_REFUSALS = _older(refusals.c.last_at)
 _OLD_VERIFIED = _older(verified.c.verified_at)
 _OLD_COUNTERS = delete(counters).where(_OVER_WINDOW)
+_EXPIRED_SEALED = delete(sealed).where(EXPIRED, own(sealed))
 
 
 @functools.cache
@@ -233,6 +251,22 @@ class MySqlRows(ServerRows):
 
     def purge_verified(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(_OLD_VERIFIED, limit), before=before, own_world=self.world)
+
+    def purge_sealed(self, now: datetime, limit: int) -> int:
+        return self._changed(_at_most(_EXPIRED_SEALED, limit), now=now, own_world=self.world)
+
+    def _insert_sealed(self, record: SealedRecord) -> bool:
+        return self._inserted(_NEW_SEALED, world=self.world, **values_of(record))
+
+    def purge_changes(self, before: datetime, limit: int) -> int:
+        return self._changed(_at_most(OLD_CHANGES, limit), before=before, own_world=self.world)
+
+    def _insert_fold(self, until: datetime) -> bool:
+        return self._inserted(_NEW_FOLD, world=self.world, folded_until=until)
+
+    def _purge_span(self, span: int, before: int, limit: int) -> int:
+        given = {"row_span": span, "before": before, "own_world": self.world}
+        return self._changed(_at_most(OLD_SERIES, limit), **given)
 
     def _inserted(self, statement: Executable, **values: Any) -> bool:
         """Insert; False when its key is taken. InnoDB undoes the one statement, and the transaction goes on."""

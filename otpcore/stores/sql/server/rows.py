@@ -45,8 +45,10 @@ class ServerRows(StripedRows):
         self._now = begun_at
 
     def now(self, now: datetime | None) -> datetime:
-        if now is not None:
-            return now
+        self._moment = self._server_time() if now is None else now
+        return self._moment
+
+    def _server_time(self) -> datetime:
         if self._now is None:
             with self._raw.cursor() as cursor:
                 cursor.execute(clock_of(self._connection.dialect.name))
@@ -100,6 +102,9 @@ class ServerRows(StripedRows):
     def erase(self, phone_key: str) -> tuple[int, int]:
         self._all(ChallengeRecord, self._locked(sql.CHALLENGES_OF), phone_key=phone_key)
         return super().erase(phone_key)
+
+    def _free(self, statement: Any) -> Any:
+        return sql.skipping_locked(statement)
 
     def _locked(self, statement: Any) -> Any:
         return sql.locked(statement) if self._locking else statement

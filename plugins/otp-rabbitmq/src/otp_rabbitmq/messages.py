@@ -17,7 +17,7 @@ _LONGEST_ID = 255
 def encoded(job: RetryJob) -> bytes:
     """``{"challenge": …, "channel": "sms", "due": microseconds since 1970 UTC}``."""
     due = (job.due_at - _EPOCH) // _MICROSECOND
-    return json.dumps({"challenge": job.challenge_id, "channel": job.channel.value, "due": due}).encode()
+    return json.dumps({"challenge": job.challenge_id, "channel": job.channel, "due": due}).encode()
 
 
 def decoded(body: bytes) -> RetryJob:

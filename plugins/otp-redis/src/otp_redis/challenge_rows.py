@@ -1,7 +1,8 @@
 """Challenges and their deliveries, and what is read in one look.
 
 All that hangs on a challenge is one hash, ``ch:<id>``, so that one look reads it and one version guards it: ``c`` the challenge, ``p`` the look-up
-of its phone, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a receipt.
+of its phone, ``n`` its number, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a
+receipt.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from otpcore.stores import (
     changed,
 )
 
-__all__ = ["PAGE", "ChallengeRows", "digest", "doc_key"]
+__all__ = ["PAGE", "ChallengeRows", "delivery_indexes", "delivery_member", "digest", "doc_key"]
 
 PAGE = 200
 """Rows that are looked at in one round trip."""
@@ -82,6 +83,8 @@ class ChallengeRows:
         unit.bump(key)
         unit.put(key, "p", challenge.phone_key)
         unit.put(key, "c", pack(challenge))
+        unit.put_numbered(key, "n", "")
+        unit.call("ZADD", "ix:begun", str(microseconds(challenge.first_sent_at)), challenge.id)
         for index in (f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
             unit.change("rank", index, challenge.id)
         self._newest[challenge.subject] = challenge.id
@@ -106,7 +109,8 @@ class ChallengeRows:
         for member in self._page("ix:open", "-inf", str(microseconds(now)), 0, limit):
             challenge = self.challenge(member)
             if challenge is None:
-                self._unit.call("ZREM", "ix:open", member)
+                for index in ("ix:open", "ix:begun"):
+                    self._unit.call("ZREM", index, member)
             elif challenge.state not in OVER and challenge.expires_at <= now:
                 found.append(challenge)
         return found
@@ -152,7 +156,8 @@ class ChallengeRows:
         self._holders[delivery.id] = delivery.challenge_id
         kept = self._milliseconds(delivery.recorded_at, self._keeping.of_delivery)
         unit.call("SET", f"dl:{delivery.id}", delivery.challenge_id, "PX", str(kept))
-        unit.call("ZADD", "ix:deliveries", str(microseconds(delivery.recorded_at)), _member(delivery))
+        for index in delivery_indexes(delivery.instance):
+            unit.call("ZADD", index, str(microseconds(delivery.recorded_at)), delivery_member(delivery))
         if delivery.reference:
             self._refer(None, delivery, "")
         if (challenge := self.peek(delivery.challenge_id)) is not None:
@@ -296,5 +301,11 @@ def doc_key(challenge_id: str) -> str:
     return f"ch:{challenge_id}"
 
 
-def _member(delivery: DeliveryRecord) -> str:
-    return f"{delivery.challenge_id} {delivery.id}"
+def delivery_member(delivery: DeliveryRecord) -> str:
+    """A delivery in the indexes by time: its instance says in which of them it stands."""
+    return f"{delivery.challenge_id} {delivery.id} {delivery.instance}"
+
+
+def delivery_indexes(instance: str) -> tuple[str, str]:
+    """Those of all deliveries, and of one instance's."""
+    return "ix:deliveries", f"ix:deliveries:{instance}"

@@ -24,6 +24,7 @@ class Keeping:
     deliveries: timedelta
     verified: timedelta
     audit: timedelta
+    series: timedelta
 
     @property
     def of_challenge(self) -> timedelta:
@@ -49,6 +50,16 @@ class Keeping:
     def of_audit(self) -> timedelta:
         """Of the trail of operators."""
         return self.audit + _SLACK
+
+    @property
+    def of_sealed(self) -> timedelta:
+        """Of a sealed record, after it has expired."""
+        return _SLACK
+
+    @property
+    def of_series(self) -> timedelta:
+        """Of the counts of one span of minutes."""
+        return self.series + _SLACK
 
     @property
     def of_worker(self) -> timedelta:

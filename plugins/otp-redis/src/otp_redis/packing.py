@@ -6,7 +6,7 @@ import base64
 import enum
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -69,7 +69,13 @@ def _record(kind: Any, values: dict[str, Any]) -> Any:
 def _fields(kind: type[Any]) -> tuple[tuple[str, Any, Converter | None, Converter | None], ...]:
     """Name, default, and how a value becomes plain and is read again."""
     attrs.resolve_types(kind)
-    return tuple((field.name, field.default, *_converters(field.type)) for field in attrs.fields(kind))
+    return tuple((field.name, _default(field), *_converters(field.type)) for field in attrs.fields(kind))
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    """Its value where nothing is said."""
+    made: Any = field.default
+    return made.factory() if isinstance(made, attrs.Factory) else made  # type: ignore[arg-type] # the stubs call the class a function
 
 
 def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:
@@ -80,6 +86,8 @@ def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:
         if to_plain is None or from_plain is None:
             return list, tuple
         return (lambda values: [to_plain(one) for one in values]), (lambda values: tuple(map(from_plain, values)))
+    if get_origin(kind) is Mapping:
+        return _converters_of_table(*get_args(kind))
     if attrs.has(kind):
         return _plain, functools.partial(_record, kind)
     if issubclass(kind, datetime):
@@ -88,4 +96,24 @@ def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:
         return (lambda member: member.value), kind
     if issubclass(kind, bytes):
         return (lambda value: base64.b64encode(value).decode()), base64.b64decode
+    if issubclass(kind, str) and kind is not str:
+        return str.__str__, kind
     return None, None
+
+
+def _converters_of_table(key_kind: Any, value_kind: Any) -> tuple[Converter, Converter]:
+    """Of a mapping whose keys are words of one kind."""
+    (key_to, key_from), (value_to, value_from) = map(_either, (key_kind, value_kind))
+    return (
+        lambda table: {key_to(key): value_to(value) for key, value in table.items()},
+        lambda plain: {key_from(key): value_from(value) for key, value in plain.items()},
+    )
+
+
+def _either(kind: Any) -> tuple[Converter, Converter]:
+    to_plain, from_plain = _converters(kind)
+    return to_plain or _same, from_plain or _same
+
+
+def _same(value: Any) -> Any:
+    return value

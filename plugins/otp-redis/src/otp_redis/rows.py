@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from otp_redis.challenge_rows import digest
-from otp_redis.limit_rows import LimitRows, first_part
+from otp_redis.challenge_rows import PAGE, delivery_indexes, delivery_member, digest
+from otp_redis.change_rows import ChangeRows
+from otp_redis.limit_rows import first_part
+from otp_redis.list_rows import ListRows
 from otp_redis.packing import microseconds, pack
+from otp_redis.sealed_rows import SealedRows
+from otp_redis.series_rows import SeriesRows
 from otpcore.stores import (
     OVER,
     AuditRecord,
@@ -28,7 +32,7 @@ __all__ = ["RedisRows"]
 _NOBODY = "-"
 
 
-class RedisRows(LimitRows, DerivedRows):
+class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
     """``otpcore.stores.rows.Rows`` over one unit of work."""
 
     def prefetch(self, wanted: Wanted, now: datetime | None) -> None:
@@ -144,11 +148,28 @@ class RedisRows(LimitRows, DerivedRows):
     def _scheduled(self) -> Iterator[ScheduleRecord]:
         return self._rows("-inf", "+inf")
 
-    def _recorded(self, since: datetime) -> Iterator[DeliveryRecord]:
-        for member in self._pages("ix:deliveries", str(microseconds(since))):
+    def _recorded(self, since: datetime, until: datetime | None = None) -> Iterator[DeliveryRecord]:
+        most = "+inf" if until is None else f"({microseconds(until)}"
+        for member in self._pages("ix:deliveries", str(microseconds(since)), most):
             delivery = self.delivery(member.split()[1])
             if delivery is not None:
                 yield delivery
+
+    def _received(self, since: datetime, until: datetime) -> Iterator[ReceiptRecord]:
+        for member in self._pages("ix:receipts", str(microseconds(since)), f"({microseconds(until)}"):
+            holder, name, _ = member.split()
+            text = self._doc(holder).get(f"r:{name}") if holder != _NOBODY else None  # else no delivery is known by it
+            if text is not None:
+                yield self._unit.parsed(ReceiptRecord, text)
+
+    def _verified_since(self, since: datetime) -> Iterator[str]:
+        least, offset = str(microseconds(since)), 0
+        while True:
+            (reply,) = self._unit.ask(("scored", "ix:verified", least, "+inf", str(offset), str(PAGE)))
+            yield from reply[::2]
+            offset += PAGE
+            if len(reply) < 2 * PAGE:
+                return
 
     # Settings and upkeep.
 
@@ -195,7 +216,8 @@ class RedisRows(LimitRows, DerivedRows):
         for member in members:
             challenge = self.peek(member)
             if challenge is None:
-                self._unit.call("ZREM", "ix:over", member)
+                for index in ("ix:over", "ix:begun"):
+                    self._unit.call("ZREM", index, member)
             elif challenge.state in OVER and challenge.expires_at < before:
                 old.append(challenge)
         self._remove_challenges(old)
@@ -204,9 +226,11 @@ class RedisRows(LimitRows, DerivedRows):
     def purge_deliveries(self, before: datetime, limit: int) -> int:
         removed = 0
         for member in self._page("ix:deliveries", "-inf", f"({microseconds(before)}", 0, limit):
-            delivery = self.delivery(member.split()[1])
+            _, delivery_id, instance = member.split(" ", 2)
+            delivery = self.delivery(delivery_id)
             if delivery is None:
-                self._unit.call("ZREM", "ix:deliveries", member)
+                for index in delivery_indexes(instance):
+                    self._unit.call("ZREM", index, member)
             else:
                 self._remove_delivery(delivery)
                 removed += 1
@@ -286,7 +310,7 @@ class RedisRows(LimitRows, DerivedRows):
             self._unit.bump(f"ch:{challenge.id}")
             self.end_schedules(challenge.id)
             self._unit.remove(f"ch:{challenge.id}", "c")
-            for index in ("ix:open", "ix:over", f"sj:{challenge.subject}"):
+            for index in ("ix:open", "ix:over", "ix:begun", f"sj:{challenge.subject}"):
                 self._unit.call("ZREM", index, challenge.id)
             for scope in list(self._unit.hash(f"sl:{challenge.phone_key}")):
                 slot = self.slot(scope, challenge.phone_key)
@@ -298,8 +322,8 @@ class RedisRows(LimitRows, DerivedRows):
         self._unit.bump(f"ch:{delivery.challenge_id}")
         self._unit.remove(f"ch:{delivery.challenge_id}", f"d:{delivery.id}")
         self._unit.call("DEL", f"dl:{delivery.id}")
-        member = f"{delivery.challenge_id} {delivery.id}"
-        self._unit.call("ZREM", "ix:deliveries", member)
+        for index in delivery_indexes(delivery.instance):
+            self._unit.call("ZREM", index, delivery_member(delivery))
         if delivery.reference:
             self._unit.call("ZREM", f"rd:{digest(delivery.instance, delivery.reference)}", delivery.id)
         self._tidy(delivery.challenge_id)

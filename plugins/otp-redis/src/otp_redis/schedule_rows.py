@@ -19,6 +19,11 @@ class ScheduleRows(ChallengeRows):
         text = self._doc(challenge_id).get(f"s:{channel}")
         return None if text is None else self._unit.parsed(ScheduleRecord, text)
 
+    def schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
+        names = sorted((name for name in self._doc(challenge_id) if name.startswith("s:")), reverse=True)
+        found = (self.schedule(challenge_id, Channel(name.removeprefix("s:"))) for name in names)
+        return [row for row in found if row is not None]
+
     def put_schedule(self, row: ScheduleRecord) -> None:
         before = self.schedule(row.challenge_id, row.channel)
         if before is not None and before.waits is not None and _waits(before) != _waits(row):

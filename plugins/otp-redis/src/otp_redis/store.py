@@ -53,6 +53,8 @@ def create_store(settings: Any) -> RedisStore:
         keep_deliveries=timedelta(seconds=storage.keep_deliveries),
         keep_verified=timedelta(seconds=storage.keep_verified),
         keep_audit=timedelta(seconds=storage.keep_audit),
+        keep_series=timedelta(seconds=storage.keep_series),
+        keeps_outbox=storage.outbox,
     )
 
 
@@ -67,7 +69,9 @@ class RedisStore(Store):
         keep_deliveries: The same for deliveries.
         keep_verified: The same for the note that a phone verified.
         keep_audit: The same for the trail of operators.
+        keep_series: The same for counts over time.
         patience: Seconds to wait at most: for other units of work, for a server that is away.
+        keeps_outbox: What changes in challenges is written to the outbox.
 
     Raises:
         SettingsError: The URL cannot be used.
@@ -83,11 +87,18 @@ class RedisStore(Store):
         keep_deliveries: timedelta = 30 * _DAY,
         keep_verified: timedelta = 90 * _DAY,
         keep_audit: timedelta = 365 * _DAY,
+        keep_series: timedelta = 30 * _DAY,
         patience: float = _PATIENCE,
+        keeps_outbox: bool = False,
     ) -> None:
+        self.keeps_outbox = keeps_outbox
         self._server = Server(Address.parse(url), patience=patience)
         self._keeping = Keeping(
-            challenges=keep_challenges, deliveries=keep_deliveries, verified=keep_verified, audit=keep_audit
+            challenges=keep_challenges,
+            deliveries=keep_deliveries,
+            verified=keep_verified,
+            audit=keep_audit,
+            series=keep_series,
         )
         # As many threads as there are connections: one that waited for a connection would only be in the way of others.
         self._crew = Crew(self._server.place, size=CONNECTIONS, patience=patience)
@@ -149,7 +160,12 @@ class RedisStore(Store):
         return await self._in_thread(lambda: self._server.read(self._over_rows(unit), self._world))
 
     def _over_rows(self, unit: Callable[[Rows], T]) -> Callable[[Unit], T]:
-        return lambda work: unit(RedisRows(work, self._keeping))
+        def run(work: Unit) -> T:
+            rows = RedisRows(work, self._keeping)
+            rows.keeps_outbox = self.keeps_outbox
+            return unit(rows)
+
+        return run
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._crew.run(lambda _: work())
@@ -179,6 +195,7 @@ class _OtherWorld(RedisStore):
     def __init__(self, store: RedisStore, world: World) -> None:
         self._store = store
         self._world = world
+        self.keeps_outbox = store.keeps_outbox
         self._server, self._keeping, self._crew = store._server, store._keeping, store._crew  # noqa: SLF001 - of this module
 
     async def start(self, exit_stack: AsyncExitStack) -> None:

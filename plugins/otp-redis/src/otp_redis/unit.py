@@ -150,6 +150,10 @@ class Unit:
         self.hash(key)
         self._guards["field", key, field, self._original[key].get(field, "")] = None
 
+    def guard_text(self, key: str, field: str, text: str) -> None:
+        """A field of a hash that is not read as a whole must still be this."""
+        self._guards["field", key, field, text] = None
+
     def guard_size(self, key: str) -> None:
         """A hash must still have as many fields."""
         self.hash(key)

@@ -53,6 +53,7 @@ __all__ = ["SinchProvider", "create_provider"]
 
 _VERIFICATIONS = "/verification/v1/verifications"
 _CONTENT_TYPE = "application/json"
+_CODE_TYPE = "Numeric"  # whatever the app is set to: who types a code of otpcore types digits
 _METHODS = {Channel.SMS: "sms", Channel.CALL: "callout"}
 _CODE_LENGTHS = frozenset(range(4, 11))
 # Text, app name, code length and sender are the Sinch app's own. The language of an SMS is a header, all else an option.
@@ -119,7 +120,7 @@ class SinchProvider:
         # Rounded up: the code must not end at Sinch while the challenge still lives.
         seconds = max(math.ceil((request.deadline - self.context.clock()).total_seconds()), 1)
         minutes, second = divmod(seconds, 60)
-        options = {"expiry": f"{minutes // 60:02}:{minutes % 60:02}:{second:02}"}
+        options = {"expiry": f"{minutes // 60:02}:{minutes % 60:02}:{second:02}", "codeType": _CODE_TYPE}
         if request.android_hash:
             options["applicationHash"] = request.android_hash
         return await self._send(request, {"smsOptions": options}, accept_language(request.locale))

@@ -16,6 +16,7 @@ import http
 import json
 import re
 import secrets
+import string
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -47,6 +48,11 @@ _MESSAGES = {
 }
 _INVALID_CODE = "Invalid identity or code."
 _BASE = "/verification/v1/verifications"
+_ALPHABETS = {
+    "Numeric": string.digits,
+    "Alpha": string.ascii_uppercase,
+    "Alphanumeric": string.ascii_uppercase + string.digits,
+}
 _METHODS = {"sms": Channel.SMS, "callout": Channel.CALL}
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _EXPIRY = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})")
@@ -91,6 +97,8 @@ class SinchSimulator(Simulator):
         application_key: Of its one app.
         application_secret: Of its one app, Base64.
         code_digits: How long its codes are.
+        code_type: ``Numeric``, ``Alpha`` or ``Alphanumeric``: of its codes, where the start of an SMS does not say
+            ``smsOptions.codeType``; those of calls are digits.
         default_expiry: Life of a verification whose start does not say ``smsOptions.expiry``.
         wrong_codes: After so many wrong codes a verification has failed.
         timestamp_tolerance: How far ``x-timestamp`` may be off.
@@ -101,6 +109,7 @@ class SinchSimulator(Simulator):
     application_key = "9f1c6a52-7d0e-4f3b-8a56-0d6a3f1f7c11"
     application_secret = "c2ltdWxhdGVkLXNlY3JldA=="  # noqa: S105 - the simulator's own, for loopback
     code_digits = 4
+    code_type = "Numeric"
     default_expiry = timedelta(minutes=5)
     wrong_codes = 5
     timestamp_tolerance = timedelta(minutes=5)
@@ -177,6 +186,9 @@ class SinchSimulator(Simulator):
             return _error(40002)
         if not _NUMBER.fullmatch(number):
             return _error(40001 if number.startswith("+") else 40005)
+        code_type = str(_part(body, "smsOptions").get("codeType", self.code_type)) if method == "sms" else "Numeric"
+        if code_type not in _ALPHABETS:
+            return _error(40001, "Code type is not valid.")
         magic = MAGIC_NUMBERS.get(number)
         if isinstance(magic, int):
             return _error(magic)
@@ -184,7 +196,7 @@ class SinchSimulator(Simulator):
         if older and older.status is VerificationStatus.PENDING:
             older.end(VerificationStatus.ABORTED)
             self._report_result(older)
-        verification = self._begin(number, method, body, older.code if older else "")
+        verification = self._begin(number, method, body, self._new_code(code_type, older.code if older else ""))
         if self.callback_url and (denial := self._denial(verification)):
             verification.end(VerificationStatus.DENIED, denial)
             self._report_result(verification)
@@ -196,9 +208,9 @@ class SinchSimulator(Simulator):
                 return SimulatedAnswer.json(200, verification.to_json())
         else:
             self._deliver(verification, _part(body, "smsOptions").get("applicationHash", ""))
-        return _started(verification, request.headers.get("accept-language") or "en-US")
+        return _started(verification, request.headers.get("accept-language") or "en-US", code_type)
 
-    def _begin(self, number: str, method: str, body: dict[str, Any], older_code: str) -> _Verification:
+    def _begin(self, number: str, method: str, body: dict[str, Any], code: str) -> _Verification:
         now = self.clock()
         expiry = _EXPIRY.fullmatch(str(_part(body, "smsOptions").get("expiry", "")))
         hours, minutes, seconds = map(int, expiry.groups()) if expiry else (0, 0, 0)
@@ -207,7 +219,7 @@ class SinchSimulator(Simulator):
             id=str(uuid.uuid4()),
             method=method,
             number=number,
-            code=self._new_code(older_code),
+            code=code,
             reference=str(body.get("reference") or ""),
             custom=str(body.get("custom") or ""),
             started=now,
@@ -217,9 +229,10 @@ class SinchSimulator(Simulator):
         self._latest.update(dict.fromkeys(names, verification))
         return verification
 
-    def _new_code(self, older_code: str) -> str:
+    def _new_code(self, code_type: str, older_code: str) -> str:
         """Never the number's last one, or tests that tell old from new would fail by chance."""
-        while (code := f"{secrets.randbelow(10**self.code_digits):0{self.code_digits}}") == older_code:
+        alphabet = _ALPHABETS[code_type]
+        while (code := "".join(secrets.choice(alphabet) for _ in range(self.code_digits))) == older_code:
             pass
         return code
 
@@ -315,7 +328,7 @@ class SinchSimulator(Simulator):
         return found
 
 
-def _started(verification: _Verification, language: str) -> SimulatedAnswer:
+def _started(verification: _Verification, language: str, code_type: str) -> SimulatedAnswer:
     links = [
         {"rel": rel, "href": f"{_BASE}/id/{verification.id}", "method": method}
         for rel, method in (("status", "GET"), ("report", "PUT"))
@@ -326,7 +339,7 @@ def _started(verification: _Verification, language: str) -> SimulatedAnswer:
         answer["sms"] = {
             "template": "Your verification code is {{CODE}}.",
             "interceptionTimeout": life,
-            "codeType": "Numeric",
+            "codeType": code_type,
         }
     return SimulatedAnswer.json(200, answer, {"Content-Language": language})
 

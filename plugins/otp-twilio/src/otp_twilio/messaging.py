@@ -87,6 +87,8 @@ class MessagingProvider:
             form["From"] = request.sender or self.settings.from_number
         else:
             form["MessagingServiceSid"] = self.settings.messaging_service_sid
+        if self.settings.risk_check is not None:
+            form["RiskCheck"] = self.settings.risk_check.value
         form |= self._callback(request)
         return DeliveryReceipt(reference=await self.client.create(self._path("Messages"), form))
 

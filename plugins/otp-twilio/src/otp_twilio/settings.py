@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import attrs
 
 from otp_twilio.overrides import overrides_problem
 
-__all__ = ["NUMBER", "Mode", "TwilioSettings", "is_number"]
+__all__ = ["CLIENT", "NUMBER", "VERIFY_CHANNELS", "Mode", "RiskCheck", "TwilioSettings", "is_number"]
 
 NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 """A full phone number (E.164)."""
 
+VERIFY_CHANNELS = ("sms", "call", "whatsapp")
+"""What Verify can send over, in its own words."""
+
+CLIENT = "client"
+"""What stands for the client's address where else the name of an item of metadata stands."""
+
+_USUAL_CHANNELS = ("sms", "call")
+_MOST_TAGS = 10  # of one verification
 _SHORT_CODE = re.compile(r"[0-9]{3,8}")
 _SENDER_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 _&+-]{1,11}")  # Twilio's alphanumeric sender ID
 _HOST_PART = re.compile(r"[a-z0-9-]+")
@@ -31,6 +39,13 @@ class Mode(enum.StrEnum):
     """Verify v2: Twilio makes, words, sends and checks the code."""
     MESSAGING = "messaging"
     """Programmable Messaging and Voice: otpcore makes, words and checks it, Twilio carries text and speech."""
+
+
+class RiskCheck(enum.StrEnum):
+    """Whether Twilio's guards against fraud may refuse a message, whatever the account's own settings say."""
+
+    ENABLE = "enable"
+    DISABLE = "disable"
 
 
 def is_number(sender: str) -> bool:
@@ -75,6 +90,17 @@ def _service_of_verify(settings: TwilioSettings, _: attrs.Attribute[str], value:
         raise ValueError('belongs to mode = "verify" only')
 
 
+def _only_in_verify(settings: TwilioSettings, attribute: attrs.Attribute[Any], value: object) -> None:
+    usual: Any = attribute.default
+    if settings.mode is Mode.MESSAGING and value != (usual.factory() if isinstance(usual, attrs.Factory) else usual):  # type: ignore[arg-type] # the stubs call the class a function
+        raise ValueError('belongs to mode = "verify" only')
+
+
+def _few_enough(_: TwilioSettings, __: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if len(value) > _MOST_TAGS:
+        raise ValueError(f"Verify takes {_MOST_TAGS} tags at most")
+
+
 def _only_in_messaging(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
     if settings.mode is Mode.VERIFY and value:
         raise ValueError('belongs to mode = "messaging" only')
@@ -105,6 +131,13 @@ def _callback_url(settings: TwilioSettings, attribute: attrs.Attribute[str], val
         raise ValueError(f"behind # stand Twilio's connection overrides, such as #rc=5&rp=ct,rt,5xx: {problem}")
 
 
+def _channels_of_verify(settings: TwilioSettings, _: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:
+    if settings.mode is Mode.MESSAGING and value != _USUAL_CHANNELS:
+        raise ValueError('belongs to mode = "verify" only')
+    if not value or not set(value) <= set(VERIFY_CHANNELS):
+        raise ValueError(f"must name at least one of {', '.join(VERIFY_CHANNELS)}, and nothing else")
+
+
 def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
     if value and not _HOST_PART.fullmatch(value):
         raise ValueError("must be in Twilio's spelling: lower-case letters and digits, such as ie1 or dublin")
@@ -123,6 +156,7 @@ class TwilioSettings:
         api_key: ``SK…``.
         api_key_secret: Its secret.
         service_sid: ``VA…``, the Verify service; ``verify`` only.
+        channels: Over what the Verify service sends, of ``sms``, ``call`` and ``whatsapp``; ``verify`` only.
         from_number: Sender: a number (E.164), a short code or a sender name; ``messaging`` only. Calls need a number.
         messaging_service_sid: ``MG…``: sends the SMS instead of ``from_number``; ``messaging`` only.
         region: Twilio's region, such as ``ie1``; credentials belong to one region.
@@ -133,6 +167,15 @@ class TwilioSettings:
             Connection overrides may stand behind ``#``.
         callback_auth_token: The token that signs those reports, where requests go out with an API key; ``messaging`` only.
         allow_plain_http: Allow ``http://`` URLs beyond loopback.
+        risk_check: ``enable`` or ``disable``: Twilio's guards against fraud, for the SMS of this instance; None: as the
+            account's settings say.
+        device_ip: Tell Verify the client's address, where the host passes one; ``verify`` only.
+        tags: Names of the metadata that go out as tags, for Twilio's reports; ``verify`` only.
+        rate_limits: By the unique name of a rate limit of the Verify service, what it counts: ``client``, or the name of an
+            item of metadata; ``verify`` only.
+        substitutions: Names of the metadata that fill in the variables of a Verify template; ``verify`` only.
+        psd2: The Verify service is for payments (PSD2): the metadata ``payee`` and ``amount`` go out with each start and
+            each check; ``verify`` only.
     """
 
     mode: Mode = Mode.VERIFY
@@ -141,6 +184,7 @@ class TwilioSettings:
     api_key: str = attrs.field(default="", validator=[_sid("SK", "an API key"), _beside("api_key_secret")])
     api_key_secret: str = attrs.field(default="", repr=False, validator=_beside("api_key"))
     service_sid: str = attrs.field(default="", validator=[_sid("VA", "a Verify service"), _service_of_verify])
+    channels: tuple[str, ...] = attrs.field(default=_USUAL_CHANNELS, validator=_channels_of_verify)
     from_number: str = attrs.field(default="", validator=_sender_of_messaging)
     messaging_service_sid: str = attrs.field(
         default="", validator=[_sid("MG", "a messaging service"), _only_in_messaging]
@@ -152,6 +196,12 @@ class TwilioSettings:
     status_callback_url: str = attrs.field(default="", validator=_callback_url)
     callback_auth_token: str = attrs.field(default="", repr=False, validator=_signing_token)
     allow_plain_http: bool = False
+    risk_check: RiskCheck | None = None
+    device_ip: bool = attrs.field(default=True, validator=_only_in_verify)
+    tags: tuple[str, ...] = attrs.field(default=(), validator=[_only_in_verify, _few_enough])
+    rate_limits: Mapping[str, str] = attrs.field(factory=dict, validator=_only_in_verify)
+    substitutions: tuple[str, ...] = attrs.field(default=(), validator=_only_in_verify)
+    psd2: bool = attrs.field(default=False, validator=_only_in_verify)
 
     @property
     def receipt_token(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from contextlib import AsyncExitStack
 
 import attrs
@@ -11,6 +10,7 @@ import attrs
 from otp_twilio.client import TwilioClient, is_success
 from otp_twilio.errors import CHECKS_USED_UP, GONE_CODES, INVALID_PARAMETER, error_of, names_parameter
 from otp_twilio.languages import VERIFY_LANGUAGES, verify_locale
+from otp_twilio.parameters import TEMPLATE, payment_of, said_of
 from otp_twilio.settings import TwilioSettings
 from otpcore.providers import (
     AccountState,
@@ -32,17 +32,19 @@ from otpcore.providers import (
 __all__ = ["VerifyProvider"]
 
 _CODE_LENGTHS = frozenset(range(4, 11))
-_TEMPLATE = re.compile(r"HJ[0-9a-fA-F]{32}")
 
-# Text, app name, code length and sender are the Verify service's own.
+# Text, app name, code length and sender are the Verify service's own. Templates are for SMS and calls (reference of Verify,
+# "Templates").
 _BY_CALL = Carries(
     features=frozenset({Feature.TEMPLATE_ID}),
     languages=VERIFY_LANGUAGES,
-    forms={Feature.TEMPLATE_ID: _TEMPLATE.pattern},
+    forms={Feature.TEMPLATE_ID: TEMPLATE.pattern},
 )
+_WHATSAPP = Channel("whatsapp")
 _CARRIES = {
     Channel.SMS: attrs.evolve(_BY_CALL, features=_BY_CALL.features | {Feature.ANDROID_HASH}),
     Channel.CALL: _BY_CALL,
+    _WHATSAPP: Carries(features=frozenset(), languages=VERIFY_LANGUAGES),
 }
 
 # Statuses of a verification in the answer to a check. "pending" after a check is a wrong code, and so is any status that
@@ -70,10 +72,13 @@ class VerifyProvider:
 
     @hookimpl
     def describe(self) -> ProviderInfo:
-        """What this instance is; codes are keyed on the service and the number."""
+        """What this instance is; codes are keyed on the service and the number. A service for payments cannot call (60214)."""
         return ProviderInfo(
             display_name="Twilio Verify",
             code_owner=CodeOwner.PROVIDER,
+            channels=frozenset(
+                Channel(word) for word in self.settings.channels if not (self.settings.psd2 and word == Channel.CALL)
+            ),
             code_scope=f"twilio:{self.settings.service_sid}",
             code_lengths=_CODE_LENGTHS,
             carries=_CARRIES,
@@ -95,12 +100,18 @@ class VerifyProvider:
         return await self._send(request)
 
     @hookimpl
+    async def send_message(self, request: DeliveryRequest) -> DeliveryReceipt:
+        """Start a verification over WhatsApp, or send the running one's code again."""
+        return await self._send(request)
+
+    @hookimpl
     async def check_code(self, request: CheckRequest) -> CheckResult:
         """Check a code by verification SID; by number where the start was never answered."""
         if len(request.code) not in _CODE_LENGTHS:  # Verify would answer with an error
             return CheckResult.INCORRECT
         whose = {"VerificationSid": request.reference} if request.reference else {"To": request.recipient.e164}
-        answer = await self.client.post(f"{self._service}/VerificationCheck", {**whose, "Code": request.code})
+        form = {**whose, "Code": request.code, **payment_of(request.metadata, self.settings)}
+        answer = await self.client.post(f"{self._service}/VerificationCheck", form)
         if is_success(answer):
             checked = answer.json_object()
             if "status" not in checked:
@@ -153,11 +164,10 @@ class VerifyProvider:
         return f"/v2/Services/{self.settings.service_sid}"
 
     async def _send(self, request: DeliveryRequest) -> DeliveryReceipt:
-        form = {"To": request.recipient.e164, "Channel": request.channel.value}
+        form = {"To": request.recipient.e164, "Channel": str(request.channel)}
         if locale := verify_locale(request.locale):
             form["Locale"] = locale
-        if request.template_id and _TEMPLATE.fullmatch(request.template_id):
-            form["TemplateSid"] = request.template_id
         if request.android_hash:
             form["AppHash"] = request.android_hash
+        form |= said_of(request, self.settings) | payment_of(request.metadata, self.settings)
         return DeliveryReceipt(reference=await self.client.create(f"{self._service}/Verifications", form))

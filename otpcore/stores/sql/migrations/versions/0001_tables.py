@@ -25,6 +25,10 @@ _TABLES = (
     "otp_verified",
     "otp_refusal",
     "otp_breaker",
+    "otp_change",
+    "otp_sealed",
+    "otp_series",
+    "otp_fold",
     "otp_worker",
     "otp_audit",
     "otp_setting",
@@ -65,6 +69,10 @@ def upgrade() -> None:
     _verified()
     _refusal()
     _breaker()
+    _change()
+    _sealed()
+    _series()
+    _fold()
     _worker()
     _audit()
     _setting()
@@ -90,6 +98,7 @@ def _challenge() -> None:
         sa.Column("phone_masked", sa.Text(), nullable=False),
         sa.Column("key_id", _key(255), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("app", _key(40), nullable=False),
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("confirmed", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(20)),
@@ -102,12 +111,13 @@ def _challenge() -> None:
         sa.Column("code_digest", sa.Text(), nullable=False),
         sa.Column("code_sealed", sa.LargeBinary()),
         sa.Column("message_sealed", sa.LargeBinary()),
+        sa.Column("extras_sealed", sa.LargeBinary()),
         sa.Column("locale", sa.Text(), nullable=False),
         sa.Column("forced", sa.Text()),
         sa.Column("core_recorded", sa.Boolean(), nullable=False),
         sa.Column("budget", _key(255), nullable=False),
-        sa.Column("sms_cooldown", sa.BigInteger()),
-        sa.Column("call_cooldown", sa.BigInteger()),
+        sa.Column("cooldowns", sa.Text(), nullable=False),
+        sa.Column("approved_at", sa.BigInteger()),
         sa.Column("world", sa.String(20), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_otp_challenge"),
         sa.UniqueConstraint("id", name="uq_otp_challenge_id"),
@@ -116,6 +126,7 @@ def _challenge() -> None:
     op.create_index("ix_otp_challenge_subject", "otp_challenge", ["subject"])
     op.create_index("ix_otp_challenge_phone_key", "otp_challenge", ["phone_key"])
     op.create_index("ix_otp_challenge_state_expires_at", "otp_challenge", ["state", "expires_at"])
+    op.create_index("ix_otp_challenge_world_first_sent_at", "otp_challenge", ["world", "first_sent_at"])
 
 
 def _delivery() -> None:
@@ -139,13 +150,16 @@ def _delivery() -> None:
         sa.Column("lease_until", sa.BigInteger(), nullable=False),
         sa.Column("not_before", sa.BigInteger()),
         sa.Column("gone", sa.Boolean(), nullable=False),
+        sa.Column("answered_at", sa.BigInteger()),
+        sa.Column("delivered_at", sa.BigInteger()),
         sa.Column("world", sa.String(20), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_otp_delivery"),
         sa.UniqueConstraint("id", name="uq_otp_delivery_id"),
     )
     op.create_index("ix_otp_delivery_challenge_id", "otp_delivery", ["challenge_id"])
     op.create_index("ix_otp_delivery_phone_key", "otp_delivery", ["phone_key"])
-    op.create_index("ix_otp_delivery_recorded_at", "otp_delivery", ["recorded_at"])
+    op.create_index("ix_otp_delivery_world_recorded_at", "otp_delivery", ["world", "recorded_at"])
+    op.create_index("ix_otp_delivery_instance_world_recorded_at", "otp_delivery", ["instance", "world", "recorded_at"])
     op.create_index("ix_otp_delivery_reference_instance", "otp_delivery", ["reference", "instance"])
 
 
@@ -290,6 +304,62 @@ def _breaker() -> None:
         sa.Column("code", sa.String(80), nullable=False),
         sa.Column("words", sa.String(200), nullable=False),
         sa.PrimaryKeyConstraint("instance", name="pk_otp_breaker"),
+    )
+
+
+def _change() -> None:
+    _create_table(
+        "otp_change",
+        sa.Column("number", _NUMBER, primary_key=True, nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("challenge_id", _key(64), nullable=False),
+        sa.Column("delivery_id", _key(64), nullable=False),
+        sa.Column("state", sa.String(20)),
+        sa.Column("happened_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("token", _key(255), nullable=False),
+        sa.Column("world", sa.String(20), nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_otp_change"),
+    )
+    op.create_index("ix_otp_change_world_due_at", "otp_change", ["world", "due_at"])
+    op.create_index("ix_otp_change_happened_at", "otp_change", ["happened_at"])
+
+
+def _sealed() -> None:
+    _create_table(
+        "otp_sealed",
+        sa.Column("world", sa.String(20), nullable=False),
+        sa.Column("namespace", _key(64), nullable=False),
+        sa.Column("key", _key(255), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("world", "namespace", "key", name="pk_otp_sealed"),
+    )
+    op.create_index("ix_otp_sealed_expires_at", "otp_sealed", ["expires_at"])
+
+
+def _series() -> None:
+    _create_table(
+        "otp_series",
+        sa.Column("world", sa.String(20), nullable=False),
+        sa.Column("span", sa.Integer(), nullable=False),
+        sa.Column("minute", sa.Integer(), nullable=False),
+        sa.Column("instance", _key(255), nullable=False),
+        sa.Column("prefix", sa.String(20), nullable=False),
+        sa.Column("channel", sa.String(20), nullable=False),
+        sa.Column("counts", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("world", "span", "minute", "instance", "prefix", "channel", name="pk_otp_series"),
+    )
+
+
+def _fold() -> None:
+    _create_table(
+        "otp_fold",
+        sa.Column("world", sa.String(20), nullable=False),
+        sa.Column("folded_until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("world", name="pk_otp_fold"),
     )
 
 

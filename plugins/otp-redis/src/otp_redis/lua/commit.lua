@@ -43,6 +43,13 @@ local changes = {
   number = function(key, field, value)
     redis.call('HSET', base .. key, field, whole(redis.call('INCR', base .. 'seq')) .. ':' .. value)
   end,
+  -- A change of a challenge, for the outbox.
+  note = function(value, due)
+    local id = whole(redis.call('INCR', base .. 'seq'))
+    redis.call('HSET', base .. 'changes', id, value)
+    redis.call('ZADD', base .. 'ix:changes:due', due, id)
+    redis.call('ZADD', base .. 'ix:changes:happened', due, id)
+  end,
   -- Count in a window, which begins anew where none is under way.
   tally = function(key, field, delta, new_end, milliseconds)
     local count, ends = counter(key, field)

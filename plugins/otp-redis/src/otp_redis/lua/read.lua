@@ -29,12 +29,16 @@ local function top(key)
   return redis.call('ZREVRANGE', base .. key, 0, 0)[1]
 end
 
+local function doc_of(member)
+  return hash('ch:' .. string.match(member, '^%S+'))
+end
+
 -- Members of an index in a range, each with the challenge that its first word names.
 local function docs(key, min, max, offset, count)
   local found = redis.call('ZRANGEBYSCORE', base .. key, min, max, 'LIMIT', offset, count)
   local answer = {}
   for j, member in ipairs(found) do
-    answer[j] = { member, hash('ch:' .. string.match(member, '^%S+')) }
+    answer[j] = { member, doc_of(member) }
   end
   return answer
 end
@@ -69,6 +73,10 @@ local answers = {
   end,
   members = function(key) return redis.call('SMEMBERS', base .. key) end,
   ranked = function(key, from, to) return redis.call('ZRANGE', base .. key, from, to, 'WITHSCORES') end,
+  after = function(key, member, count)
+    local from = member == '' and '-' or '(' .. member
+    return redis.call('ZRANGEBYLEX', base .. key, from, '+', 'LIMIT', 0, count)
+  end,
   newest = function(key, count) return redis.call('ZREVRANGE', base .. key, 0, tonumber(count) - 1) end,
   scored = function(key, min, max, offset, count)
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
@@ -80,6 +88,32 @@ local answers = {
   end,
   oldest = function(shared, index, count)
     return trail(shared, redis.call('ZRANGE', shared .. index, 0, tonumber(count) - 1))
+  end,
+  some = function(key, ...)
+    local found = redis.call('HMGET', base .. key, ...)
+    for j = 1, select('#', ...) do found[j] = found[j] or '' end
+    return found
+  end,
+  -- Fields of a hash that an index names in a range.
+  fields = function(key, index, min, max, count)
+    local found = redis.call('ZRANGEBYSCORE', base .. index, min, max, 'LIMIT', 0, count)
+    local answer = {}
+    for j, name in ipairs(found) do
+      answer[j] = { name, redis.call('HGET', base .. key, name) or '' }
+    end
+    return answer
+  end,
+  -- From the latest back, each with its score.
+  docs_back = function(key, max, min, offset, count)
+    local found = redis.call('ZREVRANGEBYSCORE', base .. key, max, min, 'WITHSCORES', 'LIMIT', offset, count)
+    local answer = {}
+    for j = 1, #found, 2 do
+      answer[#answer + 1] = { found[j], found[j + 1], doc_of(found[j]) }
+    end
+    return answer
+  end,
+  score_back = function(key, max, min, offset)
+    return redis.call('ZREVRANGEBYSCORE', base .. key, max, min, 'WITHSCORES', 'LIMIT', offset, 1)[2] or ''
   end,
   -- What is due; "now" is the server's clock.
   due = function(now, count)

@@ -27,6 +27,8 @@ class SimulatedAccount(Simulator):
         messaging_service_sid: ``MG…``, a messaging service of the account.
         code_digits: Length of Verify's codes.
         verification_life: How long Verify keeps a verification, from its first send.
+        psd2: The Verify service is for payments: each start and each check needs ``Payee`` and ``Amount``.
+        rate_limits: The rate limits of the Verify service: by unique name, how many starts with one value in how long.
     """
 
     def __init__(self) -> None:
@@ -40,6 +42,8 @@ class SimulatedAccount(Simulator):
         self.messaging_service_sid = new_sid("MG")
         self.code_digits = 6
         self.verification_life = timedelta(minutes=10)
+        self.psd2 = False
+        self.rate_limits: dict[str, tuple[int, timedelta]] = {}
 
     def provider_settings(self, mode: Mode = Mode.VERIFY) -> dict[str, Any]:
         """Settings of an instance that talks to this simulator, in either mode."""

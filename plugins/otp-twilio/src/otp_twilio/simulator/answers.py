@@ -53,7 +53,7 @@ class Failure:
         status: HTTP status.
         code: Twilio's error code.
         message: Twilio's words.
-        channel: Only on this one; None: on both.
+        channel: Only on this one; None: on each.
         retry_after: Seconds in the header ``Retry-After``; 0: no header.
     """
 

@@ -46,9 +46,10 @@ _URL = re.compile(r"https?://[^/?#_]+([/?#].*)?")  # no host with an underscore
 _LONGEST_BODY = 1600
 _LONGEST_VALIDITY = 36_000
 _MOST_LOOPS = 1000
+_PUMPING = 30450
 _FAILED = {
     FAILS_LATER: (30005, "Unknown destination handset"),
-    "+15005550410": (30450, "Message delivery blocked (SMS Pumping Protection)"),
+    "+15005550410": (_PUMPING, "Message delivery blocked (SMS Pumping Protection)"),
 }
 
 
@@ -159,7 +160,7 @@ class SimulatedMessages(SimulatedResource):
             "date_sent": None,
         }
         self._made.append(message)
-        if to in _FAILED:
+        if to in _FAILED and not (_FAILED[to][0] == _PUMPING and form.get("RiskCheck") == "disable"):
             code, words = _FAILED[to]
             message |= {"status": "failed", "error_code": code, "error_message": words}
             return SimulatedAnswer.json(201, message)
@@ -201,12 +202,7 @@ class SimulatedMessages(SimulatedResource):
             return Failure(400, 21602, "Message body is required.")
         if len(form["Body"]) > _LONGEST_BODY:
             return Failure(400, 21617, "The concatenated message body exceeds the 1600 character limit.")
-        if not _is_url(form.get("StatusCallback")):
-            return _NO_CALLBACK
-        validity = form.get("ValidityPeriod", "36000")
-        if not 1 <= number(validity) <= _LONGEST_VALIDITY:
-            return Failure(400, 90007, "ValidityPeriod is out of range")
-        return MESSAGE_FAILURES.get(to)
+        return _refused_option(form) or MESSAGE_FAILURES.get(to)
 
 
 class SimulatedCalls(SimulatedResource):
@@ -269,6 +265,17 @@ def _spoken(twiml: str) -> str:
         return "We are sorry. An application error has occurred. Goodbye."
     said = [" ".join([say.text or ""] * min(number(say.get("loop", "1")), _MOST_LOOPS)) for say in response.iter("Say")]
     return " ".join(said)
+
+
+def _refused_option(form: dict[str, str]) -> Failure | None:
+    """What is wrong with the optional parameters of a message; None: nothing."""
+    if not _is_url(form.get("StatusCallback")):
+        return _NO_CALLBACK
+    if form.get("RiskCheck", "enable") not in ("enable", "disable"):
+        return Failure(400, 20001, "Parameter 'RiskCheck' is not valid")
+    if not 1 <= number(form.get("ValidityPeriod", "36000")) <= _LONGEST_VALIDITY:
+        return Failure(400, 90007, "ValidityPeriod is out of range")
+    return None
 
 
 def _is_url(text: str | None) -> bool:

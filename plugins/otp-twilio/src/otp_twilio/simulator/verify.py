@@ -9,9 +9,9 @@ from typing import Any
 
 import attrs
 
-from otp_twilio.languages import verify_locale
 from otp_twilio.simulator.account import SimulatedAccount
 from otp_twilio.simulator.answers import FAILS_LATER, NEVER_ARRIVES, VERIFY_FAILURES, error, new_sid
+from otp_twilio.simulator.starts import RateLimits, invalid, not_found, refused_payment, refused_start
 from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer
 
@@ -20,10 +20,9 @@ __all__ = ["SimulatedVerify"]
 _MAX_SENDS = 5
 _MAX_CHECKS = 5
 _CHECKABLE = ("pending", "max_attempts_reached")
-_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CODE = re.compile(r".{4,10}")
-_CHANNEL = re.compile("|".join(Channel))
-_APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
+_SHOWN = {"sms": "SMS", "call": "CALL"}  # as in the examples of Twilio's specification: the others in small letters
+_OF_FRAUD_GUARDS = frozenset({60410, 60412, 60605})  # what RiskCheck=disable passes by
 
 
 @attrs.define(kw_only=True)
@@ -35,6 +34,7 @@ class Verification:
     code: str
     channel: Channel
     created: datetime
+    payment: tuple[str, str] = ("", "")
     status: str = "pending"
     checks: int = 0
     sends: list[dict[str, str]] = attrs.field(factory=list)
@@ -52,6 +52,7 @@ class SimulatedVerify:
     def __init__(self, account: SimulatedAccount) -> None:
         self._account = account
         self._verifications: list[Verification] = []
+        self._limits = RateLimits(account)
 
     def answer(self, method: str, resource: str, name: str, form: dict[str, str]) -> SimulatedAnswer:
         """Answer one request; ``name`` is the last part of the path: a SID, a number, or nothing."""
@@ -61,21 +62,26 @@ class SimulatedVerify:
             return self._check(form)
         if resource == "Verifications" and name and method in ("GET", "POST"):
             return self._update(name, form) if method == "POST" else self._fetch(name)
-        return _not_found(resource)
+        return not_found(resource)
 
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
-        if refusal := _refusal_of(form):
+        if refusal := refused_start(form, self._account) or self._limits.refusal(form):
             return refusal
-        to, channel = form["To"], Channel(form["Channel"])
+        to, channel, payment = form["To"], Channel(form["Channel"]), _payment(form)
         failure = VERIFY_FAILURES.get(to)
-        if failure and failure.channel in (None, channel):
+        is_passed_by = form.get("RiskCheck") == "disable" and channel is Channel.SMS
+        if failure and failure.channel in (None, channel) and not (is_passed_by and failure.code in _OF_FRAUD_GUARDS):
             return failure.answer()
-        verification = self._newest(to) or self._new(to, channel)
+        verification = self._newest(to, payment) or self._new(to, channel, payment)
         if refusal := verification.used_up():
             return refusal
         verification.channel = channel
         verification.sends.append(
-            {"time": self._account.clock().isoformat(), "channel": channel.upper(), "attempt_sid": new_sid("VL")}
+            {
+                "time": self._account.clock().isoformat(),
+                "channel": _SHOWN.get(channel, channel),
+                "attempt_sid": new_sid("VL"),
+            }
         )
         if to == FAILS_LATER:
             verification.status = "failed"
@@ -85,12 +91,15 @@ class SimulatedVerify:
 
     def _check(self, form: dict[str, str]) -> SimulatedAnswer:
         if not _CODE.fullmatch(form.get("Code", "")):
-            return _invalid("Code", form.get("Code", ""))
+            return invalid("Code", form.get("Code", ""))
         if ("To" in form) == ("VerificationSid" in form):
-            return _invalid("To" if "To" in form else "VerificationSid", "give one of To and VerificationSid")
-        verification = self._newest(form["To"]) if "To" in form else self._find(form["VerificationSid"])
-        if verification is None or verification.status not in _CHECKABLE:
-            return _not_found("VerificationCheck")
+            return invalid("To" if "To" in form else "VerificationSid", "give one of To and VerificationSid")
+        if refusal := refused_payment(form, self._account):
+            return refusal
+        payment = _payment(form)
+        verification = self._newest(form["To"], payment) if "To" in form else self._find(form["VerificationSid"])
+        if verification is None or verification.status not in _CHECKABLE or verification.payment != payment:
+            return not_found("VerificationCheck")
         if verification.checks >= _MAX_CHECKS:
             return error(429, 60202, "Max check attempts reached")
         verification.checks += 1
@@ -105,9 +114,9 @@ class SimulatedVerify:
     def _update(self, name: str, form: dict[str, str]) -> SimulatedAnswer:
         verification = self._newest(name) if name.startswith("+") else self._find(name)
         if verification is None or verification.status == "canceled":
-            return _not_found("Verifications")
+            return not_found("Verifications")
         if form.get("Status") not in ("approved", "canceled"):
-            return _invalid("Status", form.get("Status", ""))
+            return invalid("Status", form.get("Status", ""))
         verification.status = form["Status"]
         if verification.status == "approved":
             self._verifications.remove(verification)
@@ -116,7 +125,7 @@ class SimulatedVerify:
     def _fetch(self, name: str) -> SimulatedAnswer:
         verification = self._newest(name) if name.startswith("+") else self._find(name)
         if verification is None:
-            return _not_found("Verifications")
+            return not_found("Verifications")
         return SimulatedAnswer.json(200, self._shown(verification))
 
     def _kept(self) -> list[Verification]:
@@ -128,10 +137,12 @@ class SimulatedVerify:
     def _find(self, sid: str) -> Verification | None:
         return next((each for each in self._kept() if each.sid == sid), None)
 
-    def _newest(self, to: str) -> Verification | None:
-        return next((each for each in self._kept() if each.to == to and each.status in _CHECKABLE), None)
+    def _newest(self, to: str, payment: tuple[str, str] | None = None) -> Verification | None:
+        """The newest one of a number that may be checked; with ``payment``, of that payment: each has a code of its own."""
+        running = (each for each in self._kept() if each.to == to and each.status in _CHECKABLE)
+        return next((each for each in running if payment in (None, each.payment)), None)
 
-    def _new(self, to: str, channel: Channel) -> Verification:
+    def _new(self, to: str, channel: Channel, payment: tuple[str, str]) -> Verification:
         digits = self._account.code_digits
         verification = Verification(
             sid=new_sid("VE"),
@@ -139,6 +150,7 @@ class SimulatedVerify:
             code=f"{secrets.randbelow(10**digits):0{digits}}",
             channel=channel,
             created=self._account.clock(),
+            payment=payment,
         )
         self._verifications.append(verification)
         return verification
@@ -156,18 +168,18 @@ class SimulatedVerify:
         )
 
     def _shown(self, verification: Verification) -> dict[str, Any]:
-        service = self._account.service_sid
+        service, (payee, amount) = self._account.service_sid, verification.payment
         return {
             "sid": verification.sid,
             "service_sid": service,
             "account_sid": self._account.account_sid,
             "to": verification.to,
-            "channel": verification.channel.value,
+            "channel": str(verification.channel),
             "status": verification.status,
             "valid": verification.status == "approved",
             "lookup": {},
-            "amount": None,
-            "payee": None,
+            "amount": amount or None,
+            "payee": payee or None,
             "sna": None,
             "send_code_attempts": verification.sends,
             "date_created": _iso(verification.created),
@@ -176,26 +188,8 @@ class SimulatedVerify:
         }
 
 
-def _refusal_of(form: dict[str, str]) -> SimulatedAnswer | None:
-    """What is wrong with the form of a start; None: nothing."""
-    for parameter in ("To", "Channel"):
-        if parameter not in form:
-            return error(400, 20001, f"Missing required parameter {parameter} in the post body")
-    shapes = {"To": _NUMBER, "Channel": _CHANNEL, "AppHash": _APP_HASH}
-    for parameter, shape in shapes.items():
-        if parameter in form and not shape.fullmatch(form[parameter]):
-            return _invalid(parameter, form[parameter])
-    if (locale := form.get("Locale")) and verify_locale(locale) != locale:
-        return _not_found("Locale")
-    return None
-
-
-def _invalid(parameter: str, value: str) -> SimulatedAnswer:
-    return error(400, 60200, f"Invalid parameter `{parameter}`: {value}")
-
-
-def _not_found(resource: str) -> SimulatedAnswer:
-    return error(404, 20404, f"The requested resource {resource} was not found")
+def _payment(form: dict[str, str]) -> tuple[str, str]:
+    return form.get("Payee", ""), form.get("Amount", "")
 
 
 def _iso(moment: datetime) -> str:

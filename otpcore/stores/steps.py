@@ -50,7 +50,7 @@ class FailoverPlan:
         untried: Those that this failover may still try, in order; empty when its time is used up.
         is_retry: A retry needs ``min_useful_life`` of the code's life left for each delivery.
         call_lease: How long a recorded delivery is leased (provider timeout + 5 s).
-        cooldown: How long the same call sends nothing new once something may have left.
+        cooldown: How long the same request sends nothing new once something may have left.
         retry: None: nothing is retried on this channel.
         breaker_threshold: After so many failures in a row an instance is left out, but for a probe a second.
         barrier: What keeps a retry from being sent, or None; a first send was asked before it was charged.
