@@ -47,14 +47,14 @@ IDS = {"mariadb": "CONCAT('old-', n)", "postgresql": "'old-' || n", "sqlite": "'
 PHONES = {"mariadb": "CONCAT('phone-', n)", "postgresql": "'phone-' || n", "sqlite": "'phone-' || n"}
 FILL = (
     """INSERT INTO otp_challenge (id, live_key, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, state,
-    confirmed, attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, locale, core_recorded,
-    budget, world)
+    confirmed, attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, code_number, locale,
+    core_recorded, budget, app, verifiable, cooldowns, world)
     SELECT {id}, CASE WHEN n % 20 = 0 THEN {id} END, {id}, {phone}, {sealed}, '+359•••567', 'key-1', 'login',
-    CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'approved' END, true, 1, 5, 0, {now} - n, {now} + 600000000 - n, 'digest', 'en',
-    true, '', 'real' FROM {numbers}""",
-    """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, prefix, is_retry,
+    CASE WHEN n % 20 = 0 THEN 'queued' ELSE 'approved' END, true, 1, 5, 0, {now} - n, {now} + 600000000 - n, 'digest', 0, 'en',
+    true, '', '', true, '{{}}', 'real' FROM {numbers}""",
+    """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, code_number, prefix, is_retry,
     outcome, reference, provider_code, recorded_at, lease_until, gone, world)
-    SELECT {id}, {id}, {phone}, {id}, 'mada', 'sms', 'core', '', '', false, 'accepted', {id}, '', {now} - n, {now}, false, 'real'
+    SELECT {id}, {id}, {phone}, {id}, 'mada', 'sms', 'core', '', 0, '', false, 'accepted', {id}, '', {now} - n, {now}, false, 'real'
     FROM {numbers}""",
     """INSERT INTO otp_receipt (reference, instance, delivery_id, status, provider_code, received_at, applied, world)
     SELECT {id}, 'mada', {id}, 'delivered', '', {now} - n, true, 'real' FROM {numbers}""",

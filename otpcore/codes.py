@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import secrets
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,7 @@ class KeyRing:
         index_key = _decode(index)
         self._phone = _keyed(index_key, world.mark("phone"))
         self._subject = _keyed(index_key, world.mark("subject"))
+        self._relayed = _keyed(index_key, world.mark("relayed"))
         self._client = _keyed(index_key, world.mark("client"))
         self._block = _keyed(index_key, world.mark("block"))
         self._keys = {
@@ -94,6 +96,10 @@ class KeyRing:
         """Keyed look-up of a phone, in any spelling of it, a purpose, and the word of an app."""
         return _look_up(self._subject, f"{same_phone(e164)}\n{app}\n{purpose}")
 
+    def relayed_subject(self, e164: str, *said: str) -> str:
+        """Keyed look-up of a phone, in any spelling of it, and of all that is said to it in a message that is only relayed."""
+        return _look_up(self._relayed, json.dumps([same_phone(e164), *said]))
+
     def client_key(self, client: str | None) -> str:
         """Keyed look-up of what the host calls its client; empty for none."""
         return _look_up(self._client, client) if client else ""
@@ -110,9 +116,16 @@ class KeyRing:
         """
         self._key(key_id)
 
-    def digest(self, challenge_id: str, code: str) -> str:
-        """``key:length:HMAC`` over challenge id and code, under the current key."""
-        return self._digest(self.current, challenge_id, code)
+    def digest(self, challenge_id: str, code: str, key_id: str | None = None) -> str:
+        """``key:length:HMAC`` over challenge id and code.
+
+        Args:
+            key_id: The challenge's own key; None: the current one, for a new challenge.
+
+        Raises:
+            SettingsError: The key is missing.
+        """
+        return self._digest(self.current if key_id is None else key_id, challenge_id, code)
 
     def matches(self, challenge_id: str, code: str, digest: str) -> bool:
         """Whether the code is the one digested, in constant time.

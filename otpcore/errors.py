@@ -119,7 +119,9 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("NoRouteError", "no_route"): Answer(422, False, "no provider of the rules serves this number and channel"),
         ("NoRouteError", "no_rules"): Answer(503, False, "there are no routing rules for this channel"),
         ("NoRouteError", "cannot_carry"): Answer(
-            503, False, "the providers that serve this number cannot carry the text or the language that was asked for"
+            503,
+            False,
+            "the providers that serve this number cannot carry the text, the language or the code that was asked for",
         ),
         ("DeliveryError", "permanent"): Answer(
             422, False, "a provider said that the number cannot be reached, or that the person or a fraud guard refused"

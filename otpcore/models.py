@@ -292,7 +292,7 @@ class Challenge:
             ``queued`` one that did not take it, and None where none was tried: every one was left out.
         expires_at: Aware UTC.
         resend_at: Before then the same request sends nothing new. None: it may be sent again at once.
-        code: The code, once a provider carried a code that otpcore made; else None. Never in repr, JSON or pickle.
+        code: The code, once a provider carried a code that otpcore or the host made; else None. Never in repr, JSON or pickle.
     """
 
     id: str

@@ -18,6 +18,7 @@ __all__ = [
     "Lasts",
     "Locale",
     "Message",
+    "OwnCode",
     "Phone",
     "Prefix",
     "Purpose",
@@ -54,6 +55,14 @@ Lasts = Annotated[
     str | None, typer.Option("--for", metavar="TIME", help="Such as 30m or 2h; not given: until it is switched again.")
 ]
 ClearSwitch = Annotated[bool, typer.Option("--clear", help="Remove the switch; the settings count again.")]
+OwnCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        help=f"A code of your own, 4 to 10 digits; {FROM_INPUT} Written here it stands in the process list.",
+    ),
+]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -16,6 +16,7 @@ from otpcore.cli.arguments import (
     IdOrPhone,
     Locale,
     Message,
+    OwnCode,
     Phone,
     Purpose,
     Reason,
@@ -59,6 +60,7 @@ def send(
     client: Client = None,
     locale: Locale = None,
     message: Message = None,
+    code: OwnCode = None,
 ) -> ExitCode:
     """Send a code by SMS or over another channel, or the living one again.
 
@@ -66,7 +68,9 @@ def send(
     """
     from otpcore.cli.send import messages as _sending
 
-    order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
+    order = _sending.Order(
+        phone=phone, purpose=purpose, client=client, locale=locale, message=message, code=typed_code(code)
+    )
     return _sending.send(_options(context), channel, order)
 
 
@@ -77,11 +81,14 @@ def call(
     client: Client = None,
     locale: Locale = None,
     message: Message = None,
+    code: OwnCode = None,
 ) -> ExitCode:
     """Speak a code in a voice call; while a challenge lives, its own code."""
     from otpcore.cli.send import messages as _sending
 
-    order = _sending.Order(phone=phone, purpose=purpose, client=client, locale=locale, message=message)
+    order = _sending.Order(
+        phone=phone, purpose=purpose, client=client, locale=locale, message=message, code=typed_code(code)
+    )
     return _sending.send(_options(context), "call", order)
 
 
@@ -113,15 +120,24 @@ def explain_routes(
     channel: ChannelName = "sms",
     locale: Locale = None,
     message: Message = None,
+    own_code: Annotated[bool, typer.Option("--own-code", help="As for a send with a code of your own.")] = False,
     proposed: Annotated[str | None, typer.Option(metavar="RULES", help="Try these rules too.")] = None,
 ) -> ExitCode:
     """Say which providers serve a number, in order, and why.
 
-    With --locale and --message, as for a send, those are left out that cannot carry them.
+    With --locale, --message and --own-code, as for a send, those are left out that cannot carry them.
     """
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.explain(_options(context), phone, channel, locale=locale or "", message=message, proposed=proposed)
+    return _routes.explain(
+        _options(context),
+        phone,
+        channel,
+        locale=locale or "",
+        message=message,
+        own_code=own_code,
+        proposed=proposed,
+    )
 
 
 def preview_routes(

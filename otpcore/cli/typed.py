@@ -27,7 +27,7 @@ def typed_prefix(value: str | None) -> str | None:
     return _ask("prefix") if value == STANDARD_INPUT else value
 
 
-def typed_code(value: str) -> str:
+def typed_code(value: str | None) -> str | None:
     """A code; it is not shown while it is typed."""
     return _ask("code") if value == STANDARD_INPUT else value
 

@@ -25,6 +25,7 @@ __all__ = [
     "check_template",
     "check_web_otp_host",
     "fits",
+    "has_place",
     "own_locales",
     "render_call",
     "render_sms",
@@ -100,7 +101,7 @@ def render_sms(
     SMS (and, with a hash, into 140 bytes). A host's text is never shortened.
 
     Args:
-        code: The digits.
+        code: The digits; empty: the message is a whole text without one, and no line for machines is added.
         locale: BCP 47 tag of the person's language.
         purpose: What the code is for; a key of ``templates``.
         minutes: Whole minutes that the code still lives, rounded down; in a host's text 0 becomes ``<1``.
@@ -116,7 +117,9 @@ def render_sms(
         InvalidArgument: The message has no place for the code.
     """
     chosen = _choose(locale, purpose, templates, message, default_locale)
-    lines = _lines_for_machines(code, web_otp_host, android_hash)
+    if message is not None and code:
+        check_message(message)
+    lines = _lines_for_machines(code, web_otp_host, android_hash) if code else ()
     if chosen.text is not None:
         return _joined(_fill(chosen.text, code=code, app=app, minutes=str(minutes) if minutes > 0 else "<1"), lines)
     time_left = chosen.wording.time_left(minutes)
@@ -156,7 +159,7 @@ def render_call(
     """What a call speaks: the whole text twice, the digits one by one (``1, 2, 3``), as a run is read as one number.
 
     Args:
-        code: The digits.
+        code: The digits; empty: the message is a whole text without one.
         locale: BCP 47 tag of the person's language.
         purpose: What the code is for; a key of ``templates``.
         app: Name the person knows the host by, or empty.
@@ -169,6 +172,8 @@ def render_call(
         SettingsError: The chosen template has no place for the code.
         InvalidArgument: The message has no place for the code.
     """
+    if message is not None and code:
+        check_message(message)
     chosen = _choose(locale, purpose, templates, message, default_locale)
     text = chosen.text
     if text is None:
@@ -205,8 +210,13 @@ def check_message(message: str) -> None:
     Raises:
         InvalidArgument: Neither ``{code}`` nor ``_CODE_`` is in it. The message is never quoted.
     """
-    if not _CODE.search(message):
+    if not has_place(message):
         raise InvalidArgument("the message must contain {code} (or _CODE_) where the code goes")
+
+
+def has_place(message: str) -> bool:
+    """Whether a text says where a code goes."""
+    return _CODE.search(message) is not None
 
 
 def check_template(text: str, *, key: str) -> None:
@@ -269,7 +279,6 @@ def _choose(
         return _own_choice(locale, default_locale)
     own, tags, ours = _languages(locale, default_locale)
     if message is not None:
-        check_message(message)
         return _Choice(locale=locale, text=message, wording=WORDINGS[ours])
     for name in (purpose, "default"):
         texts = {_tag(written): (written, text) for written, text in (templates or {}).get(name, {}).items()}

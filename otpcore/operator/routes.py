@@ -73,6 +73,7 @@ class AsyncRoutes:
         *,
         locale: str = "",
         message: str | None = None,
+        own_code: bool = False,
         proposed: str | None = None,
         reveal: bool = False,
     ) -> Explained:
@@ -83,6 +84,7 @@ class AsyncRoutes:
             channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
             locale: As for a send; empty: none is named.
             message: As for a send.
+            own_code: The send has a code of the host's.
             proposed: Rules to be tried besides those in force.
             reveal: Show the full number.
 
@@ -93,7 +95,9 @@ class AsyncRoutes:
         """
         service, over = self._desk.service, checked_channel(channel)
         number = recipient(self._desk.number(phone), over)
-        asked = asked_of(message=message, locale=locale, purpose="default", settings=service.settings.otp)
+        asked = asked_of(
+            message=message, locale=locale, purpose="default", settings=service.settings.otp, own_code=own_code
+        )
         table = None if proposed is None else parse_rules(proposed)
         async with open_view(self._desk, *filter(None, [proposed])) as view:
             in_force = view.rules.in_force(over)

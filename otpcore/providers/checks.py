@@ -183,14 +183,21 @@ def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[
             if "check_code" in implemented:
                 yield "check_code is never asked, since describe says CodeOwner.CORE", "remove it, or say PROVIDER"
         case CodeOwner.PROVIDER:
-            if "check_code" not in implemented:
-                yield "describe says CodeOwner.PROVIDER without the hook check_code", "implement it, or say CORE"
-            if not info.code_scope:
-                yield "describe says CodeOwner.PROVIDER without code_scope", "name the vendor's account in it"
-            if not info.code_lengths:
-                yield "describe says CodeOwner.PROVIDER with empty code_lengths", "name the lengths that its codes have"
+            yield from _wrong_ownership(info, implemented)
         case _:
             yield "describe answered a code_owner that does not exist", "name a member of otpcore.models.CodeOwner"
+
+
+def _wrong_ownership(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """A vendor that makes the codes is asked about them, by account, and needs not be told how that ended."""
+    if "check_code" not in implemented:
+        yield "describe says CodeOwner.PROVIDER without the hook check_code", "implement it, or say CORE"
+    if "report_outcome" in implemented:
+        yield "report_outcome is never called, since describe says CodeOwner.PROVIDER", "remove it, or say CORE"
+    if not info.code_scope:
+        yield "describe says CodeOwner.PROVIDER without code_scope", "name the vendor's account in it"
+    if not info.code_lengths:
+        yield "describe says CodeOwner.PROVIDER with empty code_lengths", "name the lengths that its codes have"
 
 
 def _wrong_channels(declared: Collection[Channel] | None, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:

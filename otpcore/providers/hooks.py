@@ -26,6 +26,7 @@ from otpcore.providers.requests import (
     CheckResult,
     DeliveryReceipt,
     DeliveryRequest,
+    OutcomeRequest,
     ProviderInfo,
     ReceiptAnswer,
     ReceiptRequest,
@@ -152,6 +153,17 @@ class ProviderHooks(Protocol):
 
         Raises:
             ProviderError: It may still verify.
+        """
+
+    @hookspec(firstresult=True)
+    async def report_outcome(self, request: OutcomeRequest) -> None:
+        """Tell the vendor how a challenge ended whose code it carried. Optional; only with ``CodeOwner.CORE``.
+
+        Called when all is decided, for each message or verification once at most: nothing waits for it, nothing is repeated,
+        and what a crash cut off is not made up for. "Already gone" returns normally.
+
+        Raises:
+            ProviderError: The vendor did not take it, which is logged.
         """
 
     @hookspec(firstresult=True)

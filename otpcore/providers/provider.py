@@ -34,6 +34,7 @@ from otpcore.providers.requests import (
     CheckResult,
     DeliveryReceipt,
     DeliveryRequest,
+    OutcomeRequest,
     ProviderInfo,
     ReceiptAnswer,
     ReceiptRequest,
@@ -126,6 +127,7 @@ class Provider:
         can_cancel: It implements ``cancel``.
         reads_receipts: It implements ``parse_receipt``.
         checks_account: It implements ``check_account``.
+        reports_outcomes: It implements ``report_outcome``.
     """
 
     instance: str
@@ -136,6 +138,7 @@ class Provider:
     can_cancel: bool
     reads_receipts: bool
     checks_account: bool
+    reports_outcomes: bool
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
     _addresses: ReceiptAddresses | None = attrs.field(repr=False)
@@ -203,6 +206,14 @@ class Provider:
             ProviderError: It may still verify.
         """
         await self._call("cancel", request, timeout, type(None))
+
+    async def report_outcome(self, request: OutcomeRequest, timeout: float) -> None:
+        """Tell the vendor how a challenge ended. Only where ``reports_outcomes``.
+
+        Raises:
+            ProviderError: It did not take it, within ``timeout`` seconds or at all.
+        """
+        await self._call("report_outcome", request, timeout, type(None))
 
     async def check_account(self, timeout: float) -> AccountState:
         """Ask the vendor about the account; nothing is sent. Only where ``checks_account``.
@@ -356,6 +367,7 @@ def _wrap(
         can_cancel="cancel" in hooks.implemented,
         reads_receipts="parse_receipt" in hooks.implemented,
         checks_account="check_account" in hooks.implemented,
+        reports_outcomes="report_outcome" in hooks.implemented,
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
         addresses=addresses,

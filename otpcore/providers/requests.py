@@ -8,7 +8,7 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries
+from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries, Feature
 from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.rate_limits.clients import client_address
@@ -20,6 +20,7 @@ __all__ = [
     "CheckResult",
     "DeliveryReceipt",
     "DeliveryRequest",
+    "OutcomeRequest",
     "ProviderInfo",
     "ReceiptAnswer",
     "ReceiptRequest",
@@ -32,11 +33,13 @@ class ProviderInfo:
 
     Args:
         display_name: For people.
-        code_owner: Who makes and checks the code.
+        code_owner: Who makes and checks the code. A vendor that words the message and puts a code of ours into it is
+            ``CodeOwner.CORE`` too; its ``carries`` says that it takes no text.
         channels: What this instance delivers: ``sms`` with the hook ``send_sms``, ``call`` with ``call``, any other word with
             ``send_message``. None: SMS and calls, as far as their hooks are implemented.
-        code_scope: With ``CodeOwner.PROVIDER``, the account on which the vendor keys its codes, such as
-            ``"twilio:VA…"``: two instances with one scope share one living verification a phone.
+        code_scope: The account on which the vendor keys its codes, such as ``"twilio:VA…"``: two instances with one scope share
+            one living verification a phone, and the one before is cancelled before another starts. With
+            ``CodeOwner.CORE`` empty, unless the vendor has such verifications although the code is ours.
         code_lengths: With ``CodeOwner.PROVIDER``, the lengths a code from this vendor may have.
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
         signs_receipts: False: the vendor signs nothing that it reports. Then a receipt is believed only at an address of
@@ -59,6 +62,10 @@ class ProviderInfo:
         otherwise = CARRIES_ALL if self.code_owner is CodeOwner.CORE else CARRIES_NOTHING
         return self.carries.get(channel, otherwise)
 
+    def words_text(self, channel: Channel) -> bool:
+        """Whether the vendor words what is sent over a channel: round its own code, or round ours."""
+        return self.code_owner is CodeOwner.PROVIDER or Feature.TEXT not in self.carried(channel).features
+
 
 @attrs.frozen(kw_only=True)
 class DeliveryRequest:
@@ -69,10 +76,10 @@ class DeliveryRequest:
         challenge_id: The challenge it belongs to.
         recipient: To whom.
         channel: Over which channel, such as ``sms``, ``call`` or ``whatsapp``.
-        code: The code; None where the vendor owns it.
+        code: The code; None where the vendor owns it, and where a whole text of the host's is relayed.
         text: What to send, or to speak (digits already apart and repeated); None where the vendor owns the code.
-        locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor owns the code, of the language
-            that it should write or speak.
+        locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor words it, of the language that it
+            should write or speak.
         purpose: What the code is for, such as ``"login"``.
         client: Who asked the host for the code, as the host gave it, such as an IP address, with or without a port; None:
             the host named none. See ``client_address``.
@@ -83,7 +90,7 @@ class DeliveryRequest:
         android_hash: Hash of the Android app that may read the SMS, for a vendor that words it; None: there is none, or the
             text has it already.
         deadline: Aware UTC. The code expires then; a message that arrives later is worthless.
-        idempotency_key: The same for every try of this send at this instance.
+        idempotency_key: The same for every try of this send at this instance with the same code.
         repeat: Delivery id of an earlier try at this instance of which it is not known whether it was sent; ask the
             vendor first where it can be asked. Empty: there is none.
         earlier: With ``repeat``: that try, and whatever else may have gone out for this challenge here before. A message
@@ -174,6 +181,27 @@ class CancelRequest:
     recipient: PhoneNumber
     channel: Channel
     reference: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class OutcomeRequest:
+    """How a challenge ended, for a vendor that carried a code of otpcore's or the host's. "Already gone" is success.
+
+    Args:
+        challenge_id: The challenge that ended.
+        delivery_id: The delivery that carried the code, or started the verification.
+        recipient: Whose number it is.
+        channel: Over which it went.
+        reference: The vendor's id; empty when the send was never answered: then by recipient or ``delivery_id``.
+        approved: The code of this delivery was typed. False: it expired, was cancelled, or another code has replaced it.
+    """
+
+    challenge_id: str
+    delivery_id: str
+    recipient: PhoneNumber
+    channel: Channel
+    reference: str = ""
+    approved: bool
 
 
 @attrs.frozen(kw_only=True)

@@ -21,6 +21,7 @@ __all__ = [
     "check_storable",
     "check_text",
     "findable",
+    "given_code",
     "is_id",
     "named_channel",
     "typed_code",
@@ -38,6 +39,7 @@ _MOST_ITEMS = 10  # of metadata
 _LONGEST_ITEM_NAME = 40  # characters
 _LONGEST_ITEM = 200  # characters
 _LONGEST_CLIENT = 1_000  # characters; of more, the end: the nearest proxy wrote it
+_GIVEN_CODE = re.compile(r"[0-9]{4,10}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
@@ -154,6 +156,20 @@ def typed_code(code: object) -> str:
     if not isinstance(code, str):
         raise InvalidArgument(f"code must be text, not {type(code).__name__}: a number has lost its leading zeros")
     return normalise_code(code[:_LOOKED_AT])[:_LONGEST_CODE]
+
+
+def given_code(code: object) -> str | None:
+    """A code that the host made, as it is sent; None: it made none.
+
+    Raises:
+        InvalidArgument: It is no text, or not 4 to 10 digits. It is never quoted.
+    """
+    if code is None:
+        return None
+    meant = typed_code(code)
+    if not _GIVEN_CODE.fullmatch(meant):
+        raise InvalidArgument("code: has 4 to 10 digits, and nothing else")
+    return meant
 
 
 class Clients:

@@ -50,6 +50,7 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     instances = await _start_providers(setup, stored, sandbox, addresses, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
     await service.live.refresh(force=True)
+    await service.outcomes.open(stack)
     return service
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from otpcore.clock import utc_now
-from otpcore.errors import InvalidArgument, SettingsError, StoreError
+from otpcore.errors import SettingsError, StoreError
 from otpcore.models import (
     Challenge,
     Channel,
@@ -30,11 +30,12 @@ from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.arguments import Clients, check_app, check_short, check_storable, check_text, findable, typed_code
+from otpcore.service.arguments import Clients, check_text, findable
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
+from otpcore.service.diagnosing import diagnosis
 from otpcore.service.lifetime import Lifetime, begin
-from otpcore.service.ordering import order_of
+from otpcore.service.ordering import guess_of, order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
 from otpcore.service.sending import send, shown
@@ -43,7 +44,7 @@ from otpcore.service.setup import Setup
 from otpcore.service.status import Status
 from otpcore.service.status_reading import read_status
 from otpcore.service.upkeep import purge
-from otpcore.service.verifying import Guess, cancel, require_id, verify
+from otpcore.service.verifying import cancel, verify
 from otpcore.settings.tree import Settings, load_settings
 from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
@@ -139,13 +140,16 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """Send a code over a channel, or the living one again.
 
         Within the cooldown (30 s), which each channel has for itself, the same request sends nothing and returns the living
-        challenge. After it the same code goes out again.
+        challenge. After it the same code goes out again, or the one that is given then: another code replaces the first, of
+        which nothing verifies any more from then on, also where it arrives later. Attempts that are used up stay used up.
 
         Args:
             phone: With a leading ``+``, unless ``otp.default_region`` is set.
@@ -156,6 +160,12 @@ class AsyncOTPService:
             locale: BCP 47 tag of the text; None: ``otp.locale``. Instances whose vendor words the text and cannot be told
                 this language are left out.
             message: A text of your own; it must contain ``{code}``. Instances that cannot carry it are left out.
+            code: A code of your own, as text of 4 to 10 digits; None: otpcore makes one, or sends the living one again. Instances
+                whose vendor makes the codes are left out. Within the cooldown nothing is sent, and the first code stays. A
+                test number keeps the code that the settings give it.
+            verifiable: False: only relay what is yours, a ``code``, a whole ``message`` without a place for one, or both.
+                ``verify`` never finds it, and it neither replaces nor holds up a code that is verified. The same message again
+                is a resend of it; another one is a send of its own.
             app: Which of your apps asks, as a word of at most 40 letters, digits, ``.``, ``_`` and ``-``. Codes of different apps
                 do not verify one another; ``otp.apps.<app>`` gives each its texts. The limits of a phone are one for all.
             metadata: What else providers may have use for, by name, such as ``{"payee": "Shop", "amount": "9.90 EUR"}``: at most
@@ -166,8 +176,8 @@ class AsyncOTPService:
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
-            InvalidArgument: An argument is no text, the channel is no word, the message has no place for the code, or
-                metadata is too much.
+            InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, the message has no
+                place for the code, nothing is there to be relayed, or metadata is too much.
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
                 asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
@@ -181,6 +191,8 @@ class AsyncOTPService:
             client=client,
             locale=locale,
             message=message,
+            code=code,
+            verifiable=verifiable,
             app=app,
             metadata=metadata,
         )
@@ -193,6 +205,8 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
@@ -204,6 +218,8 @@ class AsyncOTPService:
             client=client,
             locale=locale,
             message=message,
+            code=code,
+            verifiable=verifiable,
             app=app,
             metadata=metadata,
         )
@@ -216,6 +232,8 @@ class AsyncOTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
@@ -227,6 +245,8 @@ class AsyncOTPService:
             client=client,
             locale=locale,
             message=message,
+            code=code,
+            verifiable=verifiable,
             app=app,
             metadata=metadata,
         )
@@ -265,22 +285,8 @@ class AsyncOTPService:
             StoreError: The store did not do its work.
         """
         service = self._service
-        check_text(purpose=purpose)
-        check_storable(purpose=purpose)
-        check_short(purpose=purpose)
-        check_app(app)
-        require_id(service.settings.otp.verify_by, challenge_id)
-        if phone is None and challenge_id is None:
-            raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
-        number = self._look_up(phone) if phone is not None else None
-        guess = Guess(
-            phone=number,
-            challenge_id=findable(challenge_id) if challenge_id is not None else None,
-            purpose=purpose,
-            app=app,
-            client=self._clients.named(client),
-            code=typed_code(code),
-        )
+        asked: dict[str, Any] = {"challenge_id": challenge_id, "purpose": purpose, "client": client, "app": app}
+        guess = guess_of(service.settings.otp, self._clients, phone, code, **asked)
         return await verify(service, guess, Deadline(service.settings.otp.send_timeout))
 
     async def cancel(self, challenge_id: str) -> bool:
@@ -351,22 +357,7 @@ class AsyncOTPService:
 
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
-        service = self._service
-        channels, retried = service.live.rules.channels, service.retried
-        return {
-            "sandbox": service.sandbox is not None,
-            "store": dict(await service.store.diagnose()),
-            "rules": {
-                str(channel): str(rules.source) if (rules := service.live.rules.in_force(channel)) else "none"
-                for channel in channels
-            },
-            "providers": {
-                name: {"distribution": one.distribution, "version": one.version, "channels": sorted(one.channels)}
-                for name, one in service.providers.items()
-            },
-            "broken": {name: str(error) for name, error in service.instances.broken.items()},
-            "retries": {str(channel): channel in retried for channel in channels},
-        }
+        return await diagnosis(self._service)
 
     @property
     def operator(self) -> AsyncOperator:

@@ -126,6 +126,8 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
@@ -138,6 +140,8 @@ class OTPService:
                 client=client,
                 locale=locale,
                 message=message,
+                code=code,
+                verifiable=verifiable,
                 app=app,
                 metadata=metadata,
             )
@@ -151,13 +155,23 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.send_sms``."""
         return self._run(
             lambda otp: otp.send_sms(
-                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
+                metadata=metadata,
             )
         )
 
@@ -169,13 +183,23 @@ class OTPService:
         client: str | None = None,
         locale: str | None = None,
         message: str | None = None,
+        code: str | None = None,
+        verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """As ``AsyncOTPService.call``."""
         return self._run(
             lambda otp: otp.call(
-                phone, purpose=purpose, client=client, locale=locale, message=message, app=app, metadata=metadata
+                phone,
+                purpose=purpose,
+                client=client,
+                locale=locale,
+                message=message,
+                code=code,
+                verifiable=verifiable,
+                app=app,
+                metadata=metadata,
             )
         )
 

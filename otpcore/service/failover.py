@@ -184,16 +184,16 @@ class Failover:
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge = step.delivery, step.challenge
-        ours = provider.info.code_owner is CodeOwner.CORE
+        ours, worded = provider.info.code_owner is CodeOwner.CORE, provider.info.words_text(self.ref.channel)
         settings = self._settings(challenge)
-        locale = self._spoken_locale(challenge) if ours else self._locale(challenge)
+        locale = self._locale(challenge) if worded else self._spoken_locale(challenge)
         use = {"instance": delivery.instance, "purpose": challenge.purpose, "locale": locale}
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
             recipient=self.phone,
             channel=self.ref.channel,
-            code=self.code if ours else None,
+            code=(self.code or None) if ours else None,
             text=self._text(challenge) if ours else None,
             locale=locale,
             purpose=challenge.purpose,
@@ -201,9 +201,9 @@ class Failover:
             template_id=text_for(settings.template_id, **use),
             client=self.extras.client,
             metadata=dict(self.extras.metadata),
-            android_hash=None if ours or self.ref.channel is not Channel.SMS else settings.android_hash,
+            android_hash=settings.android_hash if worded and self.ref.channel is Channel.SMS else None,
             deadline=challenge.expires_at,
-            idempotency_key=f"{self.ref.send_id}.{delivery.instance}",
+            idempotency_key=f"{self.ref.send_id}.{delivery.code_number}.{delivery.instance}",
             repeat=step.repeat,
             earlier=step.earlier,
         )
@@ -332,13 +332,15 @@ class Failover:
 
 def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeRecord, deadline: Deadline) -> Failover:
     """The failover of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
-    phone, sealed = recipient(service.phone_of(challenge), ref.channel), challenge.message_sealed
+    phone, sealed = service.recipient_of(challenge, ref.channel), challenge.message_sealed
     message = service.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
     asked = asked_of(
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
         settings=service.settings.otp.of_app(challenge.app),
+        own_code=challenge.code_number > 0,
+        relayed=not challenge.verifiable,
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
     barrier = stronger(service.live.barrier(phone.e164, ref.channel), _DRAINED if route.is_drained else None)
@@ -395,5 +397,7 @@ def report_ended(service: Service, channel: Channel | None, challenge: Challenge
         ChallengeState.SENT: EventType.SENT_UNCONFIRMED,
         ChallengeState.EXPIRED: EventType.EXPIRED,
     }
+    if challenge.state is ChallengeState.EXPIRED:
+        service.outcomes.tell(challenge, approved=False)
     if kind := kinds.get(challenge.state):
         service.emit(kind, challenge, channel=channel, reason=challenge.reason)

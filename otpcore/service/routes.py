@@ -43,9 +43,13 @@ class Asked:
         locale: The language that the caller named; empty: none was named.
         text_locale: The language in which otpcore words the text then; it falls back as the reference says.
         text: The SMS that leaves then, with a made-up code; empty: nothing was named.
+        own_code: The host made the code.
+        relayed: Nothing of it is verified.
     """
 
     own_text: bool = False
+    own_code: bool = False
+    relayed: bool = False
     locale: str = ""
     text_locale: str = ""
     text: str = attrs.field(default="", repr=False)
@@ -53,12 +57,15 @@ class Asked:
     def lacking(self, info: ProviderInfo, channel: Channel) -> str:
         """What of it an instance cannot carry over a channel, for people; empty: nothing."""
         carried, lacks = info.carried(channel), []
+        if (self.own_code or self.relayed) and info.code_owner is CodeOwner.PROVIDER:
+            lacks.append("a code of your own" if self.own_code else "a message without a code of its own")
         if self.own_text and not carried.takes(Feature.TEXT):
             lacks.append("a text of your own")
-        language = self.text_locale if info.code_owner is CodeOwner.CORE else self.locale
+        words_text = info.words_text(channel)
+        language = self.locale if words_text else self.text_locale
         if language and not carried.speaks(language):
             lacks.append(f"the language {language[:_SHOWN_LOCALE]!r}")
-        if not lacks and self.text and channel is Channel.SMS and info.code_owner is CodeOwner.CORE:
+        if not lacks and self.text and channel is Channel.SMS and not words_text:
             lacks.extend(_too_much(carried, self.text))
         return " and ".join(lacks)
 
@@ -75,25 +82,35 @@ def _too_much(carried: Carries, text: str) -> Iterator[str]:
 NOTHING_ASKED = Asked()
 
 
-def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSettings) -> Asked:
+def asked_of(
+    *,
+    message: str | None,
+    locale: str,
+    purpose: str,
+    settings: OtpSettings,
+    own_code: bool = False,
+    relayed: bool = False,
+) -> Asked:
     """What a send asks for beyond a code that arrives, by what the caller named for it.
 
     Args:
         message: A text of the caller's, or None.
         locale: As the caller named it, or empty.
+        own_code: The host made the code.
+        relayed: Nothing of it is verified; without a code of the host's, the message is the whole text.
 
     Raises:
         InvalidArgument: The message has no place for the code.
     """
     if message is None and not locale:
-        return NOTHING_ASKED
+        return Asked(own_code=True, relayed=relayed) if own_code else NOTHING_ASKED
     worded = locale
     if locale and message is None:
         worded = text_locale(
             locale=locale, purpose=purpose, templates=settings.templates, default_locale=settings.locale
         )
     text = render_sms(
-        code="8" * settings.length,
+        code="" if relayed and not own_code else "8" * settings.length,
         locale=locale or settings.locale,
         purpose=purpose,
         minutes=int(settings.life) // 60,
@@ -104,7 +121,14 @@ def asked_of(*, message: str | None, locale: str, purpose: str, settings: OtpSet
         android_hash=settings.android_hash,
         default_locale=settings.locale,
     )
-    return Asked(own_text=message is not None, locale=locale, text_locale=worded, text=text)
+    return Asked(
+        own_text=message is not None,
+        own_code=own_code,
+        relayed=relayed,
+        locale=locale,
+        text_locale=worded,
+        text=text,
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -251,7 +275,7 @@ class Rules:
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
-                scope=provider.info.code_scope if provider.info.code_owner is CodeOwner.PROVIDER else "",
+                scope=provider.info.code_scope,
                 prefix=shown,
             )
             for provider in known

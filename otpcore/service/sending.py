@@ -21,7 +21,7 @@ from otpcore.service.extras import Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
-from otpcore.stores.commands import Begun, CoolingDown, NewSend, Raced, Refusal, Refused
+from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import STOPS, is_living
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.steps import Accepted, Ended, FailoverRef, Queued, Step
@@ -38,7 +38,12 @@ _RACES = 5  # other callers that may be faster before we give up
 
 @attrs.frozen(kw_only=True)
 class SendOrder:
-    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none."""
+    """What a caller asked for, parsed; ``locale`` and ``app`` are empty where the caller named none.
+
+    Args:
+        code: The host's own, normalised; None: otpcore makes one, or sends the living one again.
+        verifiable: False: the host's code or text is relayed, and nothing ever verifies it.
+    """
 
     phone: PhoneNumber
     channel: Channel
@@ -46,6 +51,8 @@ class SendOrder:
     extras: Extras
     locale: str
     message: str | None = attrs.field(repr=False)
+    code: str | None = attrs.field(default=None, repr=False)
+    verifiable: bool = True
     app: str = ""
 
 
@@ -67,6 +74,8 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
         await service.live.refresh()
         await service.live.note_client(order.extras.client)
     route = _route(service, order)
+    if route.test_number and order.verifiable:  # whoever tests knows that code, and no other
+        order = attrs.evolve(order, code=None)
     with service.span(Work.SEND, channel=order.channel) as span:
         with deadline.bounding(_NOT_SENT):
             started = await _start(service, order, route, deadline)
@@ -98,16 +107,15 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 
 async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
     """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
-    subject, phone_key = (
-        service.keys.subject(order.phone.e164, order.purpose, order.app),
-        service.keys.phone_key(order.phone.e164),
-    )
+    subject, phone_key = _subject(service, order), service.keys.phone_key(order.phone.e164)
     asked = _admission(service, order, route, phone_key)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
         if living is not None and _cooling(service, living, order.channel):
             return _skipped(service, order, living)
-        code = _code_of(service, living) if living is not None else _first_code(service, route)
+        if living is not None and _is_hosts(living) and order.code is None:
+            route = _route(service, order, living)
+        code = _code_for(service, order, route, living)
         challenge = living if living is not None else _fresh(service, order, subject, phone_key, code)
         new = _new_send(service, order, challenge, route, asked, is_resend=living is not None)
         match await service.store.begin(new, service.store_now):
@@ -169,7 +177,7 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
             raise failover.failure(record.reason, await _other_way(service, order, failover))
         case Accepted(delivery=delivery):
             if service.providers[delivery.instance].info.code_owner is CodeOwner.CORE:
-                code = failover.code
+                code = failover.code or None
         case Queued(due_at=due_at):
             job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=due_at)
     return Sent(challenge=shown(record, order.phone, order.channel, code), job=job)
@@ -206,9 +214,9 @@ def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimite
     return RateLimited(str(refused.reason), wait)
 
 
-def _route(service: Service, order: SendOrder) -> Route:
-    """Who is to be tried, in order; the use of a test number is logged."""
-    rules, asked = service.live.rules, _asked(service, order)
+def _route(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Route:
+    """Who is to be tried, in order, also for a challenge that lives; the use of a test number is logged."""
+    rules, asked = service.live.rules, _asked(service, order, living)
     route = rules.route(order.phone, order.channel, asked)
     if not route.candidates:
         if not rules.covers(order.channel):
@@ -244,9 +252,21 @@ def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]
     )
 
 
-def _asked(service: Service, order: SendOrder) -> Asked:
-    settings = service.settings.otp.of_app(order.app)
-    return asked_of(message=order.message, locale=order.locale, purpose=order.purpose, settings=settings)
+def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Asked:
+    own_code = order.code is not None or (living is not None and _is_hosts(living))
+    return asked_of(
+        message=order.message,
+        locale=order.locale,
+        purpose=order.purpose,
+        settings=service.settings.otp.of_app(order.app),
+        own_code=own_code,
+        relayed=not order.verifiable,
+    )
+
+
+def _is_hosts(challenge: ChallengeRecord) -> bool:
+    """Whether the host made the code of a challenge."""
+    return challenge.code_number > 0
 
 
 async def _living(service: Service, subject: str) -> ChallengeRecord | None:
@@ -271,7 +291,7 @@ def _admission(service: Service, order: SendOrder, route: Route, phone_key: str)
         channel=order.channel,
     )
     budget = ""
-    if limits.unverified:
+    if limits.unverified and order.verifiable:
         budget = budget_of(e164, region, route.prefix)
     charges = charges_of(origin, limits)
     return Admission(
@@ -300,14 +320,31 @@ def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, cod
         key_id=keys.current,
         purpose=order.purpose,
         app=order.app,
+        verifiable=order.verifiable,
         state=ChallengeState.SENDING,
         max_attempts=settings.attempts,
         first_sent_at=now,
         expires_at=now + timedelta(seconds=settings.life),
         code_digest=keys.digest(challenge_id, code),
         code_sealed=keys.seal(challenge_id, "code", code),
+        code_number=int(order.code is not None),
         locale=order.locale,
     )
+
+
+def _subject(service: Service, order: SendOrder) -> str:
+    """What a send would be a resend of: a code for a phone and a purpose; of what is only relayed, the very same message."""
+    keys, e164 = service.keys, order.phone.e164
+    if order.verifiable:
+        return keys.subject(e164, order.purpose, order.app)
+    return keys.relayed_subject(e164, order.app, order.purpose, order.locale, order.code or "", order.message or "")
+
+
+def _code_for(service: Service, order: SendOrder, route: Route, living: ChallengeRecord | None) -> str:
+    """The code to send; empty: a whole text is relayed, without any."""
+    if order.code is not None or not order.verifiable:
+        return order.code or ""
+    return _first_code(service, route) if living is None else _code_of(service, living)
 
 
 def _first_code(service: Service, route: Route) -> str:
@@ -315,6 +352,16 @@ def _first_code(service: Service, route: Route) -> str:
     if name := route.test_number:
         return service.settings.sms.test_numbers[name].code
     return make_code(service.settings.otp.length)
+
+
+def _new_code(service: Service, order: SendOrder, living: ChallengeRecord) -> NewCode | None:
+    """The host's code where it is another than that of the living challenge; None: that one goes out again."""
+    keys, code = service.keys, order.code
+    if code is None or keys.matches(living.id, code, living.code_digest):
+        return None
+    return NewCode(
+        digest=keys.digest(living.id, code, living.key_id), sealed=keys.seal(living.id, "code", code, living.key_id)
+    )
 
 
 def _code_of(service: Service, living: ChallengeRecord) -> str:
@@ -348,6 +395,7 @@ def _new_send(
         renewal=min(_RENEWAL, life),
         asked=asked,
         client=service.client_key(order.extras.client),
+        code=_new_code(service, order, challenge) if is_resend else None,
         message_sealed=sealed,
         extras_sealed=seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,

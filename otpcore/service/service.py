@@ -24,6 +24,7 @@ from otpcore.rate_limits.admission import Barrier
 from otpcore.rate_limits.clients import same_client
 from otpcore.retrying import RetryPolicy
 from otpcore.service.live import LiveSettings
+from otpcore.service.outcomes import Outcomes
 from otpcore.settings.tree import Settings
 from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
@@ -58,6 +59,7 @@ class Service:
         telemetry: None: nothing is measured.
         elsewhere: What another world may hold about the same people, who are erased from both; None: it cannot be looked up.
         live: Rules and switches in force.
+        outcomes: Tells vendors how challenges ended.
     """
 
     settings: Settings
@@ -77,6 +79,12 @@ class Service:
     @live.default
     def _live(self) -> LiveSettings:
         return LiveSettings(self)
+
+    outcomes: Outcomes = attrs.field(init=False, repr=False)
+
+    @outcomes.default
+    def _outcomes(self) -> Outcomes:
+        return Outcomes(self)
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -167,6 +175,10 @@ class Service:
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""
         return PhoneNumber(self.keys.unseal(challenge.id, "phone", challenge.phone_sealed))
+
+    def recipient_of(self, challenge: ChallengeRecord, channel: Channel) -> PhoneNumber:
+        """The number of a stored challenge, as it is reached over this channel."""
+        return recipient(self.phone_of(challenge), channel)
 
 
 def new_id() -> str:

@@ -138,6 +138,7 @@ async def cancel(service: Service, challenge_id: str, deadline: Deadline, audit:
         report_ended(service, None, view.challenge)
         return False
     service.emit(EventType.CANCELLED, view.challenge)
+    service.outcomes.tell(view.challenge, approved=False)
     checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
     if not checks:
         return True
@@ -180,6 +181,7 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
         challenge = await service.store.latest(subject) if subject is not None else None
     if (
         challenge is None
+        or not challenge.verifiable
         or (challenge.purpose, challenge.app) != (guess.purpose, guess.app)
         or (subject is not None and challenge.subject != subject)
     ):
@@ -203,12 +205,15 @@ async def _approve(
         return _approved(service, challenge)
     _report_lock(service, reservation, challenge)
     views = await service.store.view(challenge_id=challenge.id)
+    if views and is_living(views[0].challenge, service.clock()):  # another code has replaced the one that was checked
+        return _incorrect(service, views[0].challenge)
     consumed = bool(views) and views[0].challenge.state in OVER and views[0].challenge.expires_at > service.clock()
     return _refused(service, challenge, VerificationStatus.NOT_FOUND if consumed else VerificationStatus.EXPIRED)
 
 
 def _approved(service: Service, challenge: ChallengeRecord) -> Verification:
     service.emit(EventType.VERIFY_APPROVED, challenge)
+    service.outcomes.tell(challenge, approved=True)
     if test_number := name_of(challenge.provider):
         masked = challenge.phone_masked
         about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
@@ -285,7 +290,8 @@ def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Ite
 
     Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
     """
-    usable = [d for d in reversed(deliveries) if d.scope and d.outcome not in NOT_SENT and not d.gone]
+    asked = [d for d in reversed(deliveries) if d.owner is CodeOwner.PROVIDER]
+    usable = [d for d in asked if d.scope and d.outcome not in NOT_SENT and not d.gone]
     seen = set[tuple[str, str]]()
     for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
         verification = (delivery.scope, delivery.reference)

@@ -23,6 +23,7 @@ __all__ = [
     "CoolingDown",
     "EndedSend",
     "LockRule",
+    "NewCode",
     "NewSend",
     "Raced",
     "ReceiptRule",
@@ -47,6 +48,14 @@ class Refusal(enum.StrEnum):
 
 
 @attrs.frozen(kw_only=True)
+class NewCode:
+    """A code that replaces the one of a living challenge, under the challenge's own key."""
+
+    digest: str = attrs.field(repr=False)
+    sealed: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
 class NewSend:
     """One send to begin.
 
@@ -61,6 +70,7 @@ class NewSend:
         renewal: A resend that would leave less life than this is refused.
         asked: Every limit that it is measured by before it begins.
         client: Key of the client that the host passed, or empty.
+        code: For a resend, the code that replaces the challenge's; None: that one goes out again.
         message_sealed: Of this send.
         extras_sealed: Of this send.
         locale: Of this send.
@@ -78,6 +88,7 @@ class NewSend:
     renewal: timedelta
     asked: Admission = attrs.field(factory=Admission)
     client: str = ""
+    code: NewCode | None = None
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
@@ -275,7 +286,7 @@ class Reservation:
 
     Args:
         challenge: As it is now.
-        deliveries: With RESERVED, all of the challenge, newest last.
+        deliveries: With RESERVED, those that carry the challenge's code of now, newest last.
         marked: Scopes in which nothing may be checked by recipient.
         locked_until: With LOCKED; None: until an operator acts.
         locks: For ``settle`` and ``approve``.

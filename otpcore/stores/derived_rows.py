@@ -47,9 +47,9 @@ class DerivedRows(Rows, abc.ABC):
     def challenge_if_free(self, challenge_id: str) -> ChallengeRecord | None:
         return self.challenge(challenge_id)
 
-    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
+    def accept(self, challenge_id: str, code_number: int, now: datetime) -> ChallengeRecord | None:
         challenge = self.challenge(challenge_id)
-        if challenge is None or not is_living(challenge, now):
+        if challenge is None or not is_living(challenge, now) or challenge.code_number != code_number:
             return None
         self.update_challenge(challenge_id, state=ChallengeState.SENT, confirmed=True, reason=None)
         return self.peek(challenge_id)

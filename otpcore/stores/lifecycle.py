@@ -143,6 +143,11 @@ def unresolved(instance: str, send: Sequence[DeliveryRecord]) -> str:
     return next((d.id for d in reversed(send) if d.instance == instance and d.outcome in IN_DOUBT), "")
 
 
+def in_force(challenge: ChallengeRecord, deliveries: Iterable[DeliveryRecord]) -> list[DeliveryRecord]:
+    """Those that carry the code that verifies now, or start a verification beside it: not what another code has replaced."""
+    return [delivery for delivery in deliveries if delivery.code_number == challenge.code_number]
+
+
 def earlier_tries(
     deliveries: Iterable[DeliveryRecord], instance: str, channel: Channel, now: datetime
 ) -> tuple[EarlierTry, ...]:

@@ -111,12 +111,15 @@ class ChallengeRecord:
         first_sent_at: Start of the first send; the life is capped from here.
         code_digest: Keyed digest of the core code.
         code_sealed: The core code, sealed; None once it can never be sent again.
+        code_number: 0: otpcore made the code. Else the host did, and this is the number of its code, from 1: each that
+            replaces another has the next.
         message_sealed: The latest custom message, sealed; None for the template.
         extras_sealed: What the host said of the latest send (client and metadata), sealed; None: nothing.
         forced: Ordered instance names forced by the host, or None to follow the rules.
         core_recorded: A core-owned delivery was recorded, so the core code may have reached the person.
         budget: Which unverified budget its accepted sends are charged to; empty: none.
         app: For which of the host's apps the code is; empty: it names none.
+        verifiable: False: it was only relayed, with a code of the host's or none, and nothing ever verifies it.
         cooldowns: By channel, until when another send over it sends nothing; a channel that is not named sends.
         approved_at: When the right code was typed; None: it was not.
     """
@@ -129,6 +132,7 @@ class ChallengeRecord:
     key_id: str
     purpose: str
     app: str = ""
+    verifiable: bool = True
     state: ChallengeState
     confirmed: bool = False
     reason: UnsendableReason | None = None
@@ -140,6 +144,7 @@ class ChallengeRecord:
     expires_at: datetime
     code_digest: str = attrs.field(repr=False)
     code_sealed: bytes | None = attrs.field(default=None, repr=False)
+    code_number: int = 0
     message_sealed: bytes | None = attrs.field(default=None, repr=False)
     extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str
@@ -161,6 +166,8 @@ class DeliveryRecord:
     Args:
         send_id: The send (what somebody asked for once) that it belongs to.
         scope: Vendor account that owns the code, or empty.
+        code_number: As in the challenge when it was recorded: where that has gone on since, this carries a code that no longer
+            verifies.
         prefix: The rule prefix by which the number came here; empty: by default. Masked where it is the whole number.
         is_retry: Made by a retry, not by the first failover.
         outcome: Open until the provider answered.
@@ -180,6 +187,7 @@ class DeliveryRecord:
     channel: Channel
     owner: CodeOwner
     scope: str = ""
+    code_number: int = 0
     prefix: str = ""
     is_retry: bool = False
     outcome: Outcome = Outcome.OPEN

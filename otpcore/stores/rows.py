@@ -118,8 +118,11 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
         """Set columns; a state that is over frees the subject."""
 
-    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        """A living challenge is sent, and confirmed; as it is now. None: it does not live, and nothing is written."""
+    def accept(self, challenge_id: str, code_number: int, now: datetime) -> ChallengeRecord | None:
+        """A living challenge is sent, and confirmed; as it is now.
+
+        None: it does not live, or another code has replaced that of this number; nothing is written.
+        """
 
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
         """One more attempt of a living challenge that has any left."""

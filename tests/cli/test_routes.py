@@ -165,3 +165,12 @@ def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> No
 def sources(otp: Otp, *channels: str) -> dict[str, tuple[str, str]]:
     shown = otp("routes", "show", "--json").document["channels"]
     return {channel: (shown[channel]["source"], shown[channel]["rules"]) for channel in channels or ("sms", "call")}
+
+
+def test_explaining_says_who_cannot_carry_a_code_of_ones_own(otp: Otp, two_vendors: Desk) -> None:
+    two_vendors.write(providers={"sinch": SINCH}, otp_sms_provider="Sinch;Mada")
+    assert otp("routes", "explain", PHONE, "--json").document["route"] == ["sinch", "mada"]
+    explained = otp("routes", "explain", PHONE, "--own-code", "--json").document
+    assert explained["route"] == ["mada"]
+    (reason,) = [step["reason"] for step in explained["steps"] if step["instance"] == "sinch"]
+    assert "a code of your own" in reason

@@ -57,6 +57,22 @@ def test_a_text_of_ones_own_reaches_the_person(otp: Otp, desk: Desk) -> None:
     assert desk.mada.inbox[0].text == f"Open with {desk.code()}"
 
 
+def test_a_code_of_ones_own_is_read_from_standard_input(otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PHONE}\n4081625\n"))
+    assert otp("send", "-", "--code", "-").code == ExitCode.OK
+    assert desk.code() == "4081625"
+    assert otp("verify", PHONE, "4081625").code == ExitCode.OK
+
+
+@pytest.mark.parametrize("code", ["408", "40816253001", "4081a"])
+def test_what_is_no_such_code_is_wrong_usage_and_not_shown(otp: Otp, desk: Desk, code: str) -> None:
+    refused = otp("send", PHONE, "--code", code)
+    assert refused.code == ExitCode.USAGE
+    assert "--code: has 4 to 10 digits" in refused.err
+    assert code not in refused.out + refused.err
+    assert desk.mada.inbox == []
+
+
 def test_retries_that_nobody_else_runs_are_waited_for(otp: Otp, desk: Desk) -> None:
     desk.write(sms={"retry": True}, retry={"runner": "background"})
     desk.mada.fail(Fault.HTTP_503, times=2)

@@ -20,6 +20,7 @@ from otpcore import (
     DeliveryReceipt,
     DeliveryRequest,
     EarlierTry,
+    OutcomeRequest,
     ProviderContext,
     ProviderError,
     ProviderInfo,
@@ -51,6 +52,7 @@ TOLD = {
         *(
             CheckRequest,
             CancelRequest,
+            OutcomeRequest,
             AccountState,
             ReceiptRequest,
             Receipt,

@@ -43,7 +43,7 @@ ASYNCHRONOUS, BLOCKING = blocks(README, "python")
 ROUTES, WORKER, SIMULATOR = blocks(GUIDE, "sh")
 RETRY, RUNNER = blocks(GUIDE, "toml")
 (RETRY_IN_YAML,) = blocks(GUIDE, "yaml")
-CONFTEST, HOST_TEST, RETRY_TEST, SANDBOX_TEST = blocks(GUIDE, "python")
+OURS, CONFTEST, HOST_TEST, RETRY_TEST, SANDBOX_TEST = blocks(GUIDE, "python")
 PROVIDER, *_ = blocks(WRITING, "python")
 ACME, PACKAGE = blocks(WRITING, "toml")
 
@@ -259,6 +259,15 @@ def test_a_vendor_to_develop_against_runs_as_the_guide_says(newcomer):
     with newcomer.running(sys.executable, *words) as vendor:
         assert re.fullmatch(r"# at http://127\.0\.0\.1:\d+ until Ctrl-C\n", vendor.stdout.readline())
         assert vendor.stdout.readline() == "[providers.twilio]\n"
+
+
+def test_codes_and_texts_of_ones_own_go_out_as_the_guide_says(otp_outbox):
+    names: dict[str, Any] = {}
+    exec(compile(OURS, "docs/guide.md", "exec"), names)
+    with otp_outbox.blocking_service() as otp:
+        names["send_what_is_ours"](otp, PHONE)
+    assert [message.code for message in otp_outbox.messages] == ["408162", ""]
+    assert otp_outbox.messages[-1].text == "Your order is ready."
 
 
 class Acme(Simulator):

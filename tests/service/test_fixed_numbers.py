@@ -52,6 +52,13 @@ async def test_the_fixed_code_verifies_once_and_no_provider_is_called(staging: A
         assert (await otp.verify(REVIEWER, CODE)).status is VerificationStatus.NOT_FOUND
 
 
+async def test_it_keeps_its_code_where_the_host_makes_one(staging: Any, otp_outbox: Outbox) -> None:
+    async with staging(otp_outbox) as otp:
+        assert (await otp.send(REVIEWER, code="135790")).code == CODE
+        assert not await otp.verify(REVIEWER, "135790")
+        assert await otp.verify(REVIEWER, CODE)
+
+
 async def test_without_a_send_the_fixed_code_is_worth_nothing(staging: Any, otp_outbox: Outbox) -> None:
     async with staging(otp_outbox) as otp:
         assert (await otp.verify(REVIEWER, CODE)).status is VerificationStatus.NOT_FOUND

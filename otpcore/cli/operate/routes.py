@@ -31,7 +31,14 @@ def check(options: Options, rules: str, word: str) -> ExitCode:
 
 
 def explain(
-    options: Options, phone: str, word: str, *, locale: str, message: str | None, proposed: str | None
+    options: Options,
+    phone: str,
+    word: str,
+    *,
+    locale: str,
+    message: str | None,
+    own_code: bool,
+    proposed: str | None,
 ) -> ExitCode:
     """Say who serves a number, and why.
 
@@ -39,13 +46,20 @@ def explain(
         word: Of the channel.
         locale: As for a send; empty: none is named.
         message: As for a send.
+        own_code: The send has a code of the host's.
         proposed: Other rules, to be tried too.
     """
     channel = parse_channel(word)
     found = operate(
         load_host(options),
         lambda operator: operator.routes.explain(
-            phone, channel, locale=locale, message=message, proposed=proposed, reveal=options.reveal
+            phone,
+            channel,
+            locale=locale,
+            message=message,
+            own_code=own_code,
+            proposed=proposed,
+            reveal=options.reveal,
         ),
     )
     options.say(

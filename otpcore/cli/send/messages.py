@@ -21,7 +21,7 @@ from otpcore.operator.fixes import error_of_end, fix_of
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.hooks import hookimpl
 from otpcore.runners.worker import WorkerRunner
-from otpcore.service.arguments import is_id
+from otpcore.service.arguments import given_code, is_id
 from otpcore.service.setup import Setup
 
 __all__ = ["Order", "send", "verify"]
@@ -47,12 +47,14 @@ class Order:
     client: str | None = attrs.field(repr=False)
     locale: str | None
     message: str | None = attrs.field(repr=False)
+    code: str | None = attrs.field(repr=False)
 
 
 def send(options: Options, word: str, order: Order) -> ExitCode:
     """Send over the channel of this word, and wait for the retries that nobody else would run."""
     channel = parse_channel(word)
     _require_usable(purpose=order.purpose, locale=order.locale, message=order.message, client=order.client)
+    _require_code(order.code)
     host = load_host(options)
     course = _Course()
     with options.progress("sending"):
@@ -106,6 +108,18 @@ def _require_usable(*, message: str | None = None, **texts: str | None) -> None:
             raise CommandError(f"--message: {error}", "write {code} where the code goes", ExitCode.USAGE) from error
 
 
+def _require_code(code: str | None) -> None:
+    """Refuse a code that the service would not send, without a word of it.
+
+    Raises:
+        CommandError: It is not 4 to 10 digits.
+    """
+    try:
+        given_code(code)
+    except ValueError as error:
+        raise CommandError(f"--{error}", "give 4 to 10 digits", ExitCode.USAGE) from error
+
+
 class _Course:
     """An observer that knows whether a send began (within the cooldown none does), and why its retries ended without success."""
 
@@ -132,6 +146,7 @@ async def _send(host: Setup, channel: Channel, order: Order) -> tuple[Challenge,
             client=order.client,
             locale=order.locale,
             message=order.message,
+            code=order.code,
         )
         return challenge, otp.sandbox_inbox() if host.settings.sms.sandbox else ()
 

@@ -11,7 +11,7 @@ import attrs
 from otpcore.messages.carrying import Feature
 from otpcore.messages.checks import dear_characters, links_in, measured_texts, name_of
 from otpcore.messages.texts import segments, text_locale
-from otpcore.models import Channel, CodeOwner
+from otpcore.models import Channel
 from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.requests import ProviderInfo
 from otpcore.settings.by_use import instances_named, texts_for
@@ -138,7 +138,7 @@ def _dropped(otp: OtpSettings, instance: str, info: ProviderInfo, channel: Chann
             yield key
     fields = attrs.fields(OtpSettings)
     language = otp.locale
-    if info.code_owner is CodeOwner.CORE:
+    if not info.words_text(channel):
         language = text_locale(locale=otp.locale, purpose="default", templates=otp.templates, default_locale=otp.locale)
     if otp.locale != fields.locale.default and not carried.speaks(language):
         yield "otp.locale"

@@ -85,8 +85,9 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
             changes["live_key"] = None
         self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
 
-    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
+    def accept(self, challenge_id: str, code_number: int, now: datetime) -> ChallengeRecord | None:
+        when = {"now": now, "begun_by": now + CLOCK_SLACK}
+        return self._one(ChallengeRecord, sql.ACCEPT, row_id=challenge_id, of_code=code_number, **when)
 
     def take_attempt(self, challenge_id: str, now: datetime) -> bool:
         return self._changed(sql.TAKE_ATTEMPT, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK) == 1

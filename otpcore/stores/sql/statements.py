@@ -84,7 +84,9 @@ RECENT = (
 INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
 ACCEPT_ONLY = (
-    update(challenges).where(_THIS_CHALLENGE, _LIVING).values(state=ChallengeState.SENT, confirmed=True, reason=None)
+    update(challenges)
+    .where(_THIS_CHALLENGE, _LIVING, challenges.c.code_number == bindparam("of_code"))
+    .values(state=ChallengeState.SENT, confirmed=True, reason=None)
 )
 ACCEPT = ACCEPT_ONLY.returning(*columns(ChallengeRecord, challenges))
 TAKE_ATTEMPT = (

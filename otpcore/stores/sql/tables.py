@@ -105,6 +105,7 @@ class ChallengeRow(_Row, table=True):
     key_id: str = Field(sa_type=Key(_KEY_LENGTH))
     purpose: str = Field(sa_type=Text)
     app: str = Field(sa_type=Key(40))
+    verifiable: bool = Field(sa_type=Boolean)
     state: ChallengeState = Field(sa_type=Word(ChallengeState))
     confirmed: bool = Field(sa_type=Boolean)
     reason: UnsendableReason | None = Field(sa_type=Word(UnsendableReason))
@@ -116,6 +117,7 @@ class ChallengeRow(_Row, table=True):
     expires_at: datetime = Field(sa_type=Moment)
     code_digest: str = Field(sa_type=Text)
     code_sealed: bytes | None = Field(sa_type=LargeBinary)
+    code_number: int
     message_sealed: bytes | None = Field(sa_type=LargeBinary)
     extras_sealed: bytes | None = Field(sa_type=LargeBinary)
     locale: str = Field(sa_type=Text)
@@ -146,6 +148,7 @@ class DeliveryRow(_Row, table=True):
     channel: str = Field(sa_type=ChannelWord)
     owner: CodeOwner = Field(sa_type=Word(CodeOwner))
     scope: str = Field(sa_type=Key(_KEY_LENGTH))
+    code_number: int
     prefix: str = Field(sa_type=String(20))
     is_retry: bool = Field(sa_type=Boolean)
     outcome: Outcome = Field(sa_type=Word(Outcome))

@@ -12,7 +12,7 @@ from otpcore.stores.lifecycle import FOREVER, OVER, failure_keys, into, is_livin
 from otpcore.stores.records import ChallengeRecord, Charged, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
 from otpcore.stores.steps import FailoverRef, PutOff
-from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, put_off_until
+from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, mark_slots, put_off_until
 from otpcore.stores.transactions.failover import (
     begun_by,
     close,
@@ -156,12 +156,17 @@ def _resend(rows: Rows, send: NewSend, charges: tuple[Charged, ...], now: dateti
     expires_at = min(now + send.life, challenge.first_sent_at + send.cap)
     if expires_at - now < send.renewal:
         return Refused(reason=Refusal.RENEWAL, retry_after=left, challenge=challenge)
+    if send.challenge.code_digest != challenge.code_digest:  # its sender would send a code that has been replaced
+        return Raced(living=challenge)
     choice = _admit(rows, send, expires_at, now)
     if isinstance(choice, Refused):
         return changed(choice, challenge=challenge)
+    replaced = _replace_code(rows, challenge, send, now)
+    challenge = changed(challenge, **replaced)
     if older := rows.schedule(challenge.id, send.channel):
         refund(rows, older)
     renewed: dict[str, Any] = {
+        **replaced,
         "state": into(challenge, ChallengeState.SENDING, is_resend=True),
         "reason": None,
         "confirmed": False,
@@ -180,9 +185,29 @@ def _resend(rows: Rows, send: NewSend, charges: tuple[Charged, ...], now: dateti
     return Begun(step=record_delivery(rows, challenge, row, choice, send.plan, (), now, renewed))
 
 
+def _replace_code(rows: Rows, challenge: ChallengeRecord, send: NewSend, now: datetime) -> dict[str, Any]:
+    """What changes where another code takes the place of the challenge's: nothing that has the old one goes on sending.
+
+    A retry that waits carries the new one: whoever claims it reads that. One that is under way has read the old one, so it is over.
+    """
+    if send.code is None:
+        return {}
+    for row in rows.schedules(challenge.id):
+        if row.channel != send.channel and row.lease_until is not None:
+            rows.delete_schedule(row.challenge_id, row.channel)
+            refund(rows, row)
+    mark_slots(rows, challenge, now)
+    return {
+        "code_digest": send.code.digest,
+        "code_sealed": send.code.sealed,
+        "code_number": challenge.code_number + 1,
+        "core_recorded": False,
+    }
+
+
 def _admit(rows: Rows, send: NewSend, expires_at: datetime, now: datetime) -> Choice | Refused:
     """The instance to begin with, if it need not wait for a breaker; or why a send whose code lives that long may not begin."""
-    locked = _locked_until(rows, send)
+    locked = _locked_until(rows, send) if send.challenge.verifiable else None
     if locked is not None and locked >= expires_at:
         wait = None if locked >= FOREVER else _seconds(locked - now)
         return Refused(reason=Refusal.LOCKED, retry_after=wait)

@@ -106,6 +106,8 @@ def not_before(instance: str, sent: Sequence[DeliveryRecord]) -> datetime | None
 def held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime) -> datetime | None:
     """Until when the slot may not be used: another holder lives, or a call of the holder may still be under way.
 
+    A message that was only relayed holds up nobody: what the vendor keeps of it verifies nothing, and may be cancelled.
+
     The latter holds up another failover of the same challenge only while the slot is marked by recipient: the cancelling
     of the one could end the verification that the other has just started.
     """
@@ -115,7 +117,7 @@ def held_until(rows: Rows, scope: str, challenge: ChallengeRecord, now: datetime
     if slot.holder == challenge.id:
         if slot.mark is None or slot.mark.reference:
             return None
-    elif (holder := rows.peek(slot.holder)) is not None and is_living(holder, now):
+    elif (holder := rows.peek(slot.holder)) is not None and is_living(holder, now) and holder.verifiable:
         return holder.expires_at
     calling = [d.lease_until for d in rows.deliveries(slot.holder) if d.scope == scope and d.outcome is Outcome.OPEN]
     return max((until for until in calling if until > now), default=None)
@@ -144,6 +146,21 @@ def release_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> None:
     slot = rows.slot(scope, challenge.phone_key)
     if slot is not None and slot.holder == challenge.id:
         rows.take_slot(changed(slot, holder=""), challenge.id)
+
+
+def mark_slots(rows: Rows, challenge: ChallengeRecord, now: datetime) -> None:
+    """Another code is to go out: the verifications that run in this challenge's slots are cancelled before the next start there.
+
+    Not where a call may still be under way: what it starts, the cancelling could miss or come too late for.
+    """
+    deliveries = rows.deliveries(challenge.id)
+    for scope in sorted({one.scope for one in deliveries if one.scope}):
+        slot = rows.slot(scope, challenge.phone_key)
+        if slot is None or slot.holder != challenge.id or slot.mark is not None:
+            continue
+        of_scope = [one for one in deliveries if one.scope == scope]
+        if not any(one.outcome is Outcome.OPEN and one.lease_until > now for one in of_scope):
+            rows.take_slot(changed(slot, mark=mark_of(scope, of_scope)), challenge.id)
 
 
 def holds_slot(rows: Rows, challenge: ChallengeRecord, scope: str) -> bool:

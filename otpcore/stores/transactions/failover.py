@@ -14,6 +14,7 @@ from otpcore.stores.lifecycle import (
     STOPS,
     earlier_tries,
     forbids,
+    in_force,
     into,
     is_living,
     is_spent,
@@ -60,7 +61,8 @@ def record(
     """Write a provider's answer and go on."""
     rows.prefetch(Wanted(challenge_id=ref.challenge_id, reference=result.reference, breakers=True), now)
     moment = rows.now(now)
-    sent = rows.accept(ref.challenge_id, moment) if result.outcome is Outcome.ACCEPTED else None
+    accepts = result.outcome is Outcome.ACCEPTED
+    sent = rows.accept(ref.challenge_id, delivery.code_number, moment) if accepts else None
     challenge = sent or rows.challenge(ref.challenge_id)
     answer: dict[str, Any] = {
         "outcome": result.outcome,
@@ -157,7 +159,7 @@ def stop_sending(
     sent = of_send(rows, challenge.id, row.send_id)
     rows.delete_schedule(row.challenge_id, row.channel)
     refund(rows, row, sent)
-    state, why = sending_over(sent, reason, other_row=bool(rows.schedules(challenge.id)))
+    state, why = sending_over(in_force(challenge, sent), reason, other_row=bool(rows.schedules(challenge.id)))
     changes: dict[str, Any] = {
         "state": into(challenge, state),
         "reason": why,
@@ -204,7 +206,9 @@ def _overruled(
     now: datetime,
 ) -> Step:
     """What follows where receipts came before the answer; ``sent``: the answer was an acceptance."""
-    if delivery.outcome is Outcome.ACCEPTED and (taken := sent or rows.accept(ref.challenge_id, now)):
+    if delivery.outcome is Outcome.ACCEPTED and (
+        taken := sent or rows.accept(ref.challenge_id, delivery.code_number, now)
+    ):
         return accepted(rows, taken, delivery)
     challenge = sent or rows.challenge(ref.challenge_id)
     if challenge is None:
@@ -219,7 +223,7 @@ def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord
     """An acceptance that is known to have come to nothing, though the state says ``sent`` already."""
     changes: dict[str, Any] = {"state": into(challenge, ChallengeState.UNDELIVERED), "confirmed": False}
     if not rows.schedules(challenge.id):
-        deliveries = rows.deliveries(challenge.id)
+        deliveries = in_force(challenge, rows.deliveries(challenge.id))
         if any(one.outcome is Outcome.ACCEPTED for one in deliveries):
             return challenge
         of_this = [one for one in deliveries if one.send_id == delivery.send_id]
@@ -322,12 +326,13 @@ def write_delivery(
         channel=row.channel,
         owner=candidate.owner,
         scope=candidate.scope,
+        code_number=challenge.code_number,
         prefix=candidate.prefix,
         is_retry=plan.is_retry,
         recorded_at=now,
         lease_until=lease_until,
     )
-    repeat = unresolved(candidate.instance, sent)
+    repeat = unresolved(candidate.instance, in_force(challenge, sent))
     earlier = earlier_tries(rows.deliveries(challenge.id), candidate.instance, row.channel, now) if repeat else ()
     mark = take_slot(rows, challenge, candidate.scope, now) if candidate.scope else None
     rows.insert_delivery(delivery, challenge.phone_key)

@@ -10,7 +10,7 @@ import attrs
 
 from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, ReceiptStatus, UnsendableReason
 from otpcore.stores.commands import ReceiptRule, Received
-from otpcore.stores.lifecycle import IN_DOUBT, TAKEN, forbids, into, is_living, is_spent, superseded
+from otpcore.stores.lifecycle import IN_DOUBT, TAKEN, forbids, in_force, into, is_living, is_spent, superseded
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
 from otpcore.stores.rows import Rows, Wanted
 from otpcore.stores.steps import Ended, FailoverPlan, FailoverRef, Queued, Step, Stopped
@@ -94,6 +94,8 @@ class _Failure:
             own = next((row for row in under_way if row.send_id == delivery.send_id), None)
             if own is not None:
                 return self._end(rows, own, UnsendableReason.PERMANENT)
+        if delivery.code_number != challenge.code_number:  # whoever is waiting waits for another code
+            return self._received(challenge)
         deliveries = rows.deliveries(challenge.id)
         ids = [one.id for one in deliveries]
         if under_way or superseded(delivery, deliveries[ids.index(delivery.id) + 1 :]):
@@ -124,7 +126,7 @@ class _Failure:
         One that was known to have arrived before does not count: the person asked for another all the same.
         """
         began = next(one.recorded_at for one in deliveries if one.send_id == self.delivery.send_id)
-        earlier = [one for one in deliveries if one.send_id != self.delivery.send_id]
+        earlier = [one for one in in_force(self.challenge, deliveries) if one.send_id != self.delivery.send_id]
         return any(
             told.status is ReceiptStatus.DELIVERED and told.received_at >= began
             for one in earlier
@@ -203,7 +205,7 @@ def _apply(
 
 def _delivered(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord, now: datetime) -> Received:
     """The person has the message: an acceptance, whatever came before."""
-    sent = rows.accept(challenge.id, now)
+    sent = rows.accept(challenge.id, delivery.code_number, now)
     if sent is not None:
         challenge = accepted(rows, sent, delivery).challenge
     return Received(outcome=ReceiptOutcome.APPLIED, challenge=challenge, delivery=delivery)
@@ -262,6 +264,8 @@ def _fits(delivery: DeliveryRecord, instance: str, reference: str) -> bool:
 def _may_be_sent(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord, now: datetime) -> bool:
     """Whether a delivery that the vendor asks about can still help: its send is not over, nor past it."""
     if not is_living(challenge, now) or is_spent(challenge) or delivery.outcome not in _MAY_LEAVE:
+        return False
+    if delivery.code_number != challenge.code_number:
         return False
     deliveries = rows.deliveries(challenge.id)
     later = deliveries[[one.id for one in deliveries].index(delivery.id) + 1 :]

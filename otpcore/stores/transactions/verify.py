@@ -10,7 +10,16 @@ from otpcore.models import ChallengeState
 from otpcore.rate_limits.admission import Asked, BudgetRule
 from otpcore.stores.changes import Change
 from otpcore.stores.commands import ChallengeView, LockRule, RecordedGuess, Reservation, ReservationStatus, Settled
-from otpcore.stores.lifecycle import FOREVER, MAX_GIVEBACKS, OVER, failure_keys, is_living, is_spent, lock_wait
+from otpcore.stores.lifecycle import (
+    FOREVER,
+    MAX_GIVEBACKS,
+    OVER,
+    failure_keys,
+    in_force,
+    is_living,
+    is_spent,
+    lock_wait,
+)
 from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, FailureRecord, changed
 from otpcore.stores.rows import Rows, Wanted
 from otpcore.stores.transactions import auditing
@@ -54,7 +63,7 @@ def reserve(
     if not rows.take_attempt(challenge.id, moment):
         return Reservation(status=ReservationStatus.MAX_ATTEMPTS, challenge=challenge)
     locked_until = _count_failure(rows, keys, locks, moment)
-    deliveries = tuple(rows.deliveries(challenge.id))
+    deliveries = tuple(in_force(challenge, rows.deliveries(challenge.id)))
     return Reservation(
         status=ReservationStatus.RESERVED,
         challenge=changed(challenge, attempts=challenge.attempts + 1),
@@ -103,12 +112,15 @@ def settle(
 def approve(
     rows: Rows, reservation: Reservation, *, settled: Collection[str], budget: BudgetRule, now: datetime | None
 ) -> bool:
-    """Consume a living challenge, for exactly one caller."""
+    """Consume a living challenge, for exactly one caller; not where another code has replaced the one that was checked."""
     reserved = reservation.challenge
     if reserved is None:
         return False
     rows.prefetch(Wanted(challenge_id=reserved.id), now)
     moment = rows.now(now)
+    challenge = rows.challenge(reserved.id)
+    if challenge is None or challenge.code_number != reserved.code_number:
+        return False
     if not rows.consume(reserved.id, moment, attempts=0):
         return False
     referenced = {delivery.id for delivery in reservation.deliveries if delivery.reference}
@@ -138,6 +150,7 @@ def _is_meant(
     """It is what whoever verifies speaks of, and nobody ended it."""
     return (
         challenge is not None
+        and challenge.verifiable
         and (challenge.purpose, challenge.app) == (purpose, app)
         and subject in (None, challenge.subject)
         and challenge.state not in (ChallengeState.APPROVED, ChallengeState.CANCELLED)

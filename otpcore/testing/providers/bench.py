@@ -22,7 +22,7 @@ from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.guard import WORDS_LEFT_OUT
 from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider
-from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest
+from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest, OutcomeRequest
 from otpcore.settings.keys import generate_keys
 from otpcore.simulators.simulator import Fault, SimulatedMessage, Simulator
 from otpcore.testing.codes import wrong_code
@@ -289,6 +289,17 @@ class Bench:
             recipient=delivery.recipient,
             channel=delivery.channel,
             reference=reference,
+        )
+
+    def outcome(self, delivery: DeliveryRequest, reference: str, *, approved: bool) -> OutcomeRequest:
+        """How the challenge of a delivery ended."""
+        return OutcomeRequest(
+            challenge_id=delivery.challenge_id,
+            delivery_id=delivery.delivery_id,
+            recipient=delivery.recipient,
+            channel=delivery.channel,
+            reference=reference,
+            approved=approved,
         )
 
     async def failure(self, call: Awaitable[object]) -> ProviderError:

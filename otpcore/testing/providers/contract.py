@@ -10,6 +10,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.providers.bench",
     "otpcore.testing.providers.codes",
     "otpcore.testing.providers.faults",
+    "otpcore.testing.providers.outcomes",
     "otpcore.testing.providers.receipts",
     "otpcore.testing.providers.sends",
     "otpcore.testing.providers.settings",
@@ -19,6 +20,7 @@ from otpcore.testing.providers.accounts import AccountTests  # noqa: E402 - afte
 from otpcore.testing.providers.bench import Bench, Refusal  # noqa: E402 - after the registration
 from otpcore.testing.providers.codes import CodeTests  # noqa: E402 - the same
 from otpcore.testing.providers.faults import FaultTests  # noqa: E402 - the same
+from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
 from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
 from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
 from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the same
@@ -26,7 +28,7 @@ from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the
 __all__ = ["Bench", "ProviderContract", "Refusal"]
 
 
-class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, ReceiptTests, AccountTests):
+class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeTests, ReceiptTests, AccountTests):
     """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
 
     ::

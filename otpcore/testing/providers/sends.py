@@ -59,8 +59,18 @@ class SendTests(ContractBase):
             assert receipt.reference == message.reference
 
     @pytest.mark.anyio
+    async def test_a_text_without_a_code_arrives_as_it_is(self, bench: Bench, channel: Channel) -> None:
+        if self.code_owner is not CodeOwner.CORE or bench.provider().info.words_text(channel):
+            pytest.skip("the vendor words the text")
+        async with bench.open() as provider:
+            request = attrs.evolve(bench.delivery(channel), code=None, text="Your parcel is at the door.")
+            await provider.send(request, PATIENCE)
+        (message,) = bench.simulator.inbox
+        self.assert_delivered(message, request)
+
+    @pytest.mark.anyio
     async def test_what_it_says_of_the_android_hash_is_true(self, bench: Bench) -> None:
-        if self.code_owner is CodeOwner.CORE or Channel.SMS not in self.channels:
+        if Channel.SMS not in self.channels or not bench.provider().info.words_text(Channel.SMS):
             pytest.skip("otpcore words the text, or there is none")
         async with bench.open() as provider:
             await provider.send(attrs.evolve(bench.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)

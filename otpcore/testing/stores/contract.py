@@ -26,6 +26,8 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.receipt_races",
     "otpcore.testing.stores.receipts",
     "otpcore.testing.stores.redaction",
+    "otpcore.testing.stores.relayed",
+    "otpcore.testing.stores.replacing",
     "otpcore.testing.stores.resending",
     "otpcore.testing.stores.retries",
     "otpcore.testing.stores.scenes",
@@ -78,6 +80,11 @@ from otpcore.testing.stores.receipts import (  # noqa: E402 - after the registra
     UndeliveredTests,
 )
 from otpcore.testing.stores.redaction import RedactionTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.relayed import RelayedTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.replacing import (  # noqa: E402 - after the registration
+    ReplacedCodeTests,
+    ReplacedVendorCodeTests,
+)
 from otpcore.testing.stores.resending import ResendingTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.retries import RetryTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.sealed import SealedTests  # noqa: E402 - after the registration
@@ -116,6 +123,9 @@ __all__ = ["START", "CrashFactory", "Failover", "StoreContract", "World"]
 class StoreContract(
     SendingTests,
     ResendingTests,
+    ReplacedCodeTests,
+    ReplacedVendorCodeTests,
+    RelayedTests,
     RetryTests,
     ClaimingTests,
     LeaseTests,

@@ -16,6 +16,7 @@ from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import Begun, Raced, RecordedGuess, Refusal, ReservationStatus
 from otpcore.stores.contract import Store
 from otpcore.testing.stores.base import StoreBase
+from otpcore.testing.stores.replacing import NEW, OLD
 from otpcore.testing.stores.scenes import accepted, failed
 from otpcore.testing.stores.world import World
 
@@ -56,6 +57,26 @@ class RaceTests(StoreBase):
         assert said == {ReservationStatus.APPROVED: 1, ReservationStatus.NOT_FOUND: _THREADS * _TASKS - 1}
         view = await failover.view()
         assert (view.challenge.state, view.challenge.attempts) == (ChallengeState.APPROVED, 1)
+
+    async def test_a_code_is_accepted_or_replaced_everywhere_and_never_both(
+        self, world: World, reopen: Reopen, anyio_backend_name: str
+    ) -> None:
+        failover = await accepted(world)
+        world.later(30)
+
+        async def work(there: World) -> str:
+            if next(there.numbers) % 2:
+                guessed = await there.reserve(guess=OLD, lock_after=10_000, hard_limit=10_000)
+                return "accepted" if guessed.status is ReservationStatus.APPROVED else ""
+            return "replaced" if (await there.resend(failover.id, code=NEW)).step is not None else ""
+
+        said = Counter(await _everywhere(world, reopen, anyio_backend_name, work))
+        assert said["accepted"] + said["replaced"] == 1
+        challenge = (await failover.view()).challenge
+        assert (challenge.state is ChallengeState.APPROVED, challenge.code_number) == (
+            bool(said["accepted"]),
+            said["replaced"],
+        )
 
     async def test_attempts_are_counted_exactly_everywhere(
         self, world: World, reopen: Reopen, anyio_backend_name: str

@@ -14,6 +14,7 @@ from otpcore.providers import (
     Channel,
     CheckRequest,
     DeliveryRequest,
+    OutcomeRequest,
     PhoneNumber,
     ProviderContext,
     ProviderError,
@@ -83,6 +84,16 @@ class Bench:
             recipient=PhoneNumber(number),
             channel=Channel.SMS,
             reference=reference,
+        )
+
+    def outcome(self, reference="", number=NUMBER, *, approved):
+        return OutcomeRequest(
+            challenge_id="challenge",
+            delivery_id="delivery-1",
+            recipient=PhoneNumber(number),
+            channel=Channel.SMS,
+            reference=reference,
+            approved=approved,
         )
 
     @property

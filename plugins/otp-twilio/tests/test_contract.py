@@ -67,6 +67,19 @@ class TestVerifyOverWhatsApp(TestVerify):
         return simulator.provider_settings(self.mode) | {"channels": ["whatsapp"]}
 
 
+class TestVerifyWithOurCodes(TestVerify):
+    code_owner = CodeOwner.CORE
+
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        simulator.custom_codes = True
+        return simulator.provider_settings(self.mode) | {"custom_codes": True}
+
+    def assert_delivered(self, message, request):
+        assert (message.recipient, message.channel) == (request.recipient.e164, request.channel)
+        assert message.code == request.code
+
+
 class TestMessaging(TwilioContract):
     mode = Mode.MESSAGING
     base_url_setting = "api_base_url"

@@ -82,6 +82,13 @@ async def test_a_repeat_finds_the_message_whose_answer_was_lost(bench, send):
     assert send.received == [found]
 
 
+async def test_a_repeat_finds_a_whole_text_without_a_code_and_takes_no_other_for_it(bench, send):
+    await send.sent(code=None, text="Your parcel is there. All of it.")
+    await send.lost(Fault.RESET_AFTER_WORK, code=None, text="Your parcel is there.")
+    assert await send.repeated(code=None, text="Your parcel is there.") == send.received[1]
+    assert len(send.received) == 2
+
+
 async def test_a_repeat_sends_when_twilio_never_saw_the_message(bench, send):
     await send.sent(code="111111", text="Acme: 111111")
     await send.sent(number="+359871234568")

@@ -43,6 +43,7 @@ def test_numbers_short_codes_and_names_can_send(sender):
         ({**VERIFY, "messaging_service_sid": POOL}, "messaging_service_sid", "messaging"),
         ({**MESSAGING, "service_sid": SERVICE}, "service_sid", "verify"),
         ({**MESSAGING, "channels": ["whatsapp"]}, "channels", "verify"),
+        ({**MESSAGING, "custom_codes": True}, "custom_codes", "verify"),
         ({**VERIFY, "channels": ["sms", "telegram"]}, "channels", "sms, call, whatsapp"),
         ({**VERIFY, "channels": []}, "channels", "at least one"),
         ({**MESSAGING, "from_number": ""}, "from_number", "messaging_service_sid"),

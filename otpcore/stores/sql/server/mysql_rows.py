@@ -150,8 +150,9 @@ class MySqlRows(ServerRows):
         live_key = None if challenge.state in OVER else challenge.subject
         return self._inserted(_NEW_CHALLENGE, live_key=live_key, world=self.world, **values_of(challenge))
 
-    def accept(self, challenge_id: str, now: datetime) -> ChallengeRecord | None:
-        changed = self._changed(sql.ACCEPT_ONLY, row_id=challenge_id, now=now, begun_by=now + CLOCK_SLACK)
+    def accept(self, challenge_id: str, code_number: int, now: datetime) -> ChallengeRecord | None:
+        when = {"now": now, "begun_by": now + CLOCK_SLACK}
+        changed = self._changed(sql.ACCEPT_ONLY, row_id=challenge_id, of_code=code_number, **when)
         return self.peek(challenge_id) if changed else None
 
     def end_schedules(self, challenge_id: str) -> Sequence[EndedRow]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from otp_twilio.custom_codes import CustomCodeProvider
 from otp_twilio.messaging import MessagingProvider
 from otp_twilio.provider import create_provider
 from otp_twilio.settings import Mode, TwilioSettings
 from otp_twilio.verify import VerifyProvider
 
-__all__ = ["MessagingProvider", "Mode", "TwilioSettings", "VerifyProvider", "create_provider"]
+__all__ = [
+    "CustomCodeProvider",
+    "MessagingProvider",
+    "Mode",
+    "TwilioSettings",
+    "VerifyProvider",
+    "create_provider",
+]

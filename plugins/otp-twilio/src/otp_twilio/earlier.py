@@ -59,13 +59,13 @@ class Asked:
 
 
 def sid_of_lost(
-    messages: Any, code: str, *, repeat: str, earlier: Sequence[EarlierTry], asked: Asked, patience: timedelta
+    messages: Any, said: str, *, repeat: str, earlier: Sequence[EarlierTry], asked: Asked, patience: timedelta
 ) -> str:
     """The SID of the message of a try; "" where it was not sent, or where that cannot be told.
 
     Args:
         messages: As Twilio lists them, newest first.
-        code: That they carry.
+        said: What they carry: the code, or a whole text without one.
         repeat: Delivery id of the try.
         earlier: As in ``DeliveryRequest``; it is among them.
         asked: How they were asked for.
@@ -87,7 +87,7 @@ def sid_of_lost(
         and is_sid(message.get("sid"))
         and message["sid"] not in known
         and _is_since(message, oldest)
-        and _carries(message, code)
+        and _carries(message, said)
         and not refusal_in(message)
     ]
     return found[0] if len(found) > len(rivals) else ""
@@ -98,5 +98,5 @@ def _is_since(message: dict[str, Any], moment: datetime) -> bool:
     return created is not None and created + _SECOND > moment
 
 
-def _carries(message: dict[str, Any], code: str) -> bool:
-    return re.search(rf"(?<![0-9]){re.escape(code)}(?![0-9])", str(message.get("body"))) is not None
+def _carries(message: dict[str, Any], said: str) -> bool:
+    return re.search(rf"(?<![0-9]){re.escape(said)}(?![0-9])", str(message.get("body"))) is not None

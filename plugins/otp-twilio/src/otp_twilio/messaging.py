@@ -76,7 +76,8 @@ class MessagingProvider:
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Send the text; Twilio drops it when the code has expired before it could be delivered."""
-        if request.repeat and request.code and (sent := await self._already_sent(request, request.code)):
+        said = request.code or request.text or ""  # a text without a code is recognised as a whole
+        if request.repeat and said and (sent := await self._already_sent(request, said)):
             return DeliveryReceipt(reference=sent)
         form = {
             "To": request.recipient.e164,
@@ -130,7 +131,7 @@ class MessagingProvider:
         remaining = int((request.deadline - self.context.clock()).total_seconds())
         return min(max(remaining, least), most)
 
-    async def _already_sent(self, request: DeliveryRequest, code: str) -> str:
+    async def _already_sent(self, request: DeliveryRequest, said: str) -> str:
         """The SID of the message of an earlier try whose answer was lost; "" where it was not sent, or nobody can tell.
 
         Twilio knows no idempotency key, so this is the way to ask whether a lost answer was an acceptance.
@@ -154,7 +155,7 @@ class MessagingProvider:
         date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
         return sid_of_lost(
             messages,
-            code,
+            said,
             repeat=request.repeat,
             earlier=request.earlier,
             asked=Asked(at=began_at, until=self.context.clock(), date=parse_date(date)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otp_twilio.client import TwilioClient
+from otp_twilio.custom_codes import CustomCodeProvider
 from otp_twilio.messaging import MessagingProvider
 from otp_twilio.settings import Mode, TwilioSettings
 from otp_twilio.verify import VerifyProvider
@@ -12,7 +13,7 @@ from otpcore.providers import ProviderContext
 __all__ = ["create_provider"]
 
 
-def create_provider(context: ProviderContext) -> VerifyProvider | MessagingProvider:
+def create_provider(context: ProviderContext) -> VerifyProvider | CustomCodeProvider | MessagingProvider:
     """Make the provider of the configured mode; no I/O.
 
     Raises:
@@ -20,7 +21,8 @@ def create_provider(context: ProviderContext) -> VerifyProvider | MessagingProvi
     """
     settings = context.structure(TwilioSettings)
     if settings.mode is Mode.VERIFY:
-        return VerifyProvider(settings=settings, client=TwilioClient(context, settings, "verify"))
+        made = CustomCodeProvider if settings.custom_codes else VerifyProvider
+        return made(settings=settings, client=TwilioClient(context, settings, "verify"))
     if settings.status_callback_url:
         key = f"providers.{context.instance}.status_callback_url"
         called = settings.status_callback_url.partition("#")[0]  # what follows is for Twilio alone

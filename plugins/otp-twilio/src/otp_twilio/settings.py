@@ -138,6 +138,11 @@ def _channels_of_verify(settings: TwilioSettings, _: attrs.Attribute[tuple[str, 
         raise ValueError(f"must name at least one of {', '.join(VERIFY_CHANNELS)}, and nothing else")
 
 
+def _custom_codes_of_verify(settings: TwilioSettings, _: attrs.Attribute[bool], value: bool) -> None:
+    if settings.mode is Mode.MESSAGING and value:
+        raise ValueError('belongs to mode = "verify" only')
+
+
 def _host_part(settings: TwilioSettings, attribute: attrs.Attribute[str], value: str) -> None:
     if value and not _HOST_PART.fullmatch(value):
         raise ValueError("must be in Twilio's spelling: lower-case letters and digits, such as ie1 or dublin")
@@ -157,6 +162,8 @@ class TwilioSettings:
         api_key_secret: Its secret.
         service_sid: ``VA…``, the Verify service; ``verify`` only.
         channels: Over what the Verify service sends, of ``sms``, ``call`` and ``whatsapp``; ``verify`` only.
+        custom_codes: The Verify service sends otpcore's codes instead of its own; ``verify`` only. Twilio must have enabled
+            custom codes for the service.
         from_number: Sender: a number (E.164), a short code or a sender name; ``messaging`` only. Calls need a number.
         messaging_service_sid: ``MG…``: sends the SMS instead of ``from_number``; ``messaging`` only.
         region: Twilio's region, such as ``ie1``; credentials belong to one region.
@@ -185,6 +192,7 @@ class TwilioSettings:
     api_key_secret: str = attrs.field(default="", repr=False, validator=_beside("api_key"))
     service_sid: str = attrs.field(default="", validator=[_sid("VA", "a Verify service"), _service_of_verify])
     channels: tuple[str, ...] = attrs.field(default=_USUAL_CHANNELS, validator=_channels_of_verify)
+    custom_codes: bool = attrs.field(default=False, validator=_custom_codes_of_verify)
     from_number: str = attrs.field(default="", validator=_sender_of_messaging)
     messaging_service_sid: str = attrs.field(
         default="", validator=[_sid("MG", "a messaging service"), _only_in_messaging]

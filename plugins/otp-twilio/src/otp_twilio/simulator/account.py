@@ -26,6 +26,7 @@ class SimulatedAccount(Simulator):
         from_number: A number of the account.
         messaging_service_sid: ``MG…``, a messaging service of the account.
         code_digits: Length of Verify's codes.
+        custom_codes: The Verify service takes ``CustomCode``.
         verification_life: How long Verify keeps a verification, from its first send.
         psd2: The Verify service is for payments: each start and each check needs ``Payee`` and ``Amount``.
         rate_limits: The rate limits of the Verify service: by unique name, how many starts with one value in how long.
@@ -41,6 +42,7 @@ class SimulatedAccount(Simulator):
         self.from_number = "+15005550006"
         self.messaging_service_sid = new_sid("MG")
         self.code_digits = 6
+        self.custom_codes = False
         self.verification_life = timedelta(minutes=10)
         self.psd2 = False
         self.rate_limits: dict[str, tuple[int, timedelta]] = {}

@@ -15,10 +15,13 @@ from otp_twilio.simulator.answers import error
 from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer
 
-__all__ = ["RateLimits", "invalid", "not_found", "refused_payment", "refused_start"]
+__all__ = ["CODE", "RateLimits", "invalid", "not_found", "refused_payment", "refused_start"]
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _CHANNEL = re.compile("|".join(VERIFY_CHANNELS))
+CODE = re.compile(r".{4,10}")
+"""A code that Verify takes."""
+
 _APP_HASH = re.compile(r"[A-Za-z0-9+/]{11}")
 _RISK_CHECK = re.compile("enable|disable")
 _TEMPLATE = re.compile("HJ[0-9a-fA-F]{32}")
@@ -26,6 +29,7 @@ _SHAPES = {
     "To": _NUMBER,
     "Channel": _CHANNEL,
     "AppHash": _APP_HASH,
+    "CustomCode": CODE,
     "RiskCheck": _RISK_CHECK,
     "TemplateSid": _TEMPLATE,
 }

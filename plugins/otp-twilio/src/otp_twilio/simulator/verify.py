@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ import attrs
 
 from otp_twilio.simulator.account import SimulatedAccount
 from otp_twilio.simulator.answers import FAILS_LATER, NEVER_ARRIVES, VERIFY_FAILURES, error, new_sid
-from otp_twilio.simulator.starts import RateLimits, invalid, not_found, refused_payment, refused_start
+from otp_twilio.simulator.starts import CODE, RateLimits, invalid, not_found, refused_payment, refused_start
 from otpcore.providers import Channel
 from otpcore.simulators import SimulatedAnswer
 
@@ -20,7 +19,6 @@ __all__ = ["SimulatedVerify"]
 _MAX_SENDS = 5
 _MAX_CHECKS = 5
 _CHECKABLE = ("pending", "max_attempts_reached")
-_CODE = re.compile(r".{4,10}")
 _SHOWN = {"sms": "SMS", "call": "CALL"}  # as in the examples of Twilio's specification: the others in small letters
 _OF_FRAUD_GUARDS = frozenset({60410, 60412, 60605})  # what RiskCheck=disable passes by
 
@@ -67,12 +65,14 @@ class SimulatedVerify:
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         if refusal := refused_start(form, self._account) or self._limits.refusal(form):
             return refusal
+        if "CustomCode" in form and not self._account.custom_codes:
+            return error(403, 60204, "Service does not support this feature: custom codes")
         to, channel, payment = form["To"], Channel(form["Channel"]), _payment(form)
         failure = VERIFY_FAILURES.get(to)
         is_passed_by = form.get("RiskCheck") == "disable" and channel is Channel.SMS
         if failure and failure.channel in (None, channel) and not (is_passed_by and failure.code in _OF_FRAUD_GUARDS):
             return failure.answer()
-        verification = self._newest(to, payment) or self._new(to, channel, payment)
+        verification = self._newest(to, payment) or self._new(to, channel, payment, form.get("CustomCode"))
         if refusal := verification.used_up():
             return refusal
         verification.channel = channel
@@ -90,7 +90,7 @@ class SimulatedVerify:
         return SimulatedAnswer.json(201, self._shown(verification))
 
     def _check(self, form: dict[str, str]) -> SimulatedAnswer:
-        if not _CODE.fullmatch(form.get("Code", "")):
+        if not CODE.fullmatch(form.get("Code", "")):
             return invalid("Code", form.get("Code", ""))
         if ("To" in form) == ("VerificationSid" in form):
             return invalid("To" if "To" in form else "VerificationSid", "give one of To and VerificationSid")
@@ -142,12 +142,12 @@ class SimulatedVerify:
         running = (each for each in self._kept() if each.to == to and each.status in _CHECKABLE)
         return next((each for each in running if payment in (None, each.payment)), None)
 
-    def _new(self, to: str, channel: Channel, payment: tuple[str, str]) -> Verification:
+    def _new(self, to: str, channel: Channel, payment: tuple[str, str], custom_code: str | None) -> Verification:
         digits = self._account.code_digits
         verification = Verification(
             sid=new_sid("VE"),
             to=to,
-            code=f"{secrets.randbelow(10**digits):0{digits}}",
+            code=custom_code or f"{secrets.randbelow(10**digits):0{digits}}",
             channel=channel,
             created=self._account.clock(),
             payment=payment,
