@@ -11,7 +11,6 @@ import attrs
 
 from otpcore.clock import utc_now
 from otpcore.errors import OTPConfigurationError, PluginLoadError, quoted
-from otpcore.models import Channel
 from otpcore.operator.desk import Desk
 from otpcore.operator.results.upkeep import InstanceLoaded, PluginFound
 from otpcore.providers.instances import PATIENCE, Instances
@@ -142,7 +141,7 @@ def _instance(name: str, one: Provider) -> InstanceLoaded:
         distribution=one.distribution,
         version=one.version,
         display_name=one.info.display_name,
-        channels=tuple(channel for channel in Channel if channel in one.channels),
+        channels=tuple(sorted(one.channels)),
         code_owner=str(one.info.code_owner),
     )
 

@@ -351,12 +351,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         code=service.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=message,
         extras=unseal_extras(service.keys, challenge),
-        plan=service.plan(
-            ref.channel,
-            route.candidates,
-            is_retry=True,
-            barrier=barrier,
-        ),
+        plan=service.plan(ref.channel, route.candidates, is_retry=True, barrier=barrier),
         deadline=deadline,
     )
 

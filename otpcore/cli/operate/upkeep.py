@@ -38,7 +38,8 @@ def purge(options: Options, phone: str | None, *, confirmed: bool, reason: str) 
         count.to_dict(),
         f"removed {count.challenges} challenges, {count.deliveries} deliveries, {count.receipts} receipts, "
         f"{count.counters} counters, {count.refusals} refusals, {count.verified} phones that verified, "
-        f"{count.audits} records of changes",
+        f"{count.audits} records of changes, {count.records} sealed records, {count.series} counts over time, "
+        f"{count.changes} entries of the outbox",
     )
     return ExitCode.OK
 

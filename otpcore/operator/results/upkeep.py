@@ -146,6 +146,9 @@ class Erased(Shown):
         refusals: Likewise.
         verified: Notes that a phone verified.
         audits: Records of operators' changes.
+        records: Sealed records that had expired.
+        series: Counts over time.
+        changes: Of the outbox.
     """
 
     challenges: int = 0
@@ -155,6 +158,9 @@ class Erased(Shown):
     refusals: int = 0
     verified: int = 0
     audits: int = 0
+    records: int = 0
+    series: int = 0
+    changes: int = 0
 
 
 @attrs.frozen(kw_only=True)

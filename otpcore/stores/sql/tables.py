@@ -6,19 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Computed,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Computed, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -366,8 +354,8 @@ class AuditRow(_Row, table=True):
 
     number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
     at: datetime = Field(sa_type=Moment, index=True)
-    by: str = Field(sa_type=Text)
     action: str = Field(sa_type=Key(64))
+    by: str = Field(sa_type=Text)
     target: str = Field(sa_type=Text)
     reason: str = Field(sa_type=Text)
     detail: str = Field(sa_type=Text)

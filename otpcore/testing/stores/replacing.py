@@ -57,6 +57,7 @@ class ReplacedCodeTests(StoreBase):
         await world.resend(failover.id, code=NEW)
         late = await world.send(world.new_send(seen, failover.route, is_resend=True, channel=Channel.CALL))
         assert isinstance(late.begun, Raced)
+        assert late.begun.living is not None
         assert late.begun.living.code_digest == NEW.digest
         assert len((await failover.view()).deliveries) == 2
 

@@ -383,11 +383,8 @@ def _audit() -> None:
         "otp_audit",
         sa.Column("number", _NUMBER, primary_key=True, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
         sa.Column("action", _key(64), nullable=False),
-        sa.Column("target", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("detail", sa.Text(), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("by", "target", "reason", "detail")),
         sa.PrimaryKeyConstraint("number", name="pk_otp_audit"),
     )
     op.create_index("ix_otp_audit_at", "otp_audit", ["at"])
