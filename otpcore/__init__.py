@@ -50,6 +50,8 @@ if TYPE_CHECKING:
         Verification,
         VerificationStatus,
     )
+    from otpcore.operator.asynchronous import AsyncOperator
+    from otpcore.operator.blocking import Operator
     from otpcore.phone.numbers import PhoneNumber
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.hooks import ProviderContext, hookimpl
@@ -78,6 +80,7 @@ __all__ = [
     "AccountState",
     "Answer",
     "AsyncOTPService",
+    "AsyncOperator",
     "BreakerStatus",
     "CancelRequest",
     "Carries",
@@ -104,6 +107,7 @@ __all__ = [
     "OTPService",
     "Obstacle",
     "ObstacleKind",
+    "Operator",
     "OutcomeRequest",
     "PhoneNumber",
     "PluginLoadError",
@@ -167,6 +171,8 @@ _MODULES = {
         "Verification",
         "VerificationStatus",
     ),
+    "otpcore.operator.asynchronous": ("AsyncOperator",),
+    "otpcore.operator.blocking": ("Operator",),
     "otpcore.phone.numbers": ("PhoneNumber",),
     "otpcore.providers.delivered": ("DeliveredMessage",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),

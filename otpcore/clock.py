@@ -1,4 +1,4 @@
-"""The time: the machine's in UTC, and a host's clock turned into UTC once."""
+"""The time: the machine's in UTC, a host's clock turned into UTC once, and a time as people read it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from otpcore.errors import SettingsError
 
-__all__ = ["in_utc", "utc_now"]
+__all__ = ["in_utc", "utc_now", "when"]
 
 
 def utc_now() -> datetime:
@@ -30,3 +30,12 @@ def in_utc(clock: Callable[[], datetime]) -> Callable[[], datetime]:
         return told.astimezone(UTC)
 
     return clock if clock is utc_now else now
+
+
+def when(moment: datetime | None) -> str:
+    """A time in the reader's own time zone, which is told with it; empty: there is none."""
+    if moment is None:
+        return ""
+    own = moment.astimezone()
+    zone = own.isoformat()[-len("+00:00") :] if own.utcoffset() else "UTC"
+    return f"{own:%Y-%m-%d %H:%M:%S} {zone}"

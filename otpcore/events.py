@@ -51,6 +51,7 @@ class EventType(enum.StrEnum):
     RULES_CHANGED = "rules_changed"
     RULES_REFUSED = "rules_refused"
     SWITCHES_CHANGED = "switches_changed"
+    OPERATOR_CHANGED = "operator_changed"
     WORKER_STARTED = "worker_started"
     WORKER_STOPPED = "worker_stopped"
     WORKER_LOST = "worker_lost"

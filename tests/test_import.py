@@ -15,6 +15,7 @@ PUBLIC = (
     "otpcore",
     "otpcore.http",
     "otpcore.messages",
+    "otpcore.operator",
     "otpcore.providers",
     "otpcore.runners",
     "otpcore.simulators",

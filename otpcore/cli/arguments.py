@@ -22,7 +22,9 @@ __all__ = [
     "Phone",
     "Prefix",
     "Purpose",
+    "Reason",
     "Rules",
+    "Yes",
 ]
 
 FROM_INPUT = "- asks for it, or reads a line of standard input."
@@ -62,3 +64,5 @@ OwnCode = Annotated[
     ),
 ]
 Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -1,4 +1,4 @@
-"""Every command with its arguments; the work is done in modules that are imported when it is asked for."""
+"""The commands that set up, send and route, with their arguments; the work is done in modules that are imported when it is asked for."""
 # ruff: noqa: PLC0415 - `otp --help` must not wait for what only one command needs
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import typer
 from otpcore.cli.arguments import (
     FROM_INPUT,
     ChannelName,
-    ClearSwitch,
     Client,
-    Id,
     IdOrPhone,
-    Lasts,
     Locale,
     Message,
     OwnCode,
     Phone,
-    Prefix,
     Purpose,
+    Reason,
     Rules,
 )
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options, parse_span
-from otpcore.cli.typed import STANDARD_INPUT, typed_code, typed_id, typed_phone, typed_prefix
+from otpcore.cli.typed import STANDARD_INPUT, typed_code, typed_phone
 
 
 class Backend(enum.StrEnum):
@@ -124,6 +121,7 @@ def explain_routes(
     locale: Locale = None,
     message: Message = None,
     own_code: Annotated[bool, typer.Option("--own-code", help="As for a send with a code of your own.")] = False,
+    proposed: Annotated[str | None, typer.Option(metavar="RULES", help="Try these rules too.")] = None,
 ) -> ExitCode:
     """Say which providers serve a number, in order, and why.
 
@@ -131,7 +129,27 @@ def explain_routes(
     """
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.explain(_options(context), phone, channel, locale=locale or "", message=message, own_code=own_code)
+    return _routes.explain(
+        _options(context),
+        phone,
+        channel,
+        locale=locale or "",
+        message=message,
+        own_code=own_code,
+        proposed=proposed,
+    )
+
+
+def preview_routes(
+    context: typer.Context,
+    rules: Rules,
+    channel: ChannelName = "sms",
+    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1d",
+) -> ExitCode:
+    """Say which share of the recent challenges a rule text would send elsewhere; at most 10,000 are looked at."""
+    from otpcore.cli.operate import routes as _routes
+
+    return _routes.preview(_options(context), rules, channel, parse_span(since, "--since"))
 
 
 def show_routes(context: typer.Context) -> ExitCode:
@@ -146,34 +164,34 @@ def set_routes(
     rules: Annotated[str | None, typer.Argument(metavar="[RULES]", help="As for check.")] = None,
     channel: ChannelName = "sms",
     clear: Annotated[bool, typer.Option("--clear", help="Remove the stored rules; the file's count again.")] = False,
+    reason: Reason = "",
 ) -> ExitCode:
     """Write rules to the store, once they are checked; running services take them up within seconds."""
     from otpcore.cli.operate import routes as _routes
 
-    return _routes.set_rules(_options(context), rules, channel, clear=clear)
+    return _routes.set_rules(_options(context), rules, channel, clear=clear, reason=reason)
 
 
-def providers(context: typer.Context) -> ExitCode:
-    """List provider plugins: what is installed, what is configured, what is broken and why."""
-    from otpcore.cli.setup import providers as _providers
-
-    return _providers.providers(_options(context))
-
-
-def status(
+def history_of_routes(
     context: typer.Context,
-    since: Annotated[str, typer.Option(metavar="TIME", help="How far back: a number with s, m, h or d.")] = "1h",
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="A probe: one line, exit code 0 if sending can go on, 1 if anything stops it."),
-    ] = False,
+    channel: ChannelName = "sms",
+    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 20,
 ) -> ExitCode:
-    """Show what stops sending now, what each provider did lately, what waits, and who runs retries."""
-    from otpcore.cli.operate import status as _status
+    """List the rules that were written to the store, who wrote them and why."""
+    from otpcore.cli.operate import routes as _routes
 
-    if check:
-        return _status.check(_options(context))
-    return _status.status(_options(context), parse_span(since, "--since"))
+    return _routes.history(_options(context), channel, limit)
+
+
+def restore_routes(
+    context: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="Of a change that `otp routes history` lists.")],
+    reason: Reason = "",
+) -> ExitCode:
+    """Write the rules again that an earlier change wrote."""
+    from otpcore.cli.operate import routes as _routes
+
+    return _routes.restore(_options(context), number, reason=reason)
 
 
 def worker(
@@ -184,120 +202,9 @@ def worker(
     backend: Annotated[Backend, typer.Option(help="The event loop.")] = Backend.ASYNCIO,
 ) -> ExitCode:
     """Run due retries, sweep and purge until SIGTERM or Ctrl-C; then finish what is under way."""
-    from otpcore.cli.operate import worker as _worker
+    from otpcore.cli.setup import worker as _worker
 
     return _worker.worker(_options(context), concurrency, str(backend))
-
-
-def list_retries(
-    context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the earliest due first.")] = 50,
-) -> ExitCode:
-    """List sends that wait for their next try, or are under way."""
-    from otpcore.cli.operate import retries as _retries
-
-    return _retries.list_retries(_options(context), limit)
-
-
-def requeue(context: typer.Context, challenge_id: Id) -> ExitCode:
-    """Make the waiting retries of a challenge due now."""
-    from otpcore.cli.operate import retries as _retries
-
-    return _retries.requeue(_options(context), challenge_id)
-
-
-def drop(
-    context: typer.Context,
-    challenge_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help=f"The challenge's id; {FROM_INPUT}", callback=typed_id)
-    ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PREFIX",
-            help=f"All that wait for numbers that begin so, such as +35987, or of a region such as BG; {FROM_INPUT}",
-            callback=typed_prefix,
-        ),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="With --prefix: do not ask.")] = False,
-) -> ExitCode:
-    """End the sending of a challenge, or of all with a prefix; what has arrived still verifies."""
-    from otpcore.cli.operate import retries as _retries
-
-    if (challenge_id is None) == (prefix is None):
-        raise CommandError("an id or a prefix is needed", "give one of them", ExitCode.USAGE)
-    if prefix is not None:
-        return _retries.drop_prefix(_options(context), prefix, confirmed=yes)
-    return _retries.drop(_options(context), challenge_id or "")
-
-
-def show_challenges(context: typer.Context, target: IdOrPhone) -> ExitCode:
-    """Show a challenge, or all of a phone, with deliveries and retries."""
-    from otpcore.cli.operate import challenges as _challenges
-
-    return _challenges.show(_options(context), target)
-
-
-def show_limits(
-    context: typer.Context,
-    phone: Annotated[
-        str | None,
-        typer.Argument(metavar="[PHONE]", help=f"What limits this number; {FROM_INPUT}", callback=typed_phone),
-    ] = None,
-) -> ExitCode:
-    """Show switches and budgets; of a phone, what it has used up and until when it is locked."""
-    from otpcore.cli.operate import limits as _limits
-
-    return _limits.show(_options(context), phone)
-
-
-def deny_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
-    """Send nothing to numbers that begin so or belong to the region, verified ones too; what is queued for them ends."""
-    from otpcore.cli.operate import switches as _switches
-
-    return _switches.switch_prefix(_options(context), prefix, lasts, allows=False, clear=clear)
-
-
-def allow_prefix(context: typer.Context, prefix: Prefix, lasts: Lasts = None, clear: ClearSwitch = False) -> ExitCode:
-    """End the denial of a prefix or region, and send there whatever the settings deny."""
-    from otpcore.cli.operate import switches as _switches
-
-    return _switches.switch_prefix(_options(context), prefix, lasts, allows=True, clear=clear)
-
-
-def refused_limits(
-    context: typer.Context,
-    phone: Annotated[
-        str | None,
-        typer.Option(metavar="PHONE", help=f"Only of this number; {FROM_INPUT}", callback=typed_phone),
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the latest first.")] = 50,
-) -> ExitCode:
-    """List what was refused and why, and what only would have been."""
-    from otpcore.cli.operate import limits as _limits
-
-    return _limits.refused(_options(context), phone, limit)
-
-
-def pause(context: typer.Context, lasts: Lasts = None) -> ExitCode:
-    """Stop all sending, in every process within seconds; codes are still verified, and retries wait."""
-    from otpcore.cli.operate import switches as _switches
-
-    return _switches.pause(_options(context), lasts)
-
-
-def resume(context: typer.Context) -> ExitCode:
-    """End a pause."""
-    from otpcore.cli.operate import switches as _switches
-
-    return _switches.resume(_options(context))
-
-
-def reset_limits(context: typer.Context, phone: Phone) -> ExitCode:
-    """Forget what a phone has used up, and unlock it."""
-    from otpcore.cli.operate import limits as _limits
-
-    return _limits.reset(_options(context), phone)
 
 
 def upgrade(context: typer.Context) -> ExitCode:
@@ -312,20 +219,6 @@ def current(context: typer.Context) -> ExitCode:
     from otpcore.cli.setup import database as _database
 
     return _database.current(_options(context))
-
-
-def purge(
-    context: typer.Context,
-    phone: Annotated[
-        str | None,
-        typer.Option(metavar="PHONE", help=f"Erase everything about one person; {FROM_INPUT}", callback=typed_phone),
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="With --phone: do not ask.")] = False,
-) -> ExitCode:
-    """Remove what is older than storage.keep_challenges and storage.keep_deliveries; with --phone, everything about one person."""
-    from otpcore.cli.setup import database as _database
-
-    return _database.purge(_options(context), phone, confirmed=yes)
 
 
 def doctor(

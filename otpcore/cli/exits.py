@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import enum
-import re
 from typing import Any
 
 import attrs
 
-from otpcore.cli.fixes import fix_of
-from otpcore.errors import OTPConfigurationError, OTPError, RateLimited, RoutingSyntaxError, known_as, shortened
+from otpcore.errors import OTPConfigurationError, OTPError, RateLimited, known_as, shortened
+from otpcore.operator.fixes import told_of
 
 __all__ = ["MEANINGS", "CommandError", "ExitCode", "Explanation", "exit_code_of", "explain"]
 
@@ -96,10 +95,6 @@ _CODES = {
 _CODES_BY_STATUS = {429: ExitCode.RATE_LIMITED, 503: ExitCode.UNAVAILABLE}
 """All else is a refusal; but whatever `RateLimited` says is a limit, though a web application tells a pause otherwise."""
 
-# What a message says after "Fix: " goes before these, and before those of `_fixes`.
-_RULES_FIX = "correct the rules at the mark; `otp routes check RULES` tries them"
-_SETTINGS_FIX = "correct what is named above, then run `otp doctor`"
-
 _FACTS = ("reason", "retry_after", "try_channel", "provider", "provider_code", "kind", "column")
 
 
@@ -111,12 +106,9 @@ def explain(error: BaseException) -> Explanation:
         return Explanation(code=error.code, type=name, message=error.message, fix=error.fix)
     if isinstance(error, OTPError | OTPConfigurationError):
         facts = {fact: getattr(error, fact) for fact in _FACTS if getattr(error, fact, None) is not None}
-        message, own_fix = _parted(str(error))
-        if isinstance(error, OTPError):
-            code, fix = exit_code_of(error), fix_of(error)
-        else:
-            code, fix = ExitCode.CONFIGURATION, _RULES_FIX if isinstance(error, RoutingSyntaxError) else _SETTINGS_FIX
-        return Explanation(code=code, type=name, message=message, fix=own_fix or fix, facts=facts)
+        message, fix = told_of(error)
+        code = exit_code_of(error) if isinstance(error, OTPError) else ExitCode.CONFIGURATION
+        return Explanation(code=code, type=name, message=message, fix=fix, facts=facts)
     return Explanation(
         code=ExitCode.BUG,
         type=name,
@@ -130,20 +122,6 @@ def exit_code_of(error: OTPError) -> ExitCode:
     if isinstance(error, RateLimited):
         return ExitCode.RATE_LIMITED
     return _CODES.get(known_as(error)) or _CODES_BY_STATUS.get(error.http_status, ExitCode.REFUSED)
-
-
-_SETTING = re.compile(r"(?P<key>[a-z_]+(?:\.[\w.-]+)?) \((?P<where>[^()\n]+)\): ")
-
-
-def _parted(text: str) -> tuple[str, str]:
-    """What is wrong and its fix: what the error itself says after "Fix: ", or the place of the setting that is wrong."""
-    if " settings are wrong:\n" in text:
-        return text, "correct each of them where it stands, then run `otp doctor`"
-    message, _, fix = text.partition("Fix: ")
-    if fix:
-        return message.rstrip(" .;:"), fix.strip().removesuffix(".")
-    setting = _SETTING.match(text)
-    return text, f"correct {setting['key']} in {setting['where']}, then run `otp doctor`" if setting else ""
 
 
 def _innermost(error: BaseException) -> BaseException:

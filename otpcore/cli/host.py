@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import importlib
-import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,23 +15,16 @@ import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options
-from otpcore.clock import utc_now
 from otpcore.errors import OTPConfigurationError
 from otpcore.models import Channel
-from otpcore.phone.numbers import PhoneNumber, look_up_phone
-from otpcore.providers.instances import PATIENCE, Instances
-from otpcore.providers.loading import Loaded, forced_names, load_providers
-from otpcore.providers.sandbox import Sandbox
-from otpcore.routing import channel_of
+from otpcore.operator.asynchronous import AsyncOperator, operator_of
 from otpcore.runners.contract import RetryRunner
 from otpcore.service.asynchronous import AsyncOTPService, service_of
 from otpcore.service.blocking import OTPService
-from otpcore.service.service import Service
 from otpcore.service.setup import Setup, setup_of
 from otpcore.settings.tree import Settings, load_settings
-from otpcore.stores.records import ChallengeRecord
 
-__all__ = ["load_host", "load_instances", "make_service", "parse_number", "run", "shown_number"]
+__all__ = ["load_host", "make_service", "operate", "operator_name", "run"]
 
 T = TypeVar("T")
 
@@ -59,46 +50,6 @@ def make_service(host: Setup, runner: RetryRunner | str) -> AsyncOTPService:
     return service_of(attrs.evolve(host, runner=runner, is_host=False))
 
 
-@asynccontextmanager
-async def load_instances(host: Setup, *rules: str, patience: float = PATIENCE) -> AsyncIterator[Loaded]:
-    """Every instance of the settings, the host's list and these rules, started; a broken one stops nobody.
-
-    Args:
-        patience: Seconds for each of them to start.
-
-    Raises:
-        OTPConfigurationError: Not one of the objects that the host forces can be used.
-    """
-    forced = host.providers
-    texts = [*host.settings.rule_texts.values(), ";".join(forced_names(forced) or ())]
-    # Without rules of its own no instance is needed, so none can stop the others.
-    settings = attrs.evolve(
-        host.settings,
-        otp_sms_provider="",
-        otp_call_provider="",
-        otp_channel_providers={},
-        plugins=attrs.evolve(host.settings.plugins, on_error="skip"),
-    )
-    async with AsyncExitStack() as stack:
-        with _quiet("otpcore.providers"):  # the commands say themselves what is broken
-            loaded = load_providers(
-                settings,
-                forced=forced if isinstance(forced, Mapping) else None,
-                stored_rules=[*texts, *rules],
-                clock=utc_now,
-                sandbox=_sandbox(host.settings),
-            )
-            instances = Instances(
-                loaded,
-                load=lambda name: loaded.providers[name],
-                longest_life=timedelta(),
-                clock=utc_now,
-                patience=patience,
-            )
-            await instances.open(stack, list(loaded.providers))
-        yield loaded
-
-
 def run(work: Callable[..., Awaitable[T]], *arguments: Any, backend: str = "asyncio") -> T:
     """Run a coroutine function to its end, outside of every event loop."""
     import anyio  # noqa: PLC0415 - heavy: imported at first use
@@ -106,13 +57,14 @@ def run(work: Callable[..., Awaitable[T]], *arguments: Any, backend: str = "asyn
     return anyio.run(partial(work, *arguments), backend=backend)
 
 
-def parse_number(settings: Settings, phone: str) -> PhoneNumber:
-    """What a person typed, understood as the service understands it; whether it can be sent to does not matter.
+def operate(host: Setup, work: Callable[[AsyncOperator], Awaitable[T]]) -> T:
+    """Run something with the operator of a host; store and keys are opened for it, and no provider."""
 
-    Raises:
-        InvalidPhoneNumber: It is not one number.
-    """
-    return look_up_phone(phone, default_region=settings.otp.default_region)
+    async def within() -> T:
+        async with operator_of(host) as operator:
+            return await work(operator)
+
+    return run(within)
 
 
 def parse_channel(word: str) -> Channel:
@@ -129,28 +81,12 @@ def parse_channel(word: str) -> Channel:
         ) from error
 
 
-def shown_number(options: Options, service: Service, challenge: ChallengeRecord) -> str:
-    """The number of a stored challenge; masked, unless the keys shall open it.
-
-    Raises:
-        SettingsError: The key that sealed it is not here.
-    """
-    return service.phone_of(challenge).e164 if options.reveal else challenge.phone_masked
-
-
-def _sandbox(settings: Settings) -> Sandbox | None:
-    return Sandbox(filter(None, map(channel_of, settings.rule_texts))) if settings.sms.sandbox else None
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+def operator_name() -> str:
+    """Who makes a change here: the user of the operating system."""
     try:
-        yield
-    finally:
-        logger.setLevel(level)
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have a number that no name belongs to
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def _names_a_module(settings: Settings) -> bool:

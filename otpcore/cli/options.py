@@ -23,7 +23,7 @@ from otpcore.events import fields_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Options", "parse_span", "when"]
+__all__ = ["Options", "lasting", "parse_span"]
 
 _logger = logging.getLogger("otpcore.cli")
 
@@ -171,13 +171,16 @@ def parse_span(given: str, option: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def when(moment: datetime | None) -> str:
-    """A time in the reader's own time zone, which is told with it."""
-    if moment is None:
-        return ""
-    own = moment.astimezone()
-    zone = own.isoformat()[-len("+00:00") :] if own.utcoffset() else "UTC"
-    return f"{own:%Y-%m-%d %H:%M:%S} {zone}"
+def lasting(given: str | None) -> float | None:
+    """Seconds of ``--for``; None: it was not given.
+
+    Raises:
+        CommandError: It is written otherwise, or is no time at all.
+    """
+    span = None if given is None else parse_span(given, "--for")
+    if span == 0:
+        raise CommandError("--for: is no time at all", "write it like --for 2h", ExitCode.USAGE)
+    return span
 
 
 def _is_plain(line: Any) -> bool:

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from otpcore.cli import commands as _commands
+from otpcore.cli import operations as _operations
 from otpcore.cli.exits import ExitCode
 
 __all__ = ["COMMANDS", "GROUPS", "tree_of"]
@@ -21,12 +22,13 @@ COMMANDS: dict[str, Command] = {
     "send": _commands.send,
     "call": _commands.call,
     "verify": _commands.verify,
-    "providers": _commands.providers,
-    "status": _commands.status,
+    "providers": _operations.providers,
+    "status": _operations.status,
     "worker": _commands.worker,
-    "pause": _commands.pause,
-    "resume": _commands.resume,
-    "purge": _commands.purge,
+    "pause": _operations.pause,
+    "resume": _operations.resume,
+    "purge": _operations.purge,
+    "audit": _operations.audit,
     "doctor": _commands.doctor,
     "sandbox": _commands.sandbox,
 }
@@ -37,23 +39,33 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         {
             "check": _commands.check_routes,
             "explain": _commands.explain_routes,
+            "preview": _commands.preview_routes,
             "show": _commands.show_routes,
             "set": _commands.set_routes,
+            "history": _commands.history_of_routes,
+            "restore": _commands.restore_routes,
         },
     ),
     "retries": (
         "Sends that wait for their next try.",
-        {"list": _commands.list_retries, "requeue": _commands.requeue, "drop": _commands.drop},
+        {"list": _operations.list_retries, "requeue": _operations.requeue, "drop": _operations.drop},
     ),
-    "challenges": ("Started verifications.", {"show": _commands.show_challenges}),
+    "instances": (
+        "The provider instances, and taking one out of use.",
+        {"status": _operations.status_of_instances, "drain": _operations.drain, "take-back": _operations.take_back},
+    ),
+    "challenges": (
+        "Started verifications.",
+        {"show": _operations.show_challenges, "cancel": _operations.cancel_challenge},
+    ),
     "limits": (
         "Who may send to whom, and how often.",
         {
-            "show": _commands.show_limits,
-            "reset": _commands.reset_limits,
-            "deny": _commands.deny_prefix,
-            "allow": _commands.allow_prefix,
-            "refused": _commands.refused_limits,
+            "show": _operations.show_limits,
+            "reset": _operations.reset_limits,
+            "deny": _operations.deny_prefix,
+            "allow": _operations.allow_prefix,
+            "refused": _operations.refused_limits,
         },
     ),
     "db": ("The tables of the database.", {"upgrade": _commands.upgrade, "current": _commands.current}),
@@ -61,7 +73,13 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
 }
 
 MAY_TAKE_AN_ID: frozenset[Command] = frozenset(
-    {_commands.verify, _commands.requeue, _commands.drop, _commands.show_challenges}
+    {
+        _commands.verify,
+        _operations.requeue,
+        _operations.drop,
+        _operations.show_challenges,
+        _operations.cancel_challenge,
+    }
 )
 """A challenge's id may begin with a hyphen, and is no option then."""
 

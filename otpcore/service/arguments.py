@@ -23,6 +23,7 @@ __all__ = [
     "check_text",
     "findable",
     "given_code",
+    "is_id",
     "named_channel",
     "typed_code",
 ]
@@ -38,6 +39,7 @@ _LONGEST_ITEM = 200  # characters
 _LONGEST_CLIENT = 1_000  # characters; of more, the end: the nearest proxy wrote it
 _GIVEN_CODE = re.compile(r"[0-9]{4,10}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
 _LONGEST_CODE = 64  # no code is nearly so long
 
@@ -65,6 +67,11 @@ def check_storable(**texts: object) -> None:
         check_text(**{name: text})
         if _UNSTORABLE.search(str(text)):
             raise InvalidArgument(f"{name}: holds half a character (a lone surrogate) or a NUL, which cannot be stored")
+
+
+def is_id(target: str) -> bool:
+    """Whether this is a challenge's id, and no phone number."""
+    return _ID.fullmatch(target) is not None
 
 
 def check_short(**texts: str | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
@@ -48,6 +48,9 @@ from otpcore.service.verifying import cancel, verify
 from otpcore.settings.tree import Settings, load_settings
 from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
+
+if TYPE_CHECKING:
+    from otpcore.operator.asynchronous import AsyncOperator
 
 __all__ = ["AsyncOTPService", "service_of"]
 
@@ -355,6 +358,13 @@ class AsyncOTPService:
     async def diagnose(self) -> dict[str, Any]:
         """Facts about this service for people: store, rules, providers, and those that could not be loaded."""
         return await diagnosis(self._service)
+
+    @property
+    def operator(self) -> AsyncOperator:
+        """What operators see and change: switches, limits, rules, challenges, retries, instances, the audit trail."""
+        from otpcore.operator.asynchronous import operator_within  # noqa: PLC0415 - no send needs it
+
+        return operator_within(self._service, self._setup)
 
     @property
     def settings(self) -> Settings:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from otpcore.models import Challenge, ReceiptResult, RetryDue, RetryElsewhere, RetryJob, RetryOver, Verification
+    from otpcore.operator.blocking import Operator
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.loading import ForcedProviders
     from otpcore.providers.requests import ReceiptRequest
@@ -248,6 +249,13 @@ class OTPService:
     def diagnose(self) -> dict[str, Any]:
         """As ``AsyncOTPService.diagnose``."""
         return self._run(lambda otp: otp.diagnose())
+
+    @property
+    def operator(self) -> Operator:
+        """As ``AsyncOTPService.operator``, blocking."""
+        from otpcore.operator.blocking import operator_through  # noqa: PLC0415 - no send needs it
+
+        return operator_through(lambda use: self._run(lambda otp: use(otp.operator)))
 
     @property
     def settings(self) -> Settings:

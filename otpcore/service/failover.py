@@ -16,8 +16,10 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.checks import send_hook
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CancelRequest, DeliveryRequest
+from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
+from otpcore.service.charging import stronger
 from otpcore.service.deadline import Deadline
 from otpcore.service.extras import NOTHING_SAID, Extras, unseal_extras
 from otpcore.service.routes import asked_of
@@ -50,6 +52,7 @@ _NOT_RECORDED = "no provider took the message, which could not be recorded"
 _LEAST_CALL = 0.5  # seconds without which no further provider call starts
 _HOPELESS = frozenset({ErrorKind.MISCONFIGURED, ErrorKind.REJECTED_NUMBER, ErrorKind.BLOCKED})
 """Whose wait says nothing of when the next send may succeed."""
+_DRAINED = Barrier(reason=LimitReason.PAUSED)  # a retry whose every instance is drained waits for one to be taken back
 _CANCELLED_GRACE = 2.0  # seconds in which a cancelled call is still recorded
 
 
@@ -340,6 +343,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         relayed=not challenge.verifiable,
     )
     route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
+    barrier = stronger(service.live.barrier(phone.e164, ref.channel), _DRAINED if route.is_drained else None)
     return Failover(
         service=service,
         ref=ref,
@@ -347,12 +351,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         code=service.keys.unseal(challenge.id, "code", challenge.code_sealed) if challenge.code_sealed else "",
         message=message,
         extras=unseal_extras(service.keys, challenge),
-        plan=service.plan(
-            ref.channel,
-            route.candidates,
-            is_retry=True,
-            barrier=service.live.barrier(phone.e164, ref.channel),
-        ),
+        plan=service.plan(ref.channel, route.candidates, is_retry=True, barrier=barrier),
         deadline=deadline,
     )
 

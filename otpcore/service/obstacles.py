@@ -12,7 +12,7 @@ from otpcore.models import Outcome
 from otpcore.routing import channel_of, parse_rules
 from otpcore.service.overdue import is_overdue
 from otpcore.service.status import Obstacle, ObstacleKind, Stops
-from otpcore.service.switches import Switch, stored_switches
+from otpcore.service.switches import Switch, drained, stored_switches
 from otpcore.settings.tree import Settings
 from otpcore.stores.counts import StoreStatus
 from otpcore.stores.records import BreakerRecord
@@ -54,7 +54,7 @@ class Scene:
 
 def obstacles(scene: Scene) -> tuple[Obstacle, ...]:
     """Everything that is in the way; what stops everybody first."""
-    checks = (_switches, _rules, _instances, _retries, _clients, _sandbox)
+    checks = (_switches, _rules, _drained, _instances, _retries, _clients, _sandbox)
     found = [obstacle for check in checks for obstacle in check(scene)]
     return tuple(sorted(found, key=lambda obstacle: _ORDER.index(obstacle.stops)))
 
@@ -99,6 +99,21 @@ def _rules(scene: Scene) -> Iterator[Obstacle]:
             stops=Stops.EVERYBODY,
             detail="no rules name a provider",
             fix='otp routes set RULES, such as "Twilio;Mada:+35987", or otp_sms_provider in the settings',
+        )
+
+
+def _drained(scene: Scene) -> Iterator[Obstacle]:
+    """Instances that an operator has taken out of all routes."""
+    routed, out = _routed(scene), drained(scene.stored)
+    stops = Stops.EVERYBODY if routed and routed <= out.keys() else Stops.SOME
+    for instance in sorted(routed & out.keys()):
+        yield Obstacle(
+            kind=ObstacleKind.DRAINED,
+            stops=stops,
+            detail=f"{instance} is drained: it gets no new sends and no retries",
+            fix=f"otp instances take-back {instance}",
+            since=out[instance],
+            instance=instance,
         )
 
 

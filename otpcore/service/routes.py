@@ -16,6 +16,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import ProviderInfo
 from otpcore.routing import RoutingTable, channel_of, parse_rules, rule_setting
+from otpcore.service.switches import drained
 from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.steps import Candidate
@@ -137,11 +138,13 @@ class Route:
     Args:
         prefix: Of the rule by which they were found; empty: by default, by a forced list, or nobody was found.
         test_number: The name of the test number that this is; empty: it is an ordinary number.
+        is_drained: There would be candidates, but for what an operator drains.
     """
 
     candidates: tuple[Candidate, ...]
     prefix: str = ""
     test_number: str = ""
+    is_drained: bool = False
 
 
 class RuleSource(enum.StrEnum):
@@ -171,7 +174,7 @@ _OF_A_SEND = 0.25
 
 
 class Rules:
-    """The rules in force.
+    """The rules in force, and the instances that an operator drains: the rules name them, and no route has them.
 
     Each channel's setting counts on its own: the store's value, else the file's. A channel whose ``otp_<channel>_provider`` is set
     nowhere follows the SMS rules, as far as their instances can do it.
@@ -209,12 +212,14 @@ class Rules:
         self._unfinished: set[str] = set()
         self._stored: dict[str, RoutingTable] = {}
         self._routes: dict[Channel, RoutingTable] = {}
+        self.drained: frozenset[str] = frozenset()
 
     async def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
         """Put what is stored in force; what cannot work is reported, and the last good rules stay.
 
         They stay too while an instance that the new ones name is still starting: that is looked at again the next time.
         """
+        self.drained = frozenset(drained(stored))
         of_store = [name for name in stored if channel_of(name) is not None]
         for name in dict.fromkeys((*_FIRST, *self._file, *self._seen, *of_store)):
             await self._adopt(name, stored.get(name), first=first)
@@ -265,24 +270,27 @@ class Rules:
         """
         names, prefix, test_number = self._found(phone.e164, channel, forced)
         shown = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
-        able = [self._providers[name] for name in names if name in self._providers]
-        candidates = tuple(
+        known = [self._providers[name] for name in names if name in self._providers]
+        able = tuple(
             Candidate(
                 instance=provider.instance,
                 owner=provider.info.code_owner,
                 scope=provider.info.code_scope,
                 prefix=shown,
             )
-            for provider in able
+            for provider in known
             if (test_number or channel in provider.channels)
             and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
         )
-        return Route(candidates=candidates, prefix=prefix, test_number=test_number)
+        out = self.drained
+        candidates = tuple(one for one in able if one.instance not in out) if out else able
+        is_drained = bool(able) and not candidates
+        return Route(candidates=candidates, prefix=prefix, test_number=test_number, is_drained=is_drained)
 
     def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
         """Who serves a number and cannot carry what the send asks for, and what of it."""
         names, _, _ = self._found(phone.e164, channel, None)
-        able = {name: self._providers[name] for name in names if name in self._providers}
+        able = {name: self._providers[name] for name in names if name in self._providers and name not in self.drained}
         lacks = {name: asked.lacking(one.info, channel) for name, one in able.items() if channel in one.channels}
         return {name: what for name, what in lacks.items() if what}
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from otpcore.clock import when
+
 __all__ = ["BreakerStatus", "Obstacle", "ObstacleKind", "RouteStatus", "Status", "Stops", "WorkerStatus"]
 
 
@@ -29,6 +31,7 @@ class ObstacleKind(enum.StrEnum):
     PAUSED = "paused"
     DENIED = "denied"
     NO_RULES = "no_rules"
+    DRAINED = "drained"
     BREAKER_OPEN = "breaker_open"
     MISCONFIGURED = "misconfigured"
     NO_WORKER = "no_worker"
@@ -47,7 +50,7 @@ class Obstacle:
         fix: What ends it: a command, or what to do.
         since: Aware UTC; None: unknown, or it is a setting.
         until: It ends by itself then; None: it does not.
-        instance: Of a breaker, or of refused credentials.
+        instance: Of a breaker, of refused credentials, or the drained one.
         prefix: Of a denial; ``+`` is everybody.
         count: How many sends wait, were refused or are meant; 0 where nothing is counted.
         provider_code: The vendor's code of its last answer, or empty.
@@ -65,6 +68,17 @@ class Obstacle:
     count: int = 0
     provider_code: str = ""
     words: str = ""
+
+    @property
+    def told(self) -> str:
+        """What it is, since and until when, and the vendor's last words."""
+        last_words = ", ".join(filter(None, (self.provider_code, self.words)))
+        return (
+            self.detail
+            + (f", since {when(self.since)}" if self.since else "")
+            + (f", until {when(self.until)}" if self.until else "")
+            + (f"; its last words: {last_words}" if last_words else "")
+        )
 
 
 @attrs.frozen(kw_only=True)

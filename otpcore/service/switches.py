@@ -13,13 +13,23 @@ from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.service.charging import TargetMap
 from otpcore.settings.tree import LimitSettings
 
-__all__ = ["PAUSED", "Switch", "Switches", "prefix_setting", "stored_switches", "switch_text"]
+__all__ = [
+    "PAUSED",
+    "Switch",
+    "Switches",
+    "drain_setting",
+    "drained",
+    "prefix_setting",
+    "stored_switches",
+    "switch_text",
+]
 
 _logger = logging.getLogger("otpcore.limits")
 
 PAUSED = "paused"
 """The stored setting that pauses all sending."""
 _PREFIX = "limits.prefix."
+_DRAINED = "drained."
 _ON, _DENY, _ALLOW = "on", "deny", "allow"
 _SWITCHED = (
     "switched"  # no end; a process of an older version cannot read it, and so lets the switch hold, as it should
@@ -50,6 +60,23 @@ class Switch:
 def prefix_setting(prefix: str) -> str:
     """The stored setting of one prefix or region."""
     return f"{_PREFIX}{prefix}"
+
+
+def drain_setting(instance: str) -> str:
+    """The stored setting by which an instance gets no new sends; its value says since when."""
+    return f"{_DRAINED}{instance}"
+
+
+def drained(stored: Mapping[str, str]) -> dict[str, datetime | None]:
+    """The instances that get no new sends, by name, and since when each; None: that cannot be read."""
+    found: dict[str, datetime | None] = {}
+    for name, since in sorted(stored.items()):
+        if name.startswith(_DRAINED):
+            try:
+                found[name.removeprefix(_DRAINED)] = _moment(since)
+            except ValueError:
+                found[name.removeprefix(_DRAINED)] = None
+    return found
 
 
 def switch_text(switch: Switch) -> str:

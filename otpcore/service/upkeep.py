@@ -14,6 +14,7 @@ from otpcore.service.failover import report_ended
 from otpcore.service.service import Service
 from otpcore.stores.contract import Store
 from otpcore.stores.counts import PurgeCount
+from otpcore.stores.records import AuditRecord
 
 __all__ = ["fold", "purge", "purge_old", "sweep", "tidy_sandbox"]
 
@@ -41,21 +42,23 @@ async def fold(service: Service, enough: Callable[[], bool] = lambda: False) -> 
         pass
 
 
-async def purge(service: Service, phone: PhoneNumber | None) -> PurgeCount:
-    """Remove what is older than the settings keep; with a phone, everything about it."""
+async def purge(service: Service, phone: PhoneNumber | None, audit: AuditRecord | None = None) -> PurgeCount:
+    """Remove what is older than the settings keep; with a phone, everything about it. ``audit``: an operator does."""
     if phone is None:
         await sweep(service)  # only what is over is removed, and where retries run inline nobody else sweeps
         await fold(service)  # nor counts what is about to be removed
-        return (await purge_old(service))[0]
-    count = await _purge(service, service.store, phone_key=service.keys.phone_key(phone.e164))
+        return (await purge_old(service, audit=audit))[0]
+    count = await _purge(service, service.store, phone_key=service.keys.phone_key(phone.e164), audit=audit)
     if service.elsewhere is not None:
         there = service.elsewhere.keys.phone_key(phone.e164)
-        count = count.plus(await _purge(service, service.elsewhere.store, phone_key=there))
+        count = count.plus(await _purge(service, service.elsewhere.store, phone_key=there, audit=audit))
     _report(service, count, "erased", phone)
     return count
 
 
-async def purge_old(service: Service, enough: Callable[[], bool] = lambda: False) -> tuple[PurgeCount, bool]:
+async def purge_old(
+    service: Service, enough: Callable[[], bool] = lambda: False, audit: AuditRecord | None = None
+) -> tuple[PurgeCount, bool]:
     """Remove what is older than the settings keep, in small units, until somebody says that it is enough.
 
     Returns:
@@ -63,7 +66,7 @@ async def purge_old(service: Service, enough: Callable[[], bool] = lambda: False
     """
     total, is_done = PurgeCount(), False
     while not is_done:
-        count = await _purge(service, service.store, limit=_PURGE_LIMIT)
+        count = await _purge(service, service.store, limit=_PURGE_LIMIT, audit=None if total.most() else audit)
         total, is_done = total.plus(count), count.most() < _PURGE_LIMIT
         if enough():
             break
@@ -83,17 +86,24 @@ async def tidy_sandbox(service: Service) -> None:
 
 
 async def _purge(
-    service: Service, store: Store, *, phone_key: str | None = None, limit: int | None = None
+    service: Service,
+    store: Store,
+    *,
+    phone_key: str | None = None,
+    limit: int | None = None,
+    audit: AuditRecord | None = None,
 ) -> PurgeCount:
     storage, now = service.settings.storage, service.clock()
     return await store.purge(
         challenges_before=now - timedelta(seconds=storage.keep_challenges),
         deliveries_before=now - timedelta(seconds=storage.keep_deliveries),
         verified_before=now - timedelta(seconds=storage.keep_verified),
+        audit_before=now - timedelta(seconds=storage.keep_audit),
         series_before=now - timedelta(seconds=storage.keep_series),
         phone_key=phone_key,
         limit=limit,
         now=now,
+        audit=audit,
     )
 
 

@@ -23,7 +23,7 @@ from otpcore.service.failover import report_ended
 from otpcore.service.service import Service, recipient
 from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
 from otpcore.stores.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord
+from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord
 
 _logger = logging.getLogger("otpcore.verifying")
 _CANCELLED_GRACE = 2.0  # seconds in which the attempt of a cancelled caller is still given back
@@ -125,13 +125,13 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
     return await _settle(service, reservation, challenge, verdict)
 
 
-async def cancel(service: Service, challenge_id: str, deadline: Deadline) -> bool:
+async def cancel(service: Service, challenge_id: str, deadline: Deadline, audit: AuditRecord | None = None) -> bool:
     """End a living challenge, here and at the vendors; False when there is none.
 
     The store must answer by the deadline. A vendor that does not is left to the mark of the next start.
     """
     with deadline.bounding("the challenge may live on"):
-        view = await service.store.cancel(challenge_id, service.store_now)
+        view = await service.store.cancel(challenge_id, service.store_now, audit=audit)
     if view is None:
         return False
     if view.challenge.state is ChallengeState.EXPIRED:

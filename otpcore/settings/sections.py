@@ -357,6 +357,11 @@ class StorageSettings:
         "Seconds before a phone counts as never verified again; operators give a number to somebody else after about as long.",
         between(0, _FOREVER, "seconds"),
     )
+    keep_audit: float = setting(
+        365.0 * _DAY,
+        "Seconds before the record of what an operator changed is purged.",
+        between(_DAY, _FOREVER, "seconds"),
+    )
     outbox: bool = setting(False, "Write what changes in challenges to an outbox, for a service that works through it.")
     keep_series: float = setting(
         30.0 * _DAY, "Seconds before counts over time are purged.", between(0, _FOREVER, "seconds")

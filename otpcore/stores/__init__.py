@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Filter, Page, Place
     from otpcore.stores.memory.store import MemoryRows, MemoryStore
     from otpcore.stores.records import (
+        AuditRecord,
         BreakerRecord,
         ChallengeRecord,
         Charged,
@@ -57,6 +58,7 @@ __all__ = [
     "SPANS",
     "TAKEN",
     "UNCOUNTED",
+    "AuditRecord",
     "Beginning",
     "BreakerRecord",
     "BudgetRecord",
@@ -159,6 +161,7 @@ _MODULES = {
     "otpcore.stores.lists": ("ChallengeFilter", "DeliveryFilter", "Filter", "Page", "Place"),
     "otpcore.stores.memory.store": ("MemoryRows", "MemoryStore"),
     "otpcore.stores.records": (
+        "AuditRecord",
         "BreakerRecord",
         "ChallengeRecord",
         "Charged",

@@ -10,7 +10,7 @@ import attrs
 
 from otpcore.models import Channel, ReceiptOutcome, RetryJob
 from otpcore.rate_limits.admission import UNCOUNTED, Admission, BudgetRule, LimitReason
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 from otpcore.stores.steps import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 
 __all__ = [
@@ -310,8 +310,9 @@ class Settled:
 
 @attrs.frozen(kw_only=True)
 class ChallengeView:
-    """Everything about one challenge, for people and for ``cancel``."""
+    """Everything about one challenge, for people and for ``cancel``, which does without receipts."""
 
     challenge: ChallengeRecord
     deliveries: tuple[DeliveryRecord, ...]
     schedule: tuple[ScheduleRecord, ...]
+    receipts: tuple[ReceiptRecord, ...] = ()

@@ -2,7 +2,7 @@
 
 A command is one atomic unit of work that can be run again after a lost transaction, changes state by conditional updates, and
 returns plain values. ``now`` is the service's clock; None lets a database that many machines share use its own. All times are
-aware UTC.
+aware UTC. ``audit`` is an operator's record; it is written where the command changes something, and only then.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from otpcore.stores.commands import (
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
 from otpcore.stores.list_commands import ListCommands
 from otpcore.stores.records import (
+    AuditRecord,
     ChallengeRecord,
     CounterRecord,
     DeliveryRecord,
@@ -44,7 +45,7 @@ from otpcore.stores.rows import Rows
 from otpcore.stores.sealed_commands import SealedCommands
 from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
-from otpcore.stores.transactions import begin, breakers, failover, limits, receipts, retry, upkeep, verify
+from otpcore.stores.transactions import auditing, begin, breakers, failover, limits, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
 
 __all__ = ["Store"]
@@ -62,8 +63,8 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         """This store as one world sees it; a store as it is made is the real one's. It is open as long as this one is.
 
         A world finds, claims, lists, counts, sweeps and purges its own challenges, deliveries, receipts, limits, budgets,
-        breakers, refusals, sealed records and changes, and none of another's. Settings and signs of life are shared. Phones,
-        subjects and clients come as look-ups that differ from world to world (``KeyRing``).
+        breakers, refusals, sealed records and changes, and none of another's. Settings, signs of life and the trail of
+        operators are shared. Phones, subjects and clients come as look-ups that differ from world to world (``KeyRing``).
         """
 
     async def latest(self, subject: str) -> ChallengeRecord | None:
@@ -263,12 +264,14 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         unit = partial(verify.approve, reservation=reservation, settled=settled, budget=budget, now=now)
         return await self._write(unit, even_if_cancelled=True)
 
-    async def cancel(self, challenge_id: str, now: datetime | None) -> ChallengeView | None:
+    async def cancel(
+        self, challenge_id: str, now: datetime | None, *, audit: AuditRecord | None = None
+    ) -> ChallengeView | None:
         """End a living challenge; None when there is none.
 
         One whose life was over, and which nobody had ended yet, is ended as ``expired``, and comes back so.
         """
-        return await self._write(lambda rows: verify.cancel(rows, challenge_id, now))
+        return await self._write(lambda rows: verify.cancel(rows, challenge_id, now, audit))
 
     async def sweep(
         self, *, unretried: Collection[Channel], limit: int, set_back: bool = False, now: datetime | None
@@ -289,10 +292,12 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         challenges_before: datetime,
         deliveries_before: datetime,
         verified_before: datetime | None = None,
+        audit_before: datetime | None = None,
         series_before: datetime | None = None,
         phone_key: str | None,
         limit: int | None = None,
         now: datetime | None,
+        audit: AuditRecord | None = None,
     ) -> PurgeCount:
         """Remove what ended before the given times; with ``phone_key``, everything of that phone at once.
 
@@ -301,27 +306,28 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
         and in no log when the command returns.
-        Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is forgotten to have
-        verified, and no series goes.
+        Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is
+        forgotten to have verified, no series goes, and the trail is kept.
         """
         if phone_key is not None:
-            erased = await self._write(lambda rows: upkeep.erase(rows, phone_key))
+            erased = await self._write(lambda rows: upkeep.erase(rows, phone_key, audit))
             await self._wipe()
             return erased
         most = _PURGE_LIMIT if limit is None else limit
         total, is_done = PurgeCount(), False
         while not is_done:  # in small units, so that sends and verifications go on between them
-            count = await self._write(
-                lambda rows: upkeep.purge(
-                    rows,
-                    challenges_before=challenges_before,
-                    deliveries_before=deliveries_before,
-                    verified_before=verified_before,
-                    series_before=series_before,
-                    limit=most,
-                    now=now,
-                )
+            unit = partial(
+                upkeep.purge,
+                challenges_before=challenges_before,
+                deliveries_before=deliveries_before,
+                verified_before=verified_before,
+                audit_before=audit_before,
+                series_before=series_before,
+                limit=most,
+                now=now,
+                audit=None if total.most() else audit,  # once, with the first that goes
             )
+            count = await self._write(unit)
             total, is_done = total.plus(count), limit is not None or count.most() < most
         while await self._write(lambda rows: upkeep.purge_slots(rows, most)) >= most and limit is None:
             pass
@@ -331,17 +337,17 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         """All settings that live in the store."""
         return await self._read(lambda rows: rows.settings())
 
-    async def write_setting(self, name: str, value: str | None) -> None:
-        """Set or, with None, remove one."""
-        await self._write(lambda rows: rows.put_setting(name, value))
+    async def write_setting(self, name: str, value: str | None, *, audit: AuditRecord | None = None) -> bool:
+        """Set or, with None, remove one. False: it was so before, and nothing is written of an operator's."""
+        return await self._write(lambda rows: auditing.write_setting(rows, name, value, audit))
 
     async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord | FailureRecord, ...]:
         """Counters whose key begins so, of windows that have not ended; then failure counters, with their lock."""
         return await self._read(lambda rows: (*rows.counters(prefix, rows.now(now)), *rows.failure_counters(prefix)))
 
-    async def reset_counters(self, prefix: str) -> int:
+    async def reset_counters(self, prefix: str, *, audit: AuditRecord | None = None) -> int:
         """Remove counters and failure counters whose key begins so."""
-        return await self._write(lambda rows: rows.reset_counters(prefix))
+        return await self._write(lambda rows: auditing.reset_counters(rows, prefix, audit))
 
     async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
         """Unverified budgets whose key begins so, ended windows too."""
@@ -361,13 +367,15 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         """Schedule rows, the earliest claimable first; those that come after one of them."""
         return await self._read(lambda rows: upkeep.retries(rows, limit, after))
 
-    async def requeue(self, challenge_id: str, now: datetime | None) -> int:
+    async def requeue(self, challenge_id: str, now: datetime | None, *, audit: AuditRecord | None = None) -> int:
         """Make the waiting rows of a challenge due now; those under way are left alone."""
-        return await self._write(lambda rows: upkeep.requeue(rows, challenge_id, now))
+        return await self._write(lambda rows: upkeep.requeue(rows, challenge_id, now, audit))
 
-    async def drop(self, challenge_id: str, now: datetime | None) -> EndedSend | None:
+    async def drop(
+        self, challenge_id: str, now: datetime | None, *, audit: AuditRecord | None = None
+    ) -> EndedSend | None:
         """End sending of a living challenge as ``failed``; verifying goes on."""
-        return await self._write(lambda rows: upkeep.drop(rows, challenge_id, now))
+        return await self._write(lambda rows: upkeep.drop(rows, challenge_id, now, audit))
 
     async def keys_in_use(self) -> tuple[KeyUse, ...]:
         """The code keys that kept challenges were written under, by id. A slow look at all of them."""

@@ -45,6 +45,7 @@ class PurgeCount:
     receipts: int = 0
     refusals: int = 0
     verified: int = 0
+    audits: int = 0
     records: int = 0
     series: int = 0
     changes: int = 0

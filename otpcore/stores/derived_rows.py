@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from otpcore.models import ChallengeState, Outcome, ReceiptStatus
+from otpcore.models import ChallengeState, Channel, Outcome, ReceiptStatus
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import ERASED, TAKEN, is_living, is_spent
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
@@ -82,6 +83,16 @@ class DerivedRows(Rows, abc.ABC):
     def mark_gone(self, delivery_ids: Collection[str]) -> None:
         for delivery_id in sorted(delivery_ids):  # a purge may have been faster
             self.answer_delivery(delivery_id, gone=True)
+
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        latest: dict[str, datetime] = {}
+        for delivery in self._recorded(since):
+            if delivery.channel == channel:
+                known = latest.get(delivery.challenge_id, delivery.recorded_at)
+                latest[delivery.challenge_id] = max(known, delivery.recorded_at)
+        newest = sorted(latest, key=lambda challenge_id: (latest[challenge_id], challenge_id), reverse=True)
+        found = (self.peek(challenge_id) for challenge_id in newest)
+        return list(itertools.islice((one for one in found if one is not None), limit))
 
     def end_schedules(self, challenge_id: str) -> Sequence[ScheduleRecord]:
         rows = self.schedules(challenge_id)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from otpcore.models import Channel
 from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Page
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord
+from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord
 from otpcore.stores.transactions import lists
 from otpcore.stores.units import UnitsOfWork
 
@@ -43,3 +46,11 @@ class ListCommands(UnitsOfWork):
         """Challenges by when their first send began; arguments and errors as of ``list_deliveries``."""
         which = ChallengeFilter() if wanted is None else wanted
         return await self._read(lambda rows: lists.page(rows, which, after, limit))
+
+    async def recent(self, since: datetime, channel: Channel, limit: int) -> tuple[ChallengeRecord, ...]:
+        """Challenges that were sent over a channel since then, the latest delivery first."""
+        return await self._read(lambda rows: tuple(rows.recent(since, channel, limit)))
+
+    async def audits(self, limit: int, *, below: int | None = None, action: str = "") -> tuple[AuditRecord, ...]:
+        """What operators changed, the latest first: with a lower number than ``below``, of one action where it is named."""
+        return await self._read(lambda rows: tuple(rows.audits(action, below, limit)))

@@ -22,6 +22,7 @@ from otpcore.models import (
 )
 
 __all__ = [
+    "AuditRecord",
     "BreakerRecord",
     "ChallengeRecord",
     "Charged",
@@ -356,6 +357,28 @@ class WorkerRecord:
     started_at: datetime
     seen_at: datetime
     running: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class AuditRecord:
+    """One change that an operator made, as it is kept: written with the change itself, or not at all.
+
+    Args:
+        number: In the order of writing; the store gives it.
+        by: Who made it.
+        action: What was done, such as ``sending.pause``.
+        target: To what: a prefix, a challenge's id, an instance, a masked number; empty: to everything.
+        reason: In the operator's words, or empty.
+        detail: What else there is to know, as the text of a JSON object; nothing in it is a code or a full number.
+    """
+
+    number: int = 0
+    at: datetime
+    by: str
+    action: str
+    target: str = ""
+    reason: str = ""
+    detail: str = "{}"
 
 
 PART_MARK = "!"  # below the digits: no other counter's key lies between the key and its stripes

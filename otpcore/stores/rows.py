@@ -19,6 +19,7 @@ from otpcore.stores.change_rows import ChangeRows
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.list_rows import ListRows
 from otpcore.stores.records import (
+    AuditRecord,
     BreakerRecord,
     ChallengeRecord,
     Charged,
@@ -107,6 +108,9 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
 
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         """All of one phone, newest first."""
+
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        """Those with a delivery over this channel that was recorded since then, not locked; the latest delivery first."""
 
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         """False, and nothing is written, when the subject has another one that is not over."""
@@ -345,8 +349,22 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
     def settings(self) -> dict[str, str]:
         """All."""
 
+    def setting(self, name: str) -> str | None:
+        """One; locked until the end of the unit."""
+
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
+
+    # The trail of what operators changed; all worlds share it.
+
+    def add_audit(self, record: AuditRecord) -> None:
+        """One more; the store gives it a number, higher than those before."""
+
+    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
+        """The latest first: those of one action, or of all where it is empty, with a lower number where one is given."""
+
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        """Remove those written before then."""
 
     def keys_in_use(self) -> Sequence[KeyUse]:
         """Each code key of the challenges, with what it is needed for; by id."""

@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from otpcore.cli.exits import ExitCode
-from otpcore.cli.setup import findings as _findings
-from otpcore.cli.setup.findings import Level
+from otpcore.operator.findings import checks as _findings
+from otpcore.operator.findings.checks import Level
 from otpcore.settings.tree import LimitSettings, Settings
 from otpcore.stores.records import WorkerRecord
 from otpcore.stores.sql.store import SqlStore

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from otpcore.cli.exits import ExitCode, explain
-from otpcore.cli.fixes import FIXES, error_of_end, fix_of
 from otpcore.cli.tree import COMMANDS, GROUPS
 from otpcore.errors import ANSWERS, DeliveryError, NoRouteError, RateLimited, known_as
 from otpcore.models import UnsendableReason
+from otpcore.operator.fixes import FIXES, error_of_end, fix_of
 from otpcore.settings.tree import documented_keys
 
 from .desk import PHONE, Desk, Otp

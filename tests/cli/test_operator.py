@@ -66,7 +66,7 @@ def test_a_dropped_retry_is_never_sent_and_the_hosts_observers_hear_of_it(
     dropped = otp("retries", "drop", queued, "--app", "drophost:otp", "--json")
     assert dropped.document["state"] == "unsendable"
     assert waiting(otp) == []
-    assert __import__("drophost").Observer.events == [("unsendable", "failed")]
+    assert __import__("drophost").Observer.events == [("unsendable", "failed"), ("operator_changed", "retries.drop")]
     assert otp("retries", "drop", queued).code == ExitCode.REFUSED
     assert otp("retries", "requeue", queued).code == ExitCode.REFUSED
 
@@ -130,6 +130,7 @@ def test_purge_removes_what_is_old_and_with_a_phone_one_person(otp: Otp, desk: D
     otp("send", PHONE)
     otp("send", OTHER_PHONE)
     kinds = ("challenges", "deliveries", "counters", "receipts", "refusals", "verified", "series", "changes", "records")
+    kinds = (*kinds, "audits")
     nothing = dict.fromkeys(kinds, 0)
     assert otp("purge", "--json").document == nothing
     of_one = {"challenges": 1, "deliveries": 1, "counters": 1}

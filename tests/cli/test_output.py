@@ -23,9 +23,9 @@ import pytest
 from otpcore import AsyncOTPService
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.main import run
-from otpcore.cli.options import when
 from otpcore.cli.plain import write_what_fits
 from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.clock import when
 from otpcore.errors import RateLimited
 from otpcore.settings.tree import Settings, load_settings
 

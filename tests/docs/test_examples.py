@@ -227,7 +227,7 @@ def prepare_django(host: Host) -> None:
 
 
 def test_there_is_an_example_for_each_kind_of_host():
-    assert sorted(folder.name for folder in EXAMPLES.iterdir()) == ["django", "fastapi", "flask", "trio"]
+    assert sorted(folder.name for folder in EXAMPLES.iterdir()) == ["admin", "django", "fastapi", "flask", "trio"]
 
 
 @pytest.mark.parametrize(("vendor", "phone"), PHONES.items())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import otpcore.errors
 from otpcore.cli.exits import MEANINGS, explain
-from otpcore.cli.fixes import error_of_end
 from otpcore.errors import ANSWERS, ErrorKind, NoRouteError, OTPError, ProviderError, known_as
 from otpcore.models import UnsendableReason
+from otpcore.operator.fixes import error_of_end
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference.md"
 

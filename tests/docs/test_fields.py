@@ -29,6 +29,7 @@ from otpcore import (
     ReceiptRefused,
     ReceiptRequest,
 )
+from otpcore import operator as _operator
 from otpcore.http import HttpAnswer
 from otpcore.simulators import SimulatedAnswer, SimulatedMessage, SimulatedRequest, Simulator
 from otpcore.stores import ChallengeFilter, ChangeRecord, DeliveryFilter, Page, SealedRecord, SeriesPoint
@@ -62,6 +63,9 @@ TOLD = {
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),
+    "For operators": tuple(
+        getattr(_operator, name) for name in _operator.__all__ if attrs.has(getattr(_operator, name))
+    ),
     "For contract suites": (ProviderContract, StoreContract, RetryRunnerContract),
     "For services that stand on a store": (
         *(Page, DeliveryFilter, ChallengeFilter, SeriesPoint, SealedRecord, ChangeRecord),

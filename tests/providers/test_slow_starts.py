@@ -28,7 +28,7 @@ from otpcore import (
     ReceiptRequest,
     hookimpl,
 )
-from otpcore.cli.host import load_instances
+from otpcore.operator.loading import load_instances
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import Settings
 from otpcore.testing import FakeClock, Outbox

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from otp_mada.simulator import MadaSimulator
 
 from otpcore import AsyncOTPService, Channel, RateLimited, RetryElsewhere, RetryJob, SettingsError, VerificationStatus
-from otpcore.cli.setup.key_states import KeyStanding, key_states
+from otpcore.operator.findings.key_states import KeyStanding, key_states
 from otpcore.runners.worker import WorkerRunner
 from otpcore.settings.tree import Settings
 from otpcore.simulators.simulator import Fault

@@ -20,7 +20,10 @@ KINDS = {
     *("otp_counter", "otp_failure", "otp_refusal", "otp_verified", "otp_change"),
 }
 """Tables with rows of one person; a new one is added here, and to ``live`` below."""
-OF_NOBODY = {"otp_breaker", "otp_budget", "otp_setting", "otp_worker", "otp_series", "otp_fold", "otp_sealed"}
+OF_NOBODY = {
+    *("otp_audit", "otp_breaker", "otp_budget", "otp_fold"),
+    *("otp_sealed", "otp_series", "otp_setting", "otp_worker"),
+}
 
 
 def person():

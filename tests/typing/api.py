@@ -8,6 +8,7 @@ from typing import assert_type
 import attrs
 
 from otpcore import (
+    AsyncOperator,
     AsyncOTPService,
     BreakerStatus,
     Challenge,
@@ -15,6 +16,7 @@ from otpcore import (
     DeliveryReceipt,
     DeliveryRequest,
     Event,
+    Operator,
     OTPService,
     ProviderContext,
     ProviderInfo,
@@ -31,6 +33,7 @@ from otpcore import (
     hookimpl,
     load_settings,
 )
+from otpcore.operator import ChallengeSeen, Change, Ended, SwitchState
 
 
 async def use_async() -> None:
@@ -56,6 +59,9 @@ async def use_async() -> None:
         assert_type([route.failed for route in status.routes], list[Mapping[str, int]])
         assert_type(status.routes[0].breaker, BreakerStatus)
         assert_type(status.workers[0], WorkerStatus)
+        assert_type(otp.operator, AsyncOperator)
+        assert_type(await otp.operator.sending.pause(for_=60, by="ann"), SwitchState)
+        assert_type(await otp.operator.audit(), tuple[Change, ...])
 
 
 def use_blocking() -> None:
@@ -65,6 +71,12 @@ def use_blocking() -> None:
         assert_type(otp.verify("+359871234567", "123456"), Verification)
         assert_type(otp.sandbox_inbox("+359871234567"), tuple[DeliveredMessage, ...])
         assert_type(otp.status(), Status)
+        assert_type(otp.operator.challenges.show("+359871234567"), tuple[ChallengeSeen, ...])
+        assert_type(otp.operator.retries.drop("id", by="ann", reason="over"), Ended)
+    with Operator.from_settings() as operator:
+        assert_type(operator.sending.pause(for_=60, by="ann"), SwitchState)
+        assert_type(operator.limits.reset("+359871234567", by="ann"), int)
+        assert_type(operator.status(), Status)
     assert_type(load_settings(), Settings)
 
 

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from otpcore import BreakerStatus, Obstacle, OTPConfigurationError, OTPError, RouteStatus, Stops
 from otpcore.cli.exits import CommandError, ExitCode, explain
-from otpcore.cli.host import load_host, run
+from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import prose, table, text
-from otpcore.cli.options import Options, when
-from otpcore.errors import OTPConfigurationError, OTPError
-from otpcore.service.assembly import without_providers
-from otpcore.service.setup import Setup
-from otpcore.service.status import BreakerStatus, Obstacle, RouteStatus, Status, Stops
-from otpcore.service.status_reading import read_status
+from otpcore.cli.options import Options
+from otpcore.clock import when
 
-__all__ = ["check", "obstacle_text", "status"]
+__all__ = ["check", "status"]
 
 _STYLES = {Stops.EVERYBODY: "red", Stops.SOME: "red", Stops.NOBODY: "yellow"}
 _LABELS = {Stops.EVERYBODY: "stops sending", Stops.SOME: "in the way", Stops.NOBODY: "note"}
@@ -24,7 +21,7 @@ _LABELS = {Stops.EVERYBODY: "stops sending", Stops.SOME: "in the way", Stops.NOB
 
 def status(options: Options, window: float) -> ExitCode:
     """Show what is in the way now, and the last ``window`` seconds."""
-    found = run(_status, load_host(options), window)
+    found = operate(load_host(options), lambda operator: operator.status(window=window))
     options.say(
         found.to_dict(),
         *_obstacle_lines(found.obstacles),
@@ -51,7 +48,7 @@ def status(options: Options, window: float) -> ExitCode:
 def check(options: Options) -> ExitCode:
     """One line: whether anything stops everybody. What cannot be asked is not ready either."""
     try:
-        found = run(_status, load_host(options), 0)
+        found = operate(load_host(options), lambda operator: operator.status(window=0))
     except (OTPError, OTPConfigurationError, CommandError) as error:
         told = explain(error)
         options.say(
@@ -62,33 +59,17 @@ def check(options: Options) -> ExitCode:
     options.say(
         {
             "ready": found.is_ready,
-            "reasons": [{"kind": str(one.kind), "detail": obstacle_text(one)} for one in in_the_way],
+            "reasons": [{"kind": str(one.kind), "detail": one.told} for one in in_the_way],
         },
-        "ready" if found.is_ready else "not ready: " + "; ".join(map(obstacle_text, in_the_way)),
+        "ready" if found.is_ready else "not ready: " + "; ".join(one.told for one in in_the_way),
     )
     return ExitCode.OK if found.is_ready else ExitCode.REFUSED
 
 
-def obstacle_text(obstacle: Obstacle) -> str:
-    """What it is, since and until when, and the vendor's last words."""
-    last_words = ", ".join(filter(None, (obstacle.provider_code, obstacle.words)))
-    return (
-        obstacle.detail
-        + (f", since {when(obstacle.since)}" if obstacle.since else "")
-        + (f", until {when(obstacle.until)}" if obstacle.until else "")
-        + (f"; its last words: {last_words}" if last_words else "")
-    )
-
-
 def _obstacle_lines(found: tuple[Obstacle, ...]) -> Iterator[Any]:
     for one in found:
-        yield prose(f"{_LABELS[one.stops]}: {obstacle_text(one)}", _STYLES[one.stops])
+        yield prose(f"{_LABELS[one.stops]}: {one.told}", _STYLES[one.stops])
         yield prose(f"fix: {one.fix}", indent="  ")
-
-
-async def _status(host: Setup, window: float) -> Status:
-    async with without_providers(host) as service:
-        return await read_status(service, window)
 
 
 def _row(route: RouteStatus, now: datetime) -> tuple[object, ...]:

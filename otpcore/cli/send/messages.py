@@ -9,24 +9,24 @@ from typing import Any
 import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode, exit_code_of
-from otpcore.cli.fixes import error_of_end, fix_of
 from otpcore.cli.host import load_host, make_service, parse_channel, run
 from otpcore.cli.layout import fields
-from otpcore.cli.options import Options, when
+from otpcore.cli.options import Options
 from otpcore.cli.send.sandbox import message_lines, plain_messages
+from otpcore.clock import when
 from otpcore.events import Event, EventType
 from otpcore.messages.texts import check_message
 from otpcore.models import Challenge, ChallengeState, Channel, Verification
+from otpcore.operator.fixes import error_of_end, fix_of
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.hooks import hookimpl
 from otpcore.runners.worker import WorkerRunner
-from otpcore.service.arguments import given_code
+from otpcore.service.arguments import given_code, is_id
 from otpcore.service.setup import Setup
 
-__all__ = ["Order", "is_id", "send", "verify"]
+__all__ = ["Order", "send", "verify"]
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 
 _WITHOUT_SUCCESS = frozenset({ChallengeState.UNSENDABLE, ChallengeState.EXPIRED, ChallengeState.CANCELLED})
 
@@ -48,11 +48,6 @@ class Order:
     locale: str | None
     message: str | None = attrs.field(repr=False)
     code: str | None = attrs.field(repr=False)
-
-
-def is_id(target: str) -> bool:
-    """Whether this is a challenge's id, and no phone number."""
-    return _ID.fullmatch(target) is not None
 
 
 def send(options: Options, word: str, order: Order) -> ExitCode:

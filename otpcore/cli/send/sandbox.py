@@ -7,18 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from otpcore.cli.exits import CommandError, ExitCode
-from otpcore.cli.host import load_host, parse_number, run, shown_number
+from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import table
-from otpcore.cli.options import Options, when
+from otpcore.cli.options import Options
+from otpcore.clock import when
+from otpcore.operator.results.upkeep import InboxMessage
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.delivered import DeliveredMessage
-from otpcore.providers.sandbox import MAGIC, RANGES, is_harmless
-from otpcore.service.assembly import without_providers
-from otpcore.service.service import Service
+from otpcore.providers.sandbox import MAGIC, RANGES
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import Settings
-from otpcore.stores.lifecycle import NOT_SENT, is_living
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord
 
 __all__ = ["message_lines", "plain_messages", "sandbox"]
 
@@ -107,25 +105,12 @@ def _show_sent(options: Options, host: Setup, phone: str) -> ExitCode:
         raise CommandError(
             "sms.sandbox is off: what was sent went to the providers", "in [sms]: sandbox = true", ExitCode.REFUSED
         )
-    if host.settings.needs_throw_away_keys:
-        raise CommandError(
-            "the sandbox's throw-away keys are known to the process that sent, and to nobody else",
-            "make keys with `otp init`",
-            ExitCode.CONFIGURATION,
-        )
-    found = run(_sent, options, host, phone)
+    found = operate(host, lambda operator: operator.inbox(phone, reveal=options.reveal))
     options.say(
-        {"messages": found},
+        {"messages": [_plain(one) for one in found]},
         table(
             ("when", "channel", "instance", "came to", "phone", "code"),
-            [
-                (
-                    when(datetime.fromisoformat(one["at"])),
-                    *(one[key] for key in ("channel", "instance", "outcome", "phone")),
-                    one.get("code", "hidden"),
-                )
-                for one in found
-            ],
+            [(when(one.at), one.channel, one.instance, one.outcome, one.phone, one.code or "hidden") for one in found],
         )
         if found
         else "nothing that still verifies would have been sent to this phone",
@@ -133,35 +118,8 @@ def _show_sent(options: Options, host: Setup, phone: str) -> ExitCode:
     return ExitCode.OK if found else ExitCode.REFUSED
 
 
-async def _sent(options: Options, host: Setup, phone: str) -> list[dict[str, Any]]:
-    """Deliveries of the living challenges, newest last; their code is sealed in the store, and the keys open it here.
-
-    Challenges that a vendor has delivered, from before the sandbox was switched on, are none of its business.
-    """
-    async with without_providers(host) as service:
-        e164 = parse_number(host.settings, phone).e164
-        views = await service.store.view(phone_key=service.keys.phone_key(e164))
-        found: list[dict[str, Any]] = []
-        for view in reversed(views):
-            left = [delivery for delivery in view.deliveries if delivery.outcome not in NOT_SENT]
-            ours = is_harmless(e164, [delivery.reference for delivery in left])
-            if ours and is_living(view.challenge, service.clock()):
-                found.extend(_delivered(options, service, view.challenge, delivery) for delivery in left)
-        return found
-
-
-def _delivered(
-    options: Options, service: Service, challenge: ChallengeRecord, delivery: DeliveryRecord
-) -> dict[str, Any]:
-    shown = {
-        "at": delivery.recorded_at.isoformat(),
-        "channel": str(delivery.channel),
-        "instance": delivery.instance,
-        "outcome": str(delivery.outcome),
-        "phone": shown_number(options, service, challenge),
-        "challenge_id": challenge.id,
-        "purpose": challenge.purpose,
-    }
-    if options.reveal and challenge.code_sealed is not None:
-        shown["code"] = service.keys.unseal(challenge.id, "code", challenge.code_sealed)
+def _plain(message: InboxMessage) -> dict[str, Any]:
+    shown = message.to_dict()
+    if message.code is None:
+        del shown["code"]
     return shown

@@ -10,8 +10,7 @@ import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.host import load_host, run
-from otpcore.cli.options import Options, when
-from otpcore.cli.setup.key_states import keys_in_use, needed_until, waiting_keys
+from otpcore.cli.options import Options
 from otpcore.cli.setup.secrets_file import (
     CannotEdit,
     add_code_key,
@@ -20,6 +19,8 @@ from otpcore.cli.setup.secrets_file import (
     remove_code_key,
     set_current_key,
 )
+from otpcore.clock import when
+from otpcore.operator.findings.key_states import keys_in_use, needed_until, waiting_keys
 from otpcore.service.assembly import without_providers
 from otpcore.service.setup import Setup
 from otpcore.settings.files import read_settings

@@ -24,7 +24,15 @@ from otpcore.stores.memory.limits import LimitRows
 from otpcore.stores.memory.schedule import ScheduleRows
 from otpcore.stores.memory.sealed import SealedRows
 from otpcore.stores.memory.series import SeriesRows
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, WorkerRecord
+from otpcore.stores.records import (
+    AuditRecord,
+    ChallengeRecord,
+    DeliveryRecord,
+    ReceiptRecord,
+    ScheduleRecord,
+    WorkerRecord,
+    changed,
+)
 from otpcore.stores.rows import Rows
 
 __all__ = ["MemoryRows", "MemoryStore", "create_store"]
@@ -54,7 +62,7 @@ class MemoryStore(Store):
         self._lock = threading.Lock()
 
     def within(self, world: World) -> MemoryStore:
-        """As one world sees it: with rows of its own, but for settings and signs of life."""
+        """As one world sees it: with rows of its own, but for settings, signs of life and the trail of operators."""
         if self._rows is self._worlds[world]:
             return self
         other = copy.copy(self)
@@ -96,6 +104,7 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows,
         super().__init__()
         self._workers: dict[str, WorkerRecord] = {}
         self._settings: dict[str, str] = {}
+        self._audits: list[AuditRecord] = []
 
     @classmethod
     def of_worlds(cls) -> dict[World, MemoryRows]:
@@ -106,8 +115,9 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows,
         return worlds
 
     def share(self, others: MemoryRows) -> None:
-        """Settings and signs of life."""
+        """Settings, signs of life and the trail of operators."""
         self._workers, self._settings = others._workers, others._settings
+        self._audits = others._audits
 
     def now(self, now: datetime | None) -> datetime:
         self._moment = utc_now() if now is None else now
@@ -134,11 +144,32 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows,
     def settings(self) -> dict[str, str]:
         return dict(self._settings)
 
+    def setting(self, name: str) -> str | None:
+        return self._settings.get(name)
+
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
             self._settings.pop(name, None)
         else:
             self._settings[name] = value
+
+    def add_audit(self, record: AuditRecord) -> None:
+        last = self._audits[-1].number if self._audits else 0
+        self._audits.append(changed(record, number=last + 1))
+
+    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
+        found = (
+            one
+            for one in reversed(self._audits)
+            if action in ("", one.action) and (below is None or one.number < below)
+        )
+        return list(itertools.islice(found, limit))
+
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        old = [one for one in self._audits if one.at < before][:limit]
+        for one in old:
+            self._audits.remove(one)
+        return len(old)
 
     def _kept(self) -> Iterable[ChallengeRecord]:
         return self.challenge_rows.values()

@@ -14,6 +14,7 @@ from otpcore.models import Channel
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import CLOCK_SLACK, OVER
 from otpcore.stores.records import (
+    AuditRecord,
     ChallengeRecord,
     Charged,
     DeliveryRecord,
@@ -23,6 +24,7 @@ from otpcore.stores.records import (
     Waits,
     WorkerRecord,
     changed,
+    values_of,
 )
 from otpcore.stores.rows import EndedRow
 from otpcore.stores.sql import statements as sql
@@ -32,6 +34,8 @@ from otpcore.stores.sql.limit_rows import LimitRows
 from otpcore.stores.sql.list_rows import ListRows
 from otpcore.stores.sql.sealed_rows import SealedRows
 from otpcore.stores.sql.series_rows import SeriesRows
+
+_BEYOND = 2**62  # no row has such a number
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +71,10 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
 
     def challenges_of(self, phone_key: str) -> Sequence[ChallengeRecord]:
         return self._all(ChallengeRecord, sql.CHALLENGES_OF, phone_key=phone_key)
+
+    def recent(self, since: datetime, channel: Channel, limit: int) -> Sequence[ChallengeRecord]:
+        wanted = {"since": since, "row_channel": channel, "most": limit, "own_world": self.world}
+        return self._all(ChallengeRecord, sql.RECENT, **wanted)
 
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:
         live_key = None if challenge.state in OVER else challenge.subject
@@ -262,11 +270,29 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
     def settings(self) -> dict[str, str]:
         return {str(name): str(value) for name, value in self._rows(sql.SETTINGS, {})}
 
+    def setting(self, name: str) -> str | None:
+        value: str | None = self._scalar(sql.SETTING, row_key=name)
+        return value
+
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
             self._changed(sql.DELETE_SETTING, row_key=name)
         else:
             self._changed(sql.PUT_SETTING, name=name, value=value)
+
+    def add_audit(self, record: AuditRecord) -> None:
+        values = values_of(record)
+        del values["number"]  # the database gives it
+        self._changed(sql.INSERT_AUDIT, **values)
+
+    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
+        page = {"below": _BEYOND if below is None else below, "most": limit}
+        if action:
+            return self._all(AuditRecord, sql.AUDITS_OF, row_action=action, **page)
+        return self._all(AuditRecord, sql.AUDITS, **page)
+
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        return self._changed(sql.PURGE_AUDITS, before=before, most=limit)
 
     def keys_in_use(self) -> Sequence[KeyUse]:
         return self._all(KeyUse, sql.KEYS_IN_USE, own_world=self.world)

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.lifecycle import ERASED, OVER, TAKEN
 from otpcore.stores.records import (
+    AuditRecord,
     ChallengeRecord,
     DeliveryRecord,
     ReceiptRecord,
@@ -34,6 +35,7 @@ from otpcore.stores.records import (
 )
 from otpcore.stores.sql.building import NOW, columns, own, own_found_otherwise, records, upsert
 from otpcore.stores.sql.tables import (
+    audits,
     challenges,
     deliveries,
     receipts,
@@ -61,6 +63,23 @@ CHALLENGES_OF = (
     records(ChallengeRecord, challenges)
     .where(challenges.c.phone_key == bindparam("phone_key"))
     .order_by(challenges.c.number.desc())
+)
+_LATEST_DELIVERY = func.max(deliveries.c.number).label("latest")
+_RECENTLY = (
+    select(deliveries.c.challenge_id, _LATEST_DELIVERY)
+    .where(
+        deliveries.c.recorded_at >= bindparam("since", type_=deliveries.c.recorded_at.type),
+        deliveries.c.channel == bindparam("row_channel", type_=deliveries.c.channel.type),
+        own(deliveries),
+    )
+    .group_by(deliveries.c.challenge_id)
+    .subquery()
+)
+RECENT = (
+    records(ChallengeRecord, challenges)
+    .join(_RECENTLY, _RECENTLY.c.challenge_id == challenges.c.id)
+    .order_by(_RECENTLY.c.latest.desc(), challenges.c.id.desc())
+    .limit(bindparam("most"))
 )
 INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
@@ -263,8 +282,22 @@ COUNT_WAITING = (
 )
 
 SETTINGS = select(settings.c.name, settings.c.value)
+SETTING = select(settings.c.value).where(settings.c.name == bindparam("row_key"))
 PUT_SETTING = upsert(settings)
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
+
+INSERT_AUDIT = insert(audits).inline()
+AUDITS = (
+    records(AuditRecord, audits)
+    .where(audits.c.number < bindparam("below"))
+    .order_by(audits.c.number.desc())
+    .limit(bindparam("most"))
+)
+AUDITS_OF = AUDITS.where(audits.c.action == bindparam("row_action"))
+OLD_AUDITS = delete(audits).where(audits.c.at < bindparam("before", type_=audits.c.at.type))
+PURGE_AUDITS = delete(audits).where(
+    audits.c.number.in_(select(audits.c.number).where(audits.c.at < bindparam("before")).limit(bindparam("most")))
+)
 
 
 @functools.cache

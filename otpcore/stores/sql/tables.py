@@ -6,19 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Computed,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Computed, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -31,6 +19,7 @@ from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, Mar
 
 __all__ = [
     "VERSION_TABLE",
+    "audits",
     "breakers",
     "budgets",
     "challenges",
@@ -357,6 +346,21 @@ class WorkerRow(_Row, table=True):
     running: int
 
 
+class AuditRow(_Row, table=True):
+    """`AuditRecord`. ``number`` is the order of writing."""
+
+    __tablename__ = "otp_audit"
+    __table_args__ = (Index(None, "action", "number"),)
+
+    number: int | None = Field(default=None, sa_type=_NUMBERED, primary_key=True)
+    at: datetime = Field(sa_type=Moment, index=True)
+    action: str = Field(sa_type=Key(64))
+    by: str = Field(sa_type=Text)
+    target: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    detail: str = Field(sa_type=Text)
+
+
 class SettingRow(_Row, table=True):
     """One setting that lives in the database."""
 
@@ -382,4 +386,5 @@ sealed: Table = metadata.tables["otp_sealed"]
 series: Table = metadata.tables["otp_series"]
 folds: Table = metadata.tables["otp_fold"]
 workers: Table = metadata.tables["otp_worker"]
+audits: Table = metadata.tables["otp_audit"]
 settings: Table = metadata.tables["otp_setting"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
+
+import attrs
 
 from otpcore.models import ChallengeState, Channel, UnsendableReason
 from otpcore.stores.commands import ChallengeView, EndedSend
 from otpcore.stores.counts import PurgeCount, StoreStatus
 from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
 from otpcore.stores.lists import DeliveryFilter
-from otpcore.stores.records import ChallengeRecord, ScheduleRecord, WorkerRecord, changed
+from otpcore.stores.records import AuditRecord, ChallengeRecord, ReceiptRecord, ScheduleRecord, WorkerRecord, changed
 from otpcore.stores.rows import Rows
 from otpcore.stores.series import minute_of
+from otpcore.stores.transactions.auditing import note
 from otpcore.stores.transactions.failover import close, stop_sending
 
 _ALL = 1_000_000  # deliveries of one person
@@ -41,22 +44,28 @@ def purge(
     challenges_before: datetime,
     deliveries_before: datetime,
     verified_before: datetime | None,
+    audit_before: datetime | None,
     series_before: datetime | None,
     limit: int,
     now: datetime | None,
+    audit: AuditRecord | None,
 ) -> PurgeCount:
     """Remove what is old, at most ``limit`` of each kind."""
-    return PurgeCount(
+    count = PurgeCount(
         deliveries=rows.purge_deliveries(deliveries_before, limit),
         challenges=rows.purge_challenges(challenges_before, limit),
         counters=rows.purge_counters(rows.now(now), limit),
         receipts=rows.purge_receipts(deliveries_before, limit),
         refusals=rows.purge_refusals(deliveries_before, limit),
         verified=rows.purge_verified(verified_before, limit) if verified_before is not None else 0,
+        audits=rows.purge_audits(audit_before, limit) if audit_before is not None else 0,
         changes=rows.purge_changes(deliveries_before, limit),
         records=rows.purge_sealed(rows.now(now), limit),
         series=rows.purge_series(minute_of(series_before), limit) if series_before is not None else 0,
     )
+    if count.most():
+        note(rows, audit)
+    return count
 
 
 def purge_slots(rows: Rows, limit: int) -> int:
@@ -68,7 +77,7 @@ def purge_slots(rows: Rows, limit: int) -> int:
     return removed
 
 
-def erase(rows: Rows, phone_key: str) -> PurgeCount:
+def erase(rows: Rows, phone_key: str, audit: AuditRecord | None) -> PurgeCount:
     """Remove everything of one phone."""
     kept = DeliveryFilter(phone_key=phone_key)
     sent = rows.listed(kept, kept.newest, kept.oldest, _ALL)
@@ -77,7 +86,7 @@ def erase(rows: Rows, phone_key: str) -> PurgeCount:
     challenges, deliveries = rows.erase(phone_key)
     counters = rows.reset_counters(f"{phone_key}/")
     refusals, verified = rows.forget(phone_key)
-    return PurgeCount(
+    count = PurgeCount(
         challenges=challenges,
         deliveries=deliveries,
         counters=counters,
@@ -85,6 +94,9 @@ def erase(rows: Rows, phone_key: str) -> PurgeCount:
         verified=verified,
         changes=changes,
     )
+    if count.most():
+        note(rows, audit, **{kind: number for kind, number in attrs.asdict(count).items() if number})
+    return count
 
 
 def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeView, ...]:
@@ -99,9 +111,20 @@ def view(rows: Rows, *, challenge_id: str, phone_key: str) -> tuple[ChallengeVie
             challenge=challenge,
             deliveries=tuple(rows.deliveries(challenge.id)),
             schedule=tuple(rows.schedules(challenge.id)),
+            receipts=tuple(_receipts(rows, challenge.id)),
         )
         for challenge in challenges
     )
+
+
+def _receipts(rows: Rows, challenge_id: str) -> Iterator[ReceiptRecord]:
+    """What vendors reported of its deliveries."""
+    for delivery in rows.deliveries(challenge_id):
+        for receipt in rows.receipts_of(delivery.id, delivery.reference):
+            if receipt.delivery_id == delivery.id or (
+                not receipt.delivery_id and receipt.instance == delivery.instance
+            ):
+                yield receipt
 
 
 def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple[ScheduleRecord, ChallengeRecord], ...]:
@@ -110,17 +133,19 @@ def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple
     return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
 
 
-def requeue(rows: Rows, challenge_id: str, now: datetime | None) -> int:
+def requeue(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None) -> int:
     """Make the waiting rows due now."""
     moment = rows.now(now)
     challenge = rows.challenge(challenge_id)
     waiting = [row for row in rows.schedules(challenge_id) if row.lease_until is None] if challenge is not None else []
     for row in waiting:
         rows.put_schedule(changed(row, due_at=moment, waits=None, waits_for=""))
+    if waiting:
+        note(rows, audit, retries=len(waiting))
     return len(waiting)
 
 
-def drop(rows: Rows, challenge_id: str, now: datetime | None) -> EndedSend | None:
+def drop(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None) -> EndedSend | None:
     """End sending; verifying goes on."""
     challenge = rows.challenge(challenge_id)
     if challenge is None or not is_living(challenge, rows.now(now)):
@@ -129,6 +154,8 @@ def drop(rows: Rows, challenge_id: str, now: datetime | None) -> EndedSend | Non
     for row in rows.schedules(challenge_id):
         challenge = stop_sending(rows, challenge, row, UnsendableReason.FAILED)
         ended = EndedSend(challenge=challenge, channel=row.channel)
+    if ended is not None:
+        note(rows, audit, state=str(ended.challenge.state))
     return ended
 
 

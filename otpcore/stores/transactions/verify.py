@@ -20,8 +20,9 @@ from otpcore.stores.lifecycle import (
     is_spent,
     lock_wait,
 )
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, FailureRecord, changed
+from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, FailureRecord, changed
 from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.transactions import auditing
 from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.failover import close, closed
 from otpcore.stores.transactions.limits import note_refusal, note_verified
@@ -129,13 +130,17 @@ def approve(
     return True
 
 
-def cancel(rows: Rows, challenge_id: str, now: datetime | None) -> ChallengeView | None:
+def cancel(
+    rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None = None
+) -> ChallengeView | None:
     """End a living challenge."""
     challenge = rows.challenge(challenge_id)
     if challenge is None or challenge.state in OVER:
         return None
     state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
     closed = close(rows, challenge, state)
+    if state is ChallengeState.CANCELLED:
+        auditing.note(rows, audit)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 

@@ -8,6 +8,7 @@ import pytest
 pytest.register_assert_rewrite(
     "otpcore.testing.stores.admission",
     "otpcore.testing.stores.admitted",
+    "otpcore.testing.stores.auditing",
     "otpcore.testing.stores.base",
     "otpcore.testing.stores.budgets",
     "otpcore.testing.stores.changes",
@@ -52,6 +53,7 @@ from otpcore.testing.stores.admission import (  # noqa: E402 - after the registr
     TollTests,
 )
 from otpcore.testing.stores.admitted import AdmittedReceiptTests, AdmittedRetryTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.auditing import AuditTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.base import CrashFactory  # noqa: E402 - after the registration
 from otpcore.testing.stores.budgets import BudgetTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.changes import OutboxTests  # noqa: E402 - after the registration
@@ -160,6 +162,7 @@ class StoreContract(
     SweepingTests,
     CancellingTests,
     OperatorTests,
+    AuditTests,
     PurgingTests,
     ListTests,
     SealedTests,

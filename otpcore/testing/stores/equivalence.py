@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -14,6 +15,7 @@ from otpcore.stores.contract import Store
 from otpcore.stores.series import DIMENSIONS
 from otpcore.testing.stores.base import EXAMPLES, StoreBase
 from otpcore.testing.stores.histories import PHONES, SUBJECTS, Histories
+from otpcore.testing.stores.world import CHANNELS
 
 __all__ = ["EquivalenceTests"]
 
@@ -35,7 +37,9 @@ class EquivalenceTests(StoreBase):
             "verified": [await store.verified(phone) for phone in PHONES],
             "refusals": [await store.refusals(100, phone_key=phone) for phone in (None, *PHONES)],
             "status": await store.status(now - timedelta(days=1), now),
+            "recent": [await store.recent(now - timedelta(minutes=5), channel, 3) for channel in CHANNELS],
             "settings": await store.settings(),
+            "audits": [attrs.evolve(one, number=0) for one in await store.audits(100)],
             "series": await store.series(now - timedelta(days=1), now, timedelta(minutes=1), by=DIMENSIONS),
             "lists": (await store.list_deliveries(limit=100)).items + (await store.list_challenges(limit=100)).items,
         }

@@ -20,7 +20,7 @@ from otpcore.stores.commands import Begun, LockRule, NewSend, ReceiptRule, Recor
 from otpcore.stores.contract import Store
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.memory.store import MemoryStore
-from otpcore.stores.records import WorkerRecord
+from otpcore.stores.records import AuditRecord, WorkerRecord
 from otpcore.stores.steps import CallInstance, CallResult, Candidate, FailoverRef
 from otpcore.testing.stores.service_rules import ServiceRules
 from otpcore.testing.stores.world import CHANNELS, World
@@ -93,6 +93,10 @@ class Histories(ServiceRules):
         )
         assert found == expected
         return found
+
+    def record(self, action: str) -> AuditRecord:
+        """Of an operator who does this now."""
+        return AuditRecord(at=self.world.now, by="ann", action=action)
 
     def one_of(self, things: Sequence[Any], number: int) -> Any:
         return things[number % len(things)]
@@ -340,7 +344,7 @@ class Histories(ServiceRules):
     @precondition(lambda self: self.challenges)
     @rule(challenge=_index, command=st.sampled_from(["cancel", "requeue", "drop"]))
     def end(self, challenge: int, command: str) -> None:
-        self.both(command, self.one_of(self.challenges, challenge), self.world.now)
+        self.both(command, self.one_of(self.challenges, challenge), self.world.now, audit=self.record(command))
 
     @rule(unretried=st.sampled_from([(), (Channel.CALL,), CHANNELS]), limit=st.integers(1, 3))
     def sweep(self, unretried: Sequence[Channel], limit: int) -> None:
@@ -357,8 +361,10 @@ class Histories(ServiceRules):
             challenges_before=self.world.now - timedelta(seconds=challenges),
             deliveries_before=self.world.now - timedelta(seconds=deliveries),
             verified_before=self.world.now - timedelta(seconds=deliveries),
+            audit_before=self.world.now - timedelta(seconds=deliveries),
             phone_key=phone,
             now=self.world.now,
+            audit=self.record("purge"),
         )
 
     @rule(name=st.sampled_from(["worker-1", "background-2"]), running=st.integers(0, 3), ends=st.booleans())
@@ -376,11 +382,11 @@ class Histories(ServiceRules):
 
     @rule(prefix=st.sampled_from(["phone-1/", "phone", "all", ""]))
     def reset_counters(self, prefix: str) -> None:
-        self.both("reset_counters", prefix)
+        self.both("reset_counters", prefix, audit=self.record("limits.reset"))
 
-    @rule(name=st.sampled_from(["paused", "rules"]), value=st.sampled_from([None, "a", "b"]))
-    def write_setting(self, name: str, value: str | None) -> None:
-        self.both("write_setting", name, value)
+    @rule(name=st.sampled_from(["paused", "rules"]), value=st.sampled_from([None, "a", "b"]), audited=st.booleans())
+    def write_setting(self, name: str, value: str | None, audited: bool) -> None:
+        self.both("write_setting", name, value, audit=self.record("set") if audited else None)
 
     @invariant()
     def both_keep_the_same(self) -> None:

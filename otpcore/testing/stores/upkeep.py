@@ -196,6 +196,20 @@ class OperatorTests(StoreBase):
         await world.store.write_setting("never there", None)
         assert dict(await world.store.settings()) == {"otp_sms_provider": "Twilio"}
 
+    async def test_operators_recent_challenges_come_by_channel_the_latest_delivery_first(self, world: World) -> None:
+        world.with_retries()
+        first = await world.begin(world.core("mada", "backup"))
+        world.later(10)
+        second = await world.begin(phone="phone-2")
+        await world.begin(phone="phone-3", channel=Channel.CALL)
+        world.later(10)
+        await first.answer(Outcome.UNAVAILABLE)  # the next instance is called now
+        found = await world.store.recent(world.at(0), Channel.SMS, 10)
+        assert [one.id for one in found] == [first.id, second.id]
+        assert [one.id for one in await world.store.recent(world.at(0), Channel.SMS, 1)] == [first.id]
+        assert [one.id for one in await world.store.recent(world.at(11), Channel.SMS, 10)] == [first.id]
+        assert await world.store.recent(world.at(21), Channel.SMS, 10) == ()
+
     async def test_operators_doctor_is_told_which_store_it_is(self, world: World) -> None:
         facts = await world.store.diagnose()
         assert facts["store"]

@@ -10,7 +10,7 @@ import pytest
 from otp_redis import RedisStore
 
 from otpcore.rate_limits.admission import BudgetWindow
-from otpcore.stores import BudgetRule, Outcome, WorkerRecord
+from otpcore.stores import AuditRecord, BudgetRule, Outcome, WorkerRecord
 from otpcore.testing.stores.contract import World
 from otpcore.testing.stores.world import CHANNELS
 
@@ -47,7 +47,8 @@ async def fill(world):
     await world.store.fold(world.now + timedelta(minutes=1))
     soon = world.now + timedelta(minutes=10)
     await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, now=world.now)
-    await world.store.write_setting("rules", "Mada")
+    audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms")
+    await world.store.write_setting("rules", "Mada", audit=audit)
     await world.store.beat(
         WorkerRecord(name="worker-1", kind="worker", started_at=world.now, seen_at=world.now),
         timedelta(minutes=1),
@@ -72,6 +73,8 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert 0 < lives <= 60
             elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:", "sr:")):
                 assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries, storage.keep_series
+            elif name.startswith("au:"):
+                assert 365 * day < lives < 367 * day, key  # storage.keep_audit
             elif name.startswith("vf:"):
                 assert 90 * day < lives < 92 * day, key  # storage.keep_verified
             elif name.startswith("ct:"):
@@ -79,6 +82,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
             else:
                 assert day <= lives < 4 * day, key
     assert kinds >= {
+        "au",
         "wf",
         "ch",
         "sj",
@@ -113,11 +117,12 @@ async def test_what_a_purge_removes_is_gone_and_what_remains_is_named(server):
             challenges_before=world.later(1),
             deliveries_before=world.now,
             verified_before=world.now,
+            audit_before=world.now,
             series_before=world.now,
             phone_key=None,
             now=world.now,
         )
-        assert (count.challenges, count.deliveries, count.receipts, count.verified) == (8, 7, 2, 1)
+        assert (count.challenges, count.deliveries, count.receipts, count.verified, count.audits) == (8, 7, 2, 1, 1)
         left = [key.removeprefix("otp:{otp}:") for key in server.all_keys()]
     assert [name for name in left if not name.startswith((*LASTING, "done:", "workers"))] == []
     assert [name for name in left if name.startswith(("ix:", "due"))] == ["ix:budgets", "ix:fl"]
@@ -149,12 +154,14 @@ async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
         assert await store.sweep(unretried=CHANNELS, limit=100, now=world.now) == ()
         assert await store.refusals(10) == ()
         assert await store.retries(10) == ()
+        assert await store.audits(10) == ()
         assert await store.counters("", world.now) == await store.counters("phone", world.now) != ()
         for _ in range(2):
             await store.purge(
                 challenges_before=world.now,
                 deliveries_before=world.now,
                 verified_before=world.now,
+                audit_before=world.now,
                 series_before=world.now,
                 phone_key=None,
                 now=world.now,

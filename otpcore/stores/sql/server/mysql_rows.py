@@ -241,6 +241,9 @@ class MySqlRows(ServerRows):
     def purge_receipts(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(_OLD_RECEIPTS, limit), before=before, own_world=self.world)
 
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        return self._changed(_at_most(sql.OLD_AUDITS, limit), before=before)
+
     def purge_counters(self, now: datetime, limit: int) -> int:
         return self._changed(_at_most(_OLD_COUNTERS, limit), now=now)
 

@@ -95,6 +95,10 @@ class ServerRows(StripedRows):
     def wake(self, waits: Waits, waits_for: str, due_at: datetime, limit: int) -> int:
         return self._wake(sql.skipping_locked(sql.ASLEEP), waits, waits_for, due_at, limit)
 
+    def setting(self, name: str) -> str | None:
+        value: str | None = self._scalar(self._locked(sql.SETTING), row_key=name)
+        return value
+
     def erase(self, phone_key: str) -> tuple[int, int]:
         self._all(ChallengeRecord, self._locked(sql.CHALLENGES_OF), phone_key=phone_key)
         return super().erase(phone_key)

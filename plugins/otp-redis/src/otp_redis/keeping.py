@@ -23,6 +23,7 @@ class Keeping:
     challenges: timedelta
     deliveries: timedelta
     verified: timedelta
+    audit: timedelta
     series: timedelta
 
     @property
@@ -44,6 +45,11 @@ class Keeping:
     def of_verified(self) -> timedelta:
         """Of the note that a phone verified."""
         return self.verified + _SLACK
+
+    @property
+    def of_audit(self) -> timedelta:
+        """Of the trail of operators."""
+        return self.audit + _SLACK
 
     @property
     def of_sealed(self) -> timedelta:

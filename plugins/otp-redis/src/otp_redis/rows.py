@@ -16,6 +16,7 @@ from otp_redis.sealed_rows import SealedRows
 from otp_redis.series_rows import SeriesRows
 from otpcore.stores import (
     OVER,
+    AuditRecord,
     ChallengeRecord,
     DeliveryRecord,
     DerivedRows,
@@ -175,11 +176,39 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
     def settings(self) -> dict[str, str]:
         return dict(self._unit.hash("settings"))
 
+    def setting(self, name: str) -> str | None:
+        value = self._unit.hash("settings").get(name)
+        self._unit.guard("settings", name)
+        return value
+
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
             self._unit.call("HDEL", "settings", name)
         else:
             self._unit.call("HSET", "settings", name, value)
+
+    def add_audit(self, record: AuditRecord) -> None:
+        kept = str(self._milliseconds(record.at, self._keeping.of_audit))
+        self._unit.change("audit", self._unit.shared, record.action, kept, pack(record))
+
+    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
+        index = f"ix:audit:{action}" if action else "ix:audit"
+        most = "+inf" if below is None else str(below)
+        (found,) = self._unit.ask(("trail", self._unit.shared, index, most, str(limit)))
+        return [self._audit(number, text) for number, _, text in found if text]
+
+    def purge_audits(self, before: datetime, limit: int) -> int:
+        (found,) = self._unit.ask(("oldest", self._unit.shared, "ix:audit", str(limit)))
+        removed = 0
+        for number, action, text in found:
+            is_old = bool(text) and self._audit(number, text).at < before
+            if is_old or not text:  # what is not there has expired
+                self._unit.change("unaudit", self._unit.shared, action, number)
+                removed += is_old
+        return removed
+
+    def _audit(self, number: str, text: str) -> AuditRecord:
+        return changed(self._unit.parsed(AuditRecord, text), number=int(number))
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         members = self._page("ix:over", "-inf", f"({microseconds(before)}", 0, limit)

@@ -102,7 +102,7 @@ class Server:
         base, deadline = self._base(world), self._deadline()
 
         def once() -> T:
-            work = Unit(partial(self._ask, base))
+            work = Unit(partial(self._ask, base), self._address.base)
             result = unit(work)
             commit = work.commit()
             if commit is not None:
@@ -113,7 +113,8 @@ class Server:
 
     def read(self, unit: Callable[[Unit], T], world: World = World.REAL) -> T:
         """Run a unit of one world that changes nothing."""
-        return self._patiently(lambda: unit(Unit(partial(self._ask, self._base(world)))))
+        ask = partial(self._ask, self._base(world))
+        return self._patiently(lambda: unit(Unit(ask, self._address.base)))
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""

@@ -18,6 +18,7 @@ from otp_redis.rows import RedisRows
 from otp_redis.server import Server
 from otp_redis.unit import Unit
 from otpcore.stores import (
+    AuditRecord,
     Crew,
     Rows,
     SettingsError,
@@ -51,6 +52,7 @@ def create_store(settings: Any) -> RedisStore:
         keep_challenges=timedelta(seconds=storage.keep_challenges),
         keep_deliveries=timedelta(seconds=storage.keep_deliveries),
         keep_verified=timedelta(seconds=storage.keep_verified),
+        keep_audit=timedelta(seconds=storage.keep_audit),
         keep_series=timedelta(seconds=storage.keep_series),
         keeps_outbox=storage.outbox,
     )
@@ -66,6 +68,7 @@ class RedisStore(Store):
         keep_challenges: How long challenges are kept, as ``storage.keep_challenges``; keys expire a day later.
         keep_deliveries: The same for deliveries.
         keep_verified: The same for the note that a phone verified.
+        keep_audit: The same for the trail of operators.
         keep_series: The same for counts over time.
         patience: Seconds to wait at most: for other units of work, for a server that is away.
         keeps_outbox: What changes in challenges is written to the outbox.
@@ -83,6 +86,7 @@ class RedisStore(Store):
         keep_challenges: timedelta = _DAY,
         keep_deliveries: timedelta = 30 * _DAY,
         keep_verified: timedelta = 90 * _DAY,
+        keep_audit: timedelta = 365 * _DAY,
         keep_series: timedelta = 30 * _DAY,
         patience: float = _PATIENCE,
         keeps_outbox: bool = False,
@@ -90,7 +94,11 @@ class RedisStore(Store):
         self.keeps_outbox = keeps_outbox
         self._server = Server(Address.parse(url), patience=patience)
         self._keeping = Keeping(
-            challenges=keep_challenges, deliveries=keep_deliveries, verified=keep_verified, series=keep_series
+            challenges=keep_challenges,
+            deliveries=keep_deliveries,
+            verified=keep_verified,
+            audit=keep_audit,
+            series=keep_series,
         )
         # As many threads as there are connections: one that waited for a connection would only be in the way of others.
         self._crew = Crew(self._server.place, size=CONNECTIONS, patience=patience)
@@ -110,7 +118,7 @@ class RedisStore(Store):
         _logger.info("database: %s", self._server.place, extra=extra)
 
     def within(self, world: World) -> Store:
-        """As one world sees it: under keys of its own, but for settings and signs of life."""
+        """As one world sees it: under keys of its own, but for settings, signs of life and the trail of operators."""
         return self if world is World.REAL else _OtherWorld(self, world)
 
     async def _wipe(self) -> None:
@@ -202,9 +210,9 @@ class _OtherWorld(RedisStore):
         """Shared."""
         return await self._store.settings()
 
-    async def write_setting(self, name: str, value: str | None) -> None:
+    async def write_setting(self, name: str, value: str | None, *, audit: AuditRecord | None = None) -> bool:
         """Shared."""
-        await self._store.write_setting(name, value)
+        return await self._store.write_setting(name, value, audit=audit)
 
     async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
         """Shared."""

@@ -72,10 +72,15 @@ class Tally:
 
 
 class Unit:
-    """Reads, guards and changes of one unit of work."""
+    """Reads, guards and changes of one unit of work.
 
-    def __init__(self, read: Reader) -> None:
+    Args:
+        shared: What the keys begin with that all worlds share.
+    """
+
+    def __init__(self, read: Reader, shared: str = "") -> None:
         self._read = read
+        self.shared = shared
         self._hashes: dict[str, dict[str, str]] = {}
         self._original: dict[str, dict[str, str]] = {}
         self._guards: dict[Entry, None] = {}

@@ -30,6 +30,7 @@ _TABLES = (
     "otp_series",
     "otp_fold",
     "otp_worker",
+    "otp_audit",
     "otp_setting",
 )
 _WAITS = sa.text("waits IS NOT NULL")
@@ -73,6 +74,7 @@ def upgrade() -> None:
     _series()
     _fold()
     _worker()
+    _audit()
     _setting()
     op.add_column(_VERSIONS, sa.Column("serves", sa.String(80), nullable=True))
 
@@ -374,6 +376,19 @@ def _worker() -> None:
         sa.Column("running", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_otp_worker"),
     )
+
+
+def _audit() -> None:
+    _create_table(
+        "otp_audit",
+        sa.Column("number", _NUMBER, primary_key=True, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("action", _key(64), nullable=False),
+        *(sa.Column(name, sa.Text(), nullable=False) for name in ("by", "target", "reason", "detail")),
+        sa.PrimaryKeyConstraint("number", name="pk_otp_audit"),
+    )
+    op.create_index("ix_otp_audit_at", "otp_audit", ["at"])
+    op.create_index("ix_otp_audit_action_number", "otp_audit", ["action", "number"])
 
 
 def _setting() -> None:

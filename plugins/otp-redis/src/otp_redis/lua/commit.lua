@@ -66,6 +66,20 @@ local changes = {
     redis.call('ZREM', base .. 'wf:' .. name, member)
     if redis.call('EXISTS', base .. 'wf:' .. name) == 0 then redis.call('SREM', base .. 'ix:waits', name) end
   end,
+  -- The trail of operators is one for all worlds, under what the keys of the real one begin with.
+  audit = function(shared, action, milliseconds, text)
+    local number = whole(redis.call('INCR', shared .. 'seq:audit'))
+    redis.call('SET', shared .. 'au:' .. number, text, 'PX', milliseconds)
+    local member = number .. ' ' .. action
+    redis.call('ZADD', shared .. 'ix:audit', number, member)
+    redis.call('ZADD', shared .. 'ix:audit:' .. action, number, member)
+  end,
+  unaudit = function(shared, action, number)
+    redis.call('DEL', shared .. 'au:' .. number)
+    local member = number .. ' ' .. action
+    redis.call('ZREM', shared .. 'ix:audit', member)
+    redis.call('ZREM', shared .. 'ix:audit:' .. action, member)
+  end,
   refund = function(key, field, ends)
     local raw = redis.call('HGET', base .. key, field)
     local count, current = string.match(raw or '', '^(%d+):(%d+)$')

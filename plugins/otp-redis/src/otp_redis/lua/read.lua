@@ -43,6 +43,16 @@ local function docs(key, min, max, offset, count)
   return answer
 end
 
+-- Records of the trail, by their numbers and actions; the text of one that has expired is empty.
+local function trail(shared, members)
+  local answer = {}
+  for j, member in ipairs(members) do
+    local number, action = string.match(member, '^(%d+) (.*)$')
+    answer[j] = { number, action, redis.call('GET', shared .. 'au:' .. number) or '' }
+  end
+  return answer
+end
+
 local answers = {
   time = function() return redis.call('TIME') end,
   hash = hash,
@@ -72,6 +82,13 @@ local answers = {
     return redis.call('ZRANGEBYSCORE', base .. key, min, max, 'WITHSCORES', 'LIMIT', offset, count)
   end,
   docs = docs,
+  trail = function(shared, index, below, count)
+    local most = '(' .. below
+    return trail(shared, redis.call('ZREVRANGEBYSCORE', shared .. index, most, '-inf', 'LIMIT', 0, count))
+  end,
+  oldest = function(shared, index, count)
+    return trail(shared, redis.call('ZRANGE', shared .. index, 0, tonumber(count) - 1))
+  end,
   some = function(key, ...)
     local found = redis.call('HMGET', base .. key, ...)
     for j = 1, select('#', ...) do found[j] = found[j] or '' end

@@ -7,15 +7,14 @@ from datetime import datetime
 
 import attrs
 
-from otpcore.cli.exits import explain
-from otpcore.cli.operate.routes import RoutingView
-from otpcore.cli.operate.status import obstacle_text
-from otpcore.cli.options import when
-from otpcore.cli.send import wishes as _wishes
-from otpcore.cli.setup import findings as _findings
-from otpcore.cli.setup.findings import Finding, Level
-from otpcore.cli.setup.key_states import KeyStanding, key_states
+from otpcore.clock import when
 from otpcore.models import Channel
+from otpcore.operator.findings import checks as _checks
+from otpcore.operator.findings import wishes as _wishes
+from otpcore.operator.findings.checks import Found, Level
+from otpcore.operator.findings.key_states import KeyStanding, key_states
+from otpcore.operator.fixes import told_of
+from otpcore.operator.loading import RoutingView
 from otpcore.providers.provider import PROVIDERS, installed
 from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
@@ -45,33 +44,33 @@ class Routing:
     store: Mapping[str, str]
 
 
-def _kept_keys(routing: Routing) -> Iterator[Finding]:
-    if routing.view.host.settings.needs_throw_away_keys:
+def _kept_keys(routing: Routing) -> Iterator[Found]:
+    if routing.view.setup.settings.needs_throw_away_keys:
         return  # what the sandbox wrote under keys that are gone is nobody's loss
-    for state in key_states(routing.view.host.settings, routing.keys_in_use):
+    for state in key_states(routing.view.setup.settings, routing.keys_in_use):
         key_id, count, until = state.key_id, state.challenges, when(state.until)
         if state.standing is KeyStanding.MISSING:
-            yield Finding(
+            yield Found(
                 Level.PROBLEM,
                 f"{count} challenges were written under {key_id}, which is not listed here: "
                 "their codes do not verify and are not retried here",
                 f"list it under [keys.code] again, until {until}",
             )
         elif state.standing is KeyStanding.NEEDED:
-            yield Finding(Level.OK, f"{key_id} is read for {count} challenges, until {until}")
+            yield Found(Level.OK, f"{key_id} is read for {count} challenges, until {until}")
         elif state.standing is KeyStanding.WAITING:
-            yield Finding(
+            yield Found(
                 Level.NOTE,
                 f"{key_id} is readable and not yet used",
                 f"otp keys rotate --use {key_id}, once every process lists it",
             )
         elif state.standing is KeyStanding.UNUSED:
-            yield Finding(Level.NOTE, f"nothing needs {key_id} any more", f"otp keys rotate --retire {key_id}")
+            yield Found(Level.NOTE, f"nothing needs {key_id} any more", f"otp keys rotate --retire {key_id}")
 
 
-def _store_facts(routing: Routing) -> Iterator[Finding]:
+def _store_facts(routing: Routing) -> Iterator[Found]:
     if routing.store:
-        yield Finding(Level.OK, "; ".join(f"{name}: {value}" for name, value in routing.store.items()))
+        yield Found(Level.OK, "; ".join(f"{name}: {value}" for name, value in routing.store.items()))
 
 
 def _over(channel: Channel | None) -> str:
@@ -86,10 +85,10 @@ def _other_rules(channel: Channel) -> str:
     )
 
 
-def _rules(routing: Routing) -> Iterator[Finding]:
+def _rules(routing: Routing) -> Iterator[Found]:
     view = routing.view
     for name, error in view.refused.items():
-        yield Finding(
+        yield Found(
             Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_over(channel_of(name))}"
         )
     for channel in view.rules.channels:
@@ -97,36 +96,36 @@ def _rules(routing: Routing) -> Iterator[Finding]:
         able = view.loaded.capable(channel)
         if in_force is None:
             level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
-            yield Finding(
+            yield Found(
                 level,
                 f"{channel}: no rules, nobody is served",
                 f"`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above the first [section]",
             )
         elif not able.intersection(in_force.table.instances):
-            has_own = rule_setting(channel) in {**view.host.settings.rule_texts, **view.stored}
+            has_own = rule_setting(channel) in {**view.setup.settings.rule_texts, **view.stored}
             level = Level.PROBLEM if has_own or channel is Channel.SMS else Level.NOTE
-            yield Finding(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
+            yield Found(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
         else:
-            yield Finding(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
+            yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
 
 
-def _providers(routing: Routing) -> Iterator[Finding]:
+def _providers(routing: Routing) -> Iterator[Found]:
     view = routing.view
     in_force = [rules for channel in view.rules.channels if (rules := view.rules.in_force(channel)) is not None]
     routed = {name for rules in in_force for name in rules.table.instances}
     for name, one in view.loaded.providers.items():
-        of_host = one.info.display_name if view.host.settings.sms.sandbox else "the host's own"
+        of_host = one.info.display_name if view.setup.settings.sms.sandbox else "the host's own"
         version = f"{one.distribution} {one.version}".strip() or of_host
-        yield Finding(Level.OK, f"{name}: {version}; {', '.join(sorted(one.channels))}")
+        yield Found(Level.OK, f"{name}: {version}; {', '.join(sorted(one.channels))}")
     for name, error in view.loaded.broken.items():
-        told = explain(error)
-        yield Finding(Level.PROBLEM if name in routed else Level.NOTE, f"{name}: {told.message}", told.fix)
+        message, fix = told_of(error)
+        yield Found(Level.PROBLEM if name in routed else Level.NOTE, f"{name}: {message}", fix)
     for plugin in installed(PROVIDERS):
         if plugin.problem:
-            yield Finding(Level.NOTE, plugin.problem, "uninstall all but one of them")
+            yield Found(Level.NOTE, plugin.problem, "uninstall all but one of them")
 
 
-def _carrying(routing: Routing) -> Iterator[Finding]:
+def _carrying(routing: Routing) -> Iterator[Found]:
     view = routing.view
     routed = {}
     for channel in view.rules.channels:
@@ -134,22 +133,22 @@ def _carrying(routing: Routing) -> Iterator[Finding]:
         able = view.loaded.capable(channel)
         names = [name for name in in_force.table.instances if name in able] if in_force is not None else []
         routed[channel] = {name: view.loaded.providers[name].info for name in names}
-    known = {*view.host.settings.providers, *view.loaded.providers, *view.loaded.broken}
-    yield from _wishes.carrying(view.host.settings.otp, routed, known)
+    known = {*view.setup.settings.providers, *view.loaded.providers, *view.loaded.broken}
+    yield from _wishes.carrying(view.setup.settings.otp, routed, known)
 
 
-def _alphabets(routing: Routing) -> Iterator[Finding]:
+def _alphabets(routing: Routing) -> Iterator[Found]:
     view, in_force = routing.view, routing.view.rules.in_force(Channel.SMS)
     able = view.loaded.capable(Channel.SMS)
     names = able.intersection(in_force.table.instances if in_force is not None else ())
-    yield from _findings.alphabets(view.host.settings.otp, {name: view.loaded.providers[name].info for name in names})
+    yield from _checks.alphabets(view.setup.settings.otp, {name: view.loaded.providers[name].info for name in names})
 
 
-def _receipts(routing: Routing) -> Iterator[Finding]:
+def _receipts(routing: Routing) -> Iterator[Found]:
     view = routing.view
-    if not view.host.settings.sms.sandbox:
+    if not view.setup.settings.sms.sandbox:
         infos = {name: one.info for name, one in view.loaded.providers.items()}
-        yield from _findings.receipts(view.host.settings.otp.receipts_url, infos)
+        yield from _checks.receipts(view.setup.settings.otp.receipts_url, infos)
 
 
 _RUN_BY = {
@@ -159,26 +158,26 @@ _RUN_BY = {
 }
 
 
-def _retries(routing: Routing) -> Iterator[Finding]:
-    settings = routing.view.host.settings
+def _retries(routing: Routing) -> Iterator[Found]:
+    settings = routing.view.setup.settings
     runner = settings.retry.runner
     where = _RUN_BY.get(runner, f"by the plugin {runner}")
     for channel in routing.view.rules.channels:
         chosen = settings.retrying(channel)
         section = channel if channel in (Channel.SMS, Channel.CALL) else f"channels.{channel}"
         if chosen.is_retried:
-            yield Finding(Level.OK, f"{channel}: up to {chosen.max_retries} retries, run {where}")
+            yield Found(Level.OK, f"{channel}: up to {chosen.max_retries} retries, run {where}")
         else:
             fix = f"in [{section}]: max_retries = 20" if chosen.retry else f"in [{section}]: retry = true"
-            yield Finding(Level.NOTE, f"{channel}: not retried when no provider takes it", fix)
+            yield Found(Level.NOTE, f"{channel}: not retried when no provider takes it", fix)
 
 
-def _workers(routing: Routing) -> Iterator[Finding]:
-    host = routing.view.host
+def _workers(routing: Routing) -> Iterator[Found]:
+    host = routing.view.setup
     settings = host.settings
     if not make_store(settings, host.store).durable:
         return  # only its own process sees who works there
-    yield from _findings.workers(
+    yield from _checks.workers(
         routing.status.workers,
         routing.now,
         retried=settings.retries_anything,
@@ -186,20 +185,20 @@ def _workers(routing: Routing) -> Iterator[Finding]:
     )
 
 
-def _clocks(routing: Routing) -> Iterator[Finding]:
+def _clocks(routing: Routing) -> Iterator[Found]:
     if routing.status.workers:
-        yield from _findings.clock(routing.now, {}, routing.status.workers)
+        yield from _checks.clock(routing.now, {}, routing.status.workers)
 
 
-def _sending(routing: Routing) -> Iterator[Finding]:
+def _sending(routing: Routing) -> Iterator[Found]:
     """What is in the way now; the sandbox and the rules have checks of their own."""
     for obstacle in routing.status.obstacles:
         if obstacle.kind not in (ObstacleKind.SANDBOX, ObstacleKind.NO_RULES):
             level = Level.NOTE if obstacle.stops is Stops.NOBODY else Level.PROBLEM
-            yield Finding(level, obstacle_text(obstacle), obstacle.fix)
+            yield Found(level, obstacle.told, obstacle.fix)
 
 
-ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Finding]]] = {
+ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Found]]] = {
     SENDING: _sending,
     "kept keys": _kept_keys,
     "store": _store_facts,

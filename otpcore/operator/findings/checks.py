@@ -19,7 +19,7 @@ from otpcore.service.status import WorkerStatus
 from otpcore.settings.tree import LimitSettings, OtpSettings, Settings
 
 __all__ = [
-    "Finding",
+    "Found",
     "Level",
     "alphabets",
     "clock",
@@ -45,7 +45,7 @@ class Level(enum.StrEnum):
 
 
 @attrs.frozen
-class Finding:
+class Found:
     """One thing that was looked at."""
 
     level: Level
@@ -56,7 +56,7 @@ class Finding:
 # The clock. Without the network nobody can say that it is right; what lies in its future says that it is wrong.
 
 
-def clock(now: datetime, written: Mapping[str, datetime], seen: Sequence[WorkerStatus] = ()) -> Iterator[Finding]:
+def clock(now: datetime, written: Mapping[str, datetime], seen: Sequence[WorkerStatus] = ()) -> Iterator[Found]:
     """Compare the clock with what was written on this machine, and by workers that share the store.
 
     Args:
@@ -65,20 +65,20 @@ def clock(now: datetime, written: Mapping[str, datetime], seen: Sequence[WorkerS
     """
     fix = "let the machine take its time from the network (NTP)"
     if now < _NEVER_BEFORE:
-        yield Finding(Level.PROBLEM, f"the clock says {now:%Y-%m-%d}, which is long past", fix)
+        yield Found(Level.PROBLEM, f"the clock says {now:%Y-%m-%d}, which is long past", fix)
         return
     future = {name: at for name, at in written.items() if at > now + _SKEW}
     ahead = max(seen, key=lambda worker: worker.seen_at, default=None)
     for name, at in future.items():
-        yield Finding(Level.NOTE, f"{name} was written {_short(at - now)} after now: the clock went back", fix)
+        yield Found(Level.NOTE, f"{name} was written {_short(at - now)} after now: the clock went back", fix)
     if ahead is not None and ahead.seen_at > now + _SKEW:
-        yield Finding(
+        yield Found(
             Level.PROBLEM,
             f"the clock of {ahead.name}'s machine is {_short(ahead.seen_at - now)} ahead of this one",
             fix,
         )
     elif not future:
-        yield Finding(Level.OK, f"{now:%Y-%m-%d %H:%M:%S} UTC; nothing here comes from later")
+        yield Found(Level.OK, f"{now:%Y-%m-%d %H:%M:%S} UTC; nothing here comes from later")
 
 
 # The way to the vendors.
@@ -86,7 +86,7 @@ def clock(now: datetime, written: Mapping[str, datetime], seen: Sequence[WorkerS
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "SSL_CERT_FILE")
 
 
-def network(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+def network(settings: Settings, environment: Mapping[str, str]) -> Iterator[Found]:
     """Which proxy and which certificates are used, and what of the environment is not."""
     http = settings.http
     own = {name: [key for key in ("proxy", "ca_file") if one.get(key)] for name, one in settings.providers.items()}
@@ -94,7 +94,7 @@ def network(settings: Settings, environment: Mapping[str, str]) -> Iterator[Find
     said += [f"providers.{name}.{key}" for name, keys in own.items() for key in keys]
     named = [name for name in _PROXY_VARIABLES if environment.get(name)]
     if named and not http.trust_env and not said:
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"{', '.join(named)} of the environment is not used: nothing is taken from there unless asked",
             "in [http]: trust_env = true; or proxy and ca_file there",
@@ -103,7 +103,7 @@ def network(settings: Settings, environment: Mapping[str, str]) -> Iterator[Find
         parts = [f"set by {', '.join(said)}"] if said else []
         if named and http.trust_env:
             parts.append(f"where nothing is set, by {', '.join(named)} of the environment")
-        yield Finding(Level.OK, "; ".join(parts) or "straight to the vendors, with the usual certificates")
+        yield Found(Level.OK, "; ".join(parts) or "straight to the vendors, with the usual certificates")
 
 
 # Credentials. The plugins check what they know; these are shapes that no vendor gives out.
@@ -120,7 +120,7 @@ _SHAPES = {
 }
 
 
-def credentials(settings: Settings) -> Iterator[Finding]:
+def credentials(settings: Settings) -> Iterator[Found]:
     """Settings of instances whose text cannot be meant; the text itself is never shown."""
     found = False
     for instance, own in settings.providers.items():
@@ -128,9 +128,9 @@ def credentials(settings: Settings) -> Iterator[Finding]:
             wrong = next((what for what, shape in _SHAPES.items() if shape.fullmatch(value)), None)
             if wrong is not None:
                 found = True
-                yield Finding(Level.NOTE, f"{key} {wrong}", "write what the vendor's console shows")
+                yield Found(Level.NOTE, f"{key} {wrong}", "write what the vendor's console shows")
     if settings.providers and not found:
-        yield Finding(Level.OK, f"no placeholder in the settings of {', '.join(settings.providers)}")
+        yield Found(Level.OK, f"no placeholder in the settings of {', '.join(settings.providers)}")
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -147,7 +147,7 @@ _FIRST_OF_SERIES = {9: datetime(2025, 3, 4, tzinfo=UTC)}
 _BETWEEN_VERSIONS = timedelta(days=14)
 
 
-def number_data(version: str, installed: datetime, now: datetime) -> Iterator[Finding]:
+def number_data(version: str, installed: datetime, now: datetime) -> Iterator[Found]:
     """How old the data about numbers is, estimated from its version; it is no younger than its installation.
 
     Args:
@@ -156,13 +156,13 @@ def number_data(version: str, installed: datetime, now: datetime) -> Iterator[Fi
     """
     made = min(_made(version) or installed, installed)
     if now - made > _YEAR:
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"phonenumbers {version} is older than a year: newer numbers may be refused, or be charged to the wrong country",
             "pip install --upgrade phonenumbers",
         )
     else:
-        yield Finding(Level.OK, f"phonenumbers {version}, from {made:%B %Y} or so")
+        yield Found(Level.OK, f"phonenumbers {version}, from {made:%B %Y} or so")
 
 
 def _made(version: str) -> datetime | None:
@@ -184,20 +184,20 @@ _LIMITS = {
 }
 
 
-def limits(settings: LimitSettings) -> Iterator[Finding]:
+def limits(settings: LimitSettings) -> Iterator[Found]:
     """Which limits are off."""
     known = {field.name for field in attrs.fields(LimitSettings)}
     off = [told for name, told in _LIMITS.items() if name in known and not getattr(settings, name)]
     for what, fix in off:
-        yield Finding(Level.NOTE, what, fix)
+        yield Found(Level.NOTE, what, fix)
     if not off:
-        yield Finding(Level.OK, "every limit is set")
+        yield Found(Level.OK, "every limit is set")
 
 
 # Workers.
 
 
-def workers(seen: Sequence[WorkerStatus], now: datetime, *, retried: bool, runner: str) -> Iterator[Finding]:
+def workers(seen: Sequence[WorkerStatus], now: datetime, *, retried: bool, runner: str) -> Iterator[Found]:
     """Whether anybody runs retries, sweeps and purges.
 
     Args:
@@ -206,16 +206,16 @@ def workers(seen: Sequence[WorkerStatus], now: datetime, *, retried: bool, runne
     """
     alive = [worker for worker in seen if worker.seen_at >= now - ALIVE_WITHIN]
     for worker in alive:
-        yield Finding(Level.OK, f"{worker.name}: seen {_short(now - worker.seen_at)} ago, {worker.running} running")
+        yield Found(Level.OK, f"{worker.name}: seen {_short(now - worker.seen_at)} ago, {worker.running} running")
     if alive:
         return
     fix = "start `otp worker`" if runner == "worker" else "start the host, or `otp worker`"
     if runner == "inline":
-        yield Finding(Level.NOTE, "nobody sweeps and purges", "run `otp worker`, or `otp purge` every day")
+        yield Found(Level.NOTE, "nobody sweeps and purges", "run `otp worker`, or `otp purge` every day")
     elif retried:
-        yield Finding(Level.NOTE, "retries are on, and nobody runs the worker now", fix)
+        yield Found(Level.NOTE, "retries are on, and nobody runs the worker now", fix)
     else:
-        yield Finding(Level.NOTE, "nobody sweeps and purges now", fix)
+        yield Found(Level.NOTE, "nobody sweeps and purges now", fix)
 
 
 def _short(span: timedelta) -> str:
@@ -225,7 +225,7 @@ def _short(span: timedelta) -> str:
 # Texts. An instance that cannot write them refuses each of them, and nobody hears of it before the first send.
 
 
-def alphabets(otp: OtpSettings, infos: Mapping[str, ProviderInfo]) -> Iterator[Finding]:
+def alphabets(otp: OtpSettings, infos: Mapping[str, ProviderInfo]) -> Iterator[Found]:
     """Texts that the settings ask for, and that an instance of the rules for SMS refuses for their letters.
 
     A problem where nobody else can send the one that is usual.
@@ -259,20 +259,20 @@ def alphabets(otp: OtpSettings, infos: Mapping[str, ProviderInfo]) -> Iterator[F
             found = True
             named = unicodedata.name(stranger, "a character").lower()
             nobody_else = key == "otp.locale" and len(refusing) == len(infos)
-            yield Finding(
+            yield Found(
                 Level.PROBLEM if nobody_else else Level.NOTE,
                 f"{', '.join(refusing)} refuses the text of {key} = {locale!r}, which the GSM alphabet cannot write: "
                 f"{named} (U+{ord(stranger):04X})",
                 "let the instance send other alphabets (its plugin's README), write the text in Latin letters, or route elsewhere",
             )
     if not found:
-        yield Finding(Level.OK, f"{', '.join(refusing)} takes the GSM alphabet only, and the settings ask for no other")
+        yield Found(Level.OK, f"{', '.join(refusing)} takes the GSM alphabet only, and the settings ask for no other")
 
 
 # Receipts.
 
 
-def receipts(receipts_url: str | None, infos: Mapping[str, ProviderInfo]) -> Iterator[Finding]:
+def receipts(receipts_url: str | None, infos: Mapping[str, ProviderInfo]) -> Iterator[Found]:
     """Instances whose vendors sign nothing, and whether they are told where to report.
 
     Args:
@@ -281,10 +281,10 @@ def receipts(receipts_url: str | None, infos: Mapping[str, ProviderInfo]) -> Ite
     """
     unsigned = ", ".join(sorted(name for name, info in infos.items() if not info.signs_receipts))
     if unsigned and receipts_url is None:
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"{unsigned}: the vendor is told no address, so a message that does not arrive is never reported",
             'in [otp]: receipts_url = "https://example.com/receipts"; your application answers below it',
         )
     elif unsigned:
-        yield Finding(Level.OK, f"{unsigned}: the vendor reports below {receipts_url}")
+        yield Found(Level.OK, f"{unsigned}: the vendor reports below {receipts_url}")

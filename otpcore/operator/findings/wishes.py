@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
-from otpcore.cli.setup.findings import Finding, Level
 from otpcore.messages.carrying import Feature
 from otpcore.messages.checks import dear_characters, links_in, measured_texts, name_of
 from otpcore.messages.texts import segments, text_locale
 from otpcore.models import Channel
+from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.requests import ProviderInfo
 from otpcore.settings.by_use import instances_named, texts_for
 from otpcore.settings.sections import OtpSettings
@@ -23,7 +23,7 @@ _BY_USE = {"otp.sender": Feature.SENDER, "otp.template_id": Feature.TEMPLATE_ID}
 _OF_SMS_ALONE = frozenset({Feature.ANDROID_HASH, Feature.WEB_OTP, Feature.TEMPLATE_ID})
 
 
-def texts(otp: OtpSettings) -> Iterator[Finding]:
+def texts(otp: OtpSettings) -> Iterator[Found]:
     """What in the host's texts, and in those of each of its apps, costs more or reaches fewer people than it need."""
     found = [*_own_templates(otp), *_lengths(otp)]
     for name, app in otp.apps.items():
@@ -33,30 +33,28 @@ def texts(otp: OtpSettings) -> Iterator[Finding]:
         found += [attrs.evolve(one, detail=f"app {name}: {one.detail.replace('otp.templates', where)}") for one in new]
     yield from found
     if not found:
-        yield Finding(
-            Level.OK, "every text is one SMS" if not otp.templates else "every text is one SMS without a link"
-        )
+        yield Found(Level.OK, "every text is one SMS" if not otp.templates else "every text is one SMS without a link")
 
 
-def _own_templates(otp: OtpSettings) -> Iterator[Finding]:
+def _own_templates(otp: OtpSettings) -> Iterator[Found]:
     for purpose, by_locale in otp.templates.items():
         for locale, text in by_locale.items():
             key = f"otp.templates.{purpose}.{locale}"
             if links_in(text):
-                yield Finding(
+                yield Found(
                     Level.NOTE,
                     f"{key} has a link: people learn to follow links in such messages, and filters stop them",
                     "take it out",
                 )
             if otp.app and "{app}" not in text and otp.app not in text:
-                yield Finding(Level.NOTE, f"{key} does not say whose code it is", "write {app} where the name goes")
+                yield Found(Level.NOTE, f"{key} does not say whose code it is", "write {app} where the name goes")
             if not otp.app and "{app}" in text:
-                yield Finding(
+                yield Found(
                     Level.NOTE, f"{key} has {{app}}, and otp.app is empty", 'in [otp]: app = "Shop", with your own name'
                 )
 
 
-def _lengths(otp: OtpSettings) -> Iterator[Finding]:
+def _lengths(otp: OtpSettings) -> Iterator[Found]:
     """Texts of several SMS: each of the host's, and ours together."""
     ours: list[str] = []
     dear: dict[str, None] = {}
@@ -69,14 +67,14 @@ def _lengths(otp: OtpSettings) -> Iterator[Finding]:
             ours.append(one.locale)
             dear.update(dict.fromkeys(characters))
             continue
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"{one.key} takes {count} SMS" + _because(characters),
             f"write {_plainly(characters)}" if characters else "shorten it",
         )
     if ours:
         blamed = tuple(dear)
-        yield Finding(
+        yield Found(
             Level.NOTE,
             f"our texts in {', '.join(ours)} take more than one SMS with otp.app and otp.web_otp_host as they are"
             + _because(blamed),
@@ -94,7 +92,7 @@ def _plainly(characters: tuple[str, ...]) -> str:
 
 def carrying(
     otp: OtpSettings, routed: Mapping[Channel, Mapping[str, ProviderInfo]], known: Collection[str]
-) -> Iterator[Finding]:
+) -> Iterator[Found]:
     """What the settings ask of an instance that cannot carry it, or that there is not; such a send goes out without it.
 
     Args:
@@ -111,26 +109,26 @@ def carrying(
                 dropped.setdefault(key, []).append(str(channel))
         for key, channels in dropped.items():
             found = True
-            yield Finding(
+            yield Found(
                 Level.NOTE,
                 f"{instance} cannot carry {key} ({', '.join(channels)}): it sends without it",
                 f"set it at the vendor if it has such a setting, or route to an instance that carries {key}",
             )
     if not found:
-        yield Finding(Level.OK, "every instance of the rules carries what the settings ask for")
+        yield Found(Level.OK, "every instance of the rules carries what the settings ask for")
 
 
 def _by_use(otp: OtpSettings, key: str) -> str | Mapping[str, Any] | None:
     return otp.sender if key == "otp.sender" else otp.template_id
 
 
-def _unknown(otp: OtpSettings, known: Collection[str]) -> Iterator[Finding]:
+def _unknown(otp: OtpSettings, known: Collection[str]) -> Iterator[Found]:
     """The instances that tables of the settings name and that there are not."""
     for key in _BY_USE:
         for name in instances_named(_by_use(otp, key)):
             if name.casefold() not in known:
                 near = difflib.get_close_matches(name.casefold(), known, 1)
-                yield Finding(
+                yield Found(
                     Level.NOTE,
                     f"{key} names {name}, and there is no such instance: what it says there never counts",
                     f"in [{key}] write {near[0] if near else 'the name of an instance, or default for all,'} instead: "

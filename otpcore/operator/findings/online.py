@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import anyio
 
-from otpcore.cli.setup.findings import Finding, Level
 from otpcore.errors import ErrorKind, ProviderError
+from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.loading import Loaded
 from otpcore.providers.provider import Provider
 from otpcore.settings.tree import Settings
@@ -13,11 +13,11 @@ from otpcore.settings.tree import Settings
 __all__ = ["ask_vendors"]
 
 
-async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Finding]:
+async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Found]:
     """What each instance's vendor says, all at once; none takes longer than ``otp.provider_timeout``."""
     if settings.sms.sandbox:
-        return [Finding(Level.NOTE, "the sandbox is on: no vendor is asked", "in [sms]: sandbox = false")]
-    found: dict[str, Finding] = {}
+        return [Found(Level.NOTE, "the sandbox is on: no vendor is asked", "in [sms]: sandbox = false")]
+    found: dict[str, Found] = {}
 
     async def ask(name: str, provider: Provider) -> None:
         found[name] = await _ask(name, provider, settings.otp.provider_timeout)
@@ -28,9 +28,9 @@ async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Finding]:
     return [found[name] for name in loaded.providers]
 
 
-async def _ask(name: str, provider: Provider, timeout: float) -> Finding:
+async def _ask(name: str, provider: Provider, timeout: float) -> Found:
     if not provider.checks_account:
-        return Finding(
+        return Found(
             Level.NOTE,
             f"{name}: {provider.info.display_name} cannot be asked without sending",
             f"send yourself one message: otp send PHONE, with rules that lead it to {name}",
@@ -38,8 +38,8 @@ async def _ask(name: str, provider: Provider, timeout: float) -> Finding:
     try:
         state = await provider.check_account(timeout)
     except ProviderError as error:
-        return Finding(Level.PROBLEM, str(error), _fix(name, error))
-    return Finding(Level.OK, f"{name}: {state.summary}")
+        return Found(Level.PROBLEM, str(error), _fix(name, error))
+    return Found(Level.OK, f"{name}: {state.summary}")
 
 
 def _fix(name: str, error: ProviderError) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from otpcore.errors import DeliveryError, OTPError, RateLimited, known_as
+from otpcore.errors import DeliveryError, OTPConfigurationError, OTPError, RateLimited, RoutingSyntaxError, known_as
 from otpcore.models import UnsendableReason
 
-__all__ = ["FIXES", "error_of_end", "fix_of"]
+__all__ = ["FIXES", "error_of_end", "fix_of", "told_of"]
 
 _OTHER_PROVIDER = "add a provider to the route with `otp routes set`"
 
@@ -74,8 +75,21 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
 )
 """A receipt has none: the command line takes none."""
 
+# What a message says after "Fix: " goes before these, and before those of `FIXES`.
+_RULES_FIX = "correct the rules at the mark; `otp routes check RULES` tries them"
+_SETTINGS_FIX = "correct what is named above, then run `otp doctor`"
 
 _COMMANDS = {"sms": "send PHONE", "call": "call PHONE"}
+
+
+def told_of(error: OTPError | OTPConfigurationError) -> tuple[str, str]:
+    """What is wrong, in its own words, and what to do about it."""
+    message, own_fix = _parted(str(error))
+    if own_fix:
+        return message, own_fix
+    if isinstance(error, OTPError):
+        return message, fix_of(error)
+    return message, _RULES_FIX if isinstance(error, RoutingSyntaxError) else _SETTINGS_FIX
 
 
 def fix_of(error: OTPError) -> str:
@@ -96,3 +110,17 @@ def error_of_end(reason: str) -> OTPError:
         return RateLimited(reason)
     spent = reason in (UnsendableReason.MAX_RETRIES, UnsendableReason.INTERRUPTED)
     return DeliveryError(UnsendableReason.FAILED if spent else reason)
+
+
+_SETTING = re.compile(r"(?P<key>[a-z_]+(?:\.[\w.-]+)?) \((?P<where>[^()\n]+)\): ")
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """What is wrong and its fix: what the error itself says after "Fix: ", or the place of the setting that is wrong."""
+    if " settings are wrong:\n" in text:
+        return text, "correct each of them where it stands, then run `otp doctor`"
+    message, _, fix = text.partition("Fix: ")
+    if fix:
+        return message.rstrip(" .;:"), fix.strip().removesuffix(".")
+    setting = _SETTING.match(text)
+    return text, f"correct {setting['key']} in {setting['where']}, then run `otp doctor`" if setting else ""

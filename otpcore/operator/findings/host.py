@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import distribution
 from pathlib import Path
 
-from otpcore.cli.send import wishes as _wishes
-from otpcore.cli.setup import findings as _findings
-from otpcore.cli.setup.database import database_file, database_url
-from otpcore.cli.setup.findings import Finding, Level
 from otpcore.clock import utc_now
+from otpcore.operator.findings import checks as _checks
+from otpcore.operator.findings import wishes as _wishes
+from otpcore.operator.findings.checks import Found, Level
+from otpcore.operator.findings.places import database_file, database_url
 from otpcore.service.assembly import make_keys, make_store
 from otpcore.service.setup import Setup
 from otpcore.settings.files import read_settings
@@ -23,48 +23,48 @@ from otpcore.settings.keys import new_keys_beside
 __all__ = ["CHECKS"]
 
 
-def _settings(host: Setup) -> Iterator[Finding]:
+def _settings(host: Setup) -> Iterator[Found]:
     settings = host.settings
     if not settings.files and settings.keys.missing:
-        yield Finding(Level.NOTE, "no settings file was read", "run `otp init`, or name one with --settings or --app")
+        yield Found(Level.NOTE, "no settings file was read", "run `otp init`, or name one with --settings or --app")
     else:
         read = ", ".join(settings.files) or "what the host and the environment say"
-        yield Finding(Level.OK, f"{read} (environment: {settings.environment})")
+        yield Found(Level.OK, f"{read} (environment: {settings.environment})")
     origins = read_settings(settings.files[0]).origins.items() if settings.files else ()
     with_keys = {origin for key, origin in origins if key.startswith("keys.")}
     for file in map(Path, settings.files):
         readable = stat.S_IRGRP | stat.S_IROTH
         is_secret = "secrets" in file.name or str(file) in with_keys
         if os.name == "posix" and is_secret and file.stat().st_mode & readable:
-            yield Finding(Level.NOTE, f"other users can read {file}", f"chmod 600 {shlex.quote(str(file))}")
+            yield Found(Level.NOTE, f"other users can read {file}", f"chmod 600 {shlex.quote(str(file))}")
 
 
-def _keys(host: Setup) -> Iterator[Finding]:
+def _keys(host: Setup) -> Iterator[Found]:
     if host.settings.needs_throw_away_keys:
         beside = host.settings.directory
         there = new_keys_beside(beside) if beside is not None else "otp init"
-        yield Finding(Level.NOTE, "there are none: every process of the sandbox makes its own", there)
+        yield Found(Level.NOTE, "there are none: every process of the sandbox makes its own", there)
         return
     make_keys(host.settings)
     keys = host.settings.keys
-    yield Finding(Level.OK, f"codes are protected by {keys.current}; readable: {', '.join(keys.code)}")
+    yield Found(Level.OK, f"codes are protected by {keys.current}; readable: {', '.join(keys.code)}")
 
 
-def _store(host: Setup) -> Iterator[Finding]:
+def _store(host: Setup) -> Iterator[Found]:
     store = make_store(host.settings, host.store)
     if not store.durable:
-        yield Finding(Level.NOTE, "the store forgets everything when its process ends", 'in [storage]: store = "sql"')
+        yield Found(Level.NOTE, "the store forgets everything when its process ends", 'in [storage]: store = "sql"')
     elif (url := database_url(host)) is None:
-        yield Finding(Level.OK, f"the host's or a plugin's own: {type(store).__name__}")
+        yield Found(Level.OK, f"the host's or a plugin's own: {type(store).__name__}")
     elif (file := database_file(host)) is not None and not file.parent.is_dir():
-        yield Finding(Level.PROBLEM, f"the directory {file.parent} does not exist", "create it, or correct storage.url")
+        yield Found(Level.PROBLEM, f"the directory {file.parent} does not exist", "create it, or correct storage.url")
     elif file is not None and not file.exists():
-        yield Finding(Level.NOTE, f"there is no {file} yet; the first start makes it")
+        yield Found(Level.NOTE, f"there is no {file} yet; the first start makes it")
     else:
         yield from _tables(url, file)
 
 
-def _tables(url: str, file: Path | None) -> Iterator[Finding]:
+def _tables(url: str, file: Path | None) -> Iterator[Found]:
     from otpcore.stores.sql import store as sql  # noqa: PLC0415 - heavy: a host's own store may do without
     from otpcore.stores.sql.schema import HEAD  # noqa: PLC0415 - heavy: as above
 
@@ -73,66 +73,66 @@ def _tables(url: str, file: Path | None) -> Iterator[Finding]:
         facts = {} if file is not None else sql.examine(url)
         told = f"{facts['place']} ({facts['server']})" if facts else place
         pooler = f"; a pooler stands before it: {facts['pooler']}" if "pooler" in facts else ""
-        yield Finding(Level.OK, f"{told}, tables at {revision}{pooler}")
+        yield Found(Level.OK, f"{told}, tables at {revision}{pooler}")
     elif file is not None:
-        yield Finding(
+        yield Found(
             Level.NOTE, f"{place}, tables at {revision}; the next start brings them to {HEAD}", "otp db upgrade"
         )
     else:
-        yield Finding(
+        yield Found(
             Level.PROBLEM, f"{place} has tables at {revision or 'no revision'} instead of {HEAD}", "otp db upgrade"
         )
 
 
-def _sandbox(host: Setup) -> Iterator[Finding]:
+def _sandbox(host: Setup) -> Iterator[Found]:
     sms, today = host.settings.sms, datetime.now(UTC).date()
     if sms.sandbox:
-        yield Finding(
+        yield Found(
             Level.NOTE, "sms.sandbox is on: no provider is called, nothing is sent", "in [sms]: sandbox = false"
         )
     for name in sms.test_numbers_on:
         last_day = sms.test_numbers[name].until
         if sms.test_numbers[name].is_over(today):
             found = f"test number {name}: its last day was {last_day}, it is an ordinary number now"
-            yield Finding(Level.NOTE, found, "take it out of sms.test_numbers_on")
+            yield Found(Level.NOTE, found, "take it out of sms.test_numbers_on")
         else:
-            yield Finding(Level.NOTE, f"test number {name}: its fixed code works until the end of {last_day} (UTC)")
+            yield Found(Level.NOTE, f"test number {name}: its fixed code works until the end of {last_day} (UTC)")
     if not sms.sandbox and not sms.test_numbers_on:
-        yield Finding(Level.OK, "off, and no test number is switched on")
+        yield Found(Level.OK, "off, and no test number is switched on")
 
 
-def _clock(host: Setup) -> Iterator[Finding]:
+def _clock(host: Setup) -> Iterator[Found]:
     files = [Path(__file__), *map(Path, host.settings.files)]
     if (database := database_file(host)) is not None:
         files += [database, database.with_name(f"{database.name}-wal")]
     written = {str(file): datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files if file.exists()}
-    yield from _findings.clock(utc_now(), written)
+    yield from _checks.clock(utc_now(), written)
 
 
-def _credentials(host: Setup) -> Iterator[Finding]:
-    yield from _findings.credentials(host.settings)
+def _credentials(host: Setup) -> Iterator[Found]:
+    yield from _checks.credentials(host.settings)
 
 
-def _network(host: Setup) -> Iterator[Finding]:
-    yield from _findings.network(host.settings, os.environ)
+def _network(host: Setup) -> Iterator[Found]:
+    yield from _checks.network(host.settings, os.environ)
 
 
-def _limits(host: Setup) -> Iterator[Finding]:
-    yield from _findings.limits(host.settings.limits)
+def _limits(host: Setup) -> Iterator[Found]:
+    yield from _checks.limits(host.settings.limits)
 
 
-def _number_data(_: Setup) -> Iterator[Finding]:
+def _number_data(_: Setup) -> Iterator[Found]:
     found = distribution("phonenumbers")
     file = Path(str(found.locate_file("phonenumbers/__init__.py")))
     installed = datetime.fromtimestamp(file.stat().st_mtime, UTC) if file.exists() else utc_now()
-    yield from _findings.number_data(found.version, installed, utc_now())
+    yield from _checks.number_data(found.version, installed, utc_now())
 
 
-def _texts(host: Setup) -> Iterator[Finding]:
+def _texts(host: Setup) -> Iterator[Found]:
     yield from _wishes.texts(host.settings.otp)
 
 
-CHECKS: dict[str, Callable[[Setup], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Setup], Iterator[Found]]] = {
     "settings": _settings,
     "keys": _keys,
     "store": _store,

@@ -1,0 +1,103 @@
+"""``otp providers`` and ``otp instances``: what is installed and configured, how it stands, and draining it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otpcore.cli.exits import ExitCode
+from otpcore.cli.host import load_host, operate, operator_name
+from otpcore.cli.layout import table, text
+from otpcore.cli.options import Options
+from otpcore.clock import when
+from otpcore.operator.loading import plugins
+from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState
+
+__all__ = ["drain", "providers", "status", "take_back"]
+
+
+def providers(options: Options) -> ExitCode:
+    """List plugins and instances."""
+    host = load_host(options)
+    found, instances = plugins(), operate(host, lambda operator: operator.instances.list())
+    is_sandbox = host.settings.sms.sandbox
+    options.say(
+        {
+            "sandbox": is_sandbox,
+            "installed": [one.to_dict() for one in found],
+            "instances": [one.to_dict() for one in instances],
+        },
+        text("sms.sandbox is on: none of them is called, the sandbox stands in", "yellow") if is_sandbox else "",
+        table(
+            ("plugin", "distribution", "version", "problem"),
+            [(one.name, one.distribution, one.version, one.problem) for one in found],
+            title="installed",
+        )
+        if found
+        else "no provider plugin is installed; pip install one, such as otp-twilio",
+        table(
+            ("instance", "plugin", "channels", "code made by", "state"),
+            [
+                (
+                    one.instance,
+                    one.distribution or (one.display_name if is_sandbox else None),
+                    ", ".join(one.channels),
+                    one.code_owner,
+                    _loaded(one),
+                )
+                for one in instances
+            ],
+            title="configured",
+        )
+        if instances
+        else "no instance is configured: neither otp_sms_provider nor [providers.NAME] names one",
+    )
+    return ExitCode.OK
+
+
+def status(options: Options, window: float) -> ExitCode:
+    """How each instance stands."""
+    found = operate(load_host(options), lambda operator: operator.instances.status(window=window))
+    options.say(
+        {"instances": [one.to_dict() for one in found]},
+        table(
+            ("instance", "state", "accepted", "failed", "verified", "queued"),
+            [(one.instance, _state(one), one.accepted, one.failed, one.verified, one.queued) for one in found],
+        )
+        if found
+        else "no instance is configured",
+    )
+    return ExitCode.OK
+
+
+def drain(options: Options, name: str, *, reason: str) -> ExitCode:
+    """Take an instance out of all routes."""
+    host = load_host(options)
+    state = operate(host, lambda operator: operator.instances.drain(name, by=operator_name(), reason=reason))
+    options.say(
+        state.to_dict(),
+        f"{state.instance} gets no new sends and no retries, in every process within "
+        f"{host.settings.routing.reload_every:g} s; "
+        "what it has sent is still verified",
+    )
+    return ExitCode.OK
+
+
+def take_back(options: Options, name: str, *, reason: str) -> ExitCode:
+    """Put an instance back into the routes."""
+    state = operate(
+        load_host(options),
+        lambda operator: operator.instances.take_back(name, by=operator_name(), reason=reason),
+    )
+    options.say(state.to_dict(), f"{state.instance} is back in the routes of the rules that name it")
+    return ExitCode.OK
+
+
+def _loaded(one: InstanceLoaded) -> Any:
+    return text(f"broken: {one.error}", "red") if one.error else text("loaded", "green")
+
+
+def _state(one: InstanceState) -> str:
+    told = [f"drained since {when(one.drained_since)}"] if one.drained else []
+    told += ["its breaker is open"] if one.is_open else []
+    told += [f"misconfigured since {when(one.misconfigured_since)}"] if one.misconfigured_since else []
+    return "; ".join(told) or "in use"

@@ -1,0 +1,130 @@
+"""What operators see and change, in Python: everything that the command line can do, with an audit trail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otpcore.lazily import from_modules
+
+if TYPE_CHECKING:
+    from otpcore.operator.asynchronous import AsyncOperator
+    from otpcore.operator.blocking import Operator
+    from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Ended, Matching, Moment, RetrySeen
+    from otpcore.operator.results.limits import (
+        Budget,
+        FailureCount,
+        LimitsSeen,
+        RefusalSeen,
+        SendCount,
+        SwitchesSeen,
+        SwitchState,
+    )
+    from otpcore.operator.results.routes import (
+        Checked,
+        Explained,
+        InForce,
+        Moved,
+        Preview,
+        RouteStepSeen,
+        RulesSeen,
+        RulesSet,
+        Version,
+    )
+    from otpcore.operator.results.shown import Shown
+    from otpcore.operator.results.upkeep import (
+        Change,
+        Erased,
+        Finding,
+        InboxMessage,
+        InstanceLoaded,
+        InstanceState,
+        KeyNeed,
+        PluginFound,
+    )
+
+__all__ = [
+    "AsyncOperator",
+    "Budget",
+    "ChallengeSeen",
+    "Change",
+    "Checked",
+    "DeliverySeen",
+    "Ended",
+    "Erased",
+    "Explained",
+    "FailureCount",
+    "Finding",
+    "InForce",
+    "InboxMessage",
+    "InstanceLoaded",
+    "InstanceState",
+    "KeyNeed",
+    "LimitsSeen",
+    "Matching",
+    "Moment",
+    "Moved",
+    "Operator",
+    "PluginFound",
+    "Preview",
+    "RefusalSeen",
+    "RetrySeen",
+    "RouteStepSeen",
+    "RulesSeen",
+    "RulesSet",
+    "SendCount",
+    "Shown",
+    "SwitchState",
+    "SwitchesSeen",
+    "Version",
+]
+
+_MODULES = {
+    "otpcore.operator.asynchronous": ("AsyncOperator",),
+    "otpcore.operator.blocking": ("Operator",),
+    "otpcore.operator.results.challenges": (
+        "ChallengeSeen",
+        "DeliverySeen",
+        "Ended",
+        "Matching",
+        "Moment",
+        "RetrySeen",
+    ),
+    "otpcore.operator.results.limits": (
+        "Budget",
+        "FailureCount",
+        "LimitsSeen",
+        "RefusalSeen",
+        "SendCount",
+        "SwitchState",
+        "SwitchesSeen",
+    ),
+    "otpcore.operator.results.routes": (
+        "Checked",
+        "Explained",
+        "InForce",
+        "Moved",
+        "Preview",
+        "RouteStepSeen",
+        "RulesSeen",
+        "RulesSet",
+        "Version",
+    ),
+    "otpcore.operator.results.shown": ("Shown",),
+    "otpcore.operator.results.upkeep": (
+        "Change",
+        "Erased",
+        "Finding",
+        "InboxMessage",
+        "InstanceLoaded",
+        "InstanceState",
+        "KeyNeed",
+        "PluginFound",
+    ),
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = from_modules(__name__, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

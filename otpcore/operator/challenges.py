@@ -1,0 +1,150 @@
+"""Challenges: one with everything that happened to it, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from otpcore.operator.desk import Desk
+from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Moment, RetrySeen
+from otpcore.rate_limits.admission import RefusalRecord
+from otpcore.service.arguments import findable, is_id
+from otpcore.service.deadline import Deadline
+from otpcore.service.verifying import cancel
+from otpcore.stores.commands import ChallengeView
+from otpcore.stores.lifecycle import is_living
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleRecord
+
+__all__ = ["AsyncChallenges", "retry_seen"]
+
+_REFUSALS = 200  # of one phone; identical ones are one row
+
+
+class AsyncChallenges:
+    """Look at a challenge, and end it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def show(self, target: str, *, reveal: bool = False) -> tuple[ChallengeSeen, ...]:
+        """One challenge by id, or all that are kept of a phone, newest first; none: there is no such challenge.
+
+        Args:
+            target: An id, or a phone as a person writes it.
+            reveal: Show full numbers.
+
+        Raises:
+            InvalidPhoneNumber: It is neither an id nor one number.
+            SettingsError: With ``reveal``: a key that sealed a number is not here.
+        """
+        store = self._desk.service.store
+        if is_id(target):
+            views = await store.view(challenge_id=findable(target))
+        else:
+            views = await store.view(phone_key=self._desk.service.keys.phone_key(self._desk.number(target).e164))
+        refusals: dict[str, Sequence[RefusalRecord]] = {}
+        for phone_key in {view.challenge.phone_key for view in views}:
+            refusals[phone_key] = await store.refusals(_REFUSALS, phone_key=phone_key)
+        return tuple(self._seen(view, refusals[view.challenge.phone_key], reveal=reveal) for view in views)
+
+    async def cancel(self, challenge_id: str, *, by: str, reason: str = "") -> bool:
+        """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none.
+
+        Where no provider is open, a verification at a vendor is left to the mark of the next start there.
+
+        Args:
+            challenge_id: Of the challenge.
+            by: Who does it.
+            reason: Why.
+        """
+        service = self._desk.service
+        record = self._desk.record("challenges.cancel", by, reason, target=findable(challenge_id))
+        ended = await cancel(service, record.target, Deadline(service.settings.otp.send_timeout), record)
+        if ended:
+            self._desk.tell(record, challenge_id=record.target)
+        return ended
+
+    def _seen(self, view: ChallengeView, refused: Sequence[RefusalRecord], *, reveal: bool) -> ChallengeSeen:
+        challenge = view.challenge
+        phone = self._desk.shown(challenge, reveal=reveal)
+        return ChallengeSeen(
+            id=challenge.id,
+            phone=phone,
+            purpose=challenge.purpose,
+            app=challenge.app,
+            state=str(challenge.state),
+            living=is_living(challenge, self._desk.service.clock()),
+            confirmed=challenge.confirmed,
+            reason=str(challenge.reason) if challenge.reason else None,
+            provider=challenge.provider,
+            attempts=challenge.attempts,
+            max_attempts=challenge.max_attempts,
+            locale=challenge.locale or None,
+            forced=challenge.forced,
+            first_sent_at=challenge.first_sent_at,
+            expires_at=challenge.expires_at,
+            deliveries=tuple(map(_delivery, view.deliveries)),
+            retries=tuple(retry_seen(row, challenge, phone) for row in view.schedule),
+            timeline=tuple(sorted(_moments(view, refused), key=lambda moment: moment.at)),
+        )
+
+
+def retry_seen(row: ScheduleRecord, challenge: ChallengeRecord, phone: str) -> RetrySeen:
+    """A schedule row for people."""
+    return RetrySeen(
+        challenge_id=challenge.id,
+        phone=phone,
+        channel=str(row.channel),
+        purpose=challenge.purpose,
+        attempts=row.attempts,
+        under_way=row.lease_until is not None,
+        due_at=row.due_at,
+    )
+
+
+def _delivery(delivery: DeliveryRecord) -> DeliverySeen:
+    return DeliverySeen(
+        id=delivery.id,
+        provider=delivery.instance,
+        channel=str(delivery.channel),
+        outcome=str(delivery.outcome),
+        provider_code=delivery.provider_code or None,
+        reference=delivery.reference or None,
+        is_retry=delivery.is_retry,
+        recorded_at=delivery.recorded_at,
+    )
+
+
+def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[Moment]:
+    challenge = view.challenge
+    channels = {delivery.id: str(delivery.channel) for delivery in view.deliveries}
+    yield Moment(at=challenge.first_sent_at, what="begun")
+    for one in view.deliveries:
+        yield Moment(
+            at=one.recorded_at,
+            what="delivery",
+            channel=str(one.channel),
+            provider=one.instance,
+            result=str(one.outcome),
+            detail=one.provider_code,
+        )
+    for report in view.receipts:
+        yield Moment(
+            at=report.received_at,
+            what="receipt",
+            channel=channels.get(report.delivery_id, ""),
+            provider=report.instance,
+            result=str(report.status),
+            detail=report.provider_code,
+        )
+    for row in view.schedule:
+        yield Moment(at=row.due_at, what="due", channel=str(row.channel))
+    for refusal in refused:
+        within = challenge.first_sent_at <= refusal.last_at and refusal.first_at <= challenge.expires_at
+        if refusal.purpose == challenge.purpose and within:
+            yield Moment(
+                at=refusal.last_at,
+                what="refusal",
+                channel=refusal.channel,
+                result=refusal.reason,
+                detail=f"{refusal.count} times" if refusal.count > 1 else "",
+            )

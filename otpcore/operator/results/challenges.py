@@ -1,0 +1,164 @@
+"""What operators see of challenges and their retries: frozen values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from otpcore.operator.results.shown import Shown
+
+__all__ = [
+    "ChallengeSeen",
+    "DeliverySeen",
+    "Ended",
+    "Matching",
+    "Moment",
+    "RetrySeen",
+]
+
+
+@attrs.frozen(kw_only=True)
+class DeliverySeen(Shown):
+    """One attempt to hand a message to one provider.
+
+    Args:
+        id: Ours.
+        provider: The instance.
+        channel: Over which.
+        outcome: ``accepted``, the kind of failure, or ``open``: it is not known yet.
+        provider_code: The vendor's error code; None: none.
+        reference: The vendor's id; None: unknown.
+        is_retry: Made by a retry.
+        recorded_at: Aware UTC; just before the call.
+    """
+
+    id: str
+    provider: str
+    channel: str
+    outcome: str
+    provider_code: str | None
+    reference: str | None
+    is_retry: bool
+    recorded_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class RetrySeen(Shown):
+    """A send that waits for its next try, or is under way.
+
+    Args:
+        challenge_id: Whose.
+        phone: Masked, or revealed.
+        channel: Over which.
+        purpose: Of the code.
+        attempts: Retries so far.
+        under_way: A process is at it.
+        due_at: Aware UTC.
+    """
+
+    challenge_id: str
+    phone: str
+    channel: str
+    purpose: str
+    attempts: int
+    under_way: bool
+    due_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Moment(Shown):
+    """One thing that happened to a challenge.
+
+    Args:
+        at: Aware UTC.
+        what: ``begun``, ``delivery``, ``receipt``, ``refusal`` or ``due`` (the next try).
+        channel: Over which, or empty.
+        provider: The instance, or empty.
+        result: The outcome of a delivery, the status of a receipt, the reason of a refusal, or empty.
+        detail: The vendor's code, how often it was refused, or empty.
+    """
+
+    at: datetime
+    what: str
+    channel: str = ""
+    provider: str = ""
+    result: str = ""
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ChallengeSeen(Shown):
+    """A challenge with everything that happened to it.
+
+    Args:
+        id: Of the challenge.
+        phone: Masked, or revealed.
+        purpose: Of the code.
+        app: Of the host's apps, or empty.
+        state: As in `Challenge`.
+        living: Its code verifies.
+        confirmed: A provider said that it took the message.
+        reason: Why sending ended without success; None: it did not.
+        provider: Who took the message; None: no one yet.
+        attempts: Verification attempts used up.
+        max_attempts: How many there are.
+        locale: Of the text; None: as set.
+        forced: Instances that the host forced; None: by the rules.
+        first_sent_at: Aware UTC.
+        expires_at: Aware UTC.
+        deliveries: In the order in which they were recorded.
+        retries: What waits for a next try.
+        timeline: Deliveries, receipts, refusals and the next tries, the earliest first.
+    """
+
+    id: str
+    phone: str
+    purpose: str
+    app: str
+    state: str
+    living: bool
+    confirmed: bool
+    reason: str | None
+    provider: str | None
+    attempts: int
+    max_attempts: int
+    locale: str | None
+    forced: tuple[str, ...] | None
+    first_sent_at: datetime
+    expires_at: datetime
+    deliveries: tuple[DeliverySeen, ...] = ()
+    retries: tuple[RetrySeen, ...] = ()
+    timeline: tuple[Moment, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Matching(Shown):
+    """Sends that wait for a next try, to be told before something is done with all of them.
+
+    Args:
+        prefix: To whose numbers; None: all of them.
+        count: How many challenges.
+        unread: How many more could not be looked at: the keys that sealed them are not here.
+    """
+
+    prefix: str | None
+    count: int
+    unread: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Ended(Shown):
+    """What became of sends that were to be requeued or dropped.
+
+    Args:
+        found: How many challenges were meant.
+        changed: How many of them were; the others were over by then, or are under way.
+        unread: How many more could not be looked at: the keys that sealed them are not here.
+        state: Of the challenge, where one was dropped; None: of none.
+    """
+
+    found: int
+    changed: int
+    unread: int = 0
+    state: str | None = None

@@ -1,0 +1,344 @@
+"""The routing rules: what is in force and why, what others would do, and every version that was stored."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+import anyio.lowlevel
+import attrs
+
+from otpcore.errors import InvalidArgument, InvalidPhoneNumber, SettingsError
+from otpcore.models import Channel
+from otpcore.operator.desk import Desk, check_prefix, checked_channel
+from otpcore.operator.loading import RoutingView, instances_of, open_view
+from otpcore.operator.results.routes import (
+    Checked,
+    Explained,
+    InForce,
+    Moved,
+    Preview,
+    RouteStepSeen,
+    RulesSeen,
+    RulesSet,
+    Version,
+)
+from otpcore.phone.numbers import PhoneNumber, parse_phone
+from otpcore.providers.loading import Loaded, forced_names
+from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules, rule_setting
+from otpcore.service.routes import Asked, asked_of
+from otpcore.service.service import recipient
+from otpcore.stores.records import AuditRecord, ChallengeRecord
+
+__all__ = ["AsyncRoutes"]
+
+_SET = "routes.set"
+_PROPOSED = "proposed"
+_PAGE = 200  # records that are looked at in one go
+_PREVIEWED = 10_000  # challenges
+_AT_ONCE = 200  # challenges that are looked at before anybody else has a turn
+
+
+class AsyncRoutes:
+    """Look at the rules, try others, write them to the store, and go back. Running services follow within ``routing.reload_every``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def show(self) -> RulesSeen:
+        """What is in force, and every source."""
+        of_file = self._desk.service.settings.rule_texts
+        async with open_view(self._desk) as view:
+            in_force = {channel: view.rules.in_force(channel) for channel in view.rules.channels}
+            names = [rule_setting(channel) for channel in in_force]
+            return RulesSeen(
+                channels={
+                    str(channel): InForce(source=str(rules.source), rules=format_rules(rules.table))
+                    if rules is not None
+                    else InForce(source=None, rules=None)
+                    for channel, rules in in_force.items()
+                },
+                forced=view.rules.forced,
+                database={name: view.stored.get(name) for name in names},
+                file={name: of_file.get(name) for name in names},
+                refused={name: str(error) for name, error in view.refused.items()},
+            )
+
+    async def explain(
+        self,
+        phone: str,
+        channel: str = "sms",
+        *,
+        locale: str = "",
+        message: str | None = None,
+        own_code: bool = False,
+        proposed: str | None = None,
+        reveal: bool = False,
+    ) -> Explained:
+        """Say who serves a number, and why.
+
+        Args:
+            phone: As a person writes it.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+            locale: As for a send; empty: none is named.
+            message: As for a send.
+            own_code: The send has a code of the host's.
+            proposed: Rules to be tried besides those in force.
+            reveal: Show the full number.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number.
+            InvalidArgument: It is no word that a channel could have, or the message has no place for the code.
+            RoutingSyntaxError: The proposed rules cannot be read.
+        """
+        service, over = self._desk.service, checked_channel(channel)
+        number = recipient(self._desk.number(phone), over)
+        asked = asked_of(
+            message=message, locale=locale, purpose="default", settings=service.settings.otp, own_code=own_code
+        )
+        table = None if proposed is None else parse_rules(proposed)
+        async with open_view(self._desk, *filter(None, [proposed])) as view:
+            in_force = view.rules.in_force(over)
+            source, rules = (str(in_force.source), in_force.table) if in_force is not None else (None, None)
+            explained = self._explained(view, rules, source, number, over, asked, reveal=reveal)
+            if table is None:
+                return explained
+            after = self._explained(view, table, _PROPOSED, number, over, asked, reveal=reveal)
+            return attrs.evolve(explained, proposed=after)
+
+    async def validate(self, rules: str, channel: str = "sms") -> Checked:
+        """Read rules and load what they name.
+
+        Args:
+            rules: Such as ``Twilio;Mada:+35987``.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+
+        Raises:
+            RoutingSyntaxError: They cannot be read.
+            OTPConfigurationError: An instance that they name cannot be used.
+            InvalidArgument: It is no word that a channel could have.
+        """
+        over = checked_channel(channel)
+        async with instances_of(self._desk, rules) as loaded:
+            return _checked(loaded, rules, over)
+
+    async def set(self, rules: str | None, channel: str = "sms", *, by: str, reason: str = "") -> RulesSet:
+        """Write rules to the store, once they are checked as ``validate`` does; None: remove the stored ones.
+
+        Args:
+            rules: Such as ``Twilio;Mada:+35987``; None: the settings file's count again.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+            by: Who does it.
+            reason: Why.
+
+        Raises:
+            RoutingSyntaxError: They cannot be read.
+            OTPConfigurationError: An instance that they name cannot be used.
+            InvalidArgument: It is no word that a channel could have, or the rules would store a whole number.
+        """
+        over = checked_channel(channel)
+        record = self._desk.record(_SET, by, reason, target=str(over))
+        return await self._store(rules, over, record)
+
+    async def preview(self, rules: str, since: datetime, channel: str = "sms") -> Preview:
+        """The shares of recent challenges that other rules would send elsewhere.
+
+        At most 10,000 challenges are looked at, the latest first. Instances that cannot do the channel, or are drained, are
+        left out, as for a send.
+
+        Args:
+            rules: To be tried, such as ``Twilio;Mada:+35987``.
+            since: Aware; only challenges that were sent since then.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+
+        Raises:
+            RoutingSyntaxError: They cannot be read.
+            InvalidArgument: It is no word that a channel could have, or the time has no zone.
+        """
+        over, store = checked_channel(channel), self._desk.service.store
+        if since.utcoffset() is None:
+            raise InvalidArgument("since: has no time zone. Fix: pass an aware time")
+        proposed = parse_rules(rules)
+        challenges = await store.recent(since.astimezone(UTC), over, _PREVIEWED)
+        async with open_view(self._desk, rules) as view:
+            in_force = view.rules.in_force(over)
+            usable = view.loaded.capable(over) - view.rules.drained
+            before = RoutingTable(()) if in_force is None else in_force.table.restricted_to(usable)
+            moves, unread = await self._moves(challenges, over, before, proposed.restricted_to(usable))
+        return _preview(over, since, moves, unread)
+
+    async def history(self, channel: str = "sms", *, limit: int = 50) -> tuple[Version, ...]:
+        """The stored rules of a channel, the latest first.
+
+        Args:
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+            limit: How many.
+
+        Raises:
+            InvalidArgument: It is no word that a channel could have.
+        """
+        over = checked_channel(channel)
+        found: list[Version] = []
+        below: int | None = None
+        while len(found) < limit:
+            page = await self._desk.service.store.audits(_PAGE, below=below, action=_SET)
+            found += [_version(one) for one in page if one.target == over]
+            if len(page) < _PAGE:
+                break
+            below = page[-1].number
+        return tuple(found[:limit])
+
+    async def restore(self, number: int, *, by: str, reason: str = "") -> RulesSet:
+        """Store the rules again that a change of ``history`` stored.
+
+        Args:
+            number: Of that change.
+            by: Who does it.
+            reason: Why.
+
+        Raises:
+            InvalidArgument: There is no such change of rules, or it was purged.
+            OTPConfigurationError: An instance that they name cannot be used any more.
+        """
+        found = await self._desk.service.store.audits(1, below=number + 1, action=_SET)
+        if not found or found[0].number != number:
+            raise InvalidArgument("number: no change of rules has it. Fix: take one that routes.history lists")
+        over = checked_channel(found[0].target)
+        record = self._desk.record(_SET, by, reason, target=str(over), restored=number)
+        return await self._store(_version(found[0]).rules, over, record)
+
+    async def _store(self, rules: str | None, channel: Channel, record: AuditRecord) -> RulesSet:
+        idle: tuple[str, ...] = ()
+        if rules is not None:
+            for prefix in (prefix for rule in parse_rules(rules).rules for prefix in rule.prefixes):
+                check_prefix(prefix)
+            async with instances_of(self._desk, rules) as loaded:
+                idle = _checked(loaded, rules, channel).idle
+        await self._desk.write_setting(rule_setting(channel), rules, record)
+        return RulesSet(
+            channel=str(channel),
+            setting=rule_setting(channel),
+            rules=rules,
+            idle=idle,
+            forced=forced_names(self._desk.setup.providers),
+            within=self._desk.within,
+        )
+
+    async def _moves(
+        self, challenges: Sequence[ChallengeRecord], channel: Channel, before: RoutingTable, after: RoutingTable
+    ) -> tuple[Counter[tuple[str, str]], int]:
+        """How many have which first instance under both tables, and how many numbers could not be opened."""
+        service = self._desk.service
+        fallback = service.settings.routing.fallback_to_default
+        moves: Counter[tuple[str, str]] = Counter()
+        unread = 0
+        for number, challenge in enumerate(challenges):
+            if number % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+            try:
+                e164 = recipient(service.phone_of(challenge), channel).e164
+            except SettingsError:
+                unread += 1
+                continue
+            routes = [table.candidates(e164, fallback_to_default=fallback) for table in (before, after)]
+            first, second = (route[0] if route else "" for route in routes)
+            moves[first, second] += 1
+        return moves, unread
+
+    def _explained(
+        self,
+        view: RoutingView,
+        table: RoutingTable | None,
+        source: str | None,
+        number: PhoneNumber,
+        channel: Channel,
+        asked: Asked,
+        *,
+        reveal: bool,
+    ) -> Explained:
+        settings, now = self._desk.service.settings, self._desk.service.clock()
+        steps = _steps(view, table, number.e164, channel, asked) if table is not None else ()
+        return Explained(
+            phone=number.e164 if reveal else number.masked,
+            channel=str(channel),
+            source=source,
+            rules=format_rules(table) if table is not None else None,
+            route=tuple(step.instance for step in steps if step.position is not None),
+            steps=tuple(RouteStepSeen(**attrs.asdict(step)) for step in steps),
+            test_number=settings.sms.test_number(number.e164, now.date()) or None,
+            refused=_refusal(number.e164, require_valid=settings.otp.number_policy == "valid"),
+        )
+
+
+def _checked(loaded: Loaded, rules: str, channel: Channel) -> Checked:
+    table = parse_rules(rules)
+    for name in table.instances:
+        if name in loaded.broken:
+            raise loaded.broken[name]
+    able = loaded.capable(channel)
+    idle = tuple(name for name in table.instances if name not in able)
+    return Checked(rules=format_rules(table), instances=tuple(table.instances), idle=idle)
+
+
+def _steps(view: RoutingView, table: RoutingTable, e164: str, channel: Channel, asked: Asked) -> Sequence[RouteStep]:
+    """The route and its reasons: the rules', then what of them is broken, then who is drained."""
+    lacking = {name: asked.lacking(one.info, channel) for name, one in view.loaded.providers.items()}
+    steps = table.explain(
+        e164,
+        capable=view.loaded.capable(channel),
+        unfit={name: what for name, what in lacking.items() if what},
+        fallback_to_default=view.setup.settings.routing.fallback_to_default,
+        channel=channel,
+    )
+    broken = view.loaded.broken
+    told = [
+        attrs.evolve(step, reason=f"not loaded: {broken[step.instance]}") if step.instance in broken else step
+        for step in steps
+    ]
+    return _without(view.rules.drained, told)
+
+
+def _without(drained: Collection[str], steps: Sequence[RouteStep]) -> Sequence[RouteStep]:
+    """The steps, those of drained instances left out of the route."""
+    route = [step for step in steps if step.position is not None and step.instance not in drained]
+    return [
+        *(attrs.evolve(step, position=position) for position, step in enumerate(route, 1)),
+        *(
+            attrs.evolve(step, position=None, reason="draining") if step.position is not None else step
+            for step in steps
+            if step not in route
+        ),
+    ]
+
+
+def _refusal(e164: str, *, require_valid: bool) -> str | None:
+    """Why a send would not even be routed: validity belongs to sending, and rules may be asked about any number."""
+    try:
+        parse_phone(e164, require_valid=require_valid)
+    except InvalidPhoneNumber as error:
+        return str(error)
+    return None
+
+
+def _preview(channel: Channel, since: datetime, moves: Counter[tuple[str, str]], unread: int) -> Preview:
+    examined = moves.total()
+    moved = [
+        Moved(before=before, after=after, count=count, share=count / examined)
+        for (before, after), count in moves.most_common()
+        if before != after
+    ]
+    return Preview(channel=str(channel), since=since, examined=examined, unread=unread, moved=tuple(moved))
+
+
+def _version(record: AuditRecord) -> Version:
+    detail = json.loads(record.detail)
+    return Version(
+        number=record.number,
+        at=record.at,
+        by=record.by,
+        reason=record.reason,
+        rules=detail["after"],
+        former=detail["before"],
+    )

@@ -1,0 +1,35 @@
+"""Transactions of what operators change: each writes its record in the audit trail with the change, or neither."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from otpcore.stores.records import AuditRecord, changed
+from otpcore.stores.rows import Rows
+
+
+def note(rows: Rows, audit: AuditRecord | None, **found: Any) -> None:
+    """Write who changed something, with what was found out while it was changed; None: no operator did."""
+    if audit is not None:
+        detail = json.dumps({**json.loads(audit.detail), **found}, sort_keys=True)
+        rows.add_audit(changed(audit, detail=detail))
+
+
+def write_setting(rows: Rows, name: str, value: str | None, audit: AuditRecord | None) -> bool:
+    """Set or remove; the record keeps the former value. An operator's is not written where it changes nothing."""
+    if audit is not None:
+        former = rows.setting(name)
+        if former == value:
+            return False
+        note(rows, audit, setting=name, before=former, after=value)
+    rows.put_setting(name, value)
+    return True
+
+
+def reset_counters(rows: Rows, prefix: str, audit: AuditRecord | None) -> int:
+    """Remove counters and failure counters whose key begins so."""
+    removed = rows.reset_counters(prefix)
+    if removed:
+        note(rows, audit, counters=removed)
+    return removed
