@@ -214,4 +214,5 @@ def operator_through(run: Callable[[Use], Any]) -> Operator:
     """The operator of a blocking service, which opens when it is first used."""
     made = Operator()
     made._run = run  # noqa: SLF001 - it is this module that keeps it
+    made._stack = ExitStack()  # noqa: SLF001 - open, as long as the service is
     return made

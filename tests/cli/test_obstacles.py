@@ -131,6 +131,14 @@ CASES = [
         "otp_sms_provider",
     ),
     Case(
+        ObstacleKind.DRAINED,
+        Stops.EVERYBODY,
+        lambda otp, _: otp("instances", "drain", "mada"),
+        lambda otp, _: otp("instances", "take-back", "mada"),
+        ("mada is drained: it gets no new sends and no retries, since 20",),
+        "otp instances take-back mada",
+    ),
+    Case(
         ObstacleKind.NO_WORKER,
         Stops.SOME,
         _leave_a_retry_behind,

@@ -107,6 +107,8 @@ def test_the_blocking_services_operator_opens_it(otp_outbox: Outbox) -> None:
         otp.send_sms(PHONE)
         (challenge,) = otp.operator.challenges.show(PHONE)
         assert challenge.state == "sent"
+        with pytest.raises(RuntimeError, match="open already"), otp.operator:
+            pass
 
 
 async def test_a_store_that_another_process_cannot_see_is_refused() -> None:

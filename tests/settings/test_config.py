@@ -139,6 +139,7 @@ def test_the_documents_settings_are_read() -> None:
         ("storage", "synchronous", ["FULL", "NORMAL"], ["OFF"]),
         ("storage", "keep_challenges", [0, 86_400], [-1]),
         ("storage", "keep_deliveries", [86_400, 2_592_000], [0, 86_399]),
+        ("storage", "keep_audit", [86_400, 31_536_000], [0, 86_399]),
     ],
 )
 def test_each_range_ends_where_it_says_and_errors_name_the_full_key(
