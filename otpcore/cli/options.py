@@ -166,7 +166,9 @@ def parse_span(given: str, option: str) -> float:
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", given.strip())
     if found is None:
         raise CommandError(
-            f"{option} {quoted(given)}: not a time", "write a number with s, m, h or d, such as 90m", ExitCode.USAGE
+            f"{option} {quoted(given)}: not a time",
+            f"give a number with s, m, h or d, such as {option} 2h",
+            ExitCode.USAGE,
         )
     return float(found[1]) * _UNITS[found[2]]
 

@@ -48,7 +48,7 @@ class ListCommands(UnitsOfWork):
         return await self._read(lambda rows: lists.page(rows, which, after, limit))
 
     async def recent(self, since: datetime, channel: Channel, limit: int) -> tuple[ChallengeRecord, ...]:
-        """Challenges that were sent over a channel since then, the latest delivery first."""
+        """Challenges that were sent over a channel since then, the latest delivery first; of one moment in any order."""
         return await self._read(lambda rows: tuple(rows.recent(since, channel, limit)))
 
     async def audits(self, limit: int, *, below: int | None = None, action: str = "") -> tuple[AuditRecord, ...]:

@@ -244,7 +244,7 @@ async def test_rules_are_tried_written_listed_and_gone_back_to(otp_outbox: Outbo
         with pytest.raises(InvalidArgument, match="whole number"):
             await routes.set(f"outbox:{PHONE}", by="ann")
         with pytest.raises(InvalidArgument, match="channel"):
-            await routes.set("outbox", "pigeon", by="ann")
+            await routes.set("outbox", "Pigeon!", by="ann")
 
 
 async def test_other_rules_are_previewed_by_the_challenges_of_late(otp_outbox: Outbox) -> None:

@@ -58,7 +58,7 @@ class RetrySeen(Shown):
     """
 
     challenge_id: str
-    phone: str
+    phone: str = attrs.field(repr=False)
     channel: str
     purpose: str
     attempts: int
@@ -113,7 +113,7 @@ class ChallengeSeen(Shown):
     """
 
     id: str
-    phone: str
+    phone: str = attrs.field(repr=False)
     purpose: str
     app: str
     state: str

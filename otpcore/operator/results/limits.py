@@ -110,7 +110,7 @@ class FailureCount(Shown):
         locked_until: Aware UTC; None: it is not locked, or until an operator resets it.
     """
 
-    client: str
+    client: str = attrs.field(repr=False)
     failures: int
     locked: bool
     locked_until: datetime | None
@@ -155,7 +155,7 @@ class RefusalSeen(Shown):
 
     asked: str
     reason: str
-    phone: str | None
+    phone: str | None = attrs.field(repr=False)
     channel: str | None
     purpose: str | None
     enforced: bool

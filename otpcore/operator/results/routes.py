@@ -53,7 +53,7 @@ class Explained(Shown):
         proposed: The same under the rules that were proposed; None: none were.
     """
 
-    phone: str
+    phone: str = attrs.field(repr=False)
     channel: str
     source: str | None
     rules: str | None

@@ -182,7 +182,7 @@ class InboxMessage(Shown):
     channel: str
     instance: str
     outcome: str
-    phone: str
+    phone: str = attrs.field(repr=False)
     challenge_id: str
     purpose: str
     code: str | None = attrs.field(default=None, repr=False)
