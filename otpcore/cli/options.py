@@ -167,7 +167,7 @@ def parse_span(given: str, option: str) -> float:
     if found is None:
         raise CommandError(
             f"{option} {quoted(given)}: not a time",
-            f"give a number with s, m, h or d, such as {option} 2h",
+            f"write a number with s, m, h or d, such as 90m: {option} 2h",
             ExitCode.USAGE,
         )
     return float(found[1]) * _UNITS[found[2]]
