@@ -160,6 +160,15 @@ class ReplacedVendorCodeTests(StoreBase):
         world.later(30)
         assert (await world.resend(first.id, world.vendor())).step.mark is None, "the same code goes out again"
 
+    async def test_replacing_what_may_have_started_without_an_answer_is_cancelled_by_its_number(
+        self, world: World
+    ) -> None:
+        first = await world.begin(world.vendor())
+        world.later(30)
+        again = await world.resend(first.id, world.vendor(), code=NEW)
+        mark: Any = again.step.mark
+        assert (mark.delivery_id, mark.reference) == (first.delivery.id, "")
+
     async def test_replacing_leaves_a_vendors_slot_to_a_call_that_may_be_under_way(self, world: World) -> None:
         first = await world.begin(world.vendor())
         again = await world.resend(first.id, world.vendor(), channel=Channel.CALL, code=NEW)
