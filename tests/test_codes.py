@@ -115,3 +115,30 @@ def test_a_proof_is_for_one_delivery_of_one_instance_in_one_world_and_holds_whil
     assert not KeyRing(index=INDEX, code={"second": SECOND}, current="second").receipt_proofs.hold("bell", "d1", proof)
     sandbox = KeyRing(index=INDEX, code={"first": FIRST}, current="first", world=World.SANDBOX)
     assert not sandbox.receipt_proofs.hold("bell", "d1", proof)
+
+
+def test_a_relayed_message_is_looked_up_by_the_phone_and_all_that_is_said(keys: KeyRing) -> None:
+    said = keys.relayed_subject("+359871234567", "", "login", "", "1234", "")
+    assert keys.relayed_subject("+359871234567", "", "login", "", "1234", "") == said
+    others = [
+        ("", "login", "", "12345", ""),
+        ("", "login", "", "", "1234"),
+        ("login", "", "", "1234", ""),
+        ("x", "login", "", "1234", ""),
+    ]
+    looked_up = {
+        said,
+        keys.subject("+359871234567", "login"),
+        keys.relayed_subject("+359881234567", "", "login", "", "1234", ""),
+    }
+    looked_up |= {keys.relayed_subject("+359871234567", *one) for one in others}
+    assert len(looked_up) == 3 + len(others)
+
+
+def test_a_code_that_replaces_another_is_under_the_key_of_its_challenge(keys: KeyRing) -> None:
+    digest = keys.digest("challenge", "123456", "second")
+    assert digest.startswith("second:6:")
+    assert keys.matches("challenge", "123456", digest)
+    assert not keys.matches("challenge", "123457", digest)
+    with pytest.raises(SettingsError, match="missing"):
+        keys.digest("challenge", "123456", "missing")

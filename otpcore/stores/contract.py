@@ -89,7 +89,10 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         that is not enforced, neighbours) is recorded of a send that begins.
 
         A new challenge frees an expired holder of its subject first. A resend takes the channel's row over (new token,
-        no attempts), ends the older send (refund), moves ``expires_at`` and keeps the attempt count.
+        no attempts), ends the older send (refund), moves ``expires_at`` and keeps the attempt count. One with another code
+        (``NewSend.code``) puts it in the place of the first at the same time: what is under way on other channels is over,
+        and what the first code still comes to, an acceptance, a receipt or a vendor's approval, changes nothing. A resend
+        of a code that somebody has replaced since is ``Raced``.
 
         A refusal is recorded, gives back what is refundable, and changes nothing else. One that is needless, as nobody
         had to send (a cooldown, a faster caller), gives everything back and is not recorded.
@@ -229,7 +232,8 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     ) -> Reservation:
         """Use up one attempt and count one failure before anybody hears how a comparison ended.
 
-        By ``challenge_id`` where given (purpose, app, and subject if given, must match), else the newest of the subject.
+        By ``challenge_id`` where given (purpose, app, and subject if given, must match), else the newest of the subject; never
+        one that is not ``verifiable``.
         A ``guess`` that fits what is recorded consumes the challenge in the same transaction, as ``approve`` does, and counts no
         failure: APPROVED, for exactly one caller.
         """
@@ -257,6 +261,8 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
         now: datetime | None,
     ) -> bool:
         """Consume a living challenge; True for exactly one caller. Sealed code and rows go in the same transaction.
+
+        False too where another code has replaced the one that was reserved for.
 
         ``settled`` deliveries need no cancelling at the vendor any more. Clears the phone's failure counters, notes that
         it verified, and gives the budget of the challenge back what its accepted sends used.

@@ -164,7 +164,9 @@ class Scene:
         for instance, numbers in self.phones.items():
             for number in numbers:
                 known |= set(Secret.phone(number, COUNTRIES[instance][0][1:]))
-        known |= {Secret("code", message.code) for simulator in self.simulators for message in simulator.inbox}
+        known |= {
+            Secret("code", message.code) for simulator in self.simulators for message in simulator.inbox if message.code
+        }
         known |= {Secret("message", MESSAGE.partition("{code}")[0]), Secret("message", MESSAGE.partition("{code}")[2])}
         known |= {Secret("client", CLIENT), Secret("address", "2001:db8:5e5a:3e::7")}
         known |= {Secret(f"metadata {name}", text) for name, text in METADATA.items()}

@@ -89,6 +89,19 @@ async def who_asks_and_metadata_go_along(scene: Scene) -> None:
 
 
 @step
+async def codes_of_ones_own_replace_one_another_and_texts_are_relayed(scene: Scene) -> None:
+    phone, texts = scene.phone("text"), MESSAGE.replace("{code}", "nobody")
+    for code in ("7041926385", "5518203947"):
+        await scene.attempt(scene.otp.send_sms(phone, code=code, message=MESSAGE, purpose="ours"))
+        await anyio.sleep(0.02)
+    assert not await scene.attempt(scene.otp.verify(phone, "7041926385", purpose="ours"))
+    assert await scene.attempt(scene.otp.verify(phone, await scene.arrived(phone), purpose="ours"))
+    await scene.attempt(scene.otp.send_sms(phone, message=texts, verifiable=False))
+    scene.more_secrets.add(Secret("code", "61082734955"))
+    await scene.attempt(scene.otp.send_sms(phone, code="61082734955"))
+
+
+@step
 async def the_first_provider_fails_in_every_way(scene: Scene) -> None:
     for fault in FAULTS:
         phone = scene.phone("backup")

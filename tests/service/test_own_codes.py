@@ -10,12 +10,15 @@ import pytest
 
 from otpcore import (
     AsyncOTPService,
+    Carries,
     ChallengeState,
+    Channel,
     CheckRequest,
     CheckResult,
     CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
+    Feature,
     InvalidArgument,
     NoRouteError,
     ProviderInfo,
@@ -104,6 +107,41 @@ async def test_it_is_in_no_event_log_or_repr(otp_outbox: Outbox, caplog: pytest.
     said = repr((challenge, challenge.to_dict(), failed.value, events.events, caplog.records, caplog.text))
     assert OWN not in said
     assert OTHER not in said
+
+
+@attrs.define(eq=False)
+class Worder:
+    """A vendor that puts our code into words of its own."""
+
+    taken: list[DeliveryRequest] = attrs.field(factory=list)
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        carries = Carries(features=frozenset({Feature.ANDROID_HASH}), languages=frozenset({"de"}))
+        return ProviderInfo(display_name="Worder", carries={Channel.SMS: carries, Channel.CALL: carries})
+
+    @hookimpl
+    def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        self.taken.append(request)
+        return DeliveryReceipt()
+
+    @hookimpl
+    def call(self, request: DeliveryRequest) -> DeliveryReceipt:
+        self.taken.append(request)
+        return DeliveryReceipt()
+
+
+async def test_who_words_it_round_our_code_is_told_language_and_hash(otp_outbox: Outbox) -> None:
+    worder = Worder()
+    settings = {"otp": {"android_hash": "FA09qCX9VSu", "templates": {"default": {"en": "{code} it is"}}}}
+    async with otp_outbox.service(settings, providers={"worder": worder}) as otp:
+        await otp.send_sms(PHONE, code=OWN, locale="de")
+        await otp.call(PHONE, locale="de")
+        with pytest.raises(NoRouteError, match="worder cannot carry the language 'fr'"):
+            await otp.send_sms(PHONE, locale="fr", purpose="pay")
+        assert await otp.verify(PHONE, OWN)
+    assert [(one.code, one.locale) for one in worder.taken] == [(OWN, "de")] * 2
+    assert [one.android_hash for one in worder.taken] == ["FA09qCX9VSu", None]
 
 
 # Another code, and the same again.

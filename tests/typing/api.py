@@ -68,6 +68,7 @@ def use_blocking() -> None:
     with OTPService({"otp_sms_provider": "twilio"}) as otp:
         assert_type(otp.send_sms("+359871234567"), Challenge)
         assert_type(otp.call("+359871234567", locale="bg"), Challenge)
+        assert_type(otp.send("+359871234567", code="408162", message="{code}", verifiable=False), Challenge)
         assert_type(otp.verify("+359871234567", "123456"), Verification)
         assert_type(otp.sandbox_inbox("+359871234567"), tuple[DeliveredMessage, ...])
         assert_type(otp.status(), Status)

@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.rate_limits.admission import Admission, Barrier, BudgetRule, BudgetWindow, LimitReason
-from otpcore.stores.commands import Begun, LockRule, NewSend, ReceiptRule, RecordedGuess
+from otpcore.stores.commands import Begun, LockRule, NewCode, NewSend, ReceiptRule, RecordedGuess
 from otpcore.stores.contract import Store
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.memory.store import MemoryStore
@@ -44,7 +44,9 @@ _BARRIERS = (
     Barrier(reason=LimitReason.DENIED),
     Barrier(reason=LimitReason.DENIED, unless_verified=True),
 )
+_CODES = (None, None, *(NewCode(digest=f"digest of {name}", sealed=name.encode()) for name in ("one", "another")))
 _forced_lists = st.sampled_from([None, None, ("mada",), ("in_house", "mada")])
+_SENT: dict[str, Any] = {"phone": _phones, "subject": _subjects, "channel": _channels, "route": _index}
 
 
 @attrs.define
@@ -124,13 +126,11 @@ class Histories(ServiceRules):
         )
 
     @rule(
-        phone=_phones,
-        subject=_subjects,
-        channel=_channels,
-        route=_index,
+        **_SENT,
         forced=_forced_lists,
         key_id=st.sampled_from(["key-1", "key-1", "key-2"]),
         retried=st.booleans(),
+        verifiable=st.sampled_from([True, True, True, False]),
     )
     def begin(
         self,
@@ -141,11 +141,13 @@ class Histories(ServiceRules):
         forced: tuple[str, ...] | None,
         key_id: str,
         retried: bool,
+        verifiable: bool,
     ) -> None:
         self.world.retry = None
         if retried:
             self.world.with_retries()
-        challenge = self.world.challenge(subject, phone, forced=forced, key_id=key_id, max_attempts=3)
+        said = {"forced": forced, "key_id": key_id, "verifiable": verifiable}
+        challenge = self.world.challenge(subject, phone, max_attempts=3, **said)
         self.challenges.append(challenge.id)
         send = self.world.new_send(
             challenge,
@@ -156,8 +158,16 @@ class Histories(ServiceRules):
         )
         self.run_send(send)
 
-    @rule(phone=_phones, subject=_subjects, channel=_channels, route=_index, forced=_forced_lists)
-    def resend(self, phone: str, subject: str, channel: Channel, route: int, forced: tuple[str, ...] | None) -> None:
+    @rule(code=st.sampled_from(_CODES), forced=_forced_lists, **_SENT)
+    def resend(
+        self,
+        phone: str,
+        subject: str,
+        channel: Channel,
+        route: int,
+        forced: tuple[str, ...] | None,
+        code: NewCode | None,
+    ) -> None:
         challenge = self.both("latest", f"{phone}/{subject}")
         if challenge is not None:
             self.run_send(
@@ -167,6 +177,7 @@ class Histories(ServiceRules):
                     is_resend=True,
                     channel=channel,
                     forced=forced,
+                    code=code,
                     asked=self.asked,
                 )
             )

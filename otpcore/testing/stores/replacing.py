@@ -57,9 +57,9 @@ class ReplacedCodeTests(StoreBase):
         await world.resend(failover.id, code=NEW)
         late = await world.send(world.new_send(seen, failover.route, is_resend=True, channel=Channel.CALL))
         assert isinstance(late.begun, Raced)
-        assert late.begun.living is not None
-        assert late.begun.living.code_digest == NEW.digest
-        assert len((await failover.view()).deliveries) == 2
+        view = await failover.view()
+        assert late.begun.living == view.challenge
+        assert (view.challenge.code_digest, len(view.deliveries)) == (NEW.digest, 2)
 
     async def test_replacing_a_late_acceptance_of_the_first_is_none_of_the_new_code(self, world: World) -> None:
         first = await world.begin()
@@ -159,6 +159,15 @@ class ReplacedVendorCodeTests(StoreBase):
         await again.answer(Outcome.ACCEPTED, reference="V2")
         world.later(30)
         assert (await world.resend(first.id, world.vendor())).step.mark is None, "the same code goes out again"
+
+    async def test_replacing_what_may_have_started_without_an_answer_is_cancelled_by_its_number(
+        self, world: World
+    ) -> None:
+        first = await world.begin(world.vendor())
+        world.later(30)
+        again = await world.resend(first.id, world.vendor(), code=NEW)
+        mark: Any = again.step.mark
+        assert (mark.delivery_id, mark.reference) == (first.delivery.id, "")
 
     async def test_replacing_leaves_a_vendors_slot_to_a_call_that_may_be_under_way(self, world: World) -> None:
         first = await world.begin(world.vendor())
