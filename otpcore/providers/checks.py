@@ -20,7 +20,7 @@ from otpcore.models import Channel, CodeOwner
 from otpcore.providers.hooks import ObserverHooks, ProviderHooks
 from otpcore.providers.requests import ProviderInfo
 
-__all__ = ["Hooks", "describe", "explained", "load_error", "raised_at", "register", "send_hook"]
+__all__ = ["Hooks", "describe", "explained", "fix_of", "load_error", "raised_at", "register", "send_hook"]
 
 _OWN_HOOKS = {Channel.SMS: "send_sms", Channel.CALL: "call"}
 _ANY_OTHER = "send_message"
@@ -72,6 +72,11 @@ def raised_at(error: BaseException) -> str:
 def explained(error: BaseException) -> str:
     """The same, with the text where it is safe to show."""
     return raised_at(error) + (f" ({error})" if isinstance(error, _SPEAKABLE) else "")
+
+
+def fix_of(error: BaseException) -> str:
+    """What its author can do about an exception that left a plugin."""
+    return "install what is missing" if isinstance(error, ImportError) else "mend the plugin, or its settings"
 
 
 def register(obj: object, specs: type, role: str, subject: str, origin: str) -> Hooks:

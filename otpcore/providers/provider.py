@@ -22,7 +22,7 @@ from otpcore.models import Channel
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
 from otpcore.providers.addresses import ReceiptAddresses
-from otpcore.providers.checks import explained, raised_at, register, send_hook
+from otpcore.providers.checks import explained, fix_of, raised_at, register, send_hook
 from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
@@ -164,7 +164,7 @@ class Provider:
             if ends_the_caller(error):
                 raise
             origin = error.origin if isinstance(error, EscapedError) else error
-            failure = self._hooks.load_error(f"start raised {explained(origin)}", _fix_of(origin))
+            failure = self._hooks.load_error(f"start raised {explained(origin)}", fix_of(origin))
         if failure is not None:
             raise failure  # outside the handler: the original may quote settings, and must not travel along as context
 
@@ -341,7 +341,7 @@ def _make(
     except BaseException as error:
         if ends_the_caller(error):
             raise
-        failure = problem(f"its factory raised {explained(error)}", _fix_of(error))
+        failure = problem(f"its factory raised {explained(error)}", fix_of(error))
     if failure is not None:
         raise failure  # outside the handler, as in Provider.start
     if inspect.iscoroutine(obj):
@@ -390,12 +390,6 @@ def _contained(call: Callable[[], T]) -> T:
         raise
     except BaseException as error:  # noqa: BLE001 - it would end the task that waits, or its event loop
         raise EscapedError(error) from None
-
-
-def _fix_of(error: BaseException) -> str:
-    if isinstance(error, ImportError):
-        return "install what is missing"
-    return "mend the plugin, or its settings"
 
 
 def _type_name(value: object) -> str:

@@ -15,15 +15,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import anyio
 import attrs
 
-from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused
+from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused, SettingsError
 from otpcore.events import fields
 from otpcore.models import Channel, Receipt, ReceiptStatus
+from otpcore.phone.numbers import PhoneNumber
+from otpcore.phone.spellings import same_phone
 from otpcore.providers.delivered import DeliveredMessage, message_of
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.provider import Provider, provider_from_object
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ProviderInfo, ReceiptRequest
 
-__all__ = ["MAGIC", "RANGES", "Magic", "Sandbox", "is_harmless", "magic_of", "nobody"]
+__all__ = ["MAGIC", "RANGES", "Magic", "Sandbox", "inbox_of", "is_harmless", "magic_of", "nobody"]
 
 _logger = logging.getLogger("otpcore.sandbox")
 
@@ -217,6 +219,18 @@ class Sandbox:
     def deliver(self, instance: str, request: DeliveryRequest) -> None:
         """The person gets it."""
         self.inbox.append(message_of(request, instance))
+
+
+def inbox_of(sandbox: Sandbox | None, phone: PhoneNumber | None) -> tuple[DeliveredMessage, ...]:
+    """What a sandbox holds for this phone, or for all, newest last.
+
+    Raises:
+        SettingsError: The sandbox is off.
+    """
+    if sandbox is None:
+        raise SettingsError("sms.sandbox: is off, so there is no inbox; what was sent went to the providers")
+    wanted = same_phone(phone.e164) if phone is not None else None
+    return tuple(one for one in sandbox.inbox if wanted in (None, same_phone(one.phone.e164)))
 
 
 def nobody(name: str) -> Provider:

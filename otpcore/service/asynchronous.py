@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -10,10 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import anyio
-
 from otpcore.clock import utc_now
-from otpcore.errors import SettingsError, StoreError
 from otpcore.models import (
     Challenge,
     Channel,
@@ -25,20 +21,21 @@ from otpcore.models import (
     Verification,
 )
 from otpcore.phone.numbers import PhoneNumber, look_up_phone
-from otpcore.phone.spellings import same_phone
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
+from otpcore.providers.sandbox import inbox_of
 from otpcore.runners.contract import RetryRunner
 from otpcore.service.arguments import Clients, check_text, findable
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
 from otpcore.service.diagnosing import diagnosis
+from otpcore.service.following_up import follow_up
 from otpcore.service.lifetime import Lifetime, begin
 from otpcore.service.ordering import guess_of, order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
-from otpcore.service.sending import send, shown
+from otpcore.service.sending import send
 from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
@@ -53,8 +50,6 @@ if TYPE_CHECKING:
     from otpcore.operator.asynchronous import AsyncOperator
 
 __all__ = ["AsyncOTPService", "service_of"]
-
-_LAST_LOOK = 1.0  # seconds for a look at what the retries came to by then
 
 
 class AsyncOTPService:
@@ -109,12 +104,7 @@ class AsyncOTPService:
             SettingsError: A setting is wrong, or the file is missing.
         """
         return cls(
-            load_settings(path),
-            providers=providers,
-            store=store,
-            runner=runner,
-            observers=tuple(observers),
-            clock=clock,
+            load_settings(path), providers=providers, store=store, runner=runner, observers=observers, clock=clock
         )
 
     async def __aenter__(self) -> Self:
@@ -339,11 +329,7 @@ class AsyncOTPService:
             InvalidPhoneNumber: It is not one number.
             SettingsError: The sandbox is off.
         """
-        sandbox = self._service.sandbox
-        if sandbox is None:
-            raise SettingsError("sms.sandbox: is off, so there is no inbox; what was sent went to the providers")
-        wanted = same_phone(self._look_up(phone).e164) if phone is not None else None
-        return tuple(one for one in sandbox.inbox if wanted in (None, same_phone(one.phone.e164)))
+        return inbox_of(self._service.sandbox, self._look_up(phone) if phone is not None else None)
 
     async def status(self, *, window: float = 3600.0) -> Status:
         """What stops sending now; what each instance did lately, by rule prefix; what waits, and who runs retries.
@@ -392,16 +378,7 @@ class AsyncOTPService:
         order = order_of(service.settings.otp, self._clients, phone, **asked)
         deadline = Deadline(service.settings.otp.send_timeout)
         sent = await send(service, order, deadline)
-        if service.sandbox is not None:  # nobody else calls back
-            for instance, report in service.sandbox.reports(sent.challenge.id):
-                await self.handle_receipt(instance, report)
-        if sent.job is None:
-            return sent.challenge
-        await self._runner.submit(sent.job)
-        with anyio.move_on_after(max(deadline.left(), _LAST_LOOK)), contextlib.suppress(StoreError):
-            views = await service.store.view(challenge_id=sent.challenge.id)
-            return shown(views[0].challenge, order.phone, order.channel) if views else sent.challenge
-        return sent.challenge
+        return await follow_up(service, order, sent, deadline, self._runner.submit)
 
     def _look_up(self, phone: str) -> PhoneNumber:
         return look_up_phone(phone, default_region=self._service.settings.otp.default_region)

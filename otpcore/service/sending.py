@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 
 import attrs
 
 from otpcore.codes import make_code
-from otpcore.errors import DeliveryError, ErrorKind, NoRouteError, RateLimited, StoreError
+from otpcore.errors import DeliveryError, ErrorKind, RateLimited, StoreError
 from otpcore.events import EventType, Work, fields
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, LimitReason
-from otpcore.routing import rule_setting
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
 from otpcore.service.extras import Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
+from otpcore.service.no_route import why_nobody
 from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
@@ -219,37 +218,11 @@ def _route(service: Service, order: SendOrder, living: ChallengeRecord | None = 
     rules, asked = service.live.rules, _asked(service, order, living)
     route = rules.route(order.phone, order.channel, asked)
     if not route.candidates:
-        if not rules.covers(order.channel):
-            raise _no_rules(order.channel)
-        if unfit := rules.unfit(order.phone, order.channel, asked):
-            raise _cannot_carry(order.phone, order.channel, unfit)
-        raise _no_route(order.phone, order.channel)
+        raise why_nobody(rules, order.phone, order.channel, asked)
     if name := route.test_number:
         about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
         _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
     return route
-
-
-def _no_rules(channel: Channel) -> NoRouteError:
-    """The error where nothing says who serves a channel."""
-    others = "" if channel in (Channel.SMS, Channel.CALL) else ", and no instance of those for SMS can do it"
-    fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
-    return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
-
-
-def _no_route(phone: PhoneNumber, channel: Channel) -> NoRouteError:
-    """The error for a number that nobody serves over this channel."""
-    return NoRouteError(f"no provider of the routing rules serves {phone.masked} by {channel}; see otp routes explain")
-
-
-def _cannot_carry(phone: PhoneNumber, channel: Channel, unfit: Mapping[str, str]) -> NoRouteError:
-    """The error where those who serve a number cannot carry what the send asks for; ``unfit``: what, by instance."""
-    why = "; ".join(f"{name} cannot carry {what}" for name, what in unfit.items())
-    return NoRouteError(
-        f"nothing was sent to {phone.masked} by {channel}: {why}. Fix: send without it, or name a provider in the routing "
-        "rules that carries it; `otp routes explain` says who is left out",
-        reason="cannot_carry",
-    )
 
 
 def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Asked:
