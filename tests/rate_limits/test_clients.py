@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otpcore import InvalidArgument, RateLimited
-from otpcore.rate_limits.clients import is_list, names_nobody, same_client
+from otpcore.rate_limits.clients import client_address, is_list, names_nobody, same_client
 from otpcore.testing import Outbox, wrong_code
 
 ADDRESS = "203.0.113.9"
@@ -172,3 +172,22 @@ async def test_a_client_that_is_no_text_is_refused_at_the_edge(otp_outbox: Outbo
         with pytest.raises(InvalidArgument, match=f"client must be text, not {type(client).__name__}"):
             await otp.send_sms(OTHERS[0], client=client)  # type: ignore[arg-type] # what hosts do
         assert otp_outbox.messages == []
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:443", "203.0.113.7"),
+        ("198.51.100.9, 203.0.113.7", "203.0.113.7"),
+        ('for="[2001:db8::1]:80";proto=https', "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("session-7", ""),
+        ("unix:", ""),
+        ("", ""),
+    ],
+)
+def test_the_address_that_a_client_names_is_told_whole(client: str, address: str) -> None:
+    assert client_address(client) == address
