@@ -206,7 +206,7 @@ class ReceiptResult:
 
     outcomes: tuple[ReceiptOutcome, ...]
     status: int
-    text: str = ""
+    text: str = attrs.field(default="", repr=False)
     content_type: str = ""
 
     @property
