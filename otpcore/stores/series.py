@@ -37,7 +37,7 @@ __all__ = [
 
 DIMENSIONS = ("instance", "prefix", "channel")
 """By what series may be told apart."""
-SPANS = (1, 60)
+SPANS = (1, 5, 60)
 """Minutes that one kept count may span: long steps read few rows."""
 BOUNDS = tuple(round(10 ** (6 + tenth / 10)) for tenth in range(51))
 """Microseconds at which a bucket ends and the next one begins, from one second to a day and more."""

@@ -38,7 +38,7 @@ class SeriesCommands(UnitsOfWork):
         Args:
             since: The first step is the one in which this lies. Steps are whole ones since 1970 UTC.
             until: The last step is the one that reaches it.
-            step: Whole minutes. Whole hours are read from far fewer rows.
+            step: Whole minutes. Five of them, and whole hours, are read from far fewer rows.
             by: Of ``instance``, ``prefix`` and ``channel``, what they are told apart by.
 
         Raises:

@@ -173,7 +173,7 @@ class SeriesTests(StoreBase):
             (108 * HOUR, 0, 1),
         ]
 
-    @pytest.mark.parametrize("minutes", [1, 7, 60, 90, 120, 1440])
+    @pytest.mark.parametrize("minutes", [1, 5, 7, 15, 60, 90, 120, 1440])
     async def test_series_of_long_steps_are_the_sum_of_short_ones(self, world: World, minutes: int) -> None:
         for number in range(6):
             await accepted(world, phone=f"phone-{number}", reference=f"M{number}")
@@ -200,7 +200,7 @@ class SeriesTests(StoreBase):
         await accepted(world, phone="phone-2", reference="M2")
         await _fold(world)
         count = await _purge(world, series_before=world.at(3600))
-        assert count.series == 2  # a minute and an hour
+        assert count.series == 3  # a minute, five, and an hour
         assert [one.starts_at for one in await _series(world)] == [world.at(3600)]
         assert (await _purge(world)).series == 0
 
