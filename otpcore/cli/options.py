@@ -157,7 +157,7 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
-def parse_span(given: str, option: str) -> float:
+def parse_span(given: str, option: str, example: str = "90m") -> float:
     """Seconds, written as a number with s, m, h or d.
 
     Raises:
@@ -167,7 +167,7 @@ def parse_span(given: str, option: str) -> float:
     if found is None:
         raise CommandError(
             f"{option} {quoted(given)}: not a time",
-            f"write a number with s, m, h or d, such as 90m: {option} 2h",
+            f"write a number with s, m, h or d, such as {example}",
             ExitCode.USAGE,
         )
     return float(found[1]) * _UNITS[found[2]]
@@ -179,7 +179,7 @@ def lasting(given: str | None) -> float | None:
     Raises:
         CommandError: It is written otherwise, or is no time at all.
     """
-    span = None if given is None else parse_span(given, "--for")
+    span = None if given is None else parse_span(given, "--for", "--for 2h")
     if span == 0:
         raise CommandError("--for: is no time at all", "write it like --for 2h", ExitCode.USAGE)
     return span

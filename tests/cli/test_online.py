@@ -117,7 +117,7 @@ def test_a_host_that_is_nobodys_may_be_a_wrong_url_too(otp: Otp, desk: Desk, ins
 def test_a_wrong_url_of_the_pages_provider_is_named_and_correcting_it_ends_it(
     otp: Otp, desk: Desk, directory: Path
 ) -> None:
-    provider, _, _, simulator, _ = blocks("writing-a-provider.md")
+    provider, *_, simulator, _ = blocks("writing-a-provider.md")
     (directory / "otp_acme_online.py").write_text(provider, encoding="utf-8")
     names: dict[str, Any] = {}
     exec(simulator, names)
