@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from otpcore.models import Channel, Receipt, World
-from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, RefusalRecord
+from otpcore.rate_limits.admission import UNCOUNTED, BudgetRule
 from otpcore.stores.change_commands import ChangeCommands
 from otpcore.stores.commands import (
     Beginning,
@@ -31,13 +31,12 @@ from otpcore.stores.commands import (
     Settled,
 )
 from otpcore.stores.counts import KeyUse, PurgeCount, StoreStatus
+from otpcore.stores.limit_commands import LimitCommands
 from otpcore.stores.list_commands import ListCommands
 from otpcore.stores.records import (
     AuditRecord,
     ChallengeRecord,
-    CounterRecord,
     DeliveryRecord,
-    FailureRecord,
     ScheduleRecord,
     WorkerRecord,
 )
@@ -55,7 +54,7 @@ _WAKE_LIMIT = 500
 _WAKE_APART = timedelta(seconds=0.25)
 
 
-class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
+class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     """Where state lives. Every command may raise ``StoreError``, and then nothing was half done."""
 
     @abc.abstractmethod
@@ -346,26 +345,6 @@ class Store(ListCommands, SealedCommands, SeriesCommands, ChangeCommands):
     async def write_setting(self, name: str, value: str | None, *, audit: AuditRecord | None = None) -> bool:
         """Set or, with None, remove one. False: it was so before, and nothing is written of an operator's."""
         return await self._write(lambda rows: auditing.write_setting(rows, name, value, audit))
-
-    async def counters(self, prefix: str, now: datetime | None) -> tuple[CounterRecord | FailureRecord, ...]:
-        """Counters whose key begins so, of windows that have not ended; then failure counters, with their lock."""
-        return await self._read(lambda rows: (*rows.counters(prefix, rows.now(now)), *rows.failure_counters(prefix)))
-
-    async def reset_counters(self, prefix: str, *, audit: AuditRecord | None = None) -> int:
-        """Remove counters and failure counters whose key begins so."""
-        return await self._write(lambda rows: auditing.reset_counters(rows, prefix, audit))
-
-    async def budgets(self, prefix: str = "") -> tuple[BudgetRecord, ...]:
-        """Unverified budgets whose key begins so, ended windows too."""
-        return await self._read(lambda rows: tuple(rows.budgets(prefix)))
-
-    async def verified(self, phone_key: str) -> datetime | None:
-        """When a phone last verified; None: it did not, or so long ago that it was forgotten."""
-        return await self._read(lambda rows: rows.verified(phone_key))
-
-    async def refusals(self, limit: int, *, phone_key: str | None = None) -> tuple[RefusalRecord, ...]:
-        """What was refused, of one phone or of all, the latest first."""
-        return await self._read(lambda rows: tuple(rows.refusals(phone_key, limit)))
 
     async def retries(
         self, limit: int, *, after: ScheduleRecord | None = None
