@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,10 @@ import trio.testing
 
 from otpcore import (
     AsyncOTPService,
+    CancelRequest,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
     DeliveryError,
     DeliveryReceipt,
     DeliveryRequest,
@@ -101,12 +106,96 @@ async def test_a_cancelled_call_is_recorded_so_that_nobody_takes_it_for_a_call_u
         await anyio.sleep_forever()
 
     started = anyio.Event()
-    async with otp_outbox.service(providers={"slow": Vendor(hang)}, store=SlowStore("record")) as otp:
+    providers = {"slow": Vendor(hang), "next": Vendor(taken)}
+    async with otp_outbox.service(providers=providers, store=SlowStore("record")) as otp:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(otp.send_sms, PHONE)
             await started.wait()
             tasks.cancel_scope.cancel()
-        assert await outcomes(otp) == ["ambiguous"]
+        assert await outcomes(otp) == ["ambiguous"], "nobody is there to call the next one"
+
+
+@attrs.define(eq=False)
+class Owner:
+    """A vendor that makes the codes; its first cancelling fails, and the next one hangs."""
+
+    hangs: anyio.Event = attrs.field(factory=anyio.Event)
+    cancelled: int = 0
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Owner", code_owner=CodeOwner.PROVIDER, code_scope="owner:1")
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        return DeliveryReceipt(reference=request.delivery_id)
+
+    @hookimpl
+    async def check_code(self, request: CheckRequest) -> CheckResult:
+        return CheckResult.INCORRECT
+
+    @hookimpl
+    async def cancel(self, request: CancelRequest) -> None:
+        self.cancelled += 1
+        if self.cancelled == 1:
+            raise ProviderError(ErrorKind.UNAVAILABLE, "away")
+        self.hangs.set()
+        await anyio.sleep_forever()
+
+
+async def test_a_call_that_is_cancelled_before_the_vendor_heard_of_it_is_not_in_doubt(otp_outbox: Outbox) -> None:
+    """It was still ending the verification that had been there before: nobody may wait for a message of the new one."""
+    owner = Owner()
+    async with otp_outbox.service(providers={"owner": owner}) as otp:
+        first = await otp.send_sms(PHONE, purpose="login")
+        await otp.cancel(first.id)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(otp.send_sms, PHONE, purpose="payment"))
+            await owner.hangs.wait()
+            tasks.cancel_scope.cancel()
+        assert await outcomes(otp) == ["unavailable", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"), [("taken", "what it said could not be recorded"), ("down", "no provider took the message")]
+)
+async def test_what_could_not_be_recorded_in_time_is_said_for_what_it_is(
+    otp_outbox: Outbox, answer: str, what: str
+) -> None:
+    """A message that was taken arrives; one that nobody took does not."""
+
+    class Hanging(MemoryStore):
+        async def record(self, *_: Any) -> Any:
+            await anyio.sleep_forever()
+
+    vendor = Vendor({"taken": taken, "down": down}[answer])
+    settings = {"otp": {"provider_timeout": 0.2, "send_timeout": 0.5}}
+    async with otp_outbox.service(settings, providers={"vendor": vendor}, store=Hanging()) as otp:
+        with pytest.raises(StoreError, match=what):
+            await otp.send_sms(PHONE)
+
+
+async def test_a_text_of_the_hosts_is_in_the_language_that_the_host_named(otp_outbox: Outbox) -> None:
+    """Ours may have to be served in another one."""
+
+    async def note(request: DeliveryRequest) -> None:
+        locales.append(request.locale)
+
+    locales: list[str] = []
+    async with otp_outbox.service(providers={"vendor": Vendor(note)}) as otp:
+        await otp.send_sms(PHONE, locale="xh", message="Ikhowudi: {code}")
+        await otp.send_sms("+359887654321", locale="xh")
+    assert locales == ["xh", "en"]
+
+
+async def test_what_a_retry_sends_is_known_for_that(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service(RETRIED, runner=Nobody()) as otp:
+        otp_outbox.fail("unavailable")
+        challenge = await otp.send_sms(PHONE)
+        otp_outbox.clock.advance(1)
+        await otp.run_retry(RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=otp_outbox.clock()))
+        (view,) = await otp._service.store.view(challenge_id=challenge.id)
+        assert [(one.outcome, one.is_retry) for one in view.deliveries] == [("unavailable", False), ("accepted", True)]
 
 
 async def test_a_call_that_could_not_end_in_time_is_not_begun(otp_outbox: Outbox) -> None:

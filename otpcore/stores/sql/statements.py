@@ -64,7 +64,7 @@ CHALLENGES_OF = (
     .where(challenges.c.phone_key == bindparam("phone_key"))
     .order_by(challenges.c.number.desc())
 )
-_LATEST_DELIVERY = func.max(deliveries.c.number).label("latest")
+_LATEST_DELIVERY = func.max(deliveries.c.recorded_at).label("latest")
 _RECENTLY = (
     select(deliveries.c.challenge_id, _LATEST_DELIVERY)
     .where(
