@@ -85,8 +85,9 @@ class AsyncChallenges:
             SettingsError: With ``reveal``: a key that sealed a number is not here.
         """
         within = Within(since=since, until=until, phone=phone, after=after, limit=limit)
-        asked = {"instance": instance, "purpose": purpose, "app": app, "state": state}
-        return await list_challenges(self._desk, within, **asked, reveal=reveal)
+        return await list_challenges(
+            self._desk, within, instance=instance, purpose=purpose, app=app, state=state, reveal=reveal
+        )
 
     async def cancel(self, challenge_id: str, *, by: str, reason: str = "") -> bool:
         """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none.
