@@ -31,6 +31,9 @@ class Within:
     """Whose rows are listed, of which time, and where the page begins.
 
     Args:
+        since: Not those before; None: from the first on.
+        until: Only those before; None: to the last.
+        phone: As a person writes it; None: anybody's.
         after: The cursor of the page before; None: the first page.
         limit: How many rows at most.
     """
@@ -117,8 +120,7 @@ class AsyncDeliveries:
             InvalidArgument: An argument cannot be meant.
             InvalidPhoneNumber: It is not one number.
         """
-        within = Within(since=since, until=until, phone=phone, after=after, limit=limit)
-        within.check()
+        Within(since=since, until=until, phone=phone, after=after, limit=limit).check()
         check_storable(instance=instance, prefix=prefix)
         wanted = DeliveryFilter(
             since=_moment("since", since),
