@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode, Explanation
-from otpcore.errors import quoted
 from otpcore.events import fields as log_fields
 from otpcore.events import fields_of
 
@@ -166,7 +165,7 @@ def parse_span(given: str, option: str, example: str = "90m") -> float:
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", given.strip())
     if found is None:
         raise CommandError(
-            f"{option} {quoted(given)}: not a time",
+            f"{option}: not a time",
             f"write a number with s, m, h or d, such as {example}",
             ExitCode.USAGE,
         )

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from otpcore.cli import commands as _commands
+from otpcore.cli import lists as _lists
 from otpcore.cli import operations as _operations
 from otpcore.cli.exits import ExitCode
 
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "resume": _operations.resume,
     "purge": _operations.purge,
     "audit": _operations.audit,
+    "series": _lists.series,
     "doctor": _commands.doctor,
     "sandbox": _commands.sandbox,
 }
@@ -56,8 +58,13 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     ),
     "challenges": (
         "Started verifications.",
-        {"show": _operations.show_challenges, "cancel": _operations.cancel_challenge},
+        {
+            "list": _lists.list_challenges,
+            "show": _operations.show_challenges,
+            "cancel": _operations.cancel_challenge,
+        },
     ),
+    "deliveries": ("What was handed to providers.", {"list": _lists.list_deliveries}),
     "limits": (
         "Who may send to whom, and how often.",
         {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SwitchesSeen,
         SwitchState,
     )
+    from otpcore.operator.results.lists import ChallengeListed, ChallengePage, DeliveryListed, DeliveryPage, SeriesStep
     from otpcore.operator.results.routes import (
         Checked,
         Explained,
@@ -45,9 +46,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncOperator",
     "Budget",
+    "ChallengeListed",
+    "ChallengePage",
     "ChallengeSeen",
     "Change",
     "Checked",
+    "DeliveryListed",
+    "DeliveryPage",
     "DeliverySeen",
     "Ended",
     "Erased",
@@ -72,6 +77,7 @@ __all__ = [
     "RulesSeen",
     "RulesSet",
     "SendCount",
+    "SeriesStep",
     "Shown",
     "SwitchState",
     "SwitchesSeen",
@@ -97,6 +103,13 @@ _MODULES = {
         "SendCount",
         "SwitchState",
         "SwitchesSeen",
+    ),
+    "otpcore.operator.results.lists": (
+        "ChallengeListed",
+        "ChallengePage",
+        "DeliveryListed",
+        "DeliveryPage",
+        "SeriesStep",
     ),
     "otpcore.operator.results.routes": (
         "Checked",

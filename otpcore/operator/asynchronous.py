@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
@@ -19,7 +19,9 @@ from otpcore.operator.findings.key_states import key_states, keys_in_use
 from otpcore.operator.inbox import inbox
 from otpcore.operator.instances import AsyncInstances
 from otpcore.operator.limits import AsyncLimits, budgets, refusals
+from otpcore.operator.lists import AsyncDeliveries, series
 from otpcore.operator.results.limits import Budget, RefusalSeen
+from otpcore.operator.results.lists import SeriesStep
 from otpcore.operator.results.upkeep import Change, Erased, Finding, InboxMessage, KeyNeed
 from otpcore.operator.retries import AsyncRetries
 from otpcore.operator.routes import AsyncRoutes
@@ -116,6 +118,11 @@ class AsyncOperator:
         return AsyncChallenges(self._opened)
 
     @property
+    def deliveries(self) -> AsyncDeliveries:
+        """What was handed to providers."""
+        return AsyncDeliveries(self._opened)
+
+    @property
     def retries(self) -> AsyncRetries:
         """Sends that wait for their next try."""
         return AsyncRetries(self._opened)
@@ -155,6 +162,22 @@ class AsyncOperator:
         """
         return await refusals(self._opened, phone, limit)
 
+    async def series(
+        self, since: datetime, until: datetime | None = None, step: float = 3600.0, *, apart_by: Collection[str] = ()
+    ) -> tuple[SeriesStep, ...]:
+        """Counts and waits for each step of time in which something happened, by time; at most a minute behind.
+
+        Args:
+            since: The first step is the one in which this lies. Steps are whole ones since 1970 UTC.
+            until: The last step is the one that reaches it; None: now.
+            step: Seconds, whole minutes of them. Five minutes, and whole hours, are read from far fewer rows.
+            apart_by: Of ``instance``, ``prefix`` and ``channel``, what steps are told apart by.
+
+        Raises:
+            InvalidArgument: An argument cannot be meant.
+        """
+        return await series(self._opened, since, until, step, apart_by)
+
     async def budgets(self) -> tuple[Budget, ...]:
         """How many sends that nobody verified each rule prefix of a country had."""
         return await budgets(self._opened)
@@ -166,7 +189,7 @@ class AsyncOperator:
         return tuple(KeyNeed(**attrs.asdict(one)) for one in states)
 
     async def inbox(self, phone: str, *, reveal: bool = False) -> tuple[InboxMessage, ...]:
-        """What the sandbox kept from being sent to a phone, of challenges that live, newest last.
+        """What the sandbox kept from being sent to a phone and carries a code that verifies now, newest last.
 
         Args:
             phone: As a person writes it.

@@ -15,6 +15,7 @@ from otpcore.operator.asynchronous import AsyncOperator
 from otpcore.operator.challenges import AsyncChallenges
 from otpcore.operator.instances import AsyncInstances
 from otpcore.operator.limits import AsyncLimits
+from otpcore.operator.lists import AsyncDeliveries
 from otpcore.operator.retries import AsyncRetries
 from otpcore.operator.routes import AsyncRoutes
 from otpcore.operator.sending import AsyncSending
@@ -89,8 +90,15 @@ class Routes(_Twin[AsyncRoutes]):
 class Challenges(_Twin[AsyncChallenges]):
     """As ``AsyncOperator.challenges``, blocking."""
 
+    list = _blocking(AsyncChallenges.list)
     show = _blocking(AsyncChallenges.show)
     cancel = _blocking(AsyncChallenges.cancel)
+
+
+class Deliveries(_Twin[AsyncDeliveries]):
+    """As ``AsyncOperator.deliveries``, blocking."""
+
+    list = _blocking(AsyncDeliveries.list)
 
 
 class Retries(_Twin[AsyncRetries]):
@@ -184,6 +192,11 @@ class Operator(_Twin[AsyncOperator]):
         return Challenges(self._run, lambda operator: operator.challenges)
 
     @property
+    def deliveries(self) -> Deliveries:
+        """What was handed to providers."""
+        return Deliveries(self._run, lambda operator: operator.deliveries)
+
+    @property
     def retries(self) -> Retries:
         """Sends that wait for their next try."""
         return Retries(self._run, lambda operator: operator.retries)
@@ -196,6 +209,7 @@ class Operator(_Twin[AsyncOperator]):
     status = _blocking(AsyncOperator.status)
     findings = _blocking(AsyncOperator.findings)
     refusals = _blocking(AsyncOperator.refusals)
+    series = _blocking(AsyncOperator.series)
     budgets = _blocking(AsyncOperator.budgets)
     keys_in_use = _blocking(AsyncOperator.keys_in_use)
     inbox = _blocking(AsyncOperator.inbox)

@@ -1,11 +1,14 @@
-"""Challenges: one with everything that happened to it, and its end."""
+"""Challenges: those of a list, one with everything that happened to it, and its end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from otpcore.operator.desk import Desk
+from otpcore.operator.lists import Within, list_challenges
 from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Moment, RetrySeen
+from otpcore.operator.results.lists import ChallengePage
 from otpcore.rate_limits.admission import RefusalRecord
 from otpcore.service.arguments import findable, is_id
 from otpcore.service.deadline import Deadline
@@ -20,7 +23,7 @@ _REFUSALS = 200  # of one phone; identical ones are one row
 
 
 class AsyncChallenges:
-    """Look at a challenge, and end it."""
+    """List challenges, look at one, and end it."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -45,6 +48,46 @@ class AsyncChallenges:
         for phone_key in {view.challenge.phone_key for view in views}:
             refusals[phone_key] = await store.refusals(_REFUSALS, phone_key=phone_key)
         return tuple(self._seen(view, refusals[view.challenge.phone_key], reveal=reveal) for view in views)
+
+    async def list(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        phone: str | None = None,
+        instance: str = "",
+        purpose: str | None = None,
+        app: str | None = None,
+        state: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+        reveal: bool = False,
+    ) -> ChallengePage:
+        """Challenges by when their first send began, the latest first; all that is said must hold.
+
+        A page may be short though more follow: it looks at 5,000 rows at most. Time and phone cost nothing.
+
+        Args:
+            since: Not those before; None: from the first on.
+            until: Only those before; None: to the last.
+            phone: Of this one, as a person writes it; None: of any.
+            instance: Who took the message, or was tried last; empty: any.
+            purpose: None: any.
+            app: Of the host's apps; empty: without one; None: any.
+            state: As in `Challenge`, such as ``queued``; None: any.
+            after: The cursor of the page before; None: the first page.
+            limit: How many.
+            reveal: Show full numbers.
+
+        Raises:
+            InvalidArgument: An argument cannot be meant.
+            InvalidPhoneNumber: It is not one number.
+            SettingsError: With ``reveal``: a key that sealed a number is not here.
+        """
+        within = Within(since=since, until=until, phone=phone, after=after, limit=limit)
+        return await list_challenges(
+            self._desk, within, instance=instance, purpose=purpose, app=app, state=state, reveal=reveal
+        )
 
     async def cancel(self, challenge_id: str, *, by: str, reason: str = "") -> bool:
         """End a living challenge: nothing more is sent and its code no longer verifies. False: there is none.

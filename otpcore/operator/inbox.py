@@ -6,16 +6,17 @@ from otpcore.errors import SettingsError
 from otpcore.operator.desk import Desk
 from otpcore.operator.results.upkeep import InboxMessage
 from otpcore.providers.sandbox import is_harmless
-from otpcore.stores.lifecycle import NOT_SENT, is_living
+from otpcore.stores.lifecycle import NOT_SENT, in_force, is_living
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord
 
 __all__ = ["inbox"]
 
 
 async def inbox(desk: Desk, phone: str, *, reveal: bool) -> tuple[InboxMessage, ...]:
-    """Deliveries of the living challenges, newest last; their code is sealed in the store, and the keys open it here.
+    """Deliveries of the code in force, of living challenges, newest last; it is sealed in the store, and the keys open it here.
 
-    Challenges that a vendor has delivered, from before the sandbox was switched on, are none of its business.
+    What was only relayed has no code that verifies, and is not listed. Challenges that a vendor has delivered, from before the
+    sandbox was switched on, are none of its business.
 
     Raises:
         InvalidPhoneNumber: It is not one number.
@@ -34,8 +35,9 @@ async def inbox(desk: Desk, phone: str, *, reveal: bool) -> tuple[InboxMessage, 
     for view in reversed(await service.store.view(phone_key=service.keys.phone_key(e164))):
         left = [delivery for delivery in view.deliveries if delivery.outcome not in NOT_SENT]
         ours = is_harmless(e164, [delivery.reference for delivery in left])
-        if ours and is_living(view.challenge, service.clock()):
-            found.extend(_message(desk, view.challenge, delivery, reveal=reveal) for delivery in left)
+        if ours and view.challenge.verifiable and is_living(view.challenge, service.clock()):
+            carried = in_force(view.challenge, left)
+            found.extend(_message(desk, view.challenge, delivery, reveal=reveal) for delivery in carried)
     return tuple(found)
 
 

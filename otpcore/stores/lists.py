@@ -153,23 +153,25 @@ class ChallengeFilter(Filter[ChallengeRecord]):
         phone_key: Keyed look-up of a phone; empty: any.
         instance: That was tried last; empty: any.
         purpose: None: any.
+        app: Of the host's apps; empty: without one; None: any.
         state: None: any.
     """
 
     instance: str = ""
     purpose: str | None = None
+    app: str | None = None
     state: ChallengeState | None = None
 
     def conditions(self) -> Mapping[str, Any]:
         """What fields of a record must be, by name; times and the phone aside."""
         return {
             **({"provider": self.instance} if self.instance else {}),
-            **_given(purpose=self.purpose, state=self.state),
+            **_given(purpose=self.purpose, app=self.app, state=self.state),
         }
 
     def indexed(self) -> Self:
         """As much of it as an index answers where no phone is named."""
-        return attrs.evolve(self, instance="", purpose=None, state=None)
+        return attrs.evolve(self, instance="", purpose=None, app=None, state=None)
 
 
 def _given(**conditions: Any) -> dict[str, Any]:

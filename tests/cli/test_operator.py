@@ -132,6 +132,8 @@ def test_purge_removes_what_is_old_and_with_a_phone_one_person(otp: Otp, desk: D
     old = ("challenges", "deliveries", "receipts", "counters", "refusals", "verified", "audits")
     nothing = dict.fromkeys((*old, "records", "series", "changes"), 0)
     assert otp("purge", "--json").document == nothing
+    told = otp("purge").out.removeprefix("removed ").split(", ")
+    assert [one.partition(" ")[0] for one in told] == ["0"] * len(nothing), "each kind is named in the text too"
     of_one = {"challenges": 1, "deliveries": 1, "counters": 1}
     assert otp("purge", "--phone", PHONE, "--yes", "--json").document == {**nothing, **of_one}
     assert otp("challenges", "show", PHONE).code == ExitCode.REFUSED

@@ -99,6 +99,10 @@ def due(night: Night) -> datetime:
 def test_the_night_in_commands(night: Night) -> None:
     shown = night.runs("bash", "-ec", LOOK)
     assert "unavailable" in shown
+    (queued,) = night.otp("challenges", "list", "--since", "1h", "--state", "queued")["challenges"]
+    assert shown.count(queued["id"]) == 4, "in the story, in its line of the list, and in those of its two deliveries"
+    (story,) = night.otp("challenges", "show", queued["id"])["challenges"]
+    assert "unavailable" in {one["result"] for one in story["timeline"]}
     night.runs("bash", "-ec", STOP)
     before = due(night)
     told = night.runs("bash", "-ec", ROUND)
@@ -127,6 +131,7 @@ def test_the_night_in_python(night: Night) -> None:
     before = due(night)
     told = night.runs(sys.executable, "-W", "error", "-c", NIGHT)
     assert "('mada', 'backup') would be ('backup',)" in told
+    assert re.search(r"^\+3598\*{6}67 .* delivery mada unavailable$", told, re.MULTILINE)
     assert "ann sending.pause  mada takes messages and delivers none" in told
     assert due(night) < before
     assert night.otp("routes", "explain", PHONE)["route"] == ["mada", "backup"]

@@ -9,7 +9,7 @@ import pytest
 from otpcore import AsyncOperator, AsyncOTPService, Operator
 from otpcore.cli.tree import COMMANDS, GROUPS
 
-GROUPS_OF_METHODS = ("sending", "limits", "routes", "challenges", "retries", "instances")
+GROUPS_OF_METHODS = ("sending", "limits", "routes", "challenges", "deliveries", "retries", "instances")
 
 SET_UP = {"init", "demo", "worker", "db upgrade", "db current", "keys new", "keys rotate"}
 
@@ -23,6 +23,7 @@ METHODS = {
     "resume": "sending.resume",
     "purge": "erase",
     "audit": "audit",
+    "series": "series",
     "doctor": "findings",
     "sandbox": "inbox",
     "routes check": "routes.validate",
@@ -38,8 +39,10 @@ METHODS = {
     "instances status": "instances.status",
     "instances drain": "instances.drain",
     "instances take-back": "instances.take_back",
+    "challenges list": "challenges.list",
     "challenges show": "challenges.show",
     "challenges cancel": "challenges.cancel",
+    "deliveries list": "deliveries.list",
     "limits show": "limits.show",
     "limits reset": "limits.reset",
     "limits deny": "sending.deny",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import assert_type
 
 import attrs
@@ -33,7 +34,7 @@ from otpcore import (
     hookimpl,
     load_settings,
 )
-from otpcore.operator import ChallengeSeen, Change, Ended, SwitchState
+from otpcore.operator import ChallengePage, ChallengeSeen, Change, DeliveryPage, Ended, SeriesStep, SwitchState
 
 
 async def use_async() -> None:
@@ -73,6 +74,9 @@ def use_blocking() -> None:
         assert_type(otp.sandbox_inbox("+359871234567"), tuple[DeliveredMessage, ...])
         assert_type(otp.status(), Status)
         assert_type(otp.operator.challenges.show("+359871234567"), tuple[ChallengeSeen, ...])
+        assert_type(otp.operator.challenges.list(state="queued", limit=5), ChallengePage)
+        assert_type(otp.operator.deliveries.list(channel="sms"), DeliveryPage)
+        assert_type(otp.operator.series(datetime.now(UTC), apart_by=["channel"]), tuple[SeriesStep, ...])
         assert_type(otp.operator.retries.drop("id", by="ann", reason="over"), Ended)
     with Operator.from_settings() as operator:
         assert_type(operator.sending.pause(for_=60, by="ann"), SwitchState)

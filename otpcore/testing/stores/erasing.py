@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import attrs
+
 from otpcore.models import Outcome
 from otpcore.stores.commands import ReservationStatus
 from otpcore.stores.steps import Stopped
@@ -45,6 +47,23 @@ class PurgingTests(StoreBase):
         assert (await _purge(world)).counters == 1
         assert await world.used("long") == 1
 
+    async def test_purging_counters_that_many_senders_share_are_one_each_however_they_are_kept(
+        self, world: World
+    ) -> None:
+        for key in ("all/global/10", "all/sms/10"):
+            await world.ask(attrs.evolve(world.limit(key, 1_000, 10), shared=True))
+        await world.charge("short", seconds=10)
+        world.later(10)
+        counts = [(await _purge(world, limit=2)).counters for _ in range(3)]
+        assert counts == [2, 1, 0]
+
+    async def test_purging_leaves_no_part_of_a_counter_that_many_senders_share(self, world: World) -> None:
+        await world.ask(attrs.evolve(world.limit("all/global/10", 1_000, 10), shared=True))
+        world.later(10)
+        assert [(await _purge(world)).counters for _ in range(2)] == [1, 0]
+        await world.ask(attrs.evolve(world.limit("all/global/10", 1_000, 10), shared=True))
+        assert await world.used("all/global/10") == 1
+
     async def test_purging_one_person_is_erased_at_once(self, world: World) -> None:
         world.with_retries()
         failover = await world.begin(world.vendor(), charges=world.charges())
@@ -81,8 +100,14 @@ class PurgingTests(StoreBase):
         assert await world.store.settle(reservation, give_back=True, gone=(), now=world.now) is None
 
 
-async def _purge(world: World, *, challenges: Any = None, deliveries: Any = None, phone_key: Any = None) -> Any:
+async def _purge(
+    world: World, *, challenges: Any = None, deliveries: Any = None, phone_key: Any = None, limit: int | None = None
+) -> Any:
     never = world.now - timedelta(days=365)
     return await world.store.purge(
-        challenges_before=challenges or never, deliveries_before=deliveries or never, phone_key=phone_key, now=world.now
+        challenges_before=challenges or never,
+        deliveries_before=deliveries or never,
+        phone_key=phone_key,
+        limit=limit,
+        now=world.now,
     )

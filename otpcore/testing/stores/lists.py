@@ -14,7 +14,7 @@ from otpcore.stores.lists import EXAMINED, ChallengeFilter, DeliveryFilter, Filt
 from otpcore.stores.steps import Candidate
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
-from otpcore.testing.stores.world import World
+from otpcore.testing.stores.world import MADA, World
 
 __all__ = ["ListTests"]
 
@@ -98,6 +98,8 @@ class ListTests(StoreBase):
             (ChallengeFilter(phone_key="phone-1", state=ChallengeState.APPROVED), "a"),
             (ChallengeFilter(instance="backup"), "b"),
             (ChallengeFilter(purpose="payment"), "d"),
+            (ChallengeFilter(app="shop"), "d"),
+            (ChallengeFilter(app=""), "ba"),
             (ChallengeFilter(state=ChallengeState.SENT), "b"),
             (ChallengeFilter(state=ChallengeState.EXPIRED), ""),
         ],
@@ -116,7 +118,8 @@ class ListTests(StoreBase):
         names[two.delivery.id] = "c"
         await two.answer(Outcome.ACCEPTED, reference="M2")
         world.later(1)
-        three = await world.begin(subject="payment", phone="phone-2", channel=Channel.CALL)
+        payment = attrs.evolve(world.challenge("payment", "phone-2"), app="shop")
+        three = await world.send(world.new_send(payment, MADA, channel=Channel.CALL))
         names[three.id] = names[three.delivery.id] = "d"
         assert "".join(names[found.id] for found in await _all(world, which, 1)) == expected
 

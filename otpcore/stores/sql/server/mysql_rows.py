@@ -104,7 +104,6 @@ _OLD_DELIVERIES = _older(deliveries.c.recorded_at)
 _OLD_RECEIPTS = _older(receipts.c.received_at)
 _OLD_REFUSALS = _older(refusals.c.last_at)
 _OLD_VERIFIED = _older(verified.c.verified_at)
-_OLD_COUNTERS = delete(counters).where(_OVER_WINDOW)
 _EXPIRED_SEALED = delete(sealed).where(EXPIRED, own(sealed))
 
 
@@ -243,9 +242,6 @@ class MySqlRows(ServerRows):
 
     def purge_audits(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(sql.OLD_AUDITS, limit), before=before)
-
-    def purge_counters(self, now: datetime, limit: int) -> int:
-        return self._changed(_at_most(_OLD_COUNTERS, limit), now=now)
 
     def purge_refusals(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(_OLD_REFUSALS, limit), before=before, own_world=self.world)

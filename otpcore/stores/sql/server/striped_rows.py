@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from otpcore.rate_limits.admission import BudgetRecord, Charge, rolled_base
@@ -56,6 +56,8 @@ BEGIN_STRIPE = _NEW_STRIPE.on_conflict_do_update(
         "window_ends_at": case((_OVER, _NEW_STRIPE.excluded.window_ends_at), else_=counters.c.window_ends_at),
     },
 )
+ENDED = select(counters.c.key).where(_OVER).limit(bindparam("most")).with_for_update(skip_locked=True)
+REMOVE = delete(counters).where(counters.c.key.in_(bindparam("keys", expanding=True)))
 KEYS = select(counters.c.key).where((counters.c.key >= bindparam("prefix")) & (counters.c.key < bindparam("after")))
 
 _BUDGET_NOW = bindparam("now", type_=budgets.c.window_ends_at.type)
@@ -104,6 +106,14 @@ class StripedRows(SqlRows):
         keys = self._scalars(KEYS, prefix=prefix, after=f"{prefix}\x7f")
         stripes = len(keys) - len({whole_key(key) for key in keys})
         return super().reset_counters(prefix) - stripes
+
+    def purge_counters(self, now: datetime, limit: int) -> int:
+        removed = 0
+        while removed < limit and (ended := self._scalars(ENDED, now=now, most=limit)):
+            firsts = [key for key in ended if key == whole_key(key)][: limit - removed]  # one of each counter
+            self._changed(REMOVE, keys=[*firsts, *(key for key in ended if key != whole_key(key))])
+            removed += len(firsts)
+        return removed
 
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
         return _stripes.whole_budgets(super().budgets(prefix))

@@ -1,0 +1,221 @@
+"""Lists of challenges and deliveries, and counts over time: what an operator asks, in the words of the store."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import attrs
+
+from otpcore.errors import InvalidArgument
+from otpcore.models import ChallengeState, Outcome
+from otpcore.operator.desk import Desk, checked_channel
+from otpcore.operator.results.lists import ChallengeListed, ChallengePage, DeliveryListed, DeliveryPage, SeriesStep
+from otpcore.service.arguments import check_storable, check_text
+from otpcore.stores.lifecycle import is_living
+from otpcore.stores.lists import ChallengeFilter, DeliveryFilter
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord
+from otpcore.stores.series import DIMENSIONS, SeriesPoint
+
+__all__ = ["AsyncDeliveries", "Within", "list_challenges", "series"]
+
+E = TypeVar("E", bound=enum.Enum)
+
+_LONGEST_STEP = 366 * 86_400.0  # seconds
+
+
+@attrs.frozen(kw_only=True)
+class Within:
+    """Whose rows are listed, of which time, and where the page begins.
+
+    Args:
+        since: Not those before; None: from the first on.
+        until: Only those before; None: to the last.
+        phone: As a person writes it; None: anybody's.
+        after: The cursor of the page before; None: the first page.
+        limit: How many rows at most.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    phone: str | None
+    after: str | None
+    limit: int
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            InvalidArgument: The page cannot be.
+        """
+        if self.after is not None:
+            check_text(after=self.after)
+        if not isinstance(self.limit, int) or self.limit < 1:
+            raise InvalidArgument("limit: must be a whole number, and at least 1")
+
+
+async def list_challenges(
+    desk: Desk,
+    within: Within,
+    *,
+    instance: str,
+    purpose: str | None,
+    app: str | None,
+    state: str | None,
+    reveal: bool,
+) -> ChallengePage:
+    """Challenges by when their first send began, the latest first."""
+    within.check()
+    check_storable(instance=instance, purpose=purpose, app=app)
+    wanted = ChallengeFilter(
+        since=_moment("since", within.since),
+        until=_moment("until", within.until),
+        phone_key=_phone_key(desk, within.phone),
+        instance=instance,
+        purpose=purpose,
+        app=app,
+        state=None if state is None else _word(ChallengeState, "state", state),
+    )
+    page = await desk.service.store.list_challenges(wanted, after=within.after, limit=within.limit)
+    return ChallengePage(items=tuple(_challenge(desk, one, reveal=reveal) for one in page.items), cursor=page.cursor)
+
+
+class AsyncDeliveries:
+    """Look at what was handed to providers."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def list(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        phone: str | None = None,
+        instance: str = "",
+        prefix: str | None = None,
+        channel: str | None = None,
+        outcome: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> DeliveryPage:
+        """Deliveries by when they were recorded, the latest first; all that is said must hold.
+
+        A page may be short though more follow: it looks at 5,000 rows at most. Time, phone and instance cost nothing.
+
+        Args:
+            since: Not those before; None: from the first on.
+            until: Only those before; None: to the last.
+            phone: To this one, as a person writes it; None: to any.
+            instance: Empty: any.
+            prefix: The rule prefix by which the number came there; empty: by default; None: any.
+            channel: Such as ``sms``; None: any.
+            outcome: ``accepted``, a kind of failure, or ``open``; None: any.
+            after: The cursor of the page before; None: the first page.
+            limit: How many.
+
+        Raises:
+            InvalidArgument: An argument cannot be meant.
+            InvalidPhoneNumber: It is not one number.
+        """
+        Within(since=since, until=until, phone=phone, after=after, limit=limit).check()
+        check_storable(instance=instance, prefix=prefix)
+        wanted = DeliveryFilter(
+            since=_moment("since", since),
+            until=_moment("until", until),
+            phone_key=_phone_key(self._desk, phone),
+            instance=instance,
+            prefix=prefix,
+            channel=None if channel is None else checked_channel(channel),
+            outcome=None if outcome is None else _word(Outcome, "outcome", outcome),
+        )
+        page = await self._desk.service.store.list_deliveries(wanted, after=after, limit=limit)
+        return DeliveryPage(items=tuple(map(_delivery, page.items)), cursor=page.cursor)
+
+
+async def series(
+    desk: Desk, since: datetime, until: datetime | None, step: float, apart_by: Collection[str]
+) -> tuple[SeriesStep, ...]:
+    """Counts and waits for each step of time in which something happened."""
+    if not isinstance(step, int | float) or not 0 < step <= _LONGEST_STEP:
+        raise InvalidArgument("step: is no time that a step may last. Fix: give seconds, such as 3600")
+    if not set(apart_by) <= set(DIMENSIONS):
+        raise InvalidArgument(f"apart_by: may name {', '.join(DIMENSIONS)} and nothing else")
+    first, last = _moment("since", since), _moment("until", until) or desk.service.clock()
+    if first is None:
+        raise InvalidArgument("since: must be a time. Fix: use datetime.now(UTC) - timedelta(days=1)")
+    points = await desk.service.store.series(first, last, timedelta(seconds=step), by=apart_by)
+    return tuple(map(_step, points))
+
+
+def _moment(name: str, moment: datetime | None) -> datetime | None:
+    """A time in UTC.
+
+    Raises:
+        InvalidArgument: It is none, or does not say its zone.
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidArgument(f"{name}: must be a time that knows its zone. Fix: use datetime.now(UTC)")
+    return moment.astimezone(UTC)
+
+
+def _word(kind: type[E], name: str, word: str) -> E:
+    check_text(**{name: word})
+    try:
+        return kind(word)
+    except ValueError:
+        known = ", ".join(str(one.value) for one in kind)
+        raise InvalidArgument(f"{name}: is none of {known}") from None
+
+
+def _phone_key(desk: Desk, phone: str | None) -> str:
+    return "" if phone is None else desk.service.keys.phone_key(desk.number(phone).e164)
+
+
+def _challenge(desk: Desk, one: ChallengeRecord, *, reveal: bool) -> ChallengeListed:
+    return ChallengeListed(
+        id=one.id,
+        phone=desk.shown(one, reveal=reveal),
+        purpose=one.purpose,
+        app=one.app,
+        verifiable=one.verifiable,
+        state=str(one.state),
+        living=is_living(one, desk.service.clock()),
+        reason=str(one.reason) if one.reason else None,
+        provider=one.provider,
+        attempts=one.attempts,
+        first_sent_at=one.first_sent_at,
+        expires_at=one.expires_at,
+    )
+
+
+def _delivery(one: DeliveryRecord) -> DeliveryListed:
+    return DeliveryListed(
+        id=one.id,
+        challenge_id=one.challenge_id,
+        provider=one.instance,
+        prefix=one.prefix,
+        channel=str(one.channel),
+        outcome=str(one.outcome),
+        provider_code=one.provider_code or None,
+        reference=one.reference or None,
+        is_retry=one.is_retry,
+        recorded_at=one.recorded_at,
+        answered_at=one.answered_at,
+        delivered_at=one.delivered_at,
+    )
+
+
+def _step(point: SeriesPoint) -> SeriesStep:
+    told = {field.name: getattr(point, field.name) for field in attrs.fields(SeriesPoint)}
+    return SeriesStep(
+        **{
+            **told,
+            "channel": None if point.channel is None else str(point.channel),
+            "failed": {str(outcome): count for outcome, count in point.failed.items()},
+        }
+    )

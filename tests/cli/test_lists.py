@@ -1,0 +1,72 @@
+"""Lists of challenges and deliveries, and counts over time, at the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from otpcore.cli.exits import ExitCode
+
+from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
+
+NOW = datetime.now(UTC)
+WIDTH = 80  # columns of a usual terminal
+
+
+@pytest.fixture(autouse=True)
+def sent(desk: Desk) -> None:
+    """One person half an hour ago, another one ten minutes ago."""
+    send_at(NOW - timedelta(minutes=30), PHONE)
+    send_at(NOW - timedelta(minutes=10), OTHER_PHONE)
+
+
+def test_challenges_are_listed_page_by_page(otp: Otp) -> None:
+    first = otp("challenges", "list", "--limit", "1", "--json").document
+    assert [one["phone"] for one in first["challenges"]] == ["+3598******67"]
+    rest = otp("challenges", "list", "--after", first["cursor"], "--json").document
+    assert (len(rest["challenges"]), rest["cursor"]) == (1, None)
+    assert first["challenges"][0]["first_sent_at"] > rest["challenges"][0]["first_sent_at"]
+    told = otp("challenges", "list", "--limit", "1").out
+    assert f"--after {first['cursor']}" in told
+    assert first["challenges"][0]["id"] in told
+    assert "+3598******67" in told
+
+
+def test_challenges_are_listed_by_phone_time_and_state(otp: Otp) -> None:
+    (mine,) = otp("challenges", "list", "--phone", PHONE, "--reveal", "--json").document["challenges"]
+    assert mine["phone"] == PHONE
+    (late,) = otp("challenges", "list", "--since", "20m", "--json").document["challenges"]
+    (early,) = otp("challenges", "list", "--until", "20m", "--json").document["challenges"]
+    assert (early["id"], late["id"] == mine["id"]) == (mine["id"], False)
+    assert len(otp("challenges", "list", "--state", "sent", "--instance", "mada", "--json").document["challenges"]) == 2
+    nothing = otp("challenges", "list", "--purpose", "pay", "--of-app", "shop")
+    assert (nothing.code, nothing.out) == (ExitCode.OK, "there is none\n")
+    refused = otp("challenges", "list", "--state", "lost")
+    assert refused.code == ExitCode.USAGE
+    assert "state: is none of sending, sent" in refused.err
+    assert otp("challenges", "list", "--since", "yesterday").code == ExitCode.USAGE
+
+
+def test_deliveries_are_listed(otp: Otp) -> None:
+    late, early = otp("deliveries", "list", "--json").document["deliveries"]
+    assert (late["provider"], late["channel"], late["outcome"], late["prefix"]) == ("mada", "sms", "accepted", "")
+    (mine,) = otp("deliveries", "list", "--phone", PHONE, "--channel", "sms", "--json").document["deliveries"]
+    assert mine == early
+    assert otp("deliveries", "list", "--outcome", "throttled").out == "there is none\n"
+    told = otp("deliveries", "list", "--outcome", "accepted").out
+    assert mine["challenge_id"] in told
+    assert "mada" in told
+
+
+def test_counts_over_time_are_shown(otp: Otp) -> None:
+    assert "is counted within a minute" in otp("series").out
+    otp("purge")
+    steps = otp("series", "--since", "1h", "--step", "5m", "--by", "instance", "--json").document["steps"]
+    assert [(one["instance"], one["accepted"], one["channel"]) for one in steps] == [("mada", 1, None)] * 2
+    for apart in ((), ("--by", "instance", "--by", "channel")):
+        lines = otp("series", *apart).out.splitlines()
+        assert any("from, UTC" in line and "verified" in line for line in lines)
+        assert all(len(line) <= WIDTH for line in lines)
+    assert otp("series", "--step", "90s").code == ExitCode.USAGE
+    assert otp("series", "--by", "purpose").code == ExitCode.USAGE
