@@ -41,7 +41,7 @@ DEMO, TESTS, INSTALL, INIT, FIRST_CODE = blocks(README, "sh")
 SETTINGS, SECRETS = blocks(README, "toml")
 ASYNCHRONOUS, BLOCKING = blocks(README, "python")
 ROUTES, WORKER, SIMULATOR = blocks(GUIDE, "sh")
-RETRY, RUNNER = blocks(GUIDE, "toml")
+RETRY, RUNNER, RECEIPTS_URL = blocks(GUIDE, "toml")
 (RETRY_IN_YAML,) = blocks(GUIDE, "yaml")
 OURS, CONFTEST, HOST_TEST, RETRY_TEST, SANDBOX_TEST = blocks(GUIDE, "python")
 PROVIDER, *_ = blocks(WRITING, "python")
@@ -222,7 +222,7 @@ def test_retries_are_switched_on_alike_in_yaml_and_toml(tmp_path):
 
 
 def test_a_worker_delivers_what_nobody_took(newcomer):
-    newcomer.sets_up(RETRY, RUNNER)
+    newcomer.sets_up(RETRY, RUNNER, RECEIPTS_URL)
     arrived, deliver = threading.Event(), newcomer.gateway.deliver
 
     def tell(**message: Any) -> None:

@@ -51,6 +51,7 @@ SAMPLES = [
     records.ReceiptRecord(
         instance="mada", reference="r", delivery_id="d", status=ReceiptStatus.DELIVERED, received_at=START, applied=True
     ),
+    records.AuditRecord(at=START, by="ann", action="sending.pause"),
     records.WorkerRecord(name="worker-1", kind="worker", started_at=START, seen_at=START),
     FailoverPlan(
         delivery_id="d",

@@ -16,14 +16,15 @@ ROWS = 6_000
 NUMBERS = {"postgresql": f"generate_series(1, {ROWS}) AS s(n)", "mariadb": f"(SELECT seq AS n FROM seq_1_to_{ROWS}) s"}
 SEALED = {"postgresql": "'x'::bytea", "mariadb": "'x'"}
 FILL = (
-    """INSERT INTO otp_challenge (id, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, state, confirmed, attempts,
-    max_attempts, givebacks, first_sent_at, expires_at, code_digest, locale, core_recorded, budget, world)
-    SELECT CONCAT('c-', n), CONCAT('s-', n), CONCAT('phone-', n), {sealed}, '', 'key', 'login', 'approved', true, 1, 5, 0,
-    {start} + n * 1000, {start}, '', 'en', true, '', 'real' FROM {numbers}""",
-    """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, prefix, is_retry, outcome,
-    reference, provider_code, recorded_at, lease_until, gone, world)
+    """INSERT INTO otp_challenge (id, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, app, verifiable, state, confirmed,
+    attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, code_number, locale, core_recorded, budget,
+    cooldowns, world)
+    SELECT CONCAT('c-', n), CONCAT('s-', n), CONCAT('phone-', n), {sealed}, '', 'key', 'login', '', true, 'approved', true, 1, 5,
+    0, {start} + n * 1000, {start}, '', 0, 'en', true, '', '{{}}', 'real' FROM {numbers}""",
+    """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, code_number, prefix, is_retry,
+    outcome, reference, provider_code, recorded_at, lease_until, gone, world)
     SELECT CONCAT('d-', n), CONCAT('c-', n), CONCAT('phone-', n), 's', CASE WHEN n % 100 = 0 THEN 'rare' ELSE 'mada' END, 'sms',
-    'core', '', '', false, 'accepted', CONCAT('m-', n), '', {start} + n * 1000, {start}, false, 'real' FROM {numbers}""",
+    'core', '', 0, '', false, 'accepted', CONCAT('m-', n), '', {start} + n * 1000, {start}, false, 'real' FROM {numbers}""",
 )
 WANTED = [
     DeliveryFilter(),

@@ -57,7 +57,8 @@ async def test_a_new_file_is_made_for_its_owner_only_and_its_absolute_path_is_lo
 
 async def test_the_settings_say_where_and_how(tmp_path):
     settings = SimpleNamespace(
-        database_url=f"sqlite:///{tmp_path / 'otp.sqlite3'}", storage=SimpleNamespace(synchronous="NORMAL")
+        database_url=f"sqlite:///{tmp_path / 'otp.sqlite3'}",
+        storage=SimpleNamespace(synchronous="NORMAL", outbox=False),
     )
     store = create_store(settings)
     async with AsyncExitStack() as stack:
