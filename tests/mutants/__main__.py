@@ -69,6 +69,7 @@ TESTS = (
     "tests/service/test_receipts.py",
     "tests/service/test_run_retry.py",
     "tests/service/test_guessing.py",
+    "tests/service/test_vendors_codes.py",
     "tests/service/test_upkeep.py",
     "tests/service/test_races.py",
     "tests/providers/test_sandbox.py",

@@ -1,0 +1,142 @@
+"""Codes that a vendor makes: who may be asked, with which keys, and what is said where another was faster."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from otpcore import (
+    AsyncOTPService,
+    CancelRequest,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
+    DeliveryReceipt,
+    DeliveryRequest,
+    ProviderInfo,
+    SettingsError,
+    VerificationStatus,
+    hookimpl,
+)
+from otpcore.stores.memory.store import MemoryStore
+from otpcore.testing import Outbox
+
+PHONE, OTHER = "+359871234567", "+359881234567"
+RIGHT, WRONG = "1234", "4321"
+
+
+@attrs.define(eq=False)
+class Owner:
+    """A vendor whose codes are all ``RIGHT``; ``meanwhile`` happens while it is asked."""
+
+    meanwhile: Callable[[], Awaitable[Any]] | None = None
+    sent_to: list[str] = attrs.field(factory=list)
+    cancelled: list[str] = attrs.field(factory=list)
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Owner", code_owner=CodeOwner.PROVIDER, code_scope="owner:1")
+
+    async def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
+        self.sent_to.append(request.recipient.e164)
+        return DeliveryReceipt(reference=request.delivery_id)
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        return await self._take(request)
+
+    @hookimpl
+    async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
+        return await self._take(request)
+
+    @hookimpl
+    async def check_code(self, request: CheckRequest) -> CheckResult:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return CheckResult.APPROVED if request.code == RIGHT else CheckResult.INCORRECT
+
+    @hookimpl
+    async def cancel(self, request: CancelRequest) -> None:
+        self.cancelled.append(request.reference)
+
+
+def keys(index: str, name: str) -> dict[str, Any]:
+    return {"keys": {"index": index, "code": {name: secrets.token_urlsafe(32)}, "current": name}}
+
+
+@attrs.define
+class Two:
+    """Two processes over one store, the second without the code key of the first."""
+
+    first: AsyncOTPService
+    second: AsyncOTPService
+    owner: Owner
+
+
+@pytest.fixture
+async def two(otp_outbox: Outbox) -> Any:
+    index, store, owner = secrets.token_urlsafe(32), MemoryStore(), Owner()
+    shared: dict[str, Any] = {"providers": {"owner": owner}, "store": store}
+    async with (
+        otp_outbox.service(keys(index, "old"), **shared) as first,
+        otp_outbox.service(keys(index, "new"), **shared) as second,
+    ):
+        yield Two(first, second, owner)
+
+
+async def test_a_vendor_is_asked_though_the_key_is_missing_where_the_number_is_known(two: Two) -> None:
+    """Nothing of ours was sent: the number in the clear is all that the vendor needs."""
+    challenge = await two.first.send_sms(PHONE)
+    with pytest.raises(SettingsError, match="old"):
+        await two.second.verify(code=RIGHT, challenge_id=challenge.id)
+    assert not await two.second.verify(PHONE, WRONG)
+    assert await two.second.verify(PHONE, RIGHT)
+
+
+async def test_a_challenge_is_cancelled_whatever_becomes_of_it_at_the_vendor(two: Two) -> None:
+    challenge = await two.first.send_sms(PHONE)
+    assert await two.first.cancel(challenge.id) is True
+    assert len(two.owner.cancelled) == 1
+    challenge = await two.first.send_sms(OTHER)
+    assert await two.second.cancel(challenge.id) is True, "its number cannot be read here, and the vendor not be told"
+    assert not await two.first.verify(OTHER, RIGHT)
+
+
+async def test_a_length_that_no_code_has_uses_no_attempt_by_id_either(two: Two) -> None:
+    challenge = await two.first.send_sms(PHONE)
+    for _ in range(10):
+        answer = await two.first.verify(code="12", challenge_id=challenge.id)
+        assert answer.status is VerificationStatus.INCORRECT
+    assert (await two.first.verify(OTHER, "12", challenge_id=challenge.id)).status is VerificationStatus.NOT_FOUND
+    assert await two.first.verify(code=RIGHT, challenge_id=challenge.id)
+
+
+async def test_who_comes_after_the_end_hears_whether_it_was_used_or_over(otp_outbox: Outbox) -> None:
+    """The vendor's yes comes too late: somebody ended the challenge meanwhile, or its time did."""
+    owner = Owner()
+    async with otp_outbox.service(providers={"owner": owner}) as otp:
+        challenge = await otp.send_sms(PHONE)
+
+        async def cancel() -> None:
+            await otp.cancel(challenge.id)
+
+        async def wait() -> None:
+            otp_outbox.clock.advance(301)
+
+        owner.meanwhile = cancel
+        assert (await otp.verify(PHONE, RIGHT)).status is VerificationStatus.NOT_FOUND
+        owner.meanwhile = None
+        await otp.send_sms(PHONE)
+        owner.meanwhile = wait
+        assert (await otp.verify(PHONE, RIGHT)).status is VerificationStatus.EXPIRED
+
+
+async def test_a_mobile_is_written_for_sms_as_its_country_wants_it_and_called_as_it_was_given(two: Two) -> None:
+    """Argentina: SMS need the 9 behind the country code."""
+    await two.first.cancel((await two.first.send_sms("+541123456789")).id)
+    await two.first.call("+541123456789")
+    assert two.owner.sent_to == ["+5491123456789", "+541123456789"]
