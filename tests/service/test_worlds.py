@@ -169,9 +169,15 @@ async def test_what_is_in_the_way_and_who_works_is_told_of_ones_own_world(otp_ou
         assert [one.name.partition("-")[0] for one in seen["sandbox"].workers] == ["worker"]
 
 
-async def test_what_a_sandbox_that_is_gone_left_behind_is_tidied_up_by_the_real_one(otp_outbox: Outbox, store):
+@pytest.mark.parametrize("portion", [1, 500])
+async def test_what_a_sandbox_that_is_gone_left_behind_is_tidied_up_by_the_real_one(
+    otp_outbox: Outbox, store, monkeypatch: pytest.MonkeyPatch, portion: int
+):
+    """All of it, however small the portions are."""
+    monkeypatch.setattr("otpcore.service.upkeep._PURGE_LIMIT", portion)
     async with both(otp_outbox, store) as (real, sandbox):
-        await sandbox.send_sms(PHONE)
+        for phone in (PHONE, "+359881234567"):
+            await sandbox.send_sms(phone)
         otp_outbox.clock.advance(3 * 24 * 3600)
         await real._retries.upkeep()
         assert (await sandbox.purge()).challenges == 0
