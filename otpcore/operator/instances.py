@@ -117,8 +117,9 @@ class AsyncInstances:
         instance = name.casefold() if isinstance(name, str) else ""
         known = {*self._known(stored), *drained(stored)}
         if instance not in known:
-            there = ", ".join(sorted(known)) or "none"
-            raise InvalidArgument(f"name: there is no instance {quoted(name)}. Fix: name one of {there}")
+            there = ", ".join(sorted(known))
+            fix = f"name one of {there}" if there else "configure one, in [providers.<name>]"
+            raise InvalidArgument(f"name: there is no instance {quoted(name)}. Fix: {fix}")
         return instance
 
     def _known(self, stored: Mapping[str, str]) -> set[str]:
