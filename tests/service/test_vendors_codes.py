@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 
@@ -140,3 +141,30 @@ async def test_a_mobile_is_written_for_sms_as_its_country_wants_it_and_called_as
     await two.first.cancel((await two.first.send_sms("+541123456789")).id)
     await two.first.call("+541123456789")
     assert two.owner.sent_to == ["+5491123456789", "+541123456789"]
+
+
+class SlowSettle(MemoryStore):
+    """A store that takes a moment to settle an attempt, as every database does."""
+
+    async def settle(self, *args: Any, **more: Any) -> Any:
+        await anyio.sleep(0.01)
+        return await super().settle(*args, **more)
+
+
+async def test_an_attempt_whose_caller_left_while_the_vendor_was_asked_is_given_back(otp_outbox: Outbox) -> None:
+    """Nothing was compared, and nobody was told anything."""
+    owner, asked = Owner(), anyio.Event()
+
+    async def hang() -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    async with otp_outbox.service(providers={"owner": owner}, store=SlowSettle()) as otp:
+        challenge = await otp.send_sms(PHONE)
+        owner.meanwhile = hang
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(otp.verify, PHONE, WRONG)
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        (view,) = await otp._service.store.view(challenge_id=challenge.id)
+        assert (view.challenge.attempts, view.challenge.givebacks) == (0, 1)
