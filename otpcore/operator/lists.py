@@ -40,7 +40,7 @@ class Within:
 
     since: datetime | None
     until: datetime | None
-    phone: str | None
+    phone: str | None = attrs.field(repr=False)
     after: str | None
     limit: int
 
