@@ -48,12 +48,21 @@ UNIT_TESTS = [  # the folders that otpcore has, and the files beside them; what 
     "tests/faults/test_vendors.py",
 ]
 
+SHORTER = ["--deselect", "tests/cli", "--deselect", "tests/testing"]
 MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
 # thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
 AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
 BY_TWO = ["-q", "-n", "2", "--dist", "loadfile"]
-IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"]  # in the order of tests/conftest.py
+IN_PARALLEL = [
+    "-n",
+    "4",
+    "--dist",
+    "loadfile",
+    "--no-loadscope-reorder",
+    "--durations",
+    "15",
+]  # in the order of tests/conftest.py
 
 
 def group(name: str) -> list[str]:
@@ -117,12 +126,15 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def pythons(session: nox.Session) -> None:
-    """``unit`` on every CPython that starts here but nox's own, which has ``tests``; the newest is measured. Says what this machine lacks."""
+    """``unit`` on every CPython that starts here but nox's own, which has ``tests``; the newest is measured. Says what this machine lacks.
+
+    Those between leave out what starts a process for each test, or tries the contract suites on broken plugins.
+    """
     own = "{}.{}".format(*sys.version_info)
     here = _here()
     others = [version for version in here if version != own] or [own]
     for version in others[:-1]:
-        session.notify(f"unit-{version}")
+        session.notify(f"unit-{version}", [*SHORTER, *session.posargs])
     session.notify(f"unit-{others[-1]}", [*MEASURED, *session.posargs])
     lacking = ", ".join(version for version in VERSIONS if version not in here) or "none"
     session.log(
