@@ -48,7 +48,11 @@ UNIT_TESTS = [  # the folders that otpcore has, and the files beside them; what 
     "tests/faults/test_vendors.py",
 ]
 
-SHORTER = ["--deselect", "tests/cli", "--deselect", "tests/testing"]
+SHORTER = [
+    part
+    for folder in ("tests/cli", "tests/docs", "tests/operator", "tests/testing", "plugins")
+    for part in ("--deselect", folder)
+]
 MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
 # thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
@@ -128,7 +132,7 @@ def coverage(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """``unit`` on every CPython that starts here but nox's own, which has ``tests``; the newest is measured. Says what this machine lacks.
 
-    Those between leave out what starts a process for each test, or tries the contract suites on broken plugins.
+    Those between leave out commands, pages, plugins, and the contract suites tried on broken plugins.
     """
     own = "{}.{}".format(*sys.version_info)
     here = _here()
