@@ -130,16 +130,15 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def pythons(session: nox.Session) -> None:
-    """``unit`` on every CPython that starts here but nox's own, which has ``tests``; the newest is measured. Says what this machine lacks.
+    """``unit`` on every CPython that starts here but nox's own, which has ``tests``. Says what this machine lacks.
 
-    Those between leave out commands, pages, plugins, and the contract suites tried on broken plugins.
+    They leave out commands, pages, plugins, and the contract suites tried on broken plugins; ``coverage`` runs these too.
     """
     own = "{}.{}".format(*sys.version_info)
     here = _here()
     others = [version for version in here if version != own] or [own]
-    for version in others[:-1]:
+    for version in others:
         session.notify(f"unit-{version}", [*SHORTER, *session.posargs])
-    session.notify(f"unit-{others[-1]}", [*MEASURED, *session.posargs])
     lacking = ", ".join(version for version in VERSIONS if version not in here) or "none"
     session.log(
         f"The unit tests run on CPython {', '.join(others)}, and nox -s tests on {own}; not on this machine: {lacking}."
