@@ -32,7 +32,11 @@ CORE_TESTS = [
     f"tests/{name}.py"
     for name in (
         "test_import",
-        "providers/test_plugins",
+        "providers/test_discovery",
+        "providers/test_refusals",
+        "providers/test_calls",
+        "providers/test_blocking_hooks",
+        "providers/test_observers",
         "service/test_service",
         "service/test_sync",
         "stores/test_contract_memory",
