@@ -5,16 +5,9 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import itertools
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from collections import Counter
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import attrs
 import pytest
@@ -25,10 +18,7 @@ from otpcore import (
     DeliveryError,
     ErrorKind,
     NoRouteError,
-    ProviderContext,
     RateLimited,
-    ReceiptRefused,
-    ReceiptRequest,
     RouteStatus,
     Verification,
     VerificationStatus,
@@ -37,50 +27,22 @@ from otpcore import (
 )
 from otpcore.cli.exits import MEANINGS
 from otpcore.cli.tree import COMMANDS, GROUPS
-from otpcore.clock import utc_now
-from otpcore.codes import KeyRing
 from otpcore.events import EventType, Work
 from otpcore.models import Outcome, ReceiptOutcome, UnsendableReason
 from otpcore.providers import hooks as hookspecs
-from otpcore.providers.addresses import ReceiptAddresses
-from otpcore.providers.provider import PROVIDERS, SIMULATORS, provider_from_object
 from otpcore.providers.sandbox import MAGIC, RANGES, magic_of
-from otpcore.retrying import RetryPolicy
 from otpcore.service.status import ObstacleKind
 from otpcore.service.telemetry import _COUNTERS, _DURATIONS
 from otpcore.settings.by_use import text_for
 from otpcore.settings.network import DIRECT
-from otpcore.settings.tree import Settings, documented_keys, generate_keys, load_settings
+from otpcore.settings.tree import Settings, documented_keys, load_settings
 from otpcore.stores.lifecycle import BEGUN, NOT_SENT, OVER, TRANSITIONS
 
-ROOT = Path(__file__).parent.parent.parent
-FILES = [
-    ROOT / "README.md",
-    ROOT / "CHANGELOG.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(ROOT.glob("docs/*.md")),
-    *sorted(ROOT.glob("plugins/*/*.md")),
-]
-PAGES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
-REFERENCE, RELIABILITY, SECURITY, WRITING = (
-    PAGES[f"docs/{name}.md"] for name in ("reference", "reliability", "security", "writing-a-provider")
-)
-
-FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+from .pages import FUNCTIONS, PAGES, REFERENCE, ROOT, blocks, tables
 
 
 def section(title: str) -> str:
     return re.split(r"^## ", REFERENCE.partition(f"\n## {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def tables(text: str) -> list[list[list[str]]]:
-    """The rows of each table, without its head."""
-    found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
-    return [[[cell.strip() for cell in row[1:-1].split("|")] for row in rows.splitlines()[2:]] for rows in found]
 
 
 def names(table: list[list[str]]) -> list[str]:
@@ -283,136 +245,6 @@ def test_commands_and_exit_codes_are_those_of_the_command_line():
     }
     assert commands == [[f"`{name}`", inspect.getdoc(command).splitlines()[0]] for name, command in every.items()]
     assert [row[:2] for row in codes] == [[str(int(code)), meaning] for code, meaning in MEANINGS.items()]
-
-
-# Reliability and security.
-
-
-def test_as_many_attempts_fit_as_the_page_says():
-    numbers, seconds = re.findall(r"^\| (?:attempt|after seconds) \| (.*) \|$", RELIABILITY, re.MULTILINE)
-    settings = Settings()
-    retry, sms = settings.retry, settings.sms
-    policy = RetryPolicy(
-        max_retries=sms.max_retries, first_delay=retry.first_delay, max_delay=retry.max_delay, jitter=0
-    )
-    moments = [0.0, *itertools.accumulate(policy.delay(number) for number in range(policy.max_retries))]
-    fitting = [moment for moment in moments if settings.otp.life - moment >= retry.min_useful_life]
-    assert [float(moment) for moment in seconds.split(" | ")] == fitting
-    assert [int(number) for number in numbers.split(" | ")] == list(range(1, len(fitting) + 1))
-    assert f"about {len(fitting)} tries fit" in RELIABILITY
-    assert f"about {len(fitting)} tries fit" in PAGES["docs/guide.md"]
-    assert 600 - moments[-1] >= retry.min_useful_life, "ten minutes have room for all"
-    assert settings.call.max_retries == 2
-
-
-def test_the_recommended_setting_is_one(tmp_path):
-    (block,) = blocks(SECURITY, "toml")
-    (tmp_path / "otpcore.toml").write_text(block, encoding="utf-8")
-    assert load_settings(tmp_path / "otpcore.toml").otp.verify_by == "id"
-
-
-async def test_a_payments_code_is_for_that_payment(otp_outbox):
-    names_there: dict[str, Any] = {}
-    exec(blocks(SECURITY, "python")[0], names_there)
-    transfers = [SimpleNamespace(id=number, amount=f"{number}0 EUR", payee="ACME") for number in (1, 2)]
-    async with otp_outbox.service() as otp:
-        first, second = [await names_there["confirm"](otp, "+359871234567", transfer) for transfer in transfers]
-        message, _ = otp_outbox.messages
-        assert "10 EUR to ACME" in message.text
-        assert message.code in message.text
-        assert not await otp.verify(challenge_id=second.id, code=message.code, purpose="transfer-2")
-        assert await otp.verify(challenge_id=first.id, code=message.code, purpose="transfer-1")
-
-
-def test_each_requirement_has_one_line_that_says_where_it_stands():
-    (requirements,) = (table for table in tables(SECURITY) if table[0][0] == "R1")
-    assert [row[0] for row in requirements] == [f"R{number}" for number in range(1, 43)]
-    for number, requirement, answer, how in requirements:
-        assert requirement, number
-        assert answer in ("met", "in part", "host"), number
-        if answer == "host":
-            assert "](#" in how, f"{number} does not say where it stands what the host must do"
-        else:
-            assert re.search(r"::(test_|\w*Tests\b)", how), f"{number} names no test"
-
-
-TESTS_OF = {
-    file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
-    for folder in ("tests", "plugins", "otpcore/testing")
-    for file in sorted((ROOT / folder).rglob("*.py"))
-    if ".venv" not in file.parts
-}
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
-def test_every_named_test_is_there(page):
-    for path, *inside in (
-        name.split("::")
-        for name in re.findall(r"`((?:tests|plugins/[\w-]+/tests|otpcore/testing)/[^`\s]+\.py[^`\s]*)`", PAGES[page])
-    ):
-        node = TESTS_OF[path]
-        for name in inside:
-            found = [one for one in node.body if getattr(one, "name", "") == name]
-            assert found, f"{page} names {'::'.join([path, *inside])}"
-            node = found[0]
-
-
-def test_every_test_that_the_page_of_faults_names_in_short_is_there():
-    every = {one.name for tree in TESTS_OF.values() for one in ast.walk(tree) if isinstance(one, FUNCTIONS)}
-    for name, more in re.findall(r"`(test_\w+)(…?)`", PAGES["docs/faults.md"]):
-        assert [one for one in every if (one.startswith(name) if more else one == name)], name
-
-
-# Writing a provider.
-
-
-def test_a_provider_that_owns_its_codes_loads_as_the_page_shows_it():
-    names_there: dict[str, type] = {}
-    exec(blocks(WRITING, "python")[1], names_there)
-    provider = provider_from_object("acme", names_there["AcmeVerify"]())
-    assert (provider.info.code_scope, provider.can_cancel) == ("acme:A1", True)
-
-
-async def test_a_provider_whose_vendor_signs_nothing_reads_what_comes_to_its_address():
-    names_there: dict[str, type] = {}
-    exec(blocks(WRITING, "python")[2], names_there)
-    keys = generate_keys(utc_now())
-    ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
-    addresses = ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
-    context = ProviderContext(instance="acme", addresses=addresses)
-    acme = provider_from_object("acme", names_there["AcmeUnsigned"](context), addresses=addresses)
-    url = context.receipt_url("delivery-1") or ""
-    answer = await acme.parse_receipt(ReceiptRequest(url=url, body=b"DELIVRD"), 5)
-    assert answer.text == "OK"
-    assert [(one.status, one.delivery_id) for one in answer.receipts] == [("delivered", "delivery-1")]
-    for forged in (ReceiptRequest(url=f"{url}x", body=b"DELIVRD"), ReceiptRequest(url=url, body=b"nonsense")):
-        with pytest.raises(ReceiptRefused):
-            await acme.parse_receipt(forged, 5)
-
-
-def test_the_provider_passes_the_contract_as_the_page_shows_it(tmp_path):
-    provider, _, _, simulator, contract = blocks(WRITING, "python")
-    for name, text in (("otp_acme", provider), ("acme_simulator", simulator), ("test_acme", contract)):
-        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_acme.py"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
-    assert passed >= 50, "the page says some fifty"
-
-
-def test_the_package_of_the_page_registers_where_otpcore_looks():
-    _, package = blocks(WRITING, "toml")
-    project = tomllib.loads(package)["project"]
-    assert set(project["entry-points"]) == {PROVIDERS, SIMULATORS}
-    ours = tomllib.loads((ROOT / "plugins/otp-mada/pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["dependencies"] == ours["dependencies"]
 
 
 # All pages.

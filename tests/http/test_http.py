@@ -8,28 +8,24 @@ import datetime as dt
 import gzip
 import logging
 import socket
-import ssl
 import subprocess
 import sys
-import threading
 import traceback
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import anyio
 import httpx
 import httpx_aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from otpcore.errors import ErrorKind, ProviderError, SettingsError
+from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import transport as _http_transport
-from otpcore.http.client import HttpAnswer, check_base_url, open_client
+from otpcore.http.client import HttpAnswer
 from otpcore.providers.hooks import ProviderContext
 from otpcore.settings.network import Network
 from otpcore.simulators.simulator import Fault, SimulatedAnswer, Simulator
+
+from .clients import client_of, failure_of
 
 NUMBER = "359871234567"
 SECRET = "correct-horse-battery"
@@ -48,20 +44,6 @@ class Vendor(Simulator):
 def vendor():
     with Vendor() as simulator:
         yield simulator
-
-
-@asynccontextmanager
-async def client_of(base_url, *, auth=None, headers=None, **context):
-    async with AsyncExitStack() as stack:
-        yield await open_client(
-            stack, ProviderContext(instance="acme", **context), base_url=base_url, auth=auth, headers=headers
-        )
-
-
-async def failure_of(awaitable) -> ProviderError:
-    with pytest.raises(ProviderError) as caught:
-        await awaitable
-    return caught.value
 
 
 async def test_a_form_goes_out_with_its_headers_and_basic_auth(vendor):
@@ -335,109 +317,6 @@ def test_the_body_of_an_answer_stays_out_of_repr():
     assert HttpAnswer(status=200, body=b"[1]").json_object() == {}
     assert "123456" not in repr(answer)
     assert NUMBER not in repr(answer)
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
-
-
-@pytest.fixture
-def tls_port(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            try:
-                with context.wrap_socket(listener.accept()[0], server_side=True) as accepted:
-                    while (read := accepted.recv(65536)) and not read.endswith(b"x"):
-                        pass  # the body comes after the head; closing before it has been read would reset the connection
-                    accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi")
-            except OSError:
-                pass  # the client does not trust us
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join()
-
-
-async def test_an_untrusted_certificate_is_unavailable_and_nothing_is_sent(tls_port):
-    async with client_of(f"https://localhost:{tls_port}") as client:
-        assert (await failure_of(client.request("POST", "/", content=b"x"))).kind is ErrorKind.UNAVAILABLE
-
-
-async def test_the_shared_ssl_context_is_the_one_that_decides(tls_port, certificate, monkeypatch):
-    trusting = ssl.create_default_context(cafile=str(certificate))
-    monkeypatch.setattr(_http_transport, "_shared_ssl_context", lambda: trusting)
-    async with client_of(f"https://localhost:{tls_port}") as client:
-        assert (await client.request("POST", "/", content=b"x")).body == b"hi"
-
-
-@pytest.mark.parametrize(
-    ("url", "result"),
-    [
-        ("https://api.acme.example/", "https://api.acme.example"),
-        ("https://api.acme.example:8443/a/b//", "https://api.acme.example:8443/a/b"),
-        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
-        ("http://127.9.9.9", "http://127.9.9.9"),
-        ("http://[::1]:80", "http://[::1]:80"),
-        ("http://LOCALHOST/x", "http://LOCALHOST/x"),
-    ],
-)
-def test_https_and_loopback_are_good_base_urls(url, result):
-    assert check_base_url(url, key="providers.acme.base_url") == result
-
-
-@pytest.mark.parametrize(
-    ("url", "hint"),
-    [
-        ("http://api.acme.example", "https"),
-        ("http://localhost.evil.example", "https"),
-        ("http://10.0.0.1", "https"),
-        ("ftp://api.acme.example", "https://host"),
-        ("api.acme.example", "https://host"),
-        ("https://", "https://host"),
-        ("https://api.acme.example:port", "https://host"),
-        ("https://api acme.example", "https://host"),
-        ("https://пример.example", "https://host"),
-        ("https://user:correct-horse@api.acme.example", "user name"),
-        ("https://api.acme.example/?a=1", "query"),
-        ("https://api.acme.example/#a", "query"),
-    ],
-)
-def test_a_bad_base_url_is_refused_by_key_with_the_fix_and_unquoted(url, hint):
-    with pytest.raises(SettingsError, match=rf"^providers\.acme\.base_url: .*{hint}") as caught:
-        check_base_url(url, key="providers.acme.base_url")
-    assert "correct-horse" not in str(caught.value)
-
-
-def test_plain_http_is_allowed_by_name_only():
-    assert check_base_url("http://10.0.0.1/sos", key="k", allow_plain_http=True) == "http://10.0.0.1/sos"
-
-
-def test_the_setting_that_allows_plain_http_is_named_only_where_the_plugin_has_it():
-    with pytest.raises(SettingsError, match="set allow_plain_http = true"):
-        check_base_url("http://10.0.0.1/sos", key="k", allow_plain_http=False)
-    with pytest.raises(SettingsError, match=r"use https$"):
-        check_base_url("http://10.0.0.1/sos", key="k")
 
 
 def test_importing_the_module_does_not_import_httpx():

@@ -55,7 +55,9 @@ FILES = (
 TESTS = (
     "tests/rate_limits/test_limits.py",
     "tests/service/test_deadline.py",
+    "tests/service/test_failing_over.py",
     "tests/service/test_service.py",
+    "tests/service/test_vendor_verifies.py",
     "tests/service/test_reasons.py",
     "tests/service/test_protections.py",
     "tests/runners/test_loop.py",

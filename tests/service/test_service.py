@@ -15,81 +15,23 @@ import pytest
 from otpcore import (
     AsyncOTPService,
     ChallengeState,
-    CheckRequest,
-    CheckResult,
-    CodeOwner,
-    DeliveryError,
     DeliveryReceipt,
     DeliveryRequest,
-    ErrorKind,
     EventType,
     InvalidPhoneNumber,
     NoRouteError,
     OTPConfigurationError,
-    ProviderError,
     ProviderInfo,
     RateLimited,
     SettingsError,
     VerificationStatus,
     hookimpl,
 )
-from otpcore.clock import utc_now
-from otpcore.providers.requests import CancelRequest
 from otpcore.testing import EventRecorder, FakeClock, Outbox, wrong_code
 
 PHONE = "+359871234567"
 OTHER = "+359881234567"
 RETRY = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01, "max_delay": 0.02}}
-
-
-@attrs.define(eq=False)
-class Vendor:
-    """A vendor that owns its codes, one living verification a phone, in the manner of Twilio Verify."""
-
-    scope: str = "vendor:1"
-    can_check: bool = True
-    lose_answers: int = 0
-    codes: dict[str, str] = attrs.field(factory=dict)
-    started: int = 0
-    checks: list[CheckRequest] = attrs.field(factory=list)
-    cancelled: list[CancelRequest] = attrs.field(factory=list)
-
-    @hookimpl
-    def describe(self) -> ProviderInfo:
-        return ProviderInfo(display_name="Vendor", code_owner=CodeOwner.PROVIDER, code_scope=self.scope)
-
-    @hookimpl
-    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-        assert request.code is None
-        assert request.text is None
-        if request.recipient.e164 not in self.codes:
-            self.started += 1
-            self.codes[request.recipient.e164] = f"{self.started:04d}"
-        if self.lose_answers:
-            self.lose_answers -= 1
-            raise ProviderError(ErrorKind.AMBIGUOUS, "no answer")
-        return DeliveryReceipt(reference=f"V{self.started}")
-
-    @hookimpl
-    async def check_code(self, request: CheckRequest) -> CheckResult:
-        self.checks.append(request)
-        if not self.can_check:
-            raise ProviderError(ErrorKind.UNAVAILABLE, "down")
-        code = self.codes.get(request.recipient.e164)
-        if code is None or request.reference not in ("", f"V{int(code)}"):
-            return CheckResult.GONE
-        if request.code != code:
-            return CheckResult.INCORRECT
-        del self.codes[request.recipient.e164]
-        return CheckResult.APPROVED
-
-    @hookimpl
-    async def cancel(self, request: CancelRequest) -> None:
-        self.cancelled.append(request)
-        self.codes.pop(request.recipient.e164, None)
-
-
-# Sending and verifying.
 
 
 async def test_the_code_that_arrived_verifies_once(otp_outbox: Outbox) -> None:
@@ -253,185 +195,6 @@ async def test_a_custom_message_keeps_its_text_through_a_retry(otp_outbox: Outbo
             await otp.send_sms(OTHER, message="no placeholder")
 
 
-# Failover and retries.
-
-
-async def test_the_code_verifies_whichever_message_arrives() -> None:
-    first, second = Outbox(), Outbox()
-    async with first.service(providers={"one": first, "two": second}) as otp:
-        first.fail("ambiguous", delivered=True)
-        challenge = await otp.send_sms(PHONE)
-        assert challenge.provider == "two"
-        assert first.code == second.code
-        assert await otp.verify(PHONE, first.code)
-
-
-@pytest.mark.parametrize("kind", ["unavailable", "throttled", "ambiguous", "misconfigured", "limit_reached"])
-async def test_the_next_instance_takes_over(kind: str) -> None:
-    first, second = Outbox(), Outbox()
-    async with first.service(providers={"one": first, "two": second}) as otp:
-        first.fail(kind)
-        assert (await otp.send_sms(PHONE)).provider == "two"
-        assert await otp.verify(PHONE, second.code)
-
-
-@pytest.mark.parametrize(("kind", "hint"), [("rejected_number", "call"), ("blocked", None)])
-async def test_a_refused_number_is_not_routed_around(kind: str, hint: str | None) -> None:
-    first, second = Outbox(), Outbox()
-    async with first.service(RETRY, providers={"one": first, "two": second}) as otp:
-        first.fail(kind)
-        with pytest.raises(DeliveryError) as caught:
-            await otp.send_sms(PHONE)
-        assert (caught.value.reason, caught.value.try_channel) == ("permanent", hint)
-        assert [attempt.provider for attempt in caught.value.attempts] == ["one"]
-        assert second.messages == []
-
-
-async def test_a_code_delivered_by_a_retry_verifies(otp_outbox: Outbox) -> None:
-    recorder = EventRecorder()
-    async with otp_outbox.service(RETRY, observers=[recorder]) as otp:
-        otp_outbox.fail("unavailable", times=3)
-        challenge = await otp.send_sms(PHONE)
-        assert challenge.state is ChallengeState.SENT
-        assert recorder.types().count(EventType.RETRY_SCHEDULED) == 3
-        assert await otp.verify(PHONE, otp_outbox.code)
-
-
-async def test_max_retries_means_exactly_so_many_attempts_after_the_first(otp_outbox: Outbox) -> None:
-    settings = {**RETRY, "sms": {"retry": True, "max_retries": 3}}
-    recorder = EventRecorder()
-    async with otp_outbox.service(settings, observers=[recorder]) as otp:
-        otp_outbox.fail("unavailable", times=100)
-        challenge = await otp.send_sms(PHONE)
-        assert challenge.state is ChallengeState.UNSENDABLE
-        assert recorder.types().count(EventType.DELIVERY_FAILED) == 4
-        assert recorder.events[-1].reason == "max_retries"
-
-
-async def test_an_ambiguous_instance_is_repeated_once_at_most(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service(RETRY) as otp:
-        otp_outbox.fail("ambiguous", times=100, delivered=True)
-        challenge = await otp.send_sms(PHONE)
-        assert (challenge.state, challenge.confirmed) == (ChallengeState.SENT, False)
-        assert len(otp_outbox.messages) == 2
-        assert await otp.verify(PHONE, otp_outbox.code)
-
-
-async def test_a_wait_longer_than_the_code_lives_is_not_scheduled(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service(RETRY) as otp:
-        otp_outbox.fail("throttled", retry_after=280)
-        with pytest.raises(DeliveryError) as caught:
-            await otp.send_sms(PHONE)
-        assert caught.value.reason == "expired"
-
-
-async def test_without_retries_a_failure_is_final_and_may_be_sent_again_at_once(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service({"limits": {"phone": ["1/10m"]}}) as otp:
-        otp_outbox.fail("unavailable")
-        with pytest.raises(DeliveryError) as caught:
-            await otp.send_sms(PHONE)
-        assert caught.value.reason == "failed"
-        assert (await otp.send_sms(PHONE)).confirmed  # refunded, and no cooldown
-
-
-async def test_the_background_runner_leaves_the_hosts_exceptions_as_they_are(otp_outbox: Outbox) -> None:
-    with pytest.raises(InvalidPhoneNumber):
-        async with otp_outbox.service(runner="background") as otp:
-            await otp.send_sms("+1")
-
-
-async def test_the_background_runner_delivers_while_the_host_goes_on(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service(RETRY, runner="background", clock=utc_now) as otp:
-        otp_outbox.fail("unavailable", times=2)
-        assert (await otp.send_sms(PHONE)).state is ChallengeState.QUEUED
-        with anyio.fail_after(20):
-            while not otp_outbox.messages:
-                await anyio.sleep(0.01)
-        assert await otp.verify(PHONE, otp_outbox.code)
-
-
-async def test_calls_are_retried_only_when_asked_for(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service(RETRY) as otp:
-        otp_outbox.fail("unavailable")
-        with pytest.raises(DeliveryError):
-            await otp.call(PHONE)
-    async with otp_outbox.service({**RETRY, "call": {"retry": True}}) as otp:
-        otp_outbox.fail("unavailable", times=2)
-        assert (await otp.call(OTHER)).confirmed
-
-
-async def test_an_open_breaker_spares_the_instance() -> None:
-    first, second = Outbox(), Outbox()
-    recorder = EventRecorder()
-    async with first.service(providers={"one": first, "two": second}, observers=[recorder]) as otp:
-        first.fail("unavailable", times=6)
-        for number in range(6):
-            await otp.send_sms(f"+35987123450{number}")
-        assert EventType.BREAKER_OPENED in recorder.types()
-        assert sum(event.instance == "one" and event.reason == "unavailable" for event in recorder.events) == 5
-        first.clock.advance(1)
-        await otp.send_sms("+359871234510")  # the probe fails
-        await otp.send_sms("+359871234511")
-        first.clock.advance(1)
-        assert (await otp.send_sms("+359871234512")).provider == "one"
-        assert recorder.types()[-1] is EventType.BREAKER_CLOSED
-
-
-async def test_a_lone_open_breaker_refuses_without_a_call(otp_outbox: Outbox) -> None:
-    async with otp_outbox.service() as otp:
-        otp_outbox.fail("unavailable", times=5)
-        for number in range(5):
-            with pytest.raises(DeliveryError):
-                await otp.send_sms(f"+35987123450{number}")
-        with pytest.raises(DeliveryError, match="breaker_open"):
-            await otp.send_sms(PHONE)
-        assert otp_outbox.messages == []
-
-
-async def test_a_cancelled_send_counts_as_perhaps_sent(otp_outbox: Outbox) -> None:
-    @attrs.define(eq=False)
-    class Slow:
-        started: anyio.Event = attrs.field(factory=anyio.Event)
-
-        @hookimpl
-        def describe(self) -> ProviderInfo:
-            return ProviderInfo(display_name="Slow")
-
-        @hookimpl
-        async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-            otp_outbox.messages.append(request)  # type: ignore[arg-type] # only its code is read
-            self.started.set()
-            await anyio.sleep_forever()
-            raise AssertionError
-
-    slow = Slow()
-    recorder = EventRecorder()
-    async with otp_outbox.service(providers={"slow": slow}, observers=[recorder]) as otp:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(otp.send_sms, PHONE)
-            await slow.started.wait()
-            tasks.cancel_scope.cancel()
-        assert recorder.events[-1].reason == "ambiguous"
-        assert await otp.verify(PHONE, otp_outbox.code)
-
-
-async def test_a_silent_provider_is_left_after_the_timeout(otp_outbox: Outbox) -> None:
-    @attrs.define(eq=False)
-    class Silent:
-        @hookimpl
-        def describe(self) -> ProviderInfo:
-            return ProviderInfo(display_name="Silent")
-
-        @hookimpl
-        async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-            await anyio.sleep_forever()
-            raise AssertionError
-
-    settings = {"otp": {"provider_timeout": 0.05, "send_timeout": 2}}
-    async with otp_outbox.service(settings, providers={"silent": Silent(), "outbox": otp_outbox}) as otp:
-        assert (await otp.send_sms(PHONE)).provider == "outbox"
-
-
 # Limits and locks.
 
 
@@ -474,77 +237,6 @@ async def test_failures_of_one_client_do_not_lock_another(otp_outbox: Outbox) ->
         with pytest.raises(RateLimited):
             await otp.verify(PHONE, challenge.code or "", purpose="c", client="203.0.113.7")
         assert await otp.verify(PHONE, challenge.code or "", purpose="c", client="198.51.100.9")
-
-
-# Codes that the vendor owns.
-
-
-async def test_the_vendors_code_verifies_and_ours_does_not(otp_outbox: Outbox) -> None:
-    vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
-        challenge = await otp.send_sms(PHONE)
-        assert challenge.code is None
-        assert (await otp.verify(PHONE, "9999")).status is VerificationStatus.INCORRECT
-        assert await otp.verify(PHONE, vendor.codes[PHONE])
-        assert all(check.reference == "V1" for check in vendor.checks)
-
-
-async def test_both_codes_verify_when_a_vendor_and_a_carrier_may_have_delivered(otp_outbox: Outbox) -> None:
-    for choose_vendor in (True, False):
-        vendor = Vendor(lose_answers=1)
-        async with otp_outbox.service(providers={"vendor": vendor, "outbox": otp_outbox}) as otp:
-            await otp.send_sms(PHONE)
-            code = vendor.codes[PHONE] if choose_vendor else otp_outbox.code
-            assert await otp.verify(PHONE, code)
-
-
-async def test_two_purposes_never_share_a_vendors_verification(otp_outbox: Outbox) -> None:
-    vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
-        login = await otp.send_sms(PHONE, purpose="login")
-        with pytest.raises(RateLimited, match="provider_busy"):
-            await otp.send_sms(PHONE, purpose="payment")
-        await otp.cancel(login.id)
-        assert [one.reference for one in vendor.cancelled] == ["V1"]
-        await otp.send_sms(PHONE, purpose="payment")
-        assert await otp.verify(PHONE, vendor.codes[PHONE], purpose="payment")
-
-
-async def test_an_expired_verification_is_cancelled_before_the_next_purpose_starts(otp_outbox: Outbox) -> None:
-    vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
-        await otp.send_sms(PHONE, purpose="login")
-        old = vendor.codes[PHONE]
-        otp_outbox.clock.advance(301)
-        await otp.send_sms(PHONE, purpose="payment")
-        assert [one.reference for one in vendor.cancelled] == ["V1"]
-        assert vendor.codes[PHONE] != old
-        assert not await otp.verify(PHONE, old, purpose="payment")
-        assert await otp.verify(PHONE, vendor.codes[PHONE], purpose="payment")
-
-
-async def test_an_attempt_is_given_back_three_times_when_the_vendor_does_not_answer(otp_outbox: Outbox) -> None:
-    vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
-        await otp.send_sms(PHONE)
-        vendor.can_check = False
-        for _ in range(8):
-            with pytest.raises(ProviderError, match="vendor"):
-                await otp.verify(PHONE, "1234")
-        assert (await otp.verify(PHONE, "1234")).status is VerificationStatus.MAX_ATTEMPTS
-
-
-async def test_a_verification_the_vendor_no_longer_has_is_expired_and_a_resend_starts_a_new_one(
-    otp_outbox: Outbox,
-) -> None:
-    vendor = Vendor()
-    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
-        await otp.send_sms(PHONE)
-        vendor.codes.clear()
-        assert (await otp.verify(PHONE, "0001")).status is VerificationStatus.EXPIRED
-        otp_outbox.clock.advance(31)
-        await otp.send_sms(PHONE)
-        assert await otp.verify(PHONE, vendor.codes[PHONE])
 
 
 # What people see.
