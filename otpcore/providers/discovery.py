@@ -32,6 +32,7 @@ PROVIDERS = "otpcore.providers"
 STORES = "otpcore.stores"
 RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
+_OUR_GROUPS = "otpcore."  # how their names begin
 
 _OURS = frozenset({"mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
 _logger = logging.getLogger("otpcore.plugins")
@@ -65,13 +66,14 @@ def installed(group: str) -> tuple[InstalledPlugin, ...]:
     """What is installed in an entry-point group, by name. Imports nothing.
 
     Two entry points of one name with different targets both carry a ``problem``; the same target twice is one plugin.
-    The metadata of all distributions takes milliseconds to read, so it is read again only when something was installed or
-    removed, or Python's path has changed.
+    The metadata of all distributions takes tens of milliseconds to read, so it is read once for all groups, and again only
+    when something was installed or removed, or Python's path has changed.
 
     Raises:
         PluginLoadError: Not even otpcore's own plugins are there: its metadata was left behind, as when an app is frozen.
     """
-    found = _read(group, tuple(map(id, sys.meta_path)), tuple((entry, _changed(entry)) for entry in sys.path))
+    places = tuple((entry, changed) for entry in sys.path if _holds_metadata(entry, changed := _changed(entry)))
+    found = _read(group, tuple(map(id, sys.meta_path)), places)
     if not found and group in (STORES, RETRY_RUNNERS):  # in which otpcore's own are
         raise PluginLoadError(
             "the metadata of the distribution otpcore is not there, so neither its own plugins nor others can be found. "
@@ -82,11 +84,10 @@ def installed(group: str) -> tuple[InstalledPlugin, ...]:
 
 
 @functools.lru_cache(maxsize=16)
-def _read(group: str, finders: tuple[int, ...], path: tuple[tuple[str, int], ...]) -> tuple[InstalledPlugin, ...]:
-    """What is installed while the finders are those, and the folders of Python's path as they were."""
-    del finders, path
+def _read(group: str, finders: tuple[int, ...], places: tuple[tuple[str, int], ...]) -> tuple[InstalledPlugin, ...]:
+    """What is installed while the finders are those, and the places on Python's path as they were."""
     first: dict[tuple[str, str], InstalledPlugin] = {}
-    for plugin in map(_described, _entry_points(group)):
+    for plugin in map(_described, (point for point in _entry_points(finders, places) if point.group == group)):
         first.setdefault((plugin.name, plugin.target), plugin)
     plugins = sorted(first.values(), key=lambda plugin: (plugin.name, plugin.origin))
     return tuple(attrs.evolve(plugin, problem=_problem(plugin, plugins)) for plugin in plugins)
@@ -165,10 +166,26 @@ def _changed(entry: str) -> int:
         return 0
 
 
-def _entry_points(group: str) -> list[EntryPoint]:
-    """The group's entry points, in the order of Python's path; unreadable metadata costs only its own distribution."""
+@functools.lru_cache(maxsize=64)
+def _holds_metadata(entry: str, changed: int) -> bool:
+    """Whether distributions may lie there; a folder without any, such as one in which a database grows, changes nothing."""
+    del changed
     try:
-        return list(importlib.metadata.entry_points(group=group))
+        return any(each.suffix.lower() in (".dist-info", ".egg-info", ".egg") for each in Path(entry).iterdir())
+    except NotADirectoryError:
+        return True  # an archive, or what a finder of its own understands
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=2)
+def _entry_points(finders: tuple[int, ...], places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """All of our groups, in the order of Python's path; unreadable metadata costs only its own distribution."""
+    del finders, places
+    try:
+        everything = importlib.metadata.entry_points()
+        ours = sorted(group for group in everything.groups if group.startswith(_OUR_GROUPS))
+        return tuple(point for group in ours for point in everything.select(group=group))
     except Exception as error:  # noqa: BLE001 - one damaged file spoils the whole answer, with whatever the parser raises
         _logger.warning(
             "the entry points of some distribution cannot be read (%s)",
@@ -180,7 +197,7 @@ def _entry_points(group: str) -> list[EntryPoint]:
         name = "?"
         try:
             name = str(distribution.name)
-            found = [point for point in distribution.entry_points if point.group == group]
+            found = [point for point in distribution.entry_points if point.group.startswith(_OUR_GROUPS)]
         except Exception as error:  # noqa: BLE001 - the same, in the file of this one
             _logger.warning(
                 "the entry points of the distribution %s are ignored (%s)",
@@ -190,12 +207,13 @@ def _entry_points(group: str) -> list[EntryPoint]:
             )
         else:
             points.setdefault(name, found)  # the first on the path is the one that Python imports
-    return [point for found in points.values() for point in found]
+    return tuple(point for found in points.values() for point in found)
 
 
 def _described(point: EntryPoint) -> InstalledPlugin:
     try:
-        distribution, version = str(point.dist.name or ""), str(point.dist.version or "")  # type: ignore[union-attr] # caught
+        metadata = point.dist.metadata  # type: ignore[union-attr] # caught; parsed anew each time that it is asked for
+        distribution, version = str(metadata["Name"] or ""), str(metadata["Version"] or "")
     except Exception:  # noqa: BLE001 - without readable metadata it may still be importable
         distribution, version = "", ""
     return InstalledPlugin(name=point.name.casefold(), target=point.value, distribution=distribution, version=version)

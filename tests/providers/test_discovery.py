@@ -13,7 +13,15 @@ from otpcore.errors import PluginLoadError, UnknownProviderError
 from otpcore.models import Channel
 from otpcore.providers import discovery as _discovery
 from otpcore.providers.hooks import ProviderContext
-from otpcore.providers.provider import PROVIDERS, RETRY_RUNNERS, STORES, installed, load_provider, load_target
+from otpcore.providers.provider import (
+    PROVIDERS,
+    RETRY_RUNNERS,
+    SIMULATORS,
+    STORES,
+    installed,
+    load_provider,
+    load_target,
+)
 
 from .plugins import GOOD, install, load
 
@@ -26,30 +34,52 @@ def test_what_is_installed_is_read_from_metadata_and_nothing_is_imported(site):
     assert "otp_acme" not in sys.modules
 
 
-def test_what_is_installed_or_removed_meanwhile_is_noticed_and_metadata_is_read_no_more_often(site, monkeypatch):
-    def names():
-        return {plugin.name for plugin in installed(PROVIDERS)}
-
-    read = 0
+@pytest.fixture
+def reads(monkeypatch):
+    """How often the metadata of all distributions was read since the test began."""
+    times = []
     real = importlib.metadata.entry_points
 
     def counted(**query):
-        nonlocal read
-        read += 1
+        times.append(query)
         return real(**query)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", counted)
-    assert "acme" not in names()
+    return times
+
+
+def test_what_is_installed_or_removed_meanwhile_is_noticed_and_metadata_is_read_no_more_often(site, reads):
+    def names():
+        return {plugin.name for plugin in installed(PROVIDERS)}
+
+    install(site, "otp-other")
     os.utime(site, (1, 1))  # long ago, as a folder's last change is
     before = names()
+    assert "acme" not in before
     assert names() == before
-    assert read == 2
+    assert len(reads) == 1
     install(site, "otp-acme")
     assert names() == before | {"acme"}
     (site / "otp_acme-1.2.3.dist-info" / "entry_points.txt").unlink()
     (site / "otp_acme-1.2.3.dist-info" / "METADATA").unlink()
     (site / "otp_acme-1.2.3.dist-info").rmdir()
     assert names() == before
+
+
+def test_metadata_is_read_once_for_all_groups_and_not_again_for_a_folder_that_holds_none(
+    site, reads, tmp_path_factory, monkeypatch
+):
+    install(site, "otp-acme")
+    assert all(installed(group) for group in (PROVIDERS, STORES, RETRY_RUNNERS, SIMULATORS))
+    assert len(reads) == 1
+    beside = tmp_path_factory.mktemp("database")
+    monkeypatch.syspath_prepend(beside)
+    for name in ("otpcore.sqlite3", "otpcore.sqlite3-journal"):
+        (beside / name).touch()
+        assert "acme" in {plugin.name for plugin in installed(PROVIDERS)}
+    assert len(reads) == 1
+    install(beside, "otp-beside")
+    assert "beside" in {plugin.name for plugin in installed(PROVIDERS)}
 
 
 def test_a_provider_is_loaded_by_its_entry_point_and_knows_its_distribution(site):
@@ -154,14 +184,19 @@ def test_damaged_metadata_of_a_stranger_does_not_stop_us(site, caplog):
     assert "stranger" in caplog.text
 
 
+def forget():
+    _discovery._read.cache_clear()
+    _discovery._entry_points.cache_clear()
+
+
 @pytest.mark.parametrize("group", [STORES, RETRY_RUNNERS])
 def test_an_app_that_left_the_metadata_behind_is_told_so(monkeypatch: pytest.MonkeyPatch, group: str) -> None:
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [])
-    _discovery._read.cache_clear()
+    monkeypatch.setattr(importlib.metadata, "entry_points", importlib.metadata.EntryPoints)
+    forget()
     try:
         with pytest.raises(PluginLoadError, match="--copy-metadata otpcore"):
             installed(group)
         with pytest.raises(PluginLoadError, match="--copy-metadata otpcore"):
             load_provider("mada", None, ProviderContext(instance="mada", settings={}))
     finally:
-        _discovery._read.cache_clear()
+        forget()
