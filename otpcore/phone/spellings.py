@@ -19,6 +19,8 @@ _TWO_SPELLINGS = (
     (re.compile(r"\+2410([2-7][0-9]{6})"), re.compile(r"\+241([2-7][0-9]{6})"), "+2410{}", "+241{}"),  # Gabon
 )
 
+_THEIR_BEGINNINGS = ("+54", "+390549", "+3780549", "+241")
+
 
 def mobile_spelling(e164: str) -> str:
     """The number as an SMS finds it: in Argentina with the 9 of mobiles, however it was written."""
@@ -34,6 +36,8 @@ def same_phone(e164: str) -> str:
 
 def spellings_of(e164: str) -> tuple[str, ...]:
     """Every way to write this phone, first the one under which it is kept; almost always there is one."""
+    if not e164.startswith(_THEIR_BEGINNINGS):  # every number comes here several times, and hardly any has two
+        return (e164,)
     for other, kept, other_form, kept_form in _TWO_SPELLINGS:
         found = other.fullmatch(e164) or kept.fullmatch(e164)
         if found is not None:

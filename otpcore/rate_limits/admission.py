@@ -198,7 +198,13 @@ def moved(
     if record is None or record.window_ends_at <= now:
         base = rolled_base(record) if record is not None else 0
         return BudgetRecord(key=key, used=max(used, 0), verified=verified, base=base, window_ends_at=ends_at)
-    return attrs.evolve(record, used=max(record.used + used, 0), verified=record.verified + verified)
+    return BudgetRecord(
+        key=key,
+        used=max(record.used + used, 0),
+        verified=record.verified + verified,
+        base=record.base,
+        window_ends_at=record.window_ends_at,
+    )
 
 
 def rolled_base(record: BudgetRecord) -> int:

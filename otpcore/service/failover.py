@@ -27,7 +27,7 @@ from otpcore.service.service import Service, new_id, recipient
 from otpcore.settings.by_use import text_for
 from otpcore.settings.sections import OtpSettings
 from otpcore.stores.lifecycle import NOT_SENT
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, Mark, ReceiptRecord, changed
+from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord, Mark, ReceiptRecord, changed
 from otpcore.stores.steps import (
     CallInstance,
     CallResult,
@@ -81,6 +81,7 @@ class Failover:
     deadline: Deadline
     errors: list[ProviderError] = attrs.field(factory=list)
     _tried: set[str] = attrs.field(factory=set)
+    _charges: tuple[Charged, ...] = ()
     _is_handed_over: bool = False
 
     async def run(self, step: Step) -> Step:
@@ -88,7 +89,7 @@ class Failover:
         while isinstance(step, CallInstance):
             delivery, challenge = step.delivery, step.challenge
             self._tried.add(delivery.instance)
-            self.plan = changed(self.plan, charges=step.charges)
+            self._charges = step.charges
             if step.is_probe:
                 self.service.emit(
                     EventType.BREAKER_PROBED, challenge, channel=self.ref.channel, instance=delivery.instance
@@ -106,7 +107,7 @@ class Failover:
 
     async def withdraw(self, delivery_id: str) -> None:
         """Nothing of this delivery was handed over, and nothing more is done: a cancelled failover says so on its way out."""
-        plan = changed(self.plan, delivery_id=delivery_id)
+        plan = changed(self.plan, delivery_id=delivery_id, charges=self._charges)
         with anyio.move_on_after(_CANCELLED_GRACE, shield=True), contextlib.suppress(StoreError):
             await self.service.store.withdraw(self.ref, plan, self.service.store_now)
 
@@ -183,59 +184,47 @@ class Failover:
             raise ProviderError(ErrorKind.UNAVAILABLE, "another send took over", provider=provider.instance)
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
-        delivery, challenge = step.delivery, step.challenge
-        ours, worded = provider.info.code_owner is CodeOwner.CORE, provider.info.words_text(self.ref.channel)
-        settings = self._settings(challenge)
-        locale = self._locale(challenge) if worded else self._spoken_locale(challenge)
+        delivery, challenge, channel = step.delivery, step.challenge, self.ref.channel
+        info, settings = provider.info, self.service.settings.otp.of_app(challenge.app)
+        ours, worded = info.code_owner is CodeOwner.CORE, info.words_text(channel)
+        named = challenge.locale or self.service.settings.otp.locale
+        locale = named if worded else self._spoken_locale(challenge, settings, named)
         use = {"instance": delivery.instance, "purpose": challenge.purpose, "locale": locale}
         return DeliveryRequest(
             delivery_id=delivery.id,
             challenge_id=challenge.id,
             recipient=self.phone,
-            channel=self.ref.channel,
+            channel=channel,
             code=(self.code or None) if ours else None,
-            text=self._text(challenge) if ours else None,
+            text=self._text(challenge, settings, named) if ours else None,
             locale=locale,
             purpose=challenge.purpose,
             sender=text_for(settings.sender, **use),
             template_id=text_for(settings.template_id, **use),
             client=self.extras.client,
             metadata=dict(self.extras.metadata),
-            android_hash=settings.android_hash if worded and self.ref.channel is Channel.SMS else None,
+            android_hash=settings.android_hash if worded and channel is Channel.SMS else None,
             deadline=challenge.expires_at,
             idempotency_key=f"{self.ref.send_id}.{delivery.code_number}.{delivery.instance}",
             repeat=step.repeat,
             earlier=step.earlier,
         )
 
-    def _settings(self, challenge: ChallengeRecord) -> OtpSettings:
-        """Those of the app that the code is for."""
-        return self.service.settings.otp.of_app(challenge.app)
-
-    def _locale(self, challenge: ChallengeRecord) -> str:
-        """The language that the caller named, else the settings' one."""
-        return challenge.locale or self.service.settings.otp.locale
-
-    def _spoken_locale(self, challenge: ChallengeRecord) -> str:
+    def _spoken_locale(self, challenge: ChallengeRecord, settings: OtpSettings, named: str) -> str:
         """The language of the text: a locale without a template of its own is served in another one."""
-        settings = self._settings(challenge)
         if self.message is not None:
-            return self._locale(challenge)
+            return named
         return text_locale(
-            locale=self._locale(challenge),
-            purpose=challenge.purpose,
-            templates=settings.templates,
-            default_locale=settings.locale,
+            locale=named, purpose=challenge.purpose, templates=settings.templates, default_locale=settings.locale
         )
 
-    def _text(self, challenge: ChallengeRecord) -> str:
-        settings = self._settings(challenge)
+    def _text(self, challenge: ChallengeRecord, settings: OtpSettings, named: str) -> str:
         minutes = round((challenge.expires_at - self.service.clock()).total_seconds()) // 60
         is_sms = self.ref.channel is Channel.SMS
         if self.ref.channel is Channel.CALL:
             return render_call(
                 code=self.code,
-                locale=self._locale(challenge),
+                locale=named,
                 purpose=challenge.purpose,
                 app=settings.app,
                 message=self.message,
@@ -245,7 +234,7 @@ class Failover:
             )
         text = render_sms(
             code=self.code,
-            locale=self._locale(challenge),
+            locale=named,
             purpose=challenge.purpose,
             minutes=minutes,
             app=settings.app,
@@ -304,7 +293,7 @@ class Failover:
         """What this failover may still try: after a refusal, or where a receipt overtook the acceptance."""
         go_on = may_go_on and self.deadline.left_for_calls() >= _LEAST_CALL
         untried = tuple(c for c in self.plan.route if c.instance not in self._tried) if go_on else ()
-        return changed(self.plan, delivery_id=new_id(), untried=untried)
+        return changed(self.plan, delivery_id=new_id(), untried=untried, charges=self._charges)
 
     def _report(
         self, delivery: DeliveryRecord, challenge: ChallengeRecord, result: CallResult, recorded: Recorded

@@ -52,6 +52,11 @@ class LiveSettings:
         self._noted_at: dict[str, datetime] = {}
         self._is_away = False
 
+    def is_behind(self, client: str | None) -> bool:
+        """Whether it is time to ``refresh``, or to ``note_client``."""
+        now = self._service.clock()
+        return is_due(self._read_at, self._every, now) or self._notes(client, now)
+
     async def refresh(self, *, force: bool = False) -> None:
         """Ask the store again, if the last time is long enough ago. A store that does not answer changes nothing.
 
@@ -94,14 +99,19 @@ class LiveSettings:
         So an operator hears when none ever does, and ``limits.client`` is blind. Of each process and kind it is written
         once in ten minutes: two rows that hardly ever change.
         """
-        now, note = self._service.clock(), CLIENT_SEEN if client else CLIENT_MISSING
-        watched = self._service.is_host and self._service.settings.limits.client
-        if not watched or not is_due(self._noted_at.get(note), NOTE_CLIENT_EVERY, now):
+        now = self._service.clock()
+        if not self._notes(client, now):
             return
+        note = CLIENT_SEEN if client else CLIENT_MISSING
         self._noted_at[note] = now
         with contextlib.suppress(StoreError):
             name = self._service.settings.world.mark(note)
             await self._service.store.write_setting(name, now.isoformat(timespec="seconds"))
+
+    def _notes(self, client: str | None, now: datetime) -> bool:
+        watched = self._service.is_host and self._service.settings.limits.client
+        noted_at = self._noted_at.get(CLIENT_SEEN if client else CLIENT_MISSING)
+        return bool(watched) and is_due(noted_at, NOTE_CLIENT_EVERY, now)
 
     def _report_rules(self, name: str, error: OTPConfigurationError | None) -> None:
         if error is None:

@@ -12,7 +12,7 @@ from otpcore.errors import DeliveryError, ErrorKind, RateLimited, StoreError
 from otpcore.events import EventType, Work, fields
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone.numbers import PhoneNumber, region_of
-from otpcore.rate_limits.admission import Admission, LimitReason
+from otpcore.rate_limits.admission import Admission, Charge, LimitReason
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
 from otpcore.service.extras import Extras, seal_extras
@@ -69,9 +69,10 @@ async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
     Raises:
         NoRouteError, RateLimited, DeliveryError, StoreError: As the public methods say.
     """
-    with deadline.bounding(_NOT_SENT):
-        await service.live.refresh()
-        await service.live.note_client(order.extras.client)
+    if service.live.is_behind(order.extras.client):  # mostly it is not, and nothing is waited for
+        with deadline.bounding(_NOT_SENT):
+            await service.live.refresh()
+            await service.live.note_client(order.extras.client)
     route = _route(service, order)
     if route.test_number and order.verifiable:  # whoever tests knows that code, and no other
         order = attrs.evolve(order, code=None)
@@ -106,8 +107,8 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
 
 async def _start(service: Service, order: SendOrder, route: Route, deadline: Deadline) -> Sent | tuple[Failover, Step]:
     """Begin, for as long as other callers are faster; the living challenge where nothing has to be sent."""
-    subject, phone_key = _subject(service, order), service.keys.phone_key(order.phone.e164)
-    asked = _admission(service, order, route, phone_key)
+    subject, origin = _subject(service, order), _origin(service, order)
+    asked = _admission(service, order, route, origin)
     living: ChallengeRecord | None = None  # the happy path does not look for one: ``begin`` finds out
     for _ in range(_RACES):
         if living is not None and _cooling(service, living, order.channel):
@@ -115,8 +116,8 @@ async def _start(service: Service, order: SendOrder, route: Route, deadline: Dea
         if living is not None and _is_hosts(living) and order.code is None:
             route = _route(service, order, living)
         code = _code_for(service, order, route, living)
-        challenge = living if living is not None else _fresh(service, order, subject, phone_key, code)
-        new = _new_send(service, order, challenge, route, asked, is_resend=living is not None)
+        challenge = living if living is not None else _fresh(service, order, subject, origin, code)
+        new = _new_send(service, order, challenge, route, origin, asked, is_resend=living is not None)
         match await service.store.begin(new, service.store_now):
             case Begun() as begun:
                 return _begun(service, order, new, begun, code, deadline)
@@ -125,7 +126,8 @@ async def _start(service: Service, order: SendOrder, route: Route, deadline: Dea
             case Refused() as refused:
                 raise _refused(service, order, refused)
             case Raced() as raced:
-                _report_expired(service, raced.expired)
+                if raced.expired is not None:
+                    report_ended(service, None, raced.expired)
                 living = await _living(service, subject) if raced.living is None else raced.living
     raise StoreError("other callers kept starting the same verification; try again")
 
@@ -134,7 +136,8 @@ def _begun(
     service: Service, order: SendOrder, new: NewSend, begun: Begun, code: str, deadline: Deadline
 ) -> tuple[Failover, Step]:
     """The failover of a send that began, and its first step."""
-    _report_expired(service, begun.expired)
+    if begun.expired is not None:
+        report_ended(service, None, begun.expired)
     for reason in begun.noted:
         _report(service, order, EventType.LIMIT_NOTED, reason)
     service.emit(
@@ -151,12 +154,6 @@ def _begun(
         deadline=deadline,
     )
     return failover, begun.step
-
-
-def _report_expired(service: Service, challenge: ChallengeRecord | None) -> None:
-    """The challenge of an earlier send whose life was found to be over, if there was one."""
-    if challenge is not None:
-        report_ended(service, None, challenge)
 
 
 def _skipped(service: Service, order: SendOrder, living: ChallengeRecord) -> Sent:
@@ -252,24 +249,31 @@ def _cooling(service: Service, living: ChallengeRecord, channel: Channel) -> boo
     return cooldown is not None and cooldown > service.clock()
 
 
-def _admission(service: Service, order: SendOrder, route: Route, phone_key: str) -> Admission:
-    """All limits of this send."""
-    e164, limits = order.phone.e164, service.settings.limits
-    region = region_of(e164) if limits.needs_region else ""
-    origin = Origin(
+def _origin(service: Service, order: SendOrder) -> Origin:
+    """Whose the send is."""
+    e164 = order.phone.e164
+    return Origin(
         e164=e164,
-        phone_key=phone_key,
+        phone_key=service.keys.phone_key(e164),
         client_key=service.client_key(order.extras.client),
-        region=region,
+        region=region_of(e164) if service.settings.limits.needs_region else "",
         channel=order.channel,
     )
+
+
+def _admission(service: Service, order: SendOrder, route: Route, origin: Origin) -> Admission:
+    """All limits of this send."""
+    e164, limits = origin.e164, service.settings.limits
     budget = ""
     if limits.unverified and order.verifiable:
-        budget = budget_of(e164, region, route.prefix)
+        budget = budget_of(e164, origin.region, route.prefix)
     charges = charges_of(origin, limits)
+    neighbours: tuple[tuple[Charge, Charge], ...] = ()
+    if limits.neighbours:
+        neighbours = neighbour_charges(origin.phone_key, service.keys.block_key(block_of(e164)), limits)
     return Admission(
         charges=charges,
-        neighbours=neighbour_charges(phone_key, service.keys.block_key(block_of(e164)), limits),
+        neighbours=neighbours,
         barrier=stronger(service.live.switches.barrier(e164, service.clock()), closed(charges)),
         budget=budget,
         budget_rule=limits.budget_rule,
@@ -282,12 +286,12 @@ def _report(
     service.emit(kind, challenge, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
 
 
-def _fresh(service: Service, order: SendOrder, subject: str, phone_key: str, code: str) -> ChallengeRecord:
+def _fresh(service: Service, order: SendOrder, subject: str, origin: Origin, code: str) -> ChallengeRecord:
     keys, settings, challenge_id, now = service.keys, service.settings.otp, new_id(), service.clock()
     return ChallengeRecord(
         id=challenge_id,
         subject=subject,
-        phone_key=phone_key,
+        phone_key=origin.phone_key,
         phone_sealed=keys.seal(challenge_id, "phone", order.phone.e164),
         phone_masked=order.phone.masked,
         key_id=keys.current,
@@ -348,6 +352,7 @@ def _new_send(
     order: SendOrder,
     challenge: ChallengeRecord,
     route: Route,
+    origin: Origin,
     asked: Admission,
     *,
     is_resend: bool,
@@ -367,7 +372,7 @@ def _new_send(
         cap=timedelta(seconds=service.settings.otp.longest_life),
         renewal=min(_RENEWAL, life),
         asked=asked,
-        client=service.client_key(order.extras.client),
+        client=origin.client_key,
         code=_new_code(service, order, challenge) if is_resend else None,
         message_sealed=sealed,
         extras_sealed=seal_extras(service.keys, challenge, order.extras),

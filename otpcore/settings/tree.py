@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -196,7 +197,7 @@ class Settings:
         """Some channel is retried."""
         return any(one.is_retried for one in self._retrying.values())
 
-    @property
+    @functools.cached_property
     def _retrying(self) -> Mapping[str, SmsSettings | CallSettings | ChannelSettings]:
         return {Channel.SMS: self.sms, Channel.CALL: self.call, **self.channels}
 

@@ -360,6 +360,31 @@ def test_a_valid_number_is_what_libphonenumber_calls_valid(e164):
     assert said in (("valid", "premium-rate", "twice") if is_valid(e164) else ("not valid",))
 
 
+NOT_RENUMBERED = sorted(set(phonenumbers.COUNTRY_CODE_TO_REGION_CODE) - {52, 55, 84, 225, 229})
+
+
+@given(st.sampled_from(NOT_RENUMBERED), st.from_regex(r"[018]?[0-9]{1,11}", fullmatch=True))
+@hypothesis.example(39, "0612345678")  # the zero stays in Italy
+@hypothesis.example(44, "02079460018")  # and goes in Britain
+@hypothesis.example(54, "111512345678")  # the 15 of a mobile becomes its 9
+def test_a_number_in_e164_is_what_libphonenumber_reads(code, national):
+    written = f"+{code}{national}"
+    read = read_by_libphonenumber(written)
+    is_possible = read is not None and phonenumbers.is_possible_number_with_reason(read) == 0
+    e164 = phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164) if is_possible else written
+    assert look_up_phone(written).e164 == e164
+
+
+def read_by_libphonenumber(e164):
+    """Again and again, until nothing more is taken off; None: it is no number."""
+    number = None
+    with contextlib.suppress(phonenumbers.NumberParseException):
+        while number is None or (again := phonenumbers.parse(e164)) != number:
+            number = phonenumbers.parse(e164) if number is None else again
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return number
+
+
 def outcome(e164):
     try:
         parse_phone(e164)

@@ -55,11 +55,13 @@ class LimitRows:
         done = []
         for charge in charges:
             counter = self._counters.get(charge.key)
-            if counter is None or counter.window_ends_at <= now:
-                counter = CounterRecord(key=charge.key, count=0, window_ends_at=now + charge.window)
-            if counter.count < charge.limit:
-                self._counters[charge.key] = changed(counter, count=counter.count + 1)
-                done.append(Charged(key=charge.key, window_ends_at=counter.window_ends_at))
+            if counter is not None and counter.window_ends_at > now:
+                count, ends_at = counter.count, counter.window_ends_at
+            else:
+                count, ends_at = 0, now + charge.window
+            if count < charge.limit:
+                self._counters[charge.key] = CounterRecord(key=charge.key, count=count + 1, window_ends_at=ends_at)
+                done.append(Charged(key=charge.key, window_ends_at=ends_at))
         return done
 
     def refund(self, charged: Charged) -> None:
@@ -102,7 +104,7 @@ class LimitRows:
             self._failures.pop(key, None)
 
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
-        return [self._budgets[key] for key in sorted(self._budgets) if key.startswith(prefix)]
+        return [self._budgets[key] for key in sorted(key for key in self._budgets if key.startswith(prefix))]
 
     def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
         self._budgets[key] = moved(self._budgets.get(key), key, used, verified, now, ends_at)

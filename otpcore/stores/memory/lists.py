@@ -19,32 +19,31 @@ class Timeline:
 
     def __init__(self) -> None:
         self._numbers = 0
-        self._places: list[Place] = []
-        self._ids: dict[Place, str] = {}
-        self._place_of: dict[str, Place] = {}
+        self._rows: list[tuple[datetime, int, str]] = []
+        self._row_of: dict[str, tuple[datetime, int, str]] = {}
 
     def add(self, time: datetime, row_id: str) -> None:
         self._numbers += 1
-        place = Place(time, self._numbers)
-        bisect.insort(self._places, place)
-        self._ids[place] = row_id
-        self._place_of[row_id] = place
+        row = (time, self._numbers, row_id)
+        if self._rows and row < self._rows[-1]:
+            bisect.insort(self._rows, row)
+        else:  # time goes on, mostly
+            self._rows.append(row)
+        self._row_of[row_id] = row
 
     def remove(self, row_id: str) -> None:
-        place = self._place_of.pop(row_id)
-        del self._ids[place]
-        del self._places[bisect.bisect_left(self._places, place)]
+        del self._rows[bisect.bisect_left(self._rows, self._row_of.pop(row_id))]
 
     def later(self, since: datetime, skip: int) -> datetime | None:
         """The time of the one that so many others from then on lie before."""
-        found = self._places[bisect.bisect_left(self._places, Place(since)) + skip :][:1]
-        return found[0].time if found else None
+        found = self._rows[bisect.bisect_left(self._rows, (since, 0, "")) + skip :][:1]
+        return found[0][0] if found else None
 
     def back(self, start: Place, end: Place) -> Iterator[tuple[str, Place]]:
         """Those before ``start`` and as far as ``end``, the newest first."""
-        first, last = bisect.bisect_left(self._places, end), bisect.bisect_left(self._places, start)
-        for place in reversed(self._places[first:last]):
-            yield self._ids[place], place
+        first, last = (bisect.bisect_left(self._rows, (place.time, place.number, "")) for place in (end, start))
+        for time, number, row_id in reversed(self._rows[first:last]):
+            yield row_id, Place(time, number)
 
 
 class ListRows:
