@@ -9,7 +9,15 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.errors import SettingsError, StoreError
     from otpcore.models import ChallengeState, Channel, Outcome, Receipt, World
-    from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, BudgetWindow, Charge, RefusalRecord
+    from otpcore.rate_limits.admission import (
+        UNCOUNTED,
+        BudgetRecord,
+        BudgetRule,
+        BudgetWindow,
+        Charge,
+        RefusalRecord,
+        overdrawn,
+    )
     from otpcore.retrying import backoff
     from otpcore.stores.changes import Change, ChangeRecord
     from otpcore.stores.commands import (
@@ -125,6 +133,7 @@ __all__ = [
     "is_kept",
     "is_living",
     "is_spent",
+    "overdrawn",
     "still_wanted",
 ]
 
@@ -138,6 +147,7 @@ _MODULES = {
         "BudgetWindow",
         "Charge",
         "RefusalRecord",
+        "overdrawn",
     ),
     "otpcore.retrying": ("backoff",),
     "otpcore.stores.changes": ("Change", "ChangeRecord"),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import attrs
 
 from otpcore.models import Channel
-from otpcore.rate_limits.admission import BudgetRecord, Charge, RefusalRecord
+from otpcore.rate_limits.admission import UNCOUNTED, BudgetRecord, BudgetRule, Charge, RefusalRecord
 from otpcore.stores.change_rows import ChangeRows
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.list_rows import ListRows
@@ -66,6 +66,7 @@ class Wanted:
         due: So many of the earliest claimable rows, with their challenges.
         counters: Keys of send counters.
         budget: A budget, in all its windows.
+        budget_rule: By what ``overdrawn`` decides upon it, and nothing else does: a budget by which it decides the same will do.
         breakers: All of them.
     """
 
@@ -77,6 +78,7 @@ class Wanted:
     due: int = 0
     counters: tuple[str, ...] = ()
     budget: str = ""
+    budget_rule: BudgetRule = UNCOUNTED
     breakers: bool = False
 
 

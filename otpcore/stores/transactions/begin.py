@@ -84,6 +84,7 @@ def _wanted(send: NewSend) -> Wanted:
         phone_key=challenge.phone_key,
         counters=tuple(one.key for one in charges),
         budget=asked.budget if asked.budget_rule.windows else "",
+        budget_rule=asked.budget_rule,
         breakers=True,
     )
 

@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from otp_redis.keeping import Keeping
-from otp_redis.packing import microseconds, pack
+from otp_redis.packing import microseconds
 from otp_redis.unit import Unit
 from otpcore.stores import (
     OVER,
     ChallengeRecord,
     DeliveryRecord,
+    Wanted,
     changed,
 )
 
@@ -45,6 +46,7 @@ class ChallengeRows:
         self._referred: dict[str, Sequence[Any]] = {}
         self._first_due: Sequence[str] | None = None
         self._holders: dict[str, str] = {}
+        self._wanted: Wanted | None = None
 
     def now(self, now: datetime | None) -> datetime:
         if now is not None:
@@ -82,12 +84,13 @@ class ChallengeRows:
         unit.learn(key, ())  # its id is fresh
         unit.bump(key)
         unit.put(key, "p", challenge.phone_key)
-        unit.put(key, "c", pack(challenge))
+        unit.put(key, "c", self._unit.packed(challenge))
         unit.put_numbered(key, "n", "")
         unit.call("ZADD", "ix:begun", str(microseconds(challenge.first_sent_at)), challenge.id)
         for index in (f"sj:{challenge.subject}", f"pc:{challenge.phone_key}"):
             unit.change("rank", index, challenge.id)
         self._newest[challenge.subject] = challenge.id
+        unit.newest(challenge.subject, challenge.id)
         self._place(challenge)
         self._keep(challenge)
         return True
@@ -98,7 +101,7 @@ class ChallengeRows:
             return
         after = changed(before, **changes)
         self._unit.bump(doc_key(challenge_id))
-        self._unit.put(doc_key(challenge_id), "c", pack(after))
+        self._unit.put(doc_key(challenge_id), "c", self._unit.packed(after))
         if (after.state in OVER) != (before.state in OVER) or after.expires_at != before.expires_at:
             self._place(after)
         if after.expires_at > before.expires_at:
@@ -152,7 +155,7 @@ class ChallengeRows:
         unit.bump(key)
         if "p" not in doc:
             unit.put(key, "p", phone_key)
-        unit.put_numbered(key, f"d:{delivery.id}", pack(delivery))
+        unit.put_numbered(key, f"d:{delivery.id}", self._unit.packed(delivery))
         self._holders[delivery.id] = delivery.challenge_id
         kept = self._milliseconds(delivery.recorded_at, self._keeping.of_delivery)
         unit.call("SET", f"dl:{delivery.id}", delivery.challenge_id, "PX", str(kept))
@@ -172,9 +175,9 @@ class ChallengeRows:
         unit.bump(key)
         number = self._doc(before.challenge_id)[field].partition(":")[0]
         if number:
-            unit.put(key, field, f"{number}:{pack(after)}")
+            unit.put(key, field, f"{number}:{self._unit.packed(after)}")
         else:
-            unit.put_numbered(key, field, pack(after))
+            unit.put_numbered(key, field, self._unit.packed(after))
         if after.reference != before.reference:
             self._refer(before, after, number)
         return True
@@ -202,12 +205,45 @@ class ChallengeRows:
     def learn_latest(self, subject: str, reply: Sequence[Any]) -> None:
         """The newest challenge of a subject, as the script ``latest`` answers."""
         newest = reply[0] if reply else ""
+        self._learn_newest(subject, newest)
+        self._unit.newest(subject, newest)
+        self.learn_person(reply)
+
+    def guess_person(self, challenge_id: str) -> bool:
+        """A challenge, and what is about its phone, as far as this process knows them; False: it does not."""
+        doc = self._unit.recall.hash(doc_key(challenge_id))
+        if doc is None or "p" not in doc:
+            return False
+        self._unit.guess(doc_key(challenge_id), doc)
+        self._note_holders(challenge_id)
+        for kind in ("fl", "sl", "vf"):
+            self.guess_hash(f"{kind}:{doc['p']}")
+        return True
+
+    def guess_latest(self, subject: str, *, is_begin: bool) -> bool:
+        """The newest challenge of a subject; of one that nobody knows a send guesses that there is none."""
+        newest = self._unit.recall.newest(subject)
+        if newest is None and is_begin:
+            newest = ""
+        if newest is None or (newest and not self.guess_person(newest)):
+            return False
+        self._learn_newest(subject, newest)
+        return True
+
+    def guess_hash(self, key: str) -> None:
+        """One that is read whole."""
+        if not self._unit.knows(key):
+            self._unit.guess(key, self._unit.recall.hash(key))
+
+    def _learn_newest(self, subject: str, newest: str) -> None:
         self._unit.guard_top(f"sj:{subject}", newest)
         self._newest[subject] = newest
-        self.learn_person(reply)
 
     def _learn_doc(self, challenge_id: str, reply: Sequence[str]) -> None:
         self._unit.learn(doc_key(challenge_id), reply)
+        self._note_holders(challenge_id)
+
+    def _note_holders(self, challenge_id: str) -> None:
         for name in self._unit.hash(doc_key(challenge_id)):
             if name.startswith("d:"):
                 self._holders[name[2:]] = challenge_id

@@ -5,6 +5,7 @@ Counters, failures and budgets are hashes by the first part of their key: all co
 
 from __future__ import annotations
 
+import functools
 import heapq
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -21,13 +22,17 @@ from otpcore.stores import (
     FailureRecord,
     RefusalRecord,
     SlotRecord,
+    Wanted,
     changed,
+    overdrawn,
 )
 
 __all__ = ["LimitRows", "first_part"]
 
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _BREAKERS = "breakers"
+_SLACKS = (1000, 100, 10, 1, 0)
+"""So far a budget may lie from where it was guessed, if the same is decided upon it."""
 
 
 class LimitRows(ScheduleRows):
@@ -46,7 +51,7 @@ class LimitRows(ScheduleRows):
         if (None if current is None else current.holder) != held_by:
             return False
         key, member = f"sl:{slot.phone_key}", f"{slot.phone_key} {slot.scope}"
-        self._unit.put(key, slot.scope, pack(slot))
+        self._unit.put(key, slot.scope, self._unit.packed(slot))
         if slot.holder:
             self._unit.call("ZREM", "ix:free", member)
         else:
@@ -179,7 +184,25 @@ class LimitRows(ScheduleRows):
             used, verified, base, ends = map(int, text.split(":"))
             record = BudgetRecord(key=key, used=used, verified=verified, base=base, window_ends_at=moment(ends))
             found.append(record)
+        if self._wanted is not None and prefix == f"{self._wanted.budget}/":
+            self._loosen_budgets(self._wanted, found)
         return found
+
+    def _loosen_budgets(self, wanted: Wanted, found: Sequence[BudgetRecord]) -> None:
+        """What was guessed need not be exactly so, only near enough that the same is decided."""
+        decide = functools.partial(overdrawn, wanted.budget_rule, wanted.budget, now=self._unit.clock)
+        decided = decide(records=found)
+        for slack in _SLACKS:
+            fewer = [changed(one, used=max(one.used - slack, 0), verified=one.verified + slack) for one in found]
+            more = [changed(one, used=one.used + slack, verified=max(one.verified - slack, 0)) for one in found]
+            if decide(records=fewer) == decide(records=more) == decided:
+                break
+        bounds = [
+            ("budget", *_place("bd", one.key), str(one.base), str(microseconds(one.window_ends_at)), *around)
+            for one in found
+            for around in [[str(number + by) for number in (one.used, one.verified) for by in (-slack, slack)]]
+        ]
+        self._unit.loosen(_place("bd", f"{wanted.budget}/")[0], *bounds)
 
     def move_budget(self, key: str, used: int, verified: int, now: datetime, ends_at: datetime) -> None:
         self.now(now)

@@ -53,9 +53,28 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
         questions += [(("hash", key), functools.partial(unit.learn, key)) for key in _hashes(wanted)]
         if not questions:
             return
-        replies = unit.ask(*(question for question, _ in questions))
+        asked = tuple(question for question, _ in questions)
+        if unit.guesses and not (wanted.instance or wanted.due) and self._guess(wanted, now):
+            unit.questions, self._wanted = asked, wanted
+            return
+        replies = unit.ask(*asked)
         for (_, learn), reply in zip(questions, replies, strict=True):
             learn(reply)
+
+    def _guess(self, wanted: Wanted, now: datetime | None) -> bool:
+        """Do without the look; False: too little is known, and nothing is guessed."""
+        here = self._unit.recall.clock.now() if now is None else None
+        if now is None and here is None:
+            return False
+        if wanted.challenge_id and not self.guess_person(wanted.challenge_id):
+            return False
+        if wanted.subject and not self.guess_latest(wanted.subject, is_begin=bool(wanted.phone_key)):
+            return False
+        if here is not None:
+            self._unit.guess_clock(here)
+        for key in _hashes(wanted):
+            self.guess_hash(key)
+        return True
 
     # Receipts: with the challenge of their delivery where that is known, and under their reference where they have one.
 

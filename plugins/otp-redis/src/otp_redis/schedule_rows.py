@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from otp_redis.challenge_rows import PAGE, ChallengeRows, doc_key
-from otp_redis.packing import microseconds, moment, pack
+from otp_redis.packing import microseconds, moment
 from otpcore.stores import Channel, ScheduleRecord, Waits, changed
 
 __all__ = ["ScheduleRows"]
@@ -32,7 +32,7 @@ class ScheduleRows(ChallengeRows):
             self._unit.call("ZADD", f"wf:{_waits(row)}", str(microseconds(row.due_at)), _member(row))
             self._unit.call("SADD", "ix:waits", _waits(row))
         self._unit.bump(doc_key(row.challenge_id))
-        self._unit.put(doc_key(row.challenge_id), f"s:{row.channel}", pack(row))
+        self._unit.put(doc_key(row.challenge_id), f"s:{row.channel}", self._unit.packed(row))
         self._unit.call("ZADD", "due", str(microseconds(row.claimable_at)), _member(row))
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:

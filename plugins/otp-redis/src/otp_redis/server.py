@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,8 +16,9 @@ from redis.exceptions import MovedError, NoScriptError, RedisClusterException, R
 from otp_redis.address import Address
 from otp_redis.connections import Connections, connect
 from otp_redis.fitness import Fitness, warn
+from otp_redis.recall import Recall, ServerClock
 from otp_redis.trouble import REFUSED, UnknownServiceError, certainly_not_done, is_passing, told
-from otp_redis.unit import Commit, Unit
+from otp_redis.unit import Commit, Look, Unit
 from otpcore.stores import OutrunError, StoreError, World, backoff
 
 __all__ = ["Server"]
@@ -44,10 +45,11 @@ class _Script:
     sha: str
 
     @classmethod
-    def read(cls, name: str) -> _Script:
+    def read(cls, *names: str) -> _Script:
+        """Of several files, one after the other."""
         import hashlib  # noqa: PLC0415 - SHA-1 is Redis' name for it, nothing else
 
-        text = files("otp_redis").joinpath("lua", name).read_text(encoding="utf-8")
+        text = "".join(files("otp_redis").joinpath("lua", name).read_text(encoding="utf-8") for name in names)
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -61,8 +63,10 @@ class Server:
     def __init__(self, address: Address, *, patience: float) -> None:
         self._address = address
         self._patience = patience
-        self._read = _Script.read("read.lua")
-        self._commit = _Script.read("commit.lua")
+        self._read = _Script.read("answers.lua", "read.lua")
+        self._commit = _Script.read("answers.lua", "commit.lua")
+        self._clock = ServerClock()
+        self._recalls = {world: Recall(self._clock) for world in World}
         self._connections: Connections | None = None
         self._fitness = Fitness(self.place, self._on_node, may_fail_over=bool(address.sentinels))
 
@@ -98,23 +102,62 @@ class Server:
             connections.close()
 
     def write(self, unit: Callable[[Unit], T], world: World = World.REAL) -> T:
-        """Run a unit of one world until what it decided upon is still so when it is committed."""
+        """Run a unit of one world until what it decided upon is still so when it is committed.
+
+        At first it runs on what is guessed, where that is known. What the server answers to a wrong guess is the look on which
+        it is run again; so is whatever else comes of a guess that was not put to the server.
+        """
         base, deadline = self._base(world), self._deadline()
+        tries = itertools.count()
 
         def once() -> T:
-            work = Unit(partial(self._ask, base), self._address.base)
-            result = unit(work)
-            commit = work.commit()
-            if commit is not None:
-                self._apply(commit, base, deadline)
-            return result
+            look: Look | None = None
+            if next(tries) == 0:
+                try:
+                    return self._once(unit, world, base, deadline, guesses=True)
+                except _WrongError as wrong:
+                    look = wrong.look
+            return self._once(unit, world, base, deadline, look=look)
 
         return self._patiently(once, deadline)
+
+    def _once(
+        self,
+        unit: Callable[[Unit], T],
+        world: World,
+        base: str,
+        deadline: float,
+        *,
+        guesses: bool = False,
+        look: Look | None = None,
+    ) -> T:
+        recall = self._recalls[world]
+        work = Unit(partial(self._ask, base), recall, self._address.base, guesses=guesses, looked=look)
+        try:
+            result = unit(work)
+        except Exception as error:
+            if work.questions:  # what it failed of may not be so
+                raise _WrongError(None) from error
+            raise
+        commit = work.commit()
+        if commit is None:
+            work.note()
+            return result
+        told = self._apply(commit, base, deadline)
+        if not told[0]:
+            if not commit.questions:
+                raise OutrunError("another unit was faster")
+            self._clock.heard(told[1], was_wrong=commit.now > told[1])
+            raise _WrongError((commit.questions, told[2]))
+        if len(told) > 1:  # else it took place before, and what it told then was lost
+            self._clock.heard(told[1])
+            work.committed(commit, told[2:])
+        return result
 
     def read(self, unit: Callable[[Unit], T], world: World = World.REAL) -> T:
         """Run a unit of one world that changes nothing."""
         ask = partial(self._ask, self._base(world))
-        return self._patiently(lambda: unit(Unit(ask, self._address.base)))
+        return self._patiently(lambda: unit(Unit(ask, self._recalls[world], self._address.base)))
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
@@ -132,13 +175,13 @@ class Server:
         replies: Sequence[Any] = self._run(self._read, base, questions)
         return replies
 
-    def _apply(self, commit: Commit, base: str, deadline: float) -> None:
-        """Commit once, however often it has to be asked for."""
-        asked = (secrets.token_hex(12), str(_REMEMBERED), str(commit.now), commit.guards, commit.changes)
+    def _apply(self, commit: Commit, base: str, deadline: float) -> Sequence[Any]:
+        """Commit once, however often it has to be asked for; what the server answers."""
+        asked = (commit.id, str(_REMEMBERED), str(commit.now), commit.guards, commit.changes, commit.questions)
         pauses, in_doubt = backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
         while True:
             try:
-                applied = self._run(self._commit, base, asked, waits=True)
+                told: Sequence[Any] = self._run(self._commit, base, asked, waits=True)
             except (*_UNTOLD, RedisError, RedisClusterException, OSError) as error:
                 # Perhaps it took place: the server knows this commit by its id.
                 in_doubt = in_doubt or (is_passing(error) and not certainly_not_done(error))
@@ -149,9 +192,7 @@ class Server:
                     raise
                 time.sleep(pause)
             else:
-                if not applied:
-                    raise OutrunError("another unit was faster")
-                return
+                return told
 
     def _run(self, script: _Script, base: str, asked: Sequence[Any], *, waits: bool = False) -> Any:
         asked_as_json = _as_json(asked)  # one argument: redis-py takes longer to pack a hundred than to do all the rest
@@ -166,7 +207,7 @@ class Server:
             (answer,) = self._opened().run(command)
             return answer
         answer, reached = self._opened().run(command, ("WAIT", wanted, _WAIT))
-        if answer and reached < wanted:
+        if answer[0] and reached < wanted:
             warn(f"{self.place}: only {reached} of {wanted} replicas have the last change", "replicas")
         return answer
 
@@ -234,6 +275,14 @@ class Server:
                 break
             time.sleep(pause)
         raise failure  # outside the handlers: a server's error may quote what it was sent
+
+
+class _WrongError(Exception):
+    """What a unit guessed was wrong, or what it came to may be; with a look that has been made, if there is one."""
+
+    def __init__(self, look: Look | None) -> None:
+        super().__init__()
+        self.look = look
 
 
 class _InDoubtError(Exception):

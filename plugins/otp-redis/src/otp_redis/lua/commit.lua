@@ -1,10 +1,12 @@
--- Checks all guards of a unit of work, then applies all that it changes; or changes nothing and answers 0.
--- KEYS[1]: what all keys begin with. ARGV[1], as JSON: the id of this commit, the milliseconds that it is remembered, the
--- unit's clock in microseconds, the guards, and the changes, each a list of its name and its arguments, all of them text.
--- A commit whose answer was lost is sent again; it is known by its id, and not applied twice.
-local id, remembered, clock, all_guards, all_changes = unpack(cjson.decode(ARGV[1]))
-local base, done, now = KEYS[1], KEYS[1] .. 'done:' .. id, tonumber(clock)
-if redis.call('EXISTS', done) == 1 then return 1 end
+-- Checks all guards of a unit of work, then applies all that it changes; or changes nothing. answers.lua goes before this.
+-- ARGV[1], as JSON: the id of this commit, the milliseconds that it is remembered, the unit's clock in microseconds, the
+-- guards, the changes, and the questions, each a list of its name and its arguments, all of them text.
+-- Answers 1, the time, and what the changes have to tell, in their order; or 0, the time and, where there are any, the
+-- answers to the questions. A commit whose answer was lost is sent again; it is known by its id, not applied twice, and
+-- answered by 1 alone.
+local id, remembered, clock, all_guards, all_changes, questions = unpack(cjson.decode(ARGV[1]))
+local done, now = base .. 'done:' .. id, tonumber(clock)
+if redis.call('EXISTS', done) == 1 then return { 1 } end
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -25,6 +27,16 @@ local function keep(key, milliseconds)
   end
 end
 
+-- A window of a budget is "used:verified:base:end".
+local function budget(raw)
+  return string.match(raw or '0:0:0:', '^(%d+):(%d+):(%d+):(%d*)$')
+end
+
+local function within(text, least, most)
+  local number = tonumber(text)
+  return number >= tonumber(least) and number <= tonumber(most)
+end
+
 local guards = {
   field = function(key, field, expected) return (redis.call('HGET', base .. key, field) or '') == expected end,
   size = function(key, expected) return redis.call('HLEN', base .. key) == tonumber(expected) end,
@@ -32,16 +44,39 @@ local guards = {
   -- What a unit decided upon a counter stays right as long as its count lies within bounds.
   tally = function(key, field, ends, least, most)
     local count, current = counter(key, field)
-    return current == ends and count >= tonumber(least) and count <= tonumber(most)
+    return current == ends and within(count, least, most)
+  end,
+  -- The same for a budget.
+  budget = function(key, field, base_then, ends, least_used, most_used, least_verified, most_verified)
+    local used, verified, base_now, current = budget(redis.call('HGET', base .. key, field))
+    return base_now == base_then and current == ends and within(used, least_used, most_used)
+      and within(verified, least_verified, most_verified)
+  end,
+  -- A hash is still the same, as far as its fields and their texts go.
+  same = function(key, ...)
+    if redis.call('HLEN', base .. key) * 2 ~= select('#', ...) then return false end
+    for j = 1, select('#', ...), 2 do
+      if redis.call('HGET', base .. key, (select(j, ...))) ~= (select(j + 1, ...)) then return false end
+    end
+    return true
+  end,
+  -- A unit that guessed the time was right, or a little late.
+  clock = function(early, late)
+    local ahead = time() - now
+    return ahead >= -tonumber(early) and ahead <= tonumber(late)
   end,
 }
 
 local changes = {
   call = function(command, key, ...) redis.call(command, base .. key, ...) end,
-  keep = keep,
+  keep = function(...)
+    for j = 1, select('#', ...), 2 do keep(select(j, ...), (select(j + 1, ...))) end
+  end,
   rank = function(key, member) redis.call('ZADD', base .. key, redis.call('INCR', base .. 'seq'), member) end,
   number = function(key, field, value)
-    redis.call('HSET', base .. key, field, whole(redis.call('INCR', base .. 'seq')) .. ':' .. value)
+    local number = redis.call('INCR', base .. 'seq')
+    redis.call('HSET', base .. key, field, whole(number) .. ':' .. value)
+    return number
   end,
   -- A change of a challenge, for the outbox.
   note = function(value, due)
@@ -58,8 +93,10 @@ local changes = {
       ends = new_end
       redis.call('ZADD', base .. 'ix:counters', ends, string.match(key, '^ct:(.*)$') .. field)
     end
-    redis.call('HSET', base .. key, field, whole(math.max(count + tonumber(delta), 0)) .. ':' .. ends)
+    local value = whole(math.max(count + tonumber(delta), 0)) .. ':' .. ends
+    redis.call('HSET', base .. key, field, value)
     if is_new then keep(key, milliseconds) end
+    return value
   end,
   -- A row waits for a breaker no more; what nobody waits for is named no more.
   unwait = function(name, member)
@@ -96,8 +133,7 @@ local changes = {
     end
   end,
   budget = function(key, field, used, verified, new_end)
-    local raw = redis.call('HGET', base .. key, field)
-    local old_used, old_verified, roll, ends = string.match(raw or '0:0:0:', '^(%d+):(%d+):(%d+):(%d*)$')
+    local old_used, old_verified, roll, ends = budget(redis.call('HGET', base .. key, field))
     if ends == '' or tonumber(ends) <= now then
       roll = math.max(tonumber(old_verified), math.floor(tonumber(roll) / 2))
       old_used, old_verified, ends = 0, 0, new_end
@@ -106,14 +142,21 @@ local changes = {
     local value = whole(more[1]) .. ':' .. whole(more[2]) .. ':' .. whole(tonumber(roll)) .. ':' .. ends
     redis.call('HSET', base .. key, field, value)
     redis.call('SADD', base .. 'ix:budgets', string.match(key, '^bd:(.*)$'))
+    return value
   end,
 }
 
 for _, guard in ipairs(all_guards) do
-  if not guards[guard[1]](unpack(guard, 2)) then return 0 end
+  if not guards[guard[1]](unpack(guard, 2)) then
+    if #questions == 0 then return { 0, time() } end
+    local found = answer(questions)
+    return found.err and found or { 0, time(), found }
+  end
 end
+if #all_changes == 0 then return demoted() or { 1, time() } end
+local told = { 1, time() }
 for _, change in ipairs(all_changes) do
-  changes[change[1]](unpack(change, 2))
+  told[#told + 1] = changes[change[1]](unpack(change, 2))
 end
 redis.call('SET', done, '1', 'PX', remembered)
-return 1
+return told
