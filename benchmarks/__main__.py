@@ -28,10 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"\nresults: {given.results}")
     if given.report:
         print(f"report: {write_report(results, about)}")
-    failed = [key for key, rounds in results.rounds.items() if any(one.get("errors") for one in rounds)]
-    for scenario, setting, name in failed:
-        print(f"errors: {scenario}, {setting}, {name}", file=sys.stderr)
-    return 1 if failed else 0
+    for one in results.failures:
+        print(f"errors: {one}", file=sys.stderr)
+    return 1 if results.failures else 0
 
 
 def _measured(given: argparse.Namespace) -> tuple[Results, dict[str, str]]:

@@ -30,6 +30,7 @@ class Sizes:
     calls: int
     drained: int
     rows: int
+    turns: int
     grid: tuple[tuple[int, float], ...]
 
 
@@ -49,6 +50,7 @@ FULL = Sizes(
     calls=50_000,
     drained=3_000,
     rows=1_000_000,
+    turns=150,
     grid=_GRID,
 )
 QUICK = Sizes(
@@ -65,6 +67,7 @@ QUICK = Sizes(
     calls=10_000,
     drained=500,
     rows=20_000,
+    turns=40,
     grid=((32, 0.0), (256, 0.05)),
 )
 TINY = Sizes(
@@ -81,6 +84,7 @@ TINY = Sizes(
     calls=100,
     drained=20,
     rows=2_000,
+    turns=5,
     grid=((4, 0.0),),
 )
 
@@ -159,12 +163,13 @@ class Case:
 
 @attrs.frozen(kw_only=True)
 class Missing:
-    """A row that is named and not measured."""
+    """A row that is named and not measured; ``is_failure``: it is ours, and should have been."""
 
     scenario: str
     setting: str
     name: str
     why: str
+    is_failure: bool = False
 
 
 @attrs.define
@@ -179,7 +184,15 @@ class Results:
 
     def miss(self, case: Case, why: str) -> None:
         if not any((one.scenario, one.setting, one.name) == case.key for one in self.missing):
-            self.missing.append(Missing(scenario=case.scenario, setting=case.setting, name=case.name, why=why))
+            fields = {"scenario": case.scenario, "setting": case.setting, "name": case.name}
+            self.missing.append(Missing(**fields, why=why, is_failure=case.lane == CORE))
+
+    @property
+    def failures(self) -> list[str]:
+        """What of otpcore and the floors failed or could not be measured."""
+        failed = [key for key, rounds in self.rounds.items() if any(one.get("errors") for one in rounds)]
+        failed += [(one.scenario, one.setting, one.name) for one in self.missing if one.is_failure]
+        return [", ".join(part for part in key if part) for key in failed]
 
     def forget(self, scenarios: Collection[str]) -> None:
         """What is about to be measured again."""

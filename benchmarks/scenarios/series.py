@@ -12,12 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import create_engine, text
+import sqlalchemy as sa
 
+from benchmarks.laying import CHALLENGE, DELIVERY, KEY, RECEIPT, lay
 from benchmarks.plan import Case, Results, World
 from benchmarks.tables import Table, figure
 from otpcore.stores.series import DIMENSIONS
 from otpcore.stores.sql.store import SqlStore, upgrade
+from otpcore.stores.sql.tables import challenges, deliveries, receipts, verified
 
 __all__ = ["DAY", "MEASURES", "NOTE", "SETTING", "TITLE", "cases", "tables"]
 
@@ -35,24 +37,6 @@ _STEPS = {
     "by_all": (timedelta(minutes=5), DIMENSIONS),
     "hours": (timedelta(hours=1), DIMENSIONS),
 }
-_NUMBERS = "(WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT {rows}) SELECT n FROM n) s"
-_AT = "{since} + n * {apart}"
-_FILL = (
-    """INSERT INTO otp_challenge (id, subject, phone_key, phone_sealed, phone_masked, key_id, purpose, state, confirmed,
-    attempts, max_attempts, givebacks, first_sent_at, expires_at, code_digest, locale, core_recorded, budget, approved_at, world)
-    SELECT 'old-' || n, 'old-' || n, 'phone-' || n, 'sealed', '+359', 'key-1', 'login', 'approved', true, 1, 5, 0, {at}, {at},
-    'digest', 'en', true, '', CASE WHEN n % 2 = 0 THEN {at} + 1000000 * (5 + n % 60) END, 'real' FROM {numbers}""",
-    """INSERT INTO otp_delivery (id, challenge_id, phone_key, send_id, instance, channel, owner, scope, prefix, is_retry,
-    outcome, reference, provider_code, recorded_at, lease_until, gone, answered_at, delivered_at, world)
-    SELECT 'old-' || n, 'old-' || n, 'phone-' || n, 'old-' || n, 'instance-' || (n % 3), CASE WHEN n % 7 = 0 THEN 'call'
-    ELSE 'sms' END, 'core', '', CASE WHEN n % 5 = 0 THEN '+35987' ELSE '' END, false, 'accepted', 'old-' || n, '', {at}, {at},
-    false, {at}, {at} + 1000000 * (1 + n % 20), 'real' FROM {numbers}""",
-    """INSERT INTO otp_receipt (reference, instance, delivery_id, status, provider_code, received_at, applied, world)
-    SELECT 'old-' || n, 'instance-' || (n % 3), 'old-' || n, 'delivered', '', {at} + 1000000 * (1 + n % 20), true, 'real'
-    FROM {numbers}""",
-    """INSERT INTO otp_verified (phone_key, verified_at, counted_at, world)
-    SELECT 'phone-' || n, {at} + 1000000 * (5 + n % 60), {at}, 'real' FROM {numbers} WHERE n % 2 = 0""",
-)
 
 
 def cases(world: World) -> Iterator[Case]:
@@ -81,7 +65,8 @@ async def _day(directory: str, rows: int) -> Mapping[str, Any]:
     since = now - timedelta(days=1, minutes=2)
     with TemporaryDirectory(dir=directory) as place:
         url = f"sqlite:///{Path(place) / 'series.sqlite3'}"
-        _fill(url, rows, since)
+        upgrade(url)
+        lay(url, rows, _tables(int(since.timestamp() * 1e6), 86_400_000_000 // rows))
         async with contextlib.AsyncExitStack() as stack:
             store = SqlStore(url)
             await store.start(stack)
@@ -101,12 +86,28 @@ async def _day(directory: str, rows: int) -> Mapping[str, Any]:
     return {**measured, "errors": int(not 0.99 * rows <= counted <= rows)}
 
 
-def _fill(url: str, rows: int, since: datetime) -> None:
-    upgrade(url)
-    parts: dict[str, Any] = {"since": int(since.timestamp() * 1e6), "apart": 86_400_000_000 // rows}
-    parts = {"numbers": _NUMBERS.format(rows=rows), "at": f"({_AT.format(**parts)})"}
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        for statement in _FILL:
-            connection.execute(text(statement.format(**parts)))
-    engine.dispose()
+def _tables(since: int, apart: int) -> Mapping[sa.Table, Mapping[str, str]]:
+    """Rows so many microseconds apart from ``since`` on."""
+    at, second = f"{since} + n * {apart}", 1_000_000
+    arrived, verified_at = f"{at} + {second} * (1 + n % 20)", f"{at} + {second} * (5 + n % 60)"
+    instance = "CASE n % 3 WHEN 0 THEN 'first' WHEN 1 THEN 'second' ELSE 'third' END"
+    return {
+        challenges: {
+            **CHALLENGE,
+            "first_sent_at": at,
+            "expires_at": at,
+            "approved_at": f"CASE WHEN n % 2 = 0 THEN {verified_at} END",
+        },
+        deliveries: {
+            **DELIVERY,
+            "instance": instance,
+            "channel": "CASE WHEN n % 7 = 0 THEN 'call' ELSE 'sms' END",
+            "prefix": "CASE WHEN n % 5 = 0 THEN '+35987' ELSE '' END",
+            "recorded_at": at,
+            "lease_until": at,
+            "answered_at": at,
+            "delivered_at": arrived,
+        },
+        receipts: {**RECEIPT, "instance": instance, "received_at": arrived},
+        verified: {"phone_key": KEY, "verified_at": verified_at, "counted_at": at, "world": "'real'"},
+    }

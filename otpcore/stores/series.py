@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import math
 import sys
 from array import array
 from collections.abc import Mapping
@@ -25,12 +24,14 @@ __all__ = [
     "SPANS",
     "SeriesKey",
     "SeriesPoint",
+    "Told",
     "answered",
     "bucket_of",
     "delivered",
     "from_bytes",
     "minute_of",
     "point_of",
+    "start_of",
     "to_bytes",
     "verified",
 ]
@@ -41,6 +42,9 @@ SPANS = (1, 5, 60)
 """Minutes that one kept count may span: long steps read few rows."""
 BOUNDS = tuple(round(10 ** (6 + tenth / 10)) for tenth in range(51))
 """Microseconds at which a bucket ends and the next one begins, from one second to a day and more."""
+
+Told = tuple[str | None, str | None, Channel | None]
+"""What a point is told apart by, in the order of ``DIMENSIONS``; None: not by this."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -111,6 +115,11 @@ class SeriesPoint:
     verification_p95: float | None = None
 
 
+def start_of(minute: int) -> datetime:
+    """When this minute since 1970 begins."""
+    return _EPOCH + minute * _MINUTE
+
+
 def minute_of(moment: datetime) -> int:
     """Minutes since 1970."""
     return (moment - _EPOCH) // _MINUTE
@@ -146,25 +155,27 @@ def from_bytes(kept: bytes) -> int:
     return int.from_bytes(kept, "little")
 
 
-def point_of(counts: int, minute: int, told: Mapping[str, str]) -> SeriesPoint:
-    """What a number says of a step that begins at this minute; ``told``: what it is told apart by."""
+def point_of(counts: int, starts_at: datetime, told: Told = (None, None, None)) -> SeriesPoint:
+    """What a number says of a step; ``told``: the instance, prefix and channel that it is told apart by."""
     lanes = _lanes(counts)
-    failures = zip(_FAILURES, lanes[_FIRST_FAILURE:_FIRST_BUCKET], strict=False)
-    arrived, right = lanes[_FIRST_BUCKET + _DELIVERED :: 2], lanes[_FIRST_BUCKET + _VERIFIED :: 2]
-    of_receipts, of_codes = _quantiles(arrived), _quantiles(right)
+    failed = lanes[_FIRST_FAILURE:_FIRST_BUCKET]
+    delivered_count, *delivery = _quantiles(lanes[_FIRST_BUCKET + _DELIVERED :: 2])
+    verified_count, *verification = _quantiles(lanes[_FIRST_BUCKET + _VERIFIED :: 2])
     return SeriesPoint(
-        starts_at=_EPOCH + minute * _MINUTE,
-        instance=told.get("instance"),
-        prefix=told.get("prefix"),
-        channel=Channel(told["channel"]) if "channel" in told else None,
+        starts_at=starts_at,
+        instance=told[0],
+        prefix=told[1],
+        channel=told[2],
         accepted=lanes[_ACCEPTED],
-        failed={outcome: count for outcome, count in failures if count},
-        delivered=of_receipts[0],
-        verified=of_codes[0],
-        delivery_p50=of_receipts[1],
-        delivery_p95=of_receipts[2],
-        verification_p50=of_codes[1],
-        verification_p95=of_codes[2],
+        failed={outcome: count for outcome, count in zip(_FAILURES, failed, strict=False) if count}
+        if any(failed)
+        else {},
+        delivered=delivered_count,
+        verified=verified_count,
+        delivery_p50=delivery[0],
+        delivery_p95=delivery[1],
+        verification_p50=verification[0],
+        verification_p95=verification[1],
     )
 
 
@@ -188,5 +199,5 @@ def _quantiles(buckets: array[int]) -> tuple[int, float | None, float | None]:
     total = reached[-1] if reached else 0
     if not total:
         return 0, None, None
-    half, most = (_MIDDLES[bisect.bisect_left(reached, math.ceil(share * total))] for share in (0.5, 0.95))
-    return total, half, most
+    half, most = bisect.bisect_left(reached, (total + 1) // 2), bisect.bisect_left(reached, (19 * total + 19) // 20)
+    return total, _MIDDLES[half], _MIDDLES[most]

@@ -20,6 +20,7 @@ from otpcore.stores.series import (
     from_bytes,
     minute_of,
     point_of,
+    start_of,
     to_bytes,
     verified,
 )
@@ -28,9 +29,9 @@ waits = st.lists(st.floats(min_value=1, max_value=99_999), max_size=40)
 NEARLY = pytest.approx
 
 
-def told(counts, **apart):
+def told(counts, *apart):
     """What the number says, once it was kept."""
-    return point_of(from_bytes(to_bytes(counts)), 0, apart)
+    return point_of(from_bytes(to_bytes(counts)), start_of(0), *apart)
 
 
 @given(st.lists(st.sampled_from(list(Outcome)), max_size=200))
@@ -80,7 +81,7 @@ def test_a_busy_minute_overflows_into_no_other_count():
 
 
 def test_what_it_is_told_apart_by_is_named():
-    point = told(answered(Outcome.ACCEPTED), instance="mada", channel="call")
+    point = told(answered(Outcome.ACCEPTED), ("mada", None, Channel.CALL))
     assert (point.instance, point.prefix, point.channel) == ("mada", None, Channel.CALL)
     assert point.starts_at == datetime(1970, 1, 1, tzinfo=UTC)
     assert minute_of(datetime(1970, 1, 1, 1, 0, 59, 999_999, tzinfo=UTC)) == 60

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
-from typing import Any
 
 import attrs
 
 from otpcore.errors import InvalidArgument
+from otpcore.models import Channel
 from otpcore.stores.rows import Rows
-from otpcore.stores.series import DIMENSIONS, SPANS, SeriesKey, SeriesPoint, minute_of, point_of
+from otpcore.stores.series import DIMENSIONS, SPANS, SeriesKey, SeriesPoint, minute_of, point_of, start_of
 
 # What is recorded under an older time is there: units take no longer than a store is patient, which is 15 seconds, and most
 # providers have answered.
@@ -20,6 +19,9 @@ _SETTLED = timedelta(seconds=40)
 _MOST, _LONGEST = 5_000, timedelta(days=1)  # deliveries, and time, in one portion
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
+
+
+_Step = tuple[int, str, str, str]  # its number since 1970, instance, prefix and channel; empty: not told apart by it
 
 
 @attrs.frozen(kw_only=True)
@@ -75,21 +77,23 @@ def points(
     length = step // _MINUTE
     span = max(one for one in SPANS if length % one == 0)
     first, last = minute_of(since) // length, -(-minute_of(until + _MINUTE - _MICROSECOND) // length)
-    names = [name for name in DIMENSIONS if name in by]
-    told_of = _picker([1 + DIMENSIONS.index(name) for name in names])
-    sums: dict[tuple[int, tuple[str, ...]], int] = {}
-    for row in rows.series(span, first * length, last * length):
-        key = (row[0] // length, told_of(row))
-        sums[key] = sums.get(key, 0) + row[4]
+    by_instance, by_prefix, by_channel = (name in by for name in DIMENSIONS)
+    sums: dict[_Step, int] = {}
+    for minute, instance, prefix, channel, counts in rows.series(span, first * length, last * length):
+        step_of = (
+            minute // length,
+            instance if by_instance else "",
+            prefix if by_prefix else "",
+            channel if by_channel else "",
+        )
+        sums[step_of] = sums.get(step_of, 0) + counts
+    starts = {number: start_of(number * length) for number in {one[0] for one in sums}}
+    channels = {word: Channel(word) if by_channel else None for word in {one[3] for one in sums}}
     return tuple(
-        point_of(sums[number, told], number * length, dict(zip(names, told, strict=True)))
-        for number, told in sorted(sums)
+        point_of(
+            sums[one],
+            starts[one[0]],
+            (one[1] if by_instance else None, one[2] if by_prefix else None, channels[one[3]]),
+        )
+        for one in sorted(sums)
     )
-
-
-def _picker(places: Sequence[int]) -> Callable[[Any], tuple[str, ...]]:
-    """What takes these places out of a row, always as a tuple."""
-    if len(places) == 1:
-        (place,) = places
-        return lambda row: (row[place],)
-    return itemgetter(*places) if places else lambda _: ()
