@@ -15,7 +15,7 @@ from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, Charge, LimitReason
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
-from otpcore.service.extras import Extras, seal_extras
+from otpcore.service.extras import NOTHING_SAID, Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.no_route import why_nobody
 from otpcore.service.routes import Asked, Route, asked_of
@@ -375,7 +375,7 @@ def _new_send(
         client=origin.client_key,
         code=_new_code(service, order, challenge) if is_resend else None,
         message_sealed=sealed,
-        extras_sealed=seal_extras(service.keys, challenge, order.extras),
+        extras_sealed=None if order.extras is NOTHING_SAID else seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,
         forced=service.live.rules.forced,
     )

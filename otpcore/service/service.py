@@ -98,7 +98,7 @@ class Service:
 
     def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
         """Tell the log and the observers."""
-        if not (self.observers or self.log.wants(kind)):
+        if not (self.observers.listeners or self.log.wants(kind)):
             return
         about = (
             {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
@@ -126,16 +126,23 @@ class Service:
             jitter=retry.jitter,
         )
 
+    @functools.cached_property
+    def _policies(self) -> dict[Channel, RetryPolicy | None]:
+        """Of the channels that were sent over so far."""
+        return {}
+
     def plan(
         self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
     ) -> FailoverPlan:
         """The plan of a failover that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
+        if channel not in self._policies:
+            self._policies[channel] = self._policy(channel)
         return FailoverPlan(
             delivery_id=new_id(),
             route=route,
             untried=route,
             is_retry=is_retry,
-            retry=self._policy(channel),
+            retry=self._policies[channel],
             barrier=barrier,
             **self._pace,
         )
