@@ -185,7 +185,7 @@ class Failover:
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge, channel = step.delivery, step.challenge, self.ref.channel
-        info, settings = provider.info, self.service.settings.otp.of_app(challenge.app)
+        info, settings = provider.info, self.service.texts_of(challenge.app)
         ours, worded = info.code_owner is CodeOwner.CORE, info.words_text(channel)
         named = challenge.locale or self.service.settings.otp.locale
         locale = named if worded else self._spoken_locale(challenge, settings, named)
@@ -328,7 +328,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
-        settings=service.settings.otp.of_app(challenge.app),
+        settings=service.texts_of(challenge.app),
         own_code=challenge.code_number > 0,
         relayed=not challenge.verifiable,
     )

@@ -25,6 +25,7 @@ from otpcore.rate_limits.clients import same_client
 from otpcore.retrying import RetryPolicy
 from otpcore.service.live import LiveSettings
 from otpcore.service.outcomes import Outcomes
+from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
@@ -159,6 +160,15 @@ class Service:
             "hold": timedelta(seconds=settings.routing.reload_every),
             "budget_rule": settings.limits.budget_rule,
         }
+
+    @functools.cached_property
+    def longest_life(self) -> timedelta:
+        """From the first send of a challenge on; no resend exceeds it."""
+        return timedelta(seconds=self.settings.otp.longest_life)
+
+    def texts_of(self, app: str) -> OtpSettings:
+        """What the settings say of codes and texts, of those of one app."""
+        return self.settings.otp.of_app(app) if app else self.settings.otp
 
     @property
     def retried(self) -> Mapping[Channel, int]:
