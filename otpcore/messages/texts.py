@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import attrs
@@ -122,9 +122,10 @@ def render_sms(
     lines = _lines_for_machines(code, web_otp_host, android_hash) if code else ()
     if chosen.text is not None:
         return _joined(_fill(chosen.text, code=code, app=app, minutes=str(minutes) if minutes > 0 else "<1"), lines)
-    time_left = chosen.wording.time_left(minutes)
+    time_left = _time_left(chosen.wording, minutes)
     texts = (
-        _joined(_fill(text, code=code, app=app, minutes=time_left), lines) for text in chosen.wording.sms_texts(app)
+        _joined(_fill(text, code=code, app=app, minutes=time_left), lines)
+        for text in _shorter_and_shorter(chosen.wording, app)
     )
     whole = next(texts)
     if not lines or fits(whole, read_by_android=bool(android_hash)):
@@ -307,6 +308,21 @@ def _languages(locale: str, default_locale: str) -> tuple[tuple[str, ...], tuple
 
 def _tag(locale: str) -> str:
     return locale.replace("_", "-").casefold()
+
+
+def _shorter_and_shorter(wording: Wording, app: str) -> Iterator[str]:
+    """The SMS from the whole text to the code alone: what is worth least goes first where lines for machines need its room."""
+    sentence = wording.sms if app else wording.sms_without_app
+    yield sentence + wording.valid + wording.warning
+    yield sentence + wording.warning
+    yield sentence
+    yield "{app}: {code}" if app else "{code}"
+
+
+def _time_left(wording: Wording, minutes: int) -> str:
+    """The phrase for whole minutes left, rounded down: 0 is "less than a minute"."""
+    phrase = next(phrase for limit, phrase in wording.minutes if minutes <= limit)
+    return phrase.replace("{minutes}", str(minutes))
 
 
 def _lines_for_machines(code: str, web_otp_host: str | None, android_hash: str | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ turns the whole SMS into UCS-2 and halves what fits. The others fit into one UCS
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import attrs
 
@@ -36,19 +36,6 @@ class Wording:
     minutes: tuple[tuple[float, str], ...]
     call: str
     call_without_app: str
-
-    def sms_texts(self, app: str) -> Iterator[str]:
-        """The SMS from the whole text to the code alone: what is worth least goes first where lines for machines need its room."""
-        sentence = self.sms if app else self.sms_without_app
-        yield sentence + self.valid + self.warning
-        yield sentence + self.warning
-        yield sentence
-        yield "{app}: {code}" if app else "{code}"
-
-    def time_left(self, minutes: int) -> str:
-        """The phrase for whole minutes left, rounded down: 0 is "less than a minute"."""
-        phrase = next(phrase for limit, phrase in self.minutes if minutes <= limit)
-        return phrase.replace("{minutes}", str(minutes))
 
 
 WORDINGS: Mapping[str, Wording] = {

@@ -104,15 +104,16 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     """
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
-    written = read_written(text)
-    number = _understood(written, default_region)
+    number, has_plus = _taken_apart(text), True
     if number is None:
-        raise InvalidPhoneNumber(_why_not_understood(written, default_region))
+        written = read_written(text)
+        number, has_plus = _understood(written, default_region), written.has_plus
+        if number is None:
+            raise InvalidPhoneNumber(_why_not_understood(written, default_region))
     # Not is_possible_number: that also takes a number without its area code, which nobody can dial from abroad.
     if not _is_possible(number):
         raise InvalidPhoneNumber(
-            "not a possible phone number: its length does not fit its country"
-            + ("" if written.has_plus else _LOST_PLUS)
+            "not a possible phone number: its length does not fit its country" + ("" if has_plus else _LOST_PLUS)
         )
     if require_valid:
         kind = phonenumbers.number_type(number)  # one look-up for both: not valid is what it calls unknown
@@ -136,6 +137,9 @@ def look_up_phone(text: str, *, default_region: str | None = None) -> PhoneNumbe
     Raises:
         InvalidPhoneNumber: It is not one number. The message never quotes it.
     """
+    number = _taken_apart(text)
+    if number is not None and _is_possible(number):
+        return PhoneNumber(_e164(number))
     written = read_written(text)
     number = _understood(written, default_region)
     if number is not None:
@@ -199,6 +203,20 @@ def region_of(e164: str) -> str:
     if len(regions) == 1 or not national:
         return main  # of most calling codes there is one region only; then the number itself need not be looked at
     return str(phonenumbers.region_code_for_number(_number(code, national)) or main)
+
+
+def _taken_apart(text: str) -> phonenumbers.PhoneNumber | None:
+    """A number in E.164, which need not be understood: the same at a small part of the cost; None: there is more to it.
+
+    What is understood loses a zero, or whatever else may be dialled before a number within its country.
+    """
+    if not (isinstance(text, str) and _E164.fullmatch(text)):
+        return None
+    code = calling_code_of(text)
+    national, prefix = text[len(code) :], _dialled_within(code)
+    if prefix is None or len(national) < _SHORTEST or prefix.match(national):
+        return None
+    return _renumbered(_number(code, national))
 
 
 def _understood(written: Written, default_region: str | None) -> phonenumbers.PhoneNumber | None:
@@ -301,26 +319,10 @@ def _why_not_understood(written: Written, default_region: str | None) -> str:
 def _libphonenumber(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
-    if (number := _taken_apart(text)) is not None:
-        return number
     try:
         return phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
-
-
-def _taken_apart(text: str) -> phonenumbers.PhoneNumber | None:
-    """What ``phonenumbers.parse`` makes of a number in E.164, at a fifth of its cost; None: there is more to it.
-
-    That takes off a zero, or whatever is dialled before a number within its country, where the number begins so.
-    """
-    if not _E164.fullmatch(text):
-        return None
-    code = calling_code_of(text)
-    national, prefix = text[len(code) :], _dialled_within(code)
-    if prefix is None or len(national) < _SHORTEST or prefix.match(national):
-        return None
-    return _number(code, national)
 
 
 @functools.cache

@@ -18,12 +18,9 @@ import pluggy
 from otpcore.errors import OTPConfigurationError, OTPError, PluginLoadError
 from otpcore.models import Channel, CodeOwner
 from otpcore.providers.hooks import ObserverHooks, ProviderHooks
-from otpcore.providers.requests import ProviderInfo
+from otpcore.providers.requests import ANY_OTHER_HOOK, OWN_HOOKS, ProviderInfo, send_hook
 
-__all__ = ["Hooks", "describe", "explained", "fix_of", "load_error", "raised_at", "register", "send_hook"]
-
-_OWN_HOOKS = {Channel.SMS: "send_sms", Channel.CALL: "call"}
-_ANY_OTHER = "send_message"
+__all__ = ["Hooks", "describe", "explained", "fix_of", "load_error", "raised_at", "register"]
 
 # Whose messages may be shown: ours hold nothing readable, and an import error names a module.
 _SPEAKABLE = (OTPError, OTPConfigurationError, ImportError)
@@ -50,11 +47,6 @@ class Hooks:
     def load_error(self, what: str, fix: str) -> PluginLoadError:
         """The refusal of this object."""
         return load_error(self.subject, self.origin, what, fix)
-
-
-def send_hook(channel: Channel) -> str:
-    """The hook that a message over this channel arrives at."""
-    return _OWN_HOOKS.get(channel, _ANY_OTHER)
 
 
 def load_error(subject: str, origin: str, what: str, fix: str) -> PluginLoadError:
@@ -146,7 +138,7 @@ def describe(hooks: Hooks) -> tuple[ProviderInfo, frozenset[Channel]]:
         raise hooks.load_error(what, fix)
     declared = info.channels
     if declared is None:
-        declared = frozenset(channel for channel, hook in _OWN_HOOKS.items() if hook in hooks.implemented)
+        declared = frozenset(channel for channel, hook in OWN_HOOKS.items() if hook in hooks.implemented)
     channels = frozenset(map(Channel, declared))
     return attrs.evolve(info, code_owner=CodeOwner(info.code_owner), channels=channels), channels
 
@@ -178,7 +170,7 @@ def _wrong_hooks(
 
 def _disagreements(info: ProviderInfo, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Where the declaration and the hooks contradict each other."""
-    if not implemented.intersection((*_OWN_HOOKS.values(), _ANY_OTHER)):
+    if not implemented.intersection((*OWN_HOOKS.values(), ANY_OTHER_HOOK)):
         yield "it implements neither send_sms nor call nor send_message", "implement at least one of them"
     yield from _wrong_channels(info.channels, implemented)
     if not info.signs_receipts and "parse_receipt" not in implemented:
@@ -208,7 +200,7 @@ def _wrong_ownership(info: ProviderInfo, implemented: frozenset[str]) -> Iterato
 def _wrong_channels(declared: Collection[Channel] | None, implemented: frozenset[str]) -> Iterator[tuple[str, str]]:
     """An instance may deliver fewer channels than its class has hooks (a sender that cannot call), but never more."""
     if declared is None:
-        if implemented.isdisjoint(_OWN_HOOKS.values()):
+        if implemented.isdisjoint(OWN_HOOKS.values()):
             yield (
                 "describe declares no channel for send_message",
                 'name those that it sends over in ProviderInfo.channels, such as frozenset({Channel("whatsapp")})',

@@ -27,7 +27,7 @@ class Observers:
     """
 
     def __init__(self, objects: Iterable[object] = ()) -> None:
-        self._hooks: tuple[_hook_checks.Hooks, ...] = ()
+        self.listeners: tuple[_hook_checks.Hooks, ...] = ()
         for obj in objects:
             self.add(obj)
 
@@ -42,15 +42,11 @@ class Observers:
             raise hooks.load_error("it has no otp_event", "add otp_event(self, event), marked with @hookimpl")
         if "otp_event" in hooks.asynchronous:
             raise hooks.load_error("otp_event is async", "make it a plain def that hands the event on")
-        self._hooks = (*self._hooks, hooks)
-
-    def __bool__(self) -> bool:
-        """Somebody listens."""
-        return bool(self._hooks)
+        self.listeners = (*self.listeners, hooks)
 
     def emit(self, event: object) -> None:
         """Tell everyone, in the order in which they were added."""
-        for hooks in self._hooks:
+        for hooks in self.listeners:
             try:
                 hooks.relay.otp_event(event=event)
             except BaseException as error:

@@ -22,7 +22,7 @@ from otpcore.models import Channel
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
 from otpcore.providers.addresses import ReceiptAddresses
-from otpcore.providers.checks import explained, fix_of, raised_at, register, send_hook
+from otpcore.providers.checks import explained, fix_of, raised_at, register
 from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
 from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
@@ -38,6 +38,7 @@ from otpcore.providers.requests import (
     ProviderInfo,
     ReceiptAnswer,
     ReceiptRequest,
+    send_hook,
 )
 from otpcore.providers.threads import NoThreadError, ThreadSlots
 

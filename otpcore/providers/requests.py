@@ -14,6 +14,8 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.rate_limits.clients import client_address
 
 __all__ = [
+    "ANY_OTHER_HOOK",
+    "OWN_HOOKS",
     "AccountState",
     "CancelRequest",
     "CheckRequest",
@@ -24,7 +26,12 @@ __all__ = [
     "ProviderInfo",
     "ReceiptAnswer",
     "ReceiptRequest",
+    "send_hook",
 ]
+
+OWN_HOOKS = {Channel.SMS: "send_sms", Channel.CALL: "call"}
+"""The channels that have a hook of their own."""
+ANY_OTHER_HOOK = "send_message"
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +72,11 @@ class ProviderInfo:
     def words_text(self, channel: Channel) -> bool:
         """Whether the vendor words what is sent over a channel: round its own code, or round ours."""
         return self.code_owner is CodeOwner.PROVIDER or Feature.TEXT not in self.carried(channel).features
+
+
+def send_hook(channel: Channel) -> str:
+    """The hook that a message over this channel arrives at."""
+    return OWN_HOOKS.get(channel, ANY_OTHER_HOOK)
 
 
 @attrs.frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""What the public methods are given, checked before anything is done with it: a mistake is told at the edge."""
+"""What the public methods are given, checked and parsed before anything is done with it: a mistake is told at the edge."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
+from otpcore.messages.texts import check_message, has_place
 from otpcore.models import Channel
+from otpcore.phone.numbers import look_up_phone, parse_phone
 from otpcore.rate_limits.clients import is_list, names_nobody
-from otpcore.service.extras import Extras
+from otpcore.service.extras import NOTHING_SAID, Extras
+from otpcore.service.sending import SendOrder
+from otpcore.service.service import recipient
+from otpcore.service.verifying import Guess, require_id
 from otpcore.settings.apps import APP
+from otpcore.settings.sections import OtpSettings
 
 __all__ = [
     "LONGEST_NAME",
@@ -23,8 +29,10 @@ __all__ = [
     "check_text",
     "findable",
     "given_code",
+    "guess_of",
     "is_id",
     "named_channel",
+    "order_of",
     "typed_code",
 ]
 
@@ -42,6 +50,84 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
 _LONGEST_CODE = 64  # no code is nearly so long
+
+
+def order_of(
+    settings: OtpSettings,
+    clients: Clients,
+    phone: str,
+    *,
+    channel: str,
+    purpose: str,
+    client: object,
+    locale: str | None,
+    message: str | None,
+    code: str | None,
+    verifiable: bool,
+    app: str,
+    metadata: object,
+) -> SendOrder:
+    """The order that these arguments of ``AsyncOTPService.send`` make.
+
+    Raises:
+        InvalidPhoneNumber, InvalidArgument: As there.
+    """
+    word = named_channel(channel)
+    check_text(purpose=purpose)
+    check_storable(purpose=purpose, locale=locale, message=message)
+    check_short(purpose=purpose, locale=locale)
+    check_app(app)
+    own_code = given_code(code)
+    if not verifiable:
+        _check_relayed(own_code, message)
+    elif message is not None:
+        check_message(message)
+    is_strict = settings.number_policy == "valid"
+    number = parse_phone(phone, default_region=settings.default_region, require_valid=is_strict)
+    return SendOrder(
+        phone=recipient(number, word),
+        channel=word,
+        purpose=purpose,
+        extras=clients.extras(client, metadata),
+        locale=locale or "",
+        message=message,
+        code=own_code,
+        verifiable=bool(verifiable),
+        app=app,
+    )
+
+
+def guess_of(
+    settings: OtpSettings,
+    clients: Clients,
+    phone: str | None,
+    code: str,
+    *,
+    challenge_id: str | None,
+    purpose: str,
+    client: str | None,
+    app: str,
+) -> Guess:
+    """The guess that these arguments of ``AsyncOTPService.verify`` make.
+
+    Raises:
+        InvalidPhoneNumber, InvalidArgument, SettingsError: As there.
+    """
+    check_text(purpose=purpose)
+    check_storable(purpose=purpose)
+    check_short(purpose=purpose)
+    check_app(app)
+    require_id(settings.verify_by, challenge_id)
+    if phone is None and challenge_id is None:
+        raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
+    return Guess(
+        phone=look_up_phone(phone, default_region=settings.default_region) if phone is not None else None,
+        challenge_id=findable(challenge_id) if challenge_id is not None else None,
+        purpose=purpose,
+        app=app,
+        client=clients.named(client),
+        code=typed_code(code),
+    )
 
 
 def check_text(**given: object) -> None:
@@ -102,11 +188,27 @@ def named_channel(word: str) -> Channel:
     Raises:
         InvalidArgument: It is no word that a channel could have.
     """
+    if isinstance(word, Channel):
+        return word
     check_text(channel=word)
     try:
         return Channel(word)
     except ValueError as error:
         raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
+
+
+def _check_relayed(code: str | None, message: str | None) -> None:
+    """Refuse what would leave without what the host wants to be in it.
+
+    Raises:
+        InvalidArgument: There is neither a code nor a text, or one of them has no place in, or none for, the other.
+    """
+    if code is not None and message is not None:
+        check_message(message)
+    elif code is None and message is None:
+        raise InvalidArgument("verifiable=False relays what is yours: give a code, a message, or both")
+    elif message is not None and has_place(message):
+        raise InvalidArgument("the message has a place for a code, and no code is given")
 
 
 def _checked_metadata(given: object) -> dict[str, str]:
@@ -206,6 +308,8 @@ class Clients:
         Raises:
             InvalidArgument: The client is no text, or metadata are no texts or too much.
         """
+        if client is None and metadata is None:
+            return NOTHING_SAID
         return Extras(client=self.named(client), metadata=_checked_metadata(metadata))
 
     def _say(self, about: dict[str, str], message: str) -> None:

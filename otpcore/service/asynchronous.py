@@ -26,13 +26,12 @@ from otpcore.providers.loading import ForcedProviders
 from otpcore.providers.requests import ReceiptRequest
 from otpcore.providers.sandbox import inbox_of
 from otpcore.runners.contract import RetryRunner
-from otpcore.service.arguments import Clients, check_text, findable
+from otpcore.service.arguments import Clients, check_text, findable, guess_of, order_of
 from otpcore.service.assembly import make_runner, open_service
 from otpcore.service.deadline import Deadline
 from otpcore.service.diagnosing import diagnosis
 from otpcore.service.following_up import follow_up
 from otpcore.service.lifetime import Lifetime, begin
-from otpcore.service.ordering import guess_of, order_of
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
 from otpcore.service.sending import send
@@ -378,7 +377,8 @@ class AsyncOTPService:
         order = order_of(service.settings.otp, self._clients, phone, **asked)
         deadline = Deadline(service.settings.otp.send_timeout)
         sent = await send(service, order, deadline)
-        return await follow_up(service, order, sent, deadline, self._runner.submit)
+        is_over = sent.job is None and service.sandbox is None
+        return sent.challenge if is_over else await follow_up(service, order, sent, deadline, self._runner.submit)
 
     def _look_up(self, phone: str) -> PhoneNumber:
         return look_up_phone(phone, default_region=self._service.settings.otp.default_region)

@@ -89,6 +89,8 @@ class TargetMap(Generic[T]):
 
     def matches(self, e164: str) -> Iterator[T]:
         """What is said of this phone, in whatever spelling, the narrowest first."""
+        if not self._said:
+            return
         region, wide = (region_of(e164), len(calling_code_of(e164))) if self._has_regions else ("", 0)
         narrow = [length for length in self._lengths if length > wide]
         for target in (

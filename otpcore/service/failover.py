@@ -13,9 +13,8 @@ from otpcore.events import EventType, Work, fields
 from otpcore.messages.texts import render_call, render_sms, segments, text_locale
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, UnsendableReason
 from otpcore.phone.numbers import PhoneNumber
-from otpcore.providers.checks import send_hook
 from otpcore.providers.provider import Provider
-from otpcore.providers.requests import CancelRequest, DeliveryRequest
+from otpcore.providers.requests import CancelRequest, DeliveryRequest, send_hook
 from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
@@ -102,7 +101,8 @@ class Failover:
             step = await self._record(delivery, challenge, result, may_go_on=True)
         if isinstance(step, CancelLate):
             await cancel_at_vendor(self.service, self.phone, step.delivery)
-        report_end(self.service, self.ref.channel, step)
+        elif isinstance(step, Queued | Ended):
+            report_end(self.service, self.ref.channel, step)
         return step
 
     async def withdraw(self, delivery_id: str) -> None:
@@ -185,7 +185,7 @@ class Failover:
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge, channel = step.delivery, step.challenge, self.ref.channel
-        info, settings = provider.info, self.service.settings.otp.of_app(challenge.app)
+        info, settings = provider.info, self.service.texts_of(challenge.app)
         ours, worded = info.code_owner is CodeOwner.CORE, info.words_text(channel)
         named = challenge.locale or self.service.settings.otp.locale
         locale = named if worded else self._spoken_locale(challenge, settings, named)
@@ -199,8 +199,8 @@ class Failover:
             text=self._text(challenge, settings, named) if ours else None,
             locale=locale,
             purpose=challenge.purpose,
-            sender=text_for(settings.sender, **use),
-            template_id=text_for(settings.template_id, **use),
+            sender=text_for(settings.sender, **use) if settings.sender else None,
+            template_id=text_for(settings.template_id, **use) if settings.template_id else None,
             client=self.extras.client,
             metadata=dict(self.extras.metadata),
             android_hash=settings.android_hash if worded and channel is Channel.SMS else None,
@@ -259,7 +259,7 @@ class Failover:
         self, delivery: DeliveryRecord, challenge: ChallengeRecord, result: CallResult, *, may_go_on: bool
     ) -> Step:
         """Write the outcome; tried again for as long as the failover has time, then ``StoreError``."""
-        pauses, known = backoff(_RECORD_PAUSE, _RECORD_PAUSE_MAX), None
+        pauses, known = None, None
         while True:
             plan = self._next_plan(may_go_on=may_go_on)
             try:
@@ -267,6 +267,7 @@ class Failover:
                     recorded = await self.service.store.record(self.ref, delivery, result, plan, self.service.store_now)
             except StoreError as error:
                 known = known or error  # the store's own reason says more than the end of the time does
+                pauses = pauses or backoff(_RECORD_PAUSE, _RECORD_PAUSE_MAX)
                 pause = next(pauses)
                 if self.deadline.left() <= pause:
                     _logger.error(
@@ -327,7 +328,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
-        settings=service.settings.otp.of_app(challenge.app),
+        settings=service.texts_of(challenge.app),
         own_code=challenge.code_number > 0,
         relayed=not challenge.verifiable,
     )

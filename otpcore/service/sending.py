@@ -15,7 +15,7 @@ from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, Charge, LimitReason
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
 from otpcore.service.deadline import Deadline
-from otpcore.service.extras import Extras, seal_extras
+from otpcore.service.extras import NOTHING_SAID, Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.no_route import why_nobody
 from otpcore.service.routes import Asked, Route, asked_of
@@ -172,7 +172,7 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
         case Ended() if record.state is ChallengeState.UNSENDABLE:
             raise failover.failure(record.reason, await _other_way(service, order, failover))
         case Accepted(delivery=delivery):
-            if service.providers[delivery.instance].info.code_owner is CodeOwner.CORE:
+            if delivery.owner is CodeOwner.CORE:
                 code = failover.code or None
         case Queued(due_at=due_at):
             job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=due_at)
@@ -228,7 +228,7 @@ def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = 
         message=order.message,
         locale=order.locale,
         purpose=order.purpose,
-        settings=service.settings.otp.of_app(order.app),
+        settings=service.texts_of(order.app),
         own_code=own_code,
         relayed=not order.verifiable,
     )
@@ -369,13 +369,13 @@ def _new_send(
         channel=order.channel,
         plan=service.plan(order.channel, route.candidates, is_retry=False),
         life=life,
-        cap=timedelta(seconds=service.settings.otp.longest_life),
+        cap=service.longest_life,
         renewal=min(_RENEWAL, life),
         asked=asked,
         client=origin.client_key,
         code=_new_code(service, order, challenge) if is_resend else None,
         message_sealed=sealed,
-        extras_sealed=seal_extras(service.keys, challenge, order.extras),
+        extras_sealed=None if order.extras is NOTHING_SAID else seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,
         forced=service.live.rules.forced,
     )

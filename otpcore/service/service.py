@@ -25,6 +25,7 @@ from otpcore.rate_limits.clients import same_client
 from otpcore.retrying import RetryPolicy
 from otpcore.service.live import LiveSettings
 from otpcore.service.outcomes import Outcomes
+from otpcore.settings.sections import OtpSettings
 from otpcore.settings.tree import Settings
 from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
@@ -98,7 +99,7 @@ class Service:
 
     def emit(self, kind: EventType, challenge: ChallengeRecord | None = None, **details: Any) -> None:
         """Tell the log and the observers."""
-        if not (self.observers or self.log.wants(kind)):
+        if not (self.observers.listeners or self.log.wants(kind)):
             return
         about = (
             {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
@@ -126,16 +127,23 @@ class Service:
             jitter=retry.jitter,
         )
 
+    @functools.cached_property
+    def _policies(self) -> dict[Channel, RetryPolicy | None]:
+        """Of the channels that were sent over so far."""
+        return {}
+
     def plan(
         self, channel: Channel, route: tuple[Candidate, ...], *, is_retry: bool, barrier: Barrier | None = None
     ) -> FailoverPlan:
         """The plan of a failover that has tried nothing yet; ``barrier``: what keeps a retry from being sent."""
+        if channel not in self._policies:
+            self._policies[channel] = self._policy(channel)
         return FailoverPlan(
             delivery_id=new_id(),
             route=route,
             untried=route,
             is_retry=is_retry,
-            retry=self._policy(channel),
+            retry=self._policies[channel],
             barrier=barrier,
             **self._pace,
         )
@@ -152,6 +160,15 @@ class Service:
             "hold": timedelta(seconds=settings.routing.reload_every),
             "budget_rule": settings.limits.budget_rule,
         }
+
+    @functools.cached_property
+    def longest_life(self) -> timedelta:
+        """From the first send of a challenge on; no resend exceeds it."""
+        return timedelta(seconds=self.settings.otp.longest_life)
+
+    def texts_of(self, app: str) -> OtpSettings:
+        """What the settings say of codes and texts, of those of one app."""
+        return self.settings.otp.of_app(app) if app else self.settings.otp
 
     @property
     def retried(self) -> Mapping[Channel, int]:

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from otp_mada.simulator import MadaSimulator
 from otp_sinch.simulator import SinchSimulator
@@ -431,7 +431,8 @@ class Scene:
             return False
         if locale is None or self.carried.languages is None:
             return True
-        has_words = not core or message is not None or locale.partition("-")[0] in ("en", "pt", "bg")
+        worded_by_vendor = not core or Feature.TEXT not in self.carried.features
+        has_words = worded_by_vendor or message is not None or locale.partition("-")[0] in ("en", "pt", "bg")
         language = locale if has_words else "en"
         return language.lower() in self.carried.languages or language.partition("-")[0] in self.carried.languages
 
@@ -441,6 +442,11 @@ class Scene:
     scenes=st.lists(st.builds(Scene, OWNERS, CARRIED), min_size=1, max_size=4),
     message=st.sampled_from([None, PAYMENT]),
     locale=st.sampled_from([None, *TAGS]),
+)
+@example(
+    scenes=[Scene(CodeOwner.CORE, Carries(features=frozenset(), languages=frozenset({"en"})))],
+    message=None,
+    locale="ka",
 )
 def test_who_is_tried_is_who_can_carry_everything_that_is_asked_for(
     scenes: list[Scene], message: str | None, locale: str | None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otpcore.errors import InvalidArgument
 from otpcore.stores.lists import Place
-from otpcore.stores.memory.lists import Timeline
+from otpcore.stores.memory.challenges import Timeline
 
 moments = st.integers(0, 253_000_000_000_000_000).map(
     lambda since: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since)
