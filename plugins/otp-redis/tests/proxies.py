@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
+from importlib.resources import files
 
 import attrs
+
+
+def name_of(script: str) -> str:
+    """What a script is asked for by, once the server knows it."""
+    folder = files("otp_redis").joinpath("lua")
+    return hashlib.sha1(b"".join(folder.joinpath(name).read_bytes() for name in ("answers.lua", script))).hexdigest()
+
+
+@attrs.frozen
+class Asked:
+    """One script call as it went over the wire.
+
+    Args:
+        script: ``look`` or ``commit``.
+        argument: What it was asked, read.
+    """
+
+    script: str
+    argument: list
+
+    @classmethod
+    def all_in(cls, data: bytes) -> list[Asked]:
+        """Those in what was sent on the connections, one after the other."""
+        kinds = {name_of("read.lua"): "look", name_of("commit.lua"): "commit"}
+        found = []
+        for call in data.split(b"$7\r\nEVALSHA\r\n")[1:]:
+            _, sha, _, _, _, _, _, text, *_ = call.decode().split("\r\n")
+            found.append(cls(kinds[sha], json.loads(text)))
+        return found
+
+    @property
+    def guarded(self) -> list[str]:
+        """Kinds of the guards of a commit."""
+        return sorted({guard[0] for guard in self.argument[3]})
+
+    @property
+    def asks_too(self) -> list[str]:
+        """Kinds of the questions that a commit asks in case it guessed wrong."""
+        return [question[0] for question in self.argument[5]]
 
 
 @attrs.define(eq=False)
@@ -17,6 +59,7 @@ class Proxy:
     Args:
         target: Port of the server.
         watched: Requests that hold these bytes are counted.
+        passed: What was asked, as it was sent.
         lose: So many answers to watched requests are read from the server and lost with their connection.
     """
 
@@ -25,6 +68,7 @@ class Proxy:
     lose: int = 0
     seen: int = 0
     is_cut: bool = False
+    passed: list[bytes] = attrs.field(factory=list)
     _listener: socket.socket = attrs.field(factory=socket.socket)
     _open: list[socket.socket] = attrs.field(factory=list)
 
@@ -63,6 +107,7 @@ class Proxy:
     def _ask(self, client: socket.socket, server: socket.socket, lost: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 16):
+                self.passed.append(data)
                 if self.watched in data:
                     self.seen += 1
                     if self.lose:

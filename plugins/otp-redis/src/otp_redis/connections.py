@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -18,6 +21,7 @@ from otp_redis.trouble import REFUSED, NotConnectedError, is_elsewhere, reason_o
 __all__ = ["CONNECTIONS", "Connections", "connect"]
 
 CONNECTIONS = 8
+_WARM = 1.0  # seconds
 
 Command = tuple[Any, ...]
 
@@ -76,15 +80,16 @@ class _OfServer:
         pool: Any = BlockingConnectionPool  # it has no types
         never = Retry(NoBackoff(), 0)  # it is our units that are tried again
         self._pool = pool(max_connections=CONNECTIONS, timeout=patience, retry=never, **arguments)
+        self._lender = _Lender(self._pool)
         self._client: Any = Redis(connection_pool=self._pool)
         self._sentinels = sentinels
 
     def run(self, *commands: Command) -> Sequence[Any]:
         """What a client of redis-py does around a command costs as much CPU as all the rest."""
-        return _exchange(self._pool, commands)
+        return _exchange(self._lender, commands)
 
     def ask(self, *command: str) -> Any:
-        with _Borrowed(self._pool) as connection:
+        with _Borrowed(self._lender) as connection:
             connection.send_command(*command)
             return self._client.parse_response(connection, command[0])
 
@@ -104,12 +109,13 @@ class _OfCluster:
         node: Any = ClusterNode  # it has no types
         nodes = [node(host, port) for host, port in address.nodes]
         self._client: Any = RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), 2), **arguments)
+        self._of_node: _Lender | None = None
 
     def run(self, *commands: Command) -> Sequence[Any]:
         try:
             if len(commands) == 1:
                 return [self._client.execute_command(*commands[0])]
-            return _exchange(self._client.get_redis_connection(self._node()).connection_pool, commands)
+            return _exchange(self._lender(), commands)
         except MovedError as error:
             self._client.nodes_manager.initialize()  # the slot has another primary now
             raise TryAgainError from error
@@ -126,18 +132,34 @@ class _OfCluster:
     def _node(self) -> Any:
         return self._client.get_node_from_key(self._base)
 
+    def _lender(self) -> _Lender:
+        pool = self._client.get_redis_connection(self._node()).connection_pool
+        if self._of_node is None or self._of_node.pool is not pool:  # another node holds our keys now
+            self._of_node = _Lender(pool)
+        return self._of_node
 
-def _exchange(pool: Any, commands: Sequence[Command]) -> Sequence[Any]:
-    with _Borrowed(pool) as connection:
+
+def _exchange(lender: _Lender, commands: Sequence[Command]) -> Sequence[Any]:
+    with _Borrowed(lender) as connection:
+        connection.send_packed_command([_packed(commands, connection.encoder.encoding)])
         if len(commands) == 1:
-            connection.send_command(*commands[0])
             return (connection.read_response(),)
-        connection.send_packed_command(connection.pack_commands(commands))
         answers = [_answer(connection) for _ in commands]
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise answer
         return answers
+
+
+def _packed(commands: Sequence[Command], encoding: str) -> bytes:
+    """Commands as they are sent; redis-py takes several times as long for it."""
+    parts = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for argument in command:
+            sent = str(argument).encode(encoding)
+            parts.append(b"$%d\r\n%b\r\n" % (len(sent), sent))
+    return b"".join(parts)
 
 
 def _answer(connection: Any) -> Any:
@@ -147,21 +169,59 @@ def _answer(connection: Any) -> Any:
         return refusal  # those of the other commands are read all the same: they must not be taken for somebody else's
 
 
+class _Lender:
+    """Lends the connections of a pool, and those that were in use a moment ago without asking it.
+
+    The pool looks at each before it gives it away, whether it is still alive, which takes as long as all else around a command.
+    Of one that was in use a moment ago that is known.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+        self._warm: list[tuple[float, Any]] = []
+        self._process = os.getpid()
+
+    def take(self) -> Any:
+        """One that nobody uses."""
+        if self._process != os.getpid():  # those of the parent are not ours, and the pool makes new ones
+            self._warm, self._process = [], os.getpid()
+        try:
+            since, connection = self._warm.pop()
+        except IndexError:
+            return self.pool.get_connection()
+        if time.monotonic() - since <= _WARM:
+            return connection
+        self.pool.release(connection)
+        return self.pool.get_connection()
+
+    def give_back(self, connection: Any) -> None:
+        """It works."""
+        self._warm.append((time.monotonic(), connection))
+
+    def drop(self, connection: Any) -> None:
+        """It is of no more use; and what is true of one server is true of all connections to it: the pool shall look at them."""
+        connection.disconnect()
+        self.pool.release(connection)
+        while self._warm:
+            with contextlib.suppress(IndexError):
+                self.pool.release(self._warm.pop()[1])
+
+
 class _Borrowed:
-    """A connection that goes back to the pool, closed where it is of no more use.
+    """A connection that goes back to its lender, closed where it is of no more use.
 
     After a failover a demoted server keeps its connections open: whoever hears of it drops this one, and the next is made to
     the server that is there now. A class, since a generator costs several times as much on the way of every command.
     """
 
-    __slots__ = ("_connection", "_pool")
+    __slots__ = ("_connection", "_lender")
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, lender: _Lender) -> None:
+        self._lender = lender
 
     def __enter__(self) -> Any:
         try:
-            self._connection = self._pool.get_connection()
+            self._connection = self._lender.take()
         except REFUSED:
             raise
         except (RedisError, OSError) as error:
@@ -171,5 +231,6 @@ class _Borrowed:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         # Other than a refusal, an error may leave half an answer on its way: nobody else may get it.
         if error is not None and (not isinstance(error, ResponseError) or is_elsewhere(error)):
-            self._connection.disconnect()
-        self._pool.release(self._connection)
+            self._lender.drop(self._connection)
+        else:
+            self._lender.give_back(self._connection)

@@ -6,6 +6,7 @@ import base64
 import enum
 import functools
 import json
+import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import UnionType
@@ -48,12 +49,17 @@ Converter = Callable[[Any], Any]
 
 def _plain(record: Any) -> dict[str, Any]:
     kind: Any = type(record)
-    values = {}
-    for name, default, to_plain, _ in _fields(kind):
-        value = getattr(record, name)
-        if value != default:
-            values[name] = value if to_plain is None or value is None else to_plain(value)
-    return values
+    return {
+        name: value if to_plain is None or value is None else to_plain(value)
+        for (name, default, to_plain, _), value in zip(_fields(kind), _values(kind)(record), strict=True)
+        if value is not default and value != default
+    }
+
+
+@functools.cache
+def _values(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """All fields of a record at once; records have two fields at least."""
+    return operator.attrgetter(*(field.name for field in attrs.fields(kind)))
 
 
 def _record(kind: Any, values: dict[str, Any]) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,30 +35,29 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
     """``otpcore.stores.rows.Rows`` over one unit of work."""
 
     def prefetch(self, wanted: Wanted, now: datetime | None) -> None:
-        unit = self._unit
-        questions: list[tuple[tuple[str, ...], Callable[[Any], None]]] = []
-        if now is None:
-            questions.append((("time",), unit.set_clock))
-        if wanted.challenge_id:
-            questions.append((("person", wanted.challenge_id), self.learn_person))
-        if wanted.subject:
-            questions.append((("latest", wanted.subject), functools.partial(self.learn_latest, wanted.subject)))
-        if wanted.instance:
-            name = digest(wanted.instance, wanted.reference)
-            questions.append((("referred", name), functools.partial(self._referred.__setitem__, name)))
-        if wanted.due:
-            since = "now" if now is None else str(microseconds(now))
-            questions.append((("due", since, str(wanted.due)), self.learn_due))
-        questions += [(("hash", key), functools.partial(unit.learn, key)) for key in _hashes(wanted)]
+        unit, questions = self._unit, tuple(_questions(wanted, now))
         if not questions:
             return
-        asked = tuple(question for question, _ in questions)
         if unit.guesses and not (wanted.instance or wanted.due) and self._guess(wanted, now):
-            unit.questions, self._wanted = asked, wanted
+            unit.questions, self._wanted = questions, wanted
             return
-        replies = unit.ask(*asked)
-        for (_, learn), reply in zip(questions, replies, strict=True):
-            learn(reply)
+        for question, reply in zip(questions, unit.ask(*questions), strict=True):
+            self._learn_answer(question, reply)
+
+    def _learn_answer(self, question: tuple[str, ...], reply: Any) -> None:
+        match question:
+            case ("hash", key):
+                self._unit.learn(key, reply)
+            case ("time",):
+                self._unit.set_clock(reply)
+            case ("person", _):
+                self.learn_person(reply)
+            case ("latest", subject):
+                self.learn_latest(subject, reply)
+            case ("referred", name):
+                self._referred[name] = reply
+            case ("due", *_):
+                self.learn_due(reply)
 
     def _guess(self, wanted: Wanted, now: datetime | None) -> bool:
         """Do without the look; False: too little is known, and nothing is guessed."""
@@ -363,6 +361,22 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
 def _parts(receipt: ReceiptRecord) -> tuple[str, str, str, str]:
     """What makes two receipts the same one."""
     return receipt.reference, receipt.instance, receipt.delivery_id, receipt.status
+
+
+def _questions(wanted: Wanted, now: datetime | None) -> Iterator[tuple[str, ...]]:
+    """What a look asks."""
+    if now is None:
+        yield ("time",)
+    if wanted.challenge_id:
+        yield "person", wanted.challenge_id
+    if wanted.subject:
+        yield "latest", wanted.subject
+    if wanted.instance:
+        yield "referred", digest(wanted.instance, wanted.reference)
+    if wanted.due:
+        yield "due", "now" if now is None else str(microseconds(now)), str(wanted.due)
+    for key in _hashes(wanted):
+        yield "hash", key
 
 
 def _hashes(wanted: Wanted) -> Iterable[str]:
