@@ -123,6 +123,7 @@ class AsyncChallenges:
             phone=phone,
             purpose=challenge.purpose,
             app=challenge.app,
+            verifiable=challenge.verifiable,
             state=str(challenge.state),
             living=is_living(challenge, self._desk.service.clock()),
             confirmed=challenge.confirmed,

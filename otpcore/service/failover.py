@@ -197,6 +197,7 @@ class Failover:
             text=self._text(challenge) if ours else None,
             locale=locale,
             purpose=challenge.purpose,
+            app=challenge.app,
             sender=text_for(settings.sender, **use),
             template_id=text_for(settings.template_id, **use),
             client=self.extras.client,
