@@ -118,6 +118,9 @@ ANSWERS: Mapping[tuple[str, str], Answer] = MappingProxyType(
         ("StoreError", ""): Answer(503, False, "the store could not do its work"),
         ("NoRouteError", "no_route"): Answer(422, False, "no provider of the rules serves this number and channel"),
         ("NoRouteError", "no_rules"): Answer(503, False, "there are no routing rules for this channel"),
+        ("NoRouteError", "drained"): Answer(
+            503, False, "an operator has drained the providers that serve this number and channel"
+        ),
         ("NoRouteError", "cannot_carry"): Answer(
             503,
             False,
@@ -298,7 +301,7 @@ class NoRouteError(OTPError):
 
     Args:
         message: What to do about it.
-        reason: ``no_route``, ``no_rules`` or ``cannot_carry``.
+        reason: ``no_route``, ``no_rules``, ``drained`` or ``cannot_carry``.
     """
 
     def __init__(self, message: str = "", *, reason: str = "no_route") -> None:

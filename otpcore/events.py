@@ -95,8 +95,9 @@ class Event:
         at: Aware UTC.
         challenge_id: Whose, or empty.
         phone: Masked, or empty.
-        channel: ``sms``, ``call`` or empty.
+        channel: Such as ``sms``, or empty.
         purpose: Of the challenge, or empty.
+        app: Of the host's apps, or empty.
         instance: The provider instance concerned, or empty.
         reason: Machine-readable; the reference says which words each type has.
         provider_code: The vendor's error code, or empty.
@@ -109,6 +110,7 @@ class Event:
     phone: str = ""
     channel: str = ""
     purpose: str = ""
+    app: str = ""
     instance: str = ""
     reason: str = ""
     provider_code: str = ""

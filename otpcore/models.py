@@ -286,6 +286,7 @@ class Challenge:
         channel: The channel of this call.
         purpose: What it is for.
         app: For which of the host's apps, or empty.
+        verifiable: False: the message was only relayed, and nothing of it is verified.
         state: Where it stands.
         confirmed: A provider said that it took the message.
         provider: The instance that took it, or the last one tried; never one that is still to be tried. So while it is
@@ -300,6 +301,7 @@ class Challenge:
     channel: Channel
     purpose: str
     app: str = ""
+    verifiable: bool = True
     state: ChallengeState
     confirmed: bool
     provider: str | None
@@ -315,6 +317,7 @@ class Challenge:
             "channel": str(self.channel),
             "purpose": self.purpose,
             "app": self.app,
+            "verifiable": self.verifiable,
             "state": str(self.state),
             "confirmed": self.confirmed,
             "provider": self.provider,

@@ -18,11 +18,13 @@ __all__ = [
     "Lasts",
     "Locale",
     "Message",
+    "OfApp",
     "OwnCode",
     "Phone",
     "Prefix",
     "Purpose",
     "Reason",
+    "Relayed",
     "Rules",
     "Yes",
 ]
@@ -63,6 +65,13 @@ OwnCode = Annotated[
         help=f"A code of your own, 4 to 10 digits; {FROM_INPUT} Written here it stands in the process list.",
     ),
 ]
-Message = Annotated[str | None, typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}.")]
+Message = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="A text of your own; it must contain {code}, but with --relayed and no --code."),
+]
+Relayed = Annotated[
+    bool, typer.Option("--relayed", help="Only carry --code or --message of yours: nothing of it is verified.")
+]
+OfApp = Annotated[str, typer.Option(metavar="WORD", help="Which of the host's apps it is for.")]
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]

@@ -16,10 +16,12 @@ from otpcore.cli.arguments import (
     IdOrPhone,
     Locale,
     Message,
+    OfApp,
     OwnCode,
     Phone,
     Purpose,
     Reason,
+    Relayed,
     Rules,
 )
 from otpcore.cli.exits import CommandError, ExitCode
@@ -61,6 +63,8 @@ def send(
     locale: Locale = None,
     message: Message = None,
     code: OwnCode = None,
+    relayed: Relayed = False,
+    of_app: OfApp = "",
 ) -> ExitCode:
     """Send a code by SMS or over another channel, or the living one again.
 
@@ -69,7 +73,14 @@ def send(
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(
-        phone=phone, purpose=purpose, client=client, locale=locale, message=message, code=typed_code(code)
+        phone=phone,
+        purpose=purpose,
+        client=client,
+        locale=locale,
+        message=message,
+        code=typed_code(code),
+        relayed=relayed,
+        app=of_app,
     )
     return _sending.send(_options(context), channel, order)
 
@@ -82,12 +93,21 @@ def call(
     locale: Locale = None,
     message: Message = None,
     code: OwnCode = None,
+    relayed: Relayed = False,
+    of_app: OfApp = "",
 ) -> ExitCode:
     """Speak a code in a voice call; while a challenge lives, its own code."""
     from otpcore.cli.send import messages as _sending
 
     order = _sending.Order(
-        phone=phone, purpose=purpose, client=client, locale=locale, message=message, code=typed_code(code)
+        phone=phone,
+        purpose=purpose,
+        client=client,
+        locale=locale,
+        message=message,
+        code=typed_code(code),
+        relayed=relayed,
+        app=of_app,
     )
     return _sending.send(_options(context), "call", order)
 
@@ -100,11 +120,12 @@ def verify(
     ] = STANDARD_INPUT,
     purpose: Purpose = "default",
     client: Client = None,
+    of_app: OfApp = "",
 ) -> ExitCode:
     """Say whether a code is right; a right one is accepted once."""
     from otpcore.cli.send import messages as _sending
 
-    return _sending.verify(_options(context), target, code, purpose=purpose, client=client)
+    return _sending.verify(_options(context), target, code, purpose=purpose, client=client, app=of_app)
 
 
 def check_routes(context: typer.Context, rules: Rules, channel: ChannelName = "sms") -> ExitCode:

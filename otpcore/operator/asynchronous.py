@@ -28,8 +28,10 @@ from otpcore.operator.routes import AsyncRoutes
 from otpcore.operator.sending import AsyncSending
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.loading import ForcedProviders
+from otpcore.service.arguments import check_storable, check_text
 from otpcore.service.assembly import without_providers
 from otpcore.service.lifetime import Lifetime, begin
+from otpcore.service.measures import checked_count
 from otpcore.service.service import Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
@@ -232,6 +234,11 @@ class AsyncOperator:
             below: Only those with a lower number: the last one's of the page before.
             action: Only of this one, such as ``sending.pause``; empty: of all.
         """
+        checked_count("limit", limit)
+        if below is not None:
+            checked_count("below", below, least=0)
+        check_storable(action=action)
+        check_text(action=action)
         records = await self._opened.service.store.audits(limit, below=below, action=action)
         return tuple(_change(one) for one in records)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from otpcore.errors import InvalidArgument
 from otpcore.operator.desk import Desk
 from otpcore.operator.lists import Within, list_challenges
 from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Moment, RetrySeen
 from otpcore.operator.results.lists import ChallengePage
 from otpcore.rate_limits.admission import RefusalRecord
-from otpcore.service.arguments import findable, is_id
+from otpcore.service.arguments import check_text, findable, is_id
 from otpcore.service.deadline import Deadline
 from otpcore.service.verifying import cancel
 from otpcore.stores.commands import ChallengeView
@@ -19,6 +21,7 @@ from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ScheduleReco
 
 __all__ = ["AsyncChallenges", "retry_seen"]
 
+_LETTER = re.compile("[A-Za-z]")
 _REFUSALS = 200  # of one phone; identical ones are one row
 
 
@@ -36,12 +39,18 @@ class AsyncChallenges:
             reveal: Show full numbers.
 
         Raises:
-            InvalidPhoneNumber: It is neither an id nor one number.
+            InvalidArgument: It is neither an id nor a number.
+            InvalidPhoneNumber: It is not one number.
             SettingsError: With ``reveal``: a key that sealed a number is not here.
         """
         store = self._desk.service.store
+        check_text(target=target)
         if is_id(target):
             views = await store.view(challenge_id=findable(target))
+        elif _LETTER.search(target):
+            raise InvalidArgument(
+                "target: is neither the id of a challenge nor a phone number. Fix: take an id that challenges.list shows"
+            )
         else:
             views = await store.view(phone_key=self._desk.service.keys.phone_key(self._desk.number(target).e164))
         refusals: dict[str, Sequence[RefusalRecord]] = {}
@@ -114,6 +123,7 @@ class AsyncChallenges:
             phone=phone,
             purpose=challenge.purpose,
             app=challenge.app,
+            verifiable=challenge.verifiable,
             state=str(challenge.state),
             living=is_living(challenge, self._desk.service.clock()),
             confirmed=challenge.confirmed,

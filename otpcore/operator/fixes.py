@@ -25,6 +25,10 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
             "NoRouteError",
             "no_rules",
         ): "write the rules with `otp routes set`, or set `otp_sms_provider` above the first [section] of the settings file",
+        (
+            "NoRouteError",
+            "drained",
+        ): "`otp instances take-back NAME` ends it; `otp instances status` shows who is drained",
         ("NoRouteError", "cannot_carry"): (
             "name a provider that carries it with `otp routes set`, or send without it; "
             "`otp routes explain PHONE` with the same --message and --locale says who cannot carry what"

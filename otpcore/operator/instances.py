@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
 
 from otpcore.errors import InvalidArgument, quoted
 from otpcore.models import Outcome
@@ -13,6 +12,8 @@ from otpcore.operator.loading import instances_of, seen_instances
 from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState
 from otpcore.providers.loading import forced_names, named_by
 from otpcore.routing import channel_of
+from otpcore.service.arguments import check_text
+from otpcore.service.measures import checked_window
 from otpcore.service.switches import drain_setting, drained
 
 __all__ = ["AsyncInstances"]
@@ -35,11 +36,15 @@ class AsyncInstances:
         """How each instance stands, by what the store knows: none is loaded for it.
 
         Args:
-            window: Seconds back from now in which messages are counted.
+            window: Seconds back from now in which messages are counted; at most ``storage.keep_deliveries``.
+
+        Raises:
+            InvalidArgument: It is no number.
         """
         service = self._desk.service
         now = service.clock()
-        found = await service.store.status(now - timedelta(seconds=max(window, 0)), now)
+        since = now - checked_window(window, service.settings.storage.keep_deliveries)
+        found = await service.store.status(since, now)
         stored = await service.store.settings()
         out = drained(stored)
         breakers = {one.instance: one for one in found.breakers}
@@ -113,8 +118,9 @@ class AsyncInstances:
         Raises:
             InvalidArgument: As said.
         """
+        check_text(name=name)
         stored = await self._desk.service.store.settings()
-        instance = name.casefold() if isinstance(name, str) else ""
+        instance = name.casefold()
         known = {*self._known(stored), *drained(stored)}
         if instance not in known:
             there = ", ".join(sorted(known))

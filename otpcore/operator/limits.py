@@ -14,7 +14,10 @@ from otpcore.operator.desk import Desk, checked_target
 from otpcore.operator.results.limits import Budget, FailureCount, LimitsSeen, RefusalSeen, SendCount
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import BudgetRecord, BudgetRule, LimitReason, RefusalRecord, allowance
+from otpcore.rate_limits.clients import names_nobody
+from otpcore.service.arguments import check_storable
 from otpcore.service.charging import Origin, charges_of, closed, counter_key, stronger
+from otpcore.service.measures import checked_count
 from otpcore.service.switches import Switches
 from otpcore.settings.tree import Limit, is_prefix
 from otpcore.stores.lifecycle import FOREVER
@@ -111,11 +114,14 @@ class AsyncLimits:
 
     def _target(self, phone: str | None, client: str | None, prefix: str | None) -> _Target:
         service, limits = self._desk.service, self._desk.service.settings.limits
+        check_storable(phone=phone, client=client, prefix=prefix)
         match (phone, client, prefix):
             case (str(), None, None):
                 number = self._desk.number(phone)
                 return _Target(shown=number.masked, owner=service.keys.phone_key(number.e164), number=number)
-            case (None, str(), None) if client:
+            case (None, str(), None):
+                if names_nobody(client):
+                    raise InvalidArgument("client: names nobody, and nothing is counted by it. Fix: give its address")
                 key = service.client_key(client)
                 return _Target(shown=key[:_KEY_SHOWN], owner=key, reason=LimitReason.CLIENT, limits=limits.of("client"))
             case (None, None, str()):
@@ -162,6 +168,7 @@ async def budgets(desk: Desk) -> tuple[Budget, ...]:
 async def refusals(desk: Desk, phone: str | None, limit: int) -> tuple[RefusalSeen, ...]:
     """What was refused, the latest first."""
     service = desk.service
+    checked_count("limit", limit)
     phone_key = None if phone is None else service.keys.phone_key(desk.number(phone).e164)
     return tuple(map(_refusal, await service.store.refusals(limit, phone_key=phone_key)))
 

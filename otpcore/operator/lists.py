@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import attrs
@@ -13,7 +13,9 @@ from otpcore.errors import InvalidArgument
 from otpcore.models import ChallengeState, Outcome
 from otpcore.operator.desk import Desk, checked_channel
 from otpcore.operator.results.lists import ChallengeListed, ChallengePage, DeliveryListed, DeliveryPage, SeriesStep
-from otpcore.service.arguments import check_storable, check_text
+from otpcore.service.arguments import check_app, check_storable, check_text
+from otpcore.service.measures import checked_count, checked_moment, checked_period, checked_seconds
+from otpcore.settings.tree import is_prefix
 from otpcore.stores.lifecycle import is_living
 from otpcore.stores.lists import ChallengeFilter, DeliveryFilter
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord
@@ -52,8 +54,7 @@ class Within:
         """
         if self.after is not None:
             check_text(after=self.after)
-        if not isinstance(self.limit, int) or self.limit < 1:
-            raise InvalidArgument("limit: must be a whole number, and at least 1")
+        checked_count("limit", self.limit)
 
 
 async def list_challenges(
@@ -68,12 +69,15 @@ async def list_challenges(
 ) -> ChallengePage:
     """Challenges by when their first send began, the latest first."""
     within.check()
-    check_storable(instance=instance, purpose=purpose, app=app)
+    check_storable(purpose=purpose)
+    if app is not None:
+        check_app(app)
+    since, until = checked_period(within.since, within.until)
     wanted = ChallengeFilter(
-        since=_moment("since", within.since),
-        until=_moment("until", within.until),
+        since=since,
+        until=until,
         phone_key=_phone_key(desk, within.phone),
-        instance=instance,
+        instance=_instance(instance),
         purpose=purpose,
         app=app,
         state=None if state is None else _word(ChallengeState, "state", state),
@@ -121,13 +125,13 @@ class AsyncDeliveries:
             InvalidPhoneNumber: It is not one number.
         """
         Within(since=since, until=until, phone=phone, after=after, limit=limit).check()
-        check_storable(instance=instance, prefix=prefix)
+        first, last = checked_period(since, until)
         wanted = DeliveryFilter(
-            since=_moment("since", since),
-            until=_moment("until", until),
+            since=first,
+            until=last,
             phone_key=_phone_key(self._desk, phone),
-            instance=instance,
-            prefix=prefix,
+            instance=_instance(instance),
+            prefix=_prefix(prefix),
             channel=None if channel is None else checked_channel(channel),
             outcome=None if outcome is None else _word(Outcome, "outcome", outcome),
         )
@@ -139,28 +143,29 @@ async def series(
     desk: Desk, since: datetime, until: datetime | None, step: float, apart_by: Collection[str]
 ) -> tuple[SeriesStep, ...]:
     """Counts and waits for each step of time in which something happened."""
-    if not isinstance(step, int | float) or not 0 < step <= _LONGEST_STEP:
-        raise InvalidArgument("step: is no time that a step may last. Fix: give seconds, such as 3600")
-    if not set(apart_by) <= set(DIMENSIONS):
+    lasts = timedelta(seconds=checked_seconds("step", step, longest=_LONGEST_STEP, fix="give seconds, such as 3600"))
+    dimensions = [apart_by] if isinstance(apart_by, str) else apart_by
+    if not isinstance(dimensions, Collection) or any(one not in DIMENSIONS for one in dimensions):
         raise InvalidArgument(f"apart_by: may name {', '.join(DIMENSIONS)} and nothing else")
-    first, last = _moment("since", since), _moment("until", until) or desk.service.clock()
-    if first is None:
-        raise InvalidArgument("since: must be a time. Fix: use datetime.now(UTC) - timedelta(days=1)")
-    points = await desk.service.store.series(first, last, timedelta(seconds=step), by=apart_by)
+    first = checked_moment("since", since)
+    _, last = checked_period(first, desk.service.clock() if until is None else until)
+    points = await desk.service.store.series(first, last or first, lasts, by=dimensions)
     return tuple(map(_step, points))
 
 
-def _moment(name: str, moment: datetime | None) -> datetime | None:
-    """A time in UTC.
+def _instance(name: str) -> str:
+    """The name of an instance as it is stored: rules write it in any case."""
+    check_storable(instance=name)
+    check_text(instance=name)
+    return name.casefold()
 
-    Raises:
-        InvalidArgument: It is none, or does not say its zone.
-    """
-    if moment is None:
-        return None
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise InvalidArgument(f"{name}: must be a time that knows its zone. Fix: use datetime.now(UTC)")
-    return moment.astimezone(UTC)
+
+def _prefix(prefix: str | None) -> str | None:
+    if prefix is not None:
+        check_text(prefix=prefix)
+        if prefix and not is_prefix(prefix):
+            raise InvalidArgument("prefix: is none. Fix: write + and digits, such as +35987; empty: by default")
+    return prefix
 
 
 def _word(kind: type[E], name: str, word: str) -> E:

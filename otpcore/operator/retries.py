@@ -13,6 +13,7 @@ from otpcore.operator.results.challenges import Ended, Matching, RetrySeen
 from otpcore.service.arguments import findable
 from otpcore.service.charging import TargetMap
 from otpcore.service.failover import report_ended
+from otpcore.service.measures import checked_count
 from otpcore.stores.records import AuditRecord, ChallengeRecord, ScheduleRecord
 
 __all__ = ["AsyncRetries"]
@@ -38,6 +39,7 @@ class AsyncRetries:
         Raises:
             SettingsError: With ``reveal``: a key that sealed a number is not here.
         """
+        checked_count("limit", limit)
         return tuple(
             retry_seen(row, challenge, self._desk.shown(challenge, reveal=reveal))
             for row, challenge in await self._desk.service.store.retries(limit)
@@ -126,6 +128,7 @@ class AsyncRetries:
                 raise InvalidArgument(
                     "count: many sends are meant. Fix: count them with retries.count, and pass its count"
                 )
+            checked_count("count", count, least=0)
             ids, unread = await self._matching(prefix)
             if len(ids) > count:
                 raise InvalidArgument(f"count: {len(ids)} are there by now, and {count} were counted. Fix: count again")

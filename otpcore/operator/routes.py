@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import anyio.lowlevel
 import attrs
@@ -28,6 +28,8 @@ from otpcore.operator.results.routes import (
 from otpcore.phone.numbers import PhoneNumber, parse_phone
 from otpcore.providers.loading import Loaded, forced_names
 from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules, rule_setting
+from otpcore.service.arguments import check_storable, check_text
+from otpcore.service.measures import checked_count, checked_moment
 from otpcore.service.routes import Asked, asked_of
 from otpcore.service.service import recipient
 from otpcore.stores.records import AuditRecord, ChallengeRecord
@@ -95,10 +97,12 @@ class AsyncRoutes:
         """
         service, over = self._desk.service, checked_channel(channel)
         number = recipient(self._desk.number(phone), over)
+        check_storable(message=message)
+        check_text(locale=locale)
         asked = asked_of(
             message=message, locale=locale, purpose="default", settings=service.settings.otp, own_code=own_code
         )
-        table = None if proposed is None else parse_rules(proposed)
+        table = None if proposed is None else _read(proposed, "proposed")
         async with open_view(self._desk, *filter(None, [proposed])) as view:
             in_force = view.rules.in_force(over)
             source, rules = (str(in_force.source), in_force.table) if in_force is not None else (None, None)
@@ -117,12 +121,11 @@ class AsyncRoutes:
 
         Raises:
             RoutingSyntaxError: They cannot be read.
-            OTPConfigurationError: An instance that they name cannot be used.
-            InvalidArgument: It is no word that a channel could have.
+            OTPConfigurationError: An instance that they name cannot be used, or none of them can do the channel.
+            InvalidArgument: It is no word that a channel could have, or the rules hold a whole number.
         """
         over = checked_channel(channel)
-        async with instances_of(self._desk, rules) as loaded:
-            return _checked(loaded, rules, over)
+        return await self._checked(rules, over)
 
     async def set(self, rules: str | None, channel: str = "sms", *, by: str, reason: str = "") -> RulesSet:
         """Write rules to the store, once they are checked as ``validate`` does; None: remove the stored ones.
@@ -135,7 +138,7 @@ class AsyncRoutes:
 
         Raises:
             RoutingSyntaxError: They cannot be read.
-            OTPConfigurationError: An instance that they name cannot be used.
+            OTPConfigurationError: An instance that they name cannot be used, or none of them can do the channel.
             InvalidArgument: It is no word that a channel could have, or the rules would store a whole number.
         """
         over = checked_channel(channel)
@@ -158,10 +161,9 @@ class AsyncRoutes:
             InvalidArgument: It is no word that a channel could have, or the time has no zone.
         """
         over, store = checked_channel(channel), self._desk.service.store
-        if since.utcoffset() is None:
-            raise InvalidArgument("since: has no time zone. Fix: pass an aware time")
-        proposed = parse_rules(rules)
-        challenges = await store.recent(since.astimezone(UTC), over, _PREVIEWED)
+        since = checked_moment("since", since)
+        proposed = _read(rules)
+        challenges = await store.recent(since, over, _PREVIEWED)
         async with open_view(self._desk, rules) as view:
             in_force = view.rules.in_force(over)
             usable = view.loaded.capable(over) - view.rules.drained
@@ -179,7 +181,7 @@ class AsyncRoutes:
         Raises:
             InvalidArgument: It is no word that a channel could have.
         """
-        over = checked_channel(channel)
+        over, limit = checked_channel(channel), checked_count("limit", limit)
         found: list[Version] = []
         below: int | None = None
         while len(found) < limit:
@@ -202,6 +204,7 @@ class AsyncRoutes:
             InvalidArgument: There is no such change of rules, or it was purged.
             OTPConfigurationError: An instance that they name cannot be used any more.
         """
+        number = checked_count("number", number, least=0)
         found = await self._desk.service.store.audits(1, below=number + 1, action=_SET)
         if not found or found[0].number != number:
             raise InvalidArgument("number: no change of rules has it. Fix: take one that routes.history lists")
@@ -212,10 +215,7 @@ class AsyncRoutes:
     async def _store(self, rules: str | None, channel: Channel, record: AuditRecord) -> RulesSet:
         idle: tuple[str, ...] = ()
         if rules is not None:
-            for prefix in (prefix for rule in parse_rules(rules).rules for prefix in rule.prefixes):
-                check_prefix(prefix)
-            async with instances_of(self._desk, rules) as loaded:
-                idle = _checked(loaded, rules, channel).idle
+            idle = (await self._checked(rules, channel)).idle
         await self._desk.write_setting(rule_setting(channel), rules, record)
         return RulesSet(
             channel=str(channel),
@@ -225,6 +225,12 @@ class AsyncRoutes:
             forced=forced_names(self._desk.setup.providers),
             within=self._desk.within,
         )
+
+    async def _checked(self, rules: str, channel: Channel) -> Checked:
+        for prefix in (prefix for rule in _read(rules).rules for prefix in rule.prefixes):
+            check_prefix(prefix)
+        async with instances_of(self._desk, rules) as loaded:
+            return _checked(loaded, rules, channel)
 
     async def _moves(
         self, challenges: Sequence[ChallengeRecord], channel: Channel, before: RoutingTable, after: RoutingTable
@@ -272,6 +278,12 @@ class AsyncRoutes:
         )
 
 
+def _read(rules: str, name: str = "rules") -> RoutingTable:
+    """Rules, by the name of the argument."""
+    check_text(**{name: rules})
+    return parse_rules(rules)
+
+
 def _checked(loaded: Loaded, rules: str, channel: Channel) -> Checked:
     table = parse_rules(rules)
     for name in table.instances:
@@ -279,6 +291,10 @@ def _checked(loaded: Loaded, rules: str, channel: Channel) -> Checked:
             raise loaded.broken[name]
     able = loaded.capable(channel)
     idle = tuple(name for name in table.instances if name not in able)
+    if len(idle) == len(table.instances):
+        raise SettingsError(
+            f"no instance of these rules can send over {channel}. Fix: name one that can, as `otp providers` shows"
+        )
     return Checked(rules=format_rules(table), instances=tuple(table.instances), idle=idle)
 
 

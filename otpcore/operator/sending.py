@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from otpcore.errors import InvalidArgument
 from otpcore.operator.desk import Desk, checked_target
 from otpcore.operator.results.limits import SwitchesSeen, SwitchState
+from otpcore.service.measures import checked_seconds
 from otpcore.service.switches import PAUSED, Switch, prefix_setting, stored_switches, switch_text
 from otpcore.stores.records import AuditRecord
 
 __all__ = ["AsyncSending"]
-
-_LONGEST = 100 * 366 * 86_400.0  # seconds that a switch may be given; for longer, let it stay until somebody ends it
 
 
 class AsyncSending:
@@ -100,10 +98,8 @@ class AsyncSending:
 
     async def _switch(self, switch: Switch, lasts: float | None, record: AuditRecord) -> SwitchState:
         """Write a switch; one that says the same keeps the time since when it does."""
-        if lasts is not None and not 0 < lasts <= _LONGEST:
-            raise InvalidArgument(
-                "for_: is no time that a switch may last. Fix: give seconds, or None: until it is ended"
-            )
+        if lasts is not None:
+            lasts = checked_seconds("for_", lasts, fix="give seconds, or None: until it is ended")
         since = now = self._desk.service.clock()
         for there in await self._tidy():
             if (there.prefix, there.allows) == (switch.prefix, switch.allows):

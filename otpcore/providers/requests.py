@@ -93,6 +93,7 @@ class DeliveryRequest:
         locale: BCP 47 tag such as ``"en"`` or ``"pt-BR"``: of the text; where the vendor words it, of the language that it
             should write or speak.
         purpose: What the code is for, such as ``"login"``.
+        app: Which of the host's apps it is for, or empty.
         client: Who asked the host for the code, as the host gave it, such as an IP address, with or without a port; None:
             the host named none. See ``client_address``.
         metadata: What the host says of this send besides, by name: at most 10 texts of at most 200 characters. What a name
@@ -117,6 +118,7 @@ class DeliveryRequest:
     text: str | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     purpose: str = "default"
+    app: str = ""
     client: str | None = attrs.field(default=None, repr=False)
     metadata: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     sender: str | None = None

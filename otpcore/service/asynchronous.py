@@ -167,8 +167,8 @@ class AsyncOTPService:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
             InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, the message has no
                 place for the code, nothing is there to be relayed, or metadata is too much.
-            NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, or nobody who does can carry what was
-                asked for (``cannot_carry``).
+            NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, an operator has drained those who do
+                (``drained``), or none of them can carry what was asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
             DeliveryError: Nothing could be sent and nothing more will be tried.
             StoreError: The store did not do its work.

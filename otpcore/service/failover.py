@@ -199,6 +199,7 @@ class Failover:
             text=self._text(challenge, settings, named) if ours else None,
             locale=locale,
             purpose=challenge.purpose,
+            app=challenge.app,
             sender=text_for(settings.sender, **use) if settings.sender else None,
             template_id=text_for(settings.template_id, **use) if settings.template_id else None,
             client=self.extras.client,

@@ -17,6 +17,13 @@ def why_nobody(rules: Rules, phone: PhoneNumber, channel: Channel, asked: Asked)
         others = "" if channel in (Channel.SMS, Channel.CALL) else ", and no instance of those for SMS can do it"
         fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
         return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
+    if drained := rules.drained_of(phone, channel, asked):
+        names = ", ".join(drained)
+        return NoRouteError(
+            f"nothing was sent to {phone.masked} by {channel}: an operator has drained {names}. "
+            f"Fix: `otp instances take-back {drained[0]}`, or name another provider in the routing rules",
+            reason="drained",
+        )
     unfit = rules.unfit(phone, channel, asked)
     if not unfit:
         return NoRouteError(

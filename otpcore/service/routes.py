@@ -287,6 +287,14 @@ class Rules:
         is_drained = bool(able) and not candidates
         return Route(candidates=candidates, prefix=prefix, test_number=test_number, is_drained=is_drained)
 
+    def drained_of(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> tuple[str, ...]:
+        """Who would serve a send, but for being drained; empty where somebody serves it."""
+        if not self.route(phone, channel, asked).is_drained:
+            return ()
+        names, _, _ = self._found(phone.e164, channel, None)
+        able = [self._providers[name] for name in names if name in self._providers and name in self.drained]
+        return tuple(one.instance for one in able if channel in one.channels and not asked.lacking(one.info, channel))
+
     def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
         """Who serves a number and cannot carry what the send asks for, and what of it."""
         names, _, _ = self._found(phone.e164, channel, None)

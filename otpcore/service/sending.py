@@ -96,6 +96,7 @@ def shown(record: ChallengeRecord, phone: PhoneNumber, channel: Channel, code: s
         channel=channel,
         purpose=record.purpose,
         app=record.app,
+        verifiable=record.verifiable,
         state=record.state,
         confirmed=record.confirmed,
         provider=record.provider,
@@ -283,7 +284,15 @@ def _admission(service: Service, order: SendOrder, route: Route, origin: Origin)
 def _report(
     service: Service, order: SendOrder, kind: EventType, reason: str, challenge: ChallengeRecord | None = None
 ) -> None:
-    service.emit(kind, challenge, phone=order.phone.masked, channel=order.channel, purpose=order.purpose, reason=reason)
+    service.emit(
+        kind,
+        challenge,
+        phone=order.phone.masked,
+        channel=order.channel,
+        purpose=order.purpose,
+        app=order.app,
+        reason=reason,
+    )
 
 
 def _fresh(service: Service, order: SendOrder, subject: str, origin: Origin, code: str) -> ChallengeRecord:

@@ -102,7 +102,12 @@ class Service:
         if not (self.observers.listeners or self.log.wants(kind)):
             return
         about = (
-            {"challenge_id": challenge.id, "phone": challenge.phone_masked, "purpose": challenge.purpose}
+            {
+                "challenge_id": challenge.id,
+                "phone": challenge.phone_masked,
+                "purpose": challenge.purpose,
+                "app": challenge.app,
+            }
             if challenge is not None
             else {}
         )

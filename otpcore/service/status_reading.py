@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
 from typing import Any
 
 import attrs
 
 from otpcore.models import Outcome
+from otpcore.service.measures import checked_window
 from otpcore.service.obstacles import Scene, obstacles
 from otpcore.service.service import Service
 from otpcore.service.status import BreakerStatus, RouteStatus, Status, WorkerStatus
@@ -20,7 +20,7 @@ async def read_status(service: Service, window: float) -> Status:
     """Counts of the last ``window`` seconds, what waits now, and what is in the way."""
     now = service.clock()
     kept = service.settings.storage.keep_deliveries  # what is older was purged
-    since = now - timedelta(seconds=min(max(window, 0), kept))
+    since = now - checked_window(window, kept)
     found = await service.store.status(since, now)
     world = service.settings.world
     found = attrs.evolve(found, workers=tuple(one for one in found.workers if world.own(one.name) is not None))

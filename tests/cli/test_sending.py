@@ -218,3 +218,29 @@ def test_the_provider_of_a_queued_send_is_the_last_one_that_was_tried(otp: Otp, 
     [shown] = otp("challenges", "show", PHONE, "--json").document["challenges"]
     assert (shown["state"], shown["provider"]) == ("queued", "spare")
     assert [one["provider"] for one in shown["deliveries"]] == ["mada", "spare"]
+
+
+def test_what_is_relayed_reaches_the_person_and_verifies_nothing(otp: Otp, desk: Desk) -> None:
+    sent = otp("send", PHONE, "--relayed", "--message", "Your parcel is here.", "--json")
+    assert (sent.code, sent.document["verifiable"]) == (ExitCode.OK, False)
+    assert desk.mada.inbox[-1].text == "Your parcel is here."
+    assert otp("send", PHONE, "--relayed", "--code", "408162").code == ExitCode.OK
+    assert "408162" in desk.mada.inbox[-1].text
+    assert otp("verify", PHONE, "408162", "--json").document["status"] == "not_found"
+    for given, named in (((), "--relayed"), (("--message", "{code} it is"), "no code is given")):
+        refused = otp("send", PHONE, "--relayed", *given)
+        assert refused.code == ExitCode.USAGE
+        assert named in refused.err
+    plain = otp("send", PHONE, "--message", "Your parcel is here.")
+    assert plain.code == ExitCode.USAGE
+    assert "--relayed" in plain.err
+
+
+def test_a_code_of_one_app_verifies_for_that_app(otp: Otp, desk: Desk) -> None:
+    sent = otp("send", PHONE, "--of-app", "shop", "--json").document
+    assert sent["app"] == "shop"
+    assert otp("verify", PHONE, desk.code(), "--json").document["status"] == "not_found"
+    assert otp("verify", sent["id"], desk.code(), "--of-app", "shop").code == ExitCode.OK
+    refused = otp("send", PHONE, "--of-app", "my shop")
+    assert refused.code == ExitCode.USAGE
+    assert "--of-app" in refused.err

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from otpcore import InvalidArgument, RateLimited, SettingsError, VerificationStatus
+from otpcore import (
+    DeliveryReceipt,
+    DeliveryRequest,
+    InvalidArgument,
+    ProviderInfo,
+    RateLimited,
+    SettingsError,
+    VerificationStatus,
+    hookimpl,
+)
 from otpcore.settings.tree import Settings
-from otpcore.testing import Outbox
+from otpcore.testing import EventRecorder, Outbox
 
 PHONE = "+359871234567"
 APPS = {
@@ -102,3 +111,34 @@ def test_what_is_wrong_with_an_app_is_named_by_its_key(apps: dict[str, Any], sai
     with pytest.raises(SettingsError) as refused:
         Settings.from_mapping({"otp": {"apps": apps}})
     assert str(refused.value).startswith(said)
+
+
+class _Asked:
+    """A provider that keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.requests: list[DeliveryRequest] = []
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Asked")
+
+    @hookimpl
+    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+        self.requests.append(request)
+        return DeliveryReceipt()
+
+
+async def test_observers_and_providers_are_told_which_it_is(otp_outbox: Outbox) -> None:
+    told, asked = EventRecorder(), _Asked()
+    settings = {"limits": {"phone": ["1/1d"]}}
+    async with otp_outbox.service(settings, providers={"asked": asked}, observers=[told]) as otp:
+        challenge = await otp.send(PHONE, app="shop")
+        assert not await otp.verify(challenge_id=challenge.id, code="", app="shop")
+        otp_outbox.clock.advance(60)
+        with pytest.raises(RateLimited):
+            await otp.send(PHONE, app="shop")
+    assert [request.app for request in asked.requests] == ["shop"]
+    of_send = {one.type: one.app for one in told.events if one.phone}
+    assert {"send_started", "delivery_accepted", "verify_failed", "send_refused"} <= {*map(str, of_send)}
+    assert set(of_send.values()) == {"shop"}

@@ -154,3 +154,12 @@ async def test_a_vendor_that_makes_its_codes_is_left_out_with_a_reason(otp_outbo
         otp_outbox.fail("unavailable")
         await otp.send_sms(PHONE, message=TEXT, verifiable=False)
     assert ([message.text for message in otp_outbox.messages], vendor.started) == ([TEXT], 0)
+
+
+async def test_whoever_looks_at_it_sees_that_it_is_only_relayed(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service() as otp:
+        relayed = await otp.send(PHONE, message=TEXT, verifiable=False)
+        verified = await otp.send(PHONE)
+        assert [one.to_dict()["verifiable"] for one in (relayed, verified)] == [False, True]
+        shown = {one.id: one.verifiable for one in await otp.operator.challenges.show(PHONE)}
+        assert shown == {relayed.id: False, verified.id: True}

@@ -21,7 +21,7 @@ from otpcore.operator.fixes import error_of_end, fix_of
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.hooks import hookimpl
 from otpcore.runners.worker import WorkerRunner
-from otpcore.service.arguments import given_code, is_id
+from otpcore.service.arguments import check_app, given_code, is_id
 from otpcore.service.setup import Setup
 
 __all__ = ["Order", "send", "verify"]
@@ -48,13 +48,15 @@ class Order:
     locale: str | None
     message: str | None = attrs.field(repr=False)
     code: str | None = attrs.field(repr=False)
+    relayed: bool
+    app: str
 
 
 def send(options: Options, word: str, order: Order) -> ExitCode:
     """Send over the channel of this word, and wait for the retries that nobody else would run."""
     channel = parse_channel(word)
     _require_usable(purpose=order.purpose, locale=order.locale, message=order.message, client=order.client)
-    _require_code(order.code)
+    _require_content(order)
     host = load_host(options)
     course = _Course()
     with options.progress("sending"):
@@ -72,11 +74,12 @@ def send(options: Options, word: str, order: Order) -> ExitCode:
     return ExitCode.REFUSED if challenge.state in _WITHOUT_SUCCESS else ExitCode.OK
 
 
-def verify(options: Options, target: str, code: str, *, purpose: str, client: str | None) -> ExitCode:
+def verify(options: Options, target: str, code: str, *, purpose: str, client: str | None, app: str) -> ExitCode:
     """Check a code against a phone or a challenge."""
     _require_usable(purpose=purpose, client=client)
+    _require_app(app)
     host = load_host(options)
-    result = run(_verify, host, target, code, purpose, client)
+    result = run(_verify, host, target, code, purpose, client, app)
     document = {
         "status": str(result.status),
         "request_valid": result.request_valid,
@@ -88,36 +91,58 @@ def verify(options: Options, target: str, code: str, *, purpose: str, client: st
     return ExitCode.OK if result else ExitCode.REFUSED
 
 
-def _require_usable(*, message: str | None = None, **texts: str | None) -> None:
+def _require_usable(**texts: str | None) -> None:
     """Refuse what the service would: that is wrong usage here, and no bug.
 
     Raises:
-        CommandError: A text cannot be stored, or the message has no place for the code.
+        CommandError: A text cannot be stored.
     """
-    for name, text in {**texts, "message": message}.items():
+    for name, text in texts.items():
         if text is not None and _UNSTORABLE.search(text):
             raise CommandError(
                 f"--{name}: holds bytes that are no text, or a NUL",
                 "write it in the terminal's encoding",
                 ExitCode.USAGE,
             )
-    if message is not None:
-        try:
-            check_message(message)
-        except ValueError as error:
-            raise CommandError(f"--message: {error}", "write {code} where the code goes", ExitCode.USAGE) from error
 
 
-def _require_code(code: str | None) -> None:
-    """Refuse a code that the service would not send, without a word of it.
+def _require_content(order: Order) -> None:
+    """Refuse a code and a text that the service would not send, without a word of them.
 
     Raises:
-        CommandError: It is not 4 to 10 digits.
+        CommandError: The code is not 4 to 10 digits, the message has no place for it, or nothing is there to be relayed.
     """
+    _require_app(order.app)
     try:
-        given_code(code)
+        given_code(order.code)
     except ValueError as error:
         raise CommandError(f"--{error}", "give 4 to 10 digits", ExitCode.USAGE) from error
+    if order.relayed and order.code is None:
+        if order.message is None:
+            raise CommandError(
+                "--relayed: carries what is yours, and nothing is given",
+                "give --code, --message or both",
+                ExitCode.USAGE,
+            )
+        return
+    if order.message is not None:
+        try:
+            check_message(order.message)
+        except ValueError as error:
+            fix = "write {code} where the code goes; a text without one is sent with --relayed"
+            raise CommandError(f"--message: {error}", fix, ExitCode.USAGE) from error
+
+
+def _require_app(app: str) -> None:
+    """Refuse what is no word of an app.
+
+    Raises:
+        CommandError: It is none.
+    """
+    try:
+        check_app(app)
+    except ValueError as error:
+        raise CommandError(f"--of-{error}", "write it as in [otp.apps]", ExitCode.USAGE) from error
 
 
 class _Course:
@@ -147,15 +172,17 @@ async def _send(host: Setup, channel: Channel, order: Order) -> tuple[Challenge,
             locale=order.locale,
             message=order.message,
             code=order.code,
+            verifiable=not order.relayed,
+            app=order.app,
         )
         return challenge, otp.sandbox_inbox() if host.settings.sms.sandbox else ()
 
 
-async def _verify(host: Setup, target: str, code: str, purpose: str, client: str | None) -> Verification:
+async def _verify(host: Setup, target: str, code: str, purpose: str, client: str | None, app: str) -> Verification:
     async with make_service(host, WorkerRunner()) as otp:
         if is_id(target):
-            return await otp.verify(code=code, challenge_id=target, purpose=purpose, client=client)
-        return await otp.verify(target, code, purpose=purpose, client=client)
+            return await otp.verify(code=code, challenge_id=target, purpose=purpose, client=client, app=app)
+        return await otp.verify(target, code, purpose=purpose, client=client, app=app)
 
 
 def _document(options: Options, challenge: Challenge) -> dict[str, Any]:

@@ -96,8 +96,9 @@ class ChallengeSeen(Shown):
         phone: Masked, or revealed.
         purpose: Of the code.
         app: Of the host's apps, or empty.
+        verifiable: False: a message that was only relayed.
         state: As in `Challenge`.
-        living: Its code verifies.
+        living: It is neither over nor expired.
         confirmed: A provider said that it took the message.
         reason: Why sending ended without success; None: it did not.
         provider: Who took the message; None: no one yet.
@@ -116,6 +117,7 @@ class ChallengeSeen(Shown):
     phone: str = attrs.field(repr=False)
     purpose: str
     app: str
+    verifiable: bool
     state: str
     living: bool
     confirmed: bool

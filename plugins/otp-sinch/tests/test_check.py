@@ -227,3 +227,34 @@ async def test_only_a_proper_answer_can_approve(bench, scripted, report):
     async with bench.instance(clock=scripted.clock) as sinch:
         with pytest.raises(ProviderError):
             await sinch.check_code(bench.check(bench.delivery(), "x", "1234"))
+
+
+BARE = SimulatedAnswer.empty(404)
+UNKNOWN = SimulatedAnswer.json(404, {"errorCode": 40400, "message": "Resource not found."})
+PENDING = SimulatedAnswer.json(200, {"id": "x", "status": "PENDING"})
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "verdict"),
+    [
+        (BARE, PENDING, INCORRECT),
+        (UNKNOWN, PENDING, INCORRECT),
+        (BARE, UNKNOWN, GONE),
+        (UNKNOWN, UNKNOWN, GONE),
+        (UNKNOWN, SimulatedAnswer.empty(503), GONE),
+        (BARE, SimulatedAnswer.json(200, {"id": "x", "status": "FAIL", "reason": "Expired"}), GONE),
+    ],
+)
+async def test_a_404_is_told_apart_by_what_sinch_says_of_the_verification(bench, scripted, report, status, verdict):
+    bench.simulator, scripted.report, scripted.status = scripted, report, status
+    async with bench.instance(clock=scripted.clock) as sinch:
+        assert await sinch.check_code(bench.check(bench.delivery(), "x", "1234")) is verdict
+
+
+@pytest.mark.parametrize("reference", ["x", ""])
+async def test_a_404_of_somebody_else_takes_no_right_code_for_one_that_is_over(bench, scripted, reference):
+    bench.simulator, scripted.report, scripted.status = scripted, BARE, BARE
+    async with bench.instance(clock=scripted.clock) as sinch:
+        with pytest.raises(ProviderError, match="check base_url") as failure:
+            await sinch.check_code(bench.check(bench.delivery(), reference, "1234"))
+    assert failure.value.kind is ErrorKind.MISCONFIGURED

@@ -140,7 +140,7 @@ class SinchProvider:
         """
         verification = request.reference
         if not verification:
-            found = await self._find(request.delivery_id)
+            found = await self._find(request.delivery_id, in_own_words=True)
             if found is None or _is_over(found):
                 return CheckResult.GONE
             verification = _id_of(found)
@@ -151,6 +151,22 @@ class SinchProvider:
         if says_wrong_code(answer):
             return CheckResult.GONE if await self._has_ended(verification) else CheckResult.INCORRECT
         if is_not_found(answer):
+            return await self._not_found(verification, answer)
+        raise error_of(answer)
+
+    async def _not_found(self, verification: str, answer: HttpAnswer) -> CheckResult:
+        """The verdict of a 404 that a report got without a word of the code: Sinch publishes no status for a wrong one.
+
+        Raises:
+            ProviderError: Sinch has not said it: a wrong URL, or what stands before Sinch, has a 404 for everything too.
+        """
+        try:
+            status = await self._request("GET", _by_id(verification))
+        except ProviderError:
+            status = answer
+        if not is_refusal(status):
+            return CheckResult.GONE if _is_over(status.json_object()) else CheckResult.INCORRECT
+        if says_not_found(answer) or says_not_found(status):
             return CheckResult.GONE
         raise error_of(answer)
 
@@ -213,14 +229,17 @@ class SinchProvider:
             raise denial
         return _id_of(found) if status is VerificationStatus.PENDING and found.get("method") == method else ""
 
-    async def _find(self, delivery_id: str) -> dict[str, Any] | None:
+    async def _find(self, delivery_id: str, *, in_own_words: bool = False) -> dict[str, Any] | None:
         """What Sinch says about the verification of a delivery; None where it has none.
+
+        Args:
+            in_own_words: Any other 404 than Sinch's does not count: it may be that of a wrong URL.
 
         Raises:
             ProviderError: It did not say.
         """
         answer = await self._ask(delivery_id)
-        if is_not_found(answer):
+        if is_not_found(answer) and (says_not_found(answer) or not in_own_words):
             return None
         if is_refusal(answer):
             raise error_of(answer)
