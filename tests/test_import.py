@@ -13,6 +13,7 @@ from otpcore import errors
 
 PUBLIC = (
     "otpcore",
+    "otpcore.cli",
     "otpcore.http",
     "otpcore.messages",
     "otpcore.operator",
@@ -22,7 +23,10 @@ PUBLIC = (
     "otpcore.stores",
     "otpcore.testing",
 )
-ERRORS = {"otpcore": {name for name in otpcore.__all__ if hasattr(errors, name)}}  # come with the package
+ERRORS = {
+    "otpcore": {name for name in otpcore.__all__ if hasattr(errors, name)},
+    "otpcore.cli": {"main"},
+}  # come with the package
 HEAVY = (
     "sqlalchemy",
     "sqlmodel",

@@ -1,8 +1,36 @@
-"""The ``otp`` command line; also ``python -m otpcore``."""
+"""The ``otp`` command line; also ``python -m otpcore``. Its names are for those who bring a command of their own."""
 
 from __future__ import annotations
 
-__all__ = ["main"]
+from typing import TYPE_CHECKING
+
+from otpcore.lazily import from_modules
+
+if TYPE_CHECKING:
+    from otpcore.cli.exits import CommandError, ExitCode
+    from otpcore.cli.host import operator_for, operator_name, run, service_for, settings_for
+    from otpcore.cli.options import Options
+
+__all__ = [
+    "CommandError",
+    "ExitCode",
+    "Options",
+    "main",
+    "operator_for",
+    "operator_name",
+    "run",
+    "service_for",
+    "settings_for",
+]
+
+_MODULES = {
+    "otpcore.cli.exits": ("CommandError", "ExitCode"),
+    "otpcore.cli.host": ("operator_for", "operator_name", "run", "service_for", "settings_for"),
+    "otpcore.cli.options": ("Options",),
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = from_modules(__name__, _MODULES)
 
 
 def main() -> None:

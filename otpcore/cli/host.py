@@ -24,7 +24,16 @@ from otpcore.service.blocking import OTPService
 from otpcore.service.setup import Setup, setup_of
 from otpcore.settings.tree import Settings, load_settings
 
-__all__ = ["load_host", "make_service", "operate", "operator_name", "run"]
+__all__ = [
+    "load_host",
+    "make_service",
+    "operate",
+    "operator_for",
+    "operator_name",
+    "run",
+    "service_for",
+    "settings_for",
+]
 
 T = TypeVar("T")
 
@@ -48,6 +57,40 @@ def load_host(options: Options) -> Setup:
 def make_service(host: Setup, runner: RetryRunner | str) -> AsyncOTPService:
     """A service like the host's own, but for its retry runner; not open yet."""
     return service_of(attrs.evolve(host, runner=runner, is_host=False))
+
+
+def settings_for(options: Options) -> Settings:
+    """The settings that a command works with: the host's that ``--app`` names, else those of the settings file.
+
+    Raises:
+        OTPConfigurationError: A setting is wrong.
+        CommandError: ``--app`` does not name what it should.
+    """
+    return load_host(options).settings
+
+
+def service_for(options: Options, *, runner: RetryRunner | str | None = None) -> AsyncOTPService:
+    """A service as the host's own, not open.
+
+    Args:
+        options: Of the command.
+        runner: Who runs retries; None: as the host has it, else ``retry.runner``.
+
+    Raises:
+        OTPConfigurationError: A setting is wrong.
+        CommandError: ``--app`` does not name what it should.
+    """
+    return service_of(attrs.evolve(load_host(options), runner=runner))
+
+
+def operator_for(options: Options) -> AsyncOperator:
+    """The operator's interface to what the host has set up, not open.
+
+    Raises:
+        OTPConfigurationError: A setting is wrong.
+        CommandError: ``--app`` does not name what it should.
+    """
+    return operator_of(load_host(options))
 
 
 def run(work: Callable[..., Awaitable[T]], *arguments: Any, backend: str = "asyncio") -> T:

@@ -12,6 +12,7 @@ from otpcore.cli import commands as _commands
 from otpcore.cli import lists as _lists
 from otpcore.cli import operations as _operations
 from otpcore.cli.exits import ExitCode
+from otpcore.cli.others import commands_of_others
 
 __all__ = ["COMMANDS", "GROUPS", "tree_of"]
 
@@ -91,6 +92,10 @@ MAY_TAKE_AN_ID: frozenset[Command] = frozenset(
 """A challenge's id may begin with a hyphen, and is no option then."""
 
 
+TAKES_ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
+"""Of a command that cannot be loaded: why it cannot is worth more than what is wrong with its arguments."""
+
+
 class _NoTypeOfFlags:
     """Typer's help says "<bool>" behind a flag, as if it took a value; it takes none."""
 
@@ -117,19 +122,39 @@ def tree_of(asked: Sequence[str], root: Callable[..., None], *, epilog: str) -> 
     meant = {name} if name in (*COMMANDS, *GROUPS) else set() if name == "--version" else {*COMMANDS, *GROUPS}
     tree = typer.Typer(cls=_Group, add_completion=False, pretty_exceptions_enable=False)
     tree.callback(epilog=epilog)(root)
+    groups: dict[tuple[str, ...], typer.Typer] = {(): tree}
     for own, command in COMMANDS.items():
         if own in meant:
             _add(tree, own, command)
     for own, (meaning, commands) in GROUPS.items():
         if own in meant:
-            group = typer.Typer(cls=_Group, help=meaning)
+            group = groups[own,] = _add_group(tree, own, meaning)
             for inner, command in commands.items():
                 _add(group, inner, command)
-            tree.add_typer(group, name=own)
+    if name not in COMMANDS and meant:
+        _add_others(groups, asked)
     return tree
 
 
-def _add(tree: typer.Typer, name: str, command: Command) -> None:
+def _add_others(groups: dict[tuple[str, ...], typer.Typer], asked: Sequence[str]) -> None:
+    """The commands of other distributions that may be meant, below ours and beside them."""
+    own = [(name,) for name in COMMANDS] + [(name, inner) for name, (_, inside) in GROUPS.items() for inner in inside]
+    for other in commands_of_others(asked, own, [(name,) for name in GROUPS]):
+        *above, name = other.words
+        for depth in range(1, len(above) + 1):
+            words = tuple(above[:depth])
+            if words not in groups:
+                groups[words] = _add_group(groups[words[:-1]], words[-1], f"Commands of {other.origin}.")
+        _add(groups[tuple(above)], name, other.run, TAKES_ANYTHING if other.is_broken else None)
+
+
+def _add_group(tree: typer.Typer, name: str, meaning: str) -> typer.Typer:
+    group = typer.Typer(cls=_Group, help=meaning)
+    tree.add_typer(group, name=name)
+    return group
+
+
+def _add(tree: typer.Typer, name: str, command: Callable[..., Any], settings: dict[str, Any] | None = None) -> None:
     # A challenge's id may begin with a hyphen, and is no option then.
-    settings = {"ignore_unknown_options": True} if command in MAY_TAKE_AN_ID else None
+    settings = {"ignore_unknown_options": True} if command in MAY_TAKE_AN_ID else settings
     tree.command(name, cls=_Command, context_settings=settings)(command)

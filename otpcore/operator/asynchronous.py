@@ -134,6 +134,11 @@ class AsyncOperator:
         """The provider instances."""
         return AsyncInstances(self._opened)
 
+    @property
+    def store(self) -> Store:
+        """The open store, as the world of the settings sees it: for services that stand on it (lists, records, outbox)."""
+        return self._opened.service.store
+
     async def status(self, *, window: float = 3600.0) -> Status:
         """What stops sending now, what each instance did lately, what waits, and who runs retries.
 

@@ -115,8 +115,7 @@ class AsyncOTPService:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lifetime, self._lifetime = self._lifetime, None
-        self._open_service = None
+        lifetime, self._lifetime, self._open_service = self._lifetime, None, None
         if lifetime is not None:
             await lifetime.end()
 
@@ -352,6 +351,11 @@ class AsyncOTPService:
         return operator_within(self._service, self._setup)
 
     @property
+    def store(self) -> Store:
+        """The open store, as the world of these settings sees it: for services that stand on it (lists, records, outbox)."""
+        return self._service.store
+
+    @property
     def settings(self) -> Settings:
         """The settings, read if they were not yet.
 
@@ -361,16 +365,12 @@ class AsyncOTPService:
         return self._setup.settings
 
     async def _open(self, stack: AsyncExitStack) -> None:
-        stack.callback(self._closed)
+        stack.callback(setattr, self, "_open_service", None)  # it was closed, or what it held broke down
         service = await open_service(self._setup, stack)
         self._retries = Retries(service=service)
         self._runner = make_runner(self._setup)
         await self._runner.start(stack, self._retries)
         self._open_service = service
-
-    def _closed(self) -> None:
-        """It was closed, or what it held broke down."""
-        self._open_service = None
 
     async def _send(self, phone: str, **asked: Any) -> Challenge:
         service = self._service

@@ -119,7 +119,7 @@ def _misplaced(problem: _Problem, cls: Any) -> _Problem:
         return attrs.evolve(
             problem, text=f"unknown key; below [{section}] write its keys without {section}. before them"
         )
-    is_table = attrs.has(known[name] or str) or name == "providers"
+    is_table = attrs.has(known[name] or str) or name in ("providers", "server")
     there = f"under a [{name}] of its own" if is_table else "above the first [section]"
     return attrs.evolve(problem, text=f"unknown key; {name} is no part of [{section}]: write it {there}")
 

@@ -169,6 +169,7 @@ class Settings:
         names="<instance>",
         converter=_casefolded,
     )
+    server: Mapping[str, Any] = setting(dict, "Settings of otp-server, which reads them.", secret=True, names="<key>")
     files: tuple[str, ...] = not_a_setting(())
     directory: str | None = not_a_setting(None)
 

@@ -1,0 +1,1 @@
+"""``/v1``: what applications ask the service for, with a key."""

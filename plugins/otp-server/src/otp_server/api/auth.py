@@ -1,0 +1,69 @@
+"""Who asks: the key of a request, and what its app may."""
+
+from __future__ import annotations
+
+import attrs
+from starlette.requests import Request
+
+from otp_server.keys import ApiKey, Kind, Scope
+from otp_server.problems import ProblemError
+from otp_server.server import Server
+from otp_server.settings import AppSettings
+from otpcore import AsyncOTPService
+
+__all__ = ["Caller", "caller_of"]
+
+_BEARER = "bearer "
+
+
+@attrs.frozen(kw_only=True)
+class Caller:
+    """Who asks.
+
+    Args:
+        key: That the request brought.
+        allowed: What its app may.
+        service: That serves it.
+    """
+
+    key: ApiKey
+    allowed: AppSettings
+    service: AsyncOTPService
+
+    @property
+    def app(self) -> str:
+        """The app's name; empty: the one without a name."""
+        return self.key.app
+
+    def check(self, *, purpose: str, channels: tuple[str, ...]) -> None:
+        """That the app may use this purpose and these channels.
+
+        Raises:
+            ProblemError: It may not.
+        """
+        may_purpose = not self.allowed.purposes or purpose in self.allowed.purposes
+        if not may_purpose or (self.allowed.channels and not set(channels) <= set(self.allowed.channels)):
+            raise ProblemError("not_this_app")
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the key was made for this."""
+        return scope in self.key.scopes
+
+
+async def caller_of(server: Server, request: Request, scope: Scope) -> Caller:
+    """Who asks, if the key may do this.
+
+    Raises:
+        ProblemError: There is no key, it is not taken, or it was made for something else.
+    """
+    header = request.headers.get("authorization", "")
+    token = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else ""
+    address = request.client.host if request.client is not None else ""
+    key = await server.keys.find(token, address)
+    allowed = None if key is None else server.settings.app(key.app)
+    if key is None or allowed is None:
+        raise ProblemError("unauthorized")
+    if scope not in key.scopes:
+        raise ProblemError("forbidden")
+    service = server.service_of(Kind(key.kind))
+    return Caller(key=key, allowed=allowed, service=service)

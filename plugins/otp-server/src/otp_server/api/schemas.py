@@ -1,0 +1,238 @@
+"""Bodies of ``/v1``: what is taken, and what is answered."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "CancelBody",
+    "CheckBody",
+    "Checked",
+    "ClientBody",
+    "Delivery",
+    "ExplainBody",
+    "Explained",
+    "Message",
+    "MessageBody",
+    "OutcomeBody",
+    "ProblemDocument",
+    "ResendBody",
+    "StartBody",
+    "Status",
+    "Verification",
+]
+
+Status = Literal["pending", "approved", "expired", "canceled", "max_attempts", "failed"]
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a character that cannot be stored")
+    return text
+
+
+def _address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
+Plain = Annotated[str, AfterValidator(_plain)]
+Phone = Annotated[Plain, Field(min_length=1, max_length=64, description="With a leading +.", examples=["+12025550110"])]
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$", description="Such as sms, call or whatsapp.")]
+Purpose = Annotated[Plain, Field(min_length=1, max_length=100, description="What the code is for.")]
+Locale = Annotated[
+    str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", description="BCP 47.", examples=["pt-BR"])
+]
+MetadataName = Annotated[Plain, Field(min_length=1, max_length=40)]
+MetadataText = Annotated[Plain, Field(max_length=128)]
+
+
+class Body(BaseModel):
+    """What is sent: unknown fields are refused, and no error quotes a value."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
+
+
+class ClientBody(Body):
+    """Who asks your application for a code."""
+
+    ip: Annotated[str, AfterValidator(_address), Field(max_length=45, description="The person's address.")]
+
+
+class StartBody(Body):
+    """A verification to be started; the same again while it lives sends the code again, once it may be."""
+
+    to: Phone
+    channel: Word | None = Field(
+        default=None, description="Over which the code goes; not given: the first of channels."
+    )
+    channels: Annotated[
+        list[Word] | None,
+        Field(min_length=1, max_length=5, description="In which order `resend` with `next` goes through them."),
+    ] = None
+    purpose: Purpose = "default"
+    locale: Locale | None = None
+    client: ClientBody | None = None
+    metadata: Annotated[
+        dict[MetadataName, MetadataText], Field(max_length=16, description="Yours; returned and never sent.")
+    ] = {}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> StartBody:
+        if self.channel is not None and self.channels is not None and self.channel not in self.channels:
+            raise ValueError("channel must be one of channels")
+        return self
+
+    @property
+    def ladder(self) -> list[str]:
+        """The channels in their order, the first one first."""
+        if self.channels is None:
+            return [self.channel or "sms"]
+        first = self.channel or self.channels[0]
+        return [first, *(one for one in self.channels if one != first)]
+
+
+class CheckBody(Body):
+    """A code as a person typed it."""
+
+    code: Annotated[Plain, Field(max_length=64, description="As it was typed.", examples=["048 213"])]
+    client: ClientBody | None = None
+
+
+class ResendBody(Body):
+    """Another message of the same code."""
+
+    channel: Annotated[Word | None, Field(description="Not given: as before; `next`: the next one of `channels`.")] = (
+        None
+    )
+    client: ClientBody | None = None
+
+
+class CancelBody(Body):
+    """Nothing is said."""
+
+
+class MessageBody(Body):
+    """A message whose code was made elsewhere and is checked there."""
+
+    to: Phone
+    code: Annotated[str | None, Field(pattern=r"^[0-9]{4,10}$", description="Put into the text of its language.")] = (
+        None
+    )
+    text: Annotated[Plain | None, Field(min_length=1, max_length=1000, description="A whole text of yours.")] = None
+    channel: Word = "sms"
+    purpose: Purpose = "default"
+    locale: Locale | None = None
+    client: ClientBody | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> MessageBody:
+        if self.code is None and self.text is None:
+            raise ValueError("code or text must be given")
+        return self
+
+
+class OutcomeBody(Body):
+    """How a relayed code ended."""
+
+    used: Annotated[bool, Field(description="The right code was typed at your side.")]
+
+
+class ExplainBody(Body):
+    """A number of which to say who would serve it."""
+
+    to: Phone
+    channel: Word = "sms"
+    locale: Locale | None = None
+
+
+class Delivery(BaseModel):
+    """One message that was handed to a provider."""
+
+    provider: str
+    channel: str
+    outcome: str
+    provider_code: str | None
+    is_retry: bool
+    at: datetime
+    delivered_at: datetime | None
+
+
+class Verification(BaseModel):
+    """A verification; of a number nothing but its mask."""
+
+    id: str
+    status: Status = Field(description="More words may come; take one that you do not know for over.")
+    delivery_state: str
+    to: str = Field(description="Masked.")
+    channel: str
+    purpose: str
+    confirmed: bool = Field(description="A provider said that it took the message.")
+    restricted: bool = Field(description="It goes over the telephone network, which NIST SP 800-63B calls restricted.")
+    attempts_left: int
+    created_at: datetime
+    expires_at: datetime
+    resend_at: datetime | None = Field(description="Before then the same channel sends nothing new.")
+    approved_at: datetime | None
+    metadata: dict[str, str]
+    deliveries: list[Delivery] | None = Field(default=None, description="Only for keys with the scope `read`.")
+
+
+class Checked(BaseModel):
+    """Whether a code was right. A wrong one is an answer, and no error."""
+
+    valid: bool
+    status: Status
+    attempts_left: int | None
+
+
+class Message(BaseModel):
+    """A relayed message."""
+
+    id: str
+    delivery_state: str
+    to: str = Field(description="Masked.")
+    channel: str
+    purpose: str
+    confirmed: bool
+    created_at: datetime
+    expires_at: datetime = Field(description="Until then it is tried again, where retries are on.")
+    used: bool | None = Field(description="As you told; null: you did not.")
+    deliveries: list[Delivery] | None = None
+
+
+class Step(BaseModel):
+    """One provider of a route, or one that is left out."""
+
+    provider: str
+    position: int | None
+    reason: str
+
+
+class Explained(BaseModel):
+    """Who would serve a number, and what limits it; nothing is sent."""
+
+    to: str = Field(description="Masked.")
+    channel: str
+    route: list[str]
+    steps: list[Step]
+    refused: str | None = Field(description="Why a send would not even be routed.")
+    barrier: str | None = Field(description="`paused` or `denied`.")
+    limits: list[dict[str, Any]] = Field(description="What this number has used up.")
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    reason: str
+    retry_after: int | None = None
+    try_channel: str | None = None
+    errors: list[dict[str, str]] | None = None

@@ -1,0 +1,143 @@
+"""``/v1/verifications``: start, see, check, resend, cancel."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from otp_server.api.auth import Caller, caller_of
+from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Verification
+from otp_server.api.views import Seen, look_up, status_of, told
+from otp_server.idempotency import Answered, once
+from otp_server.keys import Scope
+from otp_server.problems import ProblemError
+from otp_server.server import Server
+from otpcore import VerificationStatus
+
+__all__ = ["router"]
+
+_NAMESPACE = "verifications"
+_NEXT = "next"
+_FINAL: tuple[Status, ...] = ("approved", "expired", "canceled")
+
+
+def router(server: Server) -> APIRouter:
+    """The addresses of verifications."""
+    made = APIRouter(prefix="/v1/verifications", tags=["verifications"])
+
+    @made.post("", status_code=202, response_model=Verification, summary="Start a verification")
+    async def start(body: StartBody, request: Request) -> Response:
+        caller = await caller_of(server, request, Scope.VERIFY)
+        return await once(server, caller, request, lambda: _start(server, caller, body))
+
+    @made.get("/{verification_id}", response_model=Verification, summary="See how it stands")
+    async def see(verification_id: str, request: Request) -> Verification:
+        caller = await caller_of(server, request, Scope.VERIFY)
+        return told(caller, await look_up(caller, verification_id), (await _said(server, verification_id))["metadata"])
+
+    @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code")
+    async def check(verification_id: str, body: CheckBody, request: Request) -> Response:
+        caller = await caller_of(server, request, Scope.VERIFY)
+        return await once(server, caller, request, lambda: _check(caller, verification_id, body))
+
+    @made.post("/{verification_id}/resend", status_code=202, response_model=Verification, summary="Send it again")
+    async def resend(verification_id: str, request: Request, body: ResendBody | None = None) -> Response:
+        caller = await caller_of(server, request, Scope.VERIFY)
+        asked = body or ResendBody()
+        return await once(server, caller, request, lambda: _resend(server, caller, verification_id, asked))
+
+    @made.post("/{verification_id}/cancel", response_model=Verification, summary="End it")
+    async def cancel(verification_id: str, request: Request, body: CancelBody | None = None) -> Verification:
+        del body
+        caller = await caller_of(server, request, Scope.VERIFY)
+        await look_up(caller, verification_id)
+        await caller.service.cancel(verification_id)
+        seen = await look_up(caller, verification_id)
+        return told(caller, seen, (await _said(server, verification_id))["metadata"])
+
+    return made
+
+
+async def _start(server: Server, caller: Caller, body: StartBody) -> Answered:
+    ladder = body.ladder
+    caller.check(purpose=body.purpose, channels=tuple(ladder))
+    challenge = await caller.service.send(
+        body.to,
+        channel=ladder[0],
+        purpose=body.purpose,
+        client=body.client.ip if body.client else None,
+        locale=body.locale,
+        app=caller.app,
+    )
+    if body.metadata or len(ladder) > 1 or body.locale:
+        said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale}
+        keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
+        await server.records.put(_NAMESPACE, challenge.id, said, expires_at=challenge.expires_at + keep)
+    seen = await look_up(caller, challenge.id)
+    return _begun(caller, seen, body.metadata, ladder[0])
+
+
+async def _check(caller: Caller, verification_id: str, body: CheckBody) -> Answered:
+    challenge, _ = await look_up(caller, verification_id)
+    answer = await caller.service.verify(
+        code=body.code,
+        challenge_id=verification_id,
+        purpose=challenge.purpose,
+        app=caller.app,
+        client=body.client.ip if body.client else None,
+    )
+    if answer.status is VerificationStatus.APPROVED:
+        return Answered(body=Checked(valid=True, status="approved", attempts_left=answer.attempts_left))
+    challenge, _ = await look_up(caller, verification_id)
+    status = status_of(challenge)
+    if answer.status is VerificationStatus.EXPIRED and status == "pending":
+        status = "expired"  # the vendor's own verification is over
+    return Answered(body=Checked(valid=False, status=status, attempts_left=answer.attempts_left))
+
+
+async def _resend(server: Server, caller: Caller, verification_id: str, body: ResendBody) -> Answered:
+    challenge, deliveries = await look_up(caller, verification_id)
+    said = await _said(server, verification_id)
+    latest = str(deliveries[-1].channel) if deliveries else "sms"
+    channel = _after(latest, said["channels"]) if body.channel == _NEXT else body.channel or latest
+    caller.check(purpose=challenge.purpose, channels=(channel,))
+    if status_of(challenge) in _FINAL:
+        raise ProblemError("over")
+    until = next((one for over, one in challenge.cooldowns.items() if over == channel), None)
+    wait = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
+    if wait > 0:
+        raise ProblemError("too_early", retry_after=wait)
+    (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
+    sent = await caller.service.send(
+        whole.phone,
+        channel=channel,
+        purpose=challenge.purpose,
+        client=body.client.ip if body.client else None,
+        locale=said["locale"],
+        app=caller.app,
+    )
+    if sent.id != verification_id:  # it ended just now, and what went out is another verification's
+        await caller.service.cancel(sent.id)
+        raise ProblemError("over")
+    return _begun(caller, await look_up(caller, verification_id), said["metadata"], channel)
+
+
+def _begun(caller: Caller, seen: Seen, metadata: dict[str, str], channel: str) -> Answered:
+    verification = told(caller, seen, metadata, channel)
+    return Answered(status=202, body=verification, headers={"Location": f"/v1/verifications/{verification.id}"})
+
+
+def _after(channel: str, ladder: list[str]) -> str:
+    """The next one of the ladder; behind the last one comes the first."""
+    if channel not in ladder:
+        return ladder[0] if ladder else channel
+    return ladder[(ladder.index(channel) + 1) % len(ladder)]
+
+
+async def _said(server: Server, verification_id: str) -> dict[str, Any]:
+    """What was said when it was started, besides what the core keeps."""
+    kept = await server.records.get(_NAMESPACE, verification_id)
+    return kept.value if kept is not None else {"metadata": {}, "channels": [], "locale": None}

@@ -1,0 +1,97 @@
+"""Verifications and messages as they are told: read from the store, and never with a number."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from otp_server.api.auth import Caller
+from otp_server.api.schemas import Delivery, Status, Verification
+from otp_server.keys import Scope
+from otp_server.problems import ProblemError
+from otpcore import ChallengeState
+from otpcore.stores import ChallengeRecord, DeliveryRecord, is_living
+
+__all__ = ["Seen", "deliveries_of", "look_up", "status_of", "told"]
+
+_RESTRICTED = {"sms", "call"}
+_LONGEST_ID = 64
+_STATUSES: dict[ChallengeState, Status] = {
+    ChallengeState.APPROVED: "approved",
+    ChallengeState.EXPIRED: "expired",
+    ChallengeState.CANCELLED: "canceled",
+}
+
+Seen = tuple[ChallengeRecord, tuple[DeliveryRecord, ...]]
+
+
+async def look_up(caller: Caller, verification_id: str, *, verifiable: bool = True) -> Seen:
+    """A challenge of this caller's app.
+
+    Raises:
+        ProblemError: There is none, or it is another app's.
+    """
+    good = 0 < len(verification_id) <= _LONGEST_ID and verification_id.isascii() and verification_id.isprintable()
+    for view in await caller.service.store.view(challenge_id=verification_id) if good else ():
+        challenge = view.challenge
+        if challenge.app == caller.app and challenge.verifiable == verifiable:
+            return challenge, view.deliveries
+    raise ProblemError("not_found")
+
+
+def status_of(challenge: ChallengeRecord) -> Status:
+    """The word for how it stands now."""
+    if challenge.state in _STATUSES:
+        return _STATUSES[challenge.state]
+    if not is_living(challenge, datetime.now(UTC)):
+        return "expired"
+    if challenge.attempts >= challenge.max_attempts:
+        return "max_attempts"
+    return "failed" if challenge.state is ChallengeState.UNSENDABLE else "pending"
+
+
+def told(caller: Caller, seen: Seen, metadata: dict[str, str], channel: str | None = None) -> Verification:
+    """A verification as it is told.
+
+    Args:
+        caller: Who asks.
+        seen: What the store knows.
+        metadata: That came with it.
+        channel: Of the latest message; None: that of the latest delivery.
+    """
+    challenge, deliveries = seen
+    over = channel or (str(deliveries[-1].channel) if deliveries else "sms")
+    cooldown = next((until for one, until in challenge.cooldowns.items() if one == over), None)
+    return Verification(
+        id=challenge.id,
+        status=status_of(challenge),
+        delivery_state=str(challenge.state),
+        to=challenge.phone_masked,
+        channel=over,
+        purpose=challenge.purpose,
+        confirmed=challenge.confirmed,
+        restricted=over in _RESTRICTED,
+        attempts_left=max(challenge.max_attempts - challenge.attempts, 0),
+        created_at=challenge.first_sent_at,
+        expires_at=challenge.expires_at,
+        resend_at=cooldown,
+        approved_at=challenge.approved_at,
+        metadata=metadata,
+        deliveries=deliveries_of(caller, deliveries),
+    )
+
+
+def deliveries_of(caller: Caller, deliveries: tuple[DeliveryRecord, ...]) -> list[Delivery] | None:
+    """What was handed to providers, for a key that may read it."""
+    return [_delivery(one) for one in deliveries] if caller.may(Scope.READ) else None
+
+
+def _delivery(one: DeliveryRecord) -> Delivery:
+    values: dict[str, Any] = {"at": one.recorded_at, "delivered_at": one.delivered_at, "is_retry": one.is_retry}
+    return Delivery(
+        provider=one.instance,
+        channel=str(one.channel),
+        outcome=str(one.outcome),
+        provider_code=one.provider_code or None,
+        **values,
+    )

@@ -1,0 +1,103 @@
+"""`create_app`: everything that the service answers, as one ASGI application."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+
+from otp_server import health, inbox, receipts
+from otp_server.api import explain, messages, verifications
+from otp_server.api.schemas import ProblemDocument
+from otp_server.edge import Edge, request_id
+from otp_server.problems import MEDIA_TYPE, ProblemError, problem_of, respond
+from otp_server.server import Server
+from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
+
+__all__ = ["app_of", "create_app"]
+
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
+_TOLD = {
+    "default": {
+        "description": "A problem (RFC 9457): `reason` is one of those that `/problems` lists.",
+        "model": ProblemDocument,
+        "content": {MEDIA_TYPE: {}},
+    }
+}
+
+
+def create_app(service: AsyncOTPService) -> FastAPI:
+    """The service as an ASGI application, which opens and closes what it is given with its lifespan.
+
+    A host that mounts it runs that itself: ``async with app.router.lifespan_context(app)`` in the lifespan of its own.
+
+    Args:
+        service: Not open. Its settings say everything, below ``server`` too.
+
+    Raises:
+        OTPConfigurationError: A setting is wrong.
+    """
+    return app_of(Server(service))
+
+
+def app_of(server: Server) -> FastAPI:
+    """The application of a server that is not open yet."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with server:
+            yield
+
+    app = FastAPI(
+        title="otpcore",
+        summary="Send one-time passcodes and check them.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # an address is one address, and a body is sent once
+        lifespan=lifespan,
+        middleware=[Middleware(Edge, measures=server.measures)],
+        responses=_TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation
+    )
+    for part in (verifications, messages, explain):
+        app.include_router(part.router(server))
+    for more in (health, receipts, inbox):
+        app.router.routes.extend(more.routes(server))
+    for kind in (ProblemError, OTPError, OTPConfigurationError):
+        app.add_exception_handler(kind, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _of_the_framework)
+    return app
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    return respond(problem_of(error), request_id())
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    """What is wrong with a body, by its place; what stood there is not told."""
+    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
+    if any(one["type"] == "json_invalid" for one in found):
+        return respond(ProblemError("malformed").problem, request_id())
+    errors = [{"pointer": _pointer(one["loc"]), "reason": str(one["type"])} for one in found]
+    return respond(ProblemError("invalid", errors=errors).problem, request_id())
+
+
+async def _of_the_framework(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 0
+    return respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
+
+
+def _pointer(place: Sequence[Any]) -> str:
+    """RFC 6901; a name that none of ours could be, such as a number, is not told."""
+    steps = [step for step in place if step not in ("body", "[key]")]
+    shown = [str(one) if isinstance(one, int) or _FIELD.fullmatch(str(one)) else "?" for one in steps]
+    return "".join(f"/{one}" for one in shown)

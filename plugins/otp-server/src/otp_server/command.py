@@ -1,0 +1,88 @@
+"""The commands that this distribution brings: ``otp serve`` and ``otp keys api``."""
+# ruff: noqa: PLC0415 - `otp --help` must not wait for a web framework
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from otpcore.cli import ExitCode, Options
+
+__all__ = ["list_keys", "new_key", "revoke_key", "serve"]
+
+
+class KindName(enum.StrEnum):
+    """Kinds of keys."""
+
+    TEST = "test"
+    LIVE = "live"
+
+
+class ScopeName(enum.StrEnum):
+    """What a key may be used for."""
+
+    VERIFY = "verify"
+    READ = "read"
+    RELAY = "relay"
+    MANAGE = "manage"
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where to listen; not given: as set.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="On which port; 0: a free one; not given: as set.")
+    ] = None,
+) -> ExitCode:
+    """Serve the HTTP API until SIGTERM or Ctrl-C; without any settings as a sandbox on this machine."""
+    from otp_server import serving
+
+    return serving.serve(_options(context), host, port)
+
+
+def new_key(
+    context: typer.Context,
+    app: Annotated[
+        str, typer.Argument(metavar="[APP]", help="A name below server.apps; none where there are none.")
+    ] = "",
+    kind: Annotated[KindName, typer.Option(help="Test keys reach nobody: they work with the sandbox.")] = KindName.TEST,
+    scope: Annotated[list[ScopeName] | None, typer.Option(help="What it may do; not given: verify and read.")] = None,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="For people.")] = "",
+    lasts: Annotated[int | None, typer.Option("--days", min=1, help="Not given: until it is revoked.")] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NETWORK", help="From where it is taken; not given: everywhere."),
+    ] = None,
+) -> ExitCode:
+    """Make a key for the HTTP API, and show it this once."""
+    from otp_server import key_commands as _keys
+
+    scopes = [str(one) for one in scope or (ScopeName.VERIFY, ScopeName.READ)]
+    asked = _keys.NewKeyAsked(
+        app=app, kind=str(kind), scopes=scopes, note=note, days=lasts, networks=tuple(network or ())
+    )
+    return _keys.new_key(_options(context), asked)
+
+
+def list_keys(context: typer.Context) -> ExitCode:
+    """List the keys of the HTTP API; none of it lets anybody in."""
+    from otp_server import key_commands as _keys
+
+    return _keys.list_keys(_options(context))
+
+
+def revoke_key(
+    context: typer.Context,
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `otp keys api list` shows it.")],
+) -> ExitCode:
+    """Take a key no more, from now on."""
+    from otp_server import key_commands as _keys
+
+    return _keys.revoke_key(_options(context), key_id)
+
+
+def _options(context: typer.Context) -> Options:
+    options: Options = context.obj
+    return options

@@ -1,0 +1,154 @@
+"""The outermost layer: an id for each request, bodies of bounded size and time, a problem for each error, one line of log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from contextvars import ContextVar
+
+import anyio
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from otp_server.measures import Measures
+from otp_server.problems import Problem, ProblemError, problem_of, respond
+
+__all__ = ["Edge", "request_id"]
+
+_logger = logging.getLogger("otpcore.server")
+
+LARGEST_BODY = 16 * 1024  # bytes
+_LARGEST_RECEIPTS = 256 * 1024  # of a vendor that reports of many messages at once
+_PATIENCE = 10.0  # seconds for a whole body
+_GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_WITH_BODY = {"POST", "PUT", "PATCH"}
+_RECEIPTS = "/v1/receipts/"
+
+_request_id: ContextVar[str] = ContextVar("otp_server_request_id", default="-")
+
+
+def request_id() -> str:
+    """The id of the request that is being answered."""
+    return _request_id.get()
+
+
+class Edge:
+    """ASGI middleware round the whole service.
+
+    Args:
+        app: What answers.
+        measures: That count each request.
+    """
+
+    def __init__(self, app: ASGIApp, measures: Measures) -> None:
+        self._app = app
+        self._measures = measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; everything else goes on as it is."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        own_id = _id_of(scope)
+        token = _request_id.set(own_id)
+        begun, status = time.perf_counter(), 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", own_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, await _read(scope, receive), answer)
+        except Exception as error:
+            problem = problem_of(error)
+            _tell(problem, error)
+            if status:
+                raise
+            await respond(problem, own_id)(scope, receive, answer)
+        finally:
+            self._measures.request(scope["method"], _route_of(scope), status, time.perf_counter() - begun)
+            _logger.info(
+                "%s %s %s %.0f ms %s",
+                scope["method"],
+                _route_of(scope),
+                status,
+                (time.perf_counter() - begun) * 1e3,
+                own_id,
+            )
+            _request_id.reset(token)
+
+
+def _tell(problem: Problem, error: Exception) -> None:
+    """What nobody foresaw is told with its place, and without its text, which may quote a number or a code."""
+    if problem.reason not in ("bug", "misconfigured"):
+        return
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
+    _logger.error("%s: %s at %s, request %s", problem.reason, type(error).__name__, place, request_id())
+
+
+def _id_of(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _GOOD_ID.fullmatch(value.decode("latin-1")):
+            return str(value.decode("latin-1"))
+    return secrets.token_hex(12)
+
+
+def _route_of(scope: Scope) -> str:
+    """The route's template: an address may hold what is no affair of a log."""
+    endpoint, app = scope.get("endpoint"), scope.get("app")
+    if endpoint is None or app is None:
+        return "(none)"
+    return next((one.path for one in app.routes if getattr(one, "endpoint", None) is endpoint), "(none)")
+
+
+async def _read(scope: Scope, receive: Receive) -> Receive:
+    """The whole body, within its time and size; what is then read is that.
+
+    Raises:
+        ProblemError: It is too large, too slow, or of another kind.
+    """
+    most = _LARGEST_RECEIPTS if scope["path"].startswith(_RECEIPTS) else LARGEST_BODY
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > most:
+        raise ProblemError("too_large" if length.isdigit() else "malformed")
+    body, whole = bytearray(), False
+    with anyio.move_on_after(_PATIENCE):
+        while not whole:
+            message = await receive()
+            if message["type"] != "http.request":
+                return _again(message)
+            body += message.get("body", b"")
+            whole = not message.get("more_body", False)
+            if len(body) > most:
+                raise ProblemError("too_large")
+    if not whole:
+        raise ProblemError("too_slow")
+    if body and _wants_json(scope) and not _JSON.fullmatch(headers.get(b"content-type", b"").strip()):
+        raise ProblemError("media_type")
+    return _again({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+
+
+def _wants_json(scope: Scope) -> bool:
+    path = scope["path"]
+    return scope["method"] in _WITH_BODY and path.startswith("/v1/") and not path.startswith(_RECEIPTS)
+
+
+def _again(message: Message, then: Receive | None = None) -> Receive:
+    """What was read already, once; then what comes."""
+    left = [message]
+
+    async def receive() -> Message:
+        if left:
+            return left.pop()
+        return message if then is None else await then()
+
+    return receive

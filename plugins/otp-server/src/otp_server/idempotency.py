@@ -1,0 +1,124 @@
+"""``Idempotency-Key``: the same request again is answered as before, for a day; kept sealed, and without the request."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import attrs
+from fastapi.encoders import jsonable_encoder
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from otp_server.api.auth import Caller
+from otp_server.edge import request_id
+from otp_server.problems import Problem, ProblemError, problem_of, respond
+from otp_server.server import Server
+
+__all__ = ["Answered", "once"]
+
+_NAMESPACE = "answers"
+_KEPT = timedelta(hours=24)
+_LONGEST = 128
+_FIRST_SERVER_ERROR = 500
+_TOO_MANY = 429
+
+
+@attrs.frozen(kw_only=True)
+class Answered:
+    """What is answered.
+
+    Args:
+        status: HTTP's.
+        body: A model of ``schemas``.
+        headers: Besides the usual ones.
+    """
+
+    status: int = 200
+    body: Any
+    headers: dict[str, str] = attrs.field(factory=dict)
+
+
+async def once(server: Server, caller: Caller, request: Request, work: Callable[[], Awaitable[Answered]]) -> Response:
+    """Do the work, unless the same request was answered before.
+
+    A request that died with its process is done again once the time is over that it might have taken.
+
+    Raises:
+        ProblemError: The key is none, came with another request, or its request is under way.
+    """
+    name = request.headers.get("idempotency-key")
+    if name is None:
+        return _response(await work())
+    if not 0 < len(name) <= _LONGEST or not (name.isascii() and name.isprintable()):
+        raise ProblemError("malformed")
+    kept = _Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name))
+    asked = server.vault.digest("request", request.method, request.url.path, (await request.body()).hex())
+    version = await kept.begin(asked)
+    if version is None:
+        return await kept.replay(asked)
+    try:
+        answered: Response = _response(await work())
+    except Exception as error:
+        problem = problem_of(error)  # told as everywhere
+        if not _is_final(problem):
+            await kept.forget(version)
+            raise
+        answered = respond(problem, request_id())
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await kept.forget(version)
+        raise
+    await kept.finish(asked, version, answered)
+    return answered
+
+
+@attrs.frozen(kw_only=True)
+class _Kept:
+    server: Server
+    key: str
+
+    async def begin(self, asked: str) -> int | None:
+        """Claim the key; None: it is somebody else's."""
+        until = datetime.now(UTC) + timedelta(seconds=self.server.patience)
+        value = {"asked": asked, "answer": None}
+        return await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=0)
+
+    async def finish(self, asked: str, version: int, answered: Response) -> None:
+        headers = {name: answered.headers[name] for name in ("location", "retry-after") if name in answered.headers}
+        answer = {
+            "status": answered.status_code,
+            "headers": headers,
+            "media_type": answered.headers["content-type"],
+            "text": bytes(answered.body).decode(),
+        }
+        value = {"asked": asked, "answer": answer}
+        until = datetime.now(UTC) + _KEPT
+        await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=version)
+
+    async def forget(self, version: int) -> None:
+        await self.server.records.delete(_NAMESPACE, self.key, expect=version)
+
+    async def replay(self, asked: str) -> Response:
+        kept = await self.server.records.get(_NAMESPACE, self.key)
+        if kept is None:  # it went meanwhile: whoever asks again is the first
+            raise ProblemError("in_progress", retry_after=1)
+        if kept.value["asked"] != asked:
+            raise ProblemError("key_reused")
+        answer = kept.value["answer"]
+        if answer is None:
+            raise ProblemError("in_progress", retry_after=1)
+        headers = {**answer["headers"], "Idempotent-Replayed": "true", "Cache-Control": "no-store"}
+        return Response(answer["text"], answer["status"], headers, media_type=answer["media_type"])
+
+
+def _is_final(problem: Problem) -> bool:
+    return problem.status < _FIRST_SERVER_ERROR and problem.status != _TOO_MANY
+
+
+def _response(answered: Answered) -> Response:
+    return JSONResponse(
+        jsonable_encoder(answered.body), answered.status, {"Cache-Control": "no-store", **answered.headers}
+    )

@@ -1,0 +1,248 @@
+"""API keys: made, shown once, kept as a keyed digest, found again, revoked."""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import ipaddress
+import re
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import attrs
+
+from otp_server.vault import Kept, Records
+from otpcore import InvalidArgument
+
+__all__ = ["ApiKey", "ApiKeys", "Kind", "NewKey", "Scope"]
+
+_NAMESPACE = "keys"
+_WRITTEN = re.compile(r"otp_(test|live)_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+_ID_LENGTH = 12
+_MOST_LIVING = 2  # of one app and kind: the one in use, and the one that takes its place
+_NOTED_EVERY = 60.0  # seconds
+_LONGEST_NOTE = 100
+
+
+class Kind(enum.StrEnum):
+    """Whom a key reaches."""
+
+    TEST = "test"
+    """Nobody: it works with the sandbox, whatever the settings say."""
+    LIVE = "live"
+    """Whom the settings reach."""
+
+
+class Scope(enum.StrEnum):
+    """What a key may be used for."""
+
+    VERIFY = "verify"
+    """Start, check, resend and cancel verifications."""
+    READ = "read"
+    """See deliveries, the route of a number, and measurements."""
+    RELAY = "relay"
+    """Send messages whose codes are made and checked elsewhere."""
+    MANAGE = "manage"
+    """What changes how the service works."""
+
+
+@attrs.frozen(kw_only=True)
+class ApiKey:
+    """One key, as it is kept.
+
+    Args:
+        id: Its public part.
+        kind: Whom it reaches.
+        app: For which app; empty: the one without a name.
+        scopes: What it may do.
+        note: In the words of who made it.
+        by: Who made it.
+        created_at: Aware UTC.
+        expires_at: From then on it is not taken; None: it does not expire.
+        revoked_at: Since then it is not taken; None: it was not revoked.
+        networks: From where it is taken; empty: from everywhere.
+        used_at: When it was used last, to the minute; None: never.
+    """
+
+    id: str
+    kind: Kind
+    app: str = ""
+    scopes: frozenset[Scope]
+    note: str = ""
+    by: str = ""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    networks: tuple[str, ...] = ()
+    used_at: datetime | None = None
+
+    def is_living(self, now: datetime) -> bool:
+        """It is taken now."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def is_taken_from(self, address: str) -> bool:
+        """Whether a caller from there may use it."""
+        if not self.networks:
+            return True
+        try:
+            caller = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(caller in ipaddress.ip_network(one) for one in self.networks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; nothing in it lets anybody in."""
+        times = {"created_at", "expires_at", "revoked_at", "used_at"}
+        plain = attrs.asdict(self, recurse=False)
+        plain.update({name: _written(plain[name]) for name in times})
+        return {**plain, "kind": str(self.kind), "scopes": sorted(map(str, self.scopes)), "networks": [*self.networks]}
+
+
+@attrs.frozen(kw_only=True)
+class NewKey:
+    """A key that was made.
+
+    Args:
+        key: What is kept of it.
+        token: The whole of it, which is shown once and kept nowhere.
+    """
+
+    key: ApiKey
+    token: str = attrs.field(repr=False)
+
+
+class ApiKeys:
+    """The keys of a server, in its store.
+
+    Args:
+        records: Where they are kept.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._noted: dict[str, float] = {}
+
+    async def new(
+        self,
+        kind: Kind,
+        *,
+        app: str = "",
+        scopes: Collection[Scope] = (Scope.VERIFY, Scope.READ),
+        note: str = "",
+        by: str,
+        lasts: timedelta | None = None,
+        networks: Sequence[str] = (),
+    ) -> NewKey:
+        """Make a key.
+
+        Args:
+            kind: Whom it reaches.
+            app: For which app.
+            scopes: What it may do.
+            note: For people, at most 100 characters.
+            by: Who makes it.
+            lasts: From now; None: until it is revoked.
+            networks: From where it is taken; empty: from everywhere.
+
+        Raises:
+            InvalidArgument: Two keys of this app and kind are in use, or an argument cannot be meant.
+        """
+        now = datetime.now(UTC)
+        living = [one for one in await self.list() if (one.app, one.kind) == (app, kind) and one.is_living(now)]
+        if len(living) >= _MOST_LIVING:
+            raise InvalidArgument(
+                f"two {kind} keys of this app are in use. "
+                f"Fix: revoke the one that is used no more, `otp keys api revoke {living[0].id}`"
+            )
+        if len(note) > _LONGEST_NOTE or not note.isprintable():
+            raise InvalidArgument(f"note: must be at most {_LONGEST_NOTE} printable characters")
+        key = ApiKey(
+            id="".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH)),
+            kind=kind,
+            app=app,
+            scopes=frozenset(scopes),
+            note=note,
+            by=by,
+            created_at=now,
+            expires_at=None if lasts is None else now + lasts,
+            networks=tuple(_network(one) for one in networks),
+        )
+        secret = secrets.token_urlsafe(32)
+        await self._records.put(_NAMESPACE, key.id, {**key.to_dict(), "digest": self._digest(key.id, secret)}, expect=0)
+        return NewKey(key=key, token=f"otp_{kind}_{key.id}_{secret}")
+
+    async def list(self) -> tuple[ApiKey, ...]:
+        """All of them, the earliest first."""
+        return tuple(sorted(map(_read, await self._records.every(_NAMESPACE)), key=lambda one: one.created_at))
+
+    async def revoke(self, key_id: str) -> ApiKey | None:
+        """Take a key no more, from now on; None: there is none of that id."""
+        kept = await self._records.get(_NAMESPACE, key_id)
+        while kept is not None:
+            value = {**kept.value, "revoked_at": kept.value["revoked_at"] or _written(datetime.now(UTC))}
+            if await self._records.put(_NAMESPACE, key_id, value, expect=kept.version) is not None:
+                return _read(attrs.evolve(kept, value=value))
+            kept = await self._records.get(_NAMESPACE, key_id)  # its use was noted meanwhile
+        return None
+
+    async def find(self, token: str, address: str) -> ApiKey | None:
+        """The key of this token; None: it is none, or is not taken now or from there. Nobody can tell which, nor by the time."""
+        matched = _WRITTEN.fullmatch(token)
+        kind, key_id, secret = matched.groups() if matched else ("test", "-" * _ID_LENGTH, "")
+        kept = await self._records.get(_NAMESPACE, key_id)
+        known = kept.value["digest"] if kept is not None else "0" * 64
+        fits = hmac.compare_digest(known, self._digest(key_id, secret))
+        if kept is None or not fits:
+            return None
+        key, now = _read(kept), datetime.now(UTC)
+        if key.kind != kind or not key.is_living(now) or not key.is_taken_from(address):
+            return None
+        await self._note_use(kept, now)
+        return key
+
+    async def _note_use(self, kept: Kept, now: datetime) -> None:
+        if time.monotonic() - self._noted.get(kept.key, -_NOTED_EVERY) < _NOTED_EVERY:
+            return
+        self._noted[kept.key] = time.monotonic()
+        await self._records.put(
+            _NAMESPACE, kept.key, {**kept.value, "used_at": _written(now)}, expect=kept.version
+        )  # who came first has noted the same
+
+    def _digest(self, key_id: str, secret: str) -> str:
+        return self._records.vault.digest("api key", key_id, secret)
+
+
+def _read(kept: Kept) -> ApiKey:
+    value = kept.value
+    return ApiKey(
+        id=kept.key,
+        kind=Kind(value["kind"]),
+        app=value["app"],
+        scopes=frozenset(map(Scope, value["scopes"])),
+        note=value["note"],
+        by=value["by"],
+        created_at=datetime.fromisoformat(value["created_at"]),
+        expires_at=_time(value["expires_at"]),
+        revoked_at=_time(value["revoked_at"]),
+        networks=tuple(value["networks"]),
+        used_at=_time(value["used_at"]),
+    )
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise InvalidArgument("a network is an address or a range of addresses, such as 10.0.0.0/8") from None
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

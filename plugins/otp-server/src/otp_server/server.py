@@ -1,0 +1,94 @@
+"""`Server`: what every part of the service works with, opened and closed together."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import anyio
+import attrs
+from anyio.abc import TaskGroup
+
+from otp_server.keys import ApiKeys, Kind
+from otp_server.measures import Measures
+from otp_server.settings import ServerSettings, read_settings
+from otp_server.vault import Records, Vault
+from otpcore import AsyncOTPService, Settings
+from otpcore.stores import World
+
+__all__ = ["Server"]
+
+
+class Server:
+    """A service and its sandbox twin, the server's own records, and its settings. ``async with`` opens it.
+
+    Args:
+        service: Not open; the server opens and closes it.
+    """
+
+    def __init__(self, service: AsyncOTPService) -> None:
+        self.otp_settings: Settings = service.settings
+        self.settings: ServerSettings = read_settings(service.settings.server)
+        self.vault = Vault(service.settings)
+        self.measures = Measures()
+        self._live = service
+        self._test = service if service.settings.sms.sandbox else AsyncOTPService(_sandboxed(service.settings))
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self.tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._end_tasks)
+            await stack.enter_async_context(self._live)
+            if self._test is not self._live:
+                await stack.enter_async_context(self._test)
+            self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
+            self.keys = ApiKeys(self.records)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def service(self) -> AsyncOTPService:
+        """The service as it is set up."""
+        return self._live
+
+    @property
+    def sandbox(self) -> AsyncOTPService:
+        """The service that reaches nobody: the same one, where the settings say so."""
+        return self._test
+
+    def service_of(self, kind: Kind) -> AsyncOTPService:
+        """The service that a key of this kind works with."""
+        return self._test if kind is Kind.TEST else self._live
+
+    @property
+    def is_sandbox(self) -> bool:
+        """The settings say that nobody is reached."""
+        return self._test is self._live
+
+    @property
+    def patience(self) -> int:
+        """Seconds that what is under way may take, when the server ends."""
+        return math.ceil(self.otp_settings.otp.send_timeout) + 5
+
+    def _end_tasks(self) -> None:
+        self.tasks.cancel_scope.cancel()
+
+
+def _sandboxed(settings: Settings) -> Settings:
+    """As these, but for the sandbox: that keys say so by themselves is no mistake in production either.
+
+    Where a host names providers instead of rules, the sandbox has a rule of its own.
+    """
+    return attrs.evolve(
+        settings,
+        environment="development",
+        otp_sms_provider=settings.otp_sms_provider if settings.rule_texts else "sandbox",
+        sms=attrs.evolve(settings.sms, sandbox=True, test_numbers_on=()),
+    )

@@ -1,0 +1,100 @@
+"""``[server]`` of the settings: what the service may be told, and what each app may."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from otpcore.runners import SettingsError, structure
+
+__all__ = ["AppSettings", "ServerSettings", "read_settings"]
+
+_CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
+_APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_LONGEST_NAME = 100
+_HIGHEST_PORT = 65_535
+
+
+def _good_names(_: Any, __: Any, value: Sequence[str]) -> None:
+    if not all(0 < len(one) <= _LONGEST_NAME for one in value):
+        raise SettingsError(f"names of 1 to {_LONGEST_NAME} characters, such as sign-in")
+
+
+def _good_channels(_: Any, __: Any, value: Sequence[str]) -> None:
+    if not all(map(_CHANNEL.fullmatch, value)):
+        raise SettingsError("words such as sms, call or whatsapp")
+
+
+def _good_address(_: Any, __: Any, value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
+        raise SettingsError("must be the address under which others reach it, such as https://otp.example.com")
+
+
+def _good_networks(_: Any, __: Any, value: Sequence[str]) -> None:
+    for one in value:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError:
+            raise SettingsError("must be addresses or networks, such as 10.0.0.0/8") from None
+
+
+def _good_port(_: Any, __: Any, value: int) -> None:
+    if not 0 <= value <= _HIGHEST_PORT:
+        raise SettingsError("must be 0 to 65535")
+
+
+def _good_apps(_: Any, __: Any, value: Mapping[str, AppSettings]) -> None:
+    for name in value:
+        if not _APP.fullmatch(name):
+            raise SettingsError("a name is 1 to 40 ASCII letters, digits, dots, _ and -")
+
+
+@attrs.frozen(kw_only=True)
+class AppSettings:
+    """``server.apps.<app>``: what the keys of one app may ask for. Its texts stand below ``otp.apps.<app>``.
+
+    Args:
+        purposes: What its codes may be for; empty: anything.
+        channels: Over which they may go; empty: over any that has rules.
+    """
+
+    purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
+    channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
+
+
+@attrs.frozen(kw_only=True)
+class ServerSettings:
+    """``server.*``.
+
+    Args:
+        host: Where ``otp serve`` listens; only on this machine, unless it is told otherwise.
+        port: And on which port; 0: one that is free.
+        public_url: The address under which others reach it; empty: that of the request.
+        trusted_proxies: Addresses and networks of the proxies before it, whose word on the caller's address counts.
+        apps: By name; none: one app without a name, whose keys may ask for everything.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = attrs.field(default=8025, validator=_good_port)
+    public_url: str = attrs.field(default="", validator=_good_address)
+    trusted_proxies: Sequence[str] = attrs.field(default=(), validator=_good_networks)
+    apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
+
+    def app(self, name: str) -> AppSettings | None:
+        """The settings of an app; None: there is none of that name."""
+        return self.apps.get(name) if self.apps else AppSettings() if not name else None
+
+
+def read_settings(values: Mapping[str, Any]) -> ServerSettings:
+    """The section ``server``, checked.
+
+    Raises:
+        SettingsError: All that is wrong, each with its key.
+    """
+    return structure(values, ServerSettings, prefix="server")
