@@ -25,7 +25,14 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
-PLUGINS = ["plugins/otp-mada", "plugins/otp-rabbitmq", "plugins/otp-redis", "plugins/otp-sinch", "plugins/otp-twilio"]
+PLUGINS = [
+    "plugins/otp-mada",
+    "plugins/otp-rabbitmq",
+    "plugins/otp-redis",
+    "plugins/otp-server",
+    "plugins/otp-sinch",
+    "plugins/otp-twilio",
+]
 PROVIDERS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [

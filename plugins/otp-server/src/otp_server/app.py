@@ -62,6 +62,7 @@ def app_of(server: Server) -> FastAPI:
         version="1",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # an address is one address, and a body is sent once
         lifespan=lifespan,
         middleware=[Middleware(Edge, measures=server.measures)],
         responses=_TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation

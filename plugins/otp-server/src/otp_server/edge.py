@@ -16,7 +16,7 @@ from otp_server.problems import Problem, ProblemError, problem_of, respond
 
 __all__ = ["Edge", "request_id"]
 
-_logger = logging.getLogger("otp_server.requests")
+_logger = logging.getLogger("otpcore.server")
 
 LARGEST_BODY = 16 * 1024  # bytes
 _LARGEST_RECEIPTS = 256 * 1024  # of a vendor that reports of many messages at once
@@ -103,8 +103,10 @@ def _id_of(scope: Scope) -> str:
 
 def _route_of(scope: Scope) -> str:
     """The route's template: an address may hold what is no affair of a log."""
-    route = scope.get("route")
-    return str(getattr(route, "path", "") or "(none)")
+    endpoint, app = scope.get("endpoint"), scope.get("app")
+    if endpoint is None or app is None:
+        return "(none)"
+    return next((one.path for one in app.routes if getattr(one, "endpoint", None) is endpoint), "(none)")
 
 
 async def _read(scope: Scope, receive: Receive) -> Receive:

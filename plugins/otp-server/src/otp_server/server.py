@@ -82,7 +82,13 @@ class Server:
 
 
 def _sandboxed(settings: Settings) -> Settings:
-    """As these, but for the sandbox: that keys say so by themselves is no mistake in production either."""
+    """As these, but for the sandbox: that keys say so by themselves is no mistake in production either.
+
+    Where a host names providers instead of rules, the sandbox has a rule of its own.
+    """
     return attrs.evolve(
-        settings, environment="development", sms=attrs.evolve(settings.sms, sandbox=True, test_numbers_on=())
+        settings,
+        environment="development",
+        otp_sms_provider=settings.otp_sms_provider if settings.rule_texts else "sandbox",
+        sms=attrs.evolve(settings.sms, sandbox=True, test_numbers_on=()),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from otp_server.settings import read_settings
 from otpcore import AsyncOTPService, Settings
 from otpcore.cli import CommandError, ExitCode, Options, run, service_for, settings_for
 
-__all__ = ["serve"]
+__all__ = ["configured", "serve"]
 
 _SANDBOX = {"sms": {"sandbox": True}, "otp_sms_provider": "sandbox", "storage": {"store": "memory"}}
 """What holds where nothing is set: nobody is reached, and nothing is kept."""
@@ -53,7 +54,7 @@ class _Uvicorn(uvicorn.Server):
 
 async def _serve(options: Options, server: Server, listening: socket.socket) -> None:
     app = app_of(server)
-    runs = _Uvicorn(_configured(app, server))
+    runs = _Uvicorn(configured(app, server))
     async with anyio.create_task_group() as tasks:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
@@ -69,7 +70,9 @@ async def _serve(options: Options, server: Server, listening: socket.socket) -> 
                 runs.should_exit = True
 
 
-def _configured(app: FastAPI, server: Server) -> uvicorn.Config:
+def configured(app: FastAPI, server: Server) -> uvicorn.Config:
+    """How uvicorn serves it: no log of addresses beside ours, and word of the caller's address from trusted proxies only."""
+    logging.getLogger("uvicorn.access").disabled = True
     proxies = [*server.settings.trusted_proxies]
     return uvicorn.Config(
         app,

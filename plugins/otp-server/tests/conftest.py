@@ -1,0 +1,207 @@
+"""The real server: uvicorn on loopback, in a thread of the test or in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import uvicorn
+from otp_server.app import app_of
+from otp_server.keys import Kind, Scope
+from otp_server.server import Server
+from otp_server.serving import configured
+
+from otpcore import AsyncOTPService
+from otpcore.cli.main import run
+from otpcore.testing import Outbox
+
+KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
+KEYS = {"index": KEY, "code": {"test": KEY}, "current": "test"}
+PATIENCE = 60.0
+
+
+@attrs.define(eq=False)
+class Running:
+    """A server that answers, and a client for it."""
+
+    server: Server
+    url: str
+    outbox: Outbox
+    loop: asyncio.AbstractEventLoop
+
+    def do(self, work: Any) -> Any:
+        """Run a coroutine where the server runs."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def token(self, kind: Kind = Kind.TEST, app: str = "", scopes: Any = tuple(Scope), **more: Any) -> str:
+        made: str = self.do(self.server.keys.new(kind, app=app, scopes=scopes, by="the test", **more)).token
+        return made
+
+    def client(self, kind: Kind = Kind.TEST, app: str = "", scopes: Any = tuple(Scope), **more: Any) -> httpx.Client:
+        """One with a key."""
+        token = self.token(kind, app, scopes, **more)
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
+
+    def code(self) -> str:
+        """Of the latest message that the sandbox kept."""
+        return self.server.sandbox.sandbox_inbox()[-1].code
+
+
+@contextlib.contextmanager
+def running(settings: Mapping[str, Any], providers: Mapping[str, object] | None = None) -> Iterator[Running]:
+    """A server over these settings, whose live keys send into an outbox, unless the settings say sandbox."""
+    outbox = Outbox()
+    is_sandbox = settings.get("sms", {}).get("sandbox")
+    server = Server(AsyncOTPService(settings, providers=None if is_sandbox else providers or outbox.providers))
+    runs = uvicorn.Server(configured(app_of(server), server))
+    listening = socket.create_server(("127.0.0.1", 0))
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        await runs.serve(sockets=[listening])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    end = time.monotonic() + PATIENCE
+    while not runs.started and thread.is_alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert runs.started
+    try:
+        yield Running(server, f"http://127.0.0.1:{listening.getsockname()[1]}", outbox, loops[0])
+    finally:
+        runs.should_exit = True
+        thread.join(PATIENCE)
+
+
+def settings_at(url: str, **sections: Any) -> dict[str, Any]:
+    """Settings for tests over a database, without limits between sends."""
+    return {
+        "keys": KEYS,
+        "storage": {"url": url},
+        "retry": {"runner": "inline"},
+        "limits": {"phone": [], "client": []},
+        **sections,
+    }
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server on SQLite that the tests of a file share."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('server')}/otp.sqlite3"
+    with running(settings_at(url)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(shared: Running) -> Iterator[httpx.Client]:
+    """With a test key that may do everything."""
+    with shared.client() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Callable[..., contextlib.AbstractContextManager[Running]]:
+    """A server of a test's own: its URL of the database, and sections of settings."""
+
+    def run(url: str, providers: Mapping[str, object] | None = None, **sections: Any) -> Any:
+        return running(settings_at(url, **sections), providers)
+
+    return run
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def phone() -> str:
+    """A number that no other test has used, of which everything arrives."""
+    return f"+35987{1_000_000 + next(_numbers)}"
+
+
+@pytest.fixture
+def otp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, Any]]]:
+    """Run a command of ``otp`` in a directory of its own: its exit code, and its document."""
+    monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("otpcore")
+    handlers, level = list(logger.handlers), logger.level
+
+    def run_command(*arguments: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = run(["--json", *arguments])
+        return code, json.loads(capsys.readouterr().out)
+
+    yield run_command
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@attrs.define(eq=False)
+class Process:
+    """``otp serve`` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    told: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        url: str = self.told["url"]
+        return url
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start ``otp serve`` in a directory."""
+    started: list[Process] = []
+
+    def start(directory: Path = tmp_path, **environment: str) -> Process:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "otpcore", "--json", "serve", "--port", "0"],
+            cwd=directory,
+            env={**own, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(Process(process, _document(process)))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
+
+
+def _document(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if line == "}\n":
+            document: dict[str, Any] = json.loads(text)
+            return document
+    raise AssertionError((text, process.stderr.read() if process.stderr else ""))

@@ -1,0 +1,162 @@
+"""``otp serve`` as a process: without settings, told to end, killed; and on PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+START = "/v1/verifications"
+SANDBOX = 'otp_sms_provider = "anyone"\n[sms]\nsandbox = true\n[limits]\nphone = []\n'
+
+
+def with_key(url: str, token: str) -> httpx.Client:
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+
+
+def test_without_settings_a_code_is_in_the_inbox_and_verified(serve: Callable[..., Any], tmp_path: Path) -> None:
+    running = serve()
+    assert running.told["sandbox"] is True
+    assert running.url.startswith("http://127.0.0.1:")
+    with with_key(running.url, running.told["token"]) as client:
+        begun = client.post(START, json={"to": "+12025550110"}).json()
+        (message,) = client.get("/v1/inbox").json()["messages"]
+        assert message["code"] in client.get(running.told["inbox"]).text
+        checked = client.post(f"{START}/{begun['id']}/check", json={"code": message["code"]}).json()
+        assert (checked["valid"], checked["status"]) == (True, "approved")
+    assert list(tmp_path.iterdir()) == []
+    assert running.end(signal.SIGTERM) == 0
+
+
+def test_told_to_end_it_answers_what_is_under_way(
+    site: Path, otp: Callable[..., Any], serve: Callable[..., Any]
+) -> None:
+    with (site / "otpcore.toml").open("a") as file:
+        file.write("[otp]\nprovider_timeout = 2\n")
+    running = serve(site)
+    answers: list[httpx.Response] = []
+    with with_key(running.url, otp("keys", "api", "new")[1]["token"]) as client:
+        # The provider takes the message and does not answer in time.
+        asked = threading.Thread(target=lambda: answers.append(client.post(START, json={"to": "+12025550111"})))
+        asked.start()
+        time.sleep(0.7)
+        running.process.send_signal(signal.SIGTERM)
+        asked.join(60)
+        assert answers[0].status_code < 500
+        assert running.process.wait(60) == 0
+        with pytest.raises(httpx.TransportError):
+            client.get("/healthz")
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = subprocess.run(
+            [sys.executable, "-m", "otpcore", "serve", "--port", port],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert f"port {port}" in ran.stderr
+    assert "--port" in ran.stderr
+
+
+@pytest.fixture
+def site(tmp_path: Path, otp: Callable[..., Any]) -> Path:
+    """A directory with keys, and settings for a sandbox that keeps what it knows."""
+    assert otp("init")[0] == 0
+    (tmp_path / "otpcore.toml").write_text(SANDBOX)
+    return tmp_path
+
+
+def test_a_killed_server_has_lost_nothing_that_it_answered(
+    site: Path, otp: Callable[..., Any], serve: Callable[..., Any]
+) -> None:
+    token, begun, over = otp("keys", "api", "new")[1]["token"], [], threading.Event()
+    running = serve(site)
+
+    def ask(number: int) -> None:
+        with with_key(running.url, token) as client:
+            for turn in range(200):
+                try:
+                    answer = client.post(
+                        START, json={"to": f"+35987{number}{turn:06d}", "metadata": {"turn": str(turn)}}
+                    )
+                except httpx.TransportError:
+                    return
+                if answer.status_code == 202:
+                    begun.append((answer.json()["id"], str(turn)))
+                if over.is_set():
+                    return
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 5)]
+    for one in threads:
+        one.start()
+    while len(begun) < 20:
+        time.sleep(0.01)
+    running.process.kill()
+    over.set()
+    for one in threads:
+        one.join(60)
+    again = serve(site)
+    with with_key(again.url, token) as client:
+        codes = {}
+        for verification_id, turn in begun:
+            seen = client.get(f"{START}/{verification_id}").json()
+            assert (seen["status"], seen["metadata"]) == ("pending", {"turn": turn})
+            codes[verification_id] = seen["to"]
+        assert len(codes) == len(begun) >= 20
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A database of a server from a wheel."""
+    import os  # noqa: PLC0415 - as below
+
+    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
+        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
+    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
+    with own_servers.postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """A server from a wheel."""
+    pytest.importorskip("otp_redis", reason="otp-redis is not installed")
+    servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
+    (tmp_path / "redis").mkdir()
+    with servers.redis_server(tmp_path / "redis") as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_it_works_on_servers(
+    kind: str, request: pytest.FixtureRequest, run_server: Callable[..., Any], phone: str
+) -> None:
+    url = request.getfixturevalue(kind)
+    if kind == "postgres":
+        from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - the table of a server is made beforehand
+
+        upgrade(url)
+    with run_server(url) as server, server.client() as client:
+        named = {"Idempotency-Key": "one"}
+        begun = client.post(START, json={"to": phone, "metadata": {"a": "b"}}, headers=named).json()
+        assert client.post(START, json={"to": phone, "metadata": {"a": "b"}}, headers=named).json() == begun
+        check = f"{START}/{begun['id']}/check"
+        assert client.post(check, json={"code": server.code()}).json()["valid"] is True
+        seen = client.get(f"{START}/{begun['id']}").json()
+        assert (seen["status"], seen["metadata"]) == ("approved", {"a": "b"})
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
