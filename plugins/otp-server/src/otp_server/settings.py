@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.page_settings import PageSettings
 from otpcore.runners import SettingsError, structure
 
 __all__ = ["AppSettings", "ServerSettings", "read_settings"]
@@ -62,10 +63,12 @@ class AppSettings:
     Args:
         purposes: What its codes may be for; empty: anything.
         channels: Over which they may go; empty: over any that has rules.
+        page: Its verification page.
     """
 
     purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
     channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
+    page: PageSettings = PageSettings()
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +81,7 @@ class ServerSettings:
         public_url: The address under which others reach it; empty: that of the request.
         trusted_proxies: Addresses and networks of the proxies before it, whose word on the caller's address counts.
         apps: By name; none: one app without a name, whose keys may ask for everything.
+        page: The verification page of the app without a name.
     """
 
     host: str = "127.0.0.1"
@@ -85,10 +89,11 @@ class ServerSettings:
     public_url: str = attrs.field(default="", validator=_good_address)
     trusted_proxies: Sequence[str] = attrs.field(default=(), validator=_good_networks)
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
+    page: PageSettings = PageSettings()
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""
-        return self.apps.get(name) if self.apps else AppSettings() if not name else None
+        return self.apps.get(name) if self.apps else AppSettings(page=self.page) if not name else None
 
 
 def read_settings(values: Mapping[str, Any]) -> ServerSettings:

@@ -13,12 +13,14 @@ __all__ = [
     "CheckBody",
     "Checked",
     "ClientBody",
+    "Decoy",
     "Delivery",
     "ExplainBody",
     "Explained",
     "Message",
     "MessageBody",
     "OutcomeBody",
+    "PageBody",
     "ProblemDocument",
     "ResendBody",
     "StartBody",
@@ -62,6 +64,15 @@ class ClientBody(Body):
     ip: Annotated[str, AfterValidator(_address), Field(max_length=45, description="The person's address.")]
 
 
+class PageBody(Body):
+    """A page on which the person types the code."""
+
+    return_url: Annotated[
+        Plain, Field(max_length=500, description="Where it leads in the end: one of those that the settings name.")
+    ] = ""
+    state: Annotated[Plain, Field(max_length=200, description="Yours; it comes back with the person.")] = ""
+
+
 class StartBody(Body):
     """A verification to be started; the same again while it lives sends the code again, once it may be."""
 
@@ -79,6 +90,7 @@ class StartBody(Body):
     metadata: Annotated[
         dict[MetadataName, MetadataText], Field(max_length=16, description="Yours; returned and never sent.")
     ] = {}
+    page: PageBody | None = Field(default=None, description="Open a page for it; `page_url` is its address.")
 
     @model_validator(mode="after")
     def _one_way(self) -> StartBody:
@@ -179,6 +191,14 @@ class Verification(BaseModel):
     approved_at: datetime | None
     metadata: dict[str, str]
     deliveries: list[Delivery] | None = Field(default=None, description="Only for keys with the scope `read`.")
+    page_url: str | None = Field(default=None, description="Of the page, where one was asked for; told once.")
+
+
+class Decoy(BaseModel):
+    """A page that looks and answers as any other, while nothing is sent and no code is right."""
+
+    page_url: str
+    expires_at: datetime
 
 
 class Checked(BaseModel):

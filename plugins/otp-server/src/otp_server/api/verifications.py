@@ -13,6 +13,7 @@ from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, S
 from otp_server.api.views import Seen, look_up, status_of, told
 from otp_server.idempotency import Answered, once
 from otp_server.keys import Scope
+from otp_server.pages.opening import check_page, open_page
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otpcore import VerificationStatus
@@ -31,7 +32,7 @@ def router(server: Server) -> APIRouter:
     @made.post("", status_code=202, response_model=Verification, summary="Start a verification")
     async def start(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _start(server, caller, body))
+        return await once(server, caller, request, lambda: _start(server, caller, request, body))
 
     @made.get("/{verification_id}", response_model=Verification, summary="See how it stands")
     async def see(verification_id: str, request: Request) -> Verification:
@@ -61,8 +62,10 @@ def router(server: Server) -> APIRouter:
     return made
 
 
-async def _start(server: Server, caller: Caller, body: StartBody) -> Answered:
+async def _start(server: Server, caller: Caller, request: Request, body: StartBody) -> Answered:
     ladder = body.ladder
+    if body.page is not None:
+        check_page(caller, body.page)
     caller.check(purpose=body.purpose, channels=tuple(ladder))
     challenge = await caller.service.send(
         body.to,
@@ -77,7 +80,10 @@ async def _start(server: Server, caller: Caller, body: StartBody) -> Answered:
         keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
         await server.records.put(_NAMESPACE, challenge.id, said, expires_at=challenge.expires_at + keep)
     seen = await look_up(caller, challenge.id)
-    return _begun(caller, seen, body.metadata, ladder[0])
+    begun = _begun(caller, seen, body.metadata, ladder[0])
+    if body.page is not None:
+        begun.body.page_url = await open_page(server, caller, request, body, challenge)
+    return begun
 
 
 async def _check(caller: Caller, verification_id: str, body: CheckBody) -> Answered:
