@@ -15,36 +15,39 @@ R = TypeVar("R")
 
 
 class Timeline:
-    """Ids by time, and by number where they have the same."""
+    """Ids by time, and by number where they have the same. Places are pairs in here: those are compared without a call."""
 
     def __init__(self) -> None:
         self._numbers = 0
-        self._places: list[Place] = []
-        self._ids: dict[Place, str] = {}
-        self._place_of: dict[str, Place] = {}
+        self._places: list[tuple[datetime, int]] = []
+        self._ids: dict[int, str] = {}
+        self._place_of: dict[str, tuple[datetime, int]] = {}
 
     def add(self, time: datetime, row_id: str) -> None:
         self._numbers += 1
-        place = Place(time, self._numbers)
-        bisect.insort(self._places, place)
-        self._ids[place] = row_id
+        place = (time, self._numbers)
+        if self._places and place < self._places[-1]:
+            bisect.insort(self._places, place)
+        else:
+            self._places.append(place)
+        self._ids[self._numbers] = row_id
         self._place_of[row_id] = place
 
     def remove(self, row_id: str) -> None:
         place = self._place_of.pop(row_id)
-        del self._ids[place]
+        del self._ids[place[1]]
         del self._places[bisect.bisect_left(self._places, place)]
 
     def later(self, since: datetime, skip: int) -> datetime | None:
         """The time of the one that so many others from then on lie before."""
-        found = self._places[bisect.bisect_left(self._places, Place(since)) + skip :][:1]
-        return found[0].time if found else None
+        found = self._places[bisect.bisect_left(self._places, (since, 0)) + skip :][:1]
+        return found[0][0] if found else None
 
     def back(self, start: Place, end: Place) -> Iterator[tuple[str, Place]]:
         """Those before ``start`` and as far as ``end``, the newest first."""
-        first, last = bisect.bisect_left(self._places, end), bisect.bisect_left(self._places, start)
-        for place in reversed(self._places[first:last]):
-            yield self._ids[place], place
+        first, last = (bisect.bisect_left(self._places, (one.time, one.number)) for one in (end, start))
+        for time, number in reversed(self._places[first:last]):
+            yield self._ids[number], Place(time, number)
 
 
 class ListRows:
