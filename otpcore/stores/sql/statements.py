@@ -52,6 +52,9 @@ _THIS_CHALLENGE = challenges.c.id == bindparam("row_id")
 _THIS_ROW = (schedule.c.challenge_id == bindparam("row_id")) & (schedule.c.channel == bindparam("row_channel"))
 _BY_CLAIMABLE = (schedule.c.claimable_at, schedule.c.challenge_id, schedule.c.channel)
 
+# No parameter: the database must see that it groups by what it selects, and that an index holds what is asked for.
+_EMPTY: ColumnElement[str] = literal_column("''")
+
 CHALLENGE = records(ChallengeRecord, challenges).where(_THIS_CHALLENGE, own(challenges))
 LATEST = (
     records(ChallengeRecord, challenges)
@@ -146,6 +149,7 @@ DELIVERY_BY_REFERENCE = (
     records(DeliveryRecord, deliveries)
     .where(
         deliveries.c.reference == bindparam("reference"),
+        deliveries.c.reference != _EMPTY,
         deliveries.c.instance == bindparam("instance"),
         own_found_otherwise(deliveries),
     )
@@ -267,10 +271,7 @@ _LATEST_OF_SEND = (
     .where(_of_send.c.challenge_id == schedule.c.challenge_id, _of_send.c.send_id == schedule.c.send_id)
     .scalar_subquery()
 )
-_NOBODY: ColumnElement[str] = literal_column(
-    "''"
-)  # no parameter: PostgreSQL must see that it groups by what it selects
-_LAST_ROUTE = tuple(func.coalesce(column, _NOBODY) for column in _ROUTE)
+_LAST_ROUTE = tuple(func.coalesce(column, _EMPTY) for column in _ROUTE)
 COUNT_WAITING = (
     select(*_LAST_ROUTE, func.count(), func.min(challenges.c.first_sent_at))
     .select_from(schedule)

@@ -64,6 +64,7 @@ def include_name(name: str | None, type_: str, parent_names: Mapping[Any, str | 
 
 
 _WAITS = text("waits IS NOT NULL")
+_REFERRED = text("reference <> ''")  # every delivery is written without one
 _CLAIMABLE_AT = Computed("coalesce(lease_until, due_at)", persisted=True)
 _NUMBERED = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in an INTEGER primary key
 
@@ -122,7 +123,7 @@ class DeliveryRow(_Row, table=True):
 
     __tablename__ = "otp_delivery"
     __table_args__ = (
-        Index(None, "reference", "instance"),
+        Index(None, "reference", "instance", postgresql_where=_REFERRED, sqlite_where=_REFERRED),
         Index(None, "world", "recorded_at"),
         Index(None, "instance", "world", "recorded_at"),
     )

@@ -34,6 +34,7 @@ _TABLES = (
     "otp_setting",
 )
 _WAITS = sa.text("waits IS NOT NULL")
+_REFERRED = sa.text("reference <> ''")
 
 
 def _key(length: int) -> sa.String:
@@ -163,7 +164,13 @@ def _delivery() -> None:
     op.create_index("ix_otp_delivery_phone_key", "otp_delivery", ["phone_key"])
     op.create_index("ix_otp_delivery_world_recorded_at", "otp_delivery", ["world", "recorded_at"])
     op.create_index("ix_otp_delivery_instance_world_recorded_at", "otp_delivery", ["instance", "world", "recorded_at"])
-    op.create_index("ix_otp_delivery_reference_instance", "otp_delivery", ["reference", "instance"])
+    op.create_index(
+        "ix_otp_delivery_reference_instance",
+        "otp_delivery",
+        ["reference", "instance"],
+        postgresql_where=_REFERRED,
+        sqlite_where=_REFERRED,
+    )
 
 
 def _receipt() -> None:
