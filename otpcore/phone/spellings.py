@@ -19,7 +19,7 @@ _TWO_SPELLINGS = (
     (re.compile(r"\+2410([2-7][0-9]{6})"), re.compile(r"\+241([2-7][0-9]{6})"), "+2410{}", "+241{}"),  # Gabon
 )
 
-_THEIR_BEGINNINGS = ("+54", "+390549", "+3780549", "+241")
+_THEIR_BEGINNINGS = tuple(form.partition("{")[0] for *_, other, kept in _TWO_SPELLINGS for form in (other, kept))
 
 
 def mobile_spelling(e164: str) -> str:
