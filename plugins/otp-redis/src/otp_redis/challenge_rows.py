@@ -1,8 +1,8 @@
 """Challenges and their deliveries, and what is read in one look.
 
 All that hangs on a challenge is one hash, ``ch:<id>``, so that one look reads it and one version guards it: ``c`` the challenge, ``p`` the look-up
-of its phone, ``n`` its number, ``v`` the version, ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a
-receipt.
+of its phone, ``n`` its number, ``v`` the version, which is the id of the commit that last changed it: no two contents ever have the same, though a
+server lost what it had; ``d:<id>`` a delivery with its number, ``s:<channel>`` a schedule row, ``r:<digest>`` a receipt.
 """
 
 from __future__ import annotations

@@ -143,14 +143,16 @@ class Server:
         if commit is None:
             work.note()
             return result
-        told = self._apply(commit, base, deadline)
-        if not told[0]:
-            if not commit.questions:
+        answer = self._apply(commit, base, deadline)
+        if not isinstance(answer, str):
+            _, clock, *answers = answer
+            if not answers:
                 raise OutrunError("another unit was faster")
-            self._clock.heard(told[1], was_wrong=commit.now > told[1])
-            raise _WrongError((commit.questions, told[2]))
+            self._clock.heard(clock, was_wrong=commit.now > clock)
+            raise _WrongError((commit.questions, answers[0]))
+        told = answer.split(" ")
         if len(told) > 1:  # else it took place before, and what it told then was lost
-            self._clock.heard(told[1])
+            self._clock.heard(int(told[1]))
             work.committed(commit, told[2:])
         return result
 
@@ -175,13 +177,13 @@ class Server:
         replies: Sequence[Any] = self._run(self._read, base, questions)
         return replies
 
-    def _apply(self, commit: Commit, base: str, deadline: float) -> Sequence[Any]:
+    def _apply(self, commit: Commit, base: str, deadline: float) -> str | list[Any]:
         """Commit once, however often it has to be asked for; what the server answers."""
         asked = (commit.id, str(_REMEMBERED), str(commit.now), commit.guards, commit.changes, commit.questions)
         pauses, in_doubt = backoff(_FIRST_PAUSE, _LONGEST_PAUSE), False
         while True:
             try:
-                told: Sequence[Any] = self._run(self._commit, base, asked, waits=True)
+                answer: str | list[Any] = self._run(self._commit, base, asked, waits=True)
             except (*_UNTOLD, RedisError, RedisClusterException, OSError) as error:
                 # Perhaps it took place: the server knows this commit by its id.
                 in_doubt = in_doubt or (is_passing(error) and not certainly_not_done(error))
@@ -192,7 +194,7 @@ class Server:
                     raise
                 time.sleep(pause)
             else:
-                return told
+                return answer
 
     def _run(self, script: _Script, base: str, asked: Sequence[Any], *, waits: bool = False) -> Any:
         asked_as_json = _as_json(asked)  # one argument: redis-py takes longer to pack a hundred than to do all the rest
@@ -207,7 +209,7 @@ class Server:
             (answer,) = self._opened().run(command)
             return answer
         answer, reached = self._opened().run(command, ("WAIT", wanted, _WAIT))
-        if answer[0] and reached < wanted:
+        if isinstance(answer, str) and reached < wanted:  # it took place
             warn(f"{self.place}: only {reached} of {wanted} replicas have the last change", "replicas")
         return answer
 

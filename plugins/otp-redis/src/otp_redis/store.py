@@ -1,4 +1,4 @@
-"""The store: the shared transactions of otpcore over Redis; one look and one commit for each command."""
+"""The store: the shared transactions of otpcore over Redis; one commit for each command, and a look where none can be guessed."""
 
 from __future__ import annotations
 

@@ -356,7 +356,7 @@ class Unit:
         now = microseconds(self._now) if self._now is not None else 0
         return Commit(id=self._id, now=now, guards=guards, changes=changes, questions=self.questions)
 
-    def committed(self, commit: Commit, told: Sequence[Any]) -> None:
+    def committed(self, commit: Commit, told: Sequence[str]) -> None:
         """It took place, and the server told this of its changes."""
         values = iter(told)
         for change in commit.changes:

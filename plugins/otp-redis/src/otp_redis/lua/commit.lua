@@ -1,12 +1,12 @@
 -- Checks all guards of a unit of work, then applies all that it changes; or changes nothing. answers.lua goes before this.
 -- ARGV[1], as JSON: the id of this commit, the milliseconds that it is remembered, the unit's clock in microseconds, the
 -- guards, the changes, and the questions, each a list of its name and its arguments, all of them text.
--- Answers 1, the time, and what the changes have to tell, in their order; or 0, the time and, where there are any, the
--- answers to the questions. A commit whose answer was lost is sent again; it is known by its id, not applied twice, and
--- answered by 1 alone.
+-- Answers with one text of 1, the time, and what the changes have to tell, in their order, as a client reads that in one go;
+-- or with a list of 0, the time and, where there are any, the answers to the questions. A commit whose answer was lost is
+-- sent again; it is known by its id, not applied twice, and answered by 1 alone.
 local id, remembered, clock, all_guards, all_changes, questions = unpack(cjson.decode(ARGV[1]))
 local done, now = base .. 'done:' .. id, tonumber(clock)
-if redis.call('EXISTS', done) == 1 then return { 1 } end
+if redis.call('EXISTS', done) == 1 then return '1' end
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -76,7 +76,7 @@ local changes = {
   number = function(key, field, value)
     local number = redis.call('INCR', base .. 'seq')
     redis.call('HSET', base .. key, field, whole(number) .. ':' .. value)
-    return number
+    return whole(number)
   end,
   -- A change of a challenge, for the outbox.
   note = function(value, due)
@@ -153,10 +153,10 @@ for _, guard in ipairs(all_guards) do
     return found.err and found or { 0, time(), found }
   end
 end
-if #all_changes == 0 then return demoted() or { 1, time() } end
-local told = { 1, time() }
+local told = { '1', whole(time()) }
+if #all_changes == 0 then return demoted() or table.concat(told, ' ') end
 for _, change in ipairs(all_changes) do
   told[#told + 1] = changes[change[1]](unpack(change, 2))
 end
 redis.call('SET', done, '1', 'PX', remembered)
-return told
+return table.concat(told, ' ')
