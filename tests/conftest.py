@@ -12,6 +12,7 @@ from hypothesis import settings
 from otpcore.stores.sql.store import upgrade
 
 from .own_servers import postgres_server
+from .preloaded import Preloaded, preloaded
 from .servers import mariadb_database
 
 pytest_plugins = ["otpcore.testing.fixtures"]
@@ -97,3 +98,10 @@ def mariadb_url() -> Iterator[str]:
     with mariadb_database() as url:
         upgrade(url)
         yield url
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    """``otp`` and ``python`` that start at once: importing takes longer than most commands."""
+    with preloaded(tmp_path_factory.mktemp("forked")) as programs:
+        yield programs

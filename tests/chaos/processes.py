@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -97,6 +99,23 @@ class Process:
             os.kill(self.pid, number)
 
 
+@functools.cache
+def _mother() -> socket.socket:
+    """Where orders go: to one mother for all nurseries, as importing takes her longer than most tests; she ends with this process."""
+    orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
+    command = [sys.executable, str(Path(__file__).with_name("child.py")), str(theirs.fileno())]
+    mother = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
+    theirs.close()
+
+    def end() -> None:
+        orders.close()
+        mother.wait(PATIENCE)
+
+    atexit.register(end)
+    return orders
+
+
 class Nursery:
     """Where the processes come from; a context manager that leaves none behind.
 
@@ -106,11 +125,7 @@ class Nursery:
 
     def __init__(self, directory: Path) -> None:
         self.log = directory / "processes.log"
-        self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
-        command = [sys.executable, str(Path(__file__).with_name("child.py")), str(theirs.fileno())]
-        self._mother = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
-        theirs.close()
+        self._orders = _mother()
         self._born: list[Process] = []
 
     def __enter__(self) -> Self:
@@ -121,8 +136,6 @@ class Nursery:
             if process.channel.fileno() >= 0:
                 process.kill()
                 process.channel.close()
-        self._orders.close()
-        self._mother.wait(PATIENCE)
 
     def start(self, **order: Any) -> Process:
         """Start one, and wait until it has a process id."""

@@ -34,6 +34,7 @@ from otpcore.testing import wrong_code
 from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
 from ..forwarding import PEER, forwarding  # noqa: TID252 - the same
 from ..own_servers import postgres_server  # noqa: TID252 - the same
+from ..preloaded import Preloaded  # noqa: TID252 - the same
 from ..proxy import Address  # noqa: TID252 - the same
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -390,7 +391,7 @@ def test_the_trio_program_verifies_a_phone(tmp_path, vendors):
         assert (said, second.returncode) == ("This code can no longer be used.\n", 1)
 
 
-def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors):
+def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors, forked: Preloaded):
     host = Host.set_up(tmp_path, vendors)
     for words, environment, said, status in (
         (["+35987"], {}, "This is not a phone number.", 1),
@@ -399,7 +400,7 @@ def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors):
         ([PHONES["mada"]], {"OTPCORE_PROVIDERS__MADA__URL": "nonsense"}, "providers.mada.url", 1),
     ):
         ran = subprocess.run(
-            [sys.executable, str(EXAMPLES / "trio" / "verify_phone.py"), *words],
+            [forked.python, str(EXAMPLES / "trio" / "verify_phone.py"), *words],
             cwd=host.directory,
             env=host.environment | environment,
             stdin=subprocess.DEVNULL,

@@ -23,6 +23,8 @@ import pytest
 from otpcore.settings.tree import generate_keys, starter_file
 from otpcore.simulators.simulator import Simulator, running
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 LOOK, STOP, ROUND, MORNING = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -41,10 +43,11 @@ PATIENCE = 60.0  # seconds until a test gives up on a server
 
 @attrs.frozen
 class Night:
-    """A directory with settings, two gateways that are down, and a send that waits."""
+    """A directory with settings, two gateways that are down, and a send that waits; ``otp`` is in the folder ``commands``."""
 
     directory: Path
     gateways: dict[str, Simulator]
+    commands: Path
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,7 +59,7 @@ class Night:
         return {
             **os.environ,
             **own,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "OTPCORE_SETTINGS_FILE": str(self.directory / "otpcore.toml"),
         }
 
@@ -73,7 +76,7 @@ class Night:
 
 
 @pytest.fixture
-def night(tmp_path: Path) -> Iterator[Night]:
+def night(tmp_path: Path, forked: Preloaded) -> Iterator[Night]:
     (found,) = entry_points(group="otpcore.simulators", name="mada")
     gateways = {"mada": found.load()(), "backup": found.load()()}
     settings, secrets = starter_file(generate_keys(datetime.now(UTC)))
@@ -84,7 +87,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
     with running(*gateways.values()), pytest.MonkeyPatch.context() as patched:
         for name, value in WAITING.items():
             patched.setenv(f"OTPCORE_{name}", value)
-        made = Night(tmp_path, gateways)
+        made = Night(tmp_path, gateways, forked.folder)
         for gateway in gateways.values():
             gateway.down()
         assert made.otp("send", PHONE)["state"] == "queued"

@@ -27,6 +27,8 @@ from otpcore.service.switches import PAUSED, Switch, prefix_setting, switch_text
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.testing import EventRecorder, Outbox, wrong_code
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
+
 PHONE = "+359871234567"
 OTHERS = [f"+35988123{number:04d}" for number in range(100, 10_000, 101)]
 GERMAN = "+4915112345678"
@@ -209,8 +211,10 @@ anyio.run(main, backend=sys.argv[3])
 
 
 @pytest.mark.parametrize("kind", ["global", "mixed"])
-def test_exactly_so_many_of_several_processes_on_one_file_get_through(tmp_path: Path, kind: str) -> None:
-    command = [sys.executable, "-c", PROCESS, str(tmp_path / "otp.sqlite3"), kind]
+def test_exactly_so_many_of_several_processes_on_one_file_get_through(
+    tmp_path: Path, kind: str, forked: Preloaded
+) -> None:
+    command = [forked.python, "-c", PROCESS, str(tmp_path / "otp.sqlite3"), kind]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen([*command, backend], **pipes) for backend in ("asyncio", "trio", "asyncio")]
     for process in processes:

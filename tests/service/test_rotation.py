@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ from otpcore.settings.tree import Settings
 from otpcore.simulators.simulator import Fault
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.testing import Outbox
+
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 
 PHONES = ("+359871234567", "+359871234568", "+359881234567")
 
@@ -227,9 +228,9 @@ class Process:
 
 
 @contextmanager
-def process(settings: dict[str, Any]) -> Iterator[Process]:
+def process(python: str, settings: dict[str, Any]) -> Iterator[Process]:
     """One that ends in order, when its standard input does: what a killed one had under way may come twice."""
-    command = [sys.executable, "-c", textwrap.dedent(PROCESS)]
+    command = [python, "-c", textwrap.dedent(PROCESS)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as popen:
@@ -242,7 +243,7 @@ def process(settings: dict[str, Any]) -> Iterator[Process]:
             popen.kill()
 
 
-def test_two_processes_share_a_store_through_a_whole_rotation(tmp_path: Path) -> None:
+def test_two_processes_share_a_store_through_a_whole_rotation(tmp_path: Path, forked: Preloaded) -> None:
     """Sends that fail first are retried by whichever process claims them; each code is verified by the other one."""
     index, old, new = secret(), secret(), secret()
     only_old, only_new = {"k1": old}, {"k2": new}
@@ -260,6 +261,9 @@ def test_two_processes_share_a_store_through_a_whole_rotation(tmp_path: Path) ->
                 "sms": {"retry": True},
                 "retry": {"first_delay": 0.05, "poll": 0.05},
             }
+
+        def serving(code: dict[str, str], current: str) -> AbstractContextManager[Process]:
+            return process(forked.python, settings(code, current))
 
         def send(who: Process, count: int = 3) -> list[str]:
             people = [f"+35987{next(numbers):07d}" for _ in range(count)]
@@ -281,27 +285,33 @@ def test_two_processes_share_a_store_through_a_whole_rotation(tmp_path: Path) ->
         def verify(who: Process, people: list[str]) -> None:
             assert [who.ask("verify", person, code(person)) for person in people] == ["approved"] * len(people)
 
-        with process(settings(only_old, "k1")) as first:
-            with process(settings(only_old, "k1")) as second:
+        with serving(only_old, "k1") as first:
+            with serving(only_old, "k1") as second:
                 early = send(first, 6) + send(second, 6)
-            with process(settings(both, "k1")) as second:  # one lists the new key
+            with serving(both, "k1") as second:  # one lists the new key
                 verify(second, early[:3])
                 people = send(second)
                 verify(first, people)
                 early += send(first)
-        with process(settings(both, "k1")) as first:  # the other too
-            with process(settings(both, "k2")) as second:  # one uses it
+        with serving(both, "k1") as first:  # the other too
+            with serving(both, "k2") as second:  # one uses it
                 verify(first, send(second))
                 verify(second, send(first))
                 verify(second, early[3:6])
                 verify(first, early[6:9])
-            with process(settings(both, "k2")) as second:
+            with serving(both, "k2") as second:
                 late = send(second)
-        with process(settings(both, "k2")) as first, process(settings(both, "k2")) as second:
+        with (
+            serving(both, "k2") as first,
+            serving(both, "k2") as second,
+        ):
             verify(first, late)
             verify(second, early[9:])
             verify(second, send(first))
-        with process(settings(only_new, "k2")) as first, process(settings(both, "k2")) as second:  # retired here
+        with (
+            serving(only_new, "k2") as first,
+            serving(both, "k2") as second,
+        ):  # retired here
             verify(first, send(second))
             verify(second, send(first))
         assert len({message.recipient for message in mada.inbox}) == len(mada.inbox)
