@@ -68,7 +68,7 @@ class AppSettings:
 
     purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
     channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
-    page: PageSettings = PageSettings()
+    page: PageSettings = attrs.field(factory=PageSettings)
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +89,7 @@ class ServerSettings:
     public_url: str = attrs.field(default="", validator=_good_address)
     trusted_proxies: Sequence[str] = attrs.field(default=(), validator=_good_networks)
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
-    page: PageSettings = PageSettings()
+    page: PageSettings = attrs.field(factory=PageSettings)
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""
