@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 from otp_server.problems import OURS
-from otp_server.settings import AppSettings, ServerSettings
+from otp_server.settings import AppSettings, ServerSettings, WebhookSettings
 
 PLUGIN = Path(__file__).parents[1]
 README = (PLUGIN / "README.md").read_text(encoding="utf-8")
@@ -47,7 +47,8 @@ def test_the_commands_of_the_readme_verify_a_code(serve: Callable[..., Any]) -> 
 def rows(title: str) -> list[list[str]]:
     text = PAGE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     return [
-        [cell.strip().strip("`") for cell in row.strip("|").split("|")] for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+        [cell.strip().strip("`") for cell in row.strip("|").split("|")]
+        for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
     ]
 
 
@@ -56,7 +57,8 @@ def test_the_page_has_every_problem_and_every_setting() -> None:
     told = [row for row in rows("Problems") if row[0].isdigit()]
     assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
     of_server = {f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name != "apps"}
-    of_apps = {f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings)}
+    of_apps = {f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name != "webhook"}
+    of_apps |= {f"server.apps.<app>.webhook.{one.name}" for one in attrs.fields(WebhookSettings)}
     assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps
 
 
