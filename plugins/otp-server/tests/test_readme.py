@@ -58,7 +58,9 @@ def test_the_page_has_every_problem_and_every_setting() -> None:
     told = [row for row in rows("Problems") if row[0].isdigit()]
     assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
     of_server = {f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page")}
-    of_apps = {f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name not in ("webhook", "page")}
+    of_apps = {
+        f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name not in ("webhook", "page")
+    }
     of_apps |= {f"server.apps.<app>.webhook.{one.name}" for one in attrs.fields(WebhookSettings)}
     of_apps |= {f"server.{of}page.{one.name}" for one in attrs.fields(PageSettings) for of in ("", "apps.<app>.")}
     assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps
