@@ -103,19 +103,19 @@ def test_receipts_are_taken_in_and_answered_as_the_vendor_wants(
 ) -> None:
     provider = Reports()
     sections = {"server": {"public_url": "https://otp.example.com"}}
-    with run_server(f"sqlite:///{tmp_path}/otp.sqlite3", providers={"acme": provider}, **sections) as server:
-        with server.client(Kind.LIVE) as client:
-            begun = client.post("/v1/verifications", json={"to": phone}).json()
-            address = "/v1/receipts/acme?of=it"
-            refused = httpx.post(f"{server.url}{address}", content=f"ref-{begun['id']}")
-            assert (refused.status_code, refused.json()["reason"]) == (403, "signature")
-            taken = httpx.post(f"{server.url}{address}", content=f"ref-{begun['id']}", headers={"X-Proof": "good"})
-            assert (taken.status_code, taken.json()) == (200, {"ok": True})
-            assert provider.url == "https://otp.example.com/v1/receipts/acme?of=it"
-            (delivery,) = client.get(f"/v1/verifications/{begun['id']}").json()["deliveries"]
-            assert delivery["delivered_at"] is not None
-            unknown = httpx.post(f"{server.url}/v1/receipts/nobody", content="x")
-            assert (unknown.status_code, unknown.json()["reason"]) == (404, "not_found")
+    url = f"sqlite:///{tmp_path}/otp.sqlite3"
+    with run_server(url, providers={"acme": provider}, **sections) as server, server.client(Kind.LIVE) as client:
+        begun = client.post("/v1/verifications", json={"to": phone}).json()
+        address = "/v1/receipts/acme?of=it"
+        refused = httpx.post(f"{server.url}{address}", content=f"ref-{begun['id']}")
+        assert (refused.status_code, refused.json()["reason"]) == (403, "signature")
+        taken = httpx.post(f"{server.url}{address}", content=f"ref-{begun['id']}", headers={"X-Proof": "good"})
+        assert (taken.status_code, taken.json()) == (200, {"ok": True})
+        assert provider.url == "https://otp.example.com/v1/receipts/acme?of=it"
+        (delivery,) = client.get(f"/v1/verifications/{begun['id']}").json()["deliveries"]
+        assert delivery["delivered_at"] is not None
+        unknown = httpx.post(f"{server.url}/v1/receipts/nobody", content="x")
+        assert (unknown.status_code, unknown.json()["reason"]) == (404, "not_found")
 
 
 def test_it_lives_is_ready_and_tells_what_it_measures(shared: Any, client: httpx.Client) -> None:

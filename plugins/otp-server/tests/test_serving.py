@@ -57,6 +57,14 @@ def test_told_to_end_it_answers_what_is_under_way(
             client.get("/healthz")
 
 
+def test_commands_are_listed_without_a_web_framework() -> None:
+    program = (
+        "import otp_server.command, sys; print([one for one in sys.modules if one.startswith(('fastapi', 'jinja2'))])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "[]\n"
+
+
 def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

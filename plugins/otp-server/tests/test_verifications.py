@@ -108,22 +108,25 @@ def test_another_apps_verification_is_not_there(
     run_server: Callable[..., contextlib.AbstractContextManager[Any]], tmp_path: Any, phone: str
 ) -> None:
     apps = {"shop": {"purposes": ["sign-in"], "channels": ["sms"]}, "bank": {}}
-    with run_server(f"sqlite:///{tmp_path}/otp.sqlite3", server={"apps": apps}) as server:
-        with server.client(app="shop") as shop, server.client(app="bank") as bank:
-            begun = started(shop, phone, purpose="sign-in")
-            for asked in (bank.get, bank.post):
-                assert asked(f"{START}/{begun['id']}").status_code in (404, 405)
-            refused = bank.post(f"{START}/{begun['id']}/check", json={"code": server.code()})
-            assert (refused.status_code, refused.json()["reason"]) == (404, "not_found")
-            other = started(bank, phone, purpose="sign-in")
-            assert other["id"] != begun["id"]
-            for more in ({}, {"purpose": "pay"}, {"purpose": "sign-in", "channels": ["sms", "call"]}):
-                answer = shop.post(START, json={"to": phone, **more})
-                assert (answer.status_code, answer.json()["reason"]) == (422, "not_this_app")
-            by_call = shop.post(f"{START}/{begun['id']}/resend", json={"channel": "call"})
-            assert (by_call.status_code, by_call.json()["reason"]) == (422, "not_this_app")
-            own = [one["verification"] for one in shop.get("/v1/inbox").json()["messages"]]
-            assert own == [begun["id"]]
+    with (
+        run_server(f"sqlite:///{tmp_path}/otp.sqlite3", server={"apps": apps}) as server,
+        server.client(app="shop") as shop,
+        server.client(app="bank") as bank,
+    ):
+        begun = started(shop, phone, purpose="sign-in")
+        for asked in (bank.get, bank.post):
+            assert asked(f"{START}/{begun['id']}").status_code in (404, 405)
+        refused = bank.post(f"{START}/{begun['id']}/check", json={"code": server.code()})
+        assert (refused.status_code, refused.json()["reason"]) == (404, "not_found")
+        other = started(bank, phone, purpose="sign-in")
+        assert other["id"] != begun["id"]
+        for more in ({}, {"purpose": "pay"}, {"purpose": "sign-in", "channels": ["sms", "call"]}):
+            answer = shop.post(START, json={"to": phone, **more})
+            assert (answer.status_code, answer.json()["reason"]) == (422, "not_this_app")
+        by_call = shop.post(f"{START}/{begun['id']}/resend", json={"channel": "call"})
+        assert (by_call.status_code, by_call.json()["reason"]) == (422, "not_this_app")
+        own = [one["verification"] for one in shop.get("/v1/inbox").json()["messages"]]
+        assert own == [begun["id"]]
 
 
 def test_live_keys_reach_people_and_test_keys_nobody(shared: Any, client: httpx.Client, phone: str) -> None:

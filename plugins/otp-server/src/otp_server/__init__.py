@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from otp_server.app import create_app
-from otp_server.server import Server
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otp_server.app import create_app
+    from otp_server.server import Server
 
 __all__ = ["Server", "create_app"]
+
+_PLACES = {"create_app": "otp_server.app", "Server": "otp_server.server"}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Imported when it is first used: the commands are listed without a web framework."""
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(_PLACES[name]), name)

@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from otp_server import health, inbox, pages, receipts
-from otp_server.api import decoys, explain, messages, verifications
+from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.schemas import ProblemDocument
 from otp_server.edge import Edge, request_id
 from otp_server.problems import MEDIA_TYPE, ProblemError, problem_of, respond
@@ -67,7 +67,7 @@ def app_of(server: Server) -> FastAPI:
         middleware=[Middleware(Edge, measures=server.measures)],
         responses=_TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation
     )
-    for part in (verifications, decoys, messages, explain):
+    for part in (verifications, decoys, messages, explain, webhooks):
         app.include_router(part.router(server))
     for more in (health, receipts, inbox, pages):
         app.router.routes.extend(more.routes(server))

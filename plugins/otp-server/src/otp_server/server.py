@@ -15,7 +15,9 @@ from otp_server.keys import ApiKeys, Kind
 from otp_server.measures import Measures
 from otp_server.settings import ServerSettings, read_settings
 from otp_server.vault import Records, Vault
-from otpcore import AsyncOTPService, Settings
+from otp_server.webhooks.attempts import Attempts
+from otp_server.webhooks.teller import Teller
+from otpcore import AsyncOTPService, Settings, SettingsError
 from otpcore.stores import World
 
 __all__ = ["Server"]
@@ -31,6 +33,7 @@ class Server:
     def __init__(self, service: AsyncOTPService) -> None:
         self.otp_settings: Settings = service.settings
         self.settings: ServerSettings = read_settings(service.settings.server)
+        _check_outbox(service.settings, self.settings)
         self.vault = Vault(service.settings)
         self.measures = Measures()
         self._live = service
@@ -45,6 +48,9 @@ class Server:
                 await stack.enter_async_context(self._test)
             self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
             self.keys = ApiKeys(self.records)
+            self.teller = Teller(self.settings, self.vault, Attempts(self.records))
+            if self.settings.tells_anybody:
+                self._tell()
             self._stack = stack.pop_all()
         return self
 
@@ -77,8 +83,19 @@ class Server:
         """Seconds that what is under way may take, when the server ends."""
         return math.ceil(self.otp_settings.otp.send_timeout) + 5
 
+    def _tell(self) -> None:
+        """Work through the outboxes of both worlds."""
+        self.tasks.start_soon(self.teller.run, Kind.TEST, self._test.store)
+        if self._test is not self._live:
+            self.tasks.start_soon(self.teller.run, Kind.LIVE, self._live.store)
+
     def _end_tasks(self) -> None:
         self.tasks.cancel_scope.cancel()
+
+
+def _check_outbox(settings: Settings, own: ServerSettings) -> None:
+    if own.tells_anybody and not settings.storage.outbox:
+        raise SettingsError("storage.outbox: is off, and webhooks are told from it. Fix: in [storage]: outbox = true")
 
 
 def _sandboxed(settings: Settings) -> Settings:

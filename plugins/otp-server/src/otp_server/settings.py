@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import attrs
 
 from otp_server.page_settings import PageSettings
+from otp_server.webhooks.signing import is_secret
 from otpcore.runners import SettingsError, structure
 
-__all__ = ["AppSettings", "ServerSettings", "read_settings"]
+__all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "read_settings"]
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -56,6 +57,32 @@ def _good_apps(_: Any, __: Any, value: Mapping[str, AppSettings]) -> None:
             raise SettingsError("a name is 1 to 40 ASCII letters, digits, dots, _ and -")
 
 
+def _good_webhook(_: Any, __: Any, value: str) -> None:
+    parts = urlsplit(value)
+    if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or parts.username):
+        raise SettingsError("must be an address such as https://shop.example.com/otp-events")
+
+
+def _good_secrets(instance: WebhookSettings, _: Any, value: Sequence[str]) -> None:
+    if not all(map(is_secret, value)):
+        raise SettingsError("must be whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks write it")
+    if instance.url and not value:
+        raise SettingsError("must hold a secret, as receivers prove by it that an event is ours")
+
+
+@attrs.frozen(kw_only=True)
+class WebhookSettings:
+    """``server.apps.<app>.webhook``: where an app hears what changed.
+
+    Args:
+        url: Of the app; empty: it hears nothing. Over TLS, but in networks of ``server.webhook_networks``.
+        secrets: That sign; each of them does, so that one can be exchanged.
+    """
+
+    url: str = attrs.field(default="", validator=_good_webhook)
+    secrets: Sequence[str] = attrs.field(default=(), repr=False, validator=_good_secrets)
+
+
 @attrs.frozen(kw_only=True)
 class AppSettings:
     """``server.apps.<app>``: what the keys of one app may ask for. Its texts stand below ``otp.apps.<app>``.
@@ -64,11 +91,13 @@ class AppSettings:
         purposes: What its codes may be for; empty: anything.
         channels: Over which they may go; empty: over any that has rules.
         page: Its verification page.
+        webhook: Where it hears what changed.
     """
 
     purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
     channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
-    page: PageSettings = PageSettings()
+    page: PageSettings = attrs.field(factory=PageSettings)
+    webhook: WebhookSettings = attrs.field(factory=WebhookSettings)
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +109,7 @@ class ServerSettings:
         port: And on which port; 0: one that is free.
         public_url: The address under which others reach it; empty: that of the request.
         trusted_proxies: Addresses and networks of the proxies before it, whose word on the caller's address counts.
+        webhook_networks: Private networks to which webhooks may go, and without TLS.
         apps: By name; none: one app without a name, whose keys may ask for everything.
         page: The verification page of the app without a name.
     """
@@ -88,12 +118,18 @@ class ServerSettings:
     port: int = attrs.field(default=8025, validator=_good_port)
     public_url: str = attrs.field(default="", validator=_good_address)
     trusted_proxies: Sequence[str] = attrs.field(default=(), validator=_good_networks)
+    webhook_networks: Sequence[str] = attrs.field(default=(), validator=_good_networks)
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
-    page: PageSettings = PageSettings()
+    page: PageSettings = attrs.field(factory=PageSettings)
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""
         return self.apps.get(name) if self.apps else AppSettings(page=self.page) if not name else None
+
+    @property
+    def tells_anybody(self) -> bool:
+        """Some app has a webhook."""
+        return any(one.webhook.url for one in self.apps.values())
 
 
 def read_settings(values: Mapping[str, Any]) -> ServerSettings:

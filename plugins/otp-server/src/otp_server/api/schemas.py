@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
+    "Attempt",
+    "AttemptPage",
     "CancelBody",
     "CheckBody",
     "Checked",
@@ -22,6 +24,7 @@ __all__ = [
     "OutcomeBody",
     "PageBody",
     "ProblemDocument",
+    "Replayed",
     "ResendBody",
     "StartBody",
     "Status",
@@ -242,6 +245,35 @@ class Explained(BaseModel):
     refused: str | None = Field(description="Why a send would not even be routed.")
     barrier: str | None = Field(description="`paused` or `denied`.")
     limits: list[dict[str, Any]] = Field(description="What this number has used up.")
+
+
+class Attempt(BaseModel):
+    """One attempt to tell an app of a change."""
+
+    attempt: str = Field(description="Its id, for a replay.")
+    event: str = Field(description="The id of the event; `webhook-id` of the request.")
+    type: str
+    at: datetime
+    number: int = Field(description="From 1; 0: a replay.")
+    status: int = Field(description="HTTP's; 0: there was no answer.")
+    problem: str
+    heard: bool
+    last: bool = Field(description="No other one follows by itself.")
+    body: str
+
+
+class AttemptPage(BaseModel):
+    """Attempts, the latest first."""
+
+    attempts: list[Attempt]
+
+
+class Replayed(BaseModel):
+    """How a replay ended."""
+
+    heard: bool
+    status: int
+    problem: str
 
 
 class ProblemDocument(BaseModel):

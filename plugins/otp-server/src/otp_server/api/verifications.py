@@ -10,12 +10,13 @@ from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Verification
-from otp_server.api.views import Seen, look_up, status_of, told
+from otp_server.api.views import Seen, look_up, told
 from otp_server.idempotency import Answered, once
 from otp_server.keys import Scope
 from otp_server.pages.opening import check_page, open_page
 from otp_server.problems import ProblemError
 from otp_server.server import Server
+from otp_server.statuses import status_of
 from otpcore import VerificationStatus
 
 __all__ = ["router"]

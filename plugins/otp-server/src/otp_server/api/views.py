@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from otp_server.api.auth import Caller
-from otp_server.api.schemas import Delivery, Status, Verification
+from otp_server.api.schemas import Delivery, Verification
 from otp_server.keys import Scope
 from otp_server.problems import ProblemError
-from otpcore import ChallengeState
-from otpcore.stores import ChallengeRecord, DeliveryRecord, is_living
+from otp_server.statuses import status_of
+from otpcore.stores import ChallengeRecord, DeliveryRecord
 
-__all__ = ["Seen", "deliveries_of", "look_up", "status_of", "told"]
+__all__ = ["Seen", "deliveries_of", "look_up", "told"]
 
 _RESTRICTED = {"sms", "call"}
 _LONGEST_ID = 64
-_STATUSES: dict[ChallengeState, Status] = {
-    ChallengeState.APPROVED: "approved",
-    ChallengeState.EXPIRED: "expired",
-    ChallengeState.CANCELLED: "canceled",
-}
-
 Seen = tuple[ChallengeRecord, tuple[DeliveryRecord, ...]]
 
 
@@ -37,17 +30,6 @@ async def look_up(caller: Caller, verification_id: str, *, verifiable: bool = Tr
         if challenge.app == caller.app and challenge.verifiable == verifiable:
             return challenge, view.deliveries
     raise ProblemError("not_found")
-
-
-def status_of(challenge: ChallengeRecord) -> Status:
-    """The word for how it stands now."""
-    if challenge.state in _STATUSES:
-        return _STATUSES[challenge.state]
-    if not is_living(challenge, datetime.now(UTC)):
-        return "expired"
-    if challenge.attempts >= challenge.max_attempts:
-        return "max_attempts"
-    return "failed" if challenge.state is ChallengeState.UNSENDABLE else "pending"
 
 
 def told(caller: Caller, seen: Seen, metadata: dict[str, str], channel: str | None = None) -> Verification:

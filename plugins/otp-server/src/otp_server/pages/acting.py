@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-from otp_server.api.views import status_of
 from otp_server.pages.records import Page, Pages
 from otp_server.server import Server
+from otp_server.statuses import status_of
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, RateLimited, Verification
 
 __all__ = ["LEAST_LIFE", "check_code", "is_used", "send_again", "service_of"]

@@ -55,7 +55,7 @@ class Page:
     purpose: str
     to: str
     locale: str = ""
-    channels: tuple[str, ...] = attrs.field(converter=tuple)
+    channels: tuple[str, ...]
     channel: str
     started_at: datetime
     expires_at: datetime
@@ -82,7 +82,7 @@ class Page:
         """What ``to_dict`` made."""
         times = {name: datetime.fromisoformat(value[name]) for name in ("started_at", "expires_at")}
         asked = {channel: datetime.fromisoformat(at) for channel, at in value["asked_at"].items()}
-        return cls(**{**value, **times, "asked_at": asked})
+        return cls(**{**value, **times, "channels": tuple(value["channels"]), "asked_at": asked})
 
     def resend_at(self, channel: str, cooldown: float) -> datetime:
         """From when on it may be asked for over this channel."""

@@ -82,7 +82,7 @@ async def _guarded(server: Server, answering: Answering, request: Request) -> Re
             return _over(server, request, "gone", status=404)
         if problem.reason in ("forbidden", "malformed", "media_type"):
             return _over(server, request, "stale", status=problem.status, link=_path(request))
-        status = _UNAVAILABLE if problem.status >= _UNAVAILABLE else problem.status
+        status = min(_UNAVAILABLE, problem.status)
         return _over(server, request, "trouble", status=status, link=_path(request))
 
 

@@ -49,7 +49,7 @@
   // Until when the code works, on the person's own clock.
   const until = new Date(Date.now() + lasts * 1000);
   expiry.textContent = expiry.dataset.until.replace(
-    "{time}", until.toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit" }));
+    "{time}", until.toLocaleTimeString(root.lang, { hour: "numeric", minute: "2-digit" }));
 
   const waits = [...document.querySelectorAll(".wait")];
   const announce = (text) => { find("announce").textContent = text; };
@@ -73,7 +73,7 @@
     if (left > 0) return;
     find("over").hidden = false;
     form.hidden = true;
-    for (const one of document.querySelectorAll("section, .told, .lead")) one.hidden = true;
+    for (const one of document.querySelectorAll("section, .told, .lead, .notice")) one.hidden = true;
     quiet.abort();
     clearInterval(ticking);
     clearInterval(asking);

@@ -1,0 +1,68 @@
+"""What an app is told of a change: masked, and without a code."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+
+from otp_server.keys import Kind
+from otp_server.statuses import status_of
+from otp_server.vault import Vault
+from otpcore import ChallengeState
+from otpcore.stores import ChallengeRecord, Change, ChangeRecord
+
+__all__ = ["WebhookEvent", "event_of"]
+
+_WORDS = {
+    Change.SENT: "sent",
+    Change.DELIVERED: "delivered",
+    Change.UNDELIVERED: "undelivered",
+    Change.VERIFIED: "approved",
+}
+_ENDS = {ChallengeState.EXPIRED: "expired", ChallengeState.CANCELLED: "canceled"}
+
+
+@attrs.frozen(kw_only=True)
+class WebhookEvent:
+    """One change, ready to be told.
+
+    Args:
+        id: The same in every try, so that who hears it twice knows.
+        type: Such as ``verification.approved``.
+        app: Whose.
+        body: JSON.
+    """
+
+    id: str
+    type: str
+    app: str
+    body: bytes
+
+
+def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: ChallengeRecord) -> WebhookEvent:
+    """The event of a change.
+
+    Args:
+        vault: Makes its id.
+        kind: Of the keys that work in its world.
+        change: Of the outbox.
+        challenge: As it stands now.
+    """
+    about = "verification" if challenge.verifiable else "message"
+    word = _WORDS.get(change.kind) or _ENDS.get(change.state or ChallengeState.UNSENDABLE, "failed")
+    name = f"{about}.{word}"
+    data = {
+        "id": challenge.id,
+        "status": status_of(challenge),
+        "delivery_state": str(challenge.state),
+        "to": challenge.phone_masked,
+        "purpose": challenge.purpose,
+        "confirmed": challenge.confirmed,
+        "test": kind is Kind.TEST,
+    }
+    body = {"type": name, "timestamp": change.happened_at.isoformat(), "data": data}
+    event_id = vault.digest("webhook", str(kind), str(change.number), challenge.id, name)[:32]
+    return WebhookEvent(
+        id=f"evt_{event_id}", type=name, app=challenge.app, body=json.dumps(body, separators=(",", ":")).encode()
+    )

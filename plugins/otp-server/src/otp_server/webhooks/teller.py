@@ -1,0 +1,122 @@
+"""Works through the outbox: each change is told to its app, and again later until it was heard or given up."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+
+from otp_server.keys import Kind
+from otp_server.settings import ServerSettings, WebhookSettings
+from otp_server.vault import Vault
+from otp_server.webhooks.attempts import Attempts
+from otp_server.webhooks.calling import Called, Caller
+from otp_server.webhooks.events import WebhookEvent, event_of
+from otp_server.webhooks.signing import headers_of
+from otpcore import OTPError
+from otpcore.stores import ChangeRecord, Store
+
+__all__ = ["DELAYS", "Teller"]
+
+_logger = logging.getLogger("otpcore.server")
+
+DELAYS = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0)
+"""Seconds after each attempt that was not heard; after the last one it is given up."""
+_JITTER = 0.2
+_AT_ONCE = 50
+_LEASE = timedelta(seconds=60)  # beyond what a call may take
+_POLL = 1.0  # seconds
+_GONE = 410
+
+
+class Teller:
+    """Tells apps what changed.
+
+    Args:
+        settings: Say whom.
+        vault: Makes the ids of events.
+        attempts: Where each attempt is noted.
+    """
+
+    def __init__(self, settings: ServerSettings, vault: Vault, attempts: Attempts) -> None:
+        self._settings = settings
+        self._vault = vault
+        self.attempts = attempts
+        self._caller = Caller(settings.webhook_networks)
+        self._busy = 0
+
+    async def run(self, kind: Kind, store: Store) -> None:
+        """Work until it is cancelled: each change by itself, so that a slow app holds up no other; the store away is waited for."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                free = _AT_ONCE - self._busy
+                token = secrets.token_hex(16)
+                changes = await self._claimed(store, token, free) if free > 0 else ()
+                for change in changes:
+                    self._busy += 1
+                    tasks.start_soon(self._one, kind, store, change, token)
+                if not changes:
+                    await anyio.sleep(_POLL)
+
+    async def _claimed(self, store: Store, token: str, most: int) -> Sequence[ChangeRecord]:
+        try:
+            return await store.claim_changes(token, limit=most, lease=_LEASE, now=None)
+        except OTPError as error:
+            _logger.warning("webhooks wait: %s", type(error).__name__)
+            return ()
+
+    async def tell_again(self, event: WebhookEvent) -> Called | None:
+        """Tell an event once more, now; None: its app has no address any more."""
+        target = self._target(event.app)
+        if target is None:
+            return None
+        await self.attempts.switch_on(event.app, target.url)
+        called = await self._call(target, event)
+        await self.attempts.add(event, called, 0, is_last=True)
+        return called
+
+    async def _one(self, kind: Kind, store: Store, change: ChangeRecord, token: str) -> None:
+        """Tell a change and note it; whatever fails here, its lease ends and it is told again."""
+        try:
+            due_at = await self._tell(kind, store, change)
+            if due_at is None:
+                await store.finish_changes([change.number], token)
+            else:
+                await store.put_off_changes([change.number], token, due_at)
+        except Exception as error:  # noqa: BLE001 - one change must not end all others
+            _logger.warning("webhook of change %s waits: %s", change.number, type(error).__name__)
+        finally:
+            self._busy -= 1
+
+    async def _tell(self, kind: Kind, store: Store, change: ChangeRecord) -> datetime | None:
+        """Tell one change; when it is due again, None: it is done with."""
+        views = await store.view(challenge_id=change.challenge_id)
+        target = self._target(views[0].challenge.app) if views else None
+        if target is None:  # whom it was about is erased, or its app wants to hear nothing
+            return None
+        event = event_of(self._vault, kind, change, views[0].challenge)
+        if await self.attempts.is_off(event.app, target.url):
+            return None
+        called = await self._call(target, event)
+        is_last = called.is_heard or called.status == _GONE or change.tries > len(DELAYS)
+        await self.attempts.add(event, called, change.tries, is_last=is_last)
+        if called.status == _GONE:
+            await self.attempts.switch_off(event.app, target.url)
+        return None if is_last else _later(change.tries)
+
+    async def _call(self, target: WebhookSettings, event: WebhookEvent) -> Called:
+        signed = headers_of(event.id, datetime.now(UTC), event.body, target.secrets)
+        return await self._caller.call(target.url, {"Content-Type": "application/json", **signed}, event.body)
+
+    def _target(self, app: str) -> WebhookSettings | None:
+        found = self._settings.app(app)
+        return found.webhook if found is not None and found.webhook.url else None
+
+
+def _later(tries: int) -> datetime:
+    delay = DELAYS[min(max(tries, 1), len(DELAYS)) - 1]
+    varied = delay * (1 + _JITTER * (secrets.randbelow(2_001) / 1_000 - 1))
+    return datetime.now(UTC) + timedelta(seconds=varied)

@@ -1,0 +1,75 @@
+"""The README's commands, as a person would type them; and the tables of docs/service.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from otp_server.page_settings import PageSettings
+from otp_server.problems import OURS
+from otp_server.settings import AppSettings, ServerSettings, WebhookSettings
+
+PLUGIN = Path(__file__).parents[1]
+README = (PLUGIN / "README.md").read_text(encoding="utf-8")
+PAGE = PLUGIN.parents[1] / "docs" / "service.md"
+
+
+def test_the_commands_of_the_readme_verify_a_code(serve: Callable[..., Any]) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    running = serve()
+    begin, check = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    begin = begin.replace("otp_test_…", running.told["token"]).replace("http://127.0.0.1:8025", running.url)
+    head = "".join(re.findall(r"^(?:KEY|URL)=.*\n", begin, re.MULTILINE))
+
+    def shell(script: str) -> list[dict[str, Any]]:
+        ran = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True, timeout=60)
+        decoder, found, rest = json.JSONDecoder(), [], ran.stdout.strip()
+        while rest:
+            document, end = decoder.raw_decode(rest)
+            found.append(document)
+            rest = rest[end:].strip()
+        return found
+
+    (begun,) = shell(begin)
+    assert begun["status"] == "pending"
+    (inbox, _) = shell(f"{head}ID={begun['id']} CODE=000\n{check}")
+    (_, checked) = shell(f"{head}ID={begun['id']} CODE={inbox['messages'][0]['code']}\n{check}")
+    assert checked == {"valid": True, "status": "approved", "attempts_left": 4}
+
+
+def rows(title: str) -> list[list[str]]:
+    text = PAGE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return [
+        [cell.strip().strip("`") for cell in row.strip("|").split("|")]
+        for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is in the repository")
+def test_the_page_has_every_problem_and_every_setting() -> None:
+    told = [row for row in rows("Problems") if row[0].isdigit()]
+    assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
+    of_server = {f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page")}
+    of_apps = {
+        f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name not in ("webhook", "page")
+    }
+    of_apps |= {f"server.apps.<app>.webhook.{one.name}" for one in attrs.fields(WebhookSettings)}
+    of_apps |= {f"server.{of}page.{one.name}" for one in attrs.fields(PageSettings) for of in ("", "apps.<app>.")}
+    assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the page is in the repository")
+def test_the_page_has_every_address(shared: Any, client: Any) -> None:
+    told = {row[0] for row in rows("Endpoints")[2:]}
+    described = client.get("/openapi.json").json()["paths"]
+    every = {f"{method.upper()} {path}" for path, ways in described.items() for method in ways}
+    named = {re.sub(r"\{\w+_id\}", "{id}", one) for one in every}
+    assert named <= told
