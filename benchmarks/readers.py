@@ -32,6 +32,7 @@ _LOAD = (
     f"for the database and for the provider. A day is not even: its busiest second is taken as {_PEAK} times the mean one. So much "
     "of one core, of the speed of this machine, is busy in that second:"
 )
+_BESIDE = ", beside the provider's own time; a server that is not on the same machine adds its network's latency for each round trip."
 _WHY = (
     "What costs most is keeping what is promised: limits that hold across processes, a delivery that is on record before the "
     "provider hears of it, a code that is accepted once. The memory store keeps these without a database and shows what the "
@@ -58,7 +59,4 @@ def _alone(results: Results) -> list[str]:
     if not waits:
         return []
     said = ", ".join(f"{figure(wait)} ms on {store}" for store, wait in waits.items())
-    return [
-        f"One caller alone waits {said} for both steps together, beside the provider's own time; a server that is not on the "
-        "same machine adds its network's latency for each round trip."
-    ]
+    return [f"One caller alone waits {said} for both steps together{_BESIDE}"]

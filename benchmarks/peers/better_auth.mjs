@@ -38,7 +38,7 @@ async function onSqlite(parameters) {
 }
 
 async function onPostgres(parameters) {
-  const url = new URL(parameters.database);
+  const url = new URL(parameters.database.replace("@/", "@localhost/")); // a server behind a socket has no host
   const pool = new pg.Pool({
     host: url.searchParams.get("host") ?? url.hostname,
     port: Number(url.port || 5432),

@@ -43,7 +43,7 @@ def send_with_celery(number: int) -> None:
     _answered(number, away=away)
 
 
-@app.task(retry=Doubling())
+@app.task(name="send", retry=Doubling())
 async def send_with_procrastinate(number: int) -> None:
     away = AWAY.exists()
     await asyncio.sleep(LATENCY)

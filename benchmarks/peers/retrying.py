@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -32,7 +33,15 @@ _WORKERS = {
         "threads",
         "-c",
     ),
-    "procrastinate": ("-m", "procrastinate", "-q", "--app=benchmarks.peers.retry_app.app", "worker", "--concurrency"),
+    "procrastinate": (
+        "-m",
+        "procrastinate",
+        "--log-level",
+        "critical",
+        "--app=benchmarks.peers.retry_app.app",
+        "worker",
+        "--concurrency",
+    ),
 }
 
 
@@ -87,9 +96,12 @@ def _worker(kind: str, database: str, redis: str, slots: int, latency: float) ->
             del sys.modules[known]
         _emptied(kind)
         command = [sys.executable, *_WORKERS[kind], str(slots)]
-        worker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+        with (place / "said").open("w") as said:
+            worker = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)  # noqa: S603 - ours
         try:
             settled_memory(worker.pid)
+            if worker.poll() is not None:
+                raise RuntimeError(f"the worker ended: {(place / 'said').read_text()[-200:]}")
             yield worker, place
         finally:
             worker.kill()
@@ -139,4 +151,7 @@ def _taken(place: Path) -> dict[int, float]:
 
 
 if __name__ == "__main__":
+    logging.getLogger("procrastinate").setLevel(
+        logging.ERROR
+    )  # it warns of apps in programs; ours is a module of its own
     serve({"outage": outage, "idle": idle})
