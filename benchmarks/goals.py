@@ -14,7 +14,7 @@ from benchmarks.plan import Results
 from benchmarks.scenarios import growth, outage, processes, round_trip, send, series, startup, verify
 from benchmarks.tables import Table, callers, figure
 
-__all__ = ["Goal", "Part", "Verdict", "as_table", "judged"]
+__all__ = ["Goal", "Part", "Verdict", "as_lines", "as_table", "judged"]
 
 _ALONE, _MANY, _CROWD = callers(1), callers(32), callers(256)
 _SQLITE, _POSTGRES, _REDIS = "SQLite NORMAL", "PostgreSQL", "Redis"
@@ -85,6 +85,13 @@ class Goal:
 def judged(results: Results) -> list[Goal]:
     """All goals, in order."""
     return [attrs.evolve(goal, number=number) for number, goal in enumerate(_goals(results), 1)]
+
+
+def as_lines(goals: list[Goal]) -> str:
+    """For a terminal, where a table would be too wide."""
+    return "\n".join(
+        f"{goal.number:2} {goal.verdict.value:13}{goal.text}: {', '.join(map(str, goal.parts))}" for goal in goals
+    )
 
 
 def as_table(goals: list[Goal]) -> Table:

@@ -24,11 +24,7 @@ class Sizes:
     numbers: int
     prefixes: tuple[int, ...]
     outage: float
-    pending: int
-    crowd: int
     starts: int
-    calls: int
-    drained: int
     rows: int
     turns: int
     grid: tuple[tuple[int, float], ...]
@@ -40,33 +36,25 @@ FULL = Sizes(
     rounds=3,
     window=1.0,
     warm_up=0.4,
-    verifications=1000,
+    verifications=600,
     numbers=200_000,
     prefixes=(10, 1_000, 100_000, 1_000_000),
-    outage=60.0,
-    pending=5_000,
-    crowd=100_000,
+    outage=30.0,
     starts=7,
-    calls=50_000,
-    drained=3_000,
     rows=1_000_000,
     turns=150,
     grid=_GRID,
 )
 QUICK = Sizes(
     rounds=1,
-    window=0.4,
+    window=0.3,
     warm_up=0.2,
-    verifications=300,
+    verifications=200,
     numbers=20_000,
     prefixes=(10, 1_000, 100_000),
-    outage=5.0,
-    pending=500,
-    crowd=2_000,
-    starts=3,
-    calls=10_000,
-    drained=500,
-    rows=20_000,
+    outage=3.0,
+    starts=1,
+    rows=10_000,
     turns=40,
     grid=((1, 0.0), (32, 0.0)),
 )
@@ -78,11 +66,7 @@ TINY = Sizes(
     numbers=200,
     prefixes=(10, 1_000),
     outage=1.0,
-    pending=20,
-    crowd=20,
     starts=1,
-    calls=100,
-    drained=20,
     rows=2_000,
     turns=5,
     grid=((1, 0.0), (4, 0.0)),

@@ -1,4 +1,4 @@
-"""Results as JSON, and the page ``docs/performance.md`` with its plots."""
+"""Results as JSON, and the page ``docs/performance.md``."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ __all__ = ["about_machine", "load", "save", "write_report"]
 
 PROFILES = ROOT / "benchmarks" / "profiles.md"
 PAGE = ROOT / "docs" / "performance.md"
+_WIDTH = 120
 _VERSIONS = ("httpx", "httpx-aiohttp", "aiohttp", "sqlalchemy", "sqlmodel", "anyio", "pluggy")
 
 
@@ -96,12 +97,16 @@ def write_report(results: Results, about: dict[str, str], page: Path = PAGE) -> 
 
 
 def _wrapped(part: str) -> str:
-    """Prose in lines that tests/docs asks for; tables and what is wrapped already stay."""
-    return (
-        part
-        if part.startswith(("|", "**", "#", "-")) or "\n" in part
-        else textwrap.fill(part, 118, break_on_hyphens=False)
+    """Prose and lists in lines of at most 120; tables and titles stay."""
+    return "\n".join(
+        line if line.startswith(("|", "**", "#")) or len(line) <= _WIDTH else _folded(line)
+        for line in part.splitlines()
     )
+
+
+def _folded(line: str) -> str:
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 _MEASURED = "Measured on {date}: {machine}. {versions}. {rounds} rounds, size {size}, {seconds} s."
