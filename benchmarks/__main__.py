@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.goals import as_table, judged
+from benchmarks.goals import as_lines, judged
 from benchmarks.lanes import SERVER_CORES, pin
 from benchmarks.plan import FULL, QUICK, TINY, Results
 from benchmarks.report import load, save, write_report
@@ -50,8 +50,8 @@ def _measured(given: argparse.Namespace) -> tuple[Results, dict[str, str]]:
                 print(table.text())
             rounds, seconds = str(given.rounds or sizes.rounds), f"{time.monotonic() - began:.0f}"
             about = about_machine() | {"size": given.size, "rounds": rounds, "seconds": seconds}
-            save(Path(given.results), results, about)  # after each: the whole takes most of an hour
-    print(as_table(judged(results)).text())
+            save(Path(given.results), results, about)  # after each: a run that is broken off keeps what it has
+    print(as_lines(judged(results)))
     return results, about
 
 
@@ -67,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", type=_names, default=NAMES, help=f"some of {','.join(NAMES)}")
     parser.add_argument("--rounds", type=int, help="instead of the size's own")
     parser.add_argument("--no-peers", action="store_true", help="only otpcore and floors")
-    parser.add_argument("--no-servers", action="store_true", help="neither PostgreSQL nor Redis")
+    parser.add_argument("--no-servers", action="store_true", help="neither PostgreSQL, Redis nor MariaDB")
     parser.add_argument("--results", default="benchmarks.json", help="where the figures go; default: %(default)s")
     parser.add_argument("--add", action="store_true", help="keep what the results hold of the other scenarios")
-    parser.add_argument("--report", action="store_true", help="write docs/performance.md and its plots")
+    parser.add_argument("--report", action="store_true", help="write docs/performance.md")
     parser.add_argument("--render", metavar="FILE", help="measure nothing; take these results")
     return parser
 

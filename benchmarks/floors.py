@@ -8,7 +8,7 @@ import itertools
 import json
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -41,27 +41,21 @@ def form(phone: str, code: str) -> dict[str, str]:
 
 
 class Codes:
-    """Makes, keeps and checks codes with plain SQL: one commit for each.
+    """Makes, keeps and checks codes with plain SQL or plain Redis: one commit for each.
 
     Args:
-        path: Of the SQLite file (WAL).
-        synchronous: ``FULL`` or ``NORMAL``.
+        storage: The section ``storage`` of settings, as otpcore takes it.
+        place: Where an SQLite file is made.
     """
 
-    def __init__(self, path: Path, synchronous: str) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.executescript(
-            f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};"
-            "CREATE TABLE code (id TEXT PRIMARY KEY, phone TEXT, digest BLOB, state TEXT, attempts INTEGER, expires INTEGER);"
-            "CREATE INDEX by_phone ON code (phone)"
-        )
+    def __init__(self, storage: Mapping[str, str], place: Path) -> None:
+        self._kept = _kept(storage, place)
         self._ids = itertools.count(1)
 
     def make(self, phone: str) -> tuple[str, str]:
         """A new challenge: its id and code, committed."""
         number, code = f"challenge-{next(self._ids)}", f"{secrets.randbelow(10**6):06d}"
-        row = (number, phone, self._digest(number, code), "sent", 0, 2**40)
-        self._database.execute("INSERT INTO code VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._kept.add(number, phone, self._digest(number, code))
         return number, code
 
     def verify(self, number: str, code: str) -> None:
@@ -70,18 +64,97 @@ class Codes:
         Raises:
             ValueError: It is wrong.
         """
-        (digest,) = self._database.execute("SELECT digest FROM code WHERE id = ?", (number,)).fetchone()
-        right = hmac.compare_digest(digest, self._digest(number, code))
-        change = "UPDATE code SET state = 'approved', attempts = attempts + 1 WHERE id = ? AND state = 'sent'"
-        if not right or self._database.execute(change, (number,)).rowcount != 1:
+        right = hmac.compare_digest(self._kept.digest(number), self._digest(number, code))
+        if not right or not self._kept.use(number):
             raise ValueError("a right code was refused")
 
     def close(self) -> None:
-        self._database.close()
+        self._kept.close()
 
     @staticmethod
-    def _digest(number: str, code: str) -> bytes:
-        return hmac.digest(_KEY, f"{number}:{code}".encode(), "sha256")
+    def _digest(number: str, code: str) -> str:
+        return hmac.digest(_KEY, f"{number}:{code}".encode(), "sha256").hex()
+
+
+_COLUMNS = "id VARCHAR(40) PRIMARY KEY, phone VARCHAR(20), digest VARCHAR(64), state VARCHAR(20), attempts INTEGER, expires BIGINT"
+
+
+class _InSql:
+    """One table, one statement a step, committed by itself."""
+
+    def __init__(self, connection: Any, mark: str) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._put, self._look, self._use = (
+            one.replace("?", mark)
+            for one in (
+                "INSERT INTO code VALUES (?, ?, ?, 'sent', 0, ?)",
+                "SELECT digest FROM code WHERE id = ?",
+                "UPDATE code SET state = 'approved', attempts = attempts + 1 WHERE id = ? AND state = 'sent'",
+            )
+        )
+        for statement in (
+            "DROP TABLE IF EXISTS code",
+            f"CREATE TABLE code ({_COLUMNS})",
+            "CREATE INDEX code_by_phone ON code (phone)",
+        ):
+            self._cursor.execute(statement)
+
+    def add(self, number: str, phone: str, digest: str) -> None:
+        self._cursor.execute(self._put, (number, phone, digest, 2**40))
+
+    def digest(self, number: str) -> str:
+        self._cursor.execute(self._look, (number,))
+        found: str = self._cursor.fetchone()[0]
+        return found
+
+    def use(self, number: str) -> bool:
+        self._cursor.execute(self._use, (number,))
+        return bool(self._cursor.rowcount == 1)
+
+    def close(self) -> None:
+        self._cursor.execute("DROP TABLE code")
+        self._connection.close()
+
+
+class _InRedis:
+    """One key for each code, one command a step."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def add(self, number: str, phone: str, digest: str) -> None:
+        self._client.set(number, f"{digest} {phone}", ex=300)
+
+    def digest(self, number: str) -> str:
+        return str(self._client.get(number).partition(b" ")[0].decode())
+
+    def use(self, number: str) -> bool:
+        return bool(self._client.delete(number) == 1)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _kept(storage: Mapping[str, str], place: Path) -> _InSql | _InRedis:
+    url = storage.get("url", "")
+    if storage["store"] == "redis":
+        import redis  # noqa: PLC0415 - a plugin's
+
+        return _InRedis(redis.Redis.from_url(url))
+    if url.startswith("postgresql"):
+        import psycopg  # noqa: PLC0415 - only where there is such a server
+
+        return _InSql(psycopg.connect(url.replace("+psycopg", ""), autocommit=True), "%s")
+    if url.startswith(("mysql", "mariadb")):
+        import pymysql  # noqa: PLC0415 - as above
+
+        at = urlsplit(url)
+        where = {"host": at.hostname, "port": at.port, "user": at.username, "database": at.path.lstrip("/")}
+        return _InSql(pymysql.connect(**where, autocommit=True), "%s")
+    connection = sqlite3.connect(place / "codes.sqlite3", isolation_level=None)
+    connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = {storage['synchronous']}")
+    return _InSql(connection, "?")
 
 
 class RawConnection(asyncio.Protocol):

@@ -54,10 +54,12 @@ class Lane:
     Args:
         command: What runs; Node has no need of ``serve``, only of the same lines.
         directory: Where it runs.
+        paths: Where it looks for modules besides.
     """
 
-    def __init__(self, command: Sequence[str], *, directory: Path = ROOT) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    def __init__(self, command: Sequence[str], *, directory: Path = ROOT, paths: Sequence[str] = ()) -> None:
+        places = os.pathsep.join((str(ROOT), *paths))
+        environment = {**os.environ, "PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = subprocess.Popen(  # noqa: S603 - our own programs
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=directory, env=environment
         )

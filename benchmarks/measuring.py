@@ -8,21 +8,40 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["Stopwatch", "batch", "each", "phones", "steady", "steady_threads"]
+__all__ = [
+    "Stopwatch",
+    "batch",
+    "cpu_of",
+    "each",
+    "numbers_for_threads",
+    "phones",
+    "settled_memory",
+    "steady",
+    "steady_threads",
+]
 
 _YIELD_EVERY = 16  # operations; one that never waits must not keep the clock's task from running
+_STILL, _AT_REST, _SETTLED_WITHIN = 8, 0.02, 60.0  # quarters of a second, CPU seconds in each of them, seconds
+_MOST_OF_THREADS = 100_000  # operations of one case
 _MAX_ERRORS = 50  # a case that only fails ends soon
-_MOST_WINDOWS = 20  # a slow case is given more time, so that it counts at least what was in flight
+_MOST_WAITED = 20.0  # seconds; a slow case is given more time, so that it counts at least what was in flight
 
 
-def phones() -> Iterable[str]:
+def phones(first: int = 1) -> Iterable[str]:
     """Different numbers of one operator, spread by the golden ratio: few of them are neighbours of one another."""
-    return (f"+35987{number * 6_180_339 % 10**7:07d}" for number in itertools.count(1))
+    return (f"+35987{number * 6_180_339 % 10**7:07d}" for number in itertools.count(first))
+
+
+def numbers_for_threads() -> Callable[[], str]:
+    """What gives one of ``phones`` after another; a generator can serve but one thread at a time."""
+    return list(itertools.islice(phones(), _MOST_OF_THREADS)).pop
 
 
 class Stopwatch:
@@ -97,7 +116,7 @@ async def steady(
     callers = [asyncio.create_task(caller()) for _ in range(in_flight)]
     await asyncio.sleep(warm_up)
     watch.start()
-    for _ in range(_MOST_WINDOWS):
+    for _ in range(_windows(seconds)):
         await asyncio.sleep(seconds)
         if watch.counted >= in_flight:
             break
@@ -108,9 +127,14 @@ async def steady(
 
 
 def steady_threads(
-    operation: Callable[[], object], *, in_flight: int, warm_up: float, seconds: float
+    operation: Callable[[], object],
+    *,
+    in_flight: int,
+    warm_up: float,
+    seconds: float,
+    at_end: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """The same for an operation that blocks: each caller is a thread."""
+    """The same for an operation that blocks: each caller is a thread, which calls ``at_end`` when it leaves."""
     gc.collect()
     watch, over = Stopwatch(), threading.Event()
 
@@ -121,16 +145,17 @@ def steady_threads(
                 operation()
             except Exception as error:  # noqa: BLE001 - as above
                 if watch.failed(error):
-                    return
+                    break
             else:
                 watch.count(began)
+        at_end()
 
     threads = [threading.Thread(target=caller) for _ in range(in_flight)]
     for thread in threads:
         thread.start()
     time.sleep(warm_up)
     watch.start()
-    for _ in range(_MOST_WINDOWS):
+    for _ in range(_windows(seconds)):
         time.sleep(seconds)
         if watch.counted >= in_flight:
             break
@@ -139,6 +164,11 @@ def steady_threads(
     for thread in threads:
         thread.join()
     return watch.result()
+
+
+def _windows(seconds: float) -> int:
+    """How many of them a case may take."""
+    return max(int(_MOST_WAITED / seconds), 1)
 
 
 async def batch(
@@ -165,6 +195,27 @@ async def batch(
         await asyncio.gather(*(caller(queue) for _ in range(in_flight)))
         watch.stop()
     return watch.result()
+
+
+def cpu_of(process: int) -> float:
+    """User and system seconds that another process has used so far. Linux only."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def settled_memory(process: int) -> float:
+    """Resident megabytes of another process, once it has started and rests. Linux only.
+
+    Raises:
+        FileNotFoundError: It has ended.
+    """
+    began, still, used = time.monotonic(), 0, cpu_of(process)
+    while still < _STILL and time.monotonic() < began + _SETTLED_WITHIN:
+        time.sleep(0.25)
+        used, before = cpu_of(process), used
+        still = still + 1 if used - before < _AT_REST else 0
+    pages = Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def each(function: Callable[[Any], object], items: Sequence[Any]) -> dict[str, Any]:

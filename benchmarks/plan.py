@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -24,51 +24,39 @@ class Sizes:
     numbers: int
     prefixes: tuple[int, ...]
     outage: float
-    pending: int
-    crowd: int
     starts: int
-    calls: int
-    drained: int
     rows: int
     turns: int
     grid: tuple[tuple[int, float], ...]
 
 
-_GRID = ((1, 0.0), (32, 0.0), (256, 0.0), (1, 0.05), (32, 0.05), (256, 0.05))
+_GRID = ((1, 0.0), (32, 0.0), (256, 0.05))  # callers, and seconds that the provider takes of a send
 
 FULL = Sizes(
     rounds=3,
     window=1.0,
     warm_up=0.4,
-    verifications=1000,
+    verifications=600,
     numbers=200_000,
     prefixes=(10, 1_000, 100_000, 1_000_000),
-    outage=60.0,
-    pending=5_000,
-    crowd=100_000,
+    outage=30.0,
     starts=7,
-    calls=50_000,
-    drained=3_000,
     rows=1_000_000,
     turns=150,
     grid=_GRID,
 )
 QUICK = Sizes(
     rounds=1,
-    window=0.4,
+    window=0.3,
     warm_up=0.2,
-    verifications=300,
+    verifications=200,
     numbers=20_000,
     prefixes=(10, 1_000, 100_000),
-    outage=5.0,
-    pending=500,
-    crowd=2_000,
-    starts=3,
-    calls=10_000,
-    drained=500,
-    rows=20_000,
+    outage=3.0,
+    starts=1,
+    rows=10_000,
     turns=40,
-    grid=((32, 0.0), (256, 0.05)),
+    grid=((1, 0.0), (32, 0.0)),
 )
 TINY = Sizes(
     rounds=1,
@@ -78,14 +66,10 @@ TINY = Sizes(
     numbers=200,
     prefixes=(10, 1_000),
     outage=1.0,
-    pending=20,
-    crowd=20,
     starts=1,
-    calls=100,
-    drained=20,
     rows=2_000,
     turns=5,
-    grid=((4, 0.0),),
+    grid=((1, 0.0), (4, 0.0)),
 )
 
 
@@ -114,7 +98,8 @@ class World:
         certificate: Path of the certificate that the stub shows over TLS.
         stores: To measure on.
         directory: For files; emptied afterwards.
-        peers: Whether peers are measured, or why not.
+        peers: Whether peers are measured.
+        peers_database: Where theirs is on the same PostgreSQL server; empty: there is none.
     """
 
     sizes: Sizes
@@ -123,6 +108,7 @@ class World:
     stores: tuple[Storage, ...]
     directory: str
     peers: bool = True
+    peers_database: str = ""
 
     @property
     def times(self) -> dict[str, float]:
@@ -130,7 +116,47 @@ class World:
         return {"warm_up": self.sizes.warm_up, "seconds": self.sizes.window}
 
     def store(self, name: str) -> Storage:
+        """Raises: StopIteration: it is not in this run."""
         return next(one for one in self.stores if one.name == name)
+
+    def ours(self, scenario: str, setting: str, measure: str, **parameters: Any) -> Iterator[Case | Missing]:
+        """One case of otpcore for each store."""
+        for store in self.stores:
+            row = {"scenario": scenario, "setting": setting, "name": f"otpcore, {store.name}"}
+            if store.absent:
+                yield Missing(**row, why=store.absent)
+            else:
+                given = {"storage": dict(store.settings), "directory": self.directory, **parameters}
+                yield Case(**row, measure=measure, parameters=given)
+
+    def theirs(
+        self, scenario: str, setting: str, found: Mapping[str, tuple[str, str]], **parameters: Any
+    ) -> Iterator[Case | Missing]:
+        """The peers among these that are to be measured: by name the lane and the measure, over the database that the name ends with."""
+        for name, (lane, measure) in found.items() if self.peers else ():
+            needs_server = name.endswith("PostgreSQL")
+            row = {"scenario": scenario, "setting": setting, "name": name}
+            if needs_server and not self.peers_database:
+                yield Missing(**row, why="PostgreSQL is not in this run")
+                continue
+            database = self.peers_database if needs_server else ""
+            yield Case(**row, measure=measure, parameters={"database": database, **parameters}, lane=lane)
+
+    def workers(self, scenario: str, setting: str, measure: str, **parameters: Any) -> Iterator[Case | Missing]:
+        """One case of each worker that people build retries on, in the lane ``retrying``."""
+        redis = next((one.settings["url"] for one in self.stores if one.name == "Redis" and not one.absent), "")
+        servers = {"redis": redis, "database": self.peers_database}
+        known = {
+            "celery, Redis": ("celery", redis),
+            "procrastinate, PostgreSQL": ("procrastinate", self.peers_database),
+        }
+        for name, (kind, server) in known.items() if self.peers else ():
+            row = {"scenario": scenario, "setting": setting, "name": name}
+            if server:
+                given = {"kind": kind, **servers, **parameters}
+                yield Case(**row, measure=measure, parameters=given, lane="retrying", once=True)
+            else:
+                yield Missing(**row, why="its server is not in this run")
 
 
 @attrs.frozen(kw_only=True)

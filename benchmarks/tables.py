@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from benchmarks.plan import Results
 
-__all__ = ["Table", "figure", "missing_rows", "timings"]
+__all__ = ["Table", "callers", "costs", "figure", "missing_rows"]
 
 _LONG = "not measured"  # a cell that runs over the columns after it
 
@@ -51,20 +52,35 @@ def figure(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def timings(results: Results, scenario: str, setting: str, *, floor: str, ratio_of: str) -> Table:
-    """CPU, rate and latencies of all who ran in one setting, beside a floor of the same run."""
+def callers(in_flight: int) -> str:
+    """The setting of so many callers at once."""
+    return "alone" if in_flight == 1 else f"{in_flight} callers"
+
+
+def costs(results: Results, scenario: str) -> Table:
+    """CPU and the longest waits of all who ran, one row for each, with columns for each number of callers."""
+    settings = results.settings(scenario)
+    names = list(dict.fromkeys(name for one in settings for name in results.names(scenario, one)))
     rows = []
-    for name in results.names(scenario, setting):
-        row = results.row(scenario, setting, name)
-        if row is None:
-            continue
-        cpu, rate = (results.ratio(scenario, setting, name, floor, one) for one in ("cpu", "rate"))
-        times = [_milliseconds(row.get("p50")), _milliseconds(row.get("p99"))]
-        errors = f"{row['errors']:g} {row.get('error', '')}"[:80].strip() if row.get("errors") else ""
-        rows.append([name, figure(row["cpu"]), figure(cpu), figure(row["rate"]), figure(rate), *times, errors])
-    rows += missing_rows(results, scenario, setting, columns=8)
-    head = ["", "CPU us", f"x {ratio_of}", "per s", f"x {ratio_of}", "p50 ms", "p99 ms", "errors"]
-    return Table(title=f"{scenario}: {setting}" if setting else scenario, head=head, rows=rows)
+    for name in names:
+        cells = [_cost(results.row(scenario, one, name)) for one in settings]
+        if any(cells):
+            rows.append([name, *cells])
+    missing = {one.name: one.why for one in results.missing if one.scenario == scenario}
+    rows += [[name, f"not measured: {why}", *[""] * (len(settings) - 1)] for name, why in missing.items()]
+    head = ["CPU us (p50, p99 ms)", *settings]
+    return Table(
+        title=f"{scenario.replace('_', ' ')}: CPU of the client for one, and how long a caller waits",
+        head=head,
+        rows=rows,
+    )
+
+
+def _cost(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    errors = f" {row['errors']:g} errors: {row.get('error', '')}"[:60] if row.get("errors") else ""
+    return f"{figure(row['cpu'])} ({_milliseconds(row.get('p50'))}, {_milliseconds(row.get('p99'))}){errors}"
 
 
 def missing_rows(results: Results, scenario: str, setting: str, *, columns: int) -> list[list[str]]:

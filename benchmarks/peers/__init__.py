@@ -12,17 +12,24 @@ __all__ = ["PeerAbsentError", "peer_command"]
 
 _ROOT = Path(__file__).parent.parent.parent
 _HOME = _ROOT / ".nox" / "bench-peers"
-_WITHIN = 600  # seconds for an installation
+_WITHIN = 1200  # seconds for an installation
 
-_PYTHON: Mapping[str, tuple[str, Sequence[str]]] = {
-    "sdks": ("benchmarks.peers.sdks", ("twilio>=9.13,<10", "aiohttp", "sinch>=2.3,<3")),
+_REQUIREMENTS: Mapping[str, Sequence[str]] = {
+    "sdks": ("twilio>=9.13,<10", "aiohttp", "sinch>=2.3,<3"),
     "django": (
-        "benchmarks.peers.django_apps",
-        ("django>=5.2,<6", "django-otp>=1.7,<2", "django-otp-twilio>=1.0,<2", "django-phone-verify>=3.3,<4"),
+        *("django>=5.2,<6", "django-otp>=1.7,<2", "django-otp-twilio>=1.0,<2", "django-phone-verify>=3.3,<4"),
+        "psycopg[binary]>=3.2",
     ),
+    "retrying": ("celery>=5.5,<6", "redis>=5", "procrastinate>=3.5,<4", "psycopg[binary,pool]>=3.2"),
+}
+_PYTHON: Mapping[str, tuple[str, str]] = {  # each lane's environment and what runs in it
+    "sdks": ("sdks", "benchmarks.peers.sdks"),
+    "django_sqlite": ("django", "benchmarks.peers.django_apps"),
+    "django_postgres": ("django", "benchmarks.peers.django_apps"),  # Django is configured once in a process
+    "retrying": ("retrying", "benchmarks.peers.retrying"),
 }
 _NODE: Mapping[str, tuple[str, Sequence[str]]] = {
-    "better_auth": ("better_auth.mjs", ("better-auth@1.7", "better-sqlite3@12")),
+    "better_auth": ("better_auth.mjs", ("better-auth@1.7", "better-sqlite3@12", "pg@8")),
 }
 
 
@@ -44,8 +51,8 @@ def peer_command(lane: str) -> tuple[list[str], Path]:
 
 
 def _python(lane: str) -> tuple[list[str], Path]:
-    module, requirements = _PYTHON[lane]
-    place = _HOME / lane
+    environment, module = _PYTHON[lane]
+    place, requirements = _HOME / environment, _REQUIREMENTS[environment]
     python = place / "bin" / "python"
     if not _is_made(place, requirements):
         venv.create(place, with_pip=True, clear=True)

@@ -8,15 +8,15 @@ from phone_verify.backends.base import BaseBackend
 
 
 class SilentBackend(BaseBackend):
-    """Keeps the last text, from which a person would read the code."""
+    """Keeps each number's last text, from which a person would read the code."""
 
-    last: ClassVar[str] = ""
+    sent: ClassVar[dict[str, str]] = {}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
 
-    def send_sms(self, number: str, message: str) -> None:  # noqa: ARG002 - of the base
-        type(self).last = message
+    def send_sms(self, number: str, message: str) -> None:
+        self.sent[number] = message
 
     def send_bulk_sms(self, numbers: list[str], message: str) -> None:
         for number in numbers:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +14,9 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from benchmarks.lanes import serve
-from benchmarks.measuring import phones, steady, steady_threads
+from benchmarks.measuring import numbers_for_threads, phones, steady, steady_threads
 
 _ACCOUNT, _TOKEN, _FROM = "AC" + "0" * 32, "0" * 32, "+15005550006"
-_MOST_SENDS = 100_000  # of one case
 _TEXT = "123456 is your verification code. It is valid for 5 minutes."
 
 
@@ -54,7 +52,7 @@ class _Async(AsyncTwilioHttpClient):
 
 def twilio_threads(base_url: str, in_flight: int, **times: float) -> Mapping[str, Any]:
     client = Client(_ACCOUNT, _TOKEN, http_client=_Blocking(base_url, in_flight))
-    numbers = _numbers()
+    numbers = numbers_for_threads()
 
     def send() -> None:
         client.messages.create(to=numbers(), from_=_FROM, body=_TEXT, validity_period=300)
@@ -78,17 +76,12 @@ def sinch_threads(base_url: str, in_flight: int, **times: float) -> Mapping[str,
         return send_request(method, _at(base_url, url), *positional, **named)
 
     transport.http_session.request = at_stub
-    numbers = _numbers()
+    numbers = numbers_for_threads()
 
     def send() -> None:
         client.sms.batches.send_sms(to=[numbers()], from_=_FROM, body=_TEXT)
 
     return steady_threads(send, in_flight=in_flight, **times)
-
-
-def _numbers() -> Callable[[], str]:
-    """``phones`` for threads: a generator can serve but one at a time."""
-    return list(itertools.islice(phones(), _MOST_SENDS)).pop
 
 
 async def _twilio_async(base_url: str, in_flight: int, **times: float) -> Mapping[str, Any]:

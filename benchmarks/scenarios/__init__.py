@@ -8,20 +8,7 @@ from typing import Any
 
 __all__ = ["NAMES", "all_of_them"]
 
-NAMES = (
-    "send",
-    "verify",
-    "round_trip",
-    "routing",
-    "outage",
-    "lateness",
-    "memory",
-    "startup",
-    "hooks",
-    "tls",
-    "growth",
-    "series",
-)
+NAMES = ("send", "verify", "round_trip", "processes", "growth", "series", "outage", "startup", "routing")
 
 
 def all_of_them() -> Mapping[str, Any]:

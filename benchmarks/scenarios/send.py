@@ -12,81 +12,57 @@ from benchmarks import floors
 from benchmarks.measuring import phones, steady
 from benchmarks.ours import opened
 from benchmarks.plan import Case, Missing, Results, World
-from benchmarks.tables import Table, timings
+from benchmarks.tables import Table, callers, costs
 
-__all__ = [
-    "F_FULL",
-    "F_NORMAL",
-    "LEAN",
-    "MEASURES",
-    "NOTE",
-    "RAW",
-    "RAW_COMMIT",
-    "SHIPPED",
-    "TITLE",
-    "cases",
-    "setting",
-    "tables",
-]
+__all__ = ["LEAN", "MEASURES", "NOTE", "SDK", "TITLE", "cases", "floor_of", "setting", "tables"]
 
 TITLE = "Send"
 NOTE = (
-    "One send over HTTP to the stub provider. otpcore sends with otp-twilio, routes, charges limits and commits twice; "
-    "F makes a code, an HMAC, one commit and one POST; the SDKs only send: they have no store, no limits and no retry. "
-    "httpx as shipped is given as long as it needs, since its default timeout would fail sends."
+    "One send over HTTP to the stub provider, which answers at once, with 256 callers after 50 ms. otpcore sends with otp-twilio, "
+    "routes, charges limits and commits twice. A floor makes a code and an HMAC, one commit in the same database and one POST. The "
+    "SDKs only send: they have no store, no limits and no retry."
 )
-
-RAW = "raw sockets"
-RAW_COMMIT = "raw sockets + commit NORMAL"
-LEAN = "lean transport alone"
-F_FULL, F_NORMAL = "F: one send, SQLite FULL", "F: one send, SQLite NORMAL"
-SHIPPED = "httpx as shipped + commit NORMAL"
-
-_FLOORS: dict[str, dict[str, str]] = {
-    RAW: {"client": "raw"},
-    RAW_COMMIT: {"client": "raw", "commit": "NORMAL"},
-    LEAN: {"client": "lean"},
-    F_FULL: {"client": "lean", "commit": "FULL"},
-    F_NORMAL: {"client": "lean", "commit": "NORMAL"},
-    SHIPPED: {"client": "shipped", "commit": "NORMAL"},
-}
-_PEERS = {
+LEAN, SDK = "httpx over aiohttp alone", "twilio SDK, threads"
+_SDKS = {
     "twilio SDK, async": ("sdks", "twilio_async"),
-    "twilio SDK, threads": ("sdks", "twilio_threads"),
+    SDK: ("sdks", "twilio_threads"),
     "sinch SDK, threads": ("sdks", "sinch_threads"),
-    "django-otp-twilio, SQLite NORMAL": ("django", "twilio_device_sends"),
 }
-_DEVICE = "django-otp-twilio, SQLite NORMAL"
+_DEVICES = {
+    "django-otp-twilio, SQLite NORMAL": ("django_sqlite", "twilio_device_sends"),
+    "django-otp-twilio, PostgreSQL": ("django_postgres", "twilio_device_sends"),
+}
+_MOST_THREADS = 32  # of a peer that needs one for each caller, and a connection
 
 
-def setting(in_flight: int, latency: float) -> str:
-    return f"{in_flight} in flight, {latency * 1e3:g} ms"
+def setting(in_flight: int) -> str:
+    return callers(in_flight)
+
+
+def floor_of(store: str) -> str:
+    return f"floor, {store}"
 
 
 def cases(world: World) -> Iterator[Case | Missing]:
     for in_flight, latency in world.sizes.grid:
-        here = setting(in_flight, latency)
+        here = setting(in_flight)
         load = {"in_flight": in_flight, "base_url": world.urls[f"{latency:g}"], **world.times}
-        for name, floor in _FLOORS.items():
-            parameters = {**floor, **load, "directory": world.directory}
+        stores = {floor_of(one.name): dict(one.settings) for one in world.stores if not one.absent}
+        stores[LEAN] = stores.pop(floor_of("memory"))
+        for name, storage in stores.items():
+            parameters = {"storage": storage, **load, "directory": world.directory}
             yield Case(scenario="send", setting=here, name=name, measure="send.floor", parameters=parameters)
-        for store in world.stores:
-            name = f"otpcore, {store.name}"
-            if store.absent:
-                yield Missing(scenario="send", setting=here, name=name, why=store.absent)
-                continue
-            parameters = {"storage": dict(store.settings), "directory": world.directory, **load}
-            yield Case(scenario="send", setting=here, name=name, measure="send.ours", parameters=parameters)
-        for name, (lane, measure) in _PEERS.items() if world.peers else ():
-            if (name == _DEVICE) != (in_flight == 1) and (name == _DEVICE or latency):
-                continue  # Django's device sends one at a time; one caller of an SDK needs no latency to tell
+        yield from world.ours("send", here, "send.ours", **load)
+        for name, (lane, measure) in _SDKS.items() if world.peers else ():
             yield Case(scenario="send", setting=here, name=name, measure=measure, parameters=load, lane=lane)
+        if in_flight <= _MOST_THREADS:
+            yield from world.theirs("send", here, _DEVICES, **load)
 
 
 def floor(
-    client: str, base_url: str, in_flight: int, directory: str, commit: str = "", **times: float
+    storage: Mapping[str, str], base_url: str, in_flight: int, directory: str, **times: float
 ) -> Mapping[str, Any]:
-    return asyncio.run(_floor(client, base_url, in_flight, directory, commit, **times))
+    return asyncio.run(_floor(storage, base_url, in_flight, directory, **times))
 
 
 def ours(
@@ -99,36 +75,27 @@ MEASURES = {"send.floor": floor, "send.ours": ours}
 
 
 def tables(results: Results) -> Iterator[Table]:
-    for one in results.settings("send"):
-        yield timings(results, "send", one, floor=F_NORMAL, ratio_of="F (NORMAL)")
+    yield costs(results, "send")
 
 
 async def _floor(
-    client: str, base_url: str, in_flight: int, directory: str, commit: str, **times: float
+    storage: Mapping[str, str], base_url: str, in_flight: int, directory: str, **times: float
 ) -> Mapping[str, Any]:
     numbers = iter(phones())
     with TemporaryDirectory(dir=directory) as place:
-        codes = floors.Codes(Path(place, "codes.sqlite3"), commit) if commit else None
-        if client == "raw":
-            connections = await floors.RawConnections.open(base_url, in_flight)
-            post, close = connections.post, connections.close
-        else:
-            http = floors.shipped_client(base_url) if client == "shipped" else floors.lean_client(base_url, in_flight)
-            post, close = floors.http_poster(http), http.aclose
+        codes = None if storage["store"] == "memory" else floors.Codes(storage, Path(place))
+        async with floors.lean_client(base_url, in_flight) as http:
+            post = floors.http_poster(http)
 
-        async def send() -> None:
-            phone = next(numbers)
-            code = codes.make(phone)[1] if codes else "123456"
-            await post(phone, code)
+            async def send() -> None:
+                phone = next(numbers)
+                await post(phone, codes.make(phone)[1] if codes else "123456")
 
-        try:
-            return await steady(send, in_flight=in_flight, **times)
-        finally:
-            closing = close()
-            if closing is not None:
-                await closing
-            if codes:
-                codes.close()
+            try:
+                return await steady(send, in_flight=in_flight, **times)
+            finally:
+                if codes:
+                    codes.close()
 
 
 async def _ours(

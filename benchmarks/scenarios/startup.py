@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -12,39 +11,48 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.plan import Case, Results, World
-from benchmarks.tables import Table, figure
+from benchmarks.measuring import settled_memory
+from benchmarks.plan import Case, Missing, Results, World
+from benchmarks.tables import Table, figure, missing_rows
 
-__all__ = ["BARE", "MEASURES", "NOTE", "SETTING", "TITLE", "WORKER", "cases", "tables"]
+__all__ = [
+    "ARGPARSE",
+    "BARE",
+    "HOST",
+    "LIBRARIES",
+    "MEASURES",
+    "NOTE",
+    "PEERS",
+    "SETTING",
+    "TITLE",
+    "WORKER",
+    "cases",
+    "tables",
+]
 
-TITLE = "Start"
-NOTE = "Whole processes, from start to end; memory is the largest resident size."
-SETTING = ""
-BARE, WORKER = "bare Python", "otp worker, idle"
-_FORBIDDEN = (
-    "sqlmodel",
-    "sqlalchemy",
-    "httpx",
-    "dynaconf",
-    "asyncio",
-    "importlib.metadata",
-    "phonenumbers",
-    "cryptography",
+TITLE = "Start, and memory of a worker"
+NOTE = (
+    "Whole processes, from start to end. A host has opened a service over an SQLite file that is there, and has not sent yet. Memory "
+    "is the resident size: the largest of a host, and of a worker once it rests with nothing to do."
 )
+SETTING = ""
+BARE, WORKER, HOST = "bare Python", "otp worker, idle", "a host with its service open"
+ARGPARSE, LIBRARIES = "bare Python with argparse", "import sqlalchemy, aiohttp, phonenumbers, cryptography's AES"
 _CODE = {
     BARE: "pass",
-    "bare Python with argparse": "import argparse; argparse.ArgumentParser().parse_args([])",
+    ARGPARSE: "import argparse; argparse.ArgumentParser().parse_args([])",
     "import otpcore": "import otpcore",
-    "from otpcore import AsyncOTPService": "from otpcore import AsyncOTPService",
-    "import sqlmodel, an httpx client": "import sqlmodel, httpx; httpx.Client()",
+    LIBRARIES: "import sqlalchemy, aiohttp, phonenumbers\nfrom cryptography.hazmat.primitives.ciphers.aead import AESGCM",
+    HOST: "from otpcore import OTPService\nwith OTPService.from_settings('otpcore.toml'): pass",
 }
+PEERS = ("celery, Redis", "procrastinate, PostgreSQL")  # their workers
 _COMMANDS = {"otp --version": ["--version"], "otp --help": ["--help"], "otp status": ["status"]}
-_WORKER_SECONDS = 2.0
+_SLOTS = 128  # of a peer's worker
 # Linux: of this program alone; what getrusage says includes the process that it was forked from.
 _SIZE = "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])"
 
 
-def cases(world: World) -> Iterator[Case]:
+def cases(world: World) -> Iterator[Case | Missing]:
     for name in (*_CODE, *_COMMANDS):
         parameters = {"name": name, "times": world.sizes.starts, "directory": world.directory}
         yield Case(scenario="startup", setting=SETTING, name=name, measure="startup.process", parameters=parameters)
@@ -52,18 +60,19 @@ def cases(world: World) -> Iterator[Case]:
         scenario="startup", setting=SETTING, name=WORKER, measure="startup.worker",
         parameters={"directory": world.directory}, once=True,
     )  # fmt: skip
+    yield from world.workers("startup", SETTING, "idle", slots=_SLOTS)
 
 
 def process(name: str, times: int, directory: str) -> Mapping[str, Any]:
     """The mean over some starts, and the memory of one."""
     with TemporaryDirectory(dir=directory) as place:
+        _settings(Path(place))
         if name in _CODE:
-            said = f"import sys\n{_CODE[name]}\nprint(*[one for one in {_FORBIDDEN} if one in sys.modules])\n{_SIZE}"
+            said = f"{_CODE[name]}\n{_SIZE}"
             command = [sys.executable, "-c", said]
         else:
-            _settings(Path(place))
             command = [sys.executable, "-m", "otpcore", *_COMMANDS[name]]
-        if name == "otp status":
+        if name in ("otp status", HOST):
             _run(command, place)  # makes the database
         began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         for _ in range(times):
@@ -72,24 +81,22 @@ def process(name: str, times: int, directory: str) -> Mapping[str, Any]:
     cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / times
     measured: dict[str, Any] = {"ms": wall / times * 1e3, "cpu": cpu * 1e6, "errors": 0}
     if name in _CODE:
-        loaded, size = said.split("\n")[:2]
-        measured |= {"mb": int(size) / 1024, "forbidden": loaded}
+        measured["mb"] = int(said) / 1024
     return measured
 
 
 def worker(directory: str) -> Mapping[str, Any]:
-    """The resident size of a worker that has nothing to do, and what CPU it takes."""
+    """The resident size of a worker that has nothing to do."""
     with TemporaryDirectory(dir=directory) as place:
         _settings(Path(place))
         _run([sys.executable, "-m", "otpcore", "status"], place)  # makes the database; only once needs what makes it
         command = [sys.executable, "-m", "otpcore", "worker"]
         running = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
         try:
-            time.sleep(_WORKER_SECONDS)
+            size = settled_memory(running.pid)
             if running.poll() is not None:
                 raise RuntimeError(f"the worker ended with {running.returncode}")
-            size = int(Path(f"/proc/{running.pid}/statm").read_text(encoding="ascii").split()[1])
-            return {"mb": size * os.sysconf("SC_PAGE_SIZE") / 2**20, "errors": 0}
+            return {"mb": size, "errors": 0}
         finally:
             running.terminate()
             running.wait(timeout=20)
@@ -107,6 +114,7 @@ def tables(results: Results) -> Iterator[Table]:
             over = row["ms"] - bare["ms"] if "ms" in row and "ms" in bare else None
             ratio = results.ratio("startup", SETTING, name, BARE, "ms")
             rows.append([name, *(figure(one) for one in (row.get("ms"), over, ratio, row.get("mb")))])
+    rows += missing_rows(results, "startup", SETTING, columns=5)
     yield Table(title="start: whole processes", head=["", "ms", "over bare ms", "x bare", "MB"], rows=rows)
 
 

@@ -12,41 +12,50 @@ from benchmarks import floors
 from benchmarks.measuring import batch, phones
 from benchmarks.ours import Gateway, opened
 from benchmarks.plan import Case, Missing, Results, World
-from benchmarks.tables import Table, timings
+from benchmarks.tables import Table, callers, costs
 from otpcore import AsyncOTPService, Challenge
 
-__all__ = ["MEASURES", "NOTE", "RAW_FULL", "RAW_NORMAL", "TITLE", "cases", "setting", "tables"]
+__all__ = ["MEASURES", "NOTE", "TITLE", "cases", "floor_of", "setting", "tables"]
 
 TITLE = "Verify"
-NOTE = "Right codes, by challenge id. The floor selects, compares an HMAC and updates, with one commit for each; so does otpcore, with counters of failures, budgets and schedule rows beside."
-RAW_FULL, RAW_NORMAL = "raw, one commit, SQLite FULL", "raw, one commit, SQLite NORMAL"
-_IN_FLIGHT = (1, 32)
+NOTE = (
+    "Right codes, by challenge id. A floor selects, compares an HMAC and updates, with one commit in the same database; otpcore "
+    "does so with attempts, failures of the phone, budgets and retries beside."
+)
+_DEVICES = {
+    "django-otp-twilio, SQLite NORMAL": ("django_sqlite", "twilio_device_verifies"),
+    "django-otp-twilio, PostgreSQL": ("django_postgres", "twilio_device_verifies"),
+}
+_MOST_THREADS = 32  # as for sends
 _WARM_UP = 0.2  # of all codes
 
 
 def setting(in_flight: int) -> str:
-    return f"{in_flight} in flight"
+    return callers(in_flight)
+
+
+def floor_of(store: str) -> str:
+    return f"floor, {store}"
 
 
 def cases(world: World) -> Iterator[Case | Missing]:
-    for in_flight in _IN_FLIGHT:
+    for in_flight, _latency in world.sizes.grid:
         here = setting(in_flight)
-        load = {"in_flight": in_flight, "count": world.sizes.verifications, "directory": world.directory}
-        for name, synchronous in ((RAW_FULL, "FULL"), (RAW_NORMAL, "NORMAL")):
-            parameters = {"synchronous": synchronous, **load}
-            yield Case(scenario="verify", setting=here, name=name, measure="verify.floor", parameters=parameters)
+        load = {"in_flight": in_flight, "count": world.sizes.verifications}
         for store in world.stores:
-            name = f"otpcore, {store.name}"
-            if store.absent:
-                yield Missing(scenario="verify", setting=here, name=name, why=store.absent)
+            if store.name == "memory" or store.absent:
                 continue
-            parameters = {"storage": dict(store.settings), **load}
-            yield Case(scenario="verify", setting=here, name=name, measure="verify.ours", parameters=parameters)
+            parameters = {"storage": dict(store.settings), "directory": world.directory, **load}
+            name = floor_of(store.name)
+            yield Case(scenario="verify", setting=here, name=name, measure="verify.floor", parameters=parameters)
+        yield from world.ours("verify", here, "verify.ours", **load)
+        if in_flight <= _MOST_THREADS:
+            yield from world.theirs("verify", here, _DEVICES, **load)
 
 
-def floor(synchronous: str, in_flight: int, count: int, directory: str) -> Mapping[str, Any]:
+def floor(storage: Mapping[str, str], in_flight: int, count: int, directory: str) -> Mapping[str, Any]:
     with TemporaryDirectory(dir=directory) as place:
-        codes = floors.Codes(Path(place, "codes.sqlite3"), synchronous)
+        codes = floors.Codes(storage, Path(place))
         numbers = iter(phones())
         made = [codes.make(next(numbers)) for _ in range(count)]
 
@@ -67,8 +76,7 @@ MEASURES = {"verify.floor": floor, "verify.ours": ours}
 
 
 def tables(results: Results) -> Iterator[Table]:
-    for one in results.settings("verify"):
-        yield timings(results, "verify", one, floor=RAW_NORMAL, ratio_of="raw NORMAL")
+    yield costs(results, "verify")
 
 
 async def _ours(storage: Mapping[str, str], in_flight: int, count: int, directory: str) -> Mapping[str, Any]:
