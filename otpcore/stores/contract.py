@@ -8,9 +8,10 @@ aware UTC. ``audit`` is an operator's record; it is written where the command ch
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import cast
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRule
@@ -21,12 +22,14 @@ from otpcore.stores.commands import (
     ChallengeView,
     ClaimBatch,
     ClaimRule,
+    CoolingDown,
     EndedSend,
     LockRule,
     NewSend,
     ReceiptRule,
     Received,
     RecordedGuess,
+    Refused,
     Reservation,
     Settled,
 )
@@ -44,7 +47,7 @@ from otpcore.stores.rows import Rows
 from otpcore.stores.sealed_commands import SealedCommands
 from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
-from otpcore.stores.transactions import auditing, begin, breakers, failover, limits, receipts, retry, upkeep, verify
+from otpcore.stores.transactions import auditing, begin, breakers, failover, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
 
 __all__ = ["Store"]
@@ -109,21 +112,19 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
     async def _begin_apart(self, send: NewSend, now: datetime | None) -> Beginning:
         """Charge, then begin; what was charged is given back if nobody hears that the send began."""
 
-        def uncharge(rows: Rows, admitted: Admitted | Beginning | None) -> None:
-            if isinstance(admitted, Admitted):
+        def second(admitted: Admitted | Refused | CoolingDown) -> Callable[[Rows], Beginning] | None:
+            if not isinstance(admitted, Admitted):
+                return None
+            return lambda rows: begin.begin_apart(rows, send, admitted, now)
+
+        def take_back(rows: Rows, admitted: Admitted | Refused | CoolingDown, begun: Beginning | None) -> None:
+            if isinstance(admitted, Admitted) and (begun is None or isinstance(begun, Begun)):  # else it is given back
                 begin.take_back(rows, send, admitted, now)
 
-        admitted = await self._write(
-            lambda rows: limits.charge(rows, send, rows.now(now)), otherwise=uncharge, last=True
-        )
-        if not isinstance(admitted, Admitted):
-            return admitted
-
-        def take_back(rows: Rows, begun: Beginning | None) -> None:
-            if begun is None or isinstance(begun, Begun):  # a refusal has given back what it gives back
-                begin.take_back(rows, send, admitted, now)
-
-        return await self._write(lambda rows: begin.begin_charged(rows, send, admitted, now), otherwise=take_back)
+        admitted, begun = await self._write_apart(lambda rows: begin.charge_apart(rows, send, now), second, take_back)
+        if isinstance(admitted, Admitted):
+            return cast("Beginning", begun)
+        return admitted
 
     async def record(
         self, ref: FailoverRef, delivery: DeliveryRecord, result: CallResult, plan: FailoverPlan, now: datetime | None

@@ -67,6 +67,11 @@ class Wanted:
         counters: Keys of send counters.
         budget: A budget, in all its windows.
         breakers: All of them.
+        client: Who verifies: what is about the challenge's phone too, its failures with this client and when it verified.
+            None: nobody does. Empty: a client without a name.
+        failures: Keys of failure counters, to be looked at only.
+        delivery_id: With ``reference``: receipts of this delivery.
+        channels: With ``due``: of these only, and of these keys.
     """
 
     challenge_id: str = ""
@@ -78,6 +83,11 @@ class Wanted:
     counters: tuple[str, ...] = ()
     budget: str = ""
     breakers: bool = False
+    client: str | None = None
+    failures: tuple[str, str] | tuple[()] = ()
+    delivery_id: str = ""
+    channels: tuple[Channel, ...] = ()
+    key_ids: tuple[str, ...] = ()
 
 
 class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
