@@ -8,10 +8,9 @@ aware UTC. ``audit`` is an operator's record; it is written where the command ch
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import cast
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRule
@@ -22,14 +21,12 @@ from otpcore.stores.commands import (
     ChallengeView,
     ClaimBatch,
     ClaimRule,
-    CoolingDown,
     EndedSend,
     LockRule,
     NewSend,
     ReceiptRule,
     Received,
     RecordedGuess,
-    Refused,
     Reservation,
     Settled,
 )
@@ -112,19 +109,19 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
     async def _begin_apart(self, send: NewSend, now: datetime | None) -> Beginning:
         """Charge, then begin; what was charged is given back if nobody hears that the send began."""
 
-        def second(admitted: Admitted | Refused | CoolingDown) -> Callable[[Rows], Beginning] | None:
-            if not isinstance(admitted, Admitted):
-                return None
-            return lambda rows: begin.begin_apart(rows, send, admitted, now)
-
-        def take_back(rows: Rows, admitted: Admitted | Refused | CoolingDown, begun: Beginning | None) -> None:
-            if isinstance(admitted, Admitted) and (begun is None or isinstance(begun, Begun)):  # else it is given back
+        def uncharge(rows: Rows, admitted: Admitted | Beginning | None) -> None:
+            if isinstance(admitted, Admitted):
                 begin.take_back(rows, send, admitted, now)
 
-        admitted, begun = await self._write_apart(lambda rows: begin.charge_apart(rows, send, now), second, take_back)
-        if isinstance(admitted, Admitted):
-            return cast("Beginning", begun)
-        return admitted
+        admitted = await self._write(lambda rows: begin.charge_apart(rows, send, now), otherwise=uncharge, last=True)
+        if not isinstance(admitted, Admitted):
+            return admitted
+
+        def take_back(rows: Rows, begun: Beginning | None) -> None:
+            if begun is None or isinstance(begun, Begun):  # a refusal has given back what it gives back
+                begin.take_back(rows, send, admitted, now)
+
+        return await self._write(lambda rows: begin.begin_apart(rows, send, admitted, now), otherwise=take_back)
 
     async def record(
         self, ref: FailoverRef, delivery: DeliveryRecord, result: CallResult, plan: FailoverPlan, now: datetime | None

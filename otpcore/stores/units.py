@@ -12,7 +12,6 @@ from otpcore.stores.rows import Rows
 __all__ = ["UnitsOfWork"]
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class UnitsOfWork(abc.ABC):
@@ -58,21 +57,6 @@ class UnitsOfWork(abc.ABC):
     @abc.abstractmethod
     def _read(self, unit: Callable[[Rows], T]) -> Coroutine[Any, Any, T]:
         """Run a unit that changes nothing."""
-
-    def _write_apart(
-        self,
-        first: Callable[[Rows], T],
-        second: Callable[[T], Callable[[Rows], U] | None],
-        otherwise: Callable[[Rows, T, U | None], object],
-    ) -> Coroutine[Any, Any, tuple[T, U | None]]:
-        """Two units in a row, each in a transaction of its own; only where ``_charges_apart``.
-
-        Args:
-            second: What follows the first, by its result; None: nothing does, and there is no other result.
-            otherwise: As for ``_write``, where the first took place and the second failed (None for its result), or nobody
-                heard of the results.
-        """
-        raise NotImplementedError
 
     async def _wipe(self) -> None:  # noqa: B027 - not every medium keeps what was removed
         """What was erased goes from the medium too, as far as it can be told to forget."""

@@ -6,8 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 import anyio
 from sqlalchemy import Engine
@@ -20,15 +19,11 @@ from otpcore.stores.sql.forking import ForkGate
 from otpcore.stores.sql.opening import PATIENCE, Database, Opening, check, database, database_path, opened_for
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.tables import include_name, metadata
-from otpcore.stores.sql.worlds import in_world, in_world_after, in_world_after_both
-
-if TYPE_CHECKING:
-    from otpcore.stores.sql.server.database import ServerDatabase
+from otpcore.stores.sql.worlds import in_world, in_world_after
 
 __all__ = ["SqlStore", "create_store", "current", "database_path", "examine", "include_name", "metadata", "upgrade"]
 
 T = TypeVar("T")
-U = TypeVar("U")
 _logger = logging.getLogger("otpcore.stores.sql")
 
 
@@ -145,27 +140,8 @@ class SqlStore(Store):
             last=last,
         )
 
-    def _write_apart(
-        self,
-        first: Callable[[Rows], T],
-        second: Callable[[T], Callable[[Rows], U] | None],
-        otherwise: Callable[[Rows, T, U | None], object],
-    ) -> Coroutine[Any, Any, tuple[T, U | None]]:
-        mine = partial(in_world, self._world, keeps_outbox=self.keeps_outbox)
-
-        def follows(result: T) -> Callable[[Rows], U] | None:
-            unit = second(result)
-            return None if unit is None else mine(unit)
-
-        after = in_world_after_both(self._world, otherwise, keeps_outbox=self.keeps_outbox)
-        return self._server().write_apart(mine(first), follows, after)
-
     def _read(self, unit: Callable[[Rows], T]) -> Coroutine[Any, Any, T]:
         return self._opened().read(in_world(self._world, unit))
 
     def _opened(self) -> Database:
         return self._opening.opened()
-
-    def _server(self) -> ServerDatabase:
-        """The database, of a store on a server."""
-        return cast("ServerDatabase", self._opening.opened())

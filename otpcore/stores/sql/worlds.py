@@ -15,10 +15,9 @@ from otpcore.stores.sql.rows import SqlRows
 if TYPE_CHECKING:
     from otpcore.stores.rows import Rows
 
-__all__ = ["in_world", "in_world_after", "in_world_after_both"]
+__all__ = ["in_world", "in_world_after"]
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 def in_world(world: World, unit: Callable[[Rows], T], *, keeps_outbox: bool = False) -> Callable[[Rows], T]:
@@ -36,15 +35,6 @@ def in_world_after(
 ) -> Callable[[Rows, T | None], object]:
     """What follows a unit, as one world's."""
     return lambda rows, result: in_world(world, lambda own: otherwise(own, result), keeps_outbox=keeps_outbox)(rows)
-
-
-def in_world_after_both(
-    world: World, otherwise: Callable[[Rows, T, U | None], object], *, keeps_outbox: bool = False
-) -> Callable[[Rows, T, U | None], object]:
-    """What follows two units, as one world's."""
-    return lambda rows, first, second: in_world(
-        world, lambda own: otherwise(own, first, second), keeps_outbox=keeps_outbox
-    )(rows)
 
 
 class _MarkedRows:

@@ -35,7 +35,6 @@ from otpcore.stores.trouble import note_trouble
 __all__ = ["ServerDatabase"]
 
 T = TypeVar("T")
-U = TypeVar("U")
 _logger = logging.getLogger("otpcore.stores.sql")
 
 _FIRST_PAUSE = 0.002
@@ -130,28 +129,6 @@ class ServerDatabase:
             otherwise=None if otherwise is None else lambda result: self._after(otherwise, result),
             last=last,
         )
-
-    async def write_apart(
-        self,
-        first: Callable[[Rows], T],
-        second: Callable[[T], Callable[[Rows], U] | None],
-        otherwise: Callable[[Rows, T, U | None], object],
-    ) -> tuple[T, U | None]:
-        """Two units in a row, each in a transaction of its own, by one thread."""
-        done: list[T] = []
-
-        def both(is_wanted: Callable[[], bool]) -> tuple[T, U | None]:
-            done.append(self._write(first, is_wanted))
-            unit = second(done[0])
-            still_wanted(is_wanted)
-            return done[0], None if unit is None else self._write(unit, is_wanted)
-
-        def after(both_done: tuple[T, U | None] | None) -> None:
-            if done:
-                result = None if both_done is None else both_done[1]
-                self._write(lambda rows: otherwise(rows, done[0], result), lambda: True)
-
-        return await self._crew.run(both, otherwise=after, last=True)
 
     async def read(self, unit: Callable[[Rows], T]) -> T:
         """Run a unit that changes nothing; each of its statements sees what is committed by then."""
