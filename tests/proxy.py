@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -19,9 +19,11 @@ class Proxy:
 
     Args:
         target: The server.
+        listening: Makes, for each connection, what is told of all that its client says.
     """
 
     target: Address
+    listening: Callable[[], Callable[[bytes], object]] | None = None
     _listener: socket.socket = attrs.field(factory=lambda: socket.create_server(("127.0.0.1", 0)))
     _open: set[socket.socket] = attrs.field(factory=set)
     _is_cut: bool = False
@@ -63,23 +65,25 @@ class Proxy:
                 self._open |= {client, server}
                 back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
                 back.start()
-                self._pump(client, server)
+                self._pump(client, server, self.listening() if self.listening else None)
                 back.join()
                 self._open -= {client, server}
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, heard: Callable[[bytes], object] | None = None) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flows.wait()
+                if heard is not None:
+                    heard(data)
                 sink.sendall(data)
         _end(source)
         _end(sink)
 
 
 @contextlib.contextmanager
-def proxy_to(target: Address) -> Iterator[Proxy]:
+def proxy_to(target: Address, listening: Callable[[], Callable[[bytes], object]] | None = None) -> Iterator[Proxy]:
     """A proxy that ends with the block."""
-    proxy = Proxy(target)
+    proxy = Proxy(target, listening)
     proxy.mend()
     thread = threading.Thread(target=proxy.run, daemon=True)
     thread.start()

@@ -44,7 +44,7 @@ from otpcore.stores.rows import Rows
 from otpcore.stores.sealed_commands import SealedCommands
 from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
-from otpcore.stores.transactions import auditing, begin, breakers, failover, limits, receipts, retry, upkeep, verify
+from otpcore.stores.transactions import auditing, begin, breakers, failover, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
 
 __all__ = ["Store"]
@@ -113,9 +113,7 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
             if isinstance(admitted, Admitted):
                 begin.take_back(rows, send, admitted, now)
 
-        admitted = await self._write(
-            lambda rows: limits.charge(rows, send, rows.now(now)), otherwise=uncharge, last=True
-        )
+        admitted = await self._write(lambda rows: begin.charge_apart(rows, send, now), otherwise=uncharge, last=True)
         if not isinstance(admitted, Admitted):
             return admitted
 
@@ -123,7 +121,7 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
             if begun is None or isinstance(begun, Begun):  # a refusal has given back what it gives back
                 begin.take_back(rows, send, admitted, now)
 
-        return await self._write(lambda rows: begin.begin_charged(rows, send, admitted, now), otherwise=take_back)
+        return await self._write(lambda rows: begin.begin_apart(rows, send, admitted, now), otherwise=take_back)
 
     async def record(
         self, ref: FailoverRef, delivery: DeliveryRecord, result: CallResult, plan: FailoverPlan, now: datetime | None

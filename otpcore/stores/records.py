@@ -7,7 +7,7 @@ import functools
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 
@@ -74,7 +74,8 @@ def changed(record: R, **changes: Any) -> R:
 def made(kind: type[R], values: Iterable[Any]) -> R:
     """A record of all its fields' values, in their order."""
     record = object.__new__(kind)
-    for set_slot, value in zip(_slots(cast("Any", kind)), values, strict=True):
+    slots: Any = _slots
+    for set_slot, value in zip(slots(kind), values, strict=True):
         set_slot(record, value)
     return record
 

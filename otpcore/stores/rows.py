@@ -68,6 +68,11 @@ class Wanted:
         budget: A budget, in all its windows.
         budget_rule: By what ``overdrawn`` decides upon it, and nothing else does: a budget by which it decides the same will do.
         breakers: All of them.
+        client: Who verifies: what is about the challenge's phone too, its failures with this client and when it verified.
+            None: nobody does. Empty: a client without a name.
+        failures: Keys of failure counters, to be looked at only.
+        delivery_id: With ``reference``: receipts of this delivery.
+        channels: With ``due``: of these only, and of these keys.
     """
 
     challenge_id: str = ""
@@ -80,6 +85,11 @@ class Wanted:
     budget: str = ""
     budget_rule: BudgetRule = UNCOUNTED
     breakers: bool = False
+    client: str | None = None
+    failures: tuple[str, str] | tuple[()] = ()
+    delivery_id: str = ""
+    channels: tuple[Channel, ...] = ()
+    key_ids: tuple[str, ...] = ()
 
 
 class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):

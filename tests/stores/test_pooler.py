@@ -82,6 +82,7 @@ async def test_waits_have_an_end_behind_a_pooler_and_do_not_leak_into_its_other_
     store = SqlStore(pooled_url, patience=5)
 
     def unit(rows):
+        rows.now(None)  # the transaction begins with what the unit asks for first
         names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         return [rows._raw.execute(f"SHOW {name}").fetchone()[0] for name in names]
 

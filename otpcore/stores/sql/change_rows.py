@@ -42,7 +42,7 @@ class ChangeRows(SqlUnit):
     def put_change(self, change: ChangeRecord) -> None:
         values = values_of(change)
         del values["number"]  # the database gives it
-        self._changed(_INSERT, world=self.world, **values)
+        self._later(_INSERT, world=self.world, **values)
 
     def due_changes(self, now: datetime, limit: int) -> Sequence[ChangeRecord]:
         return self._all(ChangeRecord, self._free(_DUE), now=now, most=limit, own_world=self.world)

@@ -31,7 +31,7 @@ class LimitRows(SqlUnit):
         return [Charged(key=key, window_ends_at=ends) for key, ends in self._rows(sql.charges_of(len(charges)), wanted)]
 
     def refund(self, charged: Charged) -> None:
-        self._changed(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
+        self._later(sql.REFUND, row_key=charged.key, ends=charged.window_ends_at)
 
     def counters(self, prefix: str, now: datetime) -> Sequence[CounterRecord]:
         return self._own(self._all(CounterRecord, sql.COUNTERS, **_span(prefix), now=now))
@@ -53,11 +53,11 @@ class LimitRows(SqlUnit):
         return int(self._scalar(sql.COUNT_FAILURE, key=key))
 
     def put_failures(self, record: FailureRecord) -> None:
-        self._put(sql.PUT_FAILURES, record)
+        self._later_put(sql.PUT_FAILURES, record)
 
     def clear_failures(self, keys: tuple[str, str]) -> None:
         first, second = keys
-        self._changed(sql.CLEAR_FAILURES, first=first, second=second)
+        self._later(sql.CLEAR_FAILURES, first=first, second=second)
 
     def budgets(self, prefix: str) -> Sequence[BudgetRecord]:
         return self._own(self._all(BudgetRecord, sql.BUDGETS, **_span(prefix)))
@@ -77,7 +77,7 @@ class LimitRows(SqlUnit):
         return self._changed(sql.COUNT_REFUSAL, row_key=key, now=now) == 1
 
     def put_refusal(self, refusal: RefusalRecord) -> None:
-        self._put(sql.PUT_REFUSAL, refusal, world=self.world)
+        self._later_put(sql.PUT_REFUSAL, refusal, world=self.world)
 
     def refusals(self, phone_key: str | None, limit: int) -> Sequence[RefusalRecord]:
         if phone_key is None:
@@ -85,8 +85,7 @@ class LimitRows(SqlUnit):
         return self._all(RefusalRecord, sql.REFUSALS_OF, phone_key=phone_key, most=limit, own_world=self.world)
 
     def breakers(self, least: int) -> Sequence[BreakerRecord]:
-        found = self._all(BreakerRecord, sql.BREAKERS, least=least)
-        return [changed(one, instance=plain) for one in found if (plain := self.world.own(one.instance)) is not None]
+        return self._of_this_world(self._all(BreakerRecord, sql.BREAKERS, least=least))
 
     def count_breaker(self, instance: str, code: str, words: str) -> int:
         return int(self._scalar(sql.COUNT_BREAKER, instance=self.world.mark(instance), code=code, words=words))
@@ -112,7 +111,7 @@ class LimitRows(SqlUnit):
         return self._changed(sql.WIN_PROBE, row_key=self.world.mark(instance), **when) == 1
 
     def open_breaker(self, instance: str, now: datetime, probe_at: datetime) -> None:
-        self._changed(sql.OPEN_BREAKER, row_key=self.world.mark(instance), now=now, next_probe=probe_at)
+        self._later(sql.OPEN_BREAKER, row_key=self.world.mark(instance), now=now, next_probe=probe_at)
 
     def purge_counters(self, now: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_COUNTERS, now=now, most=limit)
@@ -126,6 +125,10 @@ class LimitRows(SqlUnit):
     def forget(self, phone_key: str) -> tuple[int, int]:
         refusals, verified = (self._changed(statement, phone_key=phone_key) for statement in sql.FORGET)
         return refusals, verified
+
+    def _of_this_world(self, found: list[BreakerRecord]) -> list[BreakerRecord]:
+        """Under their plain names."""
+        return [changed(one, instance=plain) for one in found if (plain := self.world.own(one.instance)) is not None]
 
     def _own(self, found: list[K]) -> list[K]:
         """Without what another world marked; that one asks for its own mark."""

@@ -21,6 +21,16 @@ _OVER_WINDOW = counters.c.window_ends_at <= NOW
 @functools.cache
 def charges_of(number: int) -> Any:
     """Charge so many different counters, each with a limit of its own; the keys and windows of those that had room."""
+    return _charging(number).returning(counters.c.key, counters.c.window_ends_at)
+
+
+@functools.cache
+def charge_only() -> Any:
+    """Charge one counter if it has room, and nothing comes back."""
+    return _charging(1)
+
+
+def _charging(number: int) -> Any:
     of = range(number)
     ends = counters.c.window_ends_at.type
     new = insert(counters).values(
@@ -34,7 +44,7 @@ def charges_of(number: int) -> Any:
             "window_ends_at": case((_OVER_WINDOW, new.excluded.window_ends_at), else_=counters.c.window_ends_at),
         },
         where=or_(_OVER_WINDOW, counters.c.count < most),
-    ).returning(counters.c.key, counters.c.window_ends_at)
+    )
 
 
 REFUND = (
@@ -60,6 +70,12 @@ COUNT_FAILURE_ONLY = (
     .on_conflict_do_update(index_elements=[failures.c.key], set_={"failures": failures.c.failures + 1})
 )
 COUNT_FAILURE = COUNT_FAILURE_ONLY.returning(failures.c.failures)
+INSERT_FAILURE = insert(failures).values(key=bindparam("key"), failures=1)
+ONE_MORE_FAILURE = (
+    update(failures)
+    .where(failures.c.key == bindparam("row_key"), failures.c.failures == bindparam("known"))
+    .values(failures=failures.c.failures + 1)
+)
 PUT_FAILURES = upsert(failures)
 CLEAR_FAILURES = delete(failures).where(_BOTH_KEYS)
 
@@ -75,6 +91,10 @@ COUNT_VERIFIED = _NEW_VERIFIED.on_conflict_do_update(
     where=verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type),
 )
 NOTE_VERIFIED = update(verified).where(_THIS_PHONE).values(verified_at=NOW)
+INSERT_VERIFIED = _NEW_VERIFIED.inline()
+COUNT_AGAIN = NOTE_VERIFIED.where(
+    verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type)
+).values(counted_at=bindparam("now", type_=verified.c.counted_at.type))
 
 _COUNTED = {"count": refusals.c.count + 1}
 COUNT_REFUSAL = update(refusals).where(refusals.c.key == bindparam("row_key")).values(**_COUNTED, last_at=NOW)
@@ -116,6 +136,7 @@ MISCONFIGURED = (
 )
 LAST_WORDS = update(breakers).where(_THIS_BREAKER).values(**_SAID)
 CLOSE_BREAKER_ONLY = delete(breakers).where(_THIS_BREAKER)
+CLOSE_KNOWN_BREAKER = CLOSE_BREAKER_ONLY.where(breakers.c.failures == bindparam("known"))
 CLOSE_BREAKER = CLOSE_BREAKER_ONLY.returning(*columns(BreakerRecord, breakers))
 WIN_PROBE = (
     update(breakers)

@@ -17,6 +17,8 @@ from sqlalchemy import Connection, Dialect, Executable
 from otpcore.stores.records import names_of, values_of
 from otpcore.stores.sql.columns import Stored
 
+__all__ = ["Prepared", "prepared_for", "prepared_write", "run", "write"]
+
 Converter = Callable[[Any], Any] | None
 
 
@@ -54,9 +56,11 @@ class Prepared:
         rows = [] if self.readers is None else cursor.fetchall()
         changed = cursor.rowcount
         cursor.close()
-        if rows and self.readers:
-            rows = [_converted(list(row), self.readers) for row in rows]
-        return rows, changed
+        return self.read(rows), changed
+
+    def read(self, rows: list[Any]) -> list[Any]:
+        """The driver's rows, converted."""
+        return [_converted(list(row), self.readers) for row in rows] if rows and self.readers else rows
 
 
 def _converted(values: list[Any], converters: Iterable[tuple[int, Callable[[Any], Any]]]) -> list[Any]:
@@ -72,7 +76,7 @@ def run(
     connection: Connection, raw: Any, statement: Executable, parameters: Mapping[str, Any]
 ) -> tuple[list[Any], int]:
     """Run a statement: its rows, and how many rows it changed."""
-    prepared = _prepare(statement, connection.dialect, tuple(parameters))
+    prepared = prepared_for(statement, connection.dialect, tuple(parameters))
     if prepared is not None:
         return prepared.run(raw, parameters)
     result = connection.execute(statement, dict(parameters), execution_options={"preserve_rowcount": True})
@@ -82,17 +86,17 @@ def run(
 def write(connection: Connection, raw: Any, statement: Executable, record: Any, more: Mapping[str, Any]) -> int:
     """Run a statement with a record's fields for parameters, and some ``more``; how many rows it changed."""
     kind: Any = type(record)
-    prepared = _prepare_write(statement, connection.dialect, kind, tuple(more))
+    prepared = prepared_write(statement, connection.dialect, kind, tuple(more))
     if prepared is not None:
         return prepared.run(raw, (record, more))[1]
     return run(connection, raw, statement, {**values_of(record), **more})[1]
 
 
 @functools.lru_cache(maxsize=128)
-def _prepare_write(statement: Any, dialect: Dialect, kind: Any, more: tuple[str, ...]) -> Prepared | None:
+def prepared_write(statement: Any, dialect: Dialect, kind: Any, more: tuple[str, ...]) -> Prepared | None:
     """The same as for a mapping, but straight from the record."""
     fields = names_of(kind)
-    prepared = _prepare(statement, dialect, (*fields, *more))
+    prepared = prepared_for(statement, dialect, (*fields, *more))
     if prepared is None:
         return None
     names = prepared.given({name: name for name in (*fields, *more)})  # in the order of the text
@@ -110,7 +114,7 @@ def _prepare_write(statement: Any, dialect: Dialect, kind: Any, more: tuple[str,
 
 
 @functools.lru_cache(maxsize=512)
-def _prepare(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Prepared | None:
+def prepared_for(statement: Any, dialect: Dialect, names: tuple[str, ...]) -> Prepared | None:
     """None: SQLAlchemy runs it, since the text depends on the values (a list of unknown length), or parameters have names."""
     compiled = statement.compile(dialect=dialect, column_keys=sorted(names))
     if compiled.positiontup is None:  # a host's own engine

@@ -83,7 +83,7 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
     def update_challenge(self, challenge_id: str, **changes: Any) -> None:
         if changes.get("state") in OVER:
             changes["live_key"] = None
-        self._changed(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
+        self._later(sql.UPDATE_CHALLENGE, row_id=challenge_id, **changes)
 
     def accept(self, challenge_id: str, code_number: int, now: datetime) -> ChallengeRecord | None:
         when = {"now": now, "begun_by": now + CLOCK_SLACK}
@@ -116,7 +116,7 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
         return self._one(DeliveryRecord, sql.DELIVERY_BY_REFERENCE, **wanted)
 
     def insert_delivery(self, delivery: DeliveryRecord, phone_key: str) -> None:
-        self._put(sql.INSERT_DELIVERY, delivery, phone_key=phone_key, world=self.world)
+        self._later_put(sql.INSERT_DELIVERY, delivery, phone_key=phone_key, world=self.world)
 
     def count_taken(self, challenge_id: str) -> int:
         return int(self._scalar(sql.COUNT_TAKEN, challenge_id=challenge_id))
@@ -137,8 +137,8 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
 
     def apply_receipt(self, receipt: ReceiptRecord, delivery_id: str) -> None:
         key = ("reference", "instance", "delivery_id", "status")
-        self._changed(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
-        self._put(sql.PUT_RECEIPT, changed(receipt, delivery_id=delivery_id, applied=True), world=self.world)
+        self._later(sql.DELETE_RECEIPT, **{f"row_{name}": getattr(receipt, name) for name in key})
+        self._later_put(sql.PUT_RECEIPT, changed(receipt, delivery_id=delivery_id, applied=True), world=self.world)
 
     def schedule(self, challenge_id: str, channel: Channel) -> ScheduleRecord | None:
         return self._one(ScheduleRecord, sql.SCHEDULE, row_id=challenge_id, row_channel=channel)
@@ -147,10 +147,10 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
         return self._all(ScheduleRecord, sql.SCHEDULES, row_id=challenge_id)
 
     def put_schedule(self, row: ScheduleRecord) -> None:
-        self._put(sql.PUT_SCHEDULE, row, world=self.world)
+        self._later_put(sql.PUT_SCHEDULE, row, world=self.world)
 
     def delete_schedule(self, challenge_id: str, channel: Channel) -> None:
-        self._changed(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
+        self._later(sql.DELETE_SCHEDULE, row_id=challenge_id, row_channel=channel)
 
     def end_schedules(self, challenge_id: str) -> Sequence[EndedRow]:
         return self._all(Ended, sql.END_SCHEDULES, row_id=challenge_id)
@@ -244,13 +244,13 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
         return self._all(SlotRecord, sql.FREE_SLOTS, most=limit, own_world=self.world)
 
     def delete_slot(self, scope: str, phone_key: str) -> None:
-        self._changed(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
+        self._later(sql.DELETE_SLOT, row_scope=scope, row_phone_key=phone_key)
 
     def put_worker(self, worker: WorkerRecord) -> None:
-        self._put(sql.PUT_WORKER, worker)
+        self._later_put(sql.PUT_WORKER, worker)
 
     def remove_worker(self, name: str) -> None:
-        self._changed(sql.REMOVE_WORKER, row_key=name)
+        self._later(sql.REMOVE_WORKER, row_key=name)
 
     def remove_stale_workers(self, before: datetime) -> Sequence[WorkerRecord]:
         return sorted(self._all(WorkerRecord, sql.REMOVE_STALE_WORKERS, before=before), key=lambda worker: worker.name)
@@ -276,14 +276,14 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
 
     def put_setting(self, name: str, value: str | None) -> None:
         if value is None:
-            self._changed(sql.DELETE_SETTING, row_key=name)
+            self._later(sql.DELETE_SETTING, row_key=name)
         else:
-            self._changed(sql.PUT_SETTING, name=name, value=value)
+            self._later(sql.PUT_SETTING, name=name, value=value)
 
     def add_audit(self, record: AuditRecord) -> None:
         values = values_of(record)
         del values["number"]  # the database gives it
-        self._changed(sql.INSERT_AUDIT, **values)
+        self._later(sql.INSERT_AUDIT, **values)
 
     def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
         page = {"below": _BEYOND if below is None else below, "most": limit}

@@ -84,7 +84,8 @@ RECENT = (
     .order_by(_RECENTLY.c.latest.desc(), challenges.c.id.desc())
     .limit(bindparam("most"))
 )
-INSERT_CHALLENGE = insert(challenges).inline().on_conflict_do_nothing(index_elements=[challenges.c.live_key])
+INSERT_ONLY_CHALLENGE = insert(challenges).inline()
+INSERT_CHALLENGE = INSERT_ONLY_CHALLENGE.on_conflict_do_nothing(index_elements=[challenges.c.live_key])
 UPDATE_CHALLENGE = update(challenges).where(_THIS_CHALLENGE)
 ACCEPT_ONLY = (
     update(challenges)

@@ -57,6 +57,16 @@ class SqlUnit:
         """Run a statement with a record's fields; how many rows it changed."""
         return write(self._connection, self._raw, statement, record, more)
 
+    # What nobody asks about need not be on its way at once; what is as good as sure need not be waited for.
+
+    def _later(self, statement: Executable, **parameters: Any) -> None:
+        """Run a statement before the unit asks for anything else, or ends."""
+        self._changed(statement, **parameters)
+
+    def _later_put(self, statement: Executable, record: Any, **more: Any) -> None:
+        """The same with a record's fields."""
+        self._put(statement, record, **more)
+
     def _scalar(self, statement: Executable, **parameters: Any) -> Any:
         rows = self._rows(statement, parameters)
         return rows[0][0] if rows else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.rate_limits.admission import Asked
+from otpcore.rate_limits.admission import Asked, Charge
 from otpcore.stores.commands import Beginning, Begun, CoolingDown, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import FOREVER, OVER, failure_keys, into, is_living, is_spent, nothing_sent
 from otpcore.stores.records import ChallengeRecord, Charged, ScheduleRecord, changed
@@ -29,12 +30,25 @@ _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; a
 
 def begin(rows: Rows, send: NewSend, now: datetime | None) -> tuple[Beginning, Admitted | None]:
     """Charge a send, then write its challenge, schedule row and first delivery; and what it was charged to."""
-    rows.prefetch(_wanted(send), now)
+    charges = (*send.asked.charges, *(one for pair in send.asked.neighbours for one in pair))
+    rows.prefetch(_wanted(send, charges), now)
     moment = rows.now(now)
     admitted = charge(rows, send, moment)
     if not isinstance(admitted, Admitted):
         return admitted, None
     return begin_charged(rows, send, admitted, moment), admitted
+
+
+def charge_apart(rows: Rows, send: NewSend, now: datetime | None) -> Admitted | Refused | CoolingDown:
+    """The first half of it, as a unit of its own."""
+    rows.prefetch(Wanted(budget=send.asked.budget if send.asked.budget_rule.windows else ""), now)
+    return charge(rows, send, rows.now(now))
+
+
+def begin_apart(rows: Rows, send: NewSend, admitted: Admitted, now: datetime | None) -> Beginning:
+    """The second half, as a unit of its own."""
+    rows.prefetch(_wanted(send, charges=[block for _, block in send.asked.neighbours]), now)
+    return begin_charged(rows, send, admitted, now)
 
 
 def take_back(rows: Rows, send: NewSend, admitted: Admitted, now: datetime | None) -> None:
@@ -74,10 +88,9 @@ def begin_charged(rows: Rows, send: NewSend, admitted: Admitted, now: datetime |
     return begun
 
 
-def _wanted(send: NewSend) -> Wanted:
-    """What a send will look at."""
+def _wanted(send: NewSend, charges: Iterable[Charge]) -> Wanted:
+    """What a send that asks for these charges will look at."""
     asked, challenge = send.asked, send.challenge
-    charges = (*asked.charges, *(one for pair in asked.neighbours for one in pair))
     return Wanted(
         challenge_id=challenge.id if send.is_resend else "",
         subject="" if send.is_resend else challenge.subject,
@@ -86,6 +99,7 @@ def _wanted(send: NewSend) -> Wanted:
         budget=asked.budget if asked.budget_rule.windows else "",
         budget_rule=asked.budget_rule,
         breakers=True,
+        failures=failure_keys(challenge.phone_key, send.client),
     )
 
 

@@ -59,7 +59,8 @@ def record(
     rows: Rows, ref: FailoverRef, delivery: DeliveryRecord, result: CallResult, plan: FailoverPlan, now: datetime | None
 ) -> Recorded:
     """Write a provider's answer and go on."""
-    rows.prefetch(Wanted(challenge_id=ref.challenge_id, reference=result.reference, breakers=True), now)
+    wanted = Wanted(challenge_id=ref.challenge_id, delivery_id=delivery.id, reference=result.reference, breakers=True)
+    rows.prefetch(wanted, now)
     moment = rows.now(now)
     accepts = result.outcome is Outcome.ACCEPTED
     sent = rows.accept(ref.challenge_id, delivery.code_number, moment) if accepts else None

@@ -28,8 +28,7 @@ from otpcore.stores.transactions.limits import note_refusal, of_send, overdrawn_
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:
     """Claim due retries; end those that have nothing left to try for."""
-    job = rule.job
-    rows.prefetch(Wanted(due=limit) if job is None else Wanted(challenge_id=job.challenge_id), now)
+    rows.prefetch(_wanted(rule, limit), now)
     moment = rows.now(now)
     claims: list[Claim] = []
     ended: list[EndedSend] = []
@@ -126,6 +125,13 @@ def held_by(rows: Rows, challenge: ChallengeRecord, plan: FailoverPlan, now: dat
     if rule.enforce and overdrawn_until(rows, rule, challenge.budget, now) is not None:
         return PutOff.UNVERIFIED
     return None
+
+
+def _wanted(rule: ClaimRule, limit: int) -> Wanted:
+    """What a claim will look at."""
+    if rule.job is not None:
+        return Wanted(challenge_id=rule.job.challenge_id)
+    return Wanted(due=limit, channels=tuple(rule.max_retries), key_ids=tuple(rule.key_ids))
 
 
 def _due(rows: Rows, rule: ClaimRule, limit: int, now: datetime) -> Sequence[ScheduleRecord]:

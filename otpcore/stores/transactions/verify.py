@@ -41,7 +41,12 @@ def reserve(
 ) -> Reservation:
     """Use up one attempt, and count one failure unless the guess is what was recorded: then consume the challenge."""
     rows.prefetch(
-        Wanted(challenge_id=challenge_id or "", subject="" if challenge_id is not None else subject or ""), now
+        Wanted(
+            challenge_id=challenge_id or "",
+            subject="" if challenge_id is not None else subject or "",
+            client=locks.client,
+        ),
+        now,
     )
     moment = rows.now(now)
     challenge = rows.challenge(challenge_id) if challenge_id is not None else rows.latest(subject or "")
@@ -116,7 +121,7 @@ def approve(
     reserved = reservation.challenge
     if reserved is None:
         return False
-    rows.prefetch(Wanted(challenge_id=reserved.id), now)
+    rows.prefetch(Wanted(challenge_id=reserved.id, client=reservation.locks.client), now)
     moment = rows.now(now)
     challenge = rows.challenge(reserved.id)
     if challenge is None or challenge.code_number != reserved.code_number:

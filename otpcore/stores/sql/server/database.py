@@ -8,7 +8,6 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -23,10 +22,13 @@ from otpcore.retrying import backoff
 from otpcore.stores.crew import Crew, still_wanted
 from otpcore.stores.rows import OutrunError, Rows
 from otpcore.stores.sql import schema as _schema
-from otpcore.stores.sql.columns import from_microseconds
 from otpcore.stores.sql.forking import ForkGate
 from otpcore.stores.sql.server.faults import Faults
 from otpcore.stores.sql.server.kinds import CONNECTIONS, LEVEL, kind_of, make_engine
+from otpcore.stores.sql.server.mysql_rows import MySqlRows
+from otpcore.stores.sql.server.postgres_rows import PostgresRows
+from otpcore.stores.sql.server.rows import ServerRows
+from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.urls import place_of
 from otpcore.stores.trouble import note_trouble
 
@@ -53,19 +55,6 @@ class _Seen:
     is_pooled: bool
 
 
-@attrs.frozen
-class _Transaction:
-    """One that was begun on a connection which leaves transactions alone."""
-
-    _raw: Any
-
-    def commit(self) -> None:
-        self._raw.execute("COMMIT")
-
-    def rollback(self) -> None:
-        self._raw.execute("ROLLBACK")
-
-
 class ServerDatabase:
     """One database on a server: opened once, used from any event loop and thread, closed once.
 
@@ -85,7 +74,7 @@ class ServerDatabase:
         self._faults = Faults(self._engine, self._kind, patience)
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
         self._failures = (*self._errors, PoolTimeoutError)
-        opens, given = self._kind.begin is not None, not self._is_ours
+        opens, given = self._kind.opening is not None, not self._is_ours
         self._source = self._engine.execution_options(isolation_level="AUTOCOMMIT") if opens and given else self._engine
         self._migrating = self._engine.execution_options(isolation_level=LEVEL) if opens else self._engine
         # For one transaction: what is set for a connection would have to be set back, and that can fail after the commit.
@@ -167,8 +156,9 @@ class ServerDatabase:
             StoreError: It does not, as a standby does not.
         """
         with self._gate, self._explained(), self._connected(self._source) as connection:
-            transaction, _ = self._begin(connection)
+            transaction, rows = self._begin(connection)
             try:
+                rows.now(None)
                 connection.exec_driver_sql(_schema.TOUCH)
             finally:
                 transaction.rollback()
@@ -191,46 +181,67 @@ class ServerDatabase:
         def look() -> T:
             with self._connected(self._source) as connection, self._reading(connection):
                 self._set_level(connection)
-                return unit(self._kind.rows(connection, locking=False))
+                return unit(self._rows(connection, locking=False))
 
         return self._patiently(look)
 
     def _reading(self, connection: Connection) -> contextlib.AbstractContextManager[object]:
         """Ends the transaction that the driver begins by itself; on PostgreSQL none is begun."""
-        return contextlib.nullcontext() if self._kind.begin else connection.begin()
+        return contextlib.nullcontext() if self._kind.opening else connection.begin()
 
     def _set_level(self, connection: Connection) -> None:
         if self._level:
             connection.exec_driver_sql(self._level)
 
-    def _begin(self, connection: Connection) -> tuple[_Transaction | RootTransaction, datetime | None]:
-        """A transaction; and when it began by the server's clock, where that comes with it."""
-        if self._kind.begin is None:
-            return connection.begin(), None
+    def _rows(self, connection: Connection, *, locking: bool) -> ServerRows:
+        if self._kind.opening is None:
+            return MySqlRows(connection, locking=locking)
         raw: Any = connection.connection.dbapi_connection
+        wire = Wire(raw, connection.info, prepares=raw.prepare_threshold is not None)
+        return PostgresRows(connection, wire, locking=locking)
+
+    def _begin(self, connection: Connection) -> tuple[Wire | RootTransaction, ServerRows]:
+        """A transaction, and its rows. On PostgreSQL it begins with the first flight, together with what that brings."""
+        rows = self._rows(connection, locking=True)
+        if self._kind.opening is None or not isinstance(rows, PostgresRows):
+            transaction = connection.begin()
+            self._set_level(connection)
+            return transaction, rows
         sets_limits = not self._is_ours or connection.info[_SEEN].is_pooled
-        begun_at = self._kind.begin(raw, self._patience, sets_limits)
-        return _Transaction(raw), from_microseconds(begun_at)
+        begin, clock = self._kind.opening(self._patience, sets_limits)
+        rows.is_careful = getattr(self._end, "is_careful", False)
+        rows.wire.begin(begin)
+        rows.wire.add(clock, then=rows.begun)
+        return rows.wire, rows
 
     def _transaction(self, unit: Callable[[Rows], T], is_wanted: Callable[[], bool]) -> T:
         with self._connected(self._source) as connection:
-            transaction, begun_at = self._begin(connection)
+            transaction, rows = self._begin(connection)
             try:
-                self._set_level(connection)
-                result = unit(self._kind.rows(connection, locking=True, begun_at=begun_at))
+                result = unit(rows)
                 still_wanted(is_wanted)
             except BaseException:
-                with contextlib.suppress(*self._errors):
-                    transaction.rollback()
+                self._roll_back(transaction, connection)
                 raise
             try:
                 transaction.commit()
+            except OutrunError:
+                self._roll_back(transaction, connection)
+                raise
             except self._errors as error:
-                if self._faults.is_lost(error, connection):  # nobody knows whether it was committed: never run it again
-                    self._drop(connection, error)
+                if self._faults.is_lost(error, connection) and getattr(transaction, "is_ending", True):
+                    self._drop(connection, error)  # nobody knows whether it was committed: never run it again
                     raise _UnknownCommitError(self._faults.short(error)) from None
+                self._roll_back(transaction, connection)
                 raise
             return result
+
+    def _roll_back(self, transaction: Wire | RootTransaction, connection: Connection) -> None:
+        """Where that fails, the connection is of no more use."""
+        try:
+            transaction.rollback()
+        except self._errors:
+            connection.invalidate()
 
     def _connect(self, dialect: Any, _: Any, arguments: Any, options: dict[str, Any]) -> Any:
         """A new connection of our own engine, within the time that is left; the drivers want whole seconds."""
@@ -277,7 +288,7 @@ class ServerDatabase:
             since = time.monotonic()
             is_pooled = self._kind.meet(raw, self._patience, self._is_ours)
             connection.info[_SEEN] = _Seen(since, is_pooled)
-        if self._kind.begin is None or (self._prepares and not connection.info[_SEEN].is_pooled):
+        if self._kind.opening is None or (self._prepares and not connection.info[_SEEN].is_pooled):
             yield
             return
         threshold, raw.prepare_threshold = raw.prepare_threshold, None
@@ -315,6 +326,7 @@ class ServerDatabase:
     def _patiently(self, work: Callable[[], T], is_wanted: Callable[[], bool] = lambda: True) -> T:
         """Run again what lost against another transaction, or a connection before its commit."""
         deadline = self._end.at = time.monotonic() + self._patience
+        self._end.is_careful = False
         pauses = backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         failure: Exception
         while True:
@@ -322,6 +334,7 @@ class ServerDatabase:
                 with self._gate:
                     result = work()
             except OutrunError as error:
+                self._end.is_careful = True
                 failure = error
             except _UnknownCommitError as error:
                 failure = StoreError(

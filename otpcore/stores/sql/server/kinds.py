@@ -14,8 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from otpcore.errors import SettingsError
 from otpcore.stores.sql.server.bounds import bounded_psycopg, bounded_pymysql
-from otpcore.stores.sql.server.mysql_rows import MySqlRows
-from otpcore.stores.sql.server.rows import ServerRows, clock_of
+from otpcore.stores.sql.server.rows import clock_of
 from otpcore.stores.sql.urls import is_server, parse_url
 
 __all__ = ["CONNECTIONS", "LEVEL", "Kind", "check_engine", "kind_of", "make_engine"]
@@ -39,8 +38,9 @@ class Kind:
         is_away: Whether an operational error says that the server, or the connection to it, is gone.
         arguments: For the driver's connect, from the seconds that a unit waits at most and the URL's parameters.
         meet: Looks at a new connection, and limits its waits if it is ours to set; whether it is one of a pooler's.
-        begin: Begins a transaction of the right level and asks for the server's clock, in one round trip. None: the
-            driver takes one statement at a time, and the level takes statements to set it and to set it back.
+        opening: The statement that begins a transaction of the right level, and the one that asks for the server's clock
+            and, where told to, sets limits for the transaction: for the seconds that a unit waits at most. None: the driver
+            takes one statement at a time, and the level takes statements to set it and to set it back.
         bounded: Within the block, a connection waits until a monotonic time at most.
         wrong_encoding: What is wrong with the encoding of a raw connection or its database, with the fix; empty: nothing.
     """
@@ -48,7 +48,6 @@ class Kind:
     name: str
     driver: str
     extra: str
-    rows: type[ServerRows]
     again: frozenset[str]
     too_slow: frozenset[str]
     elsewhere: frozenset[str]
@@ -56,7 +55,7 @@ class Kind:
     is_away: Callable[[BaseException | None], bool]
     arguments: Callable[[float, Mapping[str, Any]], dict[str, Any]]
     meet: Callable[[Any, float, bool], bool]
-    begin: Callable[[Any, float, bool], int] | None
+    opening: Callable[[float, bool], tuple[str, str]] | None
     bounded: Callable[[Any, float], AbstractContextManager[None]]
     wrong_encoding: Callable[[Any], str]
 
@@ -64,7 +63,7 @@ class Kind:
 # PostgreSQL
 
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-_BEGIN = f"BEGIN ISOLATION LEVEL {LEVEL}; {clock_of('postgresql')}"
+_BEGIN = f"BEGIN ISOLATION LEVEL {LEVEL}"
 
 
 def _limits(patience: float, *, for_transaction: bool) -> str:
@@ -108,12 +107,9 @@ def _postgres_meet(raw: Any, patience: float, is_ours: bool) -> bool:
     return not is_direct
 
 
-def _postgres_begin(raw: Any, patience: float, sets_limits: bool) -> int:
-    opening = f"{_BEGIN}, ({_limits(patience, for_transaction=True)})" if sets_limits else _BEGIN
-    with raw.cursor() as cursor:
-        cursor.execute(opening, prepare=False)  # two statements cannot be prepared as one
-        cursor.nextset()
-        return int(cursor.fetchone()[0])
+def _postgres_opening(patience: float, sets_limits: bool) -> tuple[str, str]:
+    clock = clock_of("postgresql")
+    return _BEGIN, f"{clock}, ({_limits(patience, for_transaction=True)})" if sets_limits else clock
 
 
 def _postgres_is_away(error: BaseException | None) -> bool:
@@ -141,7 +137,6 @@ POSTGRES = Kind(
     name="PostgreSQL",
     driver="psycopg",
     extra="postgres",
-    rows=ServerRows,
     again=frozenset({"40001", "40P01", "55P03"}),
     too_slow=frozenset({"57014"}),
     elsewhere=frozenset({"25006"}),
@@ -149,7 +144,7 @@ POSTGRES = Kind(
     is_away=_postgres_is_away,
     arguments=_postgres_arguments,
     meet=_postgres_meet,
-    begin=_postgres_begin,
+    opening=_postgres_opening,
     bounded=bounded_psycopg,
     wrong_encoding=_postgres_wrong_encoding,
 )
@@ -199,7 +194,6 @@ MYSQL = Kind(
     name="MariaDB or MySQL",
     driver="pymysql",
     extra="mysql",
-    rows=MySqlRows,
     again=frozenset({"1205", "1213", "1020", "40001"}),
     too_slow=frozenset({"1317", "1969", "3024"}),
     elsewhere=_MYSQL_ELSEWHERE,
@@ -207,7 +201,7 @@ MYSQL = Kind(
     is_away=_mysql_is_away,
     arguments=_mysql_arguments,
     meet=_mysql_meet,
-    begin=None,
+    opening=None,
     bounded=bounded_pymysql,
     wrong_encoding=_mysql_wrong_encoding,
 )
@@ -263,7 +257,7 @@ def make_engine(text: str, patience: float) -> Engine:
         _refuse_unknown(url)
         return create_engine(
             url,
-            isolation_level="AUTOCOMMIT" if kind.begin else LEVEL,
+            isolation_level="AUTOCOMMIT" if kind.opening else LEVEL,
             paramstyle="format",
             pool_size=CONNECTIONS,
             max_overflow=0,

@@ -137,9 +137,6 @@ def _new_value(element: Any, **_: Any) -> Any:
 
 
 _NEW_VERIFIED = insert(verified)
-_COUNT_VERIFIED = limits_sql.NOTE_VERIFIED.where(
-    verified.c.counted_at <= bindparam("before", type_=verified.c.counted_at.type)
-).values(counted_at=bindparam("now", type_=verified.c.counted_at.type))
 
 
 class MySqlRows(ServerRows):
@@ -200,7 +197,7 @@ class MySqlRows(ServerRows):
         return int(self._scalar(_FAILURES_OF, row_key=key))
 
     def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
-        if self._changed(_COUNT_VERIFIED, row_key=phone_key, now=now, before=counted_before):
+        if self._changed(limits_sql.COUNT_AGAIN, row_key=phone_key, now=now, before=counted_before):
             return True
         if self._changed(limits_sql.NOTE_VERIFIED, row_key=phone_key, now=now):
             return False

@@ -15,17 +15,17 @@ from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.columns import from_microseconds
 from otpcore.stores.sql.server.striped_rows import StripedRows
 
-_CLOCKS = {
+CLOCKS = {
     "postgresql": "CAST(EXTRACT(EPOCH FROM now()) * 1000000 AS BIGINT)",  # of the transaction's start
     # Not UNIX_TIMESTAMP(NOW(6)), which reads the local time of the session's zone: an hour of it comes twice a year.
     "mysql": "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))",
 }
-_CLOCKS["mariadb"] = _CLOCKS["mysql"]
+CLOCKS["mariadb"] = CLOCKS["mysql"]
 
 
 def clock_of(dialect: str) -> str:
     """The statement that asks for a server's own time, in microseconds since 1970."""
-    return f"SELECT {_CLOCKS[dialect]}"
+    return f"SELECT {CLOCKS[dialect]}"
 
 
 class ServerRows(StripedRows):

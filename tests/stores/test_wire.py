@@ -1,0 +1,166 @@
+"""How often a send, a verification and a retry go to a database server and back, and what travels together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+from sqlalchemy import make_url
+
+from otpcore import AsyncOTPService
+from otpcore.clock import utc_now
+from otpcore.models import CodeOwner, Outcome
+from otpcore.providers.hooks import hookimpl
+from otpcore.providers.requests import DeliveryReceipt, ProviderInfo
+from otpcore.settings.tree import Settings, generate_keys
+from otpcore.stores.sql.store import SqlStore, upgrade
+
+from ..own_servers import own_postgres  # noqa: TID252 - tests are no package that could be imported by name
+from ..proxy import proxy_to  # noqa: TID252 - the same
+from ..servers import empty  # noqa: TID252 - the same
+from .wiretap import Wiretap
+
+BLOCKS = [f"+3598881234{number:02}" for number in range(8)]
+"""One after the other, so that they are neighbours."""
+
+
+class Gateway:
+    """Takes everything."""
+
+    @hookimpl
+    def describe(self) -> ProviderInfo:
+        return ProviderInfo(display_name="Gateway", code_owner=CodeOwner.CORE)
+
+    @hookimpl
+    async def send_sms(self, request) -> DeliveryReceipt:
+        return DeliveryReceipt(reference=request.delivery_id)
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"  # a thread does the work
+
+
+@pytest.fixture(scope="module")
+def postgres_line():
+    """A server of its own, since the proxy names it; what is said to it, and where."""
+    tap = Wiretap("postgresql")
+    with own_postgres() as server, proxy_to(server.address, tap) as proxy:
+        upgrade(server.url)
+        yield tap, server.through(proxy.port), server.url
+
+
+@pytest.fixture
+def mariadb_line(mariadb_url):
+    tap = Wiretap("mariadb")
+    address = urlsplit(mariadb_url)
+    with proxy_to((address.hostname or "127.0.0.1", address.port or 3306), tap) as proxy:
+        url = make_url(mariadb_url).set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+        yield tap, url, mariadb_url
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def line(request):
+    return request.getfixturevalue(f"{request.param}_line")
+
+
+@pytest.fixture
+async def service(line) -> AsyncIterator[tuple[Wiretap, AsyncOTPService]]:
+    """One that has sent and verified already: connections are open, statements prepared, counters begun."""
+    tap, url, direct = line
+    empty(direct)
+    keys = generate_keys(utc_now())
+    settings = Settings.from_mapping(
+        {
+            "otp": {"number_policy": "possible"},
+            "storage": {"store": "sql", "url": url},
+            "retry": {"runner": "worker"},
+            "keys": {"index": keys.index, "code": dict(keys.code), "current": keys.current},
+        }
+    )
+    async with AsyncOTPService(settings, providers={"gateway": Gateway()}) as otp:
+        for number in BLOCKS[:3]:
+            sent = await otp.send_sms(number)
+            assert await otp.verify(challenge_id=sent.id, code=sent.code or "")
+        yield tap, otp
+
+
+def flights_of(tap: Wiretap) -> list[list[str]]:
+    """What was said since the last look; without looks at the schedule and at settings, which other tasks take."""
+    told, tap.flights[:] = list(tap.flights), []
+    return [flight for flight in told if not re.search("min\\(otp_schedule|FROM otp_setting|otp_worker", flight[0])]
+
+
+SENDS, VERIFICATIONS = {"postgresql": 7, "mariadb": 36}, {"postgresql": 2, "mariadb": 18}
+RETRIES = {"postgresql": 6, "mariadb": 26}
+
+
+async def test_a_send_and_a_verification_take_few_flights(service):
+    tap, otp = service
+    flights_of(tap)
+    sent = await otp.send_sms("+359889999999")
+    assert len(flights_of(tap)) <= SENDS[tap.kind]
+    assert await otp.verify(challenge_id=sent.id, code=sent.code or "")
+    assert len(flights_of(tap)) <= VERIFICATIONS[tap.kind]
+
+
+def tables_of(flight: list[str]) -> list[str]:
+    """What it writes to, each once, in this order."""
+    written = [re.search(r"(INSERT INTO|UPDATE|DELETE FROM) (\w+)", text) for text in flight]
+    return list(dict.fromkeys(one[2] for one in written if one))
+
+
+async def test_what_a_send_writes_leaves_with_its_commit(service):
+    """Nothing is held over a flight that another phone's send could wait for: a block, a budget."""
+    tap, otp = service
+    if tap.kind != "postgresql":
+        pytest.skip("MariaDB's driver sends one statement at a time")
+    flights_of(tap)
+    await otp.send_sms("+359889999998")
+    told = flights_of(tap)
+    begins = [flight for flight in told if flight[0].startswith("BEGIN")]
+    ends = [flight for flight in told if flight[-1] == "COMMIT"]
+    assert len(begins) == len(ends) == 3  # charged, begun, recorded
+    _, begun, recorded = ends
+    assert tables_of(begun) == ["otp_challenge", "otp_delivery", "otp_schedule", "otp_counter"]
+    assert tables_of(recorded) == ["otp_challenge", "otp_delivery", "otp_budget", "otp_schedule"]
+
+
+async def test_neighbours_wait_for_no_flight_of_one_another(service):
+    """Consecutive numbers at once: the counter that they share is locked only in flights that end their transaction."""
+    tap, otp = service
+    if tap.kind != "postgresql":
+        pytest.skip("MariaDB's driver sends one statement at a time")
+    flights_of(tap)
+    async with anyio.create_task_group() as tasks:
+        for number in BLOCKS[3:]:
+            tasks.start_soon(otp.send_sms, number)
+    counting = [flight for flight in flights_of(tap) if any("INTO otp_counter" in text for text in flight)]
+    alone = [flight for flight in counting if "RETURNING 1" in "".join(flight)]
+    assert len(alone) >= 5
+    assert all(flight[-1] == "COMMIT" for flight in alone)
+
+
+async def test_a_claimed_retry_and_its_record_take_few_flights(line, new_world):
+    tap, url, direct = line
+    empty(direct)
+    world, store = new_world().with_retries(), SqlStore(url, patience=20)
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        world.store = store
+        for turn in range(2):  # the first prepares
+            failover = await world.begin(subject=f"login {turn}", phone=f"phone-{turn}")
+            await failover.answer(Outcome.UNAVAILABLE)
+            due_at = await store.next_due()
+            world.now = max(world.now, due_at)
+            flights_of(tap)
+            batch = await world.claim()
+            (claim,) = batch.claims
+            retried = await world.begin_retry(claim)
+            await retried.answer(Outcome.ACCEPTED)
+            told = flights_of(tap)
+        assert len(told) <= RETRIES[tap.kind], told
