@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any
 
 import attrs
 
-from otpcore.errors import OTPConfigurationError, OTPError, RateLimited, known_as, shortened
+from otpcore.errors import InvalidArgument, OTPConfigurationError, OTPError, RateLimited, known_as, shortened
 from otpcore.operator.fixes import told_of
 
 __all__ = ["MEANINGS", "CommandError", "ExitCode", "Explanation", "exit_code_of", "explain"]
@@ -106,7 +107,7 @@ def explain(error: BaseException) -> Explanation:
         return Explanation(code=error.code, type=name, message=error.message, fix=error.fix)
     if isinstance(error, OTPError | OTPConfigurationError):
         facts = {fact: getattr(error, fact) for fact in _FACTS if getattr(error, fact, None) is not None}
-        message, fix = told_of(error)
+        message, fix = map(_as_typed, told_of(error)) if isinstance(error, InvalidArgument) else told_of(error)
         code = exit_code_of(error) if isinstance(error, OTPError) else ExitCode.CONFIGURATION
         return Explanation(code=code, type=name, message=message, fix=fix, facts=facts)
     return Explanation(
@@ -115,6 +116,24 @@ def explain(error: BaseException) -> Explanation:
         message=f"bug: {name}{_place(error)}",
         fix="report it, with what --verbose shows",
     )
+
+
+_OPTIONS = {
+    **{
+        name: f"--{name}"
+        for name in ("after", "since", "until", "state", "outcome", "prefix", "client", "reason", "limit")
+    },
+    "apart_by": "--by",
+    "app": "--of-app",
+}
+"""Arguments of a method, as the command line takes them."""
+_METHOD = re.compile(r"\b(routes|challenges|retries)\.(list|show|history)\b")
+
+
+def _as_typed(told: str) -> str:
+    """What a method says of its arguments, in the words of the command line."""
+    name, colon, rest = told.partition(": ")
+    return _METHOD.sub(r"`otp \1 \2`", _OPTIONS[name] + colon + rest if name in _OPTIONS else told)
 
 
 def exit_code_of(error: OTPError) -> ExitCode:

@@ -16,7 +16,7 @@ __all__ = ["Prose", "Rows", "fields", "prose", "table", "text"]
 
 
 class Rows:
-    """Rows under a head. Where one of them is wider than the terminal, each becomes lines of a name and a value.
+    """Rows under a head. Where they are too wide, columns that say nothing are left out, or each becomes lines of name and value.
 
     A line that is too long even so is left to the terminal, which breaks it without putting anything in between.
     """
@@ -28,32 +28,51 @@ class Rows:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """As a table, or as lines."""
-        from rich.box import SIMPLE_HEAD
-        from rich.measure import Measurement
-        from rich.table import Table
         from rich.text import Text
 
         rows = [[_cell(value) for value in row] for row in self._values]
-        made = Table(box=SIMPLE_HEAD, title=self._title or None, title_justify="left", pad_edge=False)
-        for column in self._columns:
-            made.add_column(column, no_wrap=True, overflow="ignore")
-        for row in rows:
-            made.add_row(*row)
+        every = range(len(self._columns))
+        said = [place for place in every if any(row[place].plain != _NOTHING for row in rows)]
         is_one_line_each = not any("\n" in cell.plain for row in rows for cell in row)
-        natural = Measurement.get(console, options.update(max_width=_WIDEST), made).maximum
-        if is_one_line_each and natural <= options.max_width:
-            yield made
-            return
+        for places in (every, said) if is_one_line_each else ():
+            lines = self._aligned(rows, places)
+            if all(line.cell_len <= options.max_width for line in lines):
+                yield Text("\n").join([Text(), *lines, Text()])
+                return
         yield Text("\n").join(self._lines(rows))
+
+    def _aligned(self, rows: list[list[Text]], places: Sequence[int]) -> list[Text]:
+        """A line for the head, one below it, and one for each row."""
+        from rich.text import Text
+
+        columns = [[Text(self._columns[place], style="bold"), *(row[place] for row in rows)] for place in places]
+        widths = [max(cell.cell_len for cell in column) for column in columns]
+        head, *body = ([column[line] for column in columns] for line in range(len(rows) + 1))
+        rule = Text("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)))
+        return [*self._titles(), _spaced(head, widths), rule, *(_spaced(row, widths) for row in body)]
 
     def _lines(self, rows: list[list[Text]]) -> Iterable[Text]:
         from rich.text import Text
 
+        yield from self._titles()
+        for row in rows:
+            told = [pair for pair in zip(self._columns, row, strict=True) if pair[1].plain != _NOTHING]
+            yield Text("\n").join(_named(told))
+            yield Text()
+
+    def _titles(self) -> Iterable[Text]:
+        from rich.text import Text
+
         if self._title:
             yield Text(self._title, style="italic")
-        for row in rows:
-            yield Text("\n").join(_named(zip(self._columns, row, strict=True)))
-            yield Text()
+
+
+def _spaced(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    """Cells below those of the other lines; nothing stands behind the last one."""
+    from rich.text import Text
+
+    padded = [cell + " " * (width - cell.cell_len) for cell, width in zip(cells[:-1], widths, strict=False)]
+    return Text(_GAP).join([*padded, cells[-1]])
 
 
 class Prose:
@@ -84,7 +103,8 @@ class Prose:
 
 _GLUE = "\x1f"  # a blank that does not end a line
 _WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`")
-_WIDEST = 1_000_000  # columns: wide enough to measure what a table would like
+_NOTHING = "-"
+_GAP = "  "
 
 
 def text(words: str, style: str) -> Text:
@@ -129,4 +149,4 @@ def _cell(value: Any) -> Text:
         return value
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    return Text("-" if value is None or value == "" else str(value))
+    return Text(_NOTHING if value is None or value == "" else str(value))

@@ -27,7 +27,7 @@ __all__ = ["Options", "lasting", "parse_span"]
 _logger = logging.getLogger("otpcore.cli")
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_PIPE_WIDTH = 1000  # columns where nobody looks: a table must not wrap in a file or a pipe
+_PIPE_WIDTH = 160  # columns of a file or a pipe: a wider table is as hard to read there as on a terminal
 
 
 @attrs.define(kw_only=True)

@@ -186,7 +186,7 @@ class AsyncOperator:
         return await series(self._opened, since, until, step, apart_by)
 
     async def budgets(self) -> tuple[Budget, ...]:
-        """How many sends that nobody verified each rule prefix of a country had."""
+        """How many unverified sends each rule prefix of a country had."""
         return await budgets(self._opened)
 
     async def keys_in_use(self) -> tuple[KeyNeed, ...]:

@@ -160,7 +160,8 @@ class AsyncOTPService:
                 10 texts of at most 200 characters, with names of at most 40. What is passed on, each plugin's page says.
 
         Returns:
-            The challenge; ``state`` is ``queued`` when no provider is known to have taken it and a retry is due.
+            The challenge; ``state`` is ``queued`` when no provider is known to have taken it and a retry is due, and
+            ``unsendable`` when the ``inline`` runner's retries have failed, which this call has waited for.
 
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
@@ -169,7 +170,7 @@ class AsyncOTPService:
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, an operator has drained those who do
                 (``drained``), or none of them can carry what was asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
-            DeliveryError: Nothing could be sent and nothing more will be tried.
+            DeliveryError: Nothing could be sent, and nothing is tried again.
             StoreError: The store did not do its work.
         """
         return await self._send(

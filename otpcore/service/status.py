@@ -110,6 +110,7 @@ class RouteStatus:
         unanswered: Deliveries under way, or whose process died.
         verified: Challenges that were approved after the provider took a delivery. One that several instances took counts
             at each of them.
+        relayed: Accepted deliveries that were only relayed, of which nothing can be verified.
         queued: Sends that wait now for their next try, and tried this instance last.
         oldest: When the send of the one that waits longest began; None: none waits.
         breaker: Of the instance.
@@ -121,6 +122,7 @@ class RouteStatus:
     failed: Mapping[str, int] = attrs.field(factory=dict)
     unanswered: int = 0
     verified: int = 0
+    relayed: int = 0
     queued: int = 0
     oldest: datetime | None = None
     breaker: BreakerStatus = BreakerStatus()

@@ -64,6 +64,8 @@ def _routes(service: Service, found: StoreStatus) -> tuple[RouteStatus, ...]:
             row["failed"][str(delivered.outcome)] = delivered.count
     for verified in found.verified:
         rows[verified.instance, verified.prefix]["verified"] = verified.count
+    for relayed in found.relayed:
+        rows[relayed.instance, relayed.prefix]["relayed"] = relayed.count
     for waiting in found.waiting:
         rows[waiting.instance, waiting.prefix].update(queued=waiting.count, oldest=waiting.oldest)
     breakers = {breaker.instance: breaker for breaker in found.breakers}

@@ -71,7 +71,7 @@ class OutcomeCount:
 
 @attrs.frozen(kw_only=True)
 class RouteCount:
-    """How many challenges belong to one instance and rule prefix."""
+    """How many challenges or deliveries belong to one instance and rule prefix."""
 
     instance: str
     prefix: str
@@ -99,6 +99,7 @@ class StoreStatus:
     Args:
         deliveries: Recorded since then.
         verified: Approved challenges by the deliveries that were accepted since then.
+        relayed: Deliveries accepted since then that were only relayed, as long as their challenges are kept.
         waiting: Now, whatever the time.
         breakers: What is wrong with any instance: failures in a row, and answers that it is misconfigured.
         workers: All signs of life.
@@ -106,6 +107,7 @@ class StoreStatus:
 
     deliveries: tuple[OutcomeCount, ...] = ()
     verified: tuple[RouteCount, ...] = ()
+    relayed: tuple[RouteCount, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     breakers: tuple[BreakerRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()

@@ -123,6 +123,19 @@ class DerivedRows(Rows, abc.ABC):
             for instance, prefix in sorted(found)
         ]
 
+    def count_relayed(self, since: datetime) -> Sequence[RouteCount]:
+        found = Counter(
+            (one.instance, one.prefix)
+            for one in self._recorded(since)
+            if one.outcome is Outcome.ACCEPTED
+            and (challenge := self.peek(one.challenge_id)) is not None
+            and not challenge.verifiable
+        )
+        return [
+            RouteCount(instance=instance, prefix=prefix, count=found[instance, prefix])
+            for instance, prefix in sorted(found)
+        ]
+
     def happened(self, since: datetime, until: datetime) -> Mapping[SeriesKey, int]:
         counts: Counter[SeriesKey] = Counter()
         for one in self._recorded(since, until):

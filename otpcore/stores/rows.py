@@ -353,6 +353,9 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
     def count_verified(self, since: datetime) -> Sequence[RouteCount]:
         """Approved challenges by the instances and prefixes of their deliveries that were recorded since then and accepted."""
 
+    def count_relayed(self, since: datetime) -> Sequence[RouteCount]:
+        """Accepted deliveries recorded since then of kept challenges that are not verifiable, by instance and prefix."""
+
     def count_waiting(self, now: datetime) -> Sequence[Waiting]:
         """Schedule rows that wait or whose lease has run out, by instance and prefix of the latest delivery of their send."""
 

@@ -75,7 +75,12 @@ class Desk:
 
     def secrets(self) -> list[str]:
         """What no output may hold: numbers, codes, the gateway's password."""
-        return [PHONE[1:], OTHER_PHONE[1:], self.mada.password, *(message.code for message in self.mada.inbox if message.code)]
+        return [
+            PHONE[1:],
+            OTHER_PHONE[1:],
+            self.mada.password,
+            *(message.code for message in self.mada.inbox if message.code),
+        ]
 
 
 def send_at(now: datetime, phone: str, client: str | None = None) -> None:

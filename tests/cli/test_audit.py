@@ -65,7 +65,7 @@ def test_an_instance_is_drained_and_taken_back(otp: Otp, desk: Desk) -> None:
     otp("send", PHONE)
     assert otp("instances", "drain", "Mada", "--reason", "it loses messages", "--json").document["drained"]
     refused = otp("send", OTHER_PHONE, "--json")
-    assert refused.document["error"]["reason"] == "no_route"
+    assert refused.document["error"]["reason"] == "drained"
     assert otp("status", "--check").code == ExitCode.REFUSED
     assert "draining" in otp("routes", "explain", PHONE).out
     assert "drained since" in otp("instances", "status").out

@@ -239,3 +239,50 @@ def test_help_gives_flags_no_value(otp: Otp, command: tuple[str, ...]) -> None:
     assert shown.code == ExitCode.OK
     assert "--help" in shown.out
     assert "bool" not in shown.out.lower()
+
+
+def test_a_table_leaves_out_what_says_nothing_before_it_folds(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = otp("send", PHONE, "--json").document["id"]
+    for command in (("status",), ("challenges", "show", sent)):
+        with terminal(80, monkeypatch) as shown:
+            run(command)
+            lines = shown().splitlines()
+        assert max(map(len, lines)) <= 80
+        assert [line.split() for line in lines if line.startswith(("mada ", "20"))], (
+            lines
+        )  # a row below a head, not lines
+
+
+def test_in_a_pipe_no_line_is_wider_than_it_needs_or_ends_in_blanks(otp: Otp, desk: Desk) -> None:
+    otp("pause", "--for", "30m", "--reason", "mada takes messages and delivers none")
+    otp("resume", "--reason", "it does again")
+    otp("routes", "set", "Mada")
+    for command in (("audit",), ("status",), ("routes", "show"), ("routes", "history"), ("instances", "status")):
+        lines = otp(*command).out.splitlines()
+        assert max(map(len, lines)) <= 160, command
+        assert [line for line in lines if line != line.rstrip()] == [], command
+
+
+def test_the_trail_tells_times_as_every_other_command_does(otp: Otp, desk: Desk) -> None:
+    otp("pause", "--for", "30m")
+    otp("resume")
+    told = otp("audit").out
+    assert re.search(r"paused: none -> on until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", told)
+    assert " -> none" in told
+    assert not re.search(r"\dT\d|null|\"", told)
+
+
+def test_an_argument_is_told_as_it_is_typed(otp: Otp, desk: Desk) -> None:
+    for command, message, fix in (
+        (("series", "--by", "foo"), "error: --by: ", "fix: "),
+        (("challenges", "list", "--state", "nope"), "error: --state: ", "fix: "),
+        (("deliveries", "list", "--since", "1h", "--until", "2h"), "error: --until: is before since", "fix: exchange"),
+        (("routes", "restore", "99"), "error: number: ", "`otp routes history`"),
+        (("challenges", "show", "nope"), "error: target: ", "`otp challenges list`"),
+    ):
+        refused = otp(*command)
+        assert refused.code == ExitCode.USAGE
+        assert message in refused.err
+        assert fix in refused.err

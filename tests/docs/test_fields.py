@@ -13,6 +13,7 @@ import pytest
 
 from otpcore import (
     AccountState,
+    AsyncOperator,
     CancelRequest,
     Carries,
     CheckRequest,
@@ -181,3 +182,31 @@ def test_every_class_that_a_plugin_is_given_or_answers_is_told():
     named = set(re.findall(r"(?:request: |-> )(\w+)", hooks)) - {"None", "CheckResult"}
     assert named <= {one.__name__ for one in TOLD["For providers"]}
     assert all(attrs.has(one) for one in TOLD["For providers"] if one not in (ProviderError, ReceiptRefused))
+
+
+def methods_of_operators() -> Iterator[list[str]]:
+    """The operator and its groups, each with its methods; who changes something and why stands above the table."""
+    groups = {
+        name: one.fget for name, one in vars(AsyncOperator).items() if isinstance(one, property) and name[0] != "_"
+    }
+    for name, getter in groups.items():
+        cls = inspect.get_annotations(getter, eval_str=True)["return"]
+        yield [f"**`operator.{name}`**", summary(getter)]
+        yield from methods_of(cls)
+    yield ["**`operator`**", "What is of no group."]
+    yield from methods_of(AsyncOperator)
+
+
+def methods_of(cls: type) -> Iterator[list[str]]:
+    for name, one in vars(cls).items():
+        if not name.startswith("_") and inspect.isfunction(one):
+            said = re.sub(r" `by`: Who does it\.| `reason`: Why\.", "", described(one))
+            yield [f"`.{called(one).removeprefix('await ')}`", said]
+
+
+def test_every_method_of_an_operator_is_told_with_its_arguments():
+    section = re.split(r"^##", REFERENCE.partition("\n### Methods of operators\n")[2], maxsplit=1, flags=re.MULTILINE)[
+        0
+    ]
+    lines = ["| method | meaning |", "|---|---|", *(f"| {' | '.join(row)} |" for row in methods_of_operators())]
+    assert section.strip().endswith("\n".join(lines)), "\n".join(lines)

@@ -163,3 +163,12 @@ async def test_whoever_looks_at_it_sees_that_it_is_only_relayed(otp_outbox: Outb
         assert [one.to_dict()["verifiable"] for one in (relayed, verified)] == [False, True]
         shown = {one.id: one.verifiable for one in await otp.operator.challenges.show(PHONE)}
         assert shown == {relayed.id: False, verified.id: True}
+
+
+async def test_what_is_relayed_lowers_no_share_of_those_that_verify(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service() as otp:
+        await otp.send(PHONE, message=TEXT, verifiable=False)
+        await otp.send(PHONE)
+        assert await otp.verify(PHONE, otp_outbox.code)
+        (route,) = (await otp.status()).routes
+        assert (route.accepted, route.relayed, route.verified) == (2, 1, 1)

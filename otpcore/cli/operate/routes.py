@@ -78,7 +78,7 @@ def preview(options: Options, rules: str, word: str, window: float) -> ExitCode:
     found = operate(load_host(options), lambda operator: operator.routes.preview(rules, since, channel))
     options.say(
         found.to_dict(),
-        f"{found.examined} challenges since {when(found.since)} were looked at",
+        f"challenges since {when(found.since)} that were looked at: {found.examined}",
         table(
             ("from", "to", "challenges", "share"),
             [(one.before or "nobody", one.after or "nobody", one.count, f"{one.share:.1%}") for one in found.moved],

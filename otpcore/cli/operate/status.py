@@ -27,7 +27,7 @@ def status(options: Options, window: float) -> ExitCode:
         *_obstacle_lines(found.obstacles),
         f"since {when(found.since)}",
         table(
-            ("instance", "prefix", "accepted", "failed", "no answer yet", "verified", "queued", "oldest", "breaker"),
+            ("instance", "prefix", "accepted", "failed", "open", "verified", "relayed", "queued", "oldest", "breaker"),
             [_row(route, found.now) for route in found.routes],
         )
         if found.routes
@@ -80,6 +80,7 @@ def _row(route: RouteStatus, now: datetime) -> tuple[object, ...]:
         ", ".join(f"{count} {kind}" for kind, count in sorted(route.failed.items())) or 0,
         route.unanswered,
         route.verified,
+        route.relayed or None,
         route.queued,
         _ago(now - route.oldest) if route.oldest is not None else None,
         _breaker(route.breaker),

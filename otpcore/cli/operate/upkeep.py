@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from datetime import datetime
 
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, operate, operator_name
@@ -14,6 +15,9 @@ from otpcore.operator.asynchronous import AsyncOperator
 from otpcore.operator.results.upkeep import Change, Erased
 
 __all__ = ["audit", "purge"]
+
+_SINCE = re.compile(r" since \S+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:\+\d\d:\d\d)")
 
 
 def purge(options: Options, phone: str | None, *, confirmed: bool, reason: str) -> ExitCode:
@@ -60,5 +64,20 @@ def audit(options: Options, limit: int, below: int | None, action: str | None) -
     return ExitCode.OK
 
 
-def _detail(change: Change) -> Any:
-    return ", ".join(f"{name}: {json.dumps(value)}" for name, value in sorted(change.detail.items()))
+def _detail(change: Change) -> str:
+    """What was before and is now, where a setting was changed; else what was found out."""
+    told = dict(change.detail)
+    words = []
+    if "setting" in told:
+        before, after = (_value(told.pop(name, None)) for name in ("before", "after"))
+        words.append(f"{told.pop('setting')}: {before} -> {after}")
+    return ", ".join([*words, *(f"{name}: {_value(value)}" for name, value in sorted(told.items()))])
+
+
+def _value(value: object) -> str:
+    """As people read it: times to the second, in the words of every other time; a switch without the time of its making."""
+    if value is None:
+        return "none"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return _TIME.sub(lambda found: when(datetime.fromisoformat(found[0])), _SINCE.sub("", value))

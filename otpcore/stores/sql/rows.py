@@ -264,6 +264,9 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
     def count_verified(self, since: datetime) -> Sequence[RouteCount]:
         return self._all(RouteCount, sql.VERIFIED_BY_ROUTE, since=since, own_world=self.world)
 
+    def count_relayed(self, since: datetime) -> Sequence[RouteCount]:
+        return self._all(RouteCount, sql.RELAYED_BY_ROUTE, since=since, own_world=self.world)
+
     def count_waiting(self, now: datetime) -> Sequence[Waiting]:
         return self._all(Waiting, sql.COUNT_WAITING, now=now, own_world=self.world)
 

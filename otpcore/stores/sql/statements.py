@@ -12,6 +12,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
     literal_column,
     or_,
@@ -262,6 +263,19 @@ VERIFIED_BY_ROUTE = (
         own(deliveries),
         deliveries.c.outcome == Outcome.ACCEPTED,
         challenges.c.state == ChallengeState.APPROVED,
+    )
+    .group_by(*_ROUTE)
+    .order_by(*_ROUTE)
+)
+RELAYED_BY_ROUTE = (
+    select(*_ROUTE, func.count())
+    .select_from(deliveries)
+    .join(challenges, challenges.c.id == deliveries.c.challenge_id)
+    .where(
+        _LATELY,
+        own(deliveries),
+        deliveries.c.outcome == Outcome.ACCEPTED,
+        challenges.c.verifiable.is_(false()),
     )
     .group_by(*_ROUTE)
     .order_by(*_ROUTE)

@@ -171,6 +171,7 @@ def status(rows: Rows, since: datetime, now: datetime | None) -> StoreStatus:
     return StoreStatus(
         deliveries=tuple(rows.count_outcomes(since)),
         verified=tuple(rows.count_verified(since)),
+        relayed=tuple(rows.count_relayed(since)),
         waiting=tuple(rows.count_waiting(rows.now(now))),
         breakers=tuple(rows.breakers(0)),
         workers=tuple(rows.workers()),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import attrs
 
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import RecordedGuess, Refusal, ReservationStatus
+from otpcore.stores.counts import RouteCount
 from otpcore.stores.steps import CallInstance
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import Failover, World
@@ -53,6 +55,15 @@ class RelayedTests(StoreBase):
     async def test_relayed_ones_wait_while_another_may_be_under_way(self, world: World) -> None:
         await _relay(world, world.vendor())
         assert (await world.begin(world.vendor())).reason == Refusal.PROVIDER_BUSY
+
+    async def test_relayed_ones_are_counted_beside_those_that_are_verified(self, world: World) -> None:
+        for subject, outcome in (("one", Outcome.ACCEPTED), ("two", Outcome.ACCEPTED), ("three", Outcome.BLOCKED)):
+            await (await _relay(world, subject=subject)).answer(outcome)
+        await (await world.begin()).answer(Outcome.ACCEPTED)
+        found = await world.store.status(world.now - timedelta(hours=1), world.now)
+        assert found.relayed == (RouteCount(instance="mada", prefix="", count=2),)
+        accepted = [one.count for one in found.deliveries if one.outcome is Outcome.ACCEPTED]
+        assert sum(accepted) == 3
 
 
 async def _relay(world: World, route: Any = None, subject: str = "relayed") -> Failover:
