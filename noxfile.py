@@ -88,7 +88,8 @@ def group(name: str) -> list[str]:
 
 def run_tests(session: nox.Session, *args: str, env: dict[str, str] | None = None) -> None:
     session.install("-q", "pytest-rerunfailures>=16.7", "pytest-xdist>=3.6")
-    session.run("pytest", *AGAIN, *args, env=env)
+    # Even where Python is told to keep nothing that it compiled: there are several workers, and many processes of their own.
+    session.run("pytest", *AGAIN, *args, env={"PYTHONDONTWRITEBYTECODE": "", **(env or {})})
 
 
 @nox.session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -20,7 +19,6 @@ from otpcore.stores.commands import Begun, LockRule, NewCode, NewSend, ReceiptRu
 from otpcore.stores.contract import Store
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.memory.store import MemoryStore
-from otpcore.stores.records import AuditRecord, WorkerRecord
 from otpcore.stores.steps import CallInstance, CallResult, Candidate, FailoverRef
 from otpcore.testing.stores.service_rules import ServiceRules
 from otpcore.testing.stores.world import CHANNELS, World
@@ -86,19 +84,6 @@ class Histories(ServiceRules):
 
     def teardown(self) -> None:
         self.portal.call(self.stack.aclose)
-
-    def both(self, command: str, *args: Any, **more: Any) -> Any:
-        """Run a command on both stores; the answer, which must be the same."""
-        expected, found = (
-            self.portal.call(functools.partial(getattr(store, command), *args, **more))
-            for store in (self.memory, self.store)
-        )
-        assert found == expected
-        return found
-
-    def record(self, action: str) -> AuditRecord:
-        """Of an operator who does this now."""
-        return AuditRecord(at=self.world.now, by="ann", action=action)
 
     def one_of(self, things: Sequence[Any], number: int) -> Any:
         return things[number % len(things)]
@@ -377,27 +362,6 @@ class Histories(ServiceRules):
             now=self.world.now,
             audit=self.record("purge"),
         )
-
-    @rule(name=st.sampled_from(["worker-1", "background-2"]), running=st.integers(0, 3), ends=st.booleans())
-    def beat(self, name: str, running: int, ends: bool) -> None:
-        worker = WorkerRecord(
-            name=name, kind="worker", started_at=self.world.now, seen_at=self.world.now, running=running
-        )
-        self.both("beat", worker, timedelta(seconds=60), self.world.now)
-        if ends:
-            self.both("leave", name)
-
-    @rule(seconds=st.sampled_from((0, 60, 900)))
-    def status(self, seconds: float) -> None:
-        self.both("status", self.world.now - timedelta(seconds=seconds), self.world.now)
-
-    @rule(prefix=st.sampled_from(["phone-1/", "phone", "all", ""]))
-    def reset_counters(self, prefix: str) -> None:
-        self.both("reset_counters", prefix, audit=self.record("limits.reset"))
-
-    @rule(name=st.sampled_from(["paused", "rules"]), value=st.sampled_from([None, "a", "b"]))
-    def write_setting(self, name: str, value: str | None) -> None:
-        self.both("write_setting", name, value, audit=self.record("set"))
 
     @invariant()
     def both_keep_the_same(self) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from otp_twilio import Mode
 
 from otpcore import AsyncOTPService, NoRouteError
+from otpcore.cli.main import run
 from otpcore.testing import Outbox
 
 NUMBER = "+359871234567"
@@ -52,13 +51,14 @@ async def test_with_a_number_beside_it_a_messaging_service_calls_too(bench):
         assert bench.form["MessagingServiceSid"]
 
 
-def test_the_command_line_says_so_too(bench, settings, tmp_path):
+def test_the_command_line_says_so_too(bench, settings, tmp_path, monkeypatch, capsys):
     settings["storage"] = {"url": f"sqlite:///{tmp_path}/otp.db"}
     (tmp_path / "otpcore.json").write_text(json.dumps(settings), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
 
     def otp(*arguments):
-        asked = [sys.executable, "-m", "otpcore", *arguments, "--json"]
-        return json.loads(subprocess.run(asked, cwd=tmp_path, capture_output=True, check=False, text=True).stdout)
+        run([*arguments, "--json"])
+        return json.loads(capsys.readouterr().out)
 
     assert [one["channels"] for one in otp("providers")["instances"]] == [["sms"]]
     (step,) = otp("routes", "explain", NUMBER, "--channel", "call")["steps"]
