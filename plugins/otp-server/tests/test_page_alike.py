@@ -55,7 +55,7 @@ class Vendor:
         return await self._take(request)
 
     async def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
-        number = request.phone.e164
+        number = request.recipient.e164
         self.seen[number] = self.seen.get(number, 0) + 1
         while not self.free.is_set():
             await anyio.sleep(0.01)

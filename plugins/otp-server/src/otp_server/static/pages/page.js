@@ -47,9 +47,10 @@
   }
 
   // Until when the code works, on the person's own clock.
+  const tongue = navigator.languages.find((one) => one.startsWith(root.lang)) || root.lang;
   const until = new Date(Date.now() + lasts * 1000);
   expiry.textContent = expiry.dataset.until.replace(
-    "{time}", until.toLocaleTimeString(root.lang, { hour: "numeric", minute: "2-digit" }));
+    "{time}", until.toLocaleTimeString(tongue, { hour: "numeric", minute: "2-digit" }));
 
   const waits = [...document.querySelectorAll(".wait")];
   const announce = (text) => { find("announce").textContent = text; };
