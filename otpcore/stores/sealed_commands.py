@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from otpcore.stores.lists import Page
+from otpcore.stores.records import AuditRecord
 from otpcore.stores.sealed import SealedRecord
 from otpcore.stores.transactions import sealed as transactions
 from otpcore.stores.units import UnitsOfWork
@@ -30,6 +31,7 @@ class SealedCommands(UnitsOfWork):
         expires_at: datetime | None = None,
         expect: int | None = None,
         now: datetime | None,
+        audit: AuditRecord | None = None,
     ) -> int | None:
         """Write a record; its version. None: another version is there than was expected, and nothing is written.
 
@@ -38,7 +40,9 @@ class SealedCommands(UnitsOfWork):
             expires_at: None: never.
             expect: The version that must be there; 0: none may be. None: whatever is there is replaced.
         """
-        return await self._write(lambda rows: transactions.put(rows, namespace, key, sealed, expires_at, expect, now))
+        return await self._write(
+            lambda rows: transactions.put(rows, namespace, key, sealed, expires_at, expect, now, audit)
+        )
 
     async def get_record(self, namespace: str, key: str, now: datetime | None) -> SealedRecord | None:
         """One record."""
@@ -50,6 +54,14 @@ class SealedCommands(UnitsOfWork):
         """Those of a namespace by key, at most ``limit``; ``after`` is the cursor of the page before."""
         return await self._read(lambda rows: transactions.page(rows, namespace, after, limit, now))
 
-    async def delete_record(self, namespace: str, key: str, *, expect: int | None = None, now: datetime | None) -> bool:
+    async def delete_record(
+        self,
+        namespace: str,
+        key: str,
+        *,
+        expect: int | None = None,
+        now: datetime | None,
+        audit: AuditRecord | None = None,
+    ) -> bool:
         """Remove a record; False: there was none, or another version than was expected, and nothing is removed."""
-        return await self._write(lambda rows: transactions.delete(rows, namespace, key, expect, now))
+        return await self._write(lambda rows: transactions.delete(rows, namespace, key, expect, now, audit))

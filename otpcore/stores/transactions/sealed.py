@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from otpcore.errors import InvalidArgument
 from otpcore.stores.lists import Page
+from otpcore.stores.records import AuditRecord
 from otpcore.stores.rows import OutrunError, Rows
 from otpcore.stores.sealed import SealedRecord, check_names, check_sealed, is_kept
+from otpcore.stores.transactions.auditing import note
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -20,6 +22,7 @@ def put(
     expires_at: datetime | None,
     expect: int | None,
     now: datetime | None,
+    audit: AuditRecord | None = None,
 ) -> int | None:
     """Write a record, if what was expected is there; its version."""
     check_names(namespace, key)
@@ -34,6 +37,7 @@ def put(
     record = SealedRecord(namespace=namespace, key=key, version=version, sealed=sealed, expires_at=expires_at)
     if not rows.put_sealed(record, held):
         raise OutrunError("the record was begun by somebody else")
+    note(rows, audit)
     return version
 
 
@@ -53,13 +57,21 @@ def page(rows: Rows, namespace: str, after: str | None, limit: int, now: datetim
     return Page(items=tuple(found[:limit]), cursor=found[limit - 1].key if len(found) > limit else None)
 
 
-def delete(rows: Rows, namespace: str, key: str, expect: int | None, now: datetime | None) -> bool:
+def delete(
+    rows: Rows,
+    namespace: str,
+    key: str,
+    expect: int | None,
+    now: datetime | None,
+    audit: AuditRecord | None = None,
+) -> bool:
     """Remove a record, if what was expected is there."""
     check_names(namespace, key)
     version = _version(rows.sealed(namespace, key), rows.now(now))
     if not version or expect not in (None, version):
         return False
     rows.delete_sealed(namespace, key)
+    note(rows, audit)
     return True
 
 

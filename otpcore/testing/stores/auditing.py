@@ -49,6 +49,19 @@ class AuditTests(StoreBase):
         )
         assert await world.store.audits(10) == ()
 
+    async def test_audit_a_sealed_record_is_written_with_who_changed_it(self, world: World) -> None:
+        store, record = world.store, _record(world, "keys.new", target="key-1")
+        assert await store.put_record("server", "one", b"x", expect=0, now=world.now, audit=record) is not None
+        assert await store.put_record("server", "one", b"y", expect=0, now=world.now, audit=record) is None
+        gone = _record(world, "keys.revoke", target="key-1")
+        assert not await store.delete_record("server", "one", expect=1, now=world.now, audit=gone)
+        assert await store.delete_record("server", "one", now=world.now, audit=gone)
+        assert not await store.delete_record("server", "one", now=world.now, audit=gone)
+        assert [(one.action, one.target) for one in await store.audits(10)] == [
+            ("keys.revoke", "key-1"),
+            ("keys.new", "key-1"),
+        ]
+
     async def test_audit_each_command_of_an_operator_leaves_one_record(self, world: World) -> None:
         world.with_retries()
         failover = await world.begin()

@@ -43,7 +43,7 @@ def test_without_a_key_that_is_taken_nothing_says_why(shared: Any, phone: str) -
     assert {one.status_code for one in answers} == {401}
     assert all(one == told[0] for one in told)
     assert {one.headers["www-authenticate"] for one in answers} == {"Bearer"}
-    shared.do(shared.server.keys.revoke(key_id))
+    shared.do(shared.server.keys.revoke(key_id, by="the test"))
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_a_key_does_what_it_was_made_for(shared: Any, phone: str, scope: Scope, 
             answer = client.post(path, json={"to": phone, **({"code": "123456"} if "messages" in path else {})})
             assert (answer.status_code, answer.json()["reason"]) == (403, "forbidden"), path
         assert client.get("/metrics").status_code == (200 if scope is Scope.READ else 403)
-        shared.do(shared.server.keys.revoke(client.headers["authorization"].split("_")[2]))
+        shared.do(shared.server.keys.revoke(client.headers["authorization"].split("_")[2], by="the test"))
 
 
 def test_deliveries_are_for_those_who_may_read(shared: Any, phone: str) -> None:
     with shared.client(Kind.LIVE, scopes=[Scope.VERIFY]) as client:
         begun = client.post(START, json={"to": phone}).json()
         assert begun["deliveries"] is None
-        shared.do(shared.server.keys.revoke(client.headers["authorization"].split("_")[2]))
+        shared.do(shared.server.keys.revoke(client.headers["authorization"].split("_")[2], by="the test"))
 
 
 def test_a_revoked_or_old_key_or_one_from_elsewhere_is_taken_no_more(shared: Any, phone: str) -> None:
@@ -76,24 +76,24 @@ def test_a_revoked_or_old_key_or_one_from_elsewhere_is_taken_no_more(shared: Any
     with shared.client(Kind.LIVE) as client:
         assert client.post(START, json={"to": phone}).status_code == 202
         key_id = client.headers["authorization"].split("_")[2]
-        assert shared.do(keys.revoke(key_id)).revoked_at is not None
+        assert shared.do(keys.revoke(key_id, by="the test")).revoked_at is not None
         assert client.post(START, json={"to": phone}).status_code == 401
-        assert shared.do(keys.revoke("nonesuch")) is None
+        assert shared.do(keys.revoke("nonesuch", by="the test")) is None
     with shared.client(Kind.LIVE, lasts=timedelta(seconds=0.5)) as client:
         time.sleep(0.6)
         assert client.post(START, json={"to": phone}).status_code == 401
     with shared.client(Kind.LIVE, networks=["10.0.0.0/8", "2001:db8::/32"]) as client:
         assert client.post(START, json={"to": phone}).status_code == 401
-        shared.do(keys.revoke(client.headers["authorization"].split("_")[2]))
+        shared.do(keys.revoke(client.headers["authorization"].split("_")[2], by="the test"))
     with shared.client(Kind.LIVE, networks=["127.0.0.0/8"]) as client:
         assert client.post(START, json={"to": phone}).status_code == 202
-        shared.do(keys.revoke(client.headers["authorization"].split("_")[2]))
+        shared.do(keys.revoke(client.headers["authorization"].split("_")[2], by="the test"))
 
 
 def test_two_are_in_use_at_a_time_and_their_use_is_noted(shared: Any, phone: str) -> None:
     keys = shared.server.keys
     for one in shared.do(keys.list()):
-        shared.do(keys.revoke(one.id))
+        shared.do(keys.revoke(one.id, by="the test"))
     with shared.client(Kind.LIVE) as client:
         shared.token(Kind.LIVE)
         with pytest.raises(InvalidArgument, match="otp keys api revoke"):
@@ -107,7 +107,7 @@ def test_two_are_in_use_at_a_time_and_their_use_is_noted(shared: Any, phone: str
 
 def test_nothing_of_a_key_shows_its_secret(shared: Any) -> None:
     for one in shared.do(shared.server.keys.list()):
-        shared.do(shared.server.keys.revoke(one.id))
+        shared.do(shared.server.keys.revoke(one.id, by="the test"))
     made = shared.do(shared.server.keys.new(Kind.TEST, by="the test"))
     secret = made.token.split("_", 3)[3]
     assert secret not in repr(made) + repr(made.key) + json.dumps(made.key.to_dict())
@@ -124,7 +124,9 @@ def test_keys_of_the_command_line_are_taken_by_a_running_server_at_once(
     assert (code, "server.apps" in error["error"]["fix"]) == (2, True)
     assert otp("keys", "api", "new")[0] == 2
     running = serve(tmp_path)
-    code, made = otp("keys", "api", "new", "shop", "--kind", "live", "--scope", "verify", "--note", "web")
+    code, made = otp(
+        "keys", "api", "new", "shop", "--kind", "live", "--scope", "verify", "--note", "web", "--reason", "new shop"
+    )
     assert (code, made["key"]["app"], made["key"]["scopes"]) == (0, "shop", ["verify"])
     with httpx.Client(base_url=running.url, headers={"Authorization": f"Bearer {made['token']}"}, timeout=60) as client:
         asked = {"to": phone, "purpose": "sign-in"}
@@ -136,3 +138,7 @@ def test_keys_of_the_command_line_are_taken_by_a_running_server_at_once(
         assert otp("keys", "api", "revoke", kept["id"])[0] == 0
         assert client.post(START, json=asked).status_code == 401
         assert otp("keys", "api", "revoke", "nonesuch")[0] == 1
+        assert otp("keys", "api", "revoke", kept["id"])[0] == 0
+        changes = otp("audit")[1]["changes"]
+        told = [(one["action"], one["target"], one["reason"]) for one in changes]
+        assert told == [("keys.api.revoke", kept["id"], ""), ("keys.api.new", kept["id"], "new shop")]

@@ -13,6 +13,9 @@ from otpcore.cli import ExitCode, Options
 __all__ = ["list_keys", "new_key", "revoke_key", "serve"]
 
 
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
+
+
 class KindName(enum.StrEnum):
     """Kinds of keys."""
 
@@ -50,6 +53,7 @@ def new_key(
     kind: Annotated[KindName, typer.Option(help="Test keys reach nobody: they work with the sandbox.")] = KindName.TEST,
     scope: Annotated[list[ScopeName] | None, typer.Option(help="What it may do; not given: verify and read.")] = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="For people.")] = "",
+    reason: Reason = "",
     lasts: Annotated[int | None, typer.Option("--days", min=1, help="Not given: until it is revoked.")] = None,
     network: Annotated[
         list[str] | None,
@@ -61,7 +65,7 @@ def new_key(
 
     scopes = [str(one) for one in scope or (ScopeName.VERIFY, ScopeName.READ)]
     asked = _keys.NewKeyAsked(
-        app=app, kind=str(kind), scopes=scopes, note=note, days=lasts, networks=tuple(network or ())
+        app=app, kind=str(kind), scopes=scopes, note=note, reason=reason, days=lasts, networks=tuple(network or ())
     )
     return _keys.new_key(_options(context), asked)
 
@@ -76,11 +80,12 @@ def list_keys(context: typer.Context) -> ExitCode:
 def revoke_key(
     context: typer.Context,
     key_id: Annotated[str, typer.Argument(metavar="ID", help="As `otp keys api list` shows it.")],
+    reason: Reason = "",
 ) -> ExitCode:
     """Take a key no more, from now on."""
     from otp_server import key_commands as _keys
 
-    return _keys.revoke_key(_options(context), key_id)
+    return _keys.revoke_key(_options(context), key_id, reason)
 
 
 def _options(context: typer.Context) -> Options:

@@ -28,6 +28,7 @@ class NewKeyAsked:
     kind: str
     scopes: Sequence[str]
     note: str
+    reason: str
     days: int | None
     networks: Sequence[str]
 
@@ -50,6 +51,7 @@ def new_key(options: Options, asked: NewKeyAsked) -> ExitCode:
             scopes=[Scope(one) for one in asked.scopes],
             note=asked.note,
             by=operator_name(),
+            reason=asked.reason,
             lasts=timedelta(days=asked.days) if asked.days is not None else None,
             networks=asked.networks,
         ),
@@ -75,9 +77,9 @@ def list_keys(options: Options) -> ExitCode:
     return ExitCode.OK
 
 
-def revoke_key(options: Options, key_id: str) -> ExitCode:
+def revoke_key(options: Options, key_id: str, reason: str) -> ExitCode:
     """Take one no more."""
-    revoked = _with_keys(options, lambda keys: keys.revoke(key_id))
+    revoked = _with_keys(options, lambda keys: keys.revoke(key_id, by=operator_name(), reason=reason))
     if revoked is None:
         raise CommandError("there is no such key", "see `otp keys api list`", ExitCode.REFUSED)
     options.say({"key": revoked.to_dict()}, f"{revoked.id} is taken no more")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 import hmac
 import ipaddress
+import json
 import re
 import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,16 +17,19 @@ import attrs
 
 from otp_server.vault import Kept, Records
 from otpcore import InvalidArgument
+from otpcore.stores import AuditRecord
 
 __all__ = ["ApiKey", "ApiKeys", "Kind", "NewKey", "Scope"]
 
 _NAMESPACE = "keys"
 _WRITTEN = re.compile(r"otp_(test|live)_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
+_ID = re.compile(r"[a-z0-9]{12}")
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _ID_LENGTH = 12
 _MOST_LIVING = 2  # of one app and kind: the one in use, and the one that takes its place
 _NOTED_EVERY = 60.0  # seconds
 _LONGEST_NOTE = 100
+_LONGEST_REASON = 200
 
 
 class Kind(enum.StrEnum):
@@ -134,6 +138,7 @@ class ApiKeys:
         scopes: Collection[Scope] = (Scope.VERIFY, Scope.READ),
         note: str = "",
         by: str,
+        reason: str = "",
         lasts: timedelta | None = None,
         networks: Sequence[str] = (),
     ) -> NewKey:
@@ -144,7 +149,8 @@ class ApiKeys:
             app: For which app.
             scopes: What it may do.
             note: For people, at most 100 characters.
-            by: Who makes it.
+            by: Who makes it; the audit trail keeps it.
+            reason: Why, likewise.
             lasts: From now; None: until it is revoked.
             networks: From where it is taken; empty: from everywhere.
 
@@ -172,19 +178,32 @@ class ApiKeys:
             networks=tuple(_network(one) for one in networks),
         )
         secret = secrets.token_urlsafe(32)
-        await self._records.put(_NAMESPACE, key.id, {**key.to_dict(), "digest": self._digest(key.id, secret)}, expect=0)
+        value = {**key.to_dict(), "digest": self._digest(key.id, secret)}
+        said = {"kind": str(kind), "app": app, "scopes": sorted(map(str, key.scopes))}
+        await self._records.put(
+            _NAMESPACE, key.id, value, expect=0, audit=_audit("keys.api.new", key.id, by, reason, said)
+        )
         return NewKey(key=key, token=f"otp_{kind}_{key.id}_{secret}")
 
     async def list(self) -> tuple[ApiKey, ...]:
         """All of them, the earliest first."""
         return tuple(sorted(map(_read, await self._records.every(_NAMESPACE)), key=lambda one: one.created_at))
 
-    async def revoke(self, key_id: str) -> ApiKey | None:
-        """Take a key no more, from now on; None: there is none of that id."""
-        kept = await self._records.get(_NAMESPACE, key_id)
+    async def revoke(self, key_id: str, *, by: str, reason: str = "") -> ApiKey | None:
+        """Take a key no more, from now on; None: there is none of that id.
+
+        Args:
+            key_id: Its public part.
+            by: Who does it; the audit trail keeps it.
+            reason: Why, likewise.
+        """
+        kept = await self._records.get(_NAMESPACE, key_id) if _ID.fullmatch(key_id) else None
         while kept is not None:
-            value = {**kept.value, "revoked_at": kept.value["revoked_at"] or _written(datetime.now(UTC))}
-            if await self._records.put(_NAMESPACE, key_id, value, expect=kept.version) is not None:
+            if kept.value["revoked_at"] is not None:
+                return _read(kept)
+            value = {**kept.value, "revoked_at": _written(datetime.now(UTC))}
+            audit = _audit("keys.api.revoke", key_id, by, reason, {})
+            if await self._records.put(_NAMESPACE, key_id, value, expect=kept.version, audit=audit) is not None:
                 return _read(attrs.evolve(kept, value=value))
             kept = await self._records.get(_NAMESPACE, key_id)  # its use was noted meanwhile
         return None
@@ -214,6 +233,19 @@ class ApiKeys:
 
     def _digest(self, key_id: str, secret: str) -> str:
         return self._records.vault.digest("api key", key_id, secret)
+
+
+def _audit(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
+    """Who changed a key, and why.
+
+    Raises:
+        InvalidArgument: A name or a reason that cannot be kept.
+    """
+    for name, text in (("by", by), ("reason", reason)):
+        if len(text) > _LONGEST_REASON or not (text.isprintable() and (text or name == "reason")):
+            raise InvalidArgument(f"{name}: must be at most {_LONGEST_REASON} printable characters")
+    told = json.dumps(dict(detail), sort_keys=True)
+    return AuditRecord(at=datetime.now(UTC), by=by, action=action, target=target, reason=reason, detail=told)
 
 
 def _read(kept: Kept) -> ApiKey:

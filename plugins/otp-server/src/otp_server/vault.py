@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from otpcore import Settings, SettingsError
-from otpcore.stores import Store
+from otpcore.stores import AuditRecord, Store
 
 __all__ = ["Kept", "Records", "Vault"]
 
@@ -115,11 +115,15 @@ class Records:
         *,
         expires_at: datetime | None = None,
         expect: int | None = None,
+        audit: AuditRecord | None = None,
     ) -> int | None:
-        """Write a record; its version. None: another version is there than ``expect`` (0: none), and nothing is written."""
+        """Write a record; its version. None: another version is there than ``expect`` (0: none), and nothing is written.
+
+        Who changes something as an operator is written with it, as ``audit``.
+        """
         sealed = self.vault.seal(f"{namespace}/{key}", value)
         return await self.store.put_record(
-            _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, now=None
+            _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, now=None, audit=audit
         )
 
     async def delete(self, namespace: str, key: str, *, expect: int | None = None) -> bool:
