@@ -157,17 +157,21 @@ def test_the_end_is_announced_and_then_told_without_a_reload(
 ) -> None:
     url = page_of(api, phone, page={"return_url": HOME})
     now = datetime.now(UTC)
-    _change(pages, url, expires_at=now + timedelta(seconds=64), started_at=now - timedelta(seconds=236))
+    _change(pages, url, expires_at=now + timedelta(seconds=90), started_at=now - timedelta(seconds=210))
     page = browse(url)
     page.clock.install()
     page.reload()
     assert not page.is_visible("#soon")
-    page.clock.run_for(6_000)
-    assert page.is_visible("#soon")
+    page.clock.run_for(31_000)
+    assert page.inner_text("#soon") == (
+        "The code ends in less than a minute. If you need more time, have it sent again."
+    )
     _fine(page, "soon")
     page.fill("#code", "123")
     page.clock.run_for(62_000)
-    assert page.inner_text("#over h2") == "The code has expired"
+    assert page.inner_text("h1") == page.title() == "The code has expired"
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.inner_text("#over").split("\n")[:1] == ["The code has expired."]
     assert not page.is_visible("#entry")
     assert HOME in page.get_attribute("#over a", "href")
     assert page.url == url

@@ -72,8 +72,12 @@
     const left = lasts - now;
     find("soon").hidden = left > 60 || left <= 0 || lasts < 60;
     if (left > 0) return;
+    const heading = document.querySelector("h1"), was = document.activeElement;
+    heading.textContent = document.title = heading.dataset.over;
+    heading.tabIndex = -1;
     find("over").hidden = false;
     form.hidden = true;
+    if (form.contains(was)) heading.focus();
     for (const one of document.querySelectorAll("section, .told, .lead, .notice")) one.hidden = true;
     quiet.abort();
     clearInterval(ticking);
