@@ -66,6 +66,7 @@ def test_a_sandbox_shows_its_inbox_on_a_page(
         empty = client.get("/inbox")
         assert (empty.status_code, "Nothing was sent yet" in empty.text) == (200, True)
         assert client.get("/").headers["location"] == "/inbox"
+        assert client.get("/inbox", headers={"Host": "stranger.example"}).status_code == 404
         client.post("/v1/messages", json={"to": phone, "text": "<script>alert(1)</script>"})
         client.post("/v1/verifications", json={"to": phone})
         page = client.get("/inbox")
@@ -164,6 +165,9 @@ def test_its_description_names_every_address_and_problem(client: httpx.Client) -
     assert {"/v1/verifications", "/v1/verifications/{verification_id}/check", "/v1/messages", "/v1/explain"} <= set(
         described["paths"]
     )
+    start = described["paths"]["/v1/verifications"]["post"]
+    assert start["security"] == [{"HTTPBearer": []}]
+    assert [one["name"] for one in start["parameters"]] == ["Idempotency-Key"]
     problems = {one["type"] for one in client.get("/problems").json()}
     for answer in (client.get("/nowhere"), client.post("/v1/verifications", json={"to": "1"})):
         assert answer.json()["type"] in problems

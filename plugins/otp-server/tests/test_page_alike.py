@@ -39,6 +39,7 @@ class Vendor:
     def __init__(self) -> None:
         self.codes: dict[str, str] = {}
         self.seen: dict[str, int] = {}
+        self.answered: dict[str, int] = {}
         self.free = threading.Event()
         self.free.set()
 
@@ -55,7 +56,7 @@ class Vendor:
         return await self._take(request)
 
     async def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
-        number = request.phone.e164
+        number = request.recipient.e164
         self.seen[number] = self.seen.get(number, 0) + 1
         while not self.free.is_set():
             await anyio.sleep(0.01)
@@ -63,6 +64,7 @@ class Vendor:
         if kind is not None and self.seen[number] > 1:
             raise ProviderError(kind, "asked for by the test")
         self.codes[number] = request.code
+        self.answered[number] = self.answered.get(number, 0) + 1
         return DeliveryReceipt(reference=request.delivery_id)
 
 
@@ -155,3 +157,19 @@ def test_what_a_vendor_takes_long_for_is_not_waited_for(live: httpx.Client, vend
             assert time.monotonic() < end
             time.sleep(0.01)
     assert vendor.seen[phone] >= 2
+
+
+def test_what_was_asked_for_is_sent_though_the_server_ends(tmp_path: Any, run_server: Any) -> None:
+    vendor = Vendor()
+    sections = {"otp": {"cooldown": 0}, "otp_sms_provider": "acme", "otp_call_provider": "acme"}
+    with (
+        run_server(f"sqlite:///{tmp_path}/otp.sqlite3", providers={"acme": vendor}, **sections) as server,
+        server.client(Kind.LIVE) as made,
+    ):
+        person = _opened(made, "sent", 901)
+        with person.client:
+            person.look()
+            vendor.free.clear()
+            person.asks("call")
+        threading.Timer(0.5, vendor.free.set).start()
+    assert vendor.seen["+359880009010"] == vendor.answered["+359880009010"] == 2

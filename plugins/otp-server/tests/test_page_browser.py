@@ -25,7 +25,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SHOTS = Path(__file__).parents[1] / ".shots"
 HOME = "https://shop.example/home"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and os.environ.get("OTPCORE_TEST_SERVERS") != "required", reason="Chromium is not installed"
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def browse(chromium: Any) -> Iterator[Any]:
 
 
 def _fine(page: Any, name: str) -> None:
-    """Nothing for a checker to find either."""
+    """Nothing for a checker to find either; the checker itself needs JavaScript."""
     found = axe.Axe().run(page)["violations"]
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
     _fits(page, name)
@@ -119,7 +121,7 @@ def test_a_code_is_typed_and_right(pages: Any, api: httpx.Client, browse: Any, p
     page.fill("#code", f"{pages.code()[:3]} {pages.code()[3:]}")
     page.click("#entry .button")
     page.wait_for_selector("h1:has-text('Your number is confirmed')")
-    _fine(page, f"done-{'js' if js else 'bare'}")
+    (_fine if js else _fits)(page, f"done-{'js' if js else 'bare'}")
     page.go_back()
     page.reload()
     assert page.inner_text("h1") == "Your number is confirmed"
@@ -133,12 +135,12 @@ def test_without_javascript_it_can_be_asked_for_again_once_it_is_time(
     assert re.search(r"in 0:[0-3]\d", page.inner_text(".wait"))
     page.click("button[value=sms]")
     assert page.inner_text(".notice h2") == "It is too soon to send it again"
-    _fine(page, "early")
+    _fits(page, "early")
     _change(pages, url, asked_at={"sms": datetime.now(UTC) - timedelta(minutes=2)})
     page.reload()
     page.click("button[value=sms]")
     assert page.inner_text(".told").startswith("We have passed on your request")
-    _fine(page, "asked")
+    _fits(page, "asked")
 
 
 def test_the_button_comes_when_it_is_time(pages: Any, api: httpx.Client, browse: Any, phone: str) -> None:
@@ -155,17 +157,21 @@ def test_the_end_is_announced_and_then_told_without_a_reload(
 ) -> None:
     url = page_of(api, phone, page={"return_url": HOME})
     now = datetime.now(UTC)
-    _change(pages, url, expires_at=now + timedelta(seconds=64), started_at=now - timedelta(seconds=236))
+    _change(pages, url, expires_at=now + timedelta(seconds=90), started_at=now - timedelta(seconds=210))
     page = browse(url)
     page.clock.install()
     page.reload()
     assert not page.is_visible("#soon")
-    page.clock.run_for(6_000)
-    assert page.is_visible("#soon")
+    page.clock.run_for(31_000)
+    assert page.inner_text("#soon") == (
+        "The code ends in less than a minute. If you need more time, have it sent again."
+    )
     _fine(page, "soon")
     page.fill("#code", "123")
     page.clock.run_for(62_000)
-    assert page.inner_text("#over h2") == "The code has expired"
+    assert page.inner_text("h1") == page.title() == "The code has expired"
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.inner_text("#over").split("\n")[:1] == ["The code has expired."]
     assert not page.is_visible("#entry")
     assert HOME in page.get_attribute("#over a", "href")
     assert page.url == url

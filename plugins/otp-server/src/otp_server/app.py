@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
@@ -24,6 +25,9 @@ from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 __all__ = ["app_of", "create_app"]
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
+_KEY = HTTPBearer(
+    auto_error=False, description="A key of `otp keys api new`."
+)  # for the description; api/auth.py reads it
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 _TOLD = {
     "default": {
@@ -68,7 +72,7 @@ def app_of(server: Server) -> FastAPI:
         responses=_TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation
     )
     for part in (verifications, decoys, messages, explain, webhooks):
-        app.include_router(part.router(server))
+        app.include_router(part.router(server), dependencies=[Depends(_KEY)])
     for more in (health, receipts, inbox, pages):
         app.router.routes.extend(more.routes(server))
     for kind in (ProblemError, OTPError, OTPConfigurationError):

@@ -17,13 +17,27 @@ from otp_server.edge import request_id
 from otp_server.problems import Problem, ProblemError, problem_of, respond
 from otp_server.server import Server
 
-__all__ = ["Answered", "once"]
+__all__ = ["DESCRIBED", "Answered", "once"]
 
 _NAMESPACE = "answers"
 _KEPT = timedelta(hours=24)
 _LONGEST = 128
 _FIRST_SERVER_ERROR = 500
 _TOO_MANY = 429
+
+
+DESCRIBED: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "The same request again is answered as before, for a day.",
+            "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        }
+    ]
+}
+"""For the description of each address that takes it."""
 
 
 @attrs.frozen(kw_only=True)

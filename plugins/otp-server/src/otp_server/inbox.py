@@ -19,6 +19,7 @@ from otpcore import DeliveredMessage
 __all__ = ["routes"]
 
 _LOOPBACK = {"127.0.0.1", "::1"}
+_NAMES = {*_LOOPBACK, "localhost"}
 
 
 def routes(server: Server) -> Sequence[BaseRoute]:
@@ -46,9 +47,12 @@ def routes(server: Server) -> Sequence[BaseRoute]:
 
 
 def _is_at_home(server: Server, request: Request) -> bool:
-    """Who looks is on this machine, and the whole server is a sandbox."""
+    """Who looks is on this machine, by a name of it, and the whole server is a sandbox.
+
+    A stranger's page can have its own name resolve to this machine; then the browser says that name.
+    """
     caller = request.client.host if request.client is not None else ""
-    return server.is_sandbox and caller in _LOOPBACK
+    return server.is_sandbox and caller in _LOOPBACK and request.url.hostname in _NAMES
 
 
 def _has_no_keys(server: Server) -> bool:

@@ -41,11 +41,11 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(self._end_tasks)
             await stack.enter_async_context(self._live)
             if self._test is not self._live:
                 await stack.enter_async_context(self._test)
+            self.tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._end_tasks)  # they end before the services that they work with
             self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
             self.keys = ApiKeys(self.records)
             self.teller = Teller(self.settings, self.vault, Attempts(self.records))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import Message, MessageBody, OutcomeBody
 from otp_server.api.views import Seen, deliveries_of, look_up
-from otp_server.idempotency import Answered, once
+from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
 from otp_server.server import Server
 
@@ -23,7 +23,7 @@ def router(server: Server) -> APIRouter:
     """The addresses of messages."""
     made = APIRouter(prefix="/v1/messages", tags=["messages"])
 
-    @made.post("", status_code=202, response_model=Message, summary="Carry a message")
+    @made.post("", status_code=202, response_model=Message, summary="Carry a message", openapi_extra=DESCRIBED)
     async def carry(body: MessageBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.RELAY)
         return await once(server, caller, request, lambda: _carry(server, caller, body))

@@ -40,6 +40,11 @@ def _plain(text: str) -> str:
     return text
 
 
+def _given(name: str) -> dict[str, Any]:
+    """JSON Schema: it is there, and is text."""
+    return {"required": [name], "properties": {name: {"type": "string"}}}
+
+
 def _address(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
@@ -64,7 +69,15 @@ class Body(BaseModel):
 class ClientBody(Body):
     """Who asks your application for a code."""
 
-    ip: Annotated[str, AfterValidator(_address), Field(max_length=45, description="The person's address.")]
+    ip: Annotated[
+        str,
+        AfterValidator(_address),
+        Field(
+            max_length=45,
+            description="The person's address.",
+            json_schema_extra={"anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
+        ),
+    ]
 
 
 class PageBody(Body):
@@ -131,7 +144,9 @@ class CancelBody(Body):
 
 
 class MessageBody(Body):
-    """A message whose code was made elsewhere and is checked there."""
+    """A message whose code was made elsewhere and is checked there; one of ``code`` and ``text`` is given, or both."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_given("code"), _given("text")]})
 
     to: Phone
     code: Annotated[str | None, Field(pattern=r"^[0-9]{4,10}$", description="Put into the text of its language.")] = (

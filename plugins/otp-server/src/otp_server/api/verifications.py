@@ -11,7 +11,7 @@ from starlette.responses import Response
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Verification
 from otp_server.api.views import Seen, look_up, told
-from otp_server.idempotency import Answered, once
+from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
 from otp_server.pages.opening import check_page, open_page
 from otp_server.problems import ProblemError
@@ -30,7 +30,9 @@ def router(server: Server) -> APIRouter:
     """The addresses of verifications."""
     made = APIRouter(prefix="/v1/verifications", tags=["verifications"])
 
-    @made.post("", status_code=202, response_model=Verification, summary="Start a verification")
+    @made.post(
+        "", status_code=202, response_model=Verification, summary="Start a verification", openapi_extra=DESCRIBED
+    )
     async def start(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
         return await once(server, caller, request, lambda: _start(server, caller, request, body))
@@ -40,12 +42,18 @@ def router(server: Server) -> APIRouter:
         caller = await caller_of(server, request, Scope.VERIFY)
         return told(caller, await look_up(caller, verification_id), (await _said(server, verification_id))["metadata"])
 
-    @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code")
+    @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code", openapi_extra=DESCRIBED)
     async def check(verification_id: str, body: CheckBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
         return await once(server, caller, request, lambda: _check(caller, verification_id, body))
 
-    @made.post("/{verification_id}/resend", status_code=202, response_model=Verification, summary="Send it again")
+    @made.post(
+        "/{verification_id}/resend",
+        status_code=202,
+        response_model=Verification,
+        summary="Send it again",
+        openapi_extra=DESCRIBED,
+    )
     async def resend(verification_id: str, request: Request, body: ResendBody | None = None) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
         asked = body or ResendBody()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import attrs
 
 from otp_server.pages.records import Page, Pages
@@ -91,8 +92,14 @@ async def send_again(server: Server, token: str, channel: str, client: str) -> P
 
     page = await Pages(server=server).change(token, noted)
     if page is not None and asked:
-        server.tasks.start_soon(_send, server, page, client)
+        server.tasks.start_soon(_send_shielded, server, page, client)
     return page
+
+
+async def _send_shielded(server: Server, page: Page, client: str) -> None:
+    """It was promised: a server that ends hands it over first, which takes ``otp.send_timeout`` at most."""
+    with anyio.CancelScope(shield=True):
+        await _send(server, page, client)
 
 
 async def _send(server: Server, page: Page, client: str) -> None:

@@ -23,6 +23,7 @@ _NAMES = {"whatsapp": "WhatsApp", "viber": "Viber", "telegram": "Telegram", "rcs
 _OWN_WORDS = {"sms", "call"}
 _NOTICES = {"wrong", "unfit", "early", "late"}
 _MINUTE = 60
+_WORTH_IT = timedelta(seconds=30)
 
 
 @attrs.frozen(kw_only=True)
@@ -93,6 +94,7 @@ def entry(shown: Shown, page: Page, *, now: datetime, path: str, form_token: str
         "works_until": say("works_until", time="{time}"),
         "lasts": math.ceil(left),
         "ways": _ways(shown, page, now),
+        "is_renewable": _last_end(page, shown.settings) - page.expires_at > _WORTH_IT,
         "has_landline_hint": "call" in page.channels and page.channel != "call",
         "is_test": page.kind is Kind.TEST or shown.settings.sms.sandbox,
     }
@@ -106,10 +108,15 @@ def return_address(page: Page) -> str:
     return page.return_url + ("&" if "?" in page.return_url else "?") + urlencode(query)
 
 
+def _last_end(page: Page, settings: Settings) -> datetime:
+    """The end that no other message moves on."""
+    return page.started_at + timedelta(seconds=settings.otp.longest_life)
+
+
 def _ways(shown: Shown, page: Page, now: datetime) -> list[dict[str, Any]]:
     """The channels to ask over, the latest first: each with its button and the seconds until it may be pressed."""
     otp = shown.settings.otp
-    until = min(now + timedelta(seconds=otp.life), page.started_at + timedelta(seconds=otp.longest_life))
+    until = min(now + timedelta(seconds=otp.life), _last_end(page, shown.settings))
     if until - now < min(LEAST_LIFE, timedelta(seconds=otp.life)):
         return []
     ordered = [page.channel, *(one for one in page.channels if one != page.channel)]

@@ -47,9 +47,10 @@
   }
 
   // Until when the code works, on the person's own clock.
+  const tongue = navigator.languages.find((one) => one.startsWith(root.lang)) || root.lang;
   const until = new Date(Date.now() + lasts * 1000);
   expiry.textContent = expiry.dataset.until.replace(
-    "{time}", until.toLocaleTimeString(root.lang, { hour: "numeric", minute: "2-digit" }));
+    "{time}", until.toLocaleTimeString(tongue, { hour: "numeric", minute: "2-digit" }));
 
   const waits = [...document.querySelectorAll(".wait")];
   const announce = (text) => { find("announce").textContent = text; };
@@ -71,8 +72,12 @@
     const left = lasts - now;
     find("soon").hidden = left > 60 || left <= 0 || lasts < 60;
     if (left > 0) return;
+    const heading = document.querySelector("h1"), was = document.activeElement;
+    heading.textContent = document.title = heading.dataset.over;
+    heading.tabIndex = -1;
     find("over").hidden = false;
     form.hidden = true;
+    if (form.contains(was)) heading.focus();
     for (const one of document.querySelectorAll("section, .told, .lead, .notice")) one.hidden = true;
     quiet.abort();
     clearInterval(ticking);
