@@ -113,8 +113,8 @@ _MEASURED = "Measured on {date}: {machine}. {versions}. {rounds} rounds, size {s
 _HOW = """\
 - All cases of a scenario run in one run, in random order within each round; figures are medians over the rounds, and a
   ratio is the median of the rounds' own ratios. Absolute times differ from machine to machine, so goals are ratios.
-- The client has one core; the stub provider, PostgreSQL, Redis and MariaDB have the others. otpcore and the floors share
-  one client process; each peer has its own environment and process, and a database of its own on the same server.
+- The client has one core; the stub provider, PostgreSQL, Redis and MariaDB have the others. otpcore and the floors
+  share one client process; each peer has its own environment and process, and a database of its own on the same server.
 - CPU is user and system time of the client process, all its threads, for each operation. The servers' is not in it.
 - A case keeps its number of callers busy, warms up with open connections, and then counts what ends within a window.
 - Errors are counted and must be none. All who send over HTTP send the same fields to the same stub provider."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +52,10 @@ class Lanes:
 
     def _make(self, name: str) -> Lane:
         if name == CORE:
-            return Lane([sys.executable, "-m", "benchmarks.core_lane"], paths=sys.path[1:])
+            return Lane(
+                [sys.executable, "-m", "benchmarks.core_lane"],
+                paths=list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))),
+            )
         try:
             command, directory = peer_command(name)
         except PeerAbsentError as error:

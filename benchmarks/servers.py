@@ -100,6 +100,8 @@ def _peers_database(stores: list[Storage]) -> str:
 
 
 def _mariadb(stack: ExitStack, directory: str) -> Storage:
+    if importlib.util.find_spec("pymysql") is None:
+        return Storage(name="MariaDB", absent="PyMySQL is not installed")
     install, program = shutil.which("mariadb-install-db"), shutil.which("mariadbd")
     if install is None or program is None:
         return Storage(name="MariaDB", absent="there is no mariadbd here")

@@ -28,21 +28,6 @@ def configure(url: str) -> None:
     """Django as one small project over PostgreSQL at ``url``, or else an SQLite file; once in a process."""
     if settings.configured:
         return
-    database: dict[str, Any] = {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(Path(_PLACE.name, "db.sqlite3")),
-        "OPTIONS": {"init_command": _PRAGMAS, "transaction_mode": "IMMEDIATE", "timeout": 60},
-    }
-    if url:
-        at = urlsplit(url)
-        database = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": at.path.lstrip("/"),
-            "USER": at.username or "",
-            "PASSWORD": unquote(at.password or ""),
-            "HOST": parse_qs(at.query).get("host", [at.hostname or ""])[0],
-            "PORT": at.port or "",
-        }
     settings.configure(
         SECRET_KEY="0123456789abcdef" * 4,  # signs nothing that matters
         USE_TZ=True,
@@ -54,7 +39,7 @@ def configure(url: str) -> None:
             "otp_twilio",
             "phone_verify",
         ],
-        DATABASES={"default": {**database, "CONN_MAX_AGE": None}},
+        DATABASES={"default": {**_database(url), "CONN_MAX_AGE": None}},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
         OTP_TWILIO_ACCOUNT="AC" + "0" * 32,
@@ -76,6 +61,24 @@ def configure(url: str) -> None:
     from django.core.management import call_command  # noqa: PLC0415 - Django must be set up first
 
     call_command("migrate", verbosity=0)
+
+
+def _database(url: str) -> dict[str, Any]:
+    if url:
+        at = urlsplit(url)
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": at.path.lstrip("/"),
+            "USER": at.username or "",
+            "PASSWORD": unquote(at.password or ""),
+            "HOST": parse_qs(at.query).get("host", [at.hostname or ""])[0],
+            "PORT": at.port or "",
+        }
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(Path(_PLACE.name, "db.sqlite3")),
+        "OPTIONS": {"init_command": _PRAGMAS, "transaction_mode": "IMMEDIATE", "timeout": 60},
+    }
 
 
 def twilio_device(database: str, in_flight: int, **times: float) -> Mapping[str, Any]:

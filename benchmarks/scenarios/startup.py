@@ -113,7 +113,8 @@ def tables(results: Results) -> Iterator[Table]:
         if row is not None:
             over = row["ms"] - bare["ms"] if "ms" in row and "ms" in bare else None
             ratio = results.ratio("startup", SETTING, name, BARE, "ms")
-            rows.append([name, *(figure(one) for one in (row.get("ms"), over, ratio, row.get("mb")))])
+            label = f"{name}: its worker, idle" if name in PEERS else name
+            rows.append([label, *(figure(one) for one in (row.get("ms"), over, ratio, row.get("mb")))])
     rows += missing_rows(results, "startup", SETTING, columns=5)
     yield Table(title="start: whole processes", head=["", "ms", "over bare ms", "x bare", "MB"], rows=rows)
 
