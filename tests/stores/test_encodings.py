@@ -95,3 +95,9 @@ async def test_a_connection_to_mariadb_in_another_encoding_is_refused(mariadb_ur
     url = make_url(mariadb_url).update_query_dict({"charset": "latin1"}).render_as_string(hide_password=False)
     with pytest.raises(SettingsError, match=r"is in latin1\. Fix: charset=utf8mb4"):
         upgrade(url)
+
+
+async def test_postgresql_by_a_libpq_without_a_pipeline_is_refused(postgres_url, monkeypatch):
+    monkeypatch.setattr("psycopg.pq.version", lambda: 130_012)
+    with pytest.raises(SettingsError, match=r"libpq 13.*Fix:.*libpq 14"):
+        await keeps_words(postgres_url)

@@ -19,7 +19,7 @@ import pytest
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import Outcome
 from otpcore.stores.sql import statements as sql
-from otpcore.stores.sql.prepared import _prepare
+from otpcore.stores.sql.prepared import prepared_for
 from otpcore.stores.sql.schema import HEAD
 from otpcore.stores.sql.sqlite.writer import raw_connection
 from otpcore.stores.sql.store import SqlStore, create_store
@@ -283,7 +283,7 @@ async def test_the_counts_read_an_index_and_not_the_table(sql_world):
             (sql.VERIFIED_BY_ROUTE, {"since": 0, "own_world": "real"}),
             (sql.COUNT_WAITING, {"now": 0, "own_world": "real"}),
         ):
-            text = _prepare(statement, rows._connection.dialect, frozenset(parameters)).text
+            text = prepared_for(statement, rows._connection.dialect, frozenset(parameters)).text
             count = text.count("?")
             yield [step[3] for step in rows._raw.execute(f"explain query plan {text}", [0] * count).fetchall()]
 

@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url, text
 
 from otpcore import AsyncOTPService
 from otpcore.clock import utc_now
+from otpcore.errors import StoreError
 from otpcore.models import CodeOwner, Outcome
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import DeliveryReceipt, ProviderInfo
 from otpcore.settings.tree import Settings, generate_keys
+from otpcore.stores.rows import Wanted
 from otpcore.stores.sql.store import SqlStore, upgrade
 
 from ..own_servers import own_postgres  # noqa: TID252 - tests are no package that could be imported by name
@@ -164,3 +166,69 @@ async def test_a_claimed_retry_and_its_record_take_few_flights(line, new_world):
             await retried.answer(Outcome.ACCEPTED)
             told = flights_of(tap)
         assert len(told) <= RETRIES[tap.kind], told
+
+
+@pytest.fixture
+async def world(postgres_url, new_world) -> AsyncIterator:
+    empty(postgres_url)
+    world = new_world()
+    async with AsyncExitStack() as stack:
+        world.store = SqlStore(postgres_url, patience=10)
+        await world.store.start(stack)
+        yield world
+
+
+async def test_what_was_read_ahead_and_has_changed_since_makes_a_unit_run_again(world, postgres_url):
+    """A delivery that is purged between the look at it and the COMMIT: nothing of the first run is kept."""
+    failover = await world.begin()
+    runs: list[bool] = []
+    engine = create_engine(postgres_url)
+
+    def unit(rows):
+        rows.prefetch(Wanted(challenge_id=failover.id), None)
+        if not runs:
+            with engine.begin() as other:
+                other.execute(text("DELETE FROM otp_delivery"))
+        rows.update_challenge(failover.id, provider=f"run {len(runs)}")
+        runs.append(rows.answer_delivery(failover.delivery.id, outcome=Outcome.ACCEPTED))
+        return runs[-1]
+
+    try:
+        assert await world.store._write(unit) is False
+    finally:
+        engine.dispose()
+    assert runs == [True, False]
+    assert (await failover.view()).challenge.provider == "run 1"
+
+
+async def test_what_a_unit_has_written_it_reads(world):
+    failover = await world.begin()
+
+    def unit(rows):
+        rows.prefetch(Wanted(challenge_id=failover.id), None)
+        rows.update_challenge(failover.id, provider="backup")
+        rows.delete_schedule(failover.id, failover.ref.channel)
+        assert rows.answer_delivery(failover.delivery.id, reference="M1")
+        ahead = rows.challenge(failover.id), rows.deliveries(failover.id), rows.schedules(failover.id)
+        rows._forget()
+        asked = rows.challenge(failover.id), rows.deliveries(failover.id), rows.schedules(failover.id)
+        return ahead, asked
+
+    ahead, asked = await world.store._write(unit)
+    assert ahead == asked
+    assert (ahead[0].provider, ahead[1][0].reference, ahead[2]) == ("backup", "M1", [])
+
+
+async def test_after_a_statement_that_failed_the_connection_serves_on(world):
+    """The same statements again: what had been prepared before the failure is known, and what had not is not."""
+
+    def unit(rows):
+        rows.now(None)
+        rows.update_challenge("nobody", provider="x")
+        return rows.latest("NUL \0 is none of PostgreSQL's characters")
+
+    for _ in range(12):  # more than there are connections
+        with pytest.raises(StoreError, match="refused"):
+            await world.store._write(unit)
+        assert await world.store.latest("nobody") is None
+    await (await world.begin()).answer(Outcome.ACCEPTED)

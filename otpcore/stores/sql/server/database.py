@@ -374,7 +374,7 @@ class ServerDatabase:
     def _look_at_connection(self) -> None:
         try:
             with self._connected(self._source) as connection:
-                wrong = self._kind.wrong_encoding(connection.connection.dbapi_connection)
+                wrong = self._kind.unusable(connection.connection.dbapi_connection)
                 if not wrong and self._level and connection.exec_driver_sql("SELECT @@autocommit").scalar():
                     wrong = "the engine commits each statement; give one without AUTOCOMMIT"
         except TypeError:  # SQLAlchemy's own first look at a server, which answered in bytes

@@ -42,7 +42,7 @@ class Kind:
             and, where told to, sets limits for the transaction: for the seconds that a unit waits at most. None: the driver
             takes one statement at a time, and the level takes statements to set it and to set it back.
         bounded: Within the block, a connection waits until a monotonic time at most.
-        wrong_encoding: What is wrong with the encoding of a raw connection or its database, with the fix; empty: nothing.
+        unusable: Why a raw connection or its database cannot be used, with the fix; empty: it can.
     """
 
     name: str
@@ -57,11 +57,12 @@ class Kind:
     meet: Callable[[Any, float, bool], bool]
     opening: Callable[[float, bool], tuple[str, str]] | None
     bounded: Callable[[Any, float], AbstractContextManager[None]]
-    wrong_encoding: Callable[[Any], str]
+    unusable: Callable[[Any], str]
 
 
 # PostgreSQL
 
+_OLDEST_LIBPQ = 140_000  # the first with a pipeline
 _TIMEOUTS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
 _BEGIN = f"BEGIN ISOLATION LEVEL {LEVEL}"
 
@@ -121,7 +122,10 @@ def _postgres_is_away(error: BaseException | None) -> bool:
     return state is None or state.startswith(("57P", "08")) or state in ("25P03", "25P04")
 
 
-def _postgres_wrong_encoding(raw: Any) -> str:
+def _postgres_unusable(raw: Any) -> str:
+    if (version := importlib.import_module("psycopg.pq").version()) < _OLDEST_LIBPQ:
+        found = version // 10_000
+        return f"psycopg is built on libpq {found}, which sends one statement at a time. Fix: pip install 'psycopg[binary]', or libpq 14 or newer"
     server = raw.info.parameter_status("server_encoding") or "UTF8"
     if server not in ("UTF8", "SQL_ASCII"):
         return (
@@ -146,7 +150,7 @@ POSTGRES = Kind(
     meet=_postgres_meet,
     opening=_postgres_opening,
     bounded=bounded_psycopg,
-    wrong_encoding=_postgres_wrong_encoding,
+    unusable=_postgres_unusable,
 )
 
 # MariaDB and MySQL
@@ -184,7 +188,7 @@ def _mysql_is_away(error: BaseException | None) -> bool:
     return bool(error is not None and error.args and error.args[0] in _MYSQL_AWAY)
 
 
-def _mysql_wrong_encoding(raw: Any) -> str:
+def _mysql_unusable(raw: Any) -> str:
     if raw.charset == "utf8mb4":
         return ""
     return f"the connection is in {raw.charset}. Fix: charset=utf8mb4 in the URL, or none: it is what the driver takes"
@@ -203,7 +207,7 @@ MYSQL = Kind(
     meet=_mysql_meet,
     opening=None,
     bounded=bounded_pymysql,
-    wrong_encoding=_mysql_wrong_encoding,
+    unusable=_mysql_unusable,
 )
 
 _KINDS = {"postgresql": POSTGRES, "mysql": MYSQL, "mariadb": MYSQL}
