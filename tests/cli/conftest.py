@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +34,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
-def desk(directory: Path) -> Iterator[Desk]:
-    """Settings and keys as a person would have them, and the gateway running."""
+def desk(directory: Path, migrated: Path) -> Iterator[Desk]:
+    """Settings and keys as a person would have them, a store with its tables, and the gateway running."""
+    shutil.copy(migrated, directory / "otpcore.sqlite3")
     with MadaSimulator() as mada:
         made = Desk(directory, mada)
         made.write()

@@ -6,14 +6,15 @@ import importlib.metadata
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from otpcore.cli.demo import demo as _demo
 from otpcore.cli.demo.stage import Stage
 from otpcore.cli.exits import ExitCode
+from otpcore.providers import discovery as _discovery
 
 from .desk import Otp
 
@@ -64,13 +65,24 @@ def test_a_claim_that_does_not_hold_ends_the_demo_with_a_failure(otp: Otp, monke
     assert document.document["acts"][0]["claims"] == [{"claim": "the moon is made of cheese", "holds": False}]
 
 
-def test_missing_packages_are_named_with_the_line_that_installs_them(otp: Otp, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.metadata.entry_points
+@pytest.fixture
+def without_sinch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every package is there but one."""
 
-    def without_sinch(**query: Any) -> Any:
-        return [point for point in real(**query) if point.name != "sinch"]
+    def forget() -> None:
+        _discovery._read.cache_clear()
+        _discovery._entry_points.cache_clear()
 
-    monkeypatch.setattr(importlib.metadata, "entry_points", without_sinch)
+    points = [point for one in importlib.metadata.distributions() for point in one.entry_points]
+    left = importlib.metadata.EntryPoints(point for point in points if point.name != "sinch")
+    monkeypatch.setattr(importlib.metadata, "entry_points", left.select)
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("without_sinch")
+def test_missing_packages_are_named_with_the_line_that_installs_them(otp: Otp) -> None:
     ended = otp("demo", "--json")
     assert ended.code == ExitCode.CONFIGURATION
     error = ended.document["error"]

@@ -28,6 +28,7 @@ def found(ended: Ended, about: str, level: str) -> list[str]:
 
 
 def test_a_good_setup_is_well_and_looking_at_it_makes_no_database(otp: Otp, desk: Desk) -> None:
+    (desk.directory / "otpcore.sqlite3").unlink()
     before = sorted(file.name for file in desk.directory.iterdir())
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.OK

@@ -10,15 +10,15 @@ from otpcore.cli.exits import ExitCode
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
 
-NOW = datetime.now(UTC)
 WIDTH = 80  # columns of a usual terminal
 
 
 @pytest.fixture(autouse=True)
 def sent(desk: Desk) -> None:
     """One person half an hour ago, another one ten minutes ago."""
-    send_at(NOW - timedelta(minutes=30), PHONE)
-    send_at(NOW - timedelta(minutes=10), OTHER_PHONE)
+    now = datetime.now(UTC)
+    send_at(now - timedelta(minutes=30), PHONE)
+    send_at(now - timedelta(minutes=10), OTHER_PHONE)
 
 
 def test_challenges_are_listed_page_by_page(otp: Otp) -> None:

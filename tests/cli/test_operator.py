@@ -111,6 +111,7 @@ def test_what_a_phone_has_used_up_is_shown_and_forgotten(otp: Otp, desk: Desk) -
 
 
 def test_the_tables_are_made_and_their_revision_is_said(otp: Otp, desk: Desk) -> None:
+    (desk.directory / "otpcore.sqlite3").unlink()
     missing = otp("db", "current")
     assert missing.code == ExitCode.UNAVAILABLE
     assert "otp db upgrade" in missing.err

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import socket
 import ssl
 import time
@@ -62,6 +63,12 @@ def service(
         "limits": {"phone": []},
     }
     return AsyncOTPService(settings, observers=[recorder])
+
+
+@pytest.fixture(autouse=True)
+def tables(tmp_path, migrated) -> None:
+    """As in a database that has been there for long."""
+    shutil.copy(migrated, tmp_path / "otp.sqlite3")
 
 
 async def met(tmp_path, broken_url: str, plugin: str, timeout: float = TIMEOUT) -> str:
