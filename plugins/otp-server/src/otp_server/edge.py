@@ -103,7 +103,9 @@ def _id_of(scope: Scope) -> str:
 
 def _route_of(scope: Scope) -> str:
     """The route's template: an address may hold what is no affair of a log."""
-    endpoint, app = scope.get("endpoint"), scope.get("app")
+    route, endpoint, app = scope.get("route"), scope.get("endpoint"), scope.get("app")
+    if route is not None:  # FastAPI says so; Starlette tells the endpoint alone
+        return str(route.path)
     if endpoint is None or app is None:
         return "(none)"
     return next((one.path for one in app.routes if getattr(one, "endpoint", None) is endpoint), "(none)")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import Decoy, PageBody, StartBody
-from otp_server.idempotency import Answered, once
+from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
 from otp_server.pages.opening import check_page, open_decoy
 from otp_server.server import Server
@@ -19,7 +19,13 @@ def router(server: Server) -> APIRouter:
     """Its one address."""
     made = APIRouter(prefix="/v1", tags=["verifications"])
 
-    @made.post("/decoys", status_code=202, response_model=Decoy, summary="Open a page and send nothing")
+    @made.post(
+        "/decoys",
+        status_code=202,
+        response_model=Decoy,
+        summary="Open a page and send nothing",
+        openapi_extra=DESCRIBED,
+    )
     async def decoy(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
         return await once(server, caller, request, lambda: _decoy(server, caller, request, body))
