@@ -110,7 +110,8 @@ async def test_a_killed_server_comes_back_with_everything_and_work_goes_on(tmp_p
 
 
 async def test_an_erased_person_leaves_the_append_only_file_too(tmp_path):
-    with redis_server(tmp_path / "aof", "--appendonly", "yes") as server:
+    options = ("--appendonly", "yes", "--appendfsync", "always")  # else a write may come seconds after its answer
+    with redis_server(tmp_path / "aof", *options) as server:
         async with world_at(server.url) as world:
             await world.begin(phone="phone-of-somebody")
             kept = b"phone-of-somebody"
