@@ -52,8 +52,9 @@ async def test_a_postgresql_session_in_sofia_tells_utc(postgres_url):
     store = SqlStore(url.render_as_string(hide_password=False), patience=5)
 
     def unit(rows):
+        now = rows.now(None)  # the transaction begins with what the unit asks for first
         zone, offset = rows._raw.execute("SELECT current_setting('timezone'), EXTRACT(EPOCH FROM now())").fetchone()
-        return zone, rows.now(None), float(offset)
+        return zone, now, float(offset)
 
     async with AsyncExitStack() as stack:
         await store.start(stack)
