@@ -158,12 +158,7 @@ class ApiKeys:
             InvalidArgument: Two keys of this app and kind are in use, or an argument cannot be meant.
         """
         now = datetime.now(UTC)
-        living = [one for one in await self.list() if (one.app, one.kind) == (app, kind) and one.is_living(now)]
-        if len(living) >= _MOST_LIVING:
-            raise InvalidArgument(
-                f"two {kind} keys of this app are in use. "
-                f"Fix: revoke the one that is used no more, `otp keys api revoke {living[0].id}`"
-            )
+        await self._check_room(kind, app, now)
         if len(note) > _LONGEST_NOTE or not note.isprintable():
             raise InvalidArgument(f"note: must be at most {_LONGEST_NOTE} printable characters")
         key = ApiKey(
@@ -177,13 +172,24 @@ class ApiKeys:
             expires_at=None if lasts is None else now + lasts,
             networks=tuple(_network(one) for one in networks),
         )
+        return await self._keep(key, reason)
+
+    async def _check_room(self, kind: Kind, app: str, now: datetime) -> None:
+        living = [one for one in await self.list() if (one.app, one.kind) == (app, kind) and one.is_living(now)]
+        if len(living) >= _MOST_LIVING:
+            raise InvalidArgument(
+                f"two {kind} keys of this app are in use. "
+                f"Fix: revoke the one that is used no more, `otp keys api revoke {living[0].id}`"
+            )
+
+    async def _keep(self, key: ApiKey, reason: str) -> NewKey:
+        """With a secret that nobody sees again."""
         secret = secrets.token_urlsafe(32)
         value = {**key.to_dict(), "digest": self._digest(key.id, secret)}
-        said = {"kind": str(kind), "app": app, "scopes": sorted(map(str, key.scopes))}
-        await self._records.put(
-            _NAMESPACE, key.id, value, expect=0, audit=_audit("keys.api.new", key.id, by, reason, said)
-        )
-        return NewKey(key=key, token=f"otp_{kind}_{key.id}_{secret}")
+        said = {"kind": str(key.kind), "app": key.app, "scopes": sorted(map(str, key.scopes))}
+        audit = _audit("keys.api.new", key.id, key.by, reason, said)
+        await self._records.put(_NAMESPACE, key.id, value, expect=0, audit=audit)
+        return NewKey(key=key, token=f"otp_{key.kind}_{key.id}_{secret}")
 
     async def list(self) -> tuple[ApiKey, ...]:
         """All of them, the earliest first."""
