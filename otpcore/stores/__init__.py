@@ -53,11 +53,12 @@ if TYPE_CHECKING:
         WorkerRecord,
         changed,
     )
-    from otpcore.stores.rows import OutrunError, Rows, Wanted
+    from otpcore.stores.rows import OutrunError, Rows
     from otpcore.stores.sealed import SealedRecord, is_kept
     from otpcore.stores.series import SPANS, SeriesKey, SeriesPoint
     from otpcore.stores.sql.store import SqlStore
     from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
+    from otpcore.stores.wanted import Wanted
 
 __all__ = [
     "CLOCK_SLACK",
@@ -185,10 +186,11 @@ _MODULES = {
         "WorkerRecord",
         "changed",
     ),
-    "otpcore.stores.rows": ("OutrunError", "Rows", "Wanted"),
+    "otpcore.stores.rows": ("OutrunError", "Rows"),
     "otpcore.stores.sealed": ("SealedRecord", "is_kept"),
     "otpcore.stores.series": ("SPANS", "SeriesKey", "SeriesPoint"),
     "otpcore.stores.sql.store": ("SqlStore",),
+    "otpcore.stores.wanted": ("Wanted",),
 }
 
 if not TYPE_CHECKING:

@@ -12,8 +12,9 @@ from otpcore.models import ChallengeState, Channel, Outcome, ReceiptStatus
 from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, Waiting
 from otpcore.stores.lifecycle import ERASED, TAKEN, is_living, is_spent
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.series import SeriesKey, answered, bucket_of, delivered, minute_of, verified
+from otpcore.stores.wanted import Wanted
 
 __all__ = ["DerivedRows"]
 

@@ -18,8 +18,8 @@ from otpcore.models import CodeOwner, Outcome
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import DeliveryReceipt, ProviderInfo
 from otpcore.settings.tree import Settings, generate_keys
-from otpcore.stores.rows import Wanted
 from otpcore.stores.sql.store import SqlStore, upgrade
+from otpcore.stores.wanted import Wanted
 
 from ..own_servers import own_postgres  # noqa: TID252 - tests are no package that could be imported by name
 from ..proxy import proxy_to  # noqa: TID252 - the same

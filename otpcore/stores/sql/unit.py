@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Executable
 from otpcore.clock import utc_now
 from otpcore.models import World
 from otpcore.stores.records import made
-from otpcore.stores.rows import Wanted
 from otpcore.stores.sql.prepared import run, write
+from otpcore.stores.wanted import Wanted
 
 __all__ = ["SqlUnit"]
 

@@ -11,7 +11,7 @@ from otpcore.rate_limits.admission import Asked, Charge
 from otpcore.stores.commands import Beginning, Begun, CoolingDown, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import FOREVER, OVER, failure_keys, into, is_living, is_spent, nothing_sent
 from otpcore.stores.records import ChallengeRecord, Charged, ScheduleRecord, changed
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.steps import FailoverRef, PutOff
 from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, mark_slots, put_off_until
 from otpcore.stores.transactions.failover import (
@@ -24,6 +24,7 @@ from otpcore.stores.transactions.failover import (
     write_delivery,
 )
 from otpcore.stores.transactions.limits import Admitted, charge, give_back, note, note_refusal, of_send, refund
+from otpcore.stores.wanted import Wanted
 
 _ALL_OPEN = PutOff.BREAKER_OPEN  # a send that may wait does so for a breaker; anything else refuses it
 

@@ -24,7 +24,7 @@ from otpcore.stores.lifecycle import (
     unresolved,
 )
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.steps import (
     Accepted,
     CallInstance,
@@ -53,6 +53,7 @@ from otpcore.stores.transactions.choosing import (
 )
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by
 from otpcore.stores.transactions.limits import give_back_late, is_open, of_send, refund, use_budget
+from otpcore.stores.wanted import Wanted
 
 
 def record(

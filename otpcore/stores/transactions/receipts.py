@@ -12,7 +12,7 @@ from otpcore.models import ChallengeState, Outcome, Receipt, ReceiptOutcome, Rec
 from otpcore.stores.commands import ReceiptRule, Received
 from otpcore.stores.lifecycle import IN_DOUBT, TAKEN, forbids, in_force, into, is_living, is_spent, superseded
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord, changed
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.steps import Ended, FailoverPlan, FailoverRef, Queued, Step, Stopped
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, refused_by, write_receipt
 from otpcore.stores.transactions.failover import (
@@ -24,6 +24,7 @@ from otpcore.stores.transactions.failover import (
 )
 from otpcore.stores.transactions.limits import use_budget
 from otpcore.stores.transactions.retry import end_if_denied, held_by
+from otpcore.stores.wanted import Wanted
 
 _MAY_LEAVE = IN_DOUBT | {Outcome.ACCEPTED}
 

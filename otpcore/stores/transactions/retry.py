@@ -10,7 +10,7 @@ from otpcore.rate_limits.admission import Asked, LimitReason
 from otpcore.stores.commands import Claim, ClaimBatch, ClaimRule, EndedSend
 from otpcore.stores.lifecycle import is_living, is_spent
 from otpcore.stores.records import ChallengeRecord, ScheduleRecord, changed
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.steps import Ended, FailoverPlan, FailoverRef, PutOff, Step, Stopped
 from otpcore.stores.transactions.choosing import choose, put_off_until
 from otpcore.stores.transactions.early_receipts import refused_by
@@ -24,6 +24,7 @@ from otpcore.stores.transactions.failover import (
     without_cooldown,
 )
 from otpcore.stores.transactions.limits import note_refusal, of_send, overdrawn_until, stands
+from otpcore.stores.wanted import Wanted
 
 
 def claim(rows: Rows, rule: ClaimRule, limit: int, now: datetime | None) -> ClaimBatch:

@@ -21,11 +21,12 @@ from otpcore.stores.lifecycle import (
     lock_wait,
 )
 from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, FailureRecord, changed
-from otpcore.stores.rows import Rows, Wanted
+from otpcore.stores.rows import Rows
 from otpcore.stores.transactions import auditing
 from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.failover import close, closed
 from otpcore.stores.transactions.limits import note_refusal, note_verified
+from otpcore.stores.wanted import Wanted
 
 
 def reserve(

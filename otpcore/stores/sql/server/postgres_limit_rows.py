@@ -23,7 +23,6 @@ from otpcore.stores.records import (
     made,
     names_of,
 )
-from otpcore.stores.rows import Wanted
 from otpcore.stores.sql import limit_statements as limits_sql
 from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.server import look_ups, stripes
@@ -32,6 +31,7 @@ from otpcore.stores.sql.server.rows import CLOCKS
 from otpcore.stores.sql.server.striped_rows import TAKE_BUDGET
 from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.server.wired_rows import WiredRows
+from otpcore.stores.wanted import Wanted
 
 __all__ = ["PostgresLimitRows"]
 

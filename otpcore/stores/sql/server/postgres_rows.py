@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from otpcore.models import ChallengeState, Channel
 from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living, is_spent
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
-from otpcore.stores.rows import EndedRow, Wanted
+from otpcore.stores.rows import EndedRow
 from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.server.postgres_limit_rows import PostgresLimitRows
 from otpcore.stores.sql.server.wire import Wire
+from otpcore.stores.wanted import Wanted
 
 __all__ = ["PostgresRows"]
 
