@@ -102,9 +102,8 @@ class AsyncOTPService:
         Raises:
             SettingsError: A setting is wrong, or the file is missing.
         """
-        return cls(
-            load_settings(path), providers=providers, store=store, runner=runner, observers=observers, clock=clock
-        )
+        found = load_settings(path)
+        return cls(found, providers=providers, store=store, runner=runner, observers=observers, clock=clock)
 
     async def __aenter__(self) -> Self:
         if self._lifetime is not None and not self._lifetime.is_over:

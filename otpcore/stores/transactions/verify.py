@@ -68,7 +68,14 @@ def reserve(
         return Reservation(status=ReservationStatus.APPROVED, challenge=approved, locks=locks)
     if not rows.take_attempt(challenge.id, moment):
         return Reservation(status=ReservationStatus.MAX_ATTEMPTS, challenge=challenge)
-    locked_until = _count_failure(rows, keys, locks, moment)
+    return _reserved(rows, challenge, keys, locks, moment)
+
+
+def _reserved(
+    rows: Rows, challenge: ChallengeRecord, keys: tuple[str, str], locks: LockRule, now: datetime
+) -> Reservation:
+    """An attempt is used up and counted: what is left to compare the code with."""
+    locked_until = _count_failure(rows, keys, locks, now)
     deliveries = tuple(in_force(challenge, rows.deliveries(challenge.id)))
     return Reservation(
         status=ReservationStatus.RESERVED,

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-import attrs
 from sqlalchemy import Connection, Engine, RootTransaction, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -28,6 +27,7 @@ from otpcore.stores.sql.server.kinds import CONNECTIONS, LEVEL, kind_of, make_en
 from otpcore.stores.sql.server.mysql_rows import MySqlRows
 from otpcore.stores.sql.server.postgres_rows import PostgresRows
 from otpcore.stores.sql.server.rows import ServerRows
+from otpcore.stores.sql.server.seen import SEEN, Seen
 from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.urls import place_of
 from otpcore.stores.trouble import note_trouble
@@ -39,20 +39,6 @@ _logger = logging.getLogger("otpcore.stores.sql")
 
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.25
-_SEEN = "otpcore"  # where a connection's own dictionary keeps what is known of it
-
-
-@attrs.frozen
-class _Seen:
-    """What is known of one connection.
-
-    Args:
-        since: Monotonic time; it is older.
-        is_pooled: Behind it a pooler hands each transaction to another session.
-    """
-
-    since: float
-    is_pooled: bool
 
 
 class ServerDatabase:
@@ -167,7 +153,7 @@ class ServerDatabase:
         """For ``otp doctor``."""
         with self._gate, self._explained(), self._connected(self._source) as connection:
             version = ".".join(map(str, connection.dialect.server_version_info or ()))
-            is_pooled = connection.info[_SEEN].is_pooled
+            is_pooled = connection.info[SEEN].is_pooled
         facts = {"place": self.place, "server": f"{self._engine.dialect.name} {version}"}
         return {**facts, "pooler": "yes, so no statement is prepared"} if is_pooled else facts
 
@@ -207,7 +193,7 @@ class ServerDatabase:
             transaction = connection.begin()
             self._set_level(connection)
             return transaction, rows
-        sets_limits = not self._is_ours or connection.info[_SEEN].is_pooled
+        sets_limits = not self._is_ours or connection.info[SEEN].is_pooled
         begin, clock = self._kind.opening(self._patience, sets_limits)
         rows.is_careful = getattr(self._end, "is_careful", False)
         rows.wire.begin(begin)
@@ -275,7 +261,7 @@ class ServerDatabase:
         """From the pool; none that is older than the last loss."""
         while True:
             connection = engine.connect()
-            seen = connection.info.get(_SEEN)
+            seen = connection.info.get(SEEN)
             if seen is None or seen.since >= self._distrusted:
                 return connection
             connection.invalidate()
@@ -284,11 +270,11 @@ class ServerDatabase:
     @contextlib.contextmanager
     def _unprepared(self, connection: Connection, raw: Any) -> Iterator[None]:
         """Within the block, psycopg prepares nothing where the next transaction may find itself in another session."""
-        if _SEEN not in connection.info:
+        if SEEN not in connection.info:
             since = time.monotonic()
             is_pooled = self._kind.meet(raw, self._patience, self._is_ours)
-            connection.info[_SEEN] = _Seen(since, is_pooled)
-        if self._kind.opening is None or (self._prepares and not connection.info[_SEEN].is_pooled):
+            connection.info[SEEN] = Seen(since, is_pooled)
+        if self._kind.opening is None or (self._prepares and not connection.info[SEEN].is_pooled):
             yield
             return
         threshold, raw.prepare_threshold = raw.prepare_threshold, None
@@ -299,7 +285,7 @@ class ServerDatabase:
 
     def _drop(self, connection: Connection, error: BaseException) -> None:
         """Give up this connection, and those that were made before now: what ended it may have ended them."""
-        seen = None if connection.invalidated else connection.info.get(_SEEN)
+        seen = None if connection.invalidated else connection.info.get(SEEN)
         connection.invalidate()
         if seen is None or seen.since >= self._distrusted:
             self._distrusted = time.monotonic()
