@@ -189,11 +189,16 @@ def methods_of_operators() -> Iterator[list[str]]:
     groups = {
         name: one.fget for name, one in vars(AsyncOperator).items() if isinstance(one, property) and name[0] != "_"
     }
+    others = []
     for name, getter in groups.items():
         cls = inspect.get_annotations(getter, eval_str=True)["return"]
+        if not cls.__module__.startswith("otpcore.operator."):
+            others.append([f"`.{name}`", summary(getter)])
+            continue
         yield [f"**`operator.{name}`**", summary(getter)]
         yield from methods_of(cls)
     yield ["**`operator`**", "What is of no group."]
+    yield from others
     yield from methods_of(AsyncOperator)
 
 
