@@ -296,6 +296,7 @@ def reading(rows):
 
 def writing(rows):
     rows.put_setting("name", "value")
+    rows.settings()  # it has been sent: a server that hung up before would have got nothing
     kill(rows)
 
 def given_back(rows):

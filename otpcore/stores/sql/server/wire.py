@@ -69,6 +69,7 @@ class Wire:
         self._prepares = prepares
         self._queue: list[_Cargo] = []
         self._reader: Any = None
+        self._is_known = False
         self.is_open = False
         """A transaction has begun, or may have."""
         self.is_ending = False
@@ -103,6 +104,7 @@ class Wire:
         """
         if not self.is_open:
             return
+        self._look()
         last = len(self._queue)
         self.add("COMMIT")
         self.is_ending = True
@@ -126,11 +128,26 @@ class Wire:
         Raises:
             OutrunError: An expectation was broken.
         """
+        self._look()
         landed, error, at = self._exchange()
         self._raise(error, at)
         for one, result in zip(self._sent, landed, strict=True):
             if one.then is not None:
                 one.then(self._read(result))
+
+    def _look(self) -> None:
+        """That the server has not hung up while nobody used the connection: then nothing was sent, not even a COMMIT.
+
+        Reads without waiting: its farewell, and then the end behind that.
+        """
+        if self._is_known:
+            return
+        self._is_known = True
+        try:
+            for _ in range(2):
+                self._libpq.consume_input()
+        except _psycopg().Error:
+            raise _psycopg().OperationalError(self._libpq.get_error_message()) from None
 
     def _raise(self, error: Any, at: int | None) -> None:
         if error is None:
