@@ -105,7 +105,8 @@ def fields(cls: type) -> Iterator[list[str]]:
     """A value's fields, or the arguments of an error."""
     said = told(inspect.getdoc(cls), "Args")
     if attrs.has(cls):
-        found = [(one.name, str(one.type), one.default, attrs.NOTHING) for one in attrs.fields(cls)]
+        written = {name: text for base in reversed(cls.__mro__) for name, text in inspect.get_annotations(base).items()}
+        found = [(one.name, str(written[one.name]), one.default, attrs.NOTHING) for one in attrs.fields(cls)]
     else:
         found = [
             (name, str(one.annotation), one.default, one.empty)

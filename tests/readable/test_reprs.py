@@ -37,11 +37,13 @@ SHOWN = frozenset(
         ("LimitSettings", "client"),  # the same
         ("LockRule", "client"),  # its keyed look-up
         ("NewSend", "client"),  # the same
+        ("Wanted", "client"),  # the same
         ("BreakerRecord", "code"),  # a vendor's code
         ("Explanation", "code"),  # an exit code
         ("Explanation", "message"),  # which is printed
         ("MeasuredText", "text"),  # with a made-up code
         ("Prepared", "text"),  # SQL, whose values are apart
+        ("_Cargo", "text"),  # the same
         ("_Problem", "text"),  # which is printed
     }
 )

@@ -126,6 +126,7 @@ def test_the_blocking_service_tells_the_same_ready_for_json(otp_outbox: Outbox) 
             "failed": {},
             "unanswered": 0,
             "verified": 0,
+            "relayed": 0,
             "queued": 0,
             "oldest": None,
             "breaker": {"failures": 0, "is_open": False, "open_since": None, "next_probe": None},

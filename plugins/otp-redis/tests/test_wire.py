@@ -73,7 +73,7 @@ async def test_a_step_of_a_send_and_of_a_verification_is_one_call(server):
         failover = await world.begin(charges=tuple(charges), budget=BUDGET, budget_rule=ENFORCED)
         (begin,) = asked()
         assert begin.script == "commit"
-        assert begin.guarded == ["field", "same", "size", "tally", "top"]
+        assert begin.guarded == ["field", "same", "size", "soon", "tally", "top"]
         assert begin.asks_too == ["latest", "hash", "hash", "hash", "hash", "hash", "hash", "hash"]
         await failover.answer(Outcome.ACCEPTED, reference="R1", budget_rule=ENFORCED)
         (record,) = asked()

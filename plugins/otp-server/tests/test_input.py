@@ -175,7 +175,7 @@ def test_a_bug_is_told_by_its_id_alone(
         raise ZeroDivisionError(CANARY)
 
     monkeypatch.setattr("otp_server.api.verifications.look_up", broken)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="otpcore"):
         answer = client.get(f"{START}/0123456789abcdef0123")
     assert (answer.status_code, told(answer)["reason"]) == (500, "bug")
     assert CANARY not in answer.text + caplog.text
@@ -186,7 +186,7 @@ def test_a_bug_is_told_by_its_id_alone(
 def test_no_log_line_holds_a_number_a_code_or_a_key(
     shared: Any, client: httpx.Client, phone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger="otpcore"):
         begun = client.post(START, json={"to": phone}).json()
         code = shared.code()
         client.post(f"{START}/{begun['id']}/check", json={"code": code})

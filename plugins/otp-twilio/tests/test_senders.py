@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 from otp_twilio import Mode
@@ -51,6 +52,17 @@ async def test_with_a_number_beside_it_a_messaging_service_calls_too(bench):
         assert bench.form["MessagingServiceSid"]
 
 
+@pytest.fixture
+def logging_as_before():
+    """The command line sets up logging for its process, which is the test's here."""
+    logger = logging.getLogger("otpcore")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_as_before")
 def test_the_command_line_says_so_too(bench, settings, tmp_path, monkeypatch, capsys):
     settings["storage"] = {"url": f"sqlite:///{tmp_path}/otp.db"}
     (tmp_path / "otpcore.json").write_text(json.dumps(settings), encoding="utf-8")

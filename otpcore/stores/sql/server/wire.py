@@ -48,7 +48,7 @@ class _Cargo:
     """One statement on its way, and who reads what comes of it."""
 
     text: str
-    values: Sequence[Any]
+    values: Sequence[Any] = attrs.field(repr=False)
     is_sure: bool
     then: Callable[[Landed], object] | None
 

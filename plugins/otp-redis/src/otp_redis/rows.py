@@ -61,15 +61,17 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
 
     def _guess(self, wanted: Wanted, now: datetime | None) -> bool:
         """Do without the look; False: too little is known, and nothing is guessed."""
-        here = self._unit.recall.clock.now() if now is None else None
-        if now is None and here is None:
+        here = self._unit.recall.clock.now()
+        if here is None:
             return False
         if wanted.challenge_id and not self.guess_person(wanted.challenge_id):
             return False
         if wanted.subject and not self.guess_latest(wanted.subject, is_begin=bool(wanted.phone_key)):
             return False
-        if here is not None:
+        if now is None:
             self._unit.guess_clock(here)
+        else:
+            self._unit.hurry(here)
         for key in _hashes(wanted):
             self.guess_hash(key)
         return True

@@ -29,7 +29,10 @@ Look = tuple[Sequence[Entry], Sequence[Any]]
 """Questions, and the answers to them."""
 
 _MILLISECOND = timedelta(milliseconds=1)
-_GUESSED_CLOCK: Entry = ("clock", "10000", "1000000")
+_SOON = 400_000
+"""Microseconds after which a server takes no commit of a guess: whoever made it may have given up since. It says what is there
+instead, and whoever is still there runs again."""
+_GUESSED_CLOCK: Entry = ("clock", "10000", str(_SOON))
 """Microseconds by which a guessed time may be ahead of the server's and behind it."""
 _TOLD = frozenset({"number", "tally", "budget"})
 """Changes of which the server tells what it made of them."""
@@ -156,6 +159,10 @@ class Unit:
         """What the server would say now, hardly later than this."""
         self._now = moment(microseconds)
         self._guards[_GUESSED_CLOCK] = None
+
+    def hurry(self, microseconds: int) -> None:
+        """It is of no use if it reaches the server long after this, which is what the server's clock says now."""
+        self._guards["soon", str(microseconds + _SOON)] = None
 
     def milliseconds_from_now(self, until: datetime) -> int:
         """For an expiry: it counts from the unit's moment, whichever clock that is of."""

@@ -60,6 +60,8 @@ local guards = {
     end
     return true
   end,
+  -- It has not been on its way for so long that its caller may have given up.
+  soon = function(latest) return time() <= tonumber(latest) end,
   -- A unit that guessed the time was right, or a little late.
   clock = function(early, late)
     local ahead = time() - now

@@ -15,7 +15,7 @@ from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, RateLimite
 
 __all__ = ["LEAST_LIFE", "check_code", "is_used", "send_again", "service_of"]
 
-_logger = logging.getLogger("otp_server.pages")
+_logger = logging.getLogger("otpcore.server")
 
 LEAST_LIFE = timedelta(seconds=60)
 """What must be left of a code's life for another message to be of use, as in otpcore."""
