@@ -113,7 +113,9 @@ async def test_an_erased_person_leaves_the_append_only_file_too(tmp_path):
     options = ("--appendonly", "yes", "--appendfsync", "always")  # else a write may come seconds after its answer
     with redis_server(tmp_path / "aof", *options) as server:
         async with world_at(server.url) as world:
-            await world.begin(phone="phone-of-somebody")
+            begun = await world.begin(phone="phone-of-somebody")
+            recalls = world.store._server._recalls.values()
+            assert any(recall.hash(f"ch:{begun.id}") for recall in recalls)
             kept = b"phone-of-somebody"
             assert kept in written(tmp_path)
             await world.store.purge(
@@ -122,6 +124,7 @@ async def test_an_erased_person_leaves_the_append_only_file_too(tmp_path):
             with anyio.fail_after(10):
                 while kept in written(tmp_path):
                     await anyio.sleep(0.02)
+            assert not any(recall.hash(f"ch:{begun.id}") for recall in recalls)
 
 
 def written(directory):

@@ -100,6 +100,12 @@ class Recall:
             table, most = self._table(key)
             _put(table, most, key, {**table.get(key, {}), field: value})
 
+    def forget(self) -> None:
+        """Nothing is known any more."""
+        with self._lock:
+            for table in (self._docs, self._hashes, self._subjects, self._records):
+                table.clear()
+
     def _table(self, key: str) -> tuple[dict[str, Fields], int]:
         return (self._docs, _DOCS) if key.startswith("ch:") else (self._hashes, _HASHES)
 

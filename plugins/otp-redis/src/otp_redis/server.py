@@ -91,8 +91,10 @@ class Server:
         self._patiently(self._fitness.check)
         self._patiently(self._check_format)
 
-    def rewrite_log(self) -> None:
-        """Let the server write its append-only file anew, so that what was removed is not in it. Blocks."""
+    def wipe(self) -> None:
+        """Let what was removed be nowhere: not in this process' memory, and not in the server's append-only file. Blocks."""
+        for recall in self._recalls.values():
+            recall.forget()
         self._patiently(self._fitness.rewrite_log)
 
     def close(self) -> None:

@@ -122,8 +122,8 @@ class RedisStore(Store):
         return self if world is World.REAL else _OtherWorld(self, world)
 
     async def _wipe(self) -> None:
-        """After a person is erased the server is told to write its append-only file anew."""
-        await self._in_thread(self._server.rewrite_log)
+        """After a person is erased this process forgets, and the server is told to write its append-only file anew."""
+        await self._in_thread(self._server.wipe)
 
     async def diagnose(self) -> Mapping[str, str]:
         """Kind, place, version, and what becomes of the data at a restart and when memory is short."""
