@@ -63,8 +63,11 @@ UNIT_TESTS = [  # the folders that otpcore has, and the files beside them; what 
 
 SHORTER = [
     part
-    for folder in ("tests/cli", "tests/docs", "tests/operator", "tests/testing", "plugins")
-    for part in ("--deselect", folder)
+    for place in (
+        *("tests/cli", "tests/docs", "tests/operator", "tests/testing", "plugins"),
+        *("tests/test_benchmarks.py", "tests/faults/test_vendors.py"),  # minutes, and nothing of an interpreter in them
+    )
+    for part in ("--deselect", place)
 ]
 MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
@@ -121,7 +124,7 @@ def hosts(session: nox.Session) -> None:
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"), *group("hosts"))
     run_tests(
         session,
-        "-q",
+        *("-q", "-n", "2"),
         "tests/docs/test_deployment.py",
         "tests/service/test_lifetime.py",
         *session.posargs,
@@ -146,7 +149,8 @@ def coverage(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """``unit`` on every CPython that starts here but nox's own, which has ``tests``. Says what this machine lacks.
 
-    They leave out commands, pages, plugins, and the contract suites tried on broken plugins; ``coverage`` runs these too.
+    They leave out commands, pages, plugins, the bench, and what is tried on broken plugins and vendors; ``coverage`` runs these
+    too.
     """
     own = "{}.{}".format(*sys.version_info)
     here = _here()
