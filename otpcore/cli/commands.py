@@ -97,19 +97,18 @@ def call(
     of_app: OfApp = "",
 ) -> ExitCode:
     """Speak a code in a voice call; while a challenge lives, its own code."""
-    from otpcore.cli.send import messages as _sending
-
-    order = _sending.Order(
-        phone=phone,
+    return send(
+        context,
+        phone,
+        channel="call",
         purpose=purpose,
         client=client,
         locale=locale,
         message=message,
-        code=typed_code(code),
+        code=code,
         relayed=relayed,
-        app=of_app,
+        of_app=of_app,
     )
-    return _sending.send(_options(context), "call", order)
 
 
 def verify(
