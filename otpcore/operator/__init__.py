@@ -9,7 +9,15 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.operator.asynchronous import AsyncOperator
     from otpcore.operator.blocking import Operator
-    from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Ended, Matching, Moment, RetrySeen
+    from otpcore.operator.results.challenges import (
+        ChallengeSeen,
+        DeliverySeen,
+        Ended,
+        Matching,
+        Moment,
+        RetryPage,
+        RetrySeen,
+    )
     from otpcore.operator.results.limits import (
         Budget,
         FailureCount,
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from otpcore.operator.results.routes import (
         Checked,
         Explained,
+        First,
         InForce,
         Moved,
         Preview,
@@ -59,6 +68,7 @@ __all__ = [
     "Explained",
     "FailureCount",
     "Finding",
+    "First",
     "InForce",
     "InboxMessage",
     "InstanceLoaded",
@@ -72,6 +82,7 @@ __all__ = [
     "PluginFound",
     "Preview",
     "RefusalSeen",
+    "RetryPage",
     "RetrySeen",
     "RouteStepSeen",
     "RulesSeen",
@@ -93,6 +104,7 @@ _MODULES = {
         "Ended",
         "Matching",
         "Moment",
+        "RetryPage",
         "RetrySeen",
     ),
     "otpcore.operator.results.limits": (
@@ -114,6 +126,7 @@ _MODULES = {
     "otpcore.operator.results.routes": (
         "Checked",
         "Explained",
+        "First",
         "InForce",
         "Moved",
         "Preview",

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import attrs
+import pytest
 
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import Begun, Raced, RecordedGuess, Refusal, ReservationStatus
@@ -155,6 +156,18 @@ class RaceTests(StoreBase):
         assert said["approved"] + said["cancelled"] == 1
         assert view.challenge.state == ("approved" if said["approved"] else "cancelled")
         assert (view.schedule, await world.store.next_due()) == ((), None)
+
+    @pytest.mark.parametrize("former", [None, "Twilio"])
+    async def test_of_many_who_expect_the_same_setting_everywhere_one_writes_it(
+        self, world: World, reopen: Reopen, anyio_backend_name: str, former: str | None
+    ) -> None:
+        await world.store.write_setting("rules", former)
+
+        async def write(there: World) -> bool:
+            is_written: bool = await there.store.write_setting("rules", f"Mada{next(there.numbers)}", expect=former)
+            return is_written
+
+        assert Counter(await _everywhere(world, reopen, anyio_backend_name, write))[True] == 1
 
 
 async def _everywhere(world: World, reopen: Reopen, backend: str, work: Callable[[World], Awaitable[Any]]) -> list[Any]:
