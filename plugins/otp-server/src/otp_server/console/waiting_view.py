@@ -11,7 +11,7 @@ import attrs
 from otp_server.console.desk import Desk
 from otp_server.console.trail import latest
 from otp_server.console.words import plural
-from otpcore import ObstacleKind, Settings, Status
+from otpcore import Channel, ObstacleKind, Status
 from otpcore.operator import Change, RetrySeen
 
 __all__ = ["Group", "Meant", "Queue", "Waiting", "meant_by", "queue_of", "rows_of"]
@@ -199,23 +199,16 @@ async def meant_by(desk: Desk, *, ids: Sequence[str], prefix: str, instance: str
 
 def rows_of(desk: Desk, found: Sequence[RetrySeen], now: datetime) -> Sequence[Waiting]:
     """With what is left of their time."""
-    most = _most_tries(desk.server.otp_settings)
+    settings = desk.server.otp_settings
     return [
         Waiting(
             of=one,
-            most=most[one.channel],
+            most=settings.retrying(Channel(one.channel)).max_retries,
             waits=(now - one.begun_at).total_seconds(),
             lives=(one.expires_at - now).total_seconds(),
         )
         for one in found
     ]
-
-
-def _most_tries(settings: Settings) -> Mapping[str, int]:
-    """By channel; one without settings of its own is never retried."""
-    found = defaultdict(int, {word: one.max_retries for word, one in settings.channels.items()})
-    found["sms"], found["call"] = settings.sms.max_retries, settings.call.max_retries
-    return found
 
 
 def _groups(status: Status) -> Sequence[Group]:
@@ -227,8 +220,6 @@ def _groups(status: Status) -> Sequence[Group]:
                 if key[1]:
                     found[key].append((one.queued, one.oldest))
     return [
-        Group(
-            name=name, is_prefix=is_prefix, number=sum(each for each, _ in of), oldest=min(began for _, began in of)
-        )
+        Group(name=name, is_prefix=is_prefix, number=sum(each for each, _ in of), oldest=min(began for _, began in of))
         for (is_prefix, name), of in sorted(found.items(), key=lambda item: (item[0][0], -sum(n for n, _ in item[1])))
     ]
