@@ -54,7 +54,7 @@ class _Draft:
 
     @property
     def removes(self) -> bool:
-        """The stored rules go, and the settings file has none."""
+        """The stored rules go, and there are no others."""
         return bool(self.back) and not self.text
 
 
@@ -190,12 +190,12 @@ async def _page(desk: Desk, request: Request, place: InPlace, draft: _Draft | No
 
 
 def _rules_of(place: InPlace, back: str) -> str:
-    """What is gone back to; empty: there would be no stored rules, and the settings file has none."""
+    """What is gone back to; empty: there would be no rules."""
     if back == _FILE:
-        return place.file or ""
+        return place.otherwise
     for version in place.history:
         if str(version.number) == back:
-            return version.rules or place.file or ""
+            return version.rules or place.otherwise
     raise ProblemError("not_found")
 
 

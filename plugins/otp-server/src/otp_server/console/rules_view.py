@@ -36,6 +36,7 @@ class InPlace:
         rules: Those in force; None: there are none.
         stored: Those in the store; None: none are.
         file: Those of the settings file; None: it has none.
+        lent: Those of text messages, which serve a channel without rules of its own; None: there are none.
         refused: Why the stored ones are not in force, or empty.
         history: What was stored, the latest first.
     """
@@ -46,6 +47,7 @@ class InPlace:
     rules: str | None
     stored: str | None
     file: str | None
+    lent: str | None
     refused: str
     history: Sequence[Version]
 
@@ -54,6 +56,17 @@ class InPlace:
         """Who put them in force; None: it is not known, or they are of the settings file."""
         is_stored = self.source == "database" and self.history and self.history[0].rules == self.stored
         return self.history[0] if is_stored else None
+
+    @property
+    def is_lent(self) -> bool:
+        """Those in force are the rules of text messages."""
+        own = {"database": self.stored, "file": self.file, "forced": ""}
+        return self.source is not None and own.get(self.source) is None
+
+    @property
+    def otherwise(self) -> str:
+        """What would be in force if none were stored; empty: nothing."""
+        return self.file or self.lent or ""
 
     @property
     def sentence(self) -> str:
@@ -188,6 +201,7 @@ async def in_place(desk: Desk, channel: str) -> InPlace | None:
         rules=in_force.rules if in_force is not None else None,
         stored=seen.database.get(setting),
         file=seen.file.get(setting),
+        lent=seen.channels["sms"].rules if channel != "sms" else None,
         refused=seen.refused.get(setting, ""),
         history=await routes.history(channel, limit=_HISTORY),
     )
