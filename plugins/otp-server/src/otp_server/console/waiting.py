@@ -116,7 +116,14 @@ async def _confirm(
         desk,
         request,
         "queue_change.html",
-        {"do": do, "verb": verb, "meant": meant, "errors": errors or {}, "reason": (typed or {}).get("reason", "")},
+        {
+            "do": do,
+            "verb": verb,
+            "meant": meant,
+            "action": f"/queue/{do}?{request.url.query}",
+            "errors": errors or {},
+            "reason": (typed or {}).get("reason", ""),
+        },
         heading=heading,
         status=422 if errors else 200,
     )
