@@ -12,7 +12,7 @@ from console_client import Console
 pytestmark = needs_chromium
 
 LONG = "a_gateway_of_thirty_letters_xx"
-FORTY = ";".join(f"instance_{number}:+{358000 + number},+{359000 + number}" for number in range(40))
+FORTY = ";".join(f"instance_{number}:+{358400 + number},+{359880 + number}" for number in range(40))
 SECTIONS: dict[str, Any] = {
     "sms": {"sandbox": True, "retry": True},
     "otp": {"life": 600},

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import html
-from otp_server.console import audit, now, rules, switches, waiting
+from otp_server.console import audit, now, rules, signing_in, switches, waiting
 from otp_server.console.asking import SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
@@ -31,6 +31,7 @@ PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
     rules.routes,
     switches.routes,
     audit.routes,
+    signing_in.routes,
 )
 """What has pages."""
 

@@ -230,10 +230,11 @@ async def effect_of(desk: Desk, place: InPlace, rules: str, phones: Sequence[str
     made_up = {} if phones else _made_up(before, after)
     numbers: Sequence[tuple[str, str | None]] = [(one, None) for one in phones]
     numbers = numbers or [(made_up[prefix], prefix) for prefix in [*made_up][:_MADE_UP]]
+    samples = [await _sample(desk, place.channel, checked.rules, phone, prefix) for phone, prefix in numbers]
     return Effect(
         rules=checked.rules,
         preview=preview,
-        samples=[await _sample(desk, place.channel, checked.rules, phone, prefix) for phone, prefix in numbers],
+        samples=[one for one in samples if one is not None],
         more=max(0, len(made_up) - _MADE_UP),
         idle=checked.idle,
     )
@@ -275,9 +276,11 @@ def _made_up(before: RoutingTable, after: RoutingTable) -> Mapping[str, str]:
     return {prefix: found[prefix] for prefix in sorted(found, key=lambda one: (stays(one), one == "", one))}
 
 
-async def _sample(desk: Desk, channel: str, rules: str, phone: str, prefix: str | None) -> Sample:
-    """What becomes of a number; it is masked before anybody sees it."""
+async def _sample(desk: Desk, channel: str, rules: str, phone: str, prefix: str | None) -> Sample | None:
+    """What becomes of a number; it is masked before anybody sees it. None: no number begins with this prefix."""
     now = await desk.operator.routes.explain(phone, channel, proposed=rules, reveal=True)
+    if not now.phone.startswith(prefix or ""):
+        return None
     then = now.proposed or now
     return Sample(
         shown=PhoneNumber(now.phone).masked if prefix is None else prefix,
