@@ -156,7 +156,9 @@ def test_all_that_an_instance_tried_last_are_shown_and_sent_now(scene: Scene) ->
     for phone in PHONES:
         scene.queue(phone)
     otto = scene.console.browser("otto")
-    assert "3 sends that tried twilio_eu last" in text_of(otto.get("/queue", instance="twilio_eu"))
+    shown = text_of(otto.get("/queue", instance="twilio_eu", prefix="+359"))
+    assert "3 sends wait. 2 of them are shown." in shown
+    assert "2 sends to +359 that tried twilio_eu last" in shown
     assert "None of them waits here" in text_of(otto.get("/queue", instance="mada"))
     assert "Send 3 sends that wait that tried twilio_eu last now?" in text_of(
         otto.get("/queue/requeue", instance="twilio_eu")

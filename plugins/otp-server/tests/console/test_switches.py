@@ -23,6 +23,12 @@ def console(tmp_path: Any, serve_console: Any) -> Iterator[Console]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def in_memory(serve_console: Any) -> Iterator[Console]:
+    with serve_console("", **{**SECTIONS, "storage": {"store": "memory"}}) as started:
+        yield started
+
+
 @pytest.fixture
 def otto(console: Console) -> Browser:
     made = console.browser("otto")
@@ -70,11 +76,13 @@ def test_sending_is_paused_for_a_time_and_resumed(console: Console, otto: Browse
 
 
 def test_a_prefix_is_denied_for_a_time_once_it_is_told_whom_it_concerns(console: Console, otto: Browser) -> None:
-    console.server.do(console.server.server.service.send_sms("+12025550115"))
+    console.server.do(operator(console).sending.deny("+1202", by="petar", reason="last week"))
+    console.server.do(operator(console).sending.clear("+1202", by="petar"))
+    console.server.do(console.server.server.service.send_sms("+12025550116"))
     asked = otto.does("/switches", do="deny", prefix=" +1202 ", lasts="3600")
     said = text_of(asked)
     assert "Deny +1202?" in said
-    assert "waiting send to them ends" in said or "Nothing waits to them now." in said
+    assert "1 waiting send to them ends , and cannot be brought back." in said
     assert '<option value="3600" selected>' in asked.text
     said = text_of(otto.does("/switches/deny?prefix=%2B1202", lasts="3600", reason="pumped"))
     assert "1 prefix or region is denied." in said
@@ -145,3 +153,10 @@ def test_a_viewer_and_a_strangers_form_switch_nothing(console: Console, path: st
     otto.token = "0" * 64
     assert otto.post(path, reason="forged").status_code == 403
     assert latest(console)[0] == "console.user.add"
+
+
+@pytest.mark.parametrize(
+    "path", ["/queue", "/queue/drop?prefix=BG", "/rules", "/rules/call", "/switches", "/switches/pause"]
+)
+def test_the_pages_are_there_over_a_store_in_memory(in_memory: Console, path: str) -> None:
+    assert in_memory.browser("otto").get(path).status_code == 200

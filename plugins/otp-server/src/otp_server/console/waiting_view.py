@@ -65,6 +65,7 @@ class Queue:
 
     Args:
         number: How many wait.
+        matching: How many of them were asked for; None: all were.
         late: How many of this page are late.
         oldest: When the one that waits longest began; None: none waits.
         paused: Who paused sending, and why; None: it is not paused, or it is not known.
@@ -77,6 +78,7 @@ class Queue:
     """
 
     number: int
+    matching: int | None
     late: int
     oldest: datetime | None
     paused: Change | None
@@ -95,6 +97,8 @@ class Queue:
         if not self.number and not self.rows:
             return "Nothing waits."
         waits = f"{plural(self.number, 'send waits', 'sends wait')}."
+        if self.matching is not None:
+            return f"{waits} {self.matching:,} of them {'is' if self.matching == 1 else 'are'} shown."
         if self.stuck:
             return f"{waits} Nobody runs them."
         if self.late:
@@ -146,13 +150,14 @@ async def queue_of(desk: Desk, *, prefix: str, instance: str, after: str | None)
     operator, now = desk.operator, datetime.now(UTC)
     page = await operator.retries.list(_PAGE, prefix=prefix or None, instance=instance, after=after)
     status = await operator.status(window=_WINDOW)
-    number = sum(one.queued for one in status.routes)
+    number, matching = sum(one.queued for one in status.routes), None
     if prefix or instance:
-        number = (await operator.retries.count(prefix or None, instance=instance)).count
+        matching = (await operator.retries.count(prefix or None, instance=instance)).count
     unsendable = await operator.challenges.list(state="unsendable", since=now - _LOOKED_BACK, limit=_MOST_UNSENDABLE)
     is_paused = any(one.kind is ObstacleKind.PAUSED for one in status.obstacles)
     return Queue(
-        number=max(number, len(page.items)),
+        number=max(number, len(page.items), matching or 0),
+        matching=matching,
         late=sum(not one.under_way and one.due_at < now - _LATE for one in page.items),
         oldest=min((one.oldest for one in status.routes if one.oldest is not None), default=None),
         paused=(await latest(operator, ["sending.pause"])).get("") if is_paused else None,
