@@ -85,7 +85,7 @@ def test_what_waits_is_told_with_its_last_answer_and_for_how_long_it_helps(scene
     answer = scene.console.browser("vera").get("/queue")
     said = text_of(answer)
     assert "3 sends wait. None is late." in said
-    assert "+3598******67 default" in said
+    assert "+3598******67 (new tab) default" in said
     assert "twilio_eu throttled 0 of 20" in said
     assert re.search(r"(4 min 5\d s|5 min) ", said)
     assert "twilio_eu tried last 3" in said
@@ -220,7 +220,7 @@ def test_it_says_that_nobody_runs_them(open_scene: Callable[..., Scene]) -> None
     scene = open_scene(retry={"runner": "worker"})
     scene.queue(PHONES[0])
     said = text_of(scene.console.browser("vera").get("/queue"))
-    assert "1 send waits. Nobody runs them." in said
+    assert "1 send waits. No process runs them." in said
     assert "otp worker" in said
 
 

@@ -201,11 +201,11 @@ def test_rules_that_the_host_goes_before_are_told_so(tmp_path: Any, serve_consol
 def test_without_any_rules_it_says_that_nobody_is_served(tmp_path: Any, serve_console: Any) -> None:
     with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", sms={"sandbox": True}) as console:
         otto = console.browser("otto")
-        assert "Text messages go to nobody: there are no rules." in text_of(otto.get("/rules"))
+        assert "Text messages go to no one: there are no rules." in text_of(otto.get("/rules"))
         answer = tried(otto, "twilio")
-        assert "any other Served default nobody twilio" in text_of(answer)
+        assert "any other Served default no one twilio" in text_of(answer)
         otto.does("/rules/sms", do="save", reason="first", **saving(answer))
         removing = otto.get("/rules/sms", to="file")
-        assert "The settings file has no rules for text messages: nobody would serve them." in text_of(removing)
+        assert "The settings file has no rules for text messages: no one would serve them." in text_of(removing)
         said = text_of(otto.does("/rules/sms", do="save", reason="none", **saving(removing)))
-    assert "Text messages go to nobody: there are no rules." in said
+    assert "Text messages go to no one: there are no rules." in said

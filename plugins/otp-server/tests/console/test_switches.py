@@ -59,7 +59,7 @@ def test_nothing_is_switched_off(console: Console) -> None:
 
 def test_sending_is_paused_for_a_time_and_resumed(console: Console, otto: Browser) -> None:
     asked = otto.get("/switches/pause")
-    assert "Pause all sending? Nobody is sent anything; 0 messages went out in the last hour." in text_of(asked)
+    assert "Pause all sending? No one is sent anything; 0 messages went out in the last hour." in text_of(asked)
     refused = otto.post("/switches/pause", lasts="7200", reason="")
     assert refused.status_code == 422
     assert '<option value="7200" selected>' in refused.text
@@ -108,9 +108,9 @@ def test_an_instance_is_drained_and_taken_back(console: Console, otto: Browser) 
     console.server.do(console.server.server.service.send_sms(PHONE))
     said = text_of(otto.get("/switches/drain", instance="MADA"))
     assert "Drain mada? It took 1 of 1 message in the last hour" in said
-    assert "Nobody would serve" not in said
+    assert "No one would serve" not in said
     alone = text_of(otto.get("/switches/drain", instance="twilio"))
-    assert "Nobody would serve other numbers over sms, other numbers over call." in alone
+    assert "No one would serve other numbers over sms, other numbers over call." in alone
     said = text_of(otto.does("/switches/drain?instance=mada", reason="their gateway changes"))
     assert "1 instance is drained." in said
     assert "mada Drained 1 0 0 otto: their gateway changes , since" in said

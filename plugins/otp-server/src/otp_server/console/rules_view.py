@@ -75,12 +75,12 @@ class InPlace:
         if self.source == "forced":
             return "The host names its providers itself. No rules are in force."
         if self.rules is None:
-            return f"{name} go to nobody: there are no rules."
+            return f"{name} go to no one: there are no rules."
         table = parse_rules(self.rules)
         own = {prefix for rule in table.rules for prefix in rule.prefixes}
         defaults = [rule.instance for rule in table.rules if not rule.prefixes]
         if not defaults:
-            return f"{name} go to nobody but for {plural(len(own), 'prefix', 'prefixes')}."
+            return f"{name} go to no one but for {plural(len(own), 'prefix', 'prefixes')}."
         then = f", then {' and '.join(filter(None, [', '.join(defaults[1:-1]), defaults[-1]]))}" if defaults[1:] else ""
         elsewhere = (
             f"; {plural(len(own), 'prefix has', 'prefixes have')} a way of {'its' if len(own) == 1 else 'their'} own"
@@ -94,7 +94,7 @@ class Sample:
 
     Args:
         shown: The masked number, or the prefix for which one was made up; empty: one that no prefix claims.
-        is_made_up: It is nobody's.
+        is_made_up: It is no one's.
         prefix: Of the new rules, by which it goes; empty: by default.
         before: Its route now.
         after: Under the new rules.
@@ -145,8 +145,8 @@ class Effect:
         return [one.shown for one in self.samples if one.is_made_up and one.moves]
 
     @property
-    def nobody(self) -> int:
-        """How many sends of the last hour nobody would serve any more."""
+    def unserved(self) -> int:
+        """How many sends of the last hour no one would serve any more."""
         return sum(one.count for one in self.preview.moved if not one.after)
 
     @property

@@ -169,7 +169,7 @@ async def _of_an_instance(desk: Desk, name: str) -> Concerned | None:
 
 
 async def _left(desk: Desk, states: Mapping[str, InstanceState], out: Collection[str]) -> Sequence[str]:
-    """Prefixes, by channel, that somebody serves now and nobody would without these."""
+    """Prefixes, by channel, that somebody serves now and no one would without these."""
     found = []
     for channel, in_force in (await desk.operator.routes.show()).channels.items():
         if in_force.rules is None:

@@ -70,8 +70,9 @@ class Queue:
         oldest: When the one that waits longest began; None: none waits.
         paused: Who paused sending, and why; None: it is not paused, or it is not known.
         is_paused: Sending is paused.
-        stuck: Why nobody runs them, and what helps; None: somebody does.
-        unsendable: How many became unsendable in the last hour.
+        stuck: Why no process runs them, and what helps; None: somebody does.
+        unsendable: How many of the last hour became unsendable.
+        is_all_of_them: There are no more of those.
         rows: Of this page.
         cursor: Of the next; None: there is none.
         groups: What can be dealt with together.
@@ -85,6 +86,7 @@ class Queue:
     is_paused: bool
     stuck: tuple[str, str] | None
     unsendable: int
+    is_all_of_them: bool
     rows: Sequence[Waiting]
     cursor: str | None
     groups: Sequence[Group]
@@ -100,16 +102,11 @@ class Queue:
         if self.matching is not None:
             return f"{waits} {self.matching:,} of them {'is' if self.matching == 1 else 'are'} shown."
         if self.stuck:
-            return f"{waits} Nobody runs them."
+            return f"{waits} No process runs them."
         if self.late:
             late = plural(self.late, "is late", "are late")
             return f"{waits} {late}." if self.cursor is None else f"{waits} At least {late}."
         return f"{waits} None is late."
-
-    @property
-    def is_all_of_the_hour(self) -> bool:
-        """The count of what became unsendable is not cut off."""
-        return self.unsendable < _MOST_UNSENDABLE
 
 
 @attrs.frozen(kw_only=True)
@@ -164,6 +161,7 @@ async def queue_of(desk: Desk, *, prefix: str, instance: str, after: str | None)
         is_paused=is_paused,
         stuck=next(((one.detail, one.fix) for one in status.obstacles if one.kind in _STAND_STILL), None),
         unsendable=len(unsendable.items),
+        is_all_of_them=unsendable.cursor is None,
         rows=rows_of(desk, page.items, now),
         cursor=page.cursor,
         groups=_groups(status),
