@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from console_browser import chromium, fits, is_fine, looking, needs_chromium
 from console_client import Console
 
-pytestmark = needs_chromium
-
+IN_DARK = {"queue", "queue-drop", "rules", "switches", "switches-drain"}
 LONG = "a_gateway_of_thirty_letters_xx"
 FORTY = ";".join(f"instance_{number}:+{358400 + number},+{359880 + number}" for number in range(40))
 SECTIONS: dict[str, Any] = {
@@ -21,12 +19,6 @@ SECTIONS: dict[str, Any] = {
     "otp_sms_provider": f"twilio;mada:+35987,+35988;{LONG}",
 }
 BACKUP = f"twilio;sinch:+35987,+35988;mada:+35987,+35988;{LONG}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -69,94 +61,85 @@ def pages(console: Console) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_fine(console: Console, browser: Any, scheme: str) -> None:
+def test_every_page_is_fine(console: Console, browse: Any, fine: Any) -> None:
     for name, path in pages(console).items():
-        with looking(browser, console.headers, scheme=scheme) as page:
-            page.goto(console.url + path)
-            is_fine(page, f"{name}-{scheme}")
+        fine(browse(console, path), name)
 
 
-def test_every_page_works_without_scripts(console: Console, browser: Any) -> None:
-    with looking(browser, console.headers, js=False) as page:
-        for name, path in pages(console).items():
-            page.goto(console.url + path)
-            fits(page, f"{name}-bare")
+def test_pages_are_fine_in_the_dark(console: Console, browse: Any, fine: Any) -> None:
+    for name, path in pages(console).items():
+        if name in IN_DARK:
+            fine(browse(console, path, scheme="dark"), f"{name}-dark")
+
+
+def test_every_page_works_without_scripts(console: Console, browse: Any, fits: Any) -> None:
+    for name, path in pages(console).items():
+        fits(browse(console, path, js=False), f"{name}-bare")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_rules_are_tried_and_mistakes_are_shown(console: Console, browser: Any, scheme: str) -> None:
-    with looking(browser, console.headers, scheme=scheme) as page:
-        for name, rules, samples in (
-            ("moves", BACKUP, ""),
-            ("samples", BACKUP, "+359881234567, +4915112345678"),
-            ("same", SECTIONS["otp_sms_provider"], ""),
-            ("forty", FORTY, ""),
-            ("wrong", "twilio;mada:+35987,35988;sinch", "12"),
-            ("two-thousand", f"{FORTY};{LONG * 20}!", ""),
-        ):
-            page.set_viewport_size({"width": 1440, "height": 900})
-            page.goto(f"{console.url}/rules")
-            page.fill("#rules", rules)
-            page.fill("#samples", samples)
-            page.click("button[value=try]")
-            page.wait_for_load_state()
-            is_fine(page, f"rules-{name}-{scheme}")
-            is_wrong = name in ("wrong", "two-thousand")
-            assert page.evaluate("document.activeElement.className") == ("alert" if is_wrong else "")
-            assert page.input_value("#rules") == rules
+def test_rules_are_tried_and_mistakes_are_shown(console: Console, browse: Any, fine: Any, scheme: str) -> None:
+    for name, rules, samples in (
+        ("moves", BACKUP, ""),
+        ("samples", BACKUP, "+359881234567, +4915112345678"),
+        ("forty", FORTY, ""),
+        ("wrong", "twilio;mada:+35987,35988;sinch", "12"),
+        ("two-thousand", f"{FORTY};{LONG * 20}!", ""),
+    ):
+        page = browse(console, "/rules", scheme=scheme)
+        page.fill("#rules", rules)
+        page.fill("#samples", samples)
+        page.click("button[value=try]")
+        page.wait_for_load_state()
+        fine(page, f"rules-{name}-{scheme}")
+        is_wrong = name in ("wrong", "two-thousand")
+        assert page.evaluate("document.activeElement.className") == ("alert" if is_wrong else "")
+        assert page.input_value("#rules") == rules
 
 
-def test_picked_sends_are_counted_and_dropped_without_scripts(console: Console, browser: Any) -> None:
-    for js in (True, False):
-        with looking(browser, console.headers, js=js) as page:
-            page.goto(f"{console.url}/queue")
-            before = page.locator("input[name=id]").count()
-            page.check("#pick-1")
-            page.check("#pick-2")
-            if js:
-                assert (
-                    page.evaluate("getComputedStyle(document.querySelector('.picked'), '::before').content") != "none"
-                )
-            page.click("button[value=drop] >> nth=0")
-            page.wait_for_selector("h1:has-text('Drop 2 waiting sends?')")
-            page.fill("#reason", "tried in a browser")
-            page.click("button.danger")
-            page.wait_for_selector(".said:has-text('Dropped: 2 sends.')")
-            assert page.locator("input[name=id]").count() == before - 2
-            page.reload()
-            assert not page.locator(".said").count()
+@pytest.mark.parametrize("js", [True, False])
+def test_picked_sends_are_counted_and_dropped(console: Console, browse: Any, js: bool) -> None:
+    page = browse(console, "/queue", js=js)
+    before = page.locator("input[name=id]").count()
+    page.check("#pick-1")
+    page.check("#pick-2")
+    page.click("button[value=drop] >> nth=0")
+    page.wait_for_selector("h1:has-text('Drop 2 waiting sends?')")
+    page.fill("#reason", "tried in a browser")
+    page.click("button.danger")
+    page.wait_for_selector(".said:has-text('Dropped: 2 sends.')")
+    assert page.locator("input[name=id]").count() == before - 2
+    page.reload()
+    assert not page.locator(".said").count()
 
 
-def test_what_is_picked_or_typed_is_not_taken_away_by_the_refresh(console: Console, browser: Any) -> None:
-    with looking(browser, console.headers) as page:
+def test_what_is_picked_or_typed_is_not_taken_away_by_the_refresh(console: Console, browse: Any) -> None:
+    for path, do, is_there in (
+        ("/queue", lambda page: page.check("#pick-1"), lambda page: page.is_checked("#pick-1")),
+        ("/switches", lambda page: page.fill("#prefix", "+3598"), lambda page: page.input_value("#prefix") == "+3598"),
+    ):
+        page = browse(console, path)
         page.clock.install()
-        page.goto(f"{console.url}/queue")
-        page.check("#pick-1")
+        page.reload()
+        do(page)
         page.locator("h1").click()
         page.clock.run_for(31_000)
-        assert page.is_checked("#pick-1")
-        page.goto(f"{console.url}/switches")
-        page.fill("#prefix", "+3598")
-        page.locator("h1").click()
-        page.clock.run_for(31_000)
-        assert page.input_value("#prefix") == "+3598"
+        assert is_there(page)
 
 
-def test_sending_is_paused_and_resumed_by_keyboard(console: Console, browser: Any) -> None:
-    with looking(browser, console.headers) as page:
-        page.goto(f"{console.url}/switches")
-        page.focus("a:has-text('Pause sending')")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("h1:has-text('Pause all sending?')")
-        page.focus("#reason")
-        page.keyboard.type("by keyboard")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("h1:has-text('Sending is paused')")
-        is_fine(page, "switches-paused")
-        page.goto(f"{console.url}/queue")
-        is_fine(page, "queue-paused")
-        page.click("a:has-text('Resume sending')")
-        page.fill("#reason", "done")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".said:has-text('Sending goes on.')")
+def test_sending_is_paused_and_resumed_by_keyboard(console: Console, browse: Any, fine: Any) -> None:
+    page = browse(console, "/switches")
+    page.focus("a:has-text('Pause sending')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Pause all sending?')")
+    page.focus("#reason")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Sending is paused')")
+    fine(page, "switches-paused")
+    page.goto(f"{console.url}/queue")
+    fine(page, "queue-paused")
+    page.click("a:has-text('Resume sending')")
+    page.fill("#reason", "done")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".said:has-text('Sending goes on.')")
