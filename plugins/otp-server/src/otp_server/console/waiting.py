@@ -133,9 +133,9 @@ async def _change(desk: Desk, request: Request, asked: Asked) -> Response:
     """Do it to those that were counted; where there are more by now, ask again."""
     do = _verb(request)
     change = desk.operator.retries.drop if do == "drop" else desk.operator.retries.requeue
-    ids = request.query_params.getlist("id")
+    ids = request.query_params.getlist("id")[:_MOST_PICKED]
     if ids:
-        ended = [await change(one, by=asked.by, reason=asked.reason) for one in ids[:_MOST_PICKED]]
+        ended = [await change(one, by=asked.by, reason=asked.reason) for one in ids]
         return done(desk, request, "/queue", _told(do, len(ids), sum(one.changed for one in ended)))
     counted = asked.form.get("count", "")
     if not counted.isascii() or not counted.isdigit():

@@ -19,7 +19,6 @@ __all__ = ["Group", "Meant", "Queue", "Waiting", "meant_by", "queue_of", "rows_o
 _PAGE = 50
 _SHOWN = 10  # of those that something is to be done with
 _WINDOW = 300.0  # seconds; what waits is counted whatever it is
-_LATE = timedelta(seconds=60)
 _LOOKED_BACK = timedelta(hours=1)
 _MOST_UNSENDABLE = 200
 _STAND_STILL = (ObstacleKind.NO_WORKER, ObstacleKind.RETRIES_STAND_STILL)
@@ -66,11 +65,10 @@ class Queue:
     Args:
         number: How many wait.
         matching: How many of them were asked for; None: all were.
-        late: How many of this page are late.
         oldest: When the one that waits longest began; None: none waits.
         paused: Who paused sending, and why; None: it is not paused, or it is not known.
         is_paused: Sending is paused.
-        stuck: Why no process runs them, and what helps; None: somebody does.
+        stuck: Why no process runs them, and what helps; None: none is late.
         unsendable: How many of the last hour became unsendable.
         is_all_of_them: There are no more of those.
         rows: Of this page.
@@ -80,7 +78,6 @@ class Queue:
 
     number: int
     matching: int | None
-    late: int
     oldest: datetime | None
     paused: Change | None
     is_paused: bool
@@ -103,9 +100,6 @@ class Queue:
             return f"{waits} {self.matching:,} of them {'is' if self.matching == 1 else 'are'} shown."
         if self.stuck:
             return f"{waits} No process runs them."
-        if self.late:
-            late = plural(self.late, "is late", "are late")
-            return f"{waits} {late}." if self.cursor is None else f"{waits} At least {late}."
         return f"{waits} None is late."
 
 
@@ -155,7 +149,6 @@ async def queue_of(desk: Desk, *, prefix: str, instance: str, after: str | None)
     return Queue(
         number=max(number, len(page.items), matching or 0),
         matching=matching,
-        late=sum(not one.under_way and one.due_at < now - _LATE for one in page.items),
         oldest=min((one.oldest for one in status.routes if one.oldest is not None), default=None),
         paused=(await latest(operator, ["sending.pause"])).get("") if is_paused else None,
         is_paused=is_paused,
