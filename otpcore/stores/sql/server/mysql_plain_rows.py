@@ -139,7 +139,7 @@ def _new_value(element: Any, **_: Any) -> Any:
 _NEW_VERIFIED = insert(verified)
 
 
-class MySqlRows(ServerRows):
+class MySqlPlainRows(ServerRows):
     """The rows of one unit of work. What PostgreSQL says in one statement is an update and a look at what is locked by it."""
 
     def insert_challenge(self, challenge: ChallengeRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Limits on PostgreSQL, and how what a unit will look at is read ahead of it."""
+"""Limits on a server, and how what a unit will look at is read ahead of it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.server.wired_rows import WiredRows
 from otpcore.stores.wanted import Wanted
 
-__all__ = ["PostgresLimitRows"]
+__all__ = ["AheadLimitRows"]
 
 _ROW_FIELDS = len(names_of(ScheduleRecord))
 
 
-class PostgresLimitRows(WiredRows):
-    """Part of `PostgresRows`."""
+class AheadLimitRows(WiredRows):
+    """Part of `AheadRows`."""
 
     def __init__(self, connection: Connection, wire: Wire, *, locking: bool) -> None:
         super().__init__(connection, wire, locking=locking)

@@ -1,4 +1,4 @@
-"""`Rows` on PostgreSQL that read ahead: what a unit surely looks at comes with its beginning, and its writes leave with its COMMIT.
+"""`Rows` on a server that read ahead: what a unit surely looks at comes with its beginning, and its writes leave with its COMMIT.
 
 What is read of a challenge is read after its lock is held, so that what follows from it is certain, and is written without
 waiting for how many rows it changed: the server itself refuses where that is not one, and then the unit is run again without
@@ -18,14 +18,14 @@ from otpcore.stores.lifecycle import CLOCK_SLACK, ERASED, OVER, TAKEN, is_living
 from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 from otpcore.stores.rows import EndedRow
 from otpcore.stores.sql import statements as sql
-from otpcore.stores.sql.server.postgres_limit_rows import PostgresLimitRows
+from otpcore.stores.sql.server.ahead_limit_rows import AheadLimitRows
 from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.wanted import Wanted
 
-__all__ = ["PostgresRows"]
+__all__ = ["AheadRows"]
 
 
-class PostgresRows(PostgresLimitRows):
+class AheadRows(AheadLimitRows):
     """The rows of one unit of work. Only what ``prefetch`` was told of is read ahead."""
 
     def __init__(self, connection: Connection, wire: Wire, *, locking: bool) -> None:
