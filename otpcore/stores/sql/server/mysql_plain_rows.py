@@ -1,4 +1,4 @@
-"""`Rows` on MariaDB and MySQL, which return nothing from an UPDATE and cannot tell an insert from a conflict."""
+"""`Rows` on MariaDB and MySQL without reading ahead: they return nothing from an UPDATE and cannot tell an insert from a conflict."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ _OF_KEY = counters.c.key == bindparam("row_key")
 _OVER_WINDOW = counters.c.window_ends_at <= bindparam("now", type_=counters.c.window_ends_at.type)
 _NEW_CHALLENGE = insert(challenges)
 _NEW_SLOT = insert(slots)
-_NEW_COUNTER = insert(counters)
-_CHARGE = (
+NEW_COUNTER = insert(counters)
+CHARGE = (
     update(counters)
     .where(_OF_KEY, or_(_OVER_WINDOW, counters.c.count < bindparam("most")))
     .ordered_values(  # MySQL assigns from left to right, and sees what it has assigned
@@ -170,12 +170,12 @@ class MySqlPlainRows(ServerRows):
         ends = now + window
         wanted = {"row_key": key, "ends": ends, "most": limit, "now": now}
         # The row is there as a rule. Two inserts of one key would often deadlock.
-        if not self._changed(_CHARGE, **wanted):
+        if not self._changed(CHARGE, **wanted):
             if self._scalar(_WINDOW_ENDS, row_key=key) is None:
-                if not self._inserted(_NEW_COUNTER, key=key, count=1, window_ends_at=ends):
+                if not self._inserted(NEW_COUNTER, key=key, count=1, window_ends_at=ends):
                     raise OutrunError("the counter was begun by somebody else")
                 return Charged(key=key, window_ends_at=ends)
-            if not self._changed(_CHARGE, **wanted):  # once more: somebody may have begun it between the two looks
+            if not self._changed(CHARGE, **wanted):  # once more: somebody may have begun it between the two looks
                 return None
         return Charged(key=key, window_ends_at=self._scalar(_WINDOW_ENDS, row_key=key))
 
