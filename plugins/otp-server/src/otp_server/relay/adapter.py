@@ -120,11 +120,10 @@ class Adapter:
     read: Callable[[bytes], Relayed]
     refuse: Callable[[Problem], Response]
 
-    def accept(self, message_id: str | None) -> Response:
-        """The answer that its message is on its way; None: it is still being handed over."""
-        known = {} if message_id is None else {"id": message_id}
-        headers = {"Location": f"/v1/messages/{message_id}"} if message_id is not None else {}
-        return JSONResponse(known, headers={"Cache-Control": "no-store", **headers})
+    def accept(self, message_id: str) -> Response:
+        """The answer that its message is on its way; those that want none pass it over."""
+        headers = {"Cache-Control": "no-store", "Location": f"/v1/messages/{message_id}"}
+        return JSONResponse({"id": message_id}, headers=headers)
 
 
 def parsed(kind: type[B], body: bytes) -> B:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import attrs
@@ -43,7 +44,6 @@ class Handover:
     message: Relayed
     asked: str
     _is_over: anyio.Event = attrs.field(factory=anyio.Event)
-    _is_under_way: bool = False
     _is_left: bool = False
     _answer: Response | None = None
     _error: Exception | None = None
@@ -59,11 +59,15 @@ class Handover:
             try:
                 while self._answer is None and not self._is_left:
                     version = await self.kept.begin(self.asked)
-                    self._is_under_way = True
                     await (self._send(version) if version is not None else self._look())
             except Exception as error:  # noqa: BLE001 - it is raised where it is answered, and ends no other message
                 self._error = error
-                _logger.info("a relayed message was not sent: %s", type(error).__name__)
+                if self._is_left:
+                    _logger.warning(
+                        "%s was told that a message is on its way, and it failed: %s",
+                        self.adapter.name,
+                        type(error).__name__,
+                    )
             self._is_over.set()
 
     async def answer(self) -> Response:
@@ -74,17 +78,22 @@ class Handover:
         return self._answer
 
     async def leave(self) -> Response:
-        """The answer when it is time for one, and sending goes on: the store has the message, if it answers now.
+        """The answer when it is time for one, and sending goes on: a delivery is written down before its provider is called.
 
         Raises:
-            StoreError: It is not known to have it.
+            StoreError: The store is not known to have the message.
         """
         self._is_left = True
-        if not self._is_under_way or self._error is not None:
-            raise StoreError("the store does not answer in time")
+        if self._error is not None:
+            raise self._error
         with contextlib.suppress(ProblemError):
             return await self.kept.replay(self.asked)
-        return self.adapter.accept(None)
+        message, since = self.message, datetime.now(UTC) - timedelta(seconds=self.server.patience)
+        for one in await self.service.operator.challenges.show(message.to):
+            is_ours = (one.app, one.purpose, one.verifiable) == (self.app, message.purpose, False)
+            if is_ours and any(each.recorded_at > since for each in one.deliveries):
+                return self.adapter.accept(one.id)
+        raise StoreError("the store does not have the message yet")
 
     async def _look(self) -> None:
         """Another request with the same body has begun it: its answer, or a moment's wait for it."""
@@ -112,6 +121,7 @@ class Handover:
             if not is_final(problem):
                 await self.kept.forget(version)
                 raise
+            _logger.info("%s was refused a message: %s", self.adapter.name, problem.reason)
             self._answer = self.adapter.refuse(problem)
         except Exception:
             await self.kept.forget(version)
