@@ -13,8 +13,7 @@ __all__ = ["ADAPTER"]
 class _Data(Theirs):
     login_code: str | None = None
     registration_code: str | None = None
-    verification_code: str | None = None
-    recovery_code: str | None = None
+    verification_code: str | None = None  # of a recovery too
 
 
 class _Body(Theirs):
@@ -27,7 +26,7 @@ class _Body(Theirs):
 def _read(body: bytes) -> Relayed:
     told = parsed(_Body, body)
     data = told.template_data or _Data()
-    code = data.login_code or data.registration_code or data.verification_code or data.recovery_code
+    code = data.login_code or data.registration_code or data.verification_code
     return Relayed(to=told.recipient, code=digits_of(code), text=told.body, purpose=purpose_of(told.template_type))
 
 
