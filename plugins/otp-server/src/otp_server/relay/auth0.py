@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
+from pydantic import Field
+
+from otp_server.api.schemas import Plain
 from otp_server.relay.adapter import (
     Adapter,
     Relayed,
@@ -22,15 +26,15 @@ from otp_server.relay.proofs import is_signed_as_standard_webhooks
 __all__ = ["ADAPTER"]
 
 _VOICE = "voice"
-_LONGEST = 1000
+_Text = Annotated[Plain, Field(max_length=1000)]
 
 
 class _Notification(Theirs):
     recipient: To
     message_type: str | None = None
     delivery_method: str = "text"
-    as_text: str | None = None
-    as_voice: str | None = None
+    as_text: _Text | None = None
+    as_voice: _Text | None = None
     code: str | None = None
     locale: str | None = None
 
@@ -45,7 +49,7 @@ def _read(body: bytes) -> Relayed:
     one = told.notification
     is_call = one.delivery_method == _VOICE
     text, code = (one.as_voice if is_call else one.as_text) or None, digits_of(one.code)
-    if (text is None and code is None) or len(text or "") > _LONGEST:
+    if text is None and code is None:
         raise missing("/notification/as_voice" if is_call else "/notification/as_text")
     return Relayed(
         to=one.recipient,

@@ -22,6 +22,7 @@ _logger = logging.getLogger("otpcore.server")
 
 _LOOK_AGAIN = 0.1  # seconds
 _FOR_A_LOOK = 0.1  # of the patience
+_OPEN = "open"
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -63,11 +64,8 @@ class Handover:
             except Exception as error:  # noqa: BLE001 - it is raised where it is answered, and ends no other message
                 self._error = error
                 if self._is_left:
-                    _logger.warning(
-                        "%s was told that a message is on its way, and it failed: %s",
-                        self.adapter.name,
-                        type(error).__name__,
-                    )
+                    name, why = self.adapter.name, type(error).__name__
+                    _logger.warning("a message of %s failed after it had been answered: %s", name, why)
             self._is_over.set()
 
     async def answer(self) -> Response:
@@ -78,7 +76,9 @@ class Handover:
         return self._answer
 
     async def leave(self) -> Response:
-        """The answer when it is time for one, and sending goes on: a delivery is written down before its provider is called.
+        """The answer when it is time for one, and sending goes on.
+
+        A delivery is written down before its provider is called, and is open until that has answered.
 
         Raises:
             StoreError: The store is not known to have the message.
@@ -91,7 +91,7 @@ class Handover:
         message, since = self.message, datetime.now(UTC) - timedelta(seconds=self.server.patience)
         for one in await self.service.operator.challenges.show(message.to):
             is_ours = (one.app, one.purpose, one.verifiable) == (self.app, message.purpose, False)
-            if is_ours and any(each.recorded_at > since for each in one.deliveries):
+            if is_ours and any(each.outcome == _OPEN and each.recorded_at > since for each in one.deliveries):
                 return self.adapter.accept(one.id)
         raise StoreError("the store does not have the message yet")
 
