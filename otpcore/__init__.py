@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     )
     from otpcore.operator.asynchronous import AsyncOperator
     from otpcore.operator.blocking import Operator
-    from otpcore.phone.numbers import PhoneNumber
+    from otpcore.phone.numbers import PhoneNumber, parse_phone
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.hooks import ProviderContext, hookimpl
     from otpcore.providers.requests import (
@@ -146,6 +146,7 @@ __all__ = [
     "hookimpl",
     "known_as",
     "load_settings",
+    "parse_phone",
     "parse_rules",
 ]
 
@@ -173,7 +174,7 @@ _MODULES = {
     ),
     "otpcore.operator.asynchronous": ("AsyncOperator",),
     "otpcore.operator.blocking": ("Operator",),
-    "otpcore.phone.numbers": ("PhoneNumber",),
+    "otpcore.phone.numbers": ("PhoneNumber", "parse_phone"),
     "otpcore.providers.delivered": ("DeliveredMessage",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
     "otpcore.providers.requests": (

@@ -75,7 +75,7 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
     ladder = body.ladder
     if body.page is not None:
         check_page(caller, body.page)
-    caller.check(purpose=body.purpose, channels=tuple(ladder))
+    caller.check(purpose=body.purpose, channels=tuple(ladder), to=body.to)
     challenge = await caller.service.send(
         body.to,
         channel=ladder[0],
@@ -118,14 +118,14 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
     said = await _said(server, verification_id)
     latest = str(deliveries[-1].channel) if deliveries else "sms"
     channel = _after(latest, said["channels"]) if body.channel == _NEXT else body.channel or latest
-    caller.check(purpose=challenge.purpose, channels=(channel,))
+    (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
+    caller.check(purpose=challenge.purpose, channels=(channel,), to=whole.phone)
     if status_of(challenge) in _FINAL:
         raise ProblemError("over")
     until = next((one for over, one in challenge.cooldowns.items() if over == channel), None)
     wait = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
     if wait > 0:
         raise ProblemError("too_early", retry_after=wait)
-    (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
     sent = await caller.service.send(
         whole.phone,
         channel=channel,
