@@ -253,7 +253,7 @@ def test_who_frames_it_cannot_talk_to_it_but_by_the_one_port(
     assert page.evaluate("heard") == []
 
 
-def test_a_window_of_another_origin_cannot_connect_though_it_knows_the_nonce(
+def test_a_frame_beside_it_cannot_connect_though_it_knows_the_nonce(
     pages: Any, api: httpx.Client, shop: Shop, browse: Any, phone: str
 ) -> None:
     inner = shop.show(
@@ -291,6 +291,25 @@ def test_a_press_that_nobody_could_see_is_not_taken(
     frame.locator("#entry .button").click()
     frame.locator(".notice").wait_for()
     assert len(posts) == 1
+
+
+def test_it_must_have_been_in_sight_for_half_a_second(
+    pages: Any, api: httpx.Client, shop: Shop, browse: Any, phone: str
+) -> None:
+    page = browse("about:blank")
+    page.add_init_script("let at = 0; performance.now = () => at; window.pass = (time) => { at += time; };")
+    page.goto(shop.show(HOSTILE.format(name=NAME, url=page_of(api, phone))))
+    frame = page.frame_locator("iframe")
+    frame.locator("#code").fill(wrong_code(pages.code()))
+    page.wait_for_timeout(500)  # the browser tells what is visible a tenth of a second later
+    for passed in (0, 499):
+        frame.locator("html").evaluate(f"() => pass({passed})")
+        frame.locator("#covered").evaluate("one => { one.hidden = true; }")
+        frame.locator("#entry .button").click()
+        frame.locator("#covered").wait_for()
+    frame.locator("html").evaluate("() => pass(1)")
+    frame.locator("#entry .button").click()
+    frame.locator(".notice").wait_for()
 
 
 def test_a_frame_belongs_to_one_browser_where_that_keeps_cookies(
