@@ -33,6 +33,7 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.events import Event, EventType
     from otpcore.messages.carrying import Carries, Feature
+    from otpcore.messages.payments import Transaction
     from otpcore.models import (
         Challenge,
         ChallengeState,
@@ -138,6 +139,7 @@ __all__ = [
     "Stops",
     "Store",
     "StoreError",
+    "Transaction",
     "UnknownProviderError",
     "Verification",
     "VerificationStatus",
@@ -155,6 +157,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "otpcore.events": ("Event", "EventType"),
     "otpcore.messages.carrying": ("Carries", "Feature"),
+    "otpcore.messages.payments": ("Transaction",),
     "otpcore.models": (
         "Challenge",
         "ChallengeState",

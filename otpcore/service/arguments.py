@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
+from otpcore.messages.payments import Transaction, payment_text
 from otpcore.messages.texts import check_message, has_place
 from otpcore.models import Channel
 from otpcore.phone.numbers import look_up_phone, parse_phone
 from otpcore.rate_limits.clients import is_list, names_nobody
 from otpcore.service.extras import NOTHING_SAID, Extras
+from otpcore.service.guesses import Guess
 from otpcore.service.sending import SendOrder
 from otpcore.service.service import recipient
-from otpcore.service.verifying import Guess, require_id
+from otpcore.service.verifying import require_id
 from otpcore.settings.apps import APP
 from otpcore.settings.sections import OtpSettings
 
@@ -66,6 +68,7 @@ def order_of(
     verifiable: bool,
     app: str,
     metadata: object,
+    transaction: object,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
 
@@ -78,12 +81,19 @@ def order_of(
     check_short(purpose=purpose, locale=locale)
     check_app(app)
     own_code = given_code(code)
+    payment = _checked_transaction(transaction)
+    if payment is not None and (message is not None or not verifiable):
+        raise InvalidArgument(
+            "a transaction is worded by otpcore, and verified: it takes no message, and is not relayed"
+        )
     if not verifiable:
         _check_relayed(own_code, message)
     elif message is not None:
         check_message(message)
     is_strict = settings.number_policy == "valid"
     number = parse_phone(phone, default_region=settings.default_region, require_valid=is_strict)
+    if payment is not None:
+        message, locale = _worded(settings.of_app(app), payment, word, locale)
     return SendOrder(
         phone=recipient(number, word),
         channel=word,
@@ -94,6 +104,7 @@ def order_of(
         code=own_code,
         verifiable=bool(verifiable),
         app=app,
+        transaction=payment,
     )
 
 
@@ -107,6 +118,7 @@ def guess_of(
     purpose: str,
     client: str | None,
     app: str,
+    transaction: object,
 ) -> Guess:
     """The guess that these arguments of ``AsyncOTPService.verify`` make.
 
@@ -127,6 +139,7 @@ def guess_of(
         app=app,
         client=clients.named(client),
         code=typed_code(code),
+        transaction=_checked_transaction(transaction),
     )
 
 
@@ -195,6 +208,29 @@ def named_channel(word: str) -> Channel:
         return Channel(word)
     except ValueError as error:
         raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
+
+
+def _checked_transaction(given: object) -> Transaction | None:
+    """A payment as the host gives it.
+
+    Raises:
+        InvalidArgument: It is none.
+    """
+    if given is not None and not isinstance(given, Transaction):
+        raise InvalidArgument(f"transaction must be an otpcore.Transaction, not {type(given).__name__}")
+    return given
+
+
+def _worded(texts: OtpSettings, payment: Transaction, channel: Channel, locale: str | None) -> tuple[str, str | None]:
+    """The text of a payment, and its language where the caller named one."""
+    text, language = payment_text(
+        payment,
+        is_spoken=channel is Channel.CALL,
+        app=texts.app,
+        locale=locale or "",
+        default_locale=texts.locale,
+    )
+    return text, language if locale else None
 
 
 def _check_relayed(code: str | None, message: str | None) -> None:
