@@ -114,7 +114,7 @@ async def test_who_words_the_text_is_left_out(otp_outbox: Outbox) -> None:
     class Worder:
         @hookimpl
         def describe(self) -> ProviderInfo:
-            return ProviderInfo(display_name="Worder", carries={Channel.SMS: Carries()})
+            return ProviderInfo(display_name="Worder", carries={Channel.SMS: Carries(features=frozenset())})
 
         @hookimpl
         def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:

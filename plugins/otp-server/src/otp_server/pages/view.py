@@ -113,6 +113,7 @@ def entry(shown: Shown, page: Page, *, now: datetime, path: str, query: str, for
         "tries_left": otp.attempts - page.tries,
         "length": otp.length,
         "goes": say(f"goes_{_kind(page.channel)}", number=number, channel=_name(page.channel)),
+        "pays": _pays(shown, page),
         "works": say("works_for", n=minutes) if minutes else say("works_briefly"),
         "works_until": say("works_until", time="{time}"),
         "lasts": math.ceil(left),
@@ -121,6 +122,15 @@ def entry(shown: Shown, page: Page, *, now: datetime, path: str, query: str, for
         "has_landline_hint": "call" in page.channels and page.channel != "call",
         "is_test": page.kind is Kind.TEST or shown.settings.sms.sandbox,
     }
+
+
+def _pays(shown: Shown, page: Page) -> Markup:
+    """What the code confirms; empty: no payment."""
+    if page.bind is None:
+        return Markup()
+    payee = Markup("<bdi>{}</bdi>").format(page.bind["payee"])
+    amount = Markup('<bdi dir="ltr">{} {}</bdi>').format(page.bind["amount"], page.bind["currency"])
+    return shown.words.say("pays", payee=payee, amount=amount)
 
 
 def return_address(page: Page) -> str:
