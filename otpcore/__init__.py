@@ -33,7 +33,7 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.events import Event, EventType
     from otpcore.messages.carrying import Carries, Feature
-    from otpcore.messages.payments import Transaction
+    from otpcore.messages.payments import Payment
     from otpcore.models import (
         Challenge,
         ChallengeState,
@@ -110,6 +110,7 @@ __all__ = [
     "ObstacleKind",
     "Operator",
     "OutcomeRequest",
+    "Payment",
     "PhoneNumber",
     "PluginLoadError",
     "ProviderContext",
@@ -139,7 +140,6 @@ __all__ = [
     "Stops",
     "Store",
     "StoreError",
-    "Transaction",
     "UnknownProviderError",
     "Verification",
     "VerificationStatus",
@@ -157,7 +157,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "otpcore.events": ("Event", "EventType"),
     "otpcore.messages.carrying": ("Carries", "Feature"),
-    "otpcore.messages.payments": ("Transaction",),
+    "otpcore.messages.payments": ("Payment",),
     "otpcore.models": (
         "Challenge",
         "ChallengeState",

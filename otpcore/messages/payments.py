@@ -11,7 +11,7 @@ from otpcore.errors import InvalidArgument
 from otpcore.messages.carrying import lookup_tags
 from otpcore.messages.wordings import WORDINGS
 
-__all__ = ["Transaction", "payment_text"]
+__all__ = ["Payment", "payment_text"]
 
 _LONGEST_PAYEE = 70  # characters, as in SEPA
 _PLACE = re.compile(r"[{}]|_CODE_")
@@ -38,7 +38,7 @@ def _good_currency(_: Any, __: Any, value: Any) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Transaction:
+class Payment:
     """A payment that a code confirms, and it alone: what PSD2 calls dynamic linking (Regulation (EU) 2018/389, article 5).
 
     Two are the same if all of it is, letter for letter.
@@ -62,13 +62,11 @@ class Transaction:
         return self.payee, self.amount, self.currency
 
 
-def payment_text(
-    transaction: Transaction, *, is_spoken: bool, app: str, locale: str, default_locale: str
-) -> tuple[str, str]:
+def payment_text(payment: Payment, *, is_spoken: bool, app: str, locale: str, default_locale: str) -> tuple[str, str]:
     """The text that says what a code confirms, with places for ``{code}`` and ``{app}``; and the tag of its language.
 
     Args:
-        transaction: The payment.
+        payment: The payment.
         is_spoken: It is for a call.
         app: Name the person knows the host by, or empty.
         locale: BCP 47 tag of the person's language, or empty.
@@ -77,7 +75,7 @@ def payment_text(
     own = tuple(lookup_tags(locale)) if locale else ()
     found = next(tag for tag in (*own, *lookup_tags(default_locale), _LAST_RESORT) if tag in WORDINGS)
     wording = WORDINGS[found]
-    values = {"payee": transaction.payee, "amount": f"{transaction.amount} {transaction.currency}"}
+    values = {"payee": payment.payee, "amount": f"{payment.amount} {payment.currency}"}
     said = re.sub(r"\{(payee|amount)\}", lambda place: values[place[1]], wording.payment)
     if is_spoken:
         text = (wording.call if app else wording.call_without_app) + said

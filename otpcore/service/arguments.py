@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
-from otpcore.messages.payments import Transaction, payment_text
+from otpcore.messages.payments import Payment, payment_text
 from otpcore.messages.texts import check_message, has_place
 from otpcore.models import Channel
 from otpcore.phone.numbers import look_up_phone, parse_phone
@@ -68,7 +68,7 @@ def order_of(
     verifiable: bool,
     app: str,
     metadata: object,
-    transaction: object,
+    payment: object,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
 
@@ -81,11 +81,9 @@ def order_of(
     check_short(purpose=purpose, locale=locale)
     check_app(app)
     own_code = given_code(code)
-    payment = _checked_transaction(transaction)
+    payment = _checked_payment(payment)
     if payment is not None and (message is not None or not verifiable):
-        raise InvalidArgument(
-            "a transaction is worded by otpcore, and verified: it takes no message, and is not relayed"
-        )
+        raise InvalidArgument("a payment is worded by otpcore, and verified: it takes no message, and is not relayed")
     if not verifiable:
         _check_relayed(own_code, message)
     elif message is not None:
@@ -104,7 +102,7 @@ def order_of(
         code=own_code,
         verifiable=bool(verifiable),
         app=app,
-        transaction=payment,
+        payment=payment,
     )
 
 
@@ -118,7 +116,7 @@ def guess_of(
     purpose: str,
     client: str | None,
     app: str,
-    transaction: object,
+    payment: object,
 ) -> Guess:
     """The guess that these arguments of ``AsyncOTPService.verify`` make.
 
@@ -139,7 +137,7 @@ def guess_of(
         app=app,
         client=clients.named(client),
         code=typed_code(code),
-        transaction=_checked_transaction(transaction),
+        payment=_checked_payment(payment),
     )
 
 
@@ -210,18 +208,18 @@ def named_channel(word: str) -> Channel:
         raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
 
 
-def _checked_transaction(given: object) -> Transaction | None:
+def _checked_payment(given: object) -> Payment | None:
     """A payment as the host gives it.
 
     Raises:
         InvalidArgument: It is none.
     """
-    if given is not None and not isinstance(given, Transaction):
-        raise InvalidArgument(f"transaction must be an otpcore.Transaction, not {type(given).__name__}")
+    if given is not None and not isinstance(given, Payment):
+        raise InvalidArgument(f"payment must be an otpcore.Payment, not {type(given).__name__}")
     return given
 
 
-def _worded(texts: OtpSettings, payment: Transaction, channel: Channel, locale: str | None) -> tuple[str, str | None]:
+def _worded(texts: OtpSettings, payment: Payment, channel: Channel, locale: str | None) -> tuple[str, str | None]:
     """The text of a payment, and its language where the caller named one."""
     text, language = payment_text(
         payment,

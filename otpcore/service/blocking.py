@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
-    from otpcore.messages.payments import Transaction
+    from otpcore.messages.payments import Payment
     from otpcore.models import Challenge, ReceiptResult, RetryDue, RetryElsewhere, RetryJob, RetryOver, Verification
     from otpcore.operator.blocking import Operator
     from otpcore.providers.delivered import DeliveredMessage
@@ -128,7 +128,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
-        transaction: Transaction | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -143,7 +143,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
-                transaction=transaction,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -159,7 +159,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
-        transaction: Transaction | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -173,7 +173,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
-                transaction=transaction,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -189,7 +189,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
-        transaction: Transaction | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -203,7 +203,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
-                transaction=transaction,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -219,7 +219,7 @@ class OTPService:
         purpose: str = "default",
         client: str | None = None,
         app: str = "",
-        transaction: Transaction | None = None,
+        payment: Payment | None = None,
     ) -> Verification:
         """As ``AsyncOTPService.verify``."""
         return self._run(
@@ -230,7 +230,7 @@ class OTPService:
                 purpose=purpose,
                 client=client,
                 app=app,
-                transaction=transaction,
+                payment=payment,
             )
         )
 

@@ -7,7 +7,7 @@ import hmac
 import attrs
 
 from otpcore.codes import is_bound
-from otpcore.messages.payments import Transaction
+from otpcore.messages.payments import Payment
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.service.service import Service
 from otpcore.stores.records import ChallengeRecord
@@ -25,14 +25,14 @@ class Guess:
     app: str
     client: str | None = attrs.field(repr=False)
     code: str = attrs.field(repr=False)
-    transaction: Transaction | None = None
+    payment: Payment | None = None
 
 
 def subject_of(service: Service, guess: Guess, phone: PhoneNumber) -> str:
     """The subject of the challenge that is meant, where it is this phone's."""
-    if guess.transaction is None:
+    if guess.payment is None:
         return service.keys.subject(phone.e164, guess.purpose, guess.app)
-    return service.keys.bound_subject(phone.e164, guess.purpose, guess.app, *guess.transaction.said)
+    return service.keys.bound_subject(phone.e164, guess.purpose, guess.app, *guess.payment.said)
 
 
 def is_of_this_payment(service: Service, guess: Guess, challenge: ChallengeRecord) -> bool:
@@ -41,6 +41,6 @@ def is_of_this_payment(service: Service, guess: Guess, challenge: ChallengeRecor
     Raises:
         SettingsError: The key of the challenge is missing here.
     """
-    if guess.transaction is None or not is_bound(challenge.subject):
-        return guess.transaction is None and not is_bound(challenge.subject)
+    if guess.payment is None or not is_bound(challenge.subject):
+        return guess.payment is None and not is_bound(challenge.subject)
     return hmac.compare_digest(subject_of(service, guess, service.phone_of(challenge)), challenge.subject)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otpcore import Transaction
+from otpcore import Payment
 
-__all__ = ["transaction_of"]
+__all__ = ["payment_of"]
 
 
-def transaction_of(bind: Mapping[str, str] | None) -> Transaction | None:
+def payment_of(bind: Mapping[str, str] | None) -> Payment | None:
     """What the core binds a code to; None: nothing.
 
     Raises:
@@ -17,4 +17,4 @@ def transaction_of(bind: Mapping[str, str] | None) -> Transaction | None:
     """
     if bind is None:
         return None
-    return Transaction(payee=bind["payee"], amount=bind["amount"], currency=bind["currency"])
+    return Payment(payee=bind["payee"], amount=bind["amount"], currency=bind["currency"])

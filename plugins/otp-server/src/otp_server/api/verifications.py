@@ -11,7 +11,7 @@ from starlette.responses import Response
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Unbound, Verification
 from otp_server.api.views import Seen, look_up, told
-from otp_server.bindings import transaction_of
+from otp_server.bindings import payment_of
 from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
 from otp_server.pages.opening import check_page, open_page
@@ -85,7 +85,7 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
         client=body.client.ip if body.client else None,
         locale=body.locale,
         app=caller.app,
-        transaction=transaction_of(bind),
+        payment=payment_of(bind),
     )
     if body.metadata or len(ladder) > 1 or body.locale or bind:
         said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale, "bind": bind}
@@ -107,7 +107,7 @@ async def _check(server: Server, caller: Caller, verification_id: str, body: Che
         purpose=challenge.purpose,
         app=caller.app,
         client=body.client.ip if body.client else None,
-        transaction=transaction_of(bind),
+        payment=payment_of(bind),
     )
     if answer.status is VerificationStatus.APPROVED:
         return Answered(body=Checked(valid=True, status="approved", attempts_left=answer.attempts_left))
@@ -146,7 +146,7 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
         client=body.client.ip if body.client else None,
         locale=said["locale"],
         app=caller.app,
-        transaction=transaction_of(said["bind"]),
+        payment=payment_of(said["bind"]),
     )
     if sent.id != verification_id:  # it ended just now, and what went out is another verification's
         await caller.service.cancel(sent.id)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import attrs
 
-from otp_server.bindings import transaction_of
+from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
 from otp_server.server import Server
 from otp_server.statuses import status_of
@@ -54,7 +54,7 @@ async def check_code(server: Server, token: str, page: Page, code: str, client: 
             purpose=page.purpose,
             app=page.app,
             client=client or None,
-            transaction=transaction_of(page.bind),
+            payment=payment_of(page.bind),
         )
     except RateLimited:
         _logger.info("a code was not compared: the number is locked")
@@ -128,7 +128,7 @@ async def _send(server: Server, page: Page, client: str) -> None:
             client=client or None,
             locale=page.locale or None,
             app=page.app,
-            transaction=transaction_of(page.bind),
+            payment=payment_of(page.bind),
         )
         if sent.id != page.verification:  # it ended just now, and what went out is of no use here
             await service.cancel(sent.id)

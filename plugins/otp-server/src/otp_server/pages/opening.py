@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from otp_server.api.auth import Caller
 from otp_server.api.schemas import PageBody, StartBody
-from otp_server.bindings import transaction_of
+from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
 from otp_server.problems import ProblemError
 from otp_server.server import Server
@@ -47,9 +47,9 @@ async def open_decoy(server: Server, caller: Caller, request: Request, body: Sta
     purpose = f"{_DECOY}{body.purpose}"[:_LONGEST_PURPOSE]
     challenge = None
     try:
-        bound = transaction_of(None if body.bind is None else body.bind.model_dump())
+        bound = payment_of(None if body.bind is None else body.bind.model_dump())
         challenge = await server.sandbox.send(
-            body.to, channel=body.ladder[0], purpose=purpose, app=caller.app, transaction=bound
+            body.to, channel=body.ladder[0], purpose=purpose, app=caller.app, payment=bound
         )
         to = challenge.phone.masked
     except (InvalidPhoneNumber, InvalidArgument):

@@ -16,8 +16,8 @@ from otpcore import (
     DeliveryRequest,
     InvalidArgument,
     NoRouteError,
+    Payment,
     ProviderInfo,
-    Transaction,
     VerificationStatus,
     hookimpl,
 )
@@ -27,23 +27,23 @@ from otpcore.messages.wordings import WORDINGS
 from otpcore.testing import Outbox, wrong_code
 
 PHONE = "+359871234567"
-BOOKS = Transaction(payee="Linden Books", amount="49.90", currency="EUR")
+BOOKS = Payment(payee="Linden Books", amount="49.90", currency="EUR")
 OTHERS = (
-    Transaction(payee="Linden Book", amount="49.90", currency="EUR"),
-    Transaction(payee="Linden Books", amount="49.9", currency="EUR"),
-    Transaction(payee="Linden Books", amount="49.90", currency="BGN"),
+    Payment(payee="Linden Book", amount="49.90", currency="EUR"),
+    Payment(payee="Linden Books", amount="49.9", currency="EUR"),
+    Payment(payee="Linden Books", amount="49.90", currency="BGN"),
     None,
 )
 
 
 async def _asked(otp: AsyncOTPService, challenge: Challenge, code: str, payment: Any) -> tuple[str, int | None]:
-    answer = await otp.verify(code=code, challenge_id=challenge.id, transaction=payment)
+    answer = await otp.verify(code=code, challenge_id=challenge.id, payment=payment)
     return str(answer.status), answer.attempts_left
 
 
 async def test_the_person_reads_what_the_code_confirms_and_it_verifies_for_that(otp_outbox: Outbox) -> None:
     async with otp_outbox.service({"otp": {"app": "Bank"}}) as otp:
-        challenge = await otp.send_sms(PHONE, transaction=BOOKS)
+        challenge = await otp.send_sms(PHONE, payment=BOOKS)
         text = otp_outbox.messages[-1].text
         assert text == (
             f"{otp_outbox.code} is your Bank code. It confirms a payment of 49.90 EUR to Linden Books. "
@@ -55,7 +55,7 @@ async def test_the_person_reads_what_the_code_confirms_and_it_verifies_for_that(
 
 async def test_another_payment_or_none_is_a_wrong_code_whatever_the_code(otp_outbox: Outbox) -> None:
     async with otp_outbox.service() as otp:
-        challenge = await otp.send_sms(PHONE, transaction=BOOKS)
+        challenge = await otp.send_sms(PHONE, payment=BOOKS)
         for left, other in zip((4, 3, 2, 1), OTHERS, strict=True):
             assert await _asked(otp, challenge, otp_outbox.code, other) == ("incorrect", left)
         assert await _asked(otp, challenge, otp_outbox.code, BOOKS) == ("approved", 0)
@@ -63,7 +63,7 @@ async def test_another_payment_or_none_is_a_wrong_code_whatever_the_code(otp_out
 
 async def test_whether_it_is_this_payment_is_not_told_for_nothing(otp_outbox: Outbox) -> None:
     async with otp_outbox.service() as otp:
-        challenge = await otp.send_sms(PHONE, transaction=BOOKS)
+        challenge = await otp.send_sms(PHONE, payment=BOOKS)
         assert await _asked(otp, challenge, "12", BOOKS) == ("incorrect", 5)  # nobody could have been sent that
         assert await _asked(otp, challenge, "12", OTHERS[0]) == ("incorrect", 4)
         assert await _asked(otp, challenge, "12", None) == ("incorrect", 3)
@@ -78,24 +78,24 @@ async def test_a_code_of_no_payment_confirms_none(otp_outbox: Outbox) -> None:
 
 async def test_each_payment_has_a_challenge_of_its_own(otp_outbox: Outbox) -> None:
     async with otp_outbox.service({"otp": {"cooldown": 0}}) as otp:
-        first = await otp.send_sms(PHONE, transaction=BOOKS)
+        first = await otp.send_sms(PHONE, payment=BOOKS)
         code = otp_outbox.code
-        others = [await otp.send_sms(PHONE, transaction=other) for other in OTHERS]
+        others = [await otp.send_sms(PHONE, payment=other) for other in OTHERS]
         assert len({first.id, *(one.id for one in others)}) == 1 + len(OTHERS)
-        again = await otp.call(PHONE, transaction=BOOKS)
+        again = await otp.call(PHONE, payment=BOOKS)
         assert (again.id, otp_outbox.code) == (first.id, code)
         assert otp_outbox.messages[-1].text.count("It confirms a payment of 49.90 EUR to Linden Books.") == 2
-        assert (await otp.verify(PHONE, code, transaction=OTHERS[0])).status is VerificationStatus.INCORRECT
-        unknown = Transaction(payee="Else", amount="1", currency="EUR")
-        assert (await otp.verify(PHONE, code, transaction=unknown)).status is VerificationStatus.NOT_FOUND
-        assert await otp.verify(PHONE, code, transaction=BOOKS)
+        assert (await otp.verify(PHONE, code, payment=OTHERS[0])).status is VerificationStatus.INCORRECT
+        unknown = Payment(payee="Else", amount="1", currency="EUR")
+        assert (await otp.verify(PHONE, code, payment=unknown)).status is VerificationStatus.NOT_FOUND
+        assert await otp.verify(PHONE, code, payment=BOOKS)
 
 
 async def test_a_retry_says_it_too(otp_outbox: Outbox) -> None:
     otp_outbox.fail("unavailable")
     retry = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01}}
     async with otp_outbox.service(retry) as otp:
-        challenge = await otp.send_sms(PHONE, transaction=BOOKS, locale="de-AT")
+        challenge = await otp.send_sms(PHONE, payment=BOOKS, locale="de-AT")
         text = otp_outbox.messages[-1].text
         assert text.startswith(f"{otp_outbox.code} ist Ihr Code. Sie bestätigen damit eine Zahlung")
         assert await _asked(otp, challenge, otp_outbox.code, BOOKS) == ("approved", 4)
@@ -104,10 +104,10 @@ async def test_a_retry_says_it_too(otp_outbox: Outbox) -> None:
 def test_the_blocking_faces_take_it(otp_outbox: Outbox) -> None:
     with otp_outbox.blocking_service() as otp:
         for send in (otp.send, otp.send_sms, otp.call):
-            challenge = send(PHONE, purpose=send.__name__, transaction=BOOKS)
+            challenge = send(PHONE, purpose=send.__name__, payment=BOOKS)
             asked: dict[str, Any] = {"challenge_id": challenge.id, "purpose": send.__name__}
             assert not otp.verify(code=otp_outbox.code, **asked)
-            assert otp.verify(code=otp_outbox.code, transaction=BOOKS, **asked)
+            assert otp.verify(code=otp_outbox.code, payment=BOOKS, **asked)
 
 
 async def test_who_words_the_text_is_left_out(otp_outbox: Outbox) -> None:
@@ -122,7 +122,7 @@ async def test_who_words_the_text_is_left_out(otp_outbox: Outbox) -> None:
 
     async with otp_outbox.service(providers={"worder": Worder()}) as otp:
         with pytest.raises(NoRouteError) as caught:
-            await otp.send_sms(PHONE, transaction=BOOKS)
+            await otp.send_sms(PHONE, payment=BOOKS)
         assert caught.value.reason == "cannot_carry"
 
 
@@ -148,30 +148,30 @@ async def test_who_words_the_text_is_left_out(otp_outbox: Outbox) -> None:
 )
 def test_what_could_not_be_read_is_refused_and_not_quoted(given: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidArgument, match=f"^{problem}: ") as caught:
-        Transaction(**{"payee": "Shop", "amount": "1", "currency": "EUR", **given})
+        Payment(**{"payee": "Shop", "amount": "1", "currency": "EUR", **given})
     assert "Shop" not in str(caught.value)
 
 
 async def test_what_is_no_payment_or_comes_with_a_text_is_refused(otp_outbox: Outbox) -> None:
     async with otp_outbox.service() as otp:
         wrong: list[dict[str, Any]] = [
-            {"transaction": {"payee": "Shop"}},
-            {"transaction": BOOKS, "message": "Pay? {code}"},
-            {"transaction": BOOKS, "verifiable": False, "code": "123456"},
+            {"payment": {"payee": "Shop"}},
+            {"payment": BOOKS, "message": "Pay? {code}"},
+            {"payment": BOOKS, "verifiable": False, "code": "123456"},
         ]
         for given in wrong:
             with pytest.raises(InvalidArgument):
                 await otp.send_sms(PHONE, **given)
         with pytest.raises(InvalidArgument):
-            await otp.verify(PHONE, "123456", transaction=("Shop", "1", "EUR"))  # type: ignore[arg-type] # that is the test
+            await otp.verify(PHONE, "123456", payment=("Shop", "1", "EUR"))  # type: ignore[arg-type] # that is the test
     assert otp_outbox.messages == []
 
 
 async def test_nothing_of_it_is_shown(otp_outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with otp_outbox.service() as otp:
-        challenge = await otp.send_sms(PHONE, transaction=BOOKS)
-        await otp.verify(code=wrong_code(otp_outbox.code), challenge_id=challenge.id, transaction=BOOKS)
+        challenge = await otp.send_sms(PHONE, payment=BOOKS)
+        await otp.verify(code=wrong_code(otp_outbox.code), challenge_id=challenge.id, payment=BOOKS)
         shown = f"{caplog.text} {BOOKS!r} {challenge!r} {challenge.to_dict()} {await otp.store.view(challenge_id=challenge.id)}"
     assert "Linden" not in shown
     assert "49.90" not in shown
