@@ -388,3 +388,12 @@ def test_the_module_is_small_and_served_for_every_origin(pages: Any) -> None:
 def test_what_is_no_origin_stops_the_start(origin: str) -> None:
     with pytest.raises(SettingsError, match="origin as browsers write it"):
         read_settings({"page": {"origins": [origin]}})
+
+
+def test_the_command_prints_the_element_for_the_address_of_the_server(
+    otp: Callable[..., tuple[int, Any]], tmp_path: Any
+) -> None:
+    (tmp_path / "otpcore.toml").write_text('[server]\npublic_url = "https://otp.example/"\n', encoding="utf-8")
+    code, told = otp("widget")
+    assert (code, told["tag"]) == (0, tag("https://otp.example"))
+    assert f'src="https://otp.example/widget/{versioned()}" integrity="{integrity()}"' in told["tag"]
