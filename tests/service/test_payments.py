@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,22 @@ async def test_a_retry_says_it_too(otp_outbox: Outbox) -> None:
         text = otp_outbox.messages[-1].text
         assert text.startswith(f"{otp_outbox.code} ist Ihr Code. Sie bestätigen damit eine Zahlung")
         assert await _asked(otp, challenge, otp_outbox.code, BOOKS) == ("approved", 4)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_every_store_keeps_payments_apart(
+    otp_outbox: Outbox, request: pytest.FixtureRequest, tmp_path: Path, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/otp.sqlite3" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    settings = {**otp_outbox.settings, "storage": {"store": "sql", "url": url}, "otp": {"cooldown": 0}}
+    async with AsyncOTPService(settings, providers=otp_outbox.providers) as otp:
+        challenge = await otp.send_sms(PHONE, payment=BOOKS)
+        code = otp_outbox.code
+        for other in OTHERS:
+            assert (await otp.send_sms(PHONE, payment=other)).id != challenge.id
+            assert await _asked(otp, challenge, code, other) != ("approved", 4)
+        assert (await otp.send_sms(PHONE, payment=BOOKS)).id == challenge.id
+        assert await otp.verify(PHONE, code, payment=BOOKS)
 
 
 def test_the_blocking_faces_take_it(otp_outbox: Outbox) -> None:
