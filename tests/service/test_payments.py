@@ -13,6 +13,9 @@ from otpcore import (
     Carries,
     Challenge,
     Channel,
+    CheckRequest,
+    CheckResult,
+    CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
     InvalidArgument,
@@ -100,6 +103,26 @@ async def test_a_retry_says_it_too(otp_outbox: Outbox) -> None:
         text = otp_outbox.messages[-1].text
         assert text.startswith(f"{otp_outbox.code} ist Ihr Code. Sie bestätigen damit eine Zahlung")
         assert await _asked(otp, challenge, otp_outbox.code, BOOKS) == ("approved", 4)
+
+
+async def test_a_vendor_is_not_asked_whether_its_code_confirms_a_payment(otp_outbox: Outbox) -> None:
+    class Vendor:
+        @hookimpl
+        def describe(self) -> ProviderInfo:
+            return ProviderInfo(display_name="Vendor", code_owner=CodeOwner.PROVIDER, code_scope="vendor:1")
+
+        @hookimpl
+        def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+            return DeliveryReceipt(reference="V1")
+
+        @hookimpl
+        def check_code(self, request: CheckRequest) -> CheckResult:
+            return CheckResult.APPROVED
+
+    async with otp_outbox.service(providers={"vendor": Vendor()}) as otp:
+        challenge = await otp.send_sms(PHONE)
+        assert await _asked(otp, challenge, "408162", BOOKS) == ("incorrect", 4)
+        assert await _asked(otp, challenge, "408162", None) == ("approved", 3)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+from otp_server.html import static_url
 from otp_server.keys import Kind
 from otp_server.settings import read_settings
 from otp_server.widget import integrity, tag, versioned
@@ -216,6 +217,15 @@ def test_it_is_written_from_the_right(pages: Any, api: httpx.Client, shop: Shop,
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
 
 
+@pytest.mark.parametrize("locale", ["en", "ar"])
+def test_a_checker_finds_nothing_in_the_framed_page(
+    pages: Any, api: httpx.Client, browse: Any, phone: str, locale: str
+) -> None:
+    page = browse(f"{page_of(api, phone, locale=locale, channels=['sms', 'call'])}?embed=1", width=340)
+    page.evaluate("document.getElementById('covered').hidden = false")
+    assert [(one["id"], one["nodes"]) for one in axe.Axe().run(page)["violations"]] == []
+
+
 def test_only_origins_of_the_app_may_frame_it(
     pages: Any, api: httpx.Client, shop: Shop, browse: Any, phone: str
 ) -> None:
@@ -361,6 +371,8 @@ def test_the_module_is_small_and_served_for_every_origin(pages: Any) -> None:
         assert answer.headers["content-type"].startswith("text/javascript")
         assert len(gzip.compress(answer.content)) <= 3 * 1024
         assert f"sha384-{base64.b64encode(hashlib.sha384(answer.content).digest()).decode()}" == integrity()
+    scripts = [httpx.get(pages.url + static_url(f"pages/{name}.js")).content for name in ("page", "frame")]
+    assert sum(len(gzip.compress(one)) for one in scripts) <= 3 * 1024
     assert "immutable" in answer.headers["cache-control"]
     assert httpx.get(f"{pages.url}/widget/otp.000000000000.js").status_code == 404
     assert "export function open" in httpx.get(f"{pages.url}/widget/otp.d.ts").text

@@ -101,14 +101,14 @@ async def _guarded(server: Server, answering: Answering, request: Request) -> Re
 
 async def _see(server: Server, request: Request) -> Response:
     """The page as it is now. The first browser that opens it is the one that may."""
-    if framing.is_framed(request) and request.method != "HEAD":
+    if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):  # nobody has looked yet
+        return Response(status_code=_UNAVAILABLE, headers={"Cache-Control": "no-store"})
+    if framing.is_framed(request):
         response = await _shown(server, request, await _framed(server, request))
         framing.keep_cookie(server, request, response)
         return response
     token = request.path_params["token"]
     pages, name = Pages(server=server), cookie_name(server, request, _COOKIE)
-    if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):  # nobody has looked yet
-        return Response(status_code=_UNAVAILABLE, headers={"Cache-Control": "no-store"})
     cookie = request.cookies.get(name, "")
     is_new = not cookie
     cookie = cookie or secrets.token_urlsafe(16)
