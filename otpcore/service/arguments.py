@@ -81,17 +81,12 @@ def order_of(
     check_short(purpose=purpose, locale=locale)
     check_app(app)
     own_code = given_code(code)
-    payment = _checked_payment(payment)
-    if payment is not None and (message is not None or not verifiable):
-        raise InvalidArgument("a payment is worded by otpcore, and verified: it takes no message, and is not relayed")
-    if not verifiable:
-        _check_relayed(own_code, message)
-    elif message is not None:
-        check_message(message)
+    bound = _checked_payment(payment)
+    _check_said(own_code, message, bound, verifiable=verifiable)
     is_strict = settings.number_policy == "valid"
     number = parse_phone(phone, default_region=settings.default_region, require_valid=is_strict)
-    if payment is not None:
-        message, locale = _worded(settings.of_app(app), payment, word, locale)
+    if bound is not None:
+        message, locale = _worded(settings.of_app(app), bound, word, locale)
     return SendOrder(
         phone=recipient(number, word),
         channel=word,
@@ -102,7 +97,7 @@ def order_of(
         code=own_code,
         verifiable=bool(verifiable),
         app=app,
-        payment=payment,
+        payment=bound,
     )
 
 
@@ -206,6 +201,20 @@ def named_channel(word: str) -> Channel:
         return Channel(word)
     except ValueError as error:
         raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
+
+
+def _check_said(code: str | None, message: str | None, payment: Payment | None, *, verifiable: bool) -> None:
+    """Refuse a text that does not fit what is to be done with the code.
+
+    Raises:
+        InvalidArgument: Says which.
+    """
+    if payment is not None and (message is not None or not verifiable):
+        raise InvalidArgument("a payment is worded by otpcore, and verified: it takes no message, and is not relayed")
+    if not verifiable:
+        _check_relayed(code, message)
+    elif message is not None:
+        check_message(message)
 
 
 def _checked_payment(given: object) -> Payment | None:
