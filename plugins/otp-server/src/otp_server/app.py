@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from otp_server import health, inbox, pages, receipts, relay
+from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.schemas import ProblemDocument
 from otp_server.edge import Edge, request_id
@@ -73,6 +73,7 @@ def app_of(server: Server) -> FastAPI:
         app.include_router(part.router(server), dependencies=[Depends(_KEY)])
     for more in (health, receipts, relay, inbox, pages):
         app.router.routes.extend(more.routes(server))
+    app.router.routes.extend(widget.routes())
     for kind in (ProblemError, OTPError, OTPConfigurationError):
         app.add_exception_handler(kind, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
