@@ -401,3 +401,41 @@ async def test_every_result_is_frozen_and_ready_for_json(scene: Scene) -> None:
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             one.anything = 1
         assert PHONE[1:] not in json.dumps(one.to_dict()) + repr(one)
+
+
+async def test_a_test_of_an_instance_goes_through_it_alone_even_while_it_is_drained(scene: Scene) -> None:
+    instances = scene.otp.operator.instances
+    await instances.drain("second", by="ann")
+    told = await instances.test("Second", PHONE, **BY)
+    assert (told.instance, told.outcome, told.words, told.is_new) == ("second", "accepted", "", True)
+    assert (len(scene.outbox.messages), len(scene.second.messages)) == (0, 1)
+    assert told.reference
+    assert PHONE not in repr(told)
+    change = (await scene.otp.operator.audit())[0]
+    assert (change.action, change.target, change.reason) == ("instances.test", "second", "mada is down")
+    assert change.detail == {"channel": "sms", "phone": told.phone}
+    again = await instances.test("second", PHONE, by="ann")
+    assert (again.is_new, again.challenge_id, again.outcome) == (False, told.challenge_id, "accepted")
+    assert len(await scene.otp.operator.audit()) == 2
+    assert len(scene.second.messages) == 1
+
+
+async def test_a_test_that_fails_says_what_the_provider_said_and_is_not_tried_again(scene: Scene) -> None:
+    scene.second.fail("unavailable")
+    told = await scene.otp.operator.instances.test("second", PHONE, channel="call", by="ann")
+    assert (told.outcome, told.channel, bool(told.words)) == ("unavailable", "call", True)
+    assert await scene.otp.operator.retries.list() == ()
+    assert scene.outbox.messages == []
+
+
+async def test_a_test_that_cannot_be_made_sends_nothing(scene: Scene) -> None:
+    operator = scene.otp.operator
+    with pytest.raises(InvalidArgument, match="no instance 'nobody' is loaded"):
+        await operator.instances.test("nobody", PHONE, by="ann")
+    with pytest.raises(InvalidArgument, match="take one of call, sms"):
+        await operator.instances.test("second", PHONE, "whatsapp", by="ann")
+    await operator.sending.pause(by="ann")
+    with pytest.raises(RateLimited):
+        await operator.instances.test("second", PHONE, by="ann")
+    assert scene.second.messages == []
+    assert [one.action for one in await operator.audit()] == ["sending.pause"]

@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from otpcore import Settings, SettingsError
+from otpcore.operator import checked_name, checked_reason
 from otpcore.stores import AuditRecord, Store
 
-__all__ = ["Kept", "Records", "Vault"]
+__all__ = ["Kept", "Records", "Vault", "audit_record"]
 
 _NONCE_BYTES = 12
 _PREFIX = "otp-server."
@@ -126,23 +127,45 @@ class Records:
             _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, now=None, audit=audit
         )
 
-    async def delete(self, namespace: str, key: str, *, expect: int | None = None) -> bool:
-        """Remove a record; False: it was not there."""
-        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None)
+    async def delete(
+        self, namespace: str, key: str, *, expect: int | None = None, audit: AuditRecord | None = None
+    ) -> bool:
+        """Remove a record; False: it was not there, and nothing is written of an operator's."""
+        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None, audit=audit)
 
     async def every(self, namespace: str) -> list[Kept]:
         """All records of a namespace, by key."""
         found: list[Kept] = []
         after: str | None = None
         while True:
-            page = await self.store.list_records(_PREFIX + namespace, after=after, limit=200, now=None)
-            found += [
-                Kept(key=one.key, version=one.version, value=self.vault.open(f"{namespace}/{one.key}", one.sealed))
-                for one in page.items
-            ]
-            if page.cursor is None:
+            some, after = await self.some(namespace, after=after, limit=200)
+            found += some
+            if after is None:
                 return found
-            after = page.cursor
+
+    async def some(self, namespace: str, *, after: str | None, limit: int) -> tuple[list[Kept], str | None]:
+        """Records of a namespace by key, those behind ``after``; and the key behind which more follow, or None."""
+        page = await self.store.list_records(_PREFIX + namespace, after=after, limit=limit, now=None)
+        return [
+            Kept(key=one.key, version=one.version, value=self.vault.open(f"{namespace}/{one.key}", one.sealed))
+            for one in page.items
+        ], page.cursor
+
+
+def audit_record(action: str, *, by: str, reason: str, target: str = "", **detail: Any) -> AuditRecord:
+    """Who changes something of the server's, for the write that does it.
+
+    Raises:
+        InvalidArgument: Name or reason cannot be kept.
+    """
+    return AuditRecord(
+        at=datetime.now(UTC),
+        by=checked_name(by),
+        action=action,
+        target=target,
+        reason=checked_reason(reason),
+        detail=json.dumps(detail, sort_keys=True),
+    )
 
 
 def _bytes(text: str) -> bytes:
