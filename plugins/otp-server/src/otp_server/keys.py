@@ -14,7 +14,8 @@ from typing import Any
 
 import attrs
 
-from otp_server.vault import Kept, Records, audit_record
+from otp_server.audits import audit_record
+from otp_server.vault import Kept, Records
 from otpcore import InvalidArgument, StoreError
 
 __all__ = ["ApiKey", "ApiKeys", "Kind", "NewKey", "Scope"]
@@ -172,7 +173,7 @@ class ApiKeys:
             networks=tuple(_network(one) for one in networks),
         )
         said = {"kind": str(kind), "app": app, "scopes": sorted(map(str, key.scopes))}
-        audit = audit_record("keys.api.new", by=by, reason=reason, target=key.id, **said)
+        audit = audit_record("keys.api.new", key.id, by, reason, said)
         await self._take_room(key)
         secret = secrets.token_urlsafe(32)
         value = {**key.to_dict(), "digest": self._digest(key.id, secret)}
@@ -235,7 +236,7 @@ class ApiKeys:
             if kept.value["revoked_at"] is not None:
                 return _read(kept)
             value = {**kept.value, "revoked_at": _written(datetime.now(UTC))}
-            audit = audit_record("keys.api.revoke", by=by, reason=reason, target=key_id)
+            audit = audit_record("keys.api.revoke", key_id, by, reason, {})
             if await self._records.put(_NAMESPACE, key_id, value, expect=kept.version, audit=audit) is not None:
                 return _read(attrs.evolve(kept, value=value))
             kept = await self._records.get(_NAMESPACE, key_id)  # its use was noted meanwhile

@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from otpcore import Settings, SettingsError
-from otpcore.operator import checked_name, checked_reason
 from otpcore.stores import AuditRecord, Store
 
-__all__ = ["Kept", "Records", "Vault", "audit_record"]
+__all__ = ["Kept", "Records", "Vault"]
 
 _NONCE_BYTES = 12
 _PREFIX = "otp-server."
@@ -150,22 +149,6 @@ class Records:
             Kept(key=one.key, version=one.version, value=self.vault.open(f"{namespace}/{one.key}", one.sealed))
             for one in page.items
         ], page.cursor
-
-
-def audit_record(action: str, *, by: str, reason: str, target: str = "", **detail: Any) -> AuditRecord:
-    """Who changes something of the server's, for the write that does it.
-
-    Raises:
-        InvalidArgument: Name or reason cannot be kept.
-    """
-    return AuditRecord(
-        at=datetime.now(UTC),
-        by=checked_name(by),
-        action=action,
-        target=target,
-        reason=checked_reason(reason),
-        detail=json.dumps(detail, sort_keys=True),
-    )
 
 
 def _bytes(text: str) -> bytes:

@@ -92,10 +92,18 @@ async def _list(desk: Desk, request: Request) -> Response:
     apps, now = await _apps(desk), datetime.now(UTC)
     living = [key for app in apps if app.settings is not None for key, _ in app.keys]
     unused = sum(key.used_at is None for key in living)
-    heading = "No key is in use, so nobody can ask for a code." if not living else f"{plural(len(living), 'key')} of {plural(len(apps), 'app')} can be used."
+    heading = (
+        "No key is in use, so nobody can ask for a code."
+        if not living
+        else f"{plural(len(living), 'key')} of {plural(len(apps), 'app')} can be used."
+    )
     if living and unused:
         heading = f"{heading} {'One was' if unused == 1 else f'{unused} were'} never used."
-    values = {"apps": apps, "may_make": person_may(await person_of(desk, request), Role.ADMIN), "soon": now + timedelta(days=7)}
+    values = {
+        "apps": apps,
+        "may_make": person_may(await person_of(desk, request), Role.ADMIN),
+        "soon": now + timedelta(days=7),
+    }
     return await show(desk, request, "keys.html", values, heading=heading)
 
 

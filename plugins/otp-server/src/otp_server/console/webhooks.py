@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from otp_server.audits import audit_record
 from otp_server.console.asking import FormError, changing, person_of
 from otp_server.console.desk import Desk
 from otp_server.console.frame import done, show
 from otp_server.console.words import clock, plural
 from otp_server.problems import ProblemError
 from otp_server.settings import WebhookSettings
-from otp_server.vault import audit_record
 
 __all__ = ["routes"]
 
@@ -128,11 +128,15 @@ async def _replay(desk: Desk, request: Request) -> Response:
     event = None if found is None else await attempts.event(found["app"], attempt)
     if event is None:
         raise ProblemError("not_found")
-    audit = audit_record("webhooks.replay", by=asked.by, reason=asked.reason, target=event.id, type=event.type, app=event.app)
+    audit = audit_record("webhooks.replay", event.id, asked.by, asked.reason, {"type": event.type, "app": event.app})
     called = await desk.server.teller.tell_again(event, audit=audit)
     if called is None:
         raise ProblemError("not_found")
-    told = f"It was heard: HTTP {called.status}." if called.is_heard else f"It was told again and not heard: {_answer(attrs.asdict(called))}."
+    told = (
+        f"It was heard: HTTP {called.status}."
+        if called.is_heard
+        else f"It was told again and not heard: {_answer(attrs.asdict(called))}."
+    )
     return done(desk, request, f"/webhooks/{attempt}", told)
 
 
@@ -145,7 +149,7 @@ async def _switch_on(desk: Desk, request: Request) -> Response:
     settings = desk.server.settings.app(app)
     if settings is None or not settings.webhook.url:
         raise ProblemError("not_found")
-    audit = audit_record("webhooks.on", by=asked.by, reason=asked.reason, target=app)
+    audit = audit_record("webhooks.on", app, asked.by, asked.reason, {})
     changed = await desk.server.teller.attempts.switch_on(app, settings.webhook.url, audit=audit)
     return done(desk, request, "/webhooks", "It is told what changes from now on." if changed else "It was on already.")
 
@@ -180,7 +184,9 @@ async def _sentence(desk: Desk, targets: Sequence[Target], now: datetime) -> str
         return "Nothing was told in the last hour."
     if not failed:
         return "Everything that was told in the last hour was heard."
-    return f"{failed:,} of {plural(len(lately), 'attempt')} in the last hour {'was' if failed == 1 else 'were'} not heard."
+    return (
+        f"{failed:,} of {plural(len(lately), 'attempt')} in the last hour {'was' if failed == 1 else 'were'} not heard."
+    )
 
 
 def _fits(wanted: Mapping[str, str]) -> Callable[[Mapping[str, Any]], bool]:
