@@ -36,7 +36,7 @@ def test_apps_are_shown_with_what_they_may_and_no_secret(keys: Console) -> None:
     page = text_of(answer)
     assert "No key is in use, so nobody can ask for a code." in page
     assert "May ask for sign-in, over sms." in page
-    assert "https://shop.example /…" in page or "https://shop.example/…" in page
+    assert "Is told what changes at https://shop.example" in page
     assert "s3cret" not in answer.text
     assert HOOK["secrets"][0] not in answer.text
     assert "Make a key" not in page
@@ -119,7 +119,7 @@ def test_two_of_a_kind_are_in_use_and_a_revoked_one_makes_room(keys: Console) ->
 def test_who_may_not_make_a_key_makes_none(keys: Console) -> None:
     for name in ("vera", "otto"):
         browser = keys.browser(name)
-        browser.get("/provider/outbox")
+        browser.get("/providers/instances/outbox")
         assert browser.get("/keys/new").status_code == 403
         assert browser.post("/keys/new", app="shop", kind="test", scope="verify", reason=WHY).status_code == 403
     viewer = keys.browser("vera")

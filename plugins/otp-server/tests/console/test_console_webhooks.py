@@ -12,6 +12,8 @@ import httpx
 import pytest
 from console_client import Browser, Console, text_of
 from otp_server.webhooks import teller
+from otp_server.webhooks.calling import Called
+from otp_server.webhooks.events import WebhookEvent
 from webhook_receiver import Receiver
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -121,9 +123,6 @@ def test_an_address_that_answered_410_is_told_of_and_switched_on_again(scene: Sc
 
 
 def test_a_long_list_goes_page_by_page(scene: Scene) -> None:
-    from otp_server.webhooks.calling import Called  # noqa: PLC0415 - not a name of this file's tests
-    from otp_server.webhooks.events import WebhookEvent  # noqa: PLC0415 - the same
-
     attempts = scene.console.server.server.teller.attempts
     for number in range(120):
         event = WebhookEvent(id=f"evt_{number:03d}", type="verification.sent", app="shop", body=b"{}")

@@ -32,13 +32,11 @@ def test_at_home_a_code_is_shown_with_its_number_and_whether_it_still_works(home
         code = home.code()
         assert f">{code}</code>" in page.text
         assert "<title>Inbox: 1 message · otp</title>" in page.text
-        assert f"{phone} text by anyone sign-in 0 s ago" in text_of(page) or phone in text_of(page)
+        assert f"{phone} text by anyone sign-in" in text_of(page)
         assert 'lang="ar" dir="auto"' in page.text
         assert "used" not in text_of(page)
         client.post(f"{START}/{started['id']}/check", json={"code": code})
-        assert (
-            f"Code {' '.join(code)} , used" in text_of(browser.get("/inbox")) or ", used" in browser.get("/inbox").text
-        )
+        assert f"Code {' '.join(code)}, used" in text_of(browser.get("/inbox"))
         other = client.post(START, json={"to": MAGIC}).json()
         client.post(f"{START}/{other['id']}/cancel")
         page = text_of(browser.get("/inbox"))

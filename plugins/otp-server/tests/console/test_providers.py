@@ -66,17 +66,17 @@ def test_an_instance_that_refuses_our_account_comes_first_with_what_it_said(scen
     page = text_of(browser.get("/providers"))
     assert "mada has refused our account since" in page
     assert page.index("mada") < page.index("backup")
-    page = text_of(browser.get("/provider/mada"))
+    page = text_of(browser.get("/providers/instances/mada"))
     assert "mada has refused our account since" in page
-    assert "Our account was refused" in page
-    assert "None among its last 1 message" in text_of(browser.get("/provider/backup"))
+    assert "Account refused" in page
+    assert "None among its last 1 message" in text_of(browser.get("/providers/instances/backup"))
 
 
 def test_an_instance_that_is_left_out_says_since_when_and_when_it_is_tried(scene: Scene, phone: str) -> None:
     scene.mada.fail("unavailable", times=9)
     for digit in range(6):
         scene.start(f"{phone[:-1]}{digit}")
-    page = text_of(scene.console.browser("vera").get("/provider/mada"))
+    page = text_of(scene.console.browser("vera").get("/providers/instances/mada"))
     assert "mada has been left out since" in page
     assert "One message a second tries whether it works again" in page
     assert "All its deliveries" in page
@@ -84,48 +84,50 @@ def test_an_instance_that_is_left_out_says_since_when_and_when_it_is_tried(scene
 
 def test_draining_and_taking_back_ask_why_and_are_in_the_audit(scene: Scene, phone: str) -> None:
     browser = scene.console.browser("otto")
-    browser.get("/provider/mada")
-    unsaid = browser.post("/provider/mada/drain")
+    browser.get("/providers/instances/mada")
+    unsaid = browser.post("/providers/instances/mada/drain")
     assert (unsaid.status_code, "Say why." in unsaid.text) == (422, True)
-    page = text_of(browser.does("/provider/mada/drain", reason=WHY))
+    page = text_of(browser.does("/providers/instances/mada/drain", reason=WHY))
     assert "mada is drained. Every process obeys within" in page
     assert "mada is drained: it gets no new messages." in page
     scene.start(phone)
     assert (len(scene.mada.messages), len(scene.backup.messages)) == (0, 1)
     assert "1 of 2 providers works, 1 is drained." in text_of(browser.get("/providers"))
-    assert "Take mada back" in text_of(browser.get("/provider/mada"))
-    browser.does("/provider/mada/take-back", reason="it answers again")
+    assert "Take mada back" in text_of(browser.get("/providers/instances/mada"))
+    browser.does("/providers/instances/mada/take-back", reason="it answers again")
     assert scene.changes()[:2] == [
         ("otto", "instances.take_back", "mada", "it answers again"),
         ("otto", "instances.drain", "mada", WHY),
     ]
-    assert browser.post("/provider/nobody/drain", reason=WHY).status_code == 404
-    assert browser.get("/provider/nobody").status_code == 404
+    assert browser.post("/providers/instances/nobody/drain", reason=WHY).status_code == 404
+    assert browser.get("/providers/instances/nobody").status_code == 404
 
 
 def test_viewers_change_nothing(scene: Scene, phone: str) -> None:
     browser = scene.console.browser("vera")
-    browser.get("/provider/mada")
+    browser.get("/providers/instances/mada")
     for path in ("drain", "take-back", "test"):
-        assert browser.post(f"/provider/mada/{path}", reason=WHY, to=phone).status_code == 403
+        assert browser.post(f"/providers/instances/mada/{path}", reason=WHY, to=phone).status_code == 403
     assert browser.post("/providers/health").status_code == 403
     assert scene.mada.messages == []
     stranger = scene.console.browser("otto")
-    assert stranger.post("/provider/mada/test", reason=WHY, to=phone).status_code == 403  # not from a page of ours
+    assert (
+        stranger.post("/providers/instances/mada/test", reason=WHY, to=phone).status_code == 403
+    )  # not from a page of ours
     assert scene.mada.messages == []
 
 
 def test_a_test_goes_through_one_instance_and_shows_what_became_of_it(scene: Scene, phone: str) -> None:
     browser = scene.console.browser("otto")
-    browser.get("/provider/backup")
-    page = browser.does("/provider/backup/test", to=phone, channel="sms", reason="new password")
+    browser.get("/providers/instances/backup")
+    page = browser.does("/providers/instances/backup/test", to=phone, channel="sms", reason="new password")
     assert (len(scene.mada.messages), len(scene.backup.messages)) == (0, 1)
     assert "backup accepted the test after" in text_of(page)
     code = scene.backup.messages[0].code
     assert code not in page.text
     assert phone[1:] not in page.text
     assert scene.changes()[0] == ("otto", "instances.test", "backup", "new password")
-    again = text_of(browser.does("/provider/backup/test", to=phone, channel="sms", reason="new password"))
+    again = text_of(browser.does("/providers/instances/backup/test", to=phone, channel="sms", reason="new password"))
     assert "Nothing was sent: a test through backup to this number has just been made." in again
     assert len(scene.backup.messages) == 1
 
@@ -133,8 +135,8 @@ def test_a_test_goes_through_one_instance_and_shows_what_became_of_it(scene: Sce
 def test_a_test_that_fails_shows_what_the_vendor_said(scene: Scene, phone: str) -> None:
     scene.mada.fail("rejected_number")
     browser = scene.console.browser("otto")
-    browser.get("/provider/mada")
-    page = text_of(browser.does("/provider/mada/test", to=phone, channel="call", reason=WHY))
+    browser.get("/providers/instances/mada")
+    page = text_of(browser.does("/providers/instances/mada/test", to=phone, channel="call", reason=WHY))
     assert "The test through mada ended after" in page
     assert "number rejected" in page
     assert scene.backup.messages == []
@@ -148,8 +150,8 @@ def test_what_keeps_a_test_from_leaving_is_told_at_its_field(
     scene: Scene, phone: str, typed: dict[str, str], told: str
 ) -> None:
     browser = scene.console.browser("otto")
-    browser.get("/provider/mada")
-    page = browser.post("/provider/mada/test", **{"to": phone, "reason": WHY, **typed})
+    browser.get("/providers/instances/mada")
+    page = browser.post("/providers/instances/mada/test", **{"to": phone, "reason": WHY, **typed})
     assert page.status_code == 422
     assert told in text_of(page)
     assert f'value="{WHY}"' in page.text
@@ -161,8 +163,8 @@ def test_a_pause_keeps_a_test_from_leaving(scene: Scene, phone: str) -> None:
     server = scene.console.server
     server.do(server.server.service.operator.sending.pause(by="the test"))
     browser = scene.console.browser("otto")
-    browser.get("/provider/mada")
-    page = browser.post("/provider/mada/test", to=phone, channel="sms", reason=WHY)
+    browser.get("/providers/instances/mada")
+    page = browser.post("/providers/instances/mada/test", to=phone, channel="sms", reason=WHY)
     assert (page.status_code, "Nothing was sent: paused" in text_of(page)) == (422, True)
 
 

@@ -22,7 +22,7 @@ from otpcore.operator import ChallengeSeen, InstanceTested
 __all__ = ["routes"]
 
 _ORDER = {"problem": 0, "note": 1, "ok": 2}
-_LEVELS = {"problem": "Problem", "note": "Warning", "ok": "Working"}
+_LEVELS = {"problem": "Problem", "note": "Nothing yet", "ok": "Working"}
 _LONGEST_WORDS = 300
 
 
@@ -62,10 +62,10 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         Route("/providers", listed),
         Route("/providers/health", health),
         Route("/providers/health", ask_vendors, methods=["POST"]),
-        Route("/provider/{name}", one),
-        Route("/provider/{name}/drain", drain, methods=["POST"]),
-        Route("/provider/{name}/take-back", take_back, methods=["POST"]),
-        Route("/provider/{name}/test", test, methods=["POST"]),
+        Route("/providers/instances/{name}", one),
+        Route("/providers/instances/{name}/drain", drain, methods=["POST"]),
+        Route("/providers/instances/{name}/take-back", take_back, methods=["POST"]),
+        Route("/providers/instances/{name}/test", test, methods=["POST"]),
     ]
 
 
@@ -129,7 +129,9 @@ async def _change(desk: Desk, request: Request, what: str) -> Response:
     except InvalidArgument:
         raise ProblemError("not_found") from None
     within = lasting(desk.server.otp_settings.routing.reload_every)
-    return done(desk, request, f"/provider/{name}", f"{name} is {what}. Every process obeys within {within}.")
+    return done(
+        desk, request, f"/providers/instances/{name}", f"{name} is {what}. Every process obeys within {within}."
+    )
 
 
 async def _test(desk: Desk, request: Request) -> Response:
@@ -139,7 +141,7 @@ async def _test(desk: Desk, request: Request) -> Response:
         told = await _send(desk, name, asked)
     except FormError as wrong:
         return await _page(desk, request, wrong.errors, wrong.form, about="test")
-    return done(desk, request, f"/provider/{name}?test={told.challenge_id}#test", _sentence(told))
+    return done(desk, request, f"/providers/instances/{name}?test={told.challenge_id}#test", _sentence(told))
 
 
 async def _send(desk: Desk, name: str, asked: Asked) -> InstanceTested:
