@@ -62,9 +62,9 @@
     main().querySelectorAll("details").forEach((one, number) => { one.open = open[number] ?? one.open; });
     document.title = fresh.title;
     document.querySelector(".top .clock").replaceWith(document.importNode(fresh.querySelector(".top .clock"), true));
+    dress();
     const again = active?.id ? document.getElementById(active.id) : steps && at(steps);
     if (again && again.textContent === said) again.focus({ preventScroll: true });
-    dress();
   };
 
   const tell = (text) => {
