@@ -7,11 +7,12 @@ import time
 import attrs
 
 from otpcore.errors import DeliveryError, InvalidArgument, ProviderError, quoted
-from otpcore.models import Outcome
+from otpcore.models import Outcome, RetryJob
 from otpcore.operator.desk import Desk
 from otpcore.operator.results.upkeep import InstanceTested
 from otpcore.service.arguments import LONGEST_NAME, Clients, order_of
 from otpcore.service.deadline import Deadline
+from otpcore.service.following_up import follow_up
 from otpcore.service.sending import SendOrder, send
 
 __all__ = ["send_test"]
@@ -32,9 +33,9 @@ async def send_test(desk: Desk, name: str, phone: str, channel: str, *, by: str,
     errors: tuple[ProviderError, ...] = ()
     begun, is_new = time.perf_counter(), True
     try:
-        sent = await send(
-            desk.service, attrs.evolve(order, audit=record), Deadline(desk.service.settings.otp.send_timeout)
-        )
+        deadline = Deadline(desk.service.settings.otp.send_timeout)
+        sent = await send(desk.service, attrs.evolve(order, audit=record), deadline)
+        await follow_up(desk.service, order, sent, deadline, _nobody)
         errors, is_new = sent.errors, not sent.is_skipped
     except DeliveryError as error:
         if not error.attempts:  # nobody was called
@@ -44,6 +45,10 @@ async def send_test(desk: Desk, name: str, phone: str, channel: str, *, by: str,
     if is_new:
         desk.tell(record, instance=name, phone=masked, channel=word)
     return await _result(desk, order, errors, seconds, is_new=is_new)
+
+
+async def _nobody(_: RetryJob) -> None:
+    """Runs no retry: a test is tried once."""
 
 
 def _order(desk: Desk, name: str, phone: str, channel: str) -> SendOrder:

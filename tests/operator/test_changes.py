@@ -439,3 +439,16 @@ async def test_a_test_that_cannot_be_made_sends_nothing(scene: Scene) -> None:
         await operator.instances.test("second", PHONE, by="ann")
     assert scene.second.messages == []
     assert [one.action for one in await operator.audit()] == ["sending.pause"]
+
+
+@pytest.mark.parametrize(("digits", "outcome"), [("10", "accepted"), ("13", "rejected_number"), ("19", "undelivered")])
+async def test_a_test_in_the_sandbox_comes_to_what_its_number_says(
+    otp_outbox: Outbox, digits: str, outcome: str
+) -> None:
+    sandbox = {**QUEUEING, "sms": {"sandbox": True, "retry": True}, "otp_sms_provider": "mada;sinch"}
+    settings = {**otp_outbox.settings, **sandbox}
+    async with AsyncOTPService(settings, clock=otp_outbox.clock, runner=WorkerRunner()) as otp:
+        told = await otp.operator.instances.test("sinch", f"+120255501{digits}", by="ann")
+        assert (told.instance, told.outcome) == ("sinch", outcome)
+        assert {message.instance for message in otp.sandbox_inbox()} <= {"sinch"}
+        assert await otp.operator.retries.list() == ()
