@@ -95,7 +95,7 @@ class InstanceTested(Shown):
 
     instance: str
     channel: str
-    phone: str
+    phone: str = attrs.field(repr=False)
     challenge_id: str
     outcome: str
     provider_code: str | None = None
