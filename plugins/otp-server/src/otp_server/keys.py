@@ -172,8 +172,12 @@ class ApiKeys:
             expires_at=None if lasts is None else now + lasts,
             networks=tuple(_network(one) for one in networks),
         )
-        said = {"kind": str(kind), "app": app, "scopes": sorted(map(str, key.scopes))}
-        audit = audit_record("keys.api.new", key.id, by, reason, said)
+        return await self._keep(key, reason)
+
+    async def _keep(self, key: ApiKey, reason: str) -> NewKey:
+        """With a secret that nobody sees again, if there is room."""
+        said = {"kind": str(key.kind), "app": key.app, "scopes": sorted(map(str, key.scopes))}
+        audit = audit_record("keys.api.new", key.id, key.by, reason, said)
         await self._take_room(key)
         secret = secrets.token_urlsafe(32)
         value = {**key.to_dict(), "digest": self._digest(key.id, secret)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["routes"]
 _ORDER = {"problem": 0, "note": 1, "ok": 2}
 _LEVELS = {"problem": "Problem", "note": "Nothing yet", "ok": "Working"}
 _LONGEST_WORDS = 300
+_ID = re.compile(r"[0-9a-f]{40}")  # of a challenge
 
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
@@ -186,7 +188,7 @@ async def _tested(desk: Desk, request: Request, name: str) -> ChallengeSeen | No
     """The test that the address names, if it was one of this instance."""
     wanted = request.query_params.get("test", "")
     try:
-        views = await desk.operator.challenges.show(wanted) if wanted else ()
+        views = await desk.operator.challenges.show(wanted) if _ID.fullmatch(wanted) else ()
     except (InvalidArgument, InvalidPhoneNumber):
         return None
     return next((one for one in views if one.purpose == f"test of {name}"[:100]), None)

@@ -177,8 +177,7 @@ async def _sentence(desk: Desk, targets: Sequence[Target], now: datetime) -> str
     if off and off[0].off_since is not None:
         more = f" So are {len(off) - 1} more." if len(off) > 1 else ""
         return f"{off[0].app} has been told nothing since {clock(now, off[0].off_since, seconds=False)}, when it answered 410.{more}"
-    since = (now - _LATELY).isoformat()
-    lately, _ = await desk.server.teller.attempts.page(lambda one: one["at"] >= since, limit=_LOOKED_AT)
+    lately, _ = await desk.server.teller.attempts.page(lambda _: True, since=now - _LATELY, limit=_LOOKED_AT)
     failed = sum(not one["heard"] for one in lately)
     if not lately:
         return "Nothing was told in the last hour."

@@ -39,7 +39,7 @@ class Attempts:
     ) -> str:
         """One attempt was made, by an operator where there is a record of it; its key."""
         now = datetime.now(UTC)
-        key = f"{_FOREVER - int(now.timestamp() * 1000):013d}-{secrets.token_hex(4)}"
+        key = f"{_key_of(now)}-{secrets.token_hex(4)}"
         value = {
             "event": event.id,
             "type": event.type,
@@ -56,7 +56,12 @@ class Attempts:
         return key
 
     async def page(
-        self, fits: Callable[[Mapping[str, Any]], bool], *, after: str | None = None, limit: int
+        self,
+        fits: Callable[[Mapping[str, Any]], bool],
+        *,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int,
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Attempts, the latest first, and the cursor of those that follow; None: there are none.
 
@@ -64,13 +69,17 @@ class Attempts:
 
         Args:
             fits: Whether an attempt is meant.
+            since: Not those before; None: from the first on.
             after: The cursor of the page before; None: the first page.
             limit: How many.
         """
         found: list[dict[str, Any]] = []
+        last = "" if since is None else _key_of(since)
         for _ in range(_LOOKS):
             some, after = await self._records.some(_NAMESPACE, after=after, limit=_AT_ONCE)
             for one in some:
+                if last and one.key > last:
+                    return found, None
                 if fits(one.value):
                     found.append({"attempt": one.key, **one.value})
                     if len(found) == limit:
@@ -111,3 +120,8 @@ class Attempts:
 
     def _address(self, app: str, url: str) -> str:
         return self._records.vault.digest("webhook address", app, url)[:32]
+
+
+def _key_of(moment: datetime) -> str:
+    """How the keys of its time begin."""
+    return f"{_FOREVER - int(moment.timestamp() * 1000):013d}"
