@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,7 +13,7 @@ from otpcore import AsyncOperator, AsyncOTPService, InvalidArgument, RateLimited
 from otpcore.runners.worker import WorkerRunner
 from otpcore.testing import Outbox
 
-from .scenes import BY, PHONE
+from .scenes import BY, PHONE, on_file
 
 QUEUEING: dict[str, Any] = {"sms": {"retry": True}, "retry": {"first_delay": 60, "max_delay": 60}}
 
@@ -85,13 +86,13 @@ async def test_a_test_in_the_sandbox_comes_to_what_its_number_says(
         assert await otp.operator.retries.list() == ()
 
 
-async def test_a_test_number_and_an_operator_without_providers_are_refused(otp_outbox: Outbox) -> None:
+async def test_a_test_number_and_an_operator_without_providers_are_refused(otp_outbox: Outbox, tmp_path: Path) -> None:
     reviewer = {"number": PHONE, "code": "482913", "until": "2030-12-31"}
     numbers = {"test_numbers_on": ["reviewer"], "test_numbers": {"reviewer": reviewer}}
     settings = {**otp_outbox.settings, "sms": numbers}
     async with AsyncOTPService(settings, providers=otp_outbox.providers, clock=otp_outbox.clock) as otp:
         with pytest.raises(InvalidArgument, match="is a test number"):
             await otp.operator.instances.test("outbox", PHONE, by="ann")
-    async with AsyncOperator(otp_outbox.settings) as operator:
+    async with AsyncOperator(on_file(tmp_path)) as operator:
         with pytest.raises(RuntimeError, match="no provider is open"):
             await operator.instances.test("outbox", PHONE, by="ann")

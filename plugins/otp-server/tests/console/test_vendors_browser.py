@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import httpx
 import pytest
 from console_browser import chromium, fits, is_fine, looking, needs_chromium
 from console_client import Console
@@ -21,6 +20,7 @@ from otpcore.testing import Outbox
 pytestmark = needs_chromium
 
 LONG = "a_vendor_whose_name_is_30_long"
+START = "/v1/verifications"
 HOOK = "whsec_" + "c2VjcmV0" * 4
 SANDBOX: dict[str, Any] = {"sms": {"sandbox": True}, "otp_sms_provider": "anyone", "otp": {"app": "Linden Bank"}}
 
@@ -37,7 +37,7 @@ class Scene:
 
     console: Console
     paths: dict[str, str]
-    start: Callable[..., dict[str, Any]]
+    start: Callable[..., str]
 
 
 def _until(done: Callable[[], Any]) -> Any:
@@ -67,61 +67,62 @@ def scene(tmp_path_factory: pytest.TempPathFactory, serve_console: Any) -> Itera
 
 def _scene(console: Console, gateways: dict[str, Outbox], receiver: Any) -> Scene:
     server = console.server
-    tokens = {kind: server.token(kind, app="shop", note="web shop, in the vault of the team") for kind in Kind}
+    clients = {kind: server.client(kind, app="shop", note="web shop, in the vault of the team") for kind in Kind}
     server.token(Kind.LIVE, app="shop", networks=["10.0.0.0/8", "2001:db8::/32"], scopes=[Scope.VERIFY])
+    server.token(Kind.TEST, app="mall")
     old = server.do(server.server.keys.new(Kind.LIVE, app="bank", by="the test"))
     server.do(server.server.keys.revoke(old.key.id, by="the test"))
-    server.token(Kind.TEST, app="mall")
 
-    def start(kind: Kind, to: str, **more: Any) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {tokens[kind]}"}
-        asked = {"to": to, "purpose": "sign-in", **more}
-        answer = httpx.post(f"{server.url}/v1/verifications", json=asked, headers=headers, timeout=60)
+    def start(kind: Kind, to: str, **more: Any) -> str:
+        answer = clients[kind].post(START, json={"to": to, "purpose": "sign-in", **more})
         assert answer.status_code == 202, answer.text
-        begun: dict[str, Any] = answer.json()
+        begun: str = answer.json()["id"]
         return begun
 
     receiver.answers = [500, 204, 500, 500, 410]
-    gateways["sinch"].fail("unavailable", times=9)
+    _break(server, gateways, start)
+    for number, locale in enumerate(["en", "ar", "de", "hi"]):
+        begun = start(Kind.TEST, f"+3598712345{number}7", locale=locale, channel="call" if number == 2 else "sms")
+        if not number:
+            assert clients[Kind.TEST].post(f"{START}/{begun}/check", json={"code": server.code()}).json()["valid"]
+    return Scene(console, {**_paths(console), "key": f"/keys/{old.key.id}"}, start)
+
+
+def _break(server: Any, gateways: dict[str, Outbox], start: Callable[..., str]) -> None:
+    """One instance refuses our account, one is left out, one is drained."""
     for number in range(4):
         start(Kind.LIVE, f"+35987100001{number}")
     gateways["mada"].fail("misconfigured")
     start(Kind.LIVE, "+359871000015")
-    operator = server.server.service.operator
+    instances = server.server.service.operator.instances
+    gateways["sinch"].fail("unavailable", times=9)
     for number in range(5):
-        server.do(operator.instances.test("sinch", f"+35987100002{number}", by="the test"))
-    server.do(operator.instances.drain("twilio_eu", by="the test", reason="an invoice"))
-    for number, locale in enumerate(["en", "ar", "de", "hi"]):
-        started = start(Kind.TEST, f"+3598712345{number}7", locale=locale, channel="call" if number == 2 else "sms")
-        if not number:
-            headers = {"Authorization": f"Bearer {tokens[Kind.TEST]}"}
-            check = f"{server.url}/v1/verifications/{started['id']}/check"
-            assert httpx.post(check, json={"code": server.code()}, headers=headers).json()["valid"]
+        server.do(instances.test("sinch", f"+35987100002{number}", by="the test"))
+    server.do(instances.drain("twilio_eu", by="the test", reason="an invoice"))
+
+
+def _paths(console: Console) -> dict[str, str]:
+    """Each page in each state, by a name for its picture."""
     someone = console.browser("ada")
     someone.get(f"/providers/instances/{LONG}")
     form = {"to": "+359871000099", "channel": "sms", "reason": "a new password"}
     tested = someone.post(f"/providers/instances/{LONG}/test", **form).headers["location"].removeprefix("/console")
-    attempts = _until(lambda: someone.get("/webhooks").text.split('href="/console/webhooks/')[1:])
     _until(lambda: "told nothing since" in someone.get("/webhooks").text)
-    return Scene(
-        console,
-        {
-            "providers": "/providers",
-            "provider-misconfigured": "/providers/instances/mada",
-            "provider-left-out": "/providers/instances/sinch",
-            "provider-drained": "/providers/instances/twilio_eu",
-            "provider-tested": tested,
-            "setup": "/providers/health",
-            "webhooks": "/webhooks",
-            "webhooks-none": "/webhooks?type=message.failed",
-            "webhook": "/webhooks/" + attempts[-1].partition('"')[0],
-            "keys": "/keys",
-            "key": f"/keys/{old.key.id}",
-            "key-new": "/keys/new?app=shop",
-            "inbox": "/inbox",
-        },
-        start,
-    )
+    attempts = someone.get("/webhooks").text.split('href="/console/webhooks/')[1:]
+    return {
+        "providers": "/providers",
+        "provider-misconfigured": "/providers/instances/mada",
+        "provider-left-out": "/providers/instances/sinch",
+        "provider-drained": "/providers/instances/twilio_eu",
+        "provider-tested": tested,
+        "setup": "/providers/health",
+        "webhooks": "/webhooks",
+        "webhooks-none": "/webhooks?type=message.failed",
+        "webhook": "/webhooks/" + attempts[-1].partition('"')[0],
+        "keys": "/keys",
+        "key-new": "/keys/new?app=shop",
+        "inbox": "/inbox",
+    }
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
