@@ -34,7 +34,7 @@ def _made(browser: Browser, **form: Any) -> httpx.Response:
 def test_apps_are_shown_with_what_they_may_and_no_secret(keys: Console) -> None:
     answer = keys.browser("vera").get("/keys")
     page = text_of(answer)
-    assert "No key is in use, so nobody can ask for a code." in page
+    assert "No key can be used, so no app can ask for a code." in page
     assert "May ask for sign-in, over sms." in page
     assert "Is told what changes at https://shop.example" in page
     assert "s3cret" not in answer.text
@@ -59,7 +59,7 @@ def test_a_key_is_made_shown_once_and_taken_at_once(keys: Console, phone: str) -
     for path in ("/keys", f"/keys/{key_id}", "/audit"):
         assert secret not in browser.get(path).text
     page = text_of(browser.get("/keys"))
-    assert "1 key of 2 apps can be used." in page
+    assert "1 key of 1 app can be used." in page
     assert "web" in page
     assert "127.0.0.0/8, 10.0.0.0/8" in page
     latest = keys.server.do(keys.server.server.service.operator.audit())[0]

@@ -24,7 +24,7 @@ def home(serve_console: Any) -> Iterator[Console]:
         ("/providers/instances/anyone", "anyone is ready. It had nothing to send in the last hour."),
         ("/providers/health", "What was looked at"),
         ("/webhooks", "No app is told what changes."),
-        ("/keys", "No key is in use, so nobody can ask for a code."),
+        ("/keys", "No key can be used, so no app can ask for a code."),
         ("/keys/new", "Whom it reaches"),
         ("/inbox", "No message yet."),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +56,20 @@ def scene(tmp_path_factory: pytest.TempPathFactory, serve_console: Any) -> Itera
     patched.setattr(teller, "_POLL", 0.05)
     url = f"sqlite:///{tmp_path_factory.mktemp('vendors')}/otp.sqlite3"
     gateways = {name: Outbox() for name in ("mada", LONG, "sinch", "twilio_eu")}
-    with listening() as receiver:
+    with ExitStack() as stack, listening() as receiver:
         hook = {"url": receiver.url, "secrets": [HOOK]}
         shop = {"purposes": ["sign-in"], "channels": ["sms", "call"], "webhook": hook}
         own = {"apps": {"shop": shop, "bank": {}}, "webhook_networks": ["127.0.0.0/8"]}
         storage = {"url": url, "outbox": True}
         with serve_console(url, gateways, storage=storage, otp={"app": "Linden Bank"}, server=own) as console:
-            yield _scene(console, gateways, receiver)
+            yield _scene(stack, console, gateways, receiver)
     patched.undo()
 
 
-def _scene(console: Console, gateways: dict[str, Outbox], receiver: Any) -> Scene:
+def _scene(stack: ExitStack, console: Console, gateways: dict[str, Outbox], receiver: Any) -> Scene:
     server = console.server
-    clients = {kind: server.client(kind, app="shop", note="web shop, in the vault of the team") for kind in Kind}
+    note = "web shop, in the vault of the team"
+    clients = {kind: stack.enter_context(server.client(kind, app="shop", note=note)) for kind in Kind}
     server.token(Kind.LIVE, app="shop", networks=["10.0.0.0/8", "2001:db8::/32"], scopes=[Scope.VERIFY])
     server.token(Kind.TEST, app="mall")
     old = server.do(server.server.keys.new(Kind.LIVE, app="bank", by="the test"))

@@ -92,24 +92,20 @@ async def _list(desk: Desk, request: Request) -> Response:
     apps, now = await _apps(desk), datetime.now(UTC)
     living = [key for app in apps if app.settings is not None for key, _ in app.keys]
     unused = sum(key.used_at is None for key in living)
+    whose = plural(len({key.app for key in living}), "app")
     heading = (
-        "No key is in use, so nobody can ask for a code."
-        if not living
-        else f"{plural(len(living), 'key')} of {plural(len(apps), 'app')} can be used."
+        f"{plural(len(living), 'key')} of {whose} can be used."
+        if living
+        else "No key can be used, so no app can ask for a code."
     )
-    if living and unused:
+    if unused:
         heading = f"{heading} {'One was' if unused == 1 else f'{unused} were'} never used."
     values = {
         "apps": apps,
-        "may_make": person_may(await person_of(desk, request), Role.ADMIN),
+        "may_make": (await person_of(desk, request)).role.may(Role.ADMIN),
         "soon": now + timedelta(days=7),
     }
     return await show(desk, request, "keys.html", values, heading=heading)
-
-
-def person_may(person: Any, role: Role) -> bool:
-    """Whether a person has this role."""
-    return bool(person.role.may(role))
 
 
 async def _form(
