@@ -15,7 +15,11 @@ from otpcore.testing import Outbox
 
 from .scenes import BY, PHONE, on_file
 
-QUEUEING: dict[str, Any] = {"sms": {"retry": True}, "retry": {"first_delay": 60, "max_delay": 60}}
+QUEUEING: dict[str, Any] = {
+    "sms": {"retry": True},
+    "call": {"retry": True},
+    "retry": {"first_delay": 60, "max_delay": 60},
+}
 
 
 @attrs.frozen

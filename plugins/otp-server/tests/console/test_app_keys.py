@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,10 @@ def test_apps_are_shown_with_what_they_may_and_no_secret(keys: Console) -> None:
     assert "Make a key" not in page
 
 
-def test_a_key_is_made_shown_once_and_taken_at_once(keys: Console, phone: str) -> None:
+def test_a_key_is_made_shown_once_and_taken_at_once(
+    keys: Console, phone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     browser = keys.browser("ada")
     answer = _made(browser, note="web", days="30", networks="127.0.0.0/8, 10.0.0.0/8")
     assert answer.status_code == 201
@@ -58,6 +62,7 @@ def test_a_key_is_made_shown_once_and_taken_at_once(keys: Console, phone: str) -
     key_id, secret = token.split("_", 3)[2:]
     for path in ("/keys", f"/keys/{key_id}", "/audit"):
         assert secret not in browser.get(path).text
+    assert secret not in caplog.text
     page = text_of(browser.get("/keys"))
     assert "1 key of 1 app can be used." in page
     assert "web" in page
