@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from otpcore import InvalidArgument
 from otpcore.operator import checked_name, checked_reason
 from otpcore.stores import AuditRecord
 
 __all__ = ["audit_record"]
 
+_LONGEST = 200
+
 
 def audit_record(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
-    """Who changed what, and why; what may be somebody's number in the words of people is cut, as everywhere in the trail.
+    """Who changed what, and why; what may be somebody's number is cut to its last digits.
 
     Args:
         action: What was done, such as ``keys.api.revoke``.
@@ -26,6 +29,9 @@ def audit_record(action: str, target: str, by: str, reason: str, detail: Mapping
     Raises:
         InvalidArgument: A name or a reason that cannot be kept.
     """
+    for name, text in (("by", by), ("reason", reason)):
+        if len(text) > _LONGEST or not (text.isprintable() and (text or name == "reason")):
+            raise InvalidArgument(f"{name}: must be at most {_LONGEST} printable characters")
     told = json.dumps(dict(detail), sort_keys=True)
     return AuditRecord(
         at=datetime.now(UTC),
