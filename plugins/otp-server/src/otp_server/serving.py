@@ -6,15 +6,20 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import anyio
 import attrs
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from otp_server.app import app_of
+from otp_server.console import create_console
+from otp_server.console_settings import DEFAULT_PORT, ConsoleSettings
 from otp_server.keys import Kind, Scope
+from otp_server.peers import Peered
 from otp_server.server import Server
 from otp_server.settings import read_settings
 from otpcore import AsyncOTPService, Settings
@@ -37,9 +42,11 @@ def serve(options: Options, host: str | None, port: int | None) -> ExitCode:
     is_bare = options.app is None and attrs.evolve(settings, server={}) == Settings()
     service = AsyncOTPService({**_SANDBOX, "server": settings.server}) if is_bare else service_for(options)
     own = read_settings(settings.server)
-    listening = _listen(host or own.host, own.port if port is None else port)
-    with contextlib.closing(listening):
-        run(_serve, options, Server(service), listening)
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(_listen(host or own.host, own.port if port is None else port))
+        console = own.console
+        beside = stack.enter_context(_listen_beside(console)) if console.on and not console.path else None
+        run(_serve, options, Server(service), listening, beside)
     return ExitCode.OK
 
 
@@ -52,37 +59,63 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _serve(options: Options, server: Server, listening: socket.socket) -> None:
-    app = app_of(server)
-    runs = _Uvicorn(configured(app, server))
-    async with anyio.create_task_group() as tasks:
+async def _serve(options: Options, server: Server, listening: socket.socket, beside: socket.socket | None) -> None:
+    async with server, anyio.create_task_group() as tasks:
+        places = [_Place.of(app_of(server), server, listening)]
+        if beside is not None:
+            places.append(_Place.of(create_console(server), server, beside))
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
             async def work() -> None:
-                await runs.serve(sockets=[listening])
+                async with anyio.create_task_group() as serving:
+                    for place in places:
+                        serving.start_soon(place.serve)
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(work)
-            tasks.start_soon(_announce, options, server, runs, listening)
+            tasks.start_soon(_announce, options, server, places)
             async for number in signals:
                 options.note(f"{signal.Signals(number).name}: finishing what is under way; another one stops at once")
-                runs.force_exit = runs.should_exit
-                runs.should_exit = True
+                for place in places:
+                    place.runs.force_exit = place.runs.should_exit
+                    place.runs.should_exit = True
 
 
-def configured(app: FastAPI, server: Server) -> uvicorn.Config:
+@attrs.frozen
+class _Place:
+    """An application, and where it listens."""
+
+    runs: _Uvicorn
+    listening: socket.socket
+
+    @classmethod
+    def of(cls, app: ASGIApp, server: Server, listening: socket.socket) -> _Place:
+        """Served in the way of this server, which is open."""
+        return cls(_Uvicorn(configured(app, server, lifespan="off")), listening)
+
+    async def serve(self) -> None:
+        """Until it is told to end."""
+        await self.runs.serve(sockets=[self.listening])
+
+    @property
+    def address(self) -> str:
+        """For people on this machine."""
+        host, port = self.listening.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     """How uvicorn serves it: no log of addresses beside ours, and word of the caller's address from trusted proxies only."""
     logging.getLogger("uvicorn.access").disabled = True
     proxies = [*server.settings.trusted_proxies]
     return uvicorn.Config(
-        app,
-        lifespan="on",
+        Peered(ProxyHeadersMiddleware(app, trusted_hosts=proxies) if proxies else app),  # type: ignore[arg-type] # uvicorn's own types of ASGI
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies or None,
+        proxy_headers=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=server.patience,
         limit_concurrency=1000,
@@ -90,15 +123,17 @@ def configured(app: FastAPI, server: Server) -> uvicorn.Config:
     )
 
 
-async def _announce(options: Options, server: Server, runs: uvicorn.Server, listening: socket.socket) -> None:
-    while not runs.started:
-        if runs.should_exit:
+async def _announce(options: Options, server: Server, places: Sequence[_Place]) -> None:
+    while not all(place.runs.started for place in places):
+        if any(place.runs.should_exit for place in places):
             return
         await anyio.sleep(0.01)
-    host, port = listening.getsockname()[:2]
-    at = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    at, console = places[0].address, server.settings.console
     document = {"ready": True, "url": at, "sandbox": server.is_sandbox}
     lines = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
+    if console.on:
+        document["console"] = f"{at}{console.path}/" if console.path else f"{places[1].address}/"
+        lines.append(f"console: {document['console']}")
     if server.is_sandbox:
         document["inbox"] = f"{at}/inbox"
         lines += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
@@ -109,7 +144,17 @@ async def _announce(options: Options, server: Server, runs: uvicorn.Server, list
     options.say(document, *lines)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen_beside(console: ConsoleSettings) -> socket.socket:
+    """Where the console listens; where no port is said, and its own is taken, at a free one."""
+    if console.port is not None:
+        return _listen(console.host, console.port, "server.console.port")
+    try:
+        return _listen(console.host, DEFAULT_PORT, "server.console.port")
+    except CommandError:
+        return _listen(console.host, 0, "server.console.port")
+
+
+def _listen(host: str, port: int, setting: str = "--port") -> socket.socket:
     """A socket that listens there; bound before anything is opened, so that a taken port costs nothing."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -119,7 +164,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CommandError(
             f"cannot listen at {host} port {port}: {error.strerror or type(error).__name__}",
-            "give an address of this machine with --host, and a free port with --port (0 takes any)",
+            f"give an address of this machine, and a free port with {setting} (0 takes any)",
             ExitCode.CONFIGURATION,
         ) from error
     return listening
