@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         KeyNeed,
         PluginFound,
     )
+    from otpcore.operator.words import checked_name, checked_reason
 
 __all__ = [
     "AsyncOperator",
@@ -82,6 +83,8 @@ __all__ = [
     "SwitchState",
     "SwitchesSeen",
     "Version",
+    "checked_name",
+    "checked_reason",
 ]
 
 _MODULES = {
@@ -133,6 +136,7 @@ _MODULES = {
         "KeyNeed",
         "PluginFound",
     ),
+    "otpcore.operator.words": ("checked_name", "checked_reason"),
 }
 
 if not TYPE_CHECKING:

@@ -1,0 +1,56 @@
+"""Filters of lists: what stands in the address, read and checked, so that a list can be passed on as a link."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+
+import attrs
+from starlette.datastructures import QueryParams
+
+__all__ = ["Read", "read_time"]
+
+_LONGEST = 200
+
+
+@attrs.frozen(kw_only=True)
+class Read:
+    """What was asked for.
+
+    Args:
+        typed: Every field as it stands in the address; empty: any.
+        errors: By field, what is wrong with it, a sentence for people.
+    """
+
+    typed: Mapping[str, str]
+    errors: dict[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, query: QueryParams, fields: Collection[str]) -> Read:
+        """The fields of a filter in an address; what is too long to be meant is left out."""
+        return cls(typed={name: query.get(name, "").strip()[:_LONGEST] for name in fields})
+
+    @property
+    def is_narrow(self) -> bool:
+        """Something was asked for."""
+        return any(self.typed.values())
+
+    def given(self, name: str) -> str | None:
+        """A field; None: any."""
+        return self.typed[name] or None
+
+    def time(self, name: str) -> datetime | None:
+        """A field that is a time in UTC; None: it is empty, or none, which is noted."""
+        moment = read_time(self.typed[name])
+        if moment is None and self.typed[name]:
+            self.errors[name] = "Write a day and a time in UTC, such as 2026-11-12 13:41."
+        return moment
+
+
+def read_time(text: str) -> datetime | None:
+    """A time in UTC, as a browser or a person writes it; None: it is none."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "T"))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
