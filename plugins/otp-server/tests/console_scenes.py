@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
@@ -95,3 +96,15 @@ class Scene:
 def gateways() -> tuple[Gateway, Gateway]:
     """Fresh ones, in the order in which they are tried."""
     return Gateway(), Gateway()
+
+
+def rows(answer: Any, table: int = 0) -> list[str]:
+    """Each row of a table of a page, without marks.
+
+    Args:
+        answer: The page.
+        table: Which of its tables, from 0.
+    """
+    bodies = re.findall(r"<tbody.*?</tbody>", answer.text, re.DOTALL)
+    found = re.findall(r"<tr .*?</tr>", bodies[table], re.DOTALL) if len(bodies) > table else []
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in found]

@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import html
-from otp_server.console import audit, now
+from otp_server.console import audit, deliveries, limits, now, person, refused
 from otp_server.console.asking import SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
@@ -25,7 +25,14 @@ from otp_server.server import Server
 
 __all__ = ["PARTS", "console_at", "create_console"]
 
-PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (now.routes, audit.routes)
+PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
+    now.routes,
+    deliveries.routes,
+    person.routes,
+    refused.routes,
+    limits.routes,
+    audit.routes,
+)
 """What has pages."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +16,7 @@ from otp_server.console.desk import Desk
 from otp_server.console.filters import Read
 from otp_server.console.frame import show
 from otp_server.console.outcomes import OUTCOMES, STATES, end_of, outcome_of, way
+from otp_server.console.timeline import exact
 from otpcore import InvalidArgument
 from otpcore.operator import ChallengePage, DeliveryPage
 
@@ -46,6 +49,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             "outcomes": {str(word): told.text for word, told in OUTCOMES.items()},
             "instances": await _instances(desk, asked),
             "way": way,
+            "exact": partial(exact, datetime.now(UTC)),
         }
         return await _shown(desk, request, "deliveries.html", values, asked, "delivery")
 
@@ -128,11 +132,11 @@ async def _shown(
     desk: Desk, request: Request, template: str, values: Mapping[str, Any], asked: Read, noun: str
 ) -> Response:
     is_live = not asked.errors and values["is_first"]
-    heading = next(iter(asked.errors.values()), "") or _heading(values, asked, noun)
+    heading = next(iter(asked.errors.values()), "") or _heading(asked, noun)
     status = _INVALID if asked.errors else 200
     return await show(desk, request, template, values, heading=heading, status=status, is_live=is_live)
 
 
-def _heading(values: Mapping[str, Any], asked: Read, noun: str) -> str:
+def _heading(asked: Read, noun: str) -> str:
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{many.capitalize()}, filtered" if asked.is_narrow else many.capitalize()

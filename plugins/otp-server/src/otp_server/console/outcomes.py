@@ -20,28 +20,36 @@ class Word:
     Args:
         word: By which the mark is known, such as ``Accepted``.
         text: As it is told.
+        told: The same as a sentence about the instance, which stands for ``{}``.
         meaning: What it means for the person, a sentence; empty: nothing more.
     """
 
     word: str
     text: str
+    told: str = ""
     meaning: str = ""
 
 
 OUTCOMES: Mapping[str, Word] = {
-    Outcome.ACCEPTED: Word("Accepted", "Accepted"),
-    Outcome.OPEN: Word("Unclear", "No answer yet", "It may have left."),
-    Outcome.UNDELIVERED: Word("Undelivered", "Undelivered", "It did not reach the phone."),
-    Outcome.AMBIGUOUS: Word("Unclear", "Unclear", "It may have left; its code verifies."),
-    Outcome.UNAVAILABLE: Word("Refused", "Unavailable", "Nothing was sent."),
-    Outcome.THROTTLED: Word("Refused", "Throttled", "Too much at once for the vendor. Nothing was sent."),
-    Outcome.MISCONFIGURED: Word("Refused", "Misconfigured", "The vendor refuses our account. Nothing was sent."),
-    Outcome.REJECTED_NUMBER: Word("Refused", "Number rejected", "The vendor says that this number cannot be reached."),
-    Outcome.BLOCKED: Word("Refused", "Blocked", "The person or a fraud guard refused it."),
-    Outcome.LIMIT_REACHED: Word("Refused", "Limit reached", "The vendor's own limit for this number is reached."),
+    Outcome.ACCEPTED: Word("Accepted", "Accepted", "{} accepted"),
+    Outcome.OPEN: Word("Unclear", "No answer yet", "{} has not answered yet", "It may have left."),
+    Outcome.UNDELIVERED: Word("Undelivered", "Undelivered", "{} did not deliver", "It did not reach the phone."),
+    Outcome.AMBIGUOUS: Word("Unclear", "Unclear", "{} gave no clear answer", "It may have left; its code verifies."),
+    Outcome.UNAVAILABLE: Word("Refused", "Unavailable", "{} was not available", "Nothing was sent."),
+    Outcome.THROTTLED: Word("Refused", "Throttled", "{} refused for now", "It was asked for too much. Nothing was sent."),
+    Outcome.MISCONFIGURED: Word(
+        "Refused", "Misconfigured", "{} refused our account", "It does so until somebody acts. Nothing was sent."
+    ),
+    Outcome.REJECTED_NUMBER: Word(
+        "Refused", "Number rejected", "{} rejected the number", "It says that the number cannot be reached."
+    ),
+    Outcome.BLOCKED: Word("Refused", "Blocked", "{} blocked it", "The person or a fraud guard refused."),
+    Outcome.LIMIT_REACHED: Word(
+        "Refused", "Limit reached", "{} had reached its limit", "The vendor's own limit for this number. Nothing was sent."
+    ),
 }
 
-DELIVERED = Word("Delivered", "Delivered")
+DELIVERED = Word("Delivered", "Delivered", "{} delivered")
 
 STATES: Mapping[str, Word] = {
     ChallengeState.SENDING: Word("Waiting", "Sending"),

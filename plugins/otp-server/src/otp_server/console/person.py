@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from otp_server.console.outcomes import COUNTERS, WHY_REFUSED, end_of
 from otp_server.console.references import Named, named_by, reference_of
 from otp_server.console.revealing import reveal
 from otp_server.console.standing import again_of, is_spent, lead_of
-from otp_server.console.timeline import steps_of, took
+from otp_server.console.timeline import exact, steps_of, took
 from otp_server.console.words import lasting, plural
 from otp_server.problems import ProblemError
 from otpcore import InvalidPhoneNumber
@@ -215,11 +216,12 @@ class _Pages:
 def _story(seen: ChallengeSeen | None, now: datetime) -> dict[str, Any]:
     """What the templates tell of one verification."""
     if seen is None:
-        return {"seen": None, "lead": None, "steps": (), "end": None, "took": took}
+        return {"seen": None, "lead": None, "steps": (), "end": None, "took": took, "exact": partial(exact, now)}
     return {
         "seen": seen,
         "lead": lead_of(seen, now),
         "steps": steps_of(seen, now),
         "end": end_of(seen, spent=is_spent(seen)),
         "took": took,
+        "exact": partial(exact, now),
     }

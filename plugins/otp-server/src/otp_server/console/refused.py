@@ -28,6 +28,7 @@ _ROWS = 50
 _GROUPS = 30
 _MANY = 5  # different numbers; fewer are people who try again
 _UNKNOWN = ""
+_NOBODY_IS_SENT_TO = ("denied", "paused")
 
 
 @attrs.frozen(kw_only=True)
@@ -129,11 +130,17 @@ def _lead(
         what = "refused" if suspect.enforced else "noted"
         heading = f"{plural(suspect.count, 'request')} for {suspect.prefix}… {_was(suspect.count)} {what} in the last {span}."
         why = WHY_REFUSED.get(suspect.reason, suspect.reason)
-        told = f"They name {plural(suspect.numbers, 'number')} or more: {why}. This may be somebody who pumps."
+        told = f"They name {plural(suspect.numbers, 'number')} or more: {why}. {_advice(suspect)}"
         return heading, f"{told} {more}".strip()
     if not refused:
         return f"Nothing was refused in the last {span}.", f"{plural(noted, 'request')} only would have been, and went on."
     return f"{plural(refused, 'request')} {_was(refused)} refused in the last {span}.", more
+
+
+def _advice(suspect: Group) -> str:
+    if suspect.reason in _NOBODY_IS_SENT_TO:
+        return "Nothing is sent there."
+    return "This may be somebody who pumps: looks for numbers that pay them for each message."
 
 
 def _was(count: int) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime
 import attrs
 
 from otp_server.console.outcomes import REASONS, end_of, outcome_of
-from otp_server.console.words import clock, lasting
+from otp_server.console.timeline import took
+from otp_server.console.words import clock
 from otpcore import Settings
 from otpcore.operator import ChallengeSeen, LimitsSeen
 
@@ -58,7 +59,7 @@ def is_spent(seen: ChallengeSeen) -> bool:
 
 def lead_of(seen: ChallengeSeen, now: datetime) -> Lead:
     """What became of a verification, in a sentence, and how."""
-    tried = [f"{one.provider}: {outcome_of(one).text.lower()}" for one in seen.deliveries]
+    tried = [outcome_of(one).told.format(one.provider) for one in seen.deliveries]
     told = [f"{', then '.join(tried)}."] if tried else ["No instance was called."]
     return Lead(heading=_heading(seen, now), more=" ".join([*told, *_more(seen, now)]))
 
@@ -92,7 +93,7 @@ def _heading(seen: ChallengeSeen, now: datetime) -> str:
 
 def _more(seen: ChallengeSeen, now: datetime) -> Iterator[str]:
     if seen.approved_at is not None:
-        yield f"{lasting((seen.approved_at - seen.first_sent_at).total_seconds())} from the first send to the right code."
+        yield f"{took((seen.approved_at - seen.first_sent_at).total_seconds())} from the first send to the right code."
     if seen.reason is not None and seen.approved_at is None:
         yield f"Sending ended: {REASONS.get(seen.reason, seen.reason)}."
     waits = [one.due_at for one in seen.retries]

@@ -7,12 +7,12 @@ from datetime import datetime
 
 import attrs
 
-from otp_server.console.outcomes import OUTCOMES, WHY_REFUSED, way
-from otp_server.console.words import lasting
+from otp_server.console.outcomes import OUTCOMES, WHY_REFUSED
+from otp_server.console.words import clock, lasting
 from otpcore.operator import ChallengeSeen, DeliverySeen, Moment
 from otpcore.stores import Outcome
 
-__all__ = ["Step", "steps_of", "took"]
+__all__ = ["Step", "exact", "steps_of", "took"]
 
 
 _EXACT = 10  # seconds; longer waits are told in whole ones
@@ -55,6 +55,12 @@ def steps_of(seen: ChallengeSeen, now: datetime) -> tuple[Step, ...]:
     return tuple(made)
 
 
+def exact(now: datetime, moment: datetime) -> str:
+    """A moment of today to the thousandth of a second; of another day as everywhere."""
+    told = clock(now, moment)
+    return f"{told}.{moment.microsecond // 1000:03d}" if moment.date() == now.date() and moment <= now else told
+
+
 def took(seconds: float) -> str:
     """Between two steps: 249 ms, 4.1 s, 23 s, 1 min 07 s."""
     if seconds < 1:
@@ -69,7 +75,7 @@ def _steps(seen: ChallengeSeen, now: datetime) -> Iterator[Step]:
         names = ", then ".join(seen.forced)
         yield Step(at=seen.first_sent_at, word="Started", title=f"Route: {names}", detail="Named by the application.")
     for delivery in seen.deliveries:
-        yield _handed_over(delivery)
+        yield _handed_over(delivery, by_rules=seen.forced is None)
     for moment in seen.timeline:
         step = _moment(moment, seen, now)
         if step is not None:
@@ -77,17 +83,18 @@ def _steps(seen: ChallengeSeen, now: datetime) -> Iterator[Step]:
     yield from _end(seen, now)
 
 
-def _handed_over(one: DeliverySeen) -> Step:
+def _handed_over(one: DeliverySeen, *, by_rules: bool) -> Step:
     """What an instance answered; that a message did not arrive comes later, with the receipt."""
     was_taken = one.outcome in (Outcome.ACCEPTED, Outcome.UNDELIVERED)
     word = OUTCOMES[Outcome.ACCEPTED if was_taken else one.outcome]
-    again = "A retry over" if one.is_retry else "Over"
-    detail = f"{again} {one.channel}, by the rule for {way(one.prefix)}. {word.meaning}".rstrip()
+    told = f"{'A retry over' if one.is_retry else 'Over'} {one.channel}"
+    if by_rules:
+        told += f", by the rule for {one.prefix}" if one.prefix else ", by default"
     return Step(
         at=one.answered_at or one.recorded_at,
         word=word.word,
-        title=f"{one.provider}: {word.text.lower()}",
-        detail=detail,
+        title=word.told.format(one.provider),
+        detail=f"{told}. {word.meaning}".rstrip(),
         code="" if was_taken else one.provider_code or "",
         reference=one.reference or "",
     )
