@@ -76,7 +76,9 @@ class Scene:
         """The vendor of the latest delivery says how its message ended."""
         (seen,) = self.do(self.service.operator.challenges.show(challenge_id))
         last = seen.deliveries[-1]
-        request = ReceiptRequest(method="POST", url="https://otp.example/", headers={}, body=f"{status} {last.reference}".encode())
+        request = ReceiptRequest(
+            method="POST", url="https://otp.example/", headers={}, body=f"{status} {last.reference}".encode()
+        )
         self.do(self.service.handle_receipt(last.provider, request))
 
     def verify(self, phone: str, code: str, **how: Any) -> Any:

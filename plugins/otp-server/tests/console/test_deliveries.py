@@ -63,7 +63,9 @@ def test_what_stands_in_the_address_narrows_the_list(scene: Scene, asked: dict[s
     if not expected:
         assert "No delivery fits the filter." in text_of(answer)
     for name, value in asked.items():
-        assert re.search(f'name="{name}"[^>]*value="{re.escape(value)}"|value="{re.escape(value)}" selected', answer.text)
+        assert re.search(
+            f'name="{name}"[^>]*value="{re.escape(value)}"|value="{re.escape(value)}" selected', answer.text
+        )
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_what_stands_in_the_address_narrows_the_list(scene: Scene, asked: dict[s
     [
         ({"from": "yesterday"}, "Write a day and a time in UTC"),
         ({"prefix": "359"}, "Write + and a few digits"),
+        ({"prefix": PHONE}, "Write + and a few digits"),
         ({"channel": "S M S"}, "Write the word of a channel"),
         ({"outcome": "lost"}, "This cannot be looked for."),
         ({"after": "nothing"}, "This page of the list cannot be found."),

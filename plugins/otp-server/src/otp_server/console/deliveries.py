@@ -24,6 +24,7 @@ __all__ = ["routes"]
 
 _ROWS = 50
 _INVALID = 422
+_LONGEST_PREFIX = 10  # what is longer may be somebody's number, which belongs into no address
 _DELIVERIES = ("from", "until", "instance", "prefix", "outcome", "channel", "code")
 _VERIFICATIONS = ("from", "until", "instance", "purpose", "app", "state")
 _BY_DEFAULT = "default"
@@ -73,7 +74,9 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
 
 async def _deliveries(desk: Desk, asked: Read, after: str | None) -> DeliveryPage:
     prefix = asked.given("prefix")
-    wanted = {
+    if prefix is not None and len(prefix) > _LONGEST_PREFIX:
+        asked.errors["prefix"] = _SAID["prefix"]
+    wanted: dict[str, Any] = {
         "since": asked.time("from"),
         "until": asked.time("until"),
         "instance": asked.typed["instance"],
@@ -82,16 +85,17 @@ async def _deliveries(desk: Desk, asked: Read, after: str | None) -> DeliveryPag
         "outcome": asked.given("outcome"),
         "provider_code": asked.typed["code"],
     }
-    try:
-        return await desk.operator.deliveries.list(**wanted, after=after, limit=_ROWS)
-    except InvalidArgument as error:
-        _note(asked, error)
-        return DeliveryPage(items=(), cursor=None)
+    if not asked.errors:
+        try:
+            return await desk.operator.deliveries.list(**wanted, after=after, limit=_ROWS)
+        except InvalidArgument as error:
+            _note(asked, error)
+    return DeliveryPage(items=(), cursor=None)
 
 
 async def _verifications(desk: Desk, asked: Read, after: str | None) -> ChallengePage:
     app = asked.given("app")
-    wanted = {
+    wanted: dict[str, Any] = {
         "since": asked.time("from"),
         "until": asked.time("until"),
         "instance": asked.typed["instance"],
@@ -99,11 +103,12 @@ async def _verifications(desk: Desk, asked: Read, after: str | None) -> Challeng
         "app": "" if app == _NO_APP else app,
         "state": asked.given("state"),
     }
-    try:
-        return await desk.operator.challenges.list(**wanted, after=after, limit=_ROWS)
-    except InvalidArgument as error:
-        _note(asked, error)
-        return ChallengePage(items=(), cursor=None)
+    if not asked.errors:
+        try:
+            return await desk.operator.challenges.list(**wanted, after=after, limit=_ROWS)
+        except InvalidArgument as error:
+            _note(asked, error)
+    return ChallengePage(items=(), cursor=None)
 
 
 def _note(asked: Read, error: InvalidArgument) -> None:

@@ -44,7 +44,7 @@ class _Target:
     name: str = attrs.field(repr=False)
 
     @property
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, Any]:
         """For the operator's methods."""
         return {self.kind: self.name}
 
@@ -98,7 +98,9 @@ class _Pages:
             count = await self._desk.operator.limits.reset(**target.arguments, by=asked.by, reason=asked.reason)
         except (InvalidArgument, InvalidPhoneNumber):
             return await self._target(request)
-        said = f"Given back: {plural(count, 'counter was', 'counters were')} removed." if count else "Nothing was used up."
+        said = (
+            f"Given back: {plural(count, 'counter was', 'counters were')} removed." if count else "Nothing was used up."
+        )
         return done(self._desk, request, self._address(target), said)
 
     async def _search(

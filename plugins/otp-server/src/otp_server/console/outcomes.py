@@ -36,7 +36,9 @@ OUTCOMES: Mapping[str, Word] = {
     Outcome.UNDELIVERED: Word("Undelivered", "Undelivered", "{} did not deliver", "It did not reach the phone."),
     Outcome.AMBIGUOUS: Word("Unclear", "Unclear", "{} gave no clear answer", "It may have left; its code verifies."),
     Outcome.UNAVAILABLE: Word("Refused", "Unavailable", "{} was not available", "Nothing was sent."),
-    Outcome.THROTTLED: Word("Refused", "Throttled", "{} refused for now", "It was asked for too much. Nothing was sent."),
+    Outcome.THROTTLED: Word(
+        "Refused", "Throttled", "{} refused for now", "It was asked for too much. Nothing was sent."
+    ),
     Outcome.MISCONFIGURED: Word(
         "Refused", "Misconfigured", "{} refused our account", "It does so until somebody acts. Nothing was sent."
     ),
@@ -45,7 +47,10 @@ OUTCOMES: Mapping[str, Word] = {
     ),
     Outcome.BLOCKED: Word("Refused", "Blocked", "{} blocked it", "The person or a fraud guard refused."),
     Outcome.LIMIT_REACHED: Word(
-        "Refused", "Limit reached", "{} had reached its limit", "The vendor's own limit for this number. Nothing was sent."
+        "Refused",
+        "Limit reached",
+        "{} had reached its limit",
+        "The vendor's own limit for this number. Nothing was sent.",
     ),
 }
 

@@ -127,7 +127,9 @@ class _Pages:
     async def erase(self, request: Request) -> Response:
         async def change(phone: str, asked: Asked) -> Response:
             if asked.form.get("confirmed", "").strip().lower() != _CONFIRMED_BY:
-                raise FormError({"confirmed": f"Type {_CONFIRMED_BY} to confirm that nothing brings it back."}, asked.form)
+                raise FormError(
+                    {"confirmed": f"Type {_CONFIRMED_BY} to confirm that nothing brings it back."}, asked.form
+                )
             erased = await self._desk.operator.erase(phone, by=asked.by, reason=asked.reason)
             rows = sum(attrs.asdict(erased).values())
             said = f"Erased: {plural(erased.challenges, 'verification')}, {plural(rows, 'row')} in all."

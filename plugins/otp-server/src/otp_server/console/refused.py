@@ -115,9 +115,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     return [Route("/refused", shown, methods=["GET"])]
 
 
-def _lead(
-    groups: Sequence[Group], found: Sequence[RefusalSeen], span: str, *, is_narrow: bool
-) -> tuple[str, str]:
+def _lead(groups: Sequence[Group], found: Sequence[RefusalSeen], span: str, *, is_narrow: bool) -> tuple[str, str]:
     """What the page says first: whether somebody is pumping, else how much was refused."""
     refused = sum(one.count for one in found if one.enforced)
     noted = sum(one.count for one in found if not one.enforced)
@@ -128,12 +126,17 @@ def _lead(
     suspect = next((one for one in groups if one.is_suspect), None)
     if suspect is not None:
         what = "refused" if suspect.enforced else "noted"
-        heading = f"{plural(suspect.count, 'request')} for {suspect.prefix}… {_was(suspect.count)} {what} in the last {span}."
+        heading = (
+            f"{plural(suspect.count, 'request')} for {suspect.prefix}… {_was(suspect.count)} {what} in the last {span}."
+        )
         why = WHY_REFUSED.get(suspect.reason, suspect.reason)
         told = f"They name {plural(suspect.numbers, 'number')} or more: {why}. {_advice(suspect)}"
         return heading, f"{told} {more}".strip()
     if not refused:
-        return f"Nothing was refused in the last {span}.", f"{plural(noted, 'request')} only would have been, and went on."
+        return (
+            f"Nothing was refused in the last {span}.",
+            f"{plural(noted, 'request')} only would have been, and went on.",
+        )
     return f"{plural(refused, 'request')} {_was(refused)} refused in the last {span}.", more
 
 

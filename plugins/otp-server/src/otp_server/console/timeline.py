@@ -110,7 +110,9 @@ def _moment(one: Moment, seen: ChallengeSeen, now: datetime) -> Step | None:
         case "refusal":
             why = WHY_REFUSED.get(one.result, one.result)
             times = f", {one.detail}" if one.detail else ""
-            return Step(at=one.at, word="Refused", title="Another send was refused", detail=f"{why}{times}.".capitalize())
+            return Step(
+                at=one.at, word="Refused", title="Another send was refused", detail=f"{why}{times}.".capitalize()
+            )
         case "approved":
             detail = f"Attempt {seen.attempts} of {seen.max_attempts}."
             return Step(at=one.at, word="Verified", title="Right code: verified", detail=detail)
