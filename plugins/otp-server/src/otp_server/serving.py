@@ -6,7 +6,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import anyio
@@ -60,28 +60,48 @@ class _Uvicorn(uvicorn.Server):
 
 
 async def _serve(options: Options, server: Server, listening: socket.socket, beside: socket.socket | None) -> None:
-    api = _Uvicorn(configured(app_of(server), server))
-    console = None if beside is None else _Uvicorn(configured(create_console(server), server, lifespan="off"))
-    async with anyio.create_task_group() as tasks:
+    async with server, anyio.create_task_group() as tasks:
+        places = [_Place.of(app_of(server), server, listening)]
+        if beside is not None:
+            places.append(_Place.of(create_console(server), server, beside))
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
             async def work() -> None:
-                await api.serve(sockets=[listening])
+                async with anyio.create_task_group() as serving:
+                    for place in places:
+                        serving.start_soon(place.serve)
                 tasks.cancel_scope.cancel()
 
-            async def work_beside(runs: _Uvicorn, at: socket.socket) -> None:
-                await _until_started(api)
-                await runs.serve(sockets=[at])
-
             tasks.start_soon(work)
-            if console is not None and beside is not None:
-                tasks.start_soon(work_beside, console, beside)
-            tasks.start_soon(_announce, options, server, (api, listening), (console, beside))
+            tasks.start_soon(_announce, options, server, places)
             async for number in signals:
                 options.note(f"{signal.Signals(number).name}: finishing what is under way; another one stops at once")
-                for runs in filter(None, (console, api)):
-                    runs.force_exit = runs.should_exit
-                    runs.should_exit = True
+                for place in places:
+                    place.runs.force_exit = place.runs.should_exit
+                    place.runs.should_exit = True
+
+
+@attrs.frozen
+class _Place:
+    """An application, and where it listens."""
+
+    runs: _Uvicorn
+    listening: socket.socket
+
+    @classmethod
+    def of(cls, app: ASGIApp, server: Server, listening: socket.socket) -> _Place:
+        """Served in the way of this server, which is open."""
+        return cls(_Uvicorn(configured(app, server, lifespan="off")), listening)
+
+    async def serve(self) -> None:
+        """Until it is told to end."""
+        await self.runs.serve(sockets=[self.listening])
+
+    @property
+    def address(self) -> str:
+        """For people on this machine."""
+        host, port = self.listening.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
@@ -103,31 +123,17 @@ def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] =
     )
 
 
-async def _until_started(*all_of: _Uvicorn) -> bool:
-    """False: one of them ends instead."""
-    while not all(runs.started for runs in all_of):
-        if any(runs.should_exit for runs in all_of):
-            return False
+async def _announce(options: Options, server: Server, places: Sequence[_Place]) -> None:
+    while not all(place.runs.started for place in places):
+        if any(place.runs.should_exit for place in places):
+            return
         await anyio.sleep(0.01)
-    return True
-
-
-async def _announce(
-    options: Options,
-    server: Server,
-    api: tuple[_Uvicorn, socket.socket],
-    console: tuple[_Uvicorn | None, socket.socket | None],
-) -> None:
-    if not await _until_started(*filter(None, (api[0], console[0]))):
-        return
-    at = _address(api[1])
-    path = server.settings.console.path
-    seen_at = _address(console[1]) if console[1] is not None else f"{at}{path}" if path else ""
+    at, console = places[0].address, server.settings.console
     document = {"ready": True, "url": at, "sandbox": server.is_sandbox}
     lines = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
-    if server.settings.console.on and seen_at:
-        document["console"] = seen_at
-        lines.append(f"console: {seen_at}/")
+    if console.on:
+        document["console"] = f"{at}{console.path}/" if console.path else f"{places[1].address}/"
+        lines.append(f"console: {document['console']}")
     if server.is_sandbox:
         document["inbox"] = f"{at}/inbox"
         lines += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
@@ -136,11 +142,6 @@ async def _announce(
         document["token"] = made.token
         lines += ["its keys were made up, and everything is forgotten when it ends", f"key: {made.token}"]
     options.say(document, *lines)
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen_beside(console: ConsoleSettings) -> socket.socket:

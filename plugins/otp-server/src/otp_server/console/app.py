@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import html
-from otp_server.console import audit, deliveries, limits, now, person, refused
+from otp_server.console import audit, deliveries, limits, now, person, refused, signing_in
 from otp_server.console.asking import SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
@@ -32,6 +32,7 @@ PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
     refused.routes,
     limits.routes,
     audit.routes,
+    signing_in.routes,
 )
 """What has pages."""
 

@@ -10,8 +10,9 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 
 from otp_server.console.desk import Desk
+from otp_server.console.sessions import COOKIE, Sessions
 from otp_server.console_settings import Role
-from otp_server.forms import FIELD, check_form
+from otp_server.forms import FIELD, check_form, cookie_name
 from otp_server.peers import is_among, peer_of
 from otp_server.problems import ProblemError
 
@@ -174,7 +175,16 @@ async def read_form(desk: Desk, request: Request, binding: str) -> Form:
 async def _found(desk: Desk, request: Request) -> Person | None:
     if desk.is_open_at_home and _is_at_home(request):
         return Person(name="sandbox", role=Role.ADMIN, may_reveal=True, binding="sandbox at home")
-    return await _vouched_for(desk, request)
+    return await _vouched_for(desk, request) or await _signed_in(desk, request)
+
+
+async def _signed_in(desk: Desk, request: Request) -> Person | None:
+    """Whose session the browser has."""
+    word = request.cookies.get(cookie_name(desk.server, request, COOKIE, public_url=desk.public_url), "")
+    account = await Sessions(desk).find(word)
+    if account is None:
+        return None
+    return Person(name=account.name, role=account.role, may_reveal=account.may_reveal, binding=word, is_signed_in=True)
 
 
 async def _vouched_for(desk: Desk, request: Request) -> Person | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime, timedelta
 
+from otp_server.audits import audit_record
 from otp_server.console.asking import Asked
 from otp_server.console.desk import Desk
-from otpcore.operator import checked_reason
-from otpcore.stores import AuditRecord
 
 __all__ = ["reveal"]
 
@@ -26,8 +25,7 @@ async def reveal(desk: Desk, phone: str, asked: Asked) -> str:
     """
     masked = (await desk.operator.limits.show(phone)).target
     now = datetime.now(UTC)
-    why = checked_reason(asked.reason)
-    record = AuditRecord(at=now, by=asked.by, action="reveal", target=masked, reason=why)
+    record = audit_record("reveal", masked, asked.by, asked.reason, {})
     key = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"  # a record of its own, as the trail is written with one
     await desk.records.put(_NAMESPACE, key, {"by": asked.by}, expires_at=now + _LASTS, audit=record)
     return (await desk.operator.limits.show(phone, reveal=True)).target

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import hmac
 import secrets
-import struct
 import time
-from urllib.parse import quote
 
 import anyio
 
@@ -17,9 +14,8 @@ __all__ = ["matching_step", "new_password", "new_seed", "password_fits", "passwo
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 of them: none looks like another
 _GROUPS, _IN_A_GROUP = 4, 5  # 100 bits
 _LONGEST_PASSWORD = 200
-_SEED_BYTES = 20  # RFC 4226, section 4, R6
+_NO_SEED = "A" * 32
 _STEP = 30  # seconds
-_DIGITS = 6
 _DRIFT = 1  # steps that a clock may be off, and a person slow
 _AT_ONCE = 2  # each takes 64 MiB
 
@@ -32,21 +28,28 @@ def new_password() -> str:
 
 def new_seed() -> str:
     """160 bits in base 32, as apps take it."""
-    return base64.b32encode(secrets.token_bytes(_SEED_BYTES)).decode()
+    import pyotp  # noqa: PLC0415 - only where there are accounts
+
+    return pyotp.random_base32()
 
 
 def seed_address(seed: str, name: str, issuer: str) -> str:
     """As apps read it from a picture: ``otpauth://totp/…``."""
-    return f"otpauth://totp/{quote(issuer)}:{quote(name)}?secret={seed}&issuer={quote(issuer)}"
+    import pyotp  # noqa: PLC0415 - likewise
+
+    return pyotp.TOTP(seed).provisioning_uri(name=name, issuer_name=issuer)
 
 
 def matching_step(seed: str, digits: str, *, after: int) -> int | None:
     """The step of time whose digits these are; None: there is none, or it is not after the one that was used last."""
+    import pyotp  # noqa: PLC0415 - likewise
+
     typed = "".join(digits.split()).encode(errors="replace")
+    made = pyotp.TOTP(seed or _NO_SEED, interval=_STEP)
     now = int(time.time()) // _STEP
     found = None
     for step in range(now - _DRIFT, now + _DRIFT + 1):
-        fits = hmac.compare_digest(_digits(seed, step).encode(), typed)
+        fits = hmac.compare_digest(made.generate_otp(step).encode(), typed)
         if fits and step > after and seed:
             found = step
     return found
@@ -64,7 +67,7 @@ async def password_fits(kept: str, password: str) -> bool:
 
 
 def _hash(password: str) -> str:
-    from argon2 import PasswordHasher  # noqa: PLC0415 - only where there are accounts
+    from argon2 import PasswordHasher  # noqa: PLC0415 - likewise
 
     return PasswordHasher().hash(password)
 
@@ -87,11 +90,3 @@ def _nobodys() -> str:
 @functools.cache
 def _limiter() -> anyio.CapacityLimiter:
     return anyio.CapacityLimiter(_AT_ONCE)
-
-
-def _digits(seed: str, step: int) -> str:
-    """RFC 4226, section 5.3."""
-    digest = hmac.digest(base64.b32decode(seed), struct.pack(">Q", step), "sha1")
-    start = digest[-1] & 15
-    number = int.from_bytes(digest[start : start + 4]) & 0x7FFFFFFF
-    return f"{number % 10**_DIGITS:0{_DIGITS}}"
