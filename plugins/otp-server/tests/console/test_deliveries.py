@@ -53,6 +53,8 @@ def test_each_delivery_says_what_became_of_it_and_whose_it_was(scene: Scene) -> 
         ({"prefix": "+359"}, []),
         ({"instance": "mada", "outcome": "throttled"}, ["Throttled"]),
         ({"from": f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}", "outcome": "accepted"}, ["Delivered"]),
+        ({"from": "1h", "outcome": "blocked"}, ["Blocked"]),
+        ({"until": "2d"}, []),
         ({"until": f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%d %H:%M}"}, []),
     ],
 )
@@ -71,7 +73,7 @@ def test_what_stands_in_the_address_narrows_the_list(scene: Scene, asked: dict[s
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"from": "yesterday"}, "Write a day and a time in UTC"),
+        ({"from": "yesterday"}, "Write a time in UTC"),
         ({"prefix": "359"}, "Write + and a few digits"),
         ({"prefix": PHONE}, "Write + and a few digits"),
         ({"channel": "S M S"}, "Write the word of a channel"),

@@ -35,7 +35,7 @@ def test_who_pumps_is_said_first(scene: Scene) -> None:
     answer = scene.console.browser("vera").get("/refused")
     assert "<title>7 requests for +4474… were refused in the last hour." in answer.text
     told = text_of(answer)
-    assert "They name 7 numbers or more: too many sends to the prefix. This may be somebody who pumps" in told
+    assert "At least 7 numbers: too many sends to the prefix. This may be somebody who pumps" in told
     assert "only recorded, and went on." in told
 
 

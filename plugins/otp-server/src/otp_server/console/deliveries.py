@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +25,7 @@ __all__ = ["routes"]
 
 _ROWS = 50
 _INVALID = 422
-_LONGEST_PREFIX = 10  # what is longer may be somebody's number, which belongs into no address
+_PREFIX = re.compile(r"\+[0-9]{1,9}")  # what is longer may be somebody's number, which belongs into no address
 _DELIVERIES = ("from", "until", "instance", "prefix", "outcome", "channel", "code")
 _VERIFICATIONS = ("from", "until", "instance", "purpose", "app", "state")
 _BY_DEFAULT = "default"
@@ -74,7 +75,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
 
 async def _deliveries(desk: Desk, asked: Read, after: str | None) -> DeliveryPage:
     prefix = asked.given("prefix")
-    if prefix is not None and len(prefix) > _LONGEST_PREFIX:
+    if prefix not in (None, _BY_DEFAULT) and not _PREFIX.fullmatch(prefix or ""):
         asked.errors["prefix"] = _SAID["prefix"]
     wanted: dict[str, Any] = {
         "since": asked.time("from"),

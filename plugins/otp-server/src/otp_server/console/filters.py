@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 from starlette.datastructures import QueryParams
@@ -11,6 +12,9 @@ from starlette.datastructures import QueryParams
 __all__ = ["Read", "read_time"]
 
 _LONGEST = 200
+_AGO = re.compile(r"([0-9]{1,4})([mhd])")
+_OF_TODAY = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @attrs.frozen(kw_only=True)
@@ -43,14 +47,19 @@ class Read:
         """A field that is a time in UTC; None: it is empty, or none, which is noted."""
         moment = read_time(self.typed[name])
         if moment is None and self.typed[name]:
-            self.errors[name] = "Write a day and a time in UTC, such as 2026-11-12 13:41."
+            self.errors[name] = "Write a time in UTC, such as 2026-11-12 13:41, 13:41, or 2h for two hours ago."
         return moment
 
 
 def read_time(text: str) -> datetime | None:
-    """A time in UTC, as a browser or a person writes it; None: it is none."""
+    """A time in UTC: with its day, of today, or how long ago; None: it is none."""
+    now = datetime.now(UTC)
+    if found := _AGO.fullmatch(text):
+        return now - timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    if _OF_TODAY.fullmatch(text):
+        text = f"{now:%Y-%m-%d} {text}"
     try:
-        moment = datetime.fromisoformat(text.replace(" ", "T"))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ from otp_server.console.desk import Desk
 from otp_server.console.frame import done, show
 from otp_server.console.outcomes import COUNTERS
 from otp_server.console.references import Named, named_by, reference_of
-from otp_server.console.words import plural
+from otp_server.console.words import clock, plural
 from otpcore import InvalidArgument, InvalidPhoneNumber
 from otpcore.operator import LimitsSeen
 
@@ -162,7 +163,8 @@ def _heading(target: _Target, limits: LimitsSeen) -> str:
     if locked:
         return f"{whose} is locked after wrong codes."
     if full:
-        return f"{whose} has used up {plural(len(full), 'limit')}."
+        ends = max(one.window_ends_at for one in full)
+        return f"{whose} has no sends left until {clock(datetime.now(UTC), ends)}."
     return f"{whose} has room under every limit." if limits.sends else f"{whose} has used up nothing."
 
 

@@ -99,8 +99,8 @@ WHY_REFUSED: Mapping[str, str] = {
 
 
 COUNTERS: Mapping[str, str] = {
-    "phone": "Sends to this phone",
-    "client": "Sends for this client",
+    "phone": "Sends",
+    "client": "Sends",
     "prefix": "Sends to its prefix",
     "country": "Sends to its country",
     "channel": "Sends over one channel",

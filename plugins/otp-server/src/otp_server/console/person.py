@@ -193,7 +193,7 @@ class _Pages:
         seen, now = await self._one(request), datetime.now(UTC)
         (revealed,) = await self._desk.operator.challenges.show(seen.id, reveal=True)
         reference = reference_of(self._desk.server.vault, Named.PHONE, revealed.phone)
-        values = {**_story(seen, now), "reference": reference, "wrong": wrong}
+        values = {**_story(seen, now), "reference": reference, "wrong": wrong, "path": "/person"}
         heading = f"{seen.phone} {lead_of(seen, now).heading}"
         status = _INVALID if wrong else 200
         return await show(

@@ -130,7 +130,7 @@ def _lead(groups: Sequence[Group], found: Sequence[RefusalSeen], span: str, *, i
             f"{plural(suspect.count, 'request')} for {suspect.prefix}… {_was(suspect.count)} {what} in the last {span}."
         )
         why = WHY_REFUSED.get(suspect.reason, suspect.reason)
-        told = f"They name {plural(suspect.numbers, 'number')} or more: {why}. {_advice(suspect)}"
+        told = f"At least {plural(suspect.numbers, 'number')}: {why}. {_advice(suspect)}"
         return heading, f"{told} {more}".strip()
     if not refused:
         return (

@@ -70,10 +70,8 @@ def took(seconds: float) -> str:
 
 def _steps(seen: ChallengeSeen, now: datetime) -> Iterator[Step]:
     told = f"Purpose {seen.purpose}" + (f", app {seen.app}" if seen.app else "")
-    yield Step(at=seen.first_sent_at, word="Started", title="Started", detail=f"{told}.")
-    if seen.forced is not None:
-        names = ", then ".join(seen.forced)
-        yield Step(at=seen.first_sent_at, word="Started", title=f"Route: {names}", detail="Named by the application.")
+    route = f" The application names the route: {', then '.join(seen.forced)}." if seen.forced is not None else ""
+    yield Step(at=seen.first_sent_at, word="Started", title="Started", detail=f"{told}.{route}")
     for delivery in seen.deliveries:
         yield _handed_over(delivery, by_rules=seen.forced is None)
     for moment in seen.timeline:
