@@ -73,12 +73,12 @@ def test_what_stands_in_the_address_narrows_the_list(scene: Scene, asked: dict[s
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"from": "yesterday"}, "Write a time in UTC"),
-        ({"prefix": "359"}, "Write + and a few digits"),
-        ({"prefix": PHONE}, "Write + and a few digits"),
-        ({"channel": "S M S"}, "Write the word of a channel"),
+        ({"from": "yesterday"}, "Write a time such as"),
+        ({"prefix": "359"}, "Write +35987"),
+        ({"prefix": PHONE}, "Write +35987"),
+        ({"channel": "S M S"}, "Write its word"),
         ({"outcome": "lost"}, "This cannot be looked for."),
-        ({"after": "nothing"}, "This page of the list cannot be found."),
+        ({"after": "nothing"}, "This page of the list is not there."),
     ],
 )
 def test_what_cannot_be_looked_for_is_said_at_its_field(scene: Scene, asked: dict[str, str], said: str) -> None:

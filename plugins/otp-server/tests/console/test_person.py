@@ -253,6 +253,27 @@ def test_a_form_of_another_page_changes_nothing(scene: Scene, phone: str) -> Non
     assert scene.do(scene.service.operator.challenges.show(begun.id))[0].living
 
 
+def test_all_of_it_works_on_the_memory_store(serve_console: Any, phone: str) -> None:
+    mada, twilio = gateways()
+    with serve_console("", {"mada": mada, "twilio_eu": twilio}, storage={"store": "memory"}) as console:
+        held = Scene(console, mada, twilio)
+        begun = held.send(phone, ("throttled", "20429"))
+        browser = console.browser("ada")
+        person = found(browser, phone)
+        for path in (
+            "/deliveries",
+            "/deliveries/verifications",
+            "/person",
+            person,
+            f"/verification/{begun.id}",
+            "/refused",
+            "/limits",
+            "/limits/prefix/+35987",
+        ):
+            assert browser.get(path).status_code == 200, path
+        assert "Erased: 1 verification, " in text_of(browser.does(f"{person}/erase", reason=REASON, confirmed="erase"))
+
+
 def test_references_differ_each_time(scene: Scene, phone: str) -> None:
     vault = scene.console.server.server.vault
     made = {reference_of(vault, Named.PHONE, phone) for _ in range(20)}

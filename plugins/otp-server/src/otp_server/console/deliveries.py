@@ -32,9 +32,9 @@ _BY_DEFAULT = "default"
 _NO_APP = "none"
 _FIELDS = {"since": "from", "provider_code": "code", "after": "from"}
 _SAID = {
-    "channel": "Write the word of a channel, such as sms.",
-    "prefix": "Write + and a few digits, such as +35987, or default; never a whole number.",
-    "from": "This page of the list cannot be found. Go back to the newest.",
+    "channel": "Write its word, such as sms.",
+    "prefix": "Write +35987, with a few digits of the number, or default.",
+    "from": "This page of the list is not there. Go back to the newest.",
 }
 
 

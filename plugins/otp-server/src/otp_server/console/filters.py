@@ -47,7 +47,7 @@ class Read:
         """A field that is a time in UTC; None: it is empty, or none, which is noted."""
         moment = read_time(self.typed[name])
         if moment is None and self.typed[name]:
-            self.errors[name] = "Write a time in UTC, such as 2026-11-12 13:41, 13:41, or 2h for two hours ago."
+            self.errors[name] = "Write a time such as 2026-11-12 13:41, 13:41 or 2h (two hours ago)."
         return moment
 
 

@@ -19,7 +19,7 @@ from otp_server.console.frame import done, show
 from otp_server.console.outcomes import COUNTERS, WHY_REFUSED, end_of
 from otp_server.console.references import Named, named_by, reference_of
 from otp_server.console.revealing import reveal
-from otp_server.console.standing import again_of, is_spent, lead_of
+from otp_server.console.standing import again_of, again_told, is_spent, lead_of
 from otp_server.console.timeline import exact, steps_of, took
 from otp_server.console.words import lasting, plural
 from otp_server.problems import ProblemError
@@ -170,11 +170,13 @@ class _Pages:
         limits = await operator.limits.show(phone)
         latest = found[0] if found else None
         lead = lead_of(latest, now) if latest else None
+        again = again_of(limits, latest, self._desk.server.otp_settings, now)
         values = {
             **_story(latest, now),
             "reference": request.path_params["reference"],
             "limits": limits,
-            "again": again_of(limits, latest, self._desk.server.otp_settings, now),
+            "again": again,
+            "again_told": again_told(again, now),
             "refusals": await operator.refusals(phone, limit=_REFUSALS),
             "earlier": [(one, end_of(one, spent=is_spent(one))) for one in found[1:]],
             "kept": lasting(self._desk.server.otp_settings.storage.keep_challenges),

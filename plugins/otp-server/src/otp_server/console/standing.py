@@ -13,7 +13,7 @@ from otp_server.console.words import clock
 from otpcore import Settings
 from otpcore.operator import ChallengeSeen, LimitsSeen
 
-__all__ = ["Again", "Lead", "again_of", "is_spent", "lead_of"]
+__all__ = ["Again", "Lead", "again_of", "again_told", "is_spent", "lead_of"]
 
 _TIMES = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 
@@ -121,6 +121,15 @@ def again_of(limits: LimitsSeen, latest: ChallengeSeen | None, settings: Setting
         return Again(may=False, why=for_good[0].why)
     last = max(found, key=lambda one: one.until or now)
     return Again(may=False, at=last.until, why=last.why)
+
+
+def again_told(again: Again, now: datetime) -> str:
+    """The same as a sentence."""
+    if again.may:
+        return "They may ask for a code now."
+    if again.at is not None:
+        return f"They may ask for a code again at {clock(now, again.at)}."
+    return "They may not ask for a code until somebody acts."
 
 
 def _obstacles(limits: LimitsSeen, settings: Settings, now: datetime) -> Iterator[_Obstacle]:
