@@ -37,6 +37,8 @@ def test_who_pumps_is_said_first(scene: Scene) -> None:
     told = text_of(answer)
     assert "At least 7 numbers: too many sends to the prefix. This may be somebody who pumps" in told
     assert "only recorded, and went on." in told
+    assert "/switches/deny" not in answer.text
+    assert 'href="/console/switches/deny?prefix=%2B4474"' in scene.console.browser("otto").get("/refused").text
 
 
 def test_groups_are_by_prefix_and_reason_the_most_frequent_first(scene: Scene) -> None:

@@ -58,6 +58,11 @@ class Group:
         """Many numbers, and not one person who tries again."""
         return bool(self.prefix) and self.numbers >= _MANY
 
+    @property
+    def may_be_denied(self) -> bool:
+        """It names where the numbers are, and something is still sent there."""
+        return len(self.prefix) > 1 and self.reason not in _NOBODY_IS_SENT_TO
+
 
 def grouped(refusals: Iterable[RefusalSeen]) -> tuple[Group, ...]:
     """Refusals by reason and by what is shown of the numbers, the most frequent first."""
@@ -109,6 +114,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             "is_enforced": desk.server.otp_settings.limits.unverified_mode == "enforce",
             "is_narrow": _is_narrow(asked),
             "more": more,
+            "to_deny": next((one.prefix for one in groups if one.is_suspect and one.may_be_denied), ""),
         }
         return await show(desk, request, "refused.html", values, heading=heading, is_live=True)
 
