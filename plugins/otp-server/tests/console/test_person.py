@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from console_scenes import Scene, gateways, rows
 from otp_server.console import references
 from otp_server.console.references import Named, named_by, reference_of
 
-from otpcore.testing import wrong_code
+from otpcore.testing import Outbox, wrong_code
 
 REASON = "ticket 4711"
 LIMITS = {"phone": ["3/1d"], "client": []}
@@ -272,6 +273,21 @@ def test_all_of_it_works_on_the_memory_store(serve_console: Any, phone: str) -> 
         ):
             assert browser.get(path).status_code == 200, path
         assert "Erased: 1 verification, " in text_of(browser.does(f"{person}/erase", reason=REASON, confirmed="erase"))
+
+
+def test_a_verification_under_a_key_that_is_gone_is_told_without_its_person(
+    tmp_path: Path, serve_console: Any, phone: str
+) -> None:
+    url, outbox = f"sqlite:///{tmp_path}/otp.sqlite3", Outbox()
+    index = outbox.settings["keys"]["index"]
+    keys = {"index": index, "code": {"old": index[:-2] + "AA"}, "current": "old"}
+    with outbox.blocking_service({"keys": keys, "storage": {"url": url}}, clock=lambda: datetime.now(UTC)) as service:
+        begun = service.send_sms(phone)
+    with serve_console(url) as console:
+        answer = console.browser("vera").get(f"/verification/{begun.id}")
+    assert answer.status_code == 200
+    assert "so its person cannot be looked up." in text_of(answer)
+    assert "/person/" not in answer.text
 
 
 def test_references_differ_each_time(scene: Scene, phone: str) -> None:

@@ -23,7 +23,7 @@ from otp_server.console.standing import again_of, again_told, is_spent, lead_of
 from otp_server.console.timeline import exact, steps_of, took
 from otp_server.console.words import lasting, plural
 from otp_server.problems import ProblemError
-from otpcore import InvalidPhoneNumber
+from otpcore import InvalidPhoneNumber, SettingsError
 from otpcore.operator import ChallengeSeen
 
 __all__ = ["routes"]
@@ -193,8 +193,7 @@ class _Pages:
 
     async def _verification(self, request: Request, wrong: _Wrong | None = None) -> Response:
         seen, now = await self._one(request), datetime.now(UTC)
-        (revealed,) = await self._desk.operator.challenges.show(seen.id, reveal=True)
-        reference = reference_of(self._desk.server.vault, Named.PHONE, revealed.phone)
+        reference = await self._reference(seen)
         values = {**_story(seen, now), "reference": reference, "wrong": wrong, "path": "/person"}
         heading = f"{seen.phone} {lead_of(seen, now).heading}"
         status = _INVALID if wrong else 200
@@ -209,6 +208,14 @@ class _Pages:
         if not found:
             raise ProblemError("not_found")
         return found[0]
+
+    async def _reference(self, seen: ChallengeSeen) -> str:
+        """To the page of its person; empty: the key that sealed the number is not here, or it has just been removed."""
+        try:
+            found = await self._desk.operator.challenges.show(seen.id, reveal=True)
+        except SettingsError:
+            found = ()
+        return reference_of(self._desk.server.vault, Named.PHONE, found[0].phone) if found else ""
 
     def _phone(self, request: Request) -> str | None:
         return named_by(self._desk.server.vault, Named.PHONE, request.path_params["reference"])
