@@ -38,6 +38,7 @@ def test_each_delivery_says_what_became_of_it_and_whose_it_was(scene: Scene) -> 
         "Delivered +3598******67 sms twilio_eu default none N ms sign-in",
         "Misconfigured +3598******67 sms mada default HTTP 401 N ms sign-in",
     ]
+    assert "4, newest first: 1 blocked, 1 throttled, 1 delivered, 1 misconfigured." in text_of(answer)
     for hidden in (PHONE[1:], OTHER[1:], scene.code):
         assert hidden not in answer.text
 

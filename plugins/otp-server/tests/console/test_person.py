@@ -82,7 +82,8 @@ def test_an_address_that_names_nobody_leads_to_the_search(scene: Scene, referenc
         ("+359871234567 +359871234568", "This is not one whole number."),
         ("12 34", "This is not one whole number."),
         ("vrf_unknown_and_long_enough", "No verification with this id is kept."),
-        ("<b>", "No verification with this id is kept."),
+        ("<b>", "This is not one whole number."),
+        ("+43 664 1234567 ext. 5", "This is not one whole number."),
     ],
 )
 def test_what_names_nobody_is_said_and_kept_in_the_field(scene: Scene, typed: str, said: str) -> None:

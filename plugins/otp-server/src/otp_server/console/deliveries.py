@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +17,7 @@ from otp_server.console.asking import person_of
 from otp_server.console.desk import Desk
 from otp_server.console.filters import Read
 from otp_server.console.frame import show
-from otp_server.console.outcomes import OUTCOMES, STATES, end_of, outcome_of, way
+from otp_server.console.outcomes import OUTCOMES, STATES, Word, end_of, outcome_of, way
 from otp_server.console.timeline import exact
 from otpcore import InvalidArgument
 from otpcore.operator import ChallengePage, DeliveryPage
@@ -48,6 +49,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         values = {
             **_common(asked, page, request),
             "items": [(one, outcome_of(one)) for one in page.items],
+            "summary": _summary([outcome_of(one) for one in page.items]),
             "outcomes": {str(word): told.text for word, told in OUTCOMES.items()},
             "instances": await _instances(desk, asked),
             "way": way,
@@ -62,6 +64,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         values = {
             **_common(asked, page, request),
             "items": [(one, end_of(one)) for one in page.items],
+            "summary": _summary([end_of(one) for one in page.items]),
             "states": {str(state): told.text for state, told in STATES.items()},
             "instances": await _instances(desk, asked),
         }
@@ -141,6 +144,13 @@ async def _shown(
     heading = next(iter(asked.errors.values()), "") or _heading(asked, noun)
     status = _INVALID if asked.errors else 200
     return await show(desk, request, template, values, heading=heading, status=status, is_live=is_live)
+
+
+def _summary(found: Sequence[Word]) -> str:
+    """What has become of those on the page, in a sentence."""
+    counted = Counter(one.text.lower() for one in found)
+    told = ", ".join(f"{count} {text}" for text, count in counted.most_common())
+    return f"{len(found)}, newest first: {told}." if found else ""
 
 
 def _heading(asked: Read, noun: str) -> str:

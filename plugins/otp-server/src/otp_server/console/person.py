@@ -28,9 +28,9 @@ from otpcore.operator import ChallengeSeen
 
 __all__ = ["routes"]
 
-_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_LETTER = re.compile(r"[A-Za-z]")
+_ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,64}")
 _REFUSALS = 20
+_EARLIER = 50
 _CONFIRMED_BY = "erase"
 _INVALID = 422
 
@@ -80,9 +80,8 @@ class _Pages:
         typed = form.get("q", "").strip()
         if not typed:
             return await self._search(request, "Type a whole number, or the id of a verification.")
-        if _LETTER.search(typed):
-            found = await self._desk.operator.challenges.show(typed) if _ID.fullmatch(typed) else ()
-            if found:
+        if _ID.fullmatch(typed):
+            if await self._desk.operator.challenges.show(typed):
                 return done(self._desk, request, f"/verification/{typed}")
             return await self._search(request, "No verification with this id is kept.", typed)
         try:
@@ -178,7 +177,7 @@ class _Pages:
             "again": again,
             "again_told": again_told(again, now),
             "refusals": await operator.refusals(phone, limit=_REFUSALS),
-            "earlier": [(one, end_of(one, spent=is_spent(one))) for one in found[1:]],
+            "earlier": [(one, end_of(one, spent=is_spent(one))) for one in found[1 : _EARLIER + 1]],
             "kept": lasting(self._desk.server.otp_settings.storage.keep_challenges),
             "count_of_all": len(found),
             "why": WHY_REFUSED,
