@@ -205,3 +205,26 @@ def _document(process: subprocess.Popen[str]) -> dict[str, Any]:
             document: dict[str, Any] = json.loads(text)
             return document
     raise AssertionError((text, process.stderr.read() if process.stderr else ""))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A database of a server from a wheel, with its tables."""
+    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
+        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
+    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
+    from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - SQLAlchemy is loaded where it is needed
+
+    with own_servers.postgres_server() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    """A server from a wheel."""
+    pytest.importorskip("otp_redis", reason="otp-redis is not installed")
+    servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
+    (tmp_path / "redis").mkdir()
+    with servers.redis_server(tmp_path / "redis") as server:
+        yield server.url

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
 
 import attrs
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from otp_server.console.asking import person_of
 from otp_server.console.desk import Desk
 from otp_server.console.frame import show
-from otp_server.console.words import plural
+from otp_server.console.words import moment_of, plural
 from otpcore.operator import Change
 
 __all__ = ["routes"]
@@ -23,6 +24,8 @@ _AT_ONCE = 200
 _LOOKED_AT = 2000  # changes, for those of one person
 _LONGEST = 200
 _HIGHEST = 2**53
+_FOR_PROGRAMS = {"setting"}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")
 
 _DONE: Mapping[str, str] = {
     "sending.pause": "Paused sending",
@@ -116,12 +119,17 @@ def _heading(found: Found, action: str, by: str) -> str:
     return f"{what}{f' by {by}' if by else ''}{more}"
 
 
-def _told(change: Change) -> Sequence[tuple[str, Any]]:
-    """What else was found out, ready to be shown: lists as one text, and nothing empty."""
+def _told(change: Change) -> Sequence[tuple[str, str]]:
+    """What else was found out, ready to be shown; what is empty, and what only programs need, is left out."""
     told = []
     for name, value in change.detail.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        shown = {True: "yes", False: "no"}.get(text, text) if isinstance(text, bool) else text
-        if shown not in ("", None) and not isinstance(shown, dict):
-            told.append((name.replace("_", " "), shown))
+        if name in _FOR_PROGRAMS or value in ("", None) or isinstance(value, dict):
+            continue
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = {"True": "yes", "False": "no"}.get(text, text)
+        told.append((name.replace("_", " "), _MOMENT.sub(_shorter, text)))
     return told
+
+
+def _shorter(found: re.Match[str]) -> str:
+    return f"{moment_of(datetime.fromisoformat(found[0]))}"

@@ -104,7 +104,7 @@ def _partly_out(figures: Figures) -> Lead | None:
         more = " ".join(f"{_named(one)} {_fault(one)}{_since(figures, one)}." for one in found)
     else:
         bad = f"{_named(first)} {_fault(first)}{_since(figures, first)}{_said(first)}."
-        more = _meanwhile(figures, first.instance)
+        more = f"{_last_words(first)}{_meanwhile(figures, first.instance)}"
     refused = sum(row.failed for row in figures.rows if row.instance in names)
     actions = [(f"See {first.instance}" if not rest else "See the providers", "/providers")]
     if refused:
@@ -195,7 +195,11 @@ def _fault(obstacle: Obstacle) -> str:
 
 
 def _said(obstacle: Obstacle) -> str:
-    return f": {_words(obstacle)}" if _words(obstacle) else ""
+    return f": {obstacle.provider_code}" if obstacle.provider_code else ""
+
+
+def _last_words(obstacle: Obstacle) -> str:
+    return f"Its last words: {obstacle.words}. " if obstacle.words else ""
 
 
 def _words(obstacle: Obstacle) -> str:
