@@ -6,22 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from console_browser import chromium, fits, is_fine, looking, needs_chromium
 from console_scenes import Scene, gateways
 
 from otpcore.testing import wrong_code
 
-pytestmark = needs_chromium
-
 PHONE = "+359881234567"
 LONG = "a_gateway_of_thirty_letters_xx"
+IN_DARK = {"deliveries", "deliveries-wrong", "person", "verification-living", "refused", "limits-phone"}
 LIMITS = {"phone": ["3/1d"], "unverified": ["2/1h"], "lock_after": 3}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -76,68 +68,75 @@ def addresses(scene: Scene) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 320)])
-def test_each_page_is_fine_in_every_width(scene: Scene, browser: Any, scheme: str, width: int) -> None:
-    with looking(browser, scene.console.headers, scheme=scheme) as page:
-        for name, path in addresses(scene).items():
-            page.goto(f"{scene.console.url}{path}")
-            for one in page.locator("main details").all():
-                one.evaluate("one => { one.open = true }")
-            is_fine(page, f"{name}-{scheme}", width)
-            assert PHONE not in page.content()
-
-
-def test_a_person_is_found_and_given_back_without_scripts(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers, js=False) as page:
-        page.goto(f"{scene.console.url}/person")
-        page.get_by_label("Find a person or a verification").fill(PHONE)
-        page.get_by_role("button", name="Find").click()
-        assert page.inner_text("h1").startswith("+3598******67 ")
-        assert PHONE[1:] not in page.url
-        fits(page, "person-bare")
-        page.get_by_text("Give the limits back").click()
-        page.evaluate("document.querySelector('#reset-reason').removeAttribute('required')")
-        page.get_by_role("button", name="Give back").click()
-        assert page.evaluate("document.activeElement.className") == "alert"
-        assert page.inner_text(".alert a") == "Say why. It is kept in the audit."
-        fits(page, "person-bare-wrong")
-        page.locator(".alert a").click()
-        assert page.evaluate("document.querySelector(':target').id") == "reset-reason"
-        page.get_by_label("Reason", exact=True).locator("visible=true").fill("ticket 4711")
-        page.get_by_role("button", name="Give back").click()
-        assert page.inner_text(".said").startswith("Given back: ")
-
-
-def test_a_row_opens_its_story_in_a_new_tab_by_keyboard(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers) as page:
-        page.goto(f"{scene.console.url}/deliveries")
-        page.locator("tbody a").first.focus()
-        with page.context.expect_page() as opened:
-            page.keyboard.press("Enter")
-        opened.value.wait_for_load_state()
-        assert "/verification/" in opened.value.url
-        assert page.url.endswith("/deliveries")
-
-
-def test_a_whole_number_is_shown_once(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers) as page:
-        page.goto(f"{scene.console.url}{addresses(scene)['person']}")
-        page.get_by_text("Show the whole number").click()
-        page.locator("#reveal-reason").fill("ticket 4711")
-        page.get_by_role("button", name="Show the number").click()
-        assert PHONE in page.inner_text(".whole")
-        assert PHONE not in page.url + page.title()
-        is_fine(page, "person-whole")
-        page.goto(page.url.removesuffix("/reveal"))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_page_is_fine_in_every_width(scene: Scene, browse: Any, fine: Any, fits: Any, scheme: str) -> None:
+    page = browse(scene.console, "/person", scheme=scheme)
+    for name, path in addresses(scene).items():
+        page.goto(f"{scene.console.url}{path}")
+        for one in page.locator("main details").all():
+            one.evaluate("one => { one.open = true }")
+        (fine if scheme == "light" or name in IN_DARK else fits)(page, f"{name}-{scheme}")
         assert PHONE not in page.content()
 
 
-def test_a_filter_is_a_link_that_can_be_passed_on(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers, js=False) as page:
-        page.goto(f"{scene.console.url}/deliveries")
-        page.get_by_label("Outcome").select_option("Throttled")
-        page.get_by_role("button", name="Filter").click()
-        assert "outcome=throttled" in page.url
-        assert page.locator("tbody tr").count() == 1
-        page.get_by_role("link", name="Clear").click()
-        assert page.locator("tbody tr").count() > 5
+def test_a_person_is_found_and_given_back_without_scripts(scene: Scene, browse: Any, fits: Any) -> None:
+    page = browse(scene.console, "/person", js=False)
+    page.get_by_label("Find a person or a verification").fill(PHONE)
+    page.get_by_role("button", name="Find").click()
+    assert page.inner_text("h1").startswith("+3598******67 ")
+    assert PHONE[1:] not in page.url
+    fits(page, "person-bare")
+    page.get_by_text("Give the limits back").click()
+    page.evaluate("document.querySelector('#reset-reason').removeAttribute('required')")
+    page.get_by_role("button", name="Give back").click()
+    assert page.evaluate("document.activeElement.className") == "alert"
+    assert page.inner_text(".alert a") == "Say why. It is kept in the audit."
+    fits(page, "person-bare-wrong")
+    page.locator(".alert a").click()
+    assert page.evaluate("document.querySelector(':target').id") == "reset-reason"
+    page.locator("#reset-reason").fill("ticket 4711")
+    page.get_by_role("button", name="Give back").click()
+    assert page.inner_text(".said").startswith("Given back: ")
+
+
+def test_a_row_opens_its_story_in_a_new_tab_by_keyboard(scene: Scene, browse: Any) -> None:
+    page = browse(scene.console, "/deliveries")
+    page.locator("tbody a").first.focus()
+    with page.context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    opened.value.wait_for_load_state()
+    assert "/verification/" in opened.value.url
+    assert page.url.endswith("/deliveries")
+
+
+def test_a_whole_number_is_shown_once(scene: Scene, browse: Any, fine: Any) -> None:
+    page = browse(scene.console, addresses(scene)["person"])
+    page.get_by_text("Show the whole number").click()
+    page.locator("#reveal-reason").fill("ticket 4711")
+    page.get_by_role("button", name="Show the number").click()
+    assert PHONE in page.inner_text(".whole")
+    assert PHONE not in page.url + page.title()
+    fine(page, "person-whole")
+    page.goto(page.url.removesuffix("/reveal"))
+    assert PHONE not in page.content()
+
+
+def test_what_is_typed_and_open_stays_while_the_page_is_kept_fresh(scene: Scene, browse: Any) -> None:
+    page = browse(scene.console, addresses(scene)["person"])
+    page.clock.install()
+    page.reload()
+    page.get_by_text("Give the limits back").click()
+    page.locator("#reset-reason").fill("half a reas")
+    page.clock.run_for(11_000)
+    assert page.input_value("#reset-reason") == "half a reas"
+    assert page.locator("details:has(#reset-reason)").get_attribute("open") is not None
+
+
+def test_a_filter_is_a_link_that_can_be_passed_on(scene: Scene, browse: Any) -> None:
+    page = browse(scene.console, "/deliveries", js=False)
+    page.get_by_label("Outcome").select_option("Throttled")
+    page.get_by_role("button", name="Filter").click()
+    assert "outcome=throttled" in page.url
+    assert page.locator("tbody tr").count() == 1
+    page.get_by_role("link", name="Clear").click()
+    assert page.locator("tbody tr").count() > 5
