@@ -203,7 +203,7 @@ def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[
         if refusal.purpose == challenge.purpose and within:
             yield Moment(
                 at=refusal.last_at,
-                what="refusal",
+                what="refusal" if refusal.enforced else "noted",
                 channel=refusal.channel,
                 result=refusal.reason,
                 detail=f"{refusal.count} times" if refusal.count > 1 else "",

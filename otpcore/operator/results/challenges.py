@@ -79,8 +79,8 @@ class Moment(Shown):
 
     Args:
         at: Aware UTC.
-        what: ``begun``, ``delivery``, ``receipt``, ``refusal``, ``approved`` (the right code) or ``due`` (the next
-            try).
+        what: ``begun``, ``delivery``, ``receipt``, ``refusal``, ``noted`` (a limit that only records would have
+            refused), ``approved`` (the right code) or ``due`` (the next try).
         channel: Over which, or empty.
         provider: The instance, or empty.
         result: The outcome of a delivery, the status of a receipt, the reason of a refusal, or empty.

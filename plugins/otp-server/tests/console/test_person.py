@@ -139,6 +139,20 @@ def test_a_message_that_did_not_arrive_is_told_with_what_was_done(scene: Scene, 
     assert "mada did not deliver, then twilio_eu accepted." in text_of(answer)
 
 
+def test_what_a_limit_only_records_is_no_refusal(tmp_path: Path, serve_console: Any) -> None:
+    mada, twilio = gateways()
+    limits = {"phone": [], "unverified": ["1/1h"]}
+    with serve_console(
+        f"sqlite:///{tmp_path}/otp.sqlite3", {"mada": mada, "twilio_eu": twilio}, limits=limits
+    ) as console:
+        noted = Scene(console, mada, twilio)
+        noted.send("+447400123455")
+        begun = noted.send("+447400123456")
+        told = text_of(console.browser("vera").get(f"/verification/{begun.id}"))
+    assert "A limit was passed Too many sends that nobody verified; it is only recorded." in told
+    assert "was refused" not in told
+
+
 def test_whether_they_may_ask_again_is_told_with_the_time(scene: Scene, phone: str) -> None:
     browser = scene.console.browser("vera")
     path = found(browser, phone)

@@ -128,8 +128,13 @@ def again_told(again: Again, now: datetime) -> str:
     if again.may:
         return "They may ask for a code now."
     if again.at is not None:
-        return f"They may ask for a code again at {clock(now, again.at)}."
+        return f"They may ask for a code again at {_whole(clock(now, again.at))}."
     return "They may not ask for a code until somebody acts."
+
+
+def _whole(text: str) -> str:
+    """Not to be broken over two lines."""
+    return text.replace(" ", "\u00a0")
 
 
 def _obstacles(limits: LimitsSeen, settings: Settings, now: datetime) -> Iterator[_Obstacle]:

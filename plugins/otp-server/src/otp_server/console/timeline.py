@@ -105,9 +105,12 @@ def _moment(one: Moment, seen: ChallengeSeen, now: datetime) -> Step | None:
         case "receipt":
             detail = f"Receipt from {one.provider}. It did not reach the phone."
             return Step(at=one.at, word="Undelivered", title="Undelivered", detail=detail, code=one.detail)
-        case "refusal":
+        case "refusal" | "noted":
             why = WHY_REFUSED.get(one.result, one.result)
             times = f", {one.detail}" if one.detail else ""
+            if one.what == "noted":
+                said = f"{why}{times}; it is only recorded.".capitalize()
+                return Step(at=one.at, word="Recorded", title="A limit was passed", detail=said)
             return Step(
                 at=one.at, word="Refused", title="Another send was refused", detail=f"{why}{times}.".capitalize()
             )
