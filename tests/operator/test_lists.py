@@ -127,6 +127,16 @@ async def test_a_challenge_tells_when_it_was_answered_and_approved(otp: AsyncOTP
     assert login.cooldowns["sms"] > login.first_sent_at
 
 
+async def test_what_a_limit_only_records_is_noted_and_no_refusal(otp_outbox: Outbox, settings: dict[str, Any]) -> None:
+    async with otp_outbox.service({**settings, "limits": {"phone": [], "unverified": ["1/1h"]}}) as otp:
+        for phone in (OTHER_PHONE, "+4915112345679"):
+            await otp.send_sms(phone)
+        (seen,) = await otp.operator.challenges.show("+4915112345679")
+    assert [(one.what, one.result) for one in seen.timeline if one.what in ("noted", "refusal")] == [
+        ("noted", "unverified")
+    ]
+
+
 async def test_counts_over_time_are_told_apart(otp: AsyncOTPService, otp_outbox: Outbox) -> None:
     begun = otp_outbox.clock() - timedelta(minutes=10)
     otp_outbox.clock.advance(120)
