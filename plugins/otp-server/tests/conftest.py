@@ -221,10 +221,17 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
+def redis_process(tmp_path: Path) -> Iterator[Any]:
     """A server from a wheel."""
     pytest.importorskip("otp_redis", reason="otp-redis is not installed")
     servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
     (tmp_path / "redis").mkdir()
     with servers.redis_server(tmp_path / "redis") as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: Any) -> str:
+    """Its address."""
+    url: str = redis_process.url
+    return url

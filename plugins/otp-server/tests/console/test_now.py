@@ -128,6 +128,13 @@ def test_one_that_is_drained_is_an_aside(console: Console, phone: str) -> None:
     assert "twilio default Drained since" in said
 
 
+def test_what_is_denied_is_an_aside(console: Console) -> None:
+    console.server.do(console.server.server.service.operator.sending.deny("+8835", **BY))
+    said = looked(console)
+    assert "1 prefix is denied: +8835 ." in said
+    assert "What else needs somebody" not in said
+
+
 def test_what_is_refused_is_counted_by_reason(serve_console: Any, tmp_path: Any, phone: str) -> None:
     limits = {"phone": ["1/1h"], "client": []}
     otp = {"cooldown": 0}

@@ -16,12 +16,14 @@ from otp_server.console.desk import Desk
 from otp_server.console.figures import WINDOWS, Figures, read
 from otp_server.console.frame import show
 from otp_server.console.sentence import lead_of
+from otpcore import ObstacleKind
 from otpcore.operator import RefusalSeen
 
 __all__ = ["routes"]
 
 _LOOKED_AT = 500  # refusals
 _MOST_SHOWN = 6
+_TOLD = "sending"  # what findings tell of it, the first sentence has said
 _REASONS: Mapping[str, str] = {
     "phone": "Too many for a phone",
     "client": "Too many by a client",
@@ -87,7 +89,10 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             "waiting": _waiting(figures),
             "workers": figures.status.workers,
             "refused": _refused(refusals, figures.status.since)[:_MOST_SHOWN],
-            "problems": [one for one in await desk.operator.findings() if one.level == "problem"],
+            "problems": [
+                one for one in await desk.operator.findings() if one.level == "problem" and one.about != _TOLD
+            ],
+            "denied": [one.prefix for one in figures.status.obstacles if one.kind is ObstacleKind.DENIED],
         }
         return await show(desk, request, "now.html", values, heading=lead.title.rstrip("."), is_live=True)
 

@@ -9,7 +9,7 @@ import attrs
 
 from otp_server.console.desk import Desk
 from otp_server.console.figures import Figures
-from otp_server.console.words import clock, lasting, percent, plural
+from otp_server.console.words import clock, lasting, plural
 from otpcore import Obstacle, ObstacleKind, Stops
 
 __all__ = ["Lead", "lead_of"]
@@ -151,9 +151,10 @@ def _slow(figures: Figures) -> Lead | None:
         tries = first.failed + first.accepted
         bad = f"{_capital(first.instance)} fails often: {first.failed:,} of {plural(tries, 'message')}."
         return Lead(text="Sending works.", bad=bad, more=_waits(figures), actions=actions)
-    share = percent(sum(row.accepted for row in late if row.state == "Slow"), figures.total.accepted)
+    slow = sum(row.accepted for row in late if row.state == "Slow")
+    share = max(1, round(slow / max(figures.total.accepted, 1) * 100))
     return Lead(
-        text=f"Sending works, slowly for {share} of people.",
+        text=f"Sending works, slowly for {share}\u00a0% of people.",
         more=f"Half of the codes of {first.instance} take {lasting(first.p50)} or more to come back.",
         actions=actions,
     )
