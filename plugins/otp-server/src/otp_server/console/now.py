@@ -46,7 +46,7 @@ class Waiting:
     """What waits and tried this instance last.
 
     Args:
-        instance: Empty: it has tried nobody yet.
+        instance: Empty: it has tried no one yet.
         count: Sends.
         oldest: When the first of them began; None: it is not known.
     """
