@@ -48,9 +48,11 @@ if TYPE_CHECKING:
         InboxMessage,
         InstanceLoaded,
         InstanceState,
+        InstanceTested,
         KeyNeed,
         PluginFound,
     )
+    from otpcore.operator.words import checked_name, checked_reason
 
 __all__ = [
     "AsyncOperator",
@@ -73,6 +75,7 @@ __all__ = [
     "InboxMessage",
     "InstanceLoaded",
     "InstanceState",
+    "InstanceTested",
     "KeyNeed",
     "LimitsSeen",
     "Matching",
@@ -93,6 +96,8 @@ __all__ = [
     "SwitchState",
     "SwitchesSeen",
     "Version",
+    "checked_name",
+    "checked_reason",
 ]
 
 _MODULES = {
@@ -143,9 +148,11 @@ _MODULES = {
         "InboxMessage",
         "InstanceLoaded",
         "InstanceState",
+        "InstanceTested",
         "KeyNeed",
         "PluginFound",
     ),
+    "otpcore.operator.words": ("checked_name", "checked_reason"),
 }
 
 if not TYPE_CHECKING:

@@ -15,6 +15,7 @@ import pytest
 from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
 from otp_server.problems import OURS
+from otp_server.relay_settings import RelaySettings
 from otp_server.settings import AppSettings, ServerSettings, WebhookSettings
 
 PLUGIN = Path(__file__).parents[1]
@@ -43,7 +44,7 @@ def test_the_commands_of_the_readme_verify_a_code(serve: Callable[..., Any]) -> 
     assert begun["status"] == "pending"
     (inbox, _) = shell(f"{head}ID={begun['id']} CODE=000\n{check}")
     (_, checked) = shell(f"{head}ID={begun['id']} CODE={inbox['messages'][0]['code']}\n{check}")
-    assert checked == {"valid": True, "status": "approved", "attempts_left": 4}
+    assert checked == {"valid": True, "status": "approved", "attempts_left": 4, "reason": None}
 
 
 def rows(title: str) -> list[list[str]]:
@@ -59,13 +60,20 @@ def test_the_page_has_every_problem_and_every_setting() -> None:
     told = [row for row in rows("Problems") if row[0].isdigit()]
     assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
     of_server = {
-        f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page", "console")
+        f"server.{one.name}"
+        for one in attrs.fields(ServerSettings)
+        if one.name not in ("apps", "page", "relay", "console")
     }
     of_apps = {
-        f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name not in ("webhook", "page")
+        f"server.apps.<app>.{one.name}"
+        for one in attrs.fields(AppSettings)
+        if one.name not in ("webhook", "page", "relay")
     }
     of_apps |= {f"server.apps.<app>.webhook.{one.name}" for one in attrs.fields(WebhookSettings)}
     of_apps |= {f"server.{of}page.{one.name}" for one in attrs.fields(PageSettings) for of in ("", "apps.<app>.")}
+    of_apps |= {
+        f"server.{of}relay.<name>.{one.name}" for one in attrs.fields(RelaySettings) for of in ("", "apps.<app>.")
+    }
     of_console = {f"server.console.{one.name}" for one in attrs.fields(ConsoleSettings)}
     assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps | of_console
 

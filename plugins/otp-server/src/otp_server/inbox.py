@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from otp_server import html
 from otp_server.api.auth import caller_of
+from otp_server.console.inbox import at_home
 from otp_server.keys import Kind, Scope
 from otp_server.problems import ProblemError
 from otp_server.server import Server
@@ -28,8 +29,7 @@ def routes(server: Server) -> Sequence[BaseRoute]:
     async def shown(request: Request) -> Response:
         if not _is_at_home(server, request):
             raise ProblemError("not_found")
-        messages = [_told(one) for one in reversed(server.sandbox.sandbox_inbox())]
-        return html.page("inbox/inbox.html", {"messages": messages, "keys_are_kept": not _has_no_keys(server)})
+        return await at_home(server, request)
 
     async def listed(request: Request) -> Response:
         caller = await caller_of(server, request, Scope.READ)
@@ -42,7 +42,11 @@ def routes(server: Server) -> Sequence[BaseRoute]:
     async def first(_: Request) -> Response:
         return Response(status_code=303, headers={"Location": "/inbox"})
 
-    made: list[BaseRoute] = [Route("/inbox", shown), Route("/v1/inbox", listed), *html.routes()]
+    made: list[BaseRoute] = [
+        Route("/inbox", shown, methods=["GET", "POST"]),
+        Route("/v1/inbox", listed),
+        *html.routes(),
+    ]
     return [*made, Route("/", first)] if server.is_sandbox else made
 
 
@@ -53,10 +57,6 @@ def _is_at_home(server: Server, request: Request) -> bool:
     """
     caller = request.client.host if request.client is not None else ""
     return server.is_sandbox and caller in _LOOPBACK and request.url.hostname in _NAMES
-
-
-def _has_no_keys(server: Server) -> bool:
-    return server.otp_settings.needs_throw_away_keys
 
 
 async def _is_of(server: Server, message: DeliveredMessage, app: str) -> bool:
@@ -72,6 +72,7 @@ def _told(message: DeliveredMessage) -> dict[str, Any]:
         "provider": message.instance,
         "purpose": message.purpose,
         "locale": message.locale,
+        "at": message.at.isoformat(),
         "code": message.code,
         "text": message.text,
     }

@@ -14,7 +14,22 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import html
-from otp_server.console import audit, now, rules, signing_in, switches, waiting
+from otp_server.console import (
+    audit,
+    deliveries,
+    inbox,
+    keys,
+    limits,
+    now,
+    person,
+    providers,
+    refused,
+    rules,
+    signing_in,
+    switches,
+    waiting,
+    webhooks,
+)
 from otp_server.console.asking import SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
@@ -30,7 +45,15 @@ PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
     waiting.routes,
     rules.routes,
     switches.routes,
+    providers.routes,
+    webhooks.routes,
+    keys.routes,
+    deliveries.routes,
+    person.routes,
+    refused.routes,
+    limits.routes,
     audit.routes,
+    inbox.routes,
     signing_in.routes,
 )
 """What has pages."""

@@ -17,7 +17,7 @@ from otp_server.webhooks.calling import Called, Caller
 from otp_server.webhooks.events import WebhookEvent, event_of
 from otp_server.webhooks.signing import headers_of
 from otpcore import OTPError
-from otpcore.stores import ChangeRecord, Store
+from otpcore.stores import AuditRecord, ChangeRecord, Store
 
 __all__ = ["DELAYS", "Teller"]
 
@@ -68,14 +68,14 @@ class Teller:
             _logger.warning("webhooks wait: %s", type(error).__name__)
             return ()
 
-    async def tell_again(self, event: WebhookEvent) -> Called | None:
-        """Tell an event once more, now; None: its app has no address any more."""
+    async def tell_again(self, event: WebhookEvent, *, audit: AuditRecord | None = None) -> Called | None:
+        """Tell an event once more, now, for an operator where there is a record; None: its app has no address any more."""
         target = self._target(event.app)
         if target is None:
             return None
         await self.attempts.switch_on(event.app, target.url)
         called = await self._call(target, event)
-        await self.attempts.add(event, called, 0, is_last=True)
+        await self.attempts.add(event, called, 0, is_last=True, audit=audit)
         return called
 
     async def _one(self, kind: Kind, store: Store, change: ChangeRecord, token: str) -> None:
@@ -98,7 +98,7 @@ class Teller:
         if target is None:  # whom it was about is erased, or its app wants to hear nothing
             return None
         event = event_of(self._vault, kind, change, views[0].challenge)
-        if await self.attempts.is_off(event.app, target.url):
+        if await self.attempts.off_since(event.app, target.url) is not None:
             return None
         called = await self._call(target, event)
         is_last = called.is_heard or called.status == _GONE or change.tries > len(DELAYS)
