@@ -120,7 +120,6 @@ async def _confirm(
             "do": do,
             "verb": verb,
             "meant": meant,
-            "action": f"/queue/{do}?{request.url.query}",
             "errors": errors or {},
             "reason": (typed or {}).get("reason", ""),
         },
