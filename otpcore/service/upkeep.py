@@ -48,6 +48,8 @@ async def purge(service: Service, phone: PhoneNumber | None, audit: AuditRecord 
         await sweep(service)  # only what is over is removed, and where retries run inline nobody else sweeps
         await fold(service)  # nor counts what is about to be removed
         return (await purge_old(service, audit=audit))[0]
+    if service.sandbox is not None:
+        service.sandbox.forget(phone)
     count = PurgeCount()
     for world in World:
         for phone_key in service.phone_keys(phone):  # sealed records of one world may be about people of the other

@@ -28,16 +28,15 @@ def routes(server: Server) -> Sequence[BaseRoute]:
     async def shown(request: Request) -> Response:
         if not _is_at_home(server, request):
             raise ProblemError("not_found")
-        messages = [_told(one) for one in reversed(server.sandbox.sandbox_inbox())]
+        messages = [_told(one) for one in await _kept(server)]
         return html.page("inbox/inbox.html", {"messages": messages, "keys_are_kept": not _has_no_keys(server)})
 
     async def listed(request: Request) -> Response:
         caller = await caller_of(server, request, Scope.READ)
         if caller.key.kind is not Kind.TEST:
             raise ProblemError("forbidden")
-        found = server.sandbox.sandbox_inbox()
-        own = [one for one in found if await _is_of(server, one, caller.app)]
-        return JSONResponse({"messages": [_told(one) for one in reversed(own)]}, headers={"Cache-Control": "no-store"})
+        own = [_told(one) for one in await _kept(server, caller.app)]
+        return JSONResponse({"messages": own}, headers={"Cache-Control": "no-store"})
 
     async def first(_: Request) -> Response:
         return Response(status_code=303, headers={"Location": "/inbox"})
@@ -59,9 +58,15 @@ def _has_no_keys(server: Server) -> bool:
     return server.otp_settings.needs_throw_away_keys
 
 
-async def _is_of(server: Server, message: DeliveredMessage, app: str) -> bool:
-    views = await server.sandbox.store.view(challenge_id=message.challenge_id)
-    return any(view.challenge.app == app for view in views)
+async def _kept(server: Server, app: str | None = None) -> list[DeliveredMessage]:
+    """The latest first, of one app or of all; who was erased, by whatever process, was sent nothing."""
+    found = server.sandbox.sandbox_inbox()
+    apps: dict[str, str | None] = {}
+    for one in found:
+        if one.challenge_id not in apps:
+            views = await server.sandbox.store.view(challenge_id=one.challenge_id)
+            apps[one.challenge_id] = views[0].challenge.app if views else None
+    return [one for one in reversed(found) if (of := apps[one.challenge_id]) is not None and app in (None, of)]
 
 
 def _told(message: DeliveredMessage) -> dict[str, Any]:

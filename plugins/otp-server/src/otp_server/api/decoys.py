@@ -28,7 +28,7 @@ def router(server: Server) -> APIRouter:
     )
     async def decoy(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _decoy(server, caller, request, body))
+        return await once(server, caller, request, lambda: _decoy(server, caller, request, body), phone=body.to)
 
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -35,7 +36,7 @@ def router(server: Server) -> APIRouter:
     )
     async def start(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _start(server, caller, request, body))
+        return await once(server, caller, request, lambda: _start(server, caller, request, body), phone=body.to)
 
     @made.get("/{verification_id}", response_model=Verification, summary="See how it stands")
     async def see(verification_id: str, request: Request) -> Verification:
@@ -45,7 +46,8 @@ def router(server: Server) -> APIRouter:
     @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code", openapi_extra=DESCRIBED)
     async def check(verification_id: str, body: CheckBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _check(caller, verification_id, body))
+        work = partial(_check, caller, verification_id, body)
+        return await once(server, caller, request, work, challenge_id=verification_id)
 
     @made.post(
         "/{verification_id}/resend",
@@ -57,7 +59,8 @@ def router(server: Server) -> APIRouter:
     async def resend(verification_id: str, request: Request, body: ResendBody | None = None) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
         asked = body or ResendBody()
-        return await once(server, caller, request, lambda: _resend(server, caller, verification_id, asked))
+        work = partial(_resend, server, caller, verification_id, asked)
+        return await once(server, caller, request, work, challenge_id=verification_id)
 
     @made.post("/{verification_id}/cancel", response_model=Verification, summary="End it")
     async def cancel(verification_id: str, request: Request, body: CancelBody | None = None) -> Verification:
@@ -84,11 +87,12 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
         locale=body.locale,
         app=caller.app,
     )
+    seen = await look_up(caller, challenge.id)
     if body.metadata or len(ladder) > 1 or body.locale:
         said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale}
         keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
-        await server.records.put(_NAMESPACE, challenge.id, said, expires_at=challenge.expires_at + keep)
-    seen = await look_up(caller, challenge.id)
+        until, about = challenge.expires_at + keep, seen[0].phone_key
+        await server.records.put(_NAMESPACE, challenge.id, said, expires_at=until, about=about)
     begun = _begun(caller, seen, body.metadata, ladder[0])
     if body.page is not None:
         begun.body.page_url = await open_page(server, caller, request, body, challenge)

@@ -44,7 +44,7 @@ class Attempts:
             "last": is_last,
             "body": event.body.decode(),
         }
-        await self._records.put(_NAMESPACE, key, value, expires_at=now + _KEPT)
+        await self._records.put(_NAMESPACE, key, value, expires_at=now + _KEPT, about=event.about)
 
     async def of_app(self, app: str, limit: int) -> list[dict[str, Any]]:
         """Those of one app, the latest first."""
@@ -57,7 +57,9 @@ class Attempts:
         if kept is None or kept.value["app"] != app:
             return None
         value = kept.value
-        return WebhookEvent(id=value["event"], type=value["type"], app=app, body=value["body"].encode())
+        return WebhookEvent(
+            id=value["event"], type=value["type"], app=app, body=value["body"].encode(), about=kept.about
+        )
 
     async def switch_off(self, app: str, url: str) -> None:
         """The app said 410: it is told nothing more at this address."""

@@ -101,6 +101,8 @@ class Teller:
         if await self.attempts.is_off(event.app, target.url):
             return None
         called = await self._call(target, event)
+        if not await store.view(challenge_id=change.challenge_id):  # erased meanwhile: nothing is noted
+            return None
         is_last = called.is_heard or called.status == _GONE or change.tries > len(DELAYS)
         await self.attempts.add(event, called, change.tries, is_last=is_last)
         if called.status == _GONE:
