@@ -16,6 +16,7 @@ from otp_server.measures import Measures
 from otp_server.settings import ServerSettings, read_settings
 from otp_server.vault import Records, Vault
 from otp_server.webhooks.attempts import Attempts
+from otp_server.webhooks.calling import network_of
 from otp_server.webhooks.teller import Teller
 from otpcore import AsyncOTPService, Settings, SettingsError
 from otpcore.stores import World
@@ -34,6 +35,7 @@ class Server:
         self.otp_settings: Settings = service.settings
         self.settings: ServerSettings = read_settings(service.settings.server)
         _check_outbox(service.settings, self.settings)
+        self._network = network_of(service.settings)
         self.vault = Vault(service.settings)
         self.measures = Measures()
         self._live = service
@@ -48,7 +50,7 @@ class Server:
             stack.callback(self._end_tasks)  # they end before the services that they work with
             self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
             self.keys = ApiKeys(self.records)
-            self.teller = Teller(self.settings, self.vault, Attempts(self.records))
+            self.teller = Teller(self.settings, self.vault, Attempts(self.records), self._network)
             if self.settings.tells_anybody:
                 self._tell()
             self._stack = stack.pop_all()
