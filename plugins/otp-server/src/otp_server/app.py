@@ -12,11 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
 
 from otp_server import health, inbox, pages, receipts
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.schemas import ProblemDocument
+from otp_server.console.app import console_at
 from otp_server.edge import Edge, request_id
 from otp_server.problems import MEDIA_TYPE, ProblemError, problem_of, respond
 from otp_server.server import Server
@@ -75,11 +77,19 @@ def app_of(server: Server) -> FastAPI:
         app.include_router(part.router(server), dependencies=[Depends(_KEY)])
     for more in (health, receipts, inbox, pages):
         app.router.routes.extend(more.routes(server))
+    console = server.settings.console
+    if console.on and console.path:
+        app.router.routes.append(Route(console.path, _below))
+        app.mount(console.path, console_at(server))
     for kind in (ProblemError, OTPError, OTPConfigurationError):
         app.add_exception_handler(kind, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _of_the_framework)
     return app
+
+
+async def _below(request: Request) -> Response:
+    return RedirectResponse(f"{request.url.path}/", 303)
 
 
 async def _problem(_: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from otp_server.measures import Measures
 from otp_server.problems import Problem, ProblemError, problem_of, respond
 
-__all__ = ["Edge", "request_id"]
+__all__ = ["Edge", "request_id", "tell"]
 
 _logger = logging.getLogger("otpcore.server")
 
@@ -66,7 +66,7 @@ class Edge:
             await self._app(scope, await _read(scope, receive), answer)
         except Exception as error:
             problem = problem_of(error)
-            _tell(problem, error)
+            tell(problem, error)
             if status:
                 raise
             await respond(problem, own_id)(scope, receive, answer)
@@ -83,7 +83,7 @@ class Edge:
             _request_id.reset(token)
 
 
-def _tell(problem: Problem, error: Exception) -> None:
+def tell(problem: Problem, error: Exception) -> None:
     """What nobody foresaw is told with its place, and without its text, which may quote a number or a code."""
     if problem.reason not in ("bug", "misconfigured"):
         return

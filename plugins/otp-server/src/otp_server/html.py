@@ -80,7 +80,7 @@ def routes() -> Sequence[BaseRoute]:
     async def static(request: Request) -> Response:
         path = request.path_params["path"]
         try:
-            known = request.url.path == static_url(path)
+            known = request.path_params["digest"] == static_url(path).split("/")[2]
         except (OSError, ValueError):
             known = False
         if not known:

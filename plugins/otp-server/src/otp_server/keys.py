@@ -5,19 +5,18 @@ from __future__ import annotations
 import enum
 import hmac
 import ipaddress
-import json
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
 
+from otp_server.audits import audit_record as _audit
 from otp_server.vault import Kept, Records
 from otpcore import InvalidArgument
-from otpcore.stores import AuditRecord
 
 __all__ = ["ApiKey", "ApiKeys", "Kind", "NewKey", "Scope"]
 
@@ -29,7 +28,6 @@ _ID_LENGTH = 12
 _MOST_LIVING = 2  # of one app and kind: the one in use, and the one that takes its place
 _NOTED_EVERY = 60.0  # seconds
 _LONGEST_NOTE = 100
-_LONGEST_REASON = 200
 
 
 class Kind(enum.StrEnum):
@@ -239,19 +237,6 @@ class ApiKeys:
 
     def _digest(self, key_id: str, secret: str) -> str:
         return self._records.vault.digest("api key", key_id, secret)
-
-
-def _audit(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
-    """Who changed a key, and why.
-
-    Raises:
-        InvalidArgument: A name or a reason that cannot be kept.
-    """
-    for name, text in (("by", by), ("reason", reason)):
-        if len(text) > _LONGEST_REASON or not (text.isprintable() and (text or name == "reason")):
-            raise InvalidArgument(f"{name}: must be at most {_LONGEST_REASON} printable characters")
-    told = json.dumps(dict(detail), sort_keys=True)
-    return AuditRecord(at=datetime.now(UTC), by=by, action=action, target=target, reason=reason, detail=told)
 
 
 def _read(kept: Kept) -> ApiKey:

@@ -7,14 +7,19 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from typing import Literal
 
 import anyio
 import attrs
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from otp_server.app import app_of
+from otp_server.console import create_console
+from otp_server.console_settings import DEFAULT_PORT, ConsoleSettings
 from otp_server.keys import Kind, Scope
+from otp_server.peers import Peered
 from otp_server.server import Server
 from otp_server.settings import read_settings
 from otpcore import AsyncOTPService, Settings
@@ -37,9 +42,11 @@ def serve(options: Options, host: str | None, port: int | None) -> ExitCode:
     is_bare = options.app is None and attrs.evolve(settings, server={}) == Settings()
     service = AsyncOTPService({**_SANDBOX, "server": settings.server}) if is_bare else service_for(options)
     own = read_settings(settings.server)
-    listening = _listen(host or own.host, own.port if port is None else port)
-    with contextlib.closing(listening):
-        run(_serve, options, Server(service), listening)
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(_listen(host or own.host, own.port if port is None else port))
+        console = own.console
+        beside = stack.enter_context(_listen_beside(console)) if console.on and not console.path else None
+        run(_serve, options, Server(service), listening, beside)
     return ExitCode.OK
 
 
@@ -52,37 +59,43 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _serve(options: Options, server: Server, listening: socket.socket) -> None:
-    app = app_of(server)
-    runs = _Uvicorn(configured(app, server))
+async def _serve(options: Options, server: Server, listening: socket.socket, beside: socket.socket | None) -> None:
+    api = _Uvicorn(configured(app_of(server), server))
+    console = None if beside is None else _Uvicorn(configured(create_console(server), server, lifespan="off"))
     async with anyio.create_task_group() as tasks:
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
             async def work() -> None:
-                await runs.serve(sockets=[listening])
+                await api.serve(sockets=[listening])
                 tasks.cancel_scope.cancel()
 
+            async def work_beside(runs: _Uvicorn, at: socket.socket) -> None:
+                await _until_started(api)
+                await runs.serve(sockets=[at])
+
             tasks.start_soon(work)
-            tasks.start_soon(_announce, options, server, runs, listening)
+            if console is not None and beside is not None:
+                tasks.start_soon(work_beside, console, beside)
+            tasks.start_soon(_announce, options, server, (api, listening), (console, beside))
             async for number in signals:
                 options.note(f"{signal.Signals(number).name}: finishing what is under way; another one stops at once")
-                runs.force_exit = runs.should_exit
-                runs.should_exit = True
+                for runs in filter(None, (console, api)):
+                    runs.force_exit = runs.should_exit
+                    runs.should_exit = True
 
 
-def configured(app: FastAPI, server: Server) -> uvicorn.Config:
+def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     """How uvicorn serves it: no log of addresses beside ours, and word of the caller's address from trusted proxies only."""
     logging.getLogger("uvicorn.access").disabled = True
     proxies = [*server.settings.trusted_proxies]
     return uvicorn.Config(
-        app,
-        lifespan="on",
+        Peered(ProxyHeadersMiddleware(app, trusted_hosts=proxies) if proxies else app),  # type: ignore[arg-type] # uvicorn's own types of ASGI
+        lifespan=lifespan,
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=True,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=proxies or None,
+        proxy_headers=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=server.patience,
         limit_concurrency=1000,
@@ -90,15 +103,31 @@ def configured(app: FastAPI, server: Server) -> uvicorn.Config:
     )
 
 
-async def _announce(options: Options, server: Server, runs: uvicorn.Server, listening: socket.socket) -> None:
-    while not runs.started:
-        if runs.should_exit:
-            return
+async def _until_started(*all_of: _Uvicorn) -> bool:
+    """False: one of them ends instead."""
+    while not all(runs.started for runs in all_of):
+        if any(runs.should_exit for runs in all_of):
+            return False
         await anyio.sleep(0.01)
-    host, port = listening.getsockname()[:2]
-    at = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return True
+
+
+async def _announce(
+    options: Options,
+    server: Server,
+    api: tuple[_Uvicorn, socket.socket],
+    console: tuple[_Uvicorn | None, socket.socket | None],
+) -> None:
+    if not await _until_started(*filter(None, (api[0], console[0]))):
+        return
+    at = _address(api[1])
+    path = server.settings.console.path
+    seen_at = _address(console[1]) if console[1] is not None else f"{at}{path}" if path else ""
     document = {"ready": True, "url": at, "sandbox": server.is_sandbox}
     lines = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
+    if server.settings.console.on and seen_at:
+        document["console"] = seen_at
+        lines.append(f"console: {seen_at}/")
     if server.is_sandbox:
         document["inbox"] = f"{at}/inbox"
         lines += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
@@ -109,7 +138,22 @@ async def _announce(options: Options, server: Server, runs: uvicorn.Server, list
     options.say(document, *lines)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen_beside(console: ConsoleSettings) -> socket.socket:
+    """Where the console listens; where no port is said, and its own is taken, at a free one."""
+    if console.port is not None:
+        return _listen(console.host, console.port, "server.console.port")
+    try:
+        return _listen(console.host, DEFAULT_PORT, "server.console.port")
+    except CommandError:
+        return _listen(console.host, 0, "server.console.port")
+
+
+def _listen(host: str, port: int, setting: str = "--port") -> socket.socket:
     """A socket that listens there; bound before anything is opened, so that a taken port costs nothing."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -119,7 +163,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CommandError(
             f"cannot listen at {host} port {port}: {error.strerror or type(error).__name__}",
-            "give an address of this machine with --host, and a free port with --port (0 takes any)",
+            f"give an address of this machine, and a free port with {setting} (0 takes any)",
             ExitCode.CONFIGURATION,
         ) from error
     return listening
