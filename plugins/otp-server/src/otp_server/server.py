@@ -29,9 +29,11 @@ class Server:
 
     Args:
         service: Not open; the server opens and closes it.
+        opens: False: the service is its host's, who has opened it before the server is opened, and closes it afterwards.
     """
 
-    def __init__(self, service: AsyncOTPService) -> None:
+    def __init__(self, service: AsyncOTPService, *, opens: bool = True) -> None:
+        self._opens = opens
         self.otp_settings: Settings = service.settings
         self.settings: ServerSettings = read_settings(service.settings.server)
         _check_outbox(service.settings, self.settings)
@@ -43,7 +45,8 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._live)
+            if self._opens:
+                await stack.enter_async_context(self._live)
             if self._test is not self._live:
                 await stack.enter_async_context(self._test)
             self.tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import signal
 import socket
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
 
 import anyio
 import attrs
@@ -19,9 +21,10 @@ from otp_server.app import app_of
 from otp_server.console import create_console
 from otp_server.console_settings import DEFAULT_PORT, ConsoleSettings
 from otp_server.keys import Kind, Scope
+from otp_server.measures import measured_together
 from otp_server.peers import Peered
 from otp_server.server import Server
-from otp_server.settings import read_settings
+from otp_server.workers import Crew
 from otpcore import AsyncOTPService, Settings
 from otpcore.cli import CommandError, ExitCode, Options, run, service_for, settings_for
 
@@ -29,25 +32,69 @@ __all__ = ["configured", "serve"]
 
 _SANDBOX = {"sms": {"sandbox": True}, "otp_sms_provider": "sandbox", "storage": {"store": "memory"}}
 """What holds where nothing is set: nobody is reached, and nothing is kept."""
+_TO_CLOSE = 10  # seconds beyond what is under way, for the store and the providers
 
 
-def serve(options: Options, host: str | None, port: int | None) -> ExitCode:
+def serve(options: Options, host: str | None, port: int | None, workers: int = 1) -> ExitCode:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        CommandError: The address cannot be listened at.
+        CommandError: The address cannot be listened at, or this cannot be done by several processes.
         OTPConfigurationError: A setting is wrong.
     """
-    settings = settings_for(options)
-    is_bare = options.app is None and attrs.evolve(settings, server={}) == Settings()
-    service = AsyncOTPService({**_SANDBOX, "server": settings.server}) if is_bare else service_for(options)
-    own = read_settings(settings.server)
+    server = _server(options)
+    if workers > 1:
+        _check_sharing(server)
+    own = server.settings
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(_listen(host or own.host, own.port if port is None else port))
         console = own.console
         beside = stack.enter_context(_listen_beside(console)) if console.on and not console.path else None
-        run(_serve, options, Server(service), listening, beside)
+        if workers > 1:
+            patience = server.patience + _TO_CLOSE
+            told = partial(_tell, options, server, (listening, beside), {"workers": workers})
+            given = (options, listening, beside)
+            crew = Crew(work=_work, given=given, count=workers, patience=patience, announce=told, note=options.note)
+            with measured_together():
+                crew.run()
+        else:
+            run(_serve, options, server, listening, beside)
     return ExitCode.OK
+
+
+def _server(options: Options) -> Server:
+    settings = settings_for(options)
+    is_bare = options.app is None and attrs.evolve(settings, server={}) == Settings()
+    return Server(AsyncOTPService({**_SANDBOX, "server": settings.server}) if is_bare else service_for(options))
+
+
+def _check_sharing(server: Server) -> None:
+    """That several processes would see the same.
+
+    Raises:
+        CommandError: They would not.
+    """
+    one = "give --workers 1, or none"
+    settings = server.otp_settings
+    if settings.store_name == "memory":
+        told = "--workers: the memory store is seen by its own process only, so several would know different codes"
+        raise CommandError(told, f'{one}; or keep data, in [storage]: store = "sql"', ExitCode.CONFIGURATION)
+    if settings.needs_throw_away_keys:
+        told = (
+            "--workers: there are no keys, and each process would make up its own, so none could read another's codes"
+        )
+        raise CommandError(told, f"{one}; or make keys to keep: `otp init`", ExitCode.CONFIGURATION)
+    if server.is_sandbox:
+        told = "--workers: the inbox of a sandbox is in the memory of one process, so several would each show a part"
+        raise CommandError(told, one, ExitCode.CONFIGURATION)
+
+
+def _work(
+    options: Options, listening: socket.socket, beside: socket.socket | None, *, ready: Callable[[], None]
+) -> None:
+    """One of several processes."""
+    options.configure_logging()
+    run(_serve, options, _server(options), listening, beside, ready)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -59,7 +106,14 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-async def _serve(options: Options, server: Server, listening: socket.socket, beside: socket.socket | None) -> None:
+async def _serve(
+    options: Options,
+    server: Server,
+    listening: socket.socket,
+    beside: socket.socket | None,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve here; who is told when it is ready is also who is told of signals."""
     api = _Uvicorn(configured(app_of(server), server))
     console = None if beside is None else _Uvicorn(configured(create_console(server), server, lifespan="off"))
     async with anyio.create_task_group() as tasks:
@@ -76,12 +130,27 @@ async def _serve(options: Options, server: Server, listening: socket.socket, bes
             tasks.start_soon(work)
             if console is not None and beside is not None:
                 tasks.start_soon(work_beside, console, beside)
-            tasks.start_soon(_announce, options, server, (api, listening), (console, beside))
+            running = [*filter(None, (console, api))]
+            tasks.start_soon(_announce, options, server, running, (listening, beside), ready)
+            if ready is not None:
+                tasks.start_soon(_until_alone, running)
             async for number in signals:
-                options.note(f"{signal.Signals(number).name}: finishing what is under way; another one stops at once")
-                for runs in filter(None, (console, api)):
+                if ready is None:
+                    name = signal.Signals(number).name
+                    options.note(f"{name}: finishing what is under way; another one stops at once")
+                for runs in running:
                     runs.force_exit = runs.should_exit
                     runs.should_exit = True
+
+
+async def _until_alone(running: Sequence[_Uvicorn]) -> None:
+    """A process whose parent is gone would serve for ever: nobody could tell it to end."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    await anyio.wait_readable(parent.sentinel)
+    for runs in running:
+        runs.should_exit = True
 
 
 def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
@@ -115,27 +184,42 @@ async def _until_started(*all_of: _Uvicorn) -> bool:
 async def _announce(
     options: Options,
     server: Server,
-    api: tuple[_Uvicorn, socket.socket],
-    console: tuple[_Uvicorn | None, socket.socket | None],
+    running: Sequence[_Uvicorn],
+    sockets: tuple[socket.socket, socket.socket | None],
+    ready: Callable[[], None] | None,
 ) -> None:
-    if not await _until_started(*filter(None, (api[0], console[0]))):
+    if not await _until_started(*running):
         return
-    at = _address(api[1])
-    path = server.settings.console.path
-    seen_at = _address(console[1]) if console[1] is not None else f"{at}{path}" if path else ""
+    if ready is not None:
+        ready()
+        return
+    if not server.otp_settings.needs_throw_away_keys:
+        _tell(options, server, sockets, {})
+        return
+    made = await server.keys.new(Kind.TEST, scopes=list(Scope), by="otp serve", note="for this run")
+    forgotten = "its keys were made up, and everything is forgotten when it ends"
+    _tell(options, server, sockets, {"token": made.token}, forgotten, f"key: {made.token}")
+
+
+def _tell(
+    options: Options,
+    server: Server,
+    sockets: tuple[socket.socket, socket.socket | None],
+    more: Mapping[str, Any],
+    *lines: str,
+) -> None:
+    """Say where it listens, and what else there is to know."""
+    at, path = _address(sockets[0]), server.settings.console.path
+    seen_at = _address(sockets[1]) if sockets[1] is not None else f"{at}{path}" if path else ""
     document = {"ready": True, "url": at, "sandbox": server.is_sandbox}
-    lines = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
+    told = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
     if server.settings.console.on and seen_at:
         document["console"] = seen_at
-        lines.append(f"console: {seen_at}/")
+        told.append(f"console: {seen_at}/")
     if server.is_sandbox:
         document["inbox"] = f"{at}/inbox"
-        lines += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
-    if server.otp_settings.needs_throw_away_keys:
-        made = await server.keys.new(Kind.TEST, scopes=list(Scope), by="otp serve", note="for this run")
-        document["token"] = made.token
-        lines += ["its keys were made up, and everything is forgotten when it ends", f"key: {made.token}"]
-    options.say(document, *lines)
+        told += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
+    options.say({**document, **more}, *told, *lines)
 
 
 def _address(listening: socket.socket) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
@@ -19,9 +20,9 @@ __all__ = ["router"]
 _NAMESPACE = "outcomes"
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """The addresses of messages."""
-    made = APIRouter(prefix="/v1/messages", tags=["messages"])
+    made = APIRouter(prefix="/v1/messages", tags=["messages"], route_class=route_class)
 
     @made.post("", status_code=202, response_model=Message, summary="Carry a message", openapi_extra=DESCRIBED)
     async def carry(body: MessageBody, request: Request) -> Response:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
@@ -27,9 +28,9 @@ _NEXT = "next"
 _FINAL: tuple[Status, ...] = ("approved", "expired", "canceled")
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """The addresses of verifications."""
-    made = APIRouter(prefix="/v1/verifications", tags=["verifications"])
+    made = APIRouter(prefix="/v1/verifications", tags=["verifications"], route_class=route_class)
 
     @made.post(
         "", status_code=202, response_model=Verification, summary="Start a verification", openapi_extra=DESCRIBED

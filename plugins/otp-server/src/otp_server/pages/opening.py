@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from otp_server.api.auth import Caller, look_up_phone
 from otp_server.api.schemas import PageBody, StartBody
 from otp_server.pages.records import Page, Pages
+from otp_server.places import outside
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otpcore import Challenge, InvalidArgument, InvalidPhoneNumber, OTPError
@@ -94,5 +96,5 @@ def _page(
 
 
 async def _open(server: Server, request: Request, page: Page) -> str:
-    base = (server.settings.public_url or str(request.base_url)).rstrip("/")
-    return f"{base}/v/{await Pages(server=server).open(page)}"
+    at = urlsplit(server.settings.public_url or str(request.base_url))
+    return f"{at.scheme}://{at.netloc}{outside('/v/')}{await Pages(server=server).open(page)}"
