@@ -129,7 +129,7 @@ def including(otp: AsyncOTPService) -> FastAPI:
     paid = otp_server.verified("pay", phone=number_of_the_account)
 
     @app.post("/pay")
-    async def pay(proof: Annotated[otp_server.Verified, Depends(paid)]) -> dict[str, str]:
+    async def pay(proof: otp_server.Verified = Depends(paid)) -> dict[str, str]:
         return {"by": proof.phone, "proof": proof.id}
 
     @app.post("/sign-up")
@@ -164,7 +164,8 @@ def test_everything_lies_below_the_path(make: Callable[..., FastAPI], public: st
                 assert httpx.get(f"{host.url}/otp{one.removeprefix(base)}").status_code == 200, one
         sent = person.post(code=host.outbox.messages[-1].code)
         assert (sent.status_code, sent.headers["location"]) == (303, f"{base}/v/{page_url.rpartition('/')[2]}")
-        assert person.look().heading == "Number confirmed"
+        assert person.look().heading == "Your number is confirmed"
+        person.client.close()
 
 
 @pytest.mark.parametrize("make", [mounting, including])
@@ -215,7 +216,7 @@ def test_a_proof_lets_its_own_account_through_once(tmp_path: Path) -> None:
 
 def test_what_proves_nothing_is_refused_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with hosted(including, tmp_path) as host:
-        pending = host.client.post(START, json={"to": MINE, "purpose": "pay"}).json()["id"]
+        pending = host.client.post(START, json={"to": THEIRS, "purpose": "pay"}).json()["id"]
         other = host.confirm(MINE, "sign-in")
         test_key = host.do(host.server.keys.new(Kind.TEST, by="the test")).token
         named = {"Authorization": f"Bearer {test_key}"}
@@ -241,4 +242,4 @@ async def test_without_a_router_it_says_what_is_missing() -> None:
     dependency = otp_server.verified("pay")
     request = type("Request", (), {"app": FastAPI()})()
     with pytest.raises(RuntimeError, match=r"include otp_server\.router"):
-        await dependency(request, None, "x")
+        await dependency(request, "x", None)

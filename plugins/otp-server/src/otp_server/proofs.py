@@ -61,8 +61,8 @@ def verified(
 
     async def proven(
         request: Request,
-        expected: Annotated[Any, Depends(phone)],
         otp_verification: Annotated[str, Header(max_length=_LONGEST_ID)] = "",
+        expected: Any = Depends(phone),  # noqa: B008 - an annotation could not name what this function was given
     ) -> Verified:
         server: Server | None = getattr(request.app.state, STATE, None)
         if server is None:
