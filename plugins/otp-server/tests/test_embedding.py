@@ -112,6 +112,9 @@ def number_of_the_account(account: Annotated[str, Header()]) -> str:
     return account
 
 
+PAID = otp_server.verified("pay", phone=number_of_the_account)
+
+
 def including(otp: AsyncOTPService) -> FastAPI:
     """A host that opens its service by itself, and lets addresses of its own through for who confirmed a number."""
 
@@ -126,10 +129,9 @@ def including(otp: AsyncOTPService) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(otp_server.router(otp, prefix="/otp"), dependencies=[Depends(not_on_sundays)])
-    paid = otp_server.verified("pay", phone=number_of_the_account)
 
     @app.post("/pay")
-    async def pay(proof: otp_server.Verified = Depends(paid)) -> dict[str, str]:
+    async def pay(proof: Annotated[otp_server.Verified, Depends(PAID)]) -> dict[str, str]:
         return {"by": proof.phone, "proof": proof.id}
 
     @app.post("/sign-up")

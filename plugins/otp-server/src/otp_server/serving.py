@@ -32,6 +32,7 @@ __all__ = ["configured", "serve"]
 
 _SANDBOX = {"sms": {"sandbox": True}, "otp_sms_provider": "sandbox", "storage": {"store": "memory"}}
 """What holds where nothing is set: nobody is reached, and nothing is kept."""
+_AT_ONCE = 1.0  # seconds within which a signal is no second one for a worker
 _TO_CLOSE = 10  # seconds beyond what is under way, for the store and the providers
 
 
@@ -134,7 +135,11 @@ async def _serve(
             tasks.start_soon(_announce, options, server, running, (listening, beside), ready)
             if ready is not None:
                 tasks.start_soon(_until_alone, running)
+            latest = -_AT_ONCE
             async for number in signals:
+                if ready is not None and anyio.current_time() - latest < _AT_ONCE:
+                    continue  # the whole group was told, and the process that watches passes it on
+                latest = anyio.current_time()
                 if ready is None:
                     name = signal.Signals(number).name
                     options.note(f"{name}: finishing what is under way; another one stops at once")
