@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -52,19 +54,8 @@ class Host:
 
 
 @contextlib.contextmanager
-def hosted(make: Callable[[AsyncOTPService], FastAPI], path: Path, **server: Any) -> Iterator[Host]:
-    """Serve what ``make`` makes, with a live key for it."""
-    import asyncio  # noqa: PLC0415 - of the thread below
-
-    outbox = Outbox()
-    settings = {
-        **outbox.settings,
-        "storage": {"url": f"sqlite:///{path}/otp.sqlite3"},
-        "limits": {"phone": [], "client": []},
-        "server": server,
-    }
-    otp = AsyncOTPService(settings, providers=outbox.providers)
-    app = make(otp)
+def serving(app: FastAPI) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+    """Serve an application: its address, and where it runs."""
     runs = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -79,18 +70,33 @@ def hosted(make: Callable[[AsyncOTPService], FastAPI], path: Path, **server: Any
         while not runs.started and thread.is_alive() and time.monotonic() < end:
             time.sleep(0.01)
         assert runs.started
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-        def do(work: Any) -> Any:
-            return asyncio.run_coroutine_threadsafe(work, loops[0]).result(60)
-
-        keys = app.state.otp_server.keys
-        token = do(keys.new(Kind.LIVE, scopes=[*Scope], by="the test")).token
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
-            yield Host(url, otp, outbox, client, do, app.state.otp_server)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", loops[0]
         runs.should_exit = True
         thread.join(60)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def hosted(make: Callable[[AsyncOTPService], FastAPI], path: Path, **server: Any) -> Iterator[Host]:
+    """Serve what ``make`` makes, with a live key for it."""
+    outbox = Outbox()
+    settings = {
+        **outbox.settings,
+        "storage": {"url": f"sqlite:///{path}/otp.sqlite3"},
+        "limits": {"phone": [], "client": []},
+        "server": server,
+    }
+    otp = AsyncOTPService(settings, providers=outbox.providers)
+    app = make(otp)
+    with serving(app) as (url, loop):
+
+        def do(work: Any) -> Any:
+            return asyncio.run_coroutine_threadsafe(work, loop).result(60)
+
+        open_server = app.state.otp_server
+        token = do(open_server.keys.new(Kind.LIVE, scopes=[*Scope], by="the test")).token
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
+            yield Host(url, otp, outbox, client, do, open_server)
 
 
 def mounting(otp: AsyncOTPService) -> FastAPI:
@@ -245,3 +251,19 @@ async def test_without_a_router_it_says_what_is_missing() -> None:
     request = type("Request", (), {"app": FastAPI()})()
     with pytest.raises(RuntimeError, match=r"include otp_server\.router"):
         await dependency(request, "x", None)
+
+
+def test_the_example_of_the_page_is_such_an_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[3] / "docs" / "service.md"
+    if not page.exists():
+        pytest.skip("the page is in the repository")
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"SMS__SANDBOX": "true", "OTP_SMS_PROVIDER": "anyone", "STORAGE__STORE": "memory"}.items():
+        monkeypatch.setenv(f"OTPCORE_{name}", value)
+    made: dict[str, Any] = {}
+    exec(example, made)  # the page's own text
+    made["app"].dependency_overrides[made["number_of"]] = lambda: MINE
+    with serving(made["app"]) as (url, _):
+        assert httpx.get(f"{url}/otp/healthz").json() == {"status": "alive"}
+        assert httpx.post(f"{url}/pay").status_code == 403

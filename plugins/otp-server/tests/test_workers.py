@@ -114,18 +114,18 @@ def test_one_that_is_killed_is_replaced_and_the_others_go_on(host: Path, token: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_all_of_them_answer_what_is_under_way(
-    number: signal.Signals, tmp_path: Path, token: str, host: Path, serve: Callable[..., Any]
+    number: signal.Signals, token: str, host: Path, serve: Callable[..., Any]
 ) -> None:
     running = serve(host, "--workers", "2", OTPCORE_APP="host:otp")
     crew = of(running)
     answers: list[int] = []
-    slow = {"to": "+12025550111"}  # the sandbox takes the message and does not answer in time
+    slow = ("+12025550111", "+442079460011", "+46701740611")  # the sandbox takes these and does not answer in time
 
-    def start() -> None:
+    def start(to: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        answers.append(httpx.post(running.url + START, json=slow, headers=headers, timeout=60).status_code)
+        answers.append(httpx.post(running.url + START, json={"to": to}, headers=headers, timeout=60).status_code)
 
-    threads = [threading.Thread(target=start) for _ in range(4)]
+    threads = [threading.Thread(target=start, args=(one,)) for one in slow]
     for one in threads:
         one.start()
     time.sleep(1.0)
@@ -133,7 +133,7 @@ def test_told_to_end_all_of_them_answer_what_is_under_way(
     assert running.end(number) == 0
     for one in threads:
         one.join(60)
-    assert len(answers) == 4
+    assert len(answers) == 3
     assert all(one in (202, 503) for one in answers)
     assert not any(one.is_running() for one in crew)
 
