@@ -170,14 +170,20 @@ class AsyncOperator:
         return await refusals(self._opened, phone, limit)
 
     async def series(
-        self, since: datetime, until: datetime | None = None, step: float = 3600.0, *, apart_by: Collection[str] = ()
+        self,
+        since: datetime,
+        until: datetime | None = None,
+        step: float | None = 3600.0,
+        *,
+        apart_by: Collection[str] = (),
     ) -> tuple[SeriesStep, ...]:
         """Counts and waits for each step of time in which something happened, by time; at most a minute behind.
 
         Args:
             since: The first step is the one in which this lies. Steps are whole ones since 1970 UTC.
             until: The last step is the one that reaches it; None: now.
-            step: Seconds, whole minutes of them. Five minutes, and whole hours, are read from far fewer rows.
+            step: Seconds, whole minutes of them; None: all of it is one step, from the minute of ``since`` on. Five minutes, and
+                whole hours, are read from far fewer rows; so is one step from there on.
             apart_by: Of ``instance``, ``prefix`` and ``channel``, what steps are told apart by.
 
         Raises:

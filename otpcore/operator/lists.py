@@ -140,10 +140,11 @@ class AsyncDeliveries:
 
 
 async def series(
-    desk: Desk, since: datetime, until: datetime | None, step: float, apart_by: Collection[str]
+    desk: Desk, since: datetime, until: datetime | None, step: float | None, apart_by: Collection[str]
 ) -> tuple[SeriesStep, ...]:
     """Counts and waits for each step of time in which something happened."""
-    lasts = timedelta(seconds=checked_seconds("step", step, longest=_LONGEST_STEP, fix="give seconds, such as 3600"))
+    seconds = None if step is None else checked_seconds("step", step, longest=_LONGEST_STEP, fix="give 3600, or None")
+    lasts = None if seconds is None else timedelta(seconds=seconds)
     dimensions = [apart_by] if isinstance(apart_by, str) else apart_by
     if not isinstance(dimensions, Collection) or any(one not in DIMENSIONS for one in dimensions):
         raise InvalidArgument(f"apart_by: may name {', '.join(DIMENSIONS)} and nothing else")

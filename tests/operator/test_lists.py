@@ -114,6 +114,9 @@ async def test_counts_over_time_are_told_apart(otp: AsyncOTPService, otp_outbox:
     assert (step.accepted, step.failed, step.verified, step.channel) == (2, {"throttled": 1}, 1, None)
     assert step.verification_p50 == pytest.approx(20, rel=0.125)
     assert step.to_dict()["failed"] == {"throttled": 1}
+    (whole,) = await otp.operator.series(begun, step=None)
+    assert (whole.accepted, whole.verification_p50) == (2, step.verification_p50)
+    assert whole.starts_at == begun.replace(second=0, microsecond=0)
     apart = await otp.operator.series(begun, otp_outbox.clock(), 366 * 86_400, apart_by=["channel", "instance"])
     assert [(one.channel, one.instance, one.accepted) for one in apart] == [("call", "outbox", 1), ("sms", "outbox", 1)]
 

@@ -29,7 +29,6 @@ from otp_server.serving import configured
 
 from otpcore import AsyncOTPService
 from otpcore.cli.main import run
-from otpcore.stores.sql.store import upgrade
 from otpcore.testing import Outbox
 
 KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
@@ -210,20 +209,29 @@ def _document(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """A database of a server from a wheel."""
+    """A database of a server from a wheel, with its tables."""
     if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
         pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
     own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
+    from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - SQLAlchemy is loaded where it is needed
+
     with own_servers.postgres_server() as url:
-        upgrade(url)  # the tables of a server are made beforehand
+        upgrade(url)
         yield url
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
+def redis_process(tmp_path: Path) -> Iterator[Any]:
     """A server from a wheel."""
     pytest.importorskip("otp_redis", reason="otp-redis is not installed")
     servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
     (tmp_path / "redis").mkdir()
     with servers.redis_server(tmp_path / "redis") as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: Any) -> str:
+    """Its address."""
+    url: str = redis_process.url
+    return url

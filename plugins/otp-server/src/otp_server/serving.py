@@ -7,7 +7,7 @@ import logging
 import multiprocessing
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -52,12 +52,7 @@ def serve(options: Options, host: str | None, port: int | None, workers: int = 1
         console = own.console
         beside = stack.enter_context(_listen_beside(console)) if console.on and not console.path else None
         if workers > 1:
-            patience = server.patience + _TO_CLOSE
-            told = partial(_tell, options, server, (listening, beside), {"workers": workers})
-            given = (options, listening, beside)
-            crew = Crew(work=_work, given=given, count=workers, patience=patience, announce=told, note=options.note)
-            with measured_together():
-                crew.run()
+            _serve_together(options, server, listening, beside, workers)
         else:
             run(_serve, options, server, listening, beside)
     return ExitCode.OK
@@ -90,6 +85,23 @@ def _check_sharing(server: Server) -> None:
         raise CommandError(told, one, ExitCode.CONFIGURATION)
 
 
+def _serve_together(
+    options: Options, server: Server, listening: socket.socket, beside: socket.socket | None, workers: int
+) -> None:
+    """Watch over processes that serve."""
+    addresses = [_address(one) for one in (listening, beside) if one is not None]
+    crew = Crew(
+        work=_work,
+        given=(options, listening, beside),
+        count=workers,
+        patience=server.patience + _TO_CLOSE,
+        announce=partial(_tell, options, server, addresses, {"workers": workers}),
+        note=options.note,
+    )
+    with measured_together():
+        crew.run()
+
+
 def _work(
     options: Options, listening: socket.socket, beside: socket.socket | None, *, ready: Callable[[], None]
 ) -> None:
@@ -114,48 +126,75 @@ async def _serve(
     beside: socket.socket | None,
     ready: Callable[[], None] | None = None,
 ) -> None:
-    """Serve here; who is told when it is ready is also who is told of signals."""
-    api = _Uvicorn(configured(app_of(server), server))
-    console = None if beside is None else _Uvicorn(configured(create_console(server), server, lifespan="off"))
-    async with anyio.create_task_group() as tasks:
+    """Serve here. Who is told when it is ready tells people the rest, too."""
+    async with server, anyio.create_task_group() as tasks:
+        places = [_Place.of(app_of(server), server, listening)]
+        if beside is not None:
+            places.append(_Place.of(create_console(server), server, beside))
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
             async def work() -> None:
-                await api.serve(sockets=[listening])
+                async with anyio.create_task_group() as serving:
+                    for place in places:
+                        serving.start_soon(place.serve)
                 tasks.cancel_scope.cancel()
 
-            async def work_beside(runs: _Uvicorn, at: socket.socket) -> None:
-                await _until_started(api)
-                await runs.serve(sockets=[at])
-
             tasks.start_soon(work)
-            if console is not None and beside is not None:
-                tasks.start_soon(work_beside, console, beside)
-            running = [*filter(None, (console, api))]
-            tasks.start_soon(_announce, options, server, running, (listening, beside), ready)
+            tasks.start_soon(_announce, options, server, places, ready)
             if ready is not None:
-                tasks.start_soon(_until_alone, running)
-            latest = -_AT_ONCE
-            async for number in signals:
-                if ready is not None and anyio.current_time() - latest < _AT_ONCE:
-                    continue  # the whole group was told, and the process that watches passes it on
-                latest = anyio.current_time()
+                tasks.start_soon(_until_alone, places)
+            async for number in _apart(signals, 0 if ready is None else _AT_ONCE):
                 if ready is None:
-                    name = signal.Signals(number).name
-                    options.note(f"{name}: finishing what is under way; another one stops at once")
-                for runs in running:
-                    runs.force_exit = runs.should_exit
-                    runs.should_exit = True
+                    options.note(f"{number.name}: finishing what is under way; another one stops at once")
+                for place in places:
+                    place.runs.force_exit = place.runs.should_exit
+                    place.runs.should_exit = True
 
 
-async def _until_alone(running: Sequence[_Uvicorn]) -> None:
+async def _apart(signals: AsyncIterator[signal.Signals], seconds: float) -> AsyncIterator[signal.Signals]:
+    """Those that do not come together: where a whole group is told, the process that watches passes the same one on."""
+    latest = -seconds
+    async for number in signals:
+        if anyio.current_time() - latest >= seconds:
+            latest = anyio.current_time()
+            yield signal.Signals(number)
+
+
+async def _until_alone(places: Sequence[_Place]) -> None:
     """A process whose parent is gone would serve for ever: nobody could tell it to end."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     await anyio.wait_readable(parent.sentinel)
-    for runs in running:
-        runs.should_exit = True
+    for place in places:
+        place.runs.should_exit = True
+
+
+@attrs.frozen
+class _Place:
+    """An application, and where it listens."""
+
+    runs: _Uvicorn
+    listening: socket.socket
+
+    @classmethod
+    def of(cls, app: ASGIApp, server: Server, listening: socket.socket) -> _Place:
+        """Served in the way of this server, which is open."""
+        return cls(_Uvicorn(configured(app, server, lifespan="off")), listening)
+
+    async def serve(self) -> None:
+        """Until it is told to end."""
+        await self.runs.serve(sockets=[self.listening])
+
+    @property
+    def address(self) -> str:
+        """For people on this machine."""
+        return _address(self.listening)
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
@@ -177,59 +216,37 @@ def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] =
     )
 
 
-async def _until_started(*all_of: _Uvicorn) -> bool:
-    """False: one of them ends instead."""
-    while not all(runs.started for runs in all_of):
-        if any(runs.should_exit for runs in all_of):
-            return False
-        await anyio.sleep(0.01)
-    return True
-
-
 async def _announce(
-    options: Options,
-    server: Server,
-    running: Sequence[_Uvicorn],
-    sockets: tuple[socket.socket, socket.socket | None],
-    ready: Callable[[], None] | None,
+    options: Options, server: Server, places: Sequence[_Place], ready: Callable[[], None] | None
 ) -> None:
-    if not await _until_started(*running):
-        return
+    while not all(place.runs.started for place in places):
+        if any(place.runs.should_exit for place in places):
+            return
+        await anyio.sleep(0.01)
     if ready is not None:
         ready()
         return
+    addresses = [place.address for place in places]
     if not server.otp_settings.needs_throw_away_keys:
-        _tell(options, server, sockets, {})
+        _tell(options, server, addresses, {})
         return
     made = await server.keys.new(Kind.TEST, scopes=list(Scope), by="otp serve", note="for this run")
     forgotten = "its keys were made up, and everything is forgotten when it ends"
-    _tell(options, server, sockets, {"token": made.token}, forgotten, f"key: {made.token}")
+    _tell(options, server, addresses, {"token": made.token}, forgotten, f"key: {made.token}")
 
 
-def _tell(
-    options: Options,
-    server: Server,
-    sockets: tuple[socket.socket, socket.socket | None],
-    more: Mapping[str, Any],
-    *lines: str,
-) -> None:
+def _tell(options: Options, server: Server, addresses: Sequence[str], more: Mapping[str, Any], *lines: str) -> None:
     """Say where it listens, and what else there is to know."""
-    at, path = _address(sockets[0]), server.settings.console.path
-    seen_at = _address(sockets[1]) if sockets[1] is not None else f"{at}{path}" if path else ""
+    at, console = addresses[0], server.settings.console
     document = {"ready": True, "url": at, "sandbox": server.is_sandbox}
     told = [f"ready: {at}/v1 (HTTP API); Ctrl-C or SIGTERM stops it"]
-    if server.settings.console.on and seen_at:
-        document["console"] = seen_at
-        told.append(f"console: {seen_at}/")
+    if console.on:
+        document["console"] = f"{at}{console.path}/" if console.path else f"{addresses[1]}/"
+        told.append(f"console: {document['console']}")
     if server.is_sandbox:
         document["inbox"] = f"{at}/inbox"
         told += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
     options.say({**document, **more}, *told, *lines)
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen_beside(console: ConsoleSettings) -> socket.socket:
