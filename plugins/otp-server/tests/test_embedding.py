@@ -155,6 +155,8 @@ def test_everything_lies_below_the_path(make: Callable[..., FastAPI], public: st
         assert answer.status_code == 202, answer.text
         base = "/codes" if public else "/otp"
         assert answer.headers["location"] == f"{base}/v1/verifications/{answer.json()['id']}"
+        if make is mounting:
+            assert host.client.get("/otp/openapi.json").json()["servers"] == [{"url": base}]
         page_url = answer.json()["page_url"]
         assert page_url.startswith(f"{public or host.url + '/otp'}/v/")
         inside = f"{host.url}/otp/v/{page_url.rpartition('/')[2]}"

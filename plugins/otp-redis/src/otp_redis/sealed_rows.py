@@ -80,7 +80,8 @@ class SealedRows(LimitRows):
         ours = [one for one in members if (record := self.sealed(*one)) is not None and record.about == phone_key]
         for namespace, key in ours:
             self.delete_sealed(namespace, key)
-        self._unit.call("DEL", _about(phone_key))
+        if found:
+            self._unit.call("SREM", _about(phone_key), *found)
         return len(ours)
 
 

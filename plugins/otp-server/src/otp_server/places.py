@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Placed", "outside"]
 
+_DESCRIPTION = "/openapi.json"  # which names what is before all paths
 _base: ContextVar[str] = ContextVar("otp_server_base", default="")
 
 
@@ -49,7 +50,8 @@ class Placed:
 
         token = _base.set(base)
         try:
-            await self._app({**scope, "path": own, "root_path": ""}, receive, answer)
+            root = base if own == _DESCRIPTION else ""
+            await self._app({**scope, "path": own, "root_path": root}, receive, answer)
         finally:
             _base.reset(token)
 

@@ -99,7 +99,8 @@ class Teller:
                 tasks.start_soon(self._one, outbox, change, app)
             else:
                 crowded.setdefault(app, []).append(change.number)
-        await outbox.store.finish_changes(needless, outbox.token)
+        if needless:
+            await outbox.store.finish_changes(needless, outbox.token)
         for app, numbers in crowded.items():
             due_at = self._shares.next_turn(app, len(numbers))
             await outbox.store.put_off_changes(numbers, outbox.token, due_at, untried=True)
