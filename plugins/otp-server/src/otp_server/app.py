@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,25 +14,24 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from otp_server import health, inbox, pages, receipts
+from otp_server import health, inbox, pages, receipts, relay
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.schemas import ProblemDocument
 from otp_server.console.app import console_at
 from otp_server.edge import Edge, request_id
 from otp_server.places import Placed
-from otp_server.problems import MEDIA_TYPE, ProblemError, problem_of, respond
+from otp_server.problems import MEDIA_TYPE, ProblemError, faults_of, problem_of, respond
 from otp_server.server import Server
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 
 __all__ = ["API", "BESIDE", "KEY", "TOLD", "answer_to", "app_of", "create_app"]
 
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 KEY = HTTPBearer(
     auto_error=False, description="A key of `otp keys api new`."
 )  # for the description; api/auth.py reads it
 API = (verifications, decoys, messages, explain, webhooks)
 """Parts whose addresses are described."""
-BESIDE = (health, receipts, inbox, pages)
+BESIDE = (health, receipts, relay, inbox, pages)
 """Parts whose addresses are not."""
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 TOLD = {
@@ -108,17 +106,9 @@ async def answer_to(_: Request, error: Exception) -> Response:
     found: Sequence[Any] = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return respond(ProblemError("malformed").problem, request_id())
-    errors = [{"pointer": _pointer(one["loc"]), "reason": str(one["type"])} for one in found]
-    return respond(ProblemError("invalid", errors=errors).problem, request_id())
+    return respond(ProblemError("invalid", errors=faults_of(found)).problem, request_id())
 
 
 async def _of_the_framework(_: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 0
     return respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
-
-
-def _pointer(place: Sequence[Any]) -> str:
-    """RFC 6901; a name that none of ours could be, such as a number, is not told."""
-    steps = [step for step in place if step not in ("body", "[key]")]
-    shown = [str(one) if isinstance(one, int) or _FIELD.fullmatch(str(one)) else "?" for one in steps]
-    return "".join(f"/{one}" for one in shown)

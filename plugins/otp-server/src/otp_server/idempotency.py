@@ -15,17 +15,14 @@ from starlette.responses import JSONResponse, Response
 from otp_server.api.auth import Caller, look_up_phone
 from otp_server.api.views import look_up
 from otp_server.edge import request_id
-from otp_server.problems import Problem, ProblemError, problem_of, respond
+from otp_server.problems import ProblemError, is_final, problem_of, respond
 from otp_server.server import Server
 
-__all__ = ["DESCRIBED", "Answered", "once"]
+__all__ = ["DESCRIBED", "Answered", "Kept", "once"]
 
 _NAMESPACE = "answers"
 _KEPT = timedelta(hours=24)
 _LONGEST = 128
-_FIRST_SERVER_ERROR = 500
-_TOO_MANY = 429
-
 
 DESCRIBED: dict[str, Any] = {
     "parameters": [
@@ -78,7 +75,7 @@ async def once(
     if not 0 < len(name) <= _LONGEST or not (name.isascii() and name.isprintable()):
         raise ProblemError("malformed")
     about = await _about(caller, phone, challenge_id)
-    kept = _Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name), about=about)
+    kept = Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name), about=about)
     asked = server.vault.digest("request", request.method, request.url.path, (await request.body()).hex())
     version = await kept.begin(asked)
     if version is None:
@@ -87,7 +84,7 @@ async def once(
         answered: Response = _response(await work())
     except Exception as error:
         problem = problem_of(error)  # told as everywhere
-        if not _is_final(problem):
+        if not is_final(problem):
             await kept.forget(version)
             raise
         answered = respond(problem, request_id())
@@ -100,10 +97,20 @@ async def once(
 
 
 @attrs.frozen(kw_only=True)
-class _Kept:
+class Kept:
+    """The answer to one request, for as long as it is given again.
+
+    Args:
+        server: In whose store it is.
+        key: A keyed digest of what names the request.
+        about: The look-up of the phone with which it is erased; empty: of none.
+        lasts: From the answer on.
+    """
+
     server: Server
     key: str
-    about: str
+    about: str = ""
+    lasts: timedelta = _KEPT
 
     async def begin(self, asked: str) -> int | None:
         """Claim the key; None: it is somebody else's."""
@@ -112,6 +119,7 @@ class _Kept:
         return await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=0, about=self.about)
 
     async def finish(self, asked: str, version: int, answered: Response) -> None:
+        """Keep the answer."""
         headers = {name: answered.headers[name] for name in ("location", "retry-after") if name in answered.headers}
         answer = {
             "status": answered.status_code,
@@ -120,13 +128,19 @@ class _Kept:
             "text": bytes(answered.body).decode(),
         }
         value = {"asked": asked, "answer": answer}
-        until = datetime.now(UTC) + _KEPT
+        until = datetime.now(UTC) + self.lasts
         await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=version, about=self.about)
 
     async def forget(self, version: int) -> None:
+        """Let who asks again be the first."""
         await self.server.records.delete(_NAMESPACE, self.key, expect=version)
 
     async def replay(self, asked: str) -> Response:
+        """The answer of before.
+
+        Raises:
+            ProblemError: It came with another request, or is not there yet.
+        """
         kept = await self.server.records.get(_NAMESPACE, self.key)
         if kept is None:  # it went meanwhile: whoever asks again is the first
             raise ProblemError("in_progress", retry_after=1)
@@ -147,10 +161,6 @@ async def _about(caller: Caller, phone: str, challenge_id: str) -> str:
         return (await look_up(caller, challenge_id))[0].phone_key if challenge_id else ""
     except ProblemError:
         return ""
-
-
-def _is_final(problem: Problem) -> bool:
-    return problem.status < _FIRST_SERVER_ERROR and problem.status != _TOO_MANY
 
 
 def _response(answered: Answered) -> Response:
