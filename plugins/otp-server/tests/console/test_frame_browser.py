@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 from console_client import Console
+from otp_server.console.app import PARTS
+from otp_server.console.desk import Desk
+from otp_server.console.frame import NAVIGATION
 
 from otpcore.testing import Outbox
 
@@ -44,6 +47,18 @@ def console(tmp_path_factory: pytest.TempPathFactory, serve_console: Any) -> Ite
 def test_every_page_is_fine(console: Console, browse: Any, fine: Any, path: str, scheme: str) -> None:
     page = browse(console, path, scheme=scheme)
     fine(page, f"{path.strip('/?').replace('?', '-').replace('=', '-') or 'now'}-{scheme}")
+
+
+def test_every_page_of_the_navigation_is_fine(console: Console, browse: Any, fine: Any) -> None:
+    page = browse(console, "/")
+    served = {getattr(route, "path", "") for part in PARTS for route in part(Desk(server=console.server.server))}
+    for _, path in [one for group in NAVIGATION for one in group]:
+        if path not in served:
+            continue
+        page.goto(f"{console.url}{path}")
+        assert page.locator("h1").count() == 1
+        assert page.locator(".side [aria-current=page]").count() == 1
+        fine(page, f"all-{path.strip('/') or 'now'}")
 
 
 @SCHEMES
@@ -83,6 +98,14 @@ def test_states_are_fine(console: Console, browse: Any, fine: Any) -> None:
         fine(page, "now-paused")
     finally:
         console.server.do(operator.sending.resume(by="petar", reason="over"))
+
+
+def test_many_instances_fit(serve_console: Any, tmp_path: Any, browse: Any, fine: Any) -> None:
+    outboxes = {f"{LONG[:27]}_{number:02}": Outbox() for number in range(40)}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", outboxes) as many:
+        page = browse(many, "/")
+        assert page.locator("main table.rows tbody tr").count() == 40
+        fine(page, "now-many")
 
 
 def test_it_is_kept_fresh_without_taking_the_focus(console: Console, browse: Any) -> None:

@@ -122,6 +122,20 @@ def test_trying_is_throttled_for_all_processes_together(serve_console: Any, run_
         assert (others[0], others[-1]) == (422, 429)  # thirty from one address, whatever the name
 
 
+def test_one_customer_of_an_ipv6_network_is_one_address(serve_console: Any, tmp_path: Any) -> None:
+    own = {"trusted_proxies": ["127.0.0.1"]}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
+        browser = console.browser("")
+        browser.get("/sign-in")
+        statuses = []
+        for number in range(32):
+            browser.client.headers["X-Forwarded-For"] = f"2001:db8:0:1::{number:x}"
+            statuses.append(browser.post("/sign-in", name=f"n{number}").status_code)
+        assert statuses == [422] * 30 + [429] * 2
+        browser.client.headers["X-Forwarded-For"] = "2001:db8:0:2::1"
+        assert browser.post("/sign-in", name="elsewhere").status_code == 422
+
+
 def test_a_right_one_is_forgiven_the_wrong_ones_before(console: Any, somebody: Somebody) -> None:
     for _ in range(9):
         somebody.signs_in(console.browser(""), password="wrong")

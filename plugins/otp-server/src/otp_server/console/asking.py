@@ -78,7 +78,7 @@ class Asked:
 
 
 class SignInError(Exception):
-    """Nobody is signed in."""
+    """No one is signed in."""
 
 
 class ForbiddenError(Exception):
@@ -116,7 +116,7 @@ async def person_of(desk: Desk, request: Request, role: Role = Role.VIEWER) -> P
         role: That the page takes.
 
     Raises:
-        SignInError: Nobody is signed in.
+        SignInError: No one is signed in.
         ForbiddenError: Their role does not do.
     """
     person = getattr(request.state, "person", None) or await _found(desk, request)
@@ -138,7 +138,7 @@ async def changing(desk: Desk, request: Request, role: Role = Role.OPERATOR, *, 
         reveals: It shows a whole number, which takes the right to.
 
     Raises:
-        SignInError: Nobody is signed in.
+        SignInError: No one is signed in.
         ForbiddenError: Their role, or the right to reveal, is missing.
         ProblemError: No form of ours, or not from a page of ours.
         FormError: The reason is missing, or cannot be kept.

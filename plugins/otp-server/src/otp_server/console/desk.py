@@ -50,5 +50,5 @@ class Desk:
 
     @property
     def is_open_at_home(self) -> bool:
-        """Whoever sits at this machine needs no account: nobody is reached, and nothing is kept."""
+        """Who sits at this machine needs no account: no one is reached, and nothing is kept."""
         return self.server.is_sandbox and self.server.otp_settings.needs_throw_away_keys

@@ -59,7 +59,7 @@ async def show(
         is_live: It is loaded anew every ten seconds, unless the person stops that.
 
     Raises:
-        SignInError: Nobody is signed in.
+        SignInError: No one is signed in.
     """
     person = await person_of(desk, request)
     said = _said(desk, request, person)

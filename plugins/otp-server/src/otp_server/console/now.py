@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,12 +18,13 @@ from otp_server.console.figures import WINDOWS, Figures, read
 from otp_server.console.frame import show
 from otp_server.console.sentence import lead_of
 from otpcore import ObstacleKind
-from otpcore.operator import RefusalSeen
+from otpcore.operator import Finding, RefusalSeen
 
 __all__ = ["routes"]
 
 _LOOKED_AT = 500  # refusals
 _MOST_SHOWN = 6
+_LOOK_EVERY = 60.0  # seconds
 _TOLD = "sending"  # what findings tell of it, the first sentence has said
 _REASONS: Mapping[str, str] = {
     "phone": "Too many for a phone",
@@ -46,7 +48,7 @@ class Waiting:
     """What waits and tried this instance last.
 
     Args:
-        instance: Empty: it has tried nobody yet.
+        instance: Empty: it has tried no one yet.
         count: Sends.
         oldest: When the first of them began; None: it is not known.
     """
@@ -75,6 +77,7 @@ class Refused:
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
     """Its address."""
+    problems = _Problems(desk)
 
     async def shown(request: Request) -> Response:
         await person_of(desk, request)
@@ -89,14 +92,28 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             "waiting": _waiting(figures),
             "workers": figures.status.workers,
             "refused": _refused(refusals, figures.status.since)[:_MOST_SHOWN],
-            "problems": [
-                one for one in await desk.operator.findings() if one.level == "problem" and one.about != _TOLD
-            ],
+            "problems": await problems.found(),
             "denied": [one.prefix for one in figures.status.obstacles if one.kind is ObstacleKind.DENIED],
         }
         return await show(desk, request, "now.html", values, heading=lead.title.rstrip("."), is_live=True)
 
     return [Route("/", shown)]
+
+
+class _Problems:
+    """What ``otp doctor`` finds wrong, looked for once a minute however many look at the page: it loads every provider."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._found: Sequence[Finding] = ()
+        self._looked_at = -_LOOK_EVERY
+
+    async def found(self) -> Sequence[Finding]:
+        if time.monotonic() - self._looked_at >= _LOOK_EVERY:
+            self._looked_at = time.monotonic()
+            findings = await self._desk.operator.findings()
+            self._found = [one for one in findings if one.level == "problem" and one.about != _TOLD]
+        return self._found
 
 
 def _waiting(figures: Figures) -> list[Waiting]:

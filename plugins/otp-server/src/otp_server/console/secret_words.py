@@ -8,6 +8,7 @@ import secrets
 import time
 
 import anyio
+from anyio.lowlevel import RunVar
 
 __all__ = ["matching_step", "new_password", "new_seed", "password_fits", "password_hash", "seed_address"]
 
@@ -18,6 +19,7 @@ _NO_SEED = "A" * 32
 _STEP = 30  # seconds
 _DRIFT = 1  # steps that a clock may be off, and a person slow
 _AT_ONCE = 2  # each takes 64 MiB
+_limiters: RunVar[anyio.CapacityLimiter] = RunVar("otp_server_password_limiter")
 
 
 def new_password() -> str:
@@ -62,7 +64,7 @@ async def password_hash(password: str) -> str:
 
 async def password_fits(kept: str, password: str) -> bool:
     """Whether it is this one; with nothing kept it takes as long, and is not."""
-    fits = await anyio.to_thread.run_sync(_verify, kept or _nobodys(), password[:_LONGEST_PASSWORD], limiter=_limiter())
+    fits = await anyio.to_thread.run_sync(_verify, kept or _no_ones(), password[:_LONGEST_PASSWORD], limiter=_limiter())
     return fits and bool(kept)
 
 
@@ -83,10 +85,15 @@ def _verify(kept: str, password: str) -> bool:
 
 
 @functools.cache
-def _nobodys() -> str:
+def _no_ones() -> str:
     return _hash(secrets.token_hex(16))
 
 
-@functools.cache
 def _limiter() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(_AT_ONCE)
+    """Of this event loop."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        made = anyio.CapacityLimiter(_AT_ONCE)
+        _limiters.set(made)
+        return made

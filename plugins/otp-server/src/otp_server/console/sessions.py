@@ -37,7 +37,7 @@ class Sessions:
         return word
 
     async def find(self, word: str) -> Account | None:
-        """Whose session it is; None: nobody's, or it is over, as is every one from before a reset or a removal."""
+        """Whose session it is; None: there is none, or it is over, as is every one from before a reset or a removal."""
         kept = await self._desk.records.get(_NAMESPACE, self._key(word)) if _WORD.fullmatch(word) else None
         if kept is None or datetime.fromisoformat(kept.value["until"]) <= datetime.now(UTC):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ _NAMESPACE = "console-tries"
 _WINDOW = timedelta(minutes=15)
 _MOST = {"name": 10, "address": 30}
 _TRIES = 20
+_SIX, _CUSTOMERS = 6, 64
 
 
 class Throttle:
@@ -29,9 +31,9 @@ class Throttle:
     async def charge(self, name: str, address: str) -> datetime | None:
         """Count a try under this name and from this address; from when on one may try again, None: now.
 
-        What is refused is not counted, so that whoever goes on trying does not keep the owner out for longer.
+        What is refused is not counted, so that who goes on trying keeps the owner out no longer.
         """
-        ends = [await self._charged("address", address), await self._charged("name", name)]
+        ends = [await self._charged("address", _whose(address)), await self._charged("name", name)]
         return max((one for one in ends if one is not None), default=None)
 
     async def forget(self, name: str) -> None:
@@ -57,3 +59,12 @@ class Throttle:
 
     def _key(self, what: str, text: str) -> str:
         return self._records.vault.digest("console tries", what, text)
+
+
+def _whose(address: str) -> str:
+    """What one customer of a network has: of IPv6 it is a /64 at least."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((known, _CUSTOMERS), strict=False)) if known.version == _SIX else address

@@ -58,7 +58,9 @@
     const active = main().contains(document.activeElement) && document.activeElement !== main() ? document.activeElement : null;
     const steps = active && place(active), said = active?.textContent;
     const open = [...main().querySelectorAll("details")].map((one) => one.open);
+    const just = main().querySelector(".said"); // what was done stays to be read
     main().replaceChildren(...document.importNode(fresh.getElementById("main"), true).childNodes);
+    if (just) main().prepend(just);
     main().querySelectorAll("details").forEach((one, number) => { one.open = open[number] ?? one.open; });
     document.title = fresh.title;
     document.querySelector(".top .clock").replaceWith(document.importNode(fresh.querySelector(".top .clock"), true));
