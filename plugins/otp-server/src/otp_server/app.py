@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from otp_server import health, inbox, pages, receipts, relay
+from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.schemas import ProblemDocument
 from otp_server.console.app import console_at
@@ -84,6 +84,7 @@ def app_of(server: Server) -> FastAPI:
         app.include_router(part.router(server), dependencies=[Depends(KEY)])
     for more in BESIDE:
         app.router.routes.extend(more.routes(server))
+    app.router.routes.extend(widget.routes())
     console = server.settings.console
     if console.on and console.path:
         app.router.routes.append(Route(console.path, _below))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from otp_server import widget
 from otp_server.app import API, BESIDE, KEY, TOLD, answer_to
 from otp_server.edge import Edge
 from otp_server.places import Placed
@@ -53,11 +54,10 @@ def router(service: AsyncOTPService, *, prefix: str = "") -> APIRouter:
     made = APIRouter(prefix=prefix, lifespan=lifespan, route_class=_route_class(server, prefix), responses=TOLD)  # type: ignore[arg-type] # as in app
     for part in API:
         made.include_router(part.router(server, _route_class(server, prefix)), dependencies=[Depends(KEY)])
-    for more in BESIDE:
-        for one in more.routes(server):
-            if isinstance(one, Route):
-                app = _round(server, prefix, request_response(one.endpoint))
-                made.routes.append(Route(f"{prefix}{one.path}", _Asgi(app), methods=[*(one.methods or ())]))
+    for one in (*(one for more in BESIDE for one in more.routes(server)), *widget.routes()):
+        if isinstance(one, Route):
+            app = _round(server, prefix, request_response(one.endpoint))
+            made.routes.append(Route(f"{prefix}{one.path}", _Asgi(app), methods=[*(one.methods or ())]))
     return made
 
 

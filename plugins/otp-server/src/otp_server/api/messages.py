@@ -48,7 +48,7 @@ def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
 
 
 async def _carry(server: Server, caller: Caller, body: MessageBody) -> Answered:
-    caller.check(purpose=body.purpose, channels=(body.channel,))
+    caller.check(purpose=body.purpose, channels=(body.channel,), to=body.to)
     sent = await caller.service.send(
         body.to,
         channel=body.channel,
