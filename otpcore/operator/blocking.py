@@ -117,6 +117,7 @@ class Instances(_Twin[AsyncInstances]):
     status = _blocking(AsyncInstances.status)
     drain = _blocking(AsyncInstances.drain)
     take_back = _blocking(AsyncInstances.take_back)
+    test = _blocking(AsyncInstances.test)
 
 
 class Operator(_Twin[AsyncOperator]):

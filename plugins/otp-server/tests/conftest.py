@@ -26,6 +26,7 @@ from otp_server.app import app_of
 from otp_server.keys import Kind, Scope
 from otp_server.server import Server
 from otp_server.serving import configured
+from webhook_receiver import Receiver, listening
 
 from otpcore import AsyncOTPService
 from otpcore.cli.main import run
@@ -124,6 +125,13 @@ def run_server() -> Callable[..., contextlib.AbstractContextManager[Running]]:
         return running(settings_at(url, **sections), providers)
 
     return run
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An app's server that hears webhooks."""
+    with listening() as made:
+        yield made
 
 
 _numbers = itertools.count()

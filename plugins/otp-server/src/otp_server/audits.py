@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from otpcore import InvalidArgument
+from otpcore.operator import checked_name, checked_reason
 from otpcore.stores import AuditRecord
 
 __all__ = ["audit_record"]
@@ -16,7 +17,7 @@ _LONGEST = 200
 
 
 def audit_record(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
-    """Who changed what, and why.
+    """Who changed what, and why; what may be somebody's number is cut to its last digits.
 
     Args:
         action: What was done, such as ``keys.api.revoke``.
@@ -32,4 +33,11 @@ def audit_record(action: str, target: str, by: str, reason: str, detail: Mapping
         if len(text) > _LONGEST or not (text.isprintable() and (text or name == "reason")):
             raise InvalidArgument(f"{name}: must be at most {_LONGEST} printable characters")
     told = json.dumps(dict(detail), sort_keys=True)
-    return AuditRecord(at=datetime.now(UTC), by=by, action=action, target=target, reason=reason, detail=told)
+    return AuditRecord(
+        at=datetime.now(UTC),
+        by=checked_name(by),
+        action=action,
+        target=target,
+        reason=checked_reason(reason),
+        detail=told,
+    )

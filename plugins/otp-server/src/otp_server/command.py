@@ -112,6 +112,20 @@ def revoke_key(
     return _keys.revoke_key(_options(context), key_id, reason)
 
 
+def widget(context: typer.Context) -> ExitCode:
+    """Print the script element that loads the widget, with what a browser holds it against."""
+    from otp_server import widget as _widget
+    from otp_server.settings import read_settings
+    from otpcore.cli import settings_for
+
+    options = _options(context)
+    own = read_settings(settings_for(options).server)
+    url = own.public_url or f"http://{own.host}:{own.port}"
+    document = {"tag": _widget.tag(url), "file": _widget.versioned(), "integrity": _widget.integrity()}
+    options.say(document, document["tag"])
+    return ExitCode.OK
+
+
 def add_person(
     context: typer.Context,
     name: Person,
@@ -161,20 +175,6 @@ def remove_person(context: typer.Context, name: Person, reason: Reason = "") -> 
     from otp_server import people_commands as _people
 
     return _people.remove_person(_options(context), name, reason)
-
-
-def widget(context: typer.Context) -> ExitCode:
-    """Print the script element that loads the widget, with what a browser holds it against."""
-    from otp_server import widget as _widget
-    from otp_server.settings import read_settings
-    from otpcore.cli import settings_for
-
-    options = _options(context)
-    own = read_settings(settings_for(options).server)
-    url = own.public_url or f"http://{own.host}:{own.port}"
-    document = {"tag": _widget.tag(url), "file": _widget.versioned(), "integrity": _widget.integrity()}
-    options.say(document, document["tag"])
-    return ExitCode.OK
 
 
 def _options(context: typer.Context) -> Options:

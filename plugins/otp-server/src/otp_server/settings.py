@@ -136,8 +136,8 @@ class ServerSettings:
         webhook_networks: Private networks to which webhooks may go, and without TLS.
         apps: By name; none: one app without a name, whose keys may ask for everything.
         page: The verification page of the app without a name.
-        console: Where operators look at the service.
         relay: Which auth systems hand messages over for the app without a name.
+        console: Where operators look at the service.
     """
 
     host: str = "127.0.0.1"
@@ -147,8 +147,8 @@ class ServerSettings:
     webhook_networks: Sequence[str] = attrs.field(default=(), validator=_good_networks)
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
     page: PageSettings = attrs.field(factory=PageSettings)
-    console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
     relay: RelaysSettings = attrs.field(factory=RelaysSettings)
+    console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""

@@ -130,20 +130,26 @@ class Records:
             _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, about=about, now=None, audit=audit
         )
 
-    async def delete(self, namespace: str, key: str, *, expect: int | None = None) -> bool:
-        """Remove a record; False: it was not there."""
-        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None)
+    async def delete(
+        self, namespace: str, key: str, *, expect: int | None = None, audit: AuditRecord | None = None
+    ) -> bool:
+        """Remove a record; False: it was not there, and nothing is written of an operator's."""
+        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None, audit=audit)
 
     async def every(self, namespace: str) -> list[Kept]:
         """All records of a namespace, by key."""
         found: list[Kept] = []
         after: str | None = None
         while True:
-            page = await self.store.list_records(_PREFIX + namespace, after=after, limit=200, now=None)
-            found += [self._opened(namespace, one) for one in page.items]
-            if page.cursor is None:
+            some, after = await self.some(namespace, after=after, limit=200)
+            found += some
+            if after is None:
                 return found
-            after = page.cursor
+
+    async def some(self, namespace: str, *, after: str | None, limit: int) -> tuple[list[Kept], str | None]:
+        """Records of a namespace by key, those behind ``after``; and the key behind which more follow, or None."""
+        page = await self.store.list_records(_PREFIX + namespace, after=after, limit=limit, now=None)
+        return [self._opened(namespace, one) for one in page.items], page.cursor
 
     def _opened(self, namespace: str, found: SealedRecord) -> Kept:
         value = self.vault.open(f"{namespace}/{found.key}", found.sealed)

@@ -14,7 +14,19 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import html
-from otp_server.console import audit, now, signing_in
+from otp_server.console import (
+    audit,
+    deliveries,
+    inbox,
+    keys,
+    limits,
+    now,
+    person,
+    providers,
+    refused,
+    signing_in,
+    webhooks,
+)
 from otp_server.console.asking import SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
@@ -27,7 +39,15 @@ __all__ = ["PARTS", "console_at", "create_console"]
 
 PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
     now.routes,
+    providers.routes,
+    webhooks.routes,
+    keys.routes,
+    deliveries.routes,
+    person.routes,
+    refused.routes,
+    limits.routes,
     audit.routes,
+    inbox.routes,
     signing_in.routes,
 )
 """What has pages."""

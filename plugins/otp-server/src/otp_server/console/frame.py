@@ -56,7 +56,7 @@ async def show(
             words of ``words.FOR_TEMPLATES``.
         heading: What the browser's tab says; the same as the first sentence of the page.
         status: HTTP's.
-        is_live: It is loaded anew every ten seconds, unless the person stops that.
+        is_live: It is loaded anew every ten seconds, or ``every`` of the values, unless the person stops that.
 
     Raises:
         SignInError: No one is signed in.

@@ -39,7 +39,7 @@ class WebhookEvent:
     type: str
     app: str
     body: bytes
-    about: str
+    about: str = ""
 
 
 def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: ChallengeRecord) -> WebhookEvent:

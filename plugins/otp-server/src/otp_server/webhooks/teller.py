@@ -21,7 +21,7 @@ from otp_server.webhooks.shares import Shares
 from otp_server.webhooks.signing import headers_of
 from otpcore import OTPError
 from otpcore.providers import Network
-from otpcore.stores import ChangeRecord, Store
+from otpcore.stores import AuditRecord, ChangeRecord, Store
 
 __all__ = ["DELAYS", "Teller"]
 
@@ -76,14 +76,14 @@ class Teller:
                 if not changes:
                     await anyio.sleep(_POLL)
 
-    async def tell_again(self, event: WebhookEvent) -> Called | None:
-        """Tell an event once more, now; None: its app has no address any more."""
+    async def tell_again(self, event: WebhookEvent, *, audit: AuditRecord | None = None) -> Called | None:
+        """Tell an event once more, now, for an operator where there is a record; None: its app has no address any more."""
         target = self._target(event.app)
         if target is None:
             return None
         await self.attempts.switch_on(event.app, target.url)
         called = await self._call(target, event)
-        await self.attempts.add(event, called, 0, is_last=True)
+        await self.attempts.add(event, called, 0, is_last=True, audit=audit)
         return called
 
     async def _begin(self, tasks: TaskGroup, outbox: _Outbox, changes: Sequence[ChangeRecord]) -> None:
@@ -126,7 +126,7 @@ class Teller:
         if target is None:
             return None
         event = event_of(self._vault, outbox.kind, change, views[0].challenge)
-        if await self.attempts.is_off(event.app, target.url):
+        if await self.attempts.off_since(event.app, target.url) is not None:
             return None
         called = await self._call(target, event)
         if not await outbox.store.view(challenge_id=change.challenge_id):  # erased meanwhile: nothing is noted

@@ -64,9 +64,9 @@
     main().querySelectorAll("details").forEach((one, number) => { one.open = open[number] ?? one.open; });
     document.title = fresh.title;
     document.querySelector(".top .clock").replaceWith(document.importNode(fresh.querySelector(".top .clock"), true));
-    const again = steps && at(steps);
-    if (again && again.textContent === said) again.focus({ preventScroll: true });
     dress();
+    const again = active?.id ? document.getElementById(active.id) : steps && at(steps);
+    if (again && again.textContent === said) again.focus({ preventScroll: true });
   };
 
   const tell = (text) => {
@@ -106,6 +106,20 @@
       for (const one of document.querySelectorAll(".loading")) one.remove();
     }
   };
+
+  // Copies what an element says; where that is not allowed, it is selected.
+  document.addEventListener("click", async (pressed) => {
+    const button = pressed.target.closest("[data-copy]");
+    if (!button) return;
+    const source = document.getElementById(button.dataset.copy), told = button.parentElement.querySelector("[role=status]");
+    try {
+      await navigator.clipboard.writeText(source.textContent.trim());
+      told.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source);
+      told.textContent = "Selected: copy it with your keyboard";
+    }
+  });
 
   dress();
   const every = Number(main().dataset.fresh);
