@@ -224,7 +224,7 @@ class AsyncOperator:
         return await self._purge(self._opened.record("purge", by, reason), None)
 
     async def erase(self, phone: str, *, by: str, reason: str = "") -> Erased:
-        """Remove everything about one person; nothing brings it back. The trail keeps the masked number.
+        """Remove everything about one person, sealed records too; nothing brings it back. The trail keeps the masked number.
 
         Args:
             phone: As a person writes it.
@@ -236,6 +236,17 @@ class AsyncOperator:
         """
         number = self._opened.number(phone)
         return await self._purge(self._opened.record("erase", by, reason, target=number.masked), number)
+
+    async def look_up(self, phone: str) -> str:
+        """The keyed look-up under which a phone is kept, the same for every spelling: for the ``about`` of sealed records.
+
+        Args:
+            phone: As a person writes it.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number.
+        """
+        return self._opened.service.keys.phone_key(self._opened.number(phone).e164)
 
     async def audit(self, limit: int = 50, *, below: int | None = None, action: str = "") -> tuple[Change, ...]:
         """What operators changed, the latest first.

@@ -216,6 +216,7 @@ class Operator(_Twin[AsyncOperator]):
     inbox = _blocking(AsyncOperator.inbox)
     purge = _blocking(AsyncOperator.purge)
     erase = _blocking(AsyncOperator.erase)
+    look_up = _blocking(AsyncOperator.look_up)
     audit = _blocking(AsyncOperator.audit)
 
     def _wait(self, use: Use) -> Any:

@@ -224,6 +224,12 @@ class Sandbox:
         """The person gets it."""
         self.inbox.append(message_of(request, self._clock(), instance))
 
+    def forget(self, phone: PhoneNumber) -> None:
+        """Nothing was ever delivered to this person."""
+        wanted = same_phone(phone.e164)
+        for one in [one for one in self.inbox if same_phone(one.phone.e164) == wanted]:
+            self.inbox.remove(one)
+
 
 def inbox_of(sandbox: Sandbox | None, phone: PhoneNumber | None) -> tuple[DeliveredMessage, ...]:
     """What a sandbox holds for this phone, or for all, newest last.

@@ -176,7 +176,7 @@ class Erased(Shown):
         refusals: Likewise.
         verified: Notes that a phone verified.
         audits: Records of operators' changes.
-        records: Sealed records that had expired.
+        records: Sealed records that had expired, or were about the person.
         series: Counts over time.
         changes: Of the outbox.
     """

@@ -184,10 +184,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start ``otp serve`` in a directory."""
     started: list[Process] = []
 
-    def start(directory: Path = tmp_path, **environment: str) -> Process:
+    def start(directory: Path = tmp_path, *arguments: str, **environment: str) -> Process:
         own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "otpcore", "--json", "serve", "--port", "0"],
+            [sys.executable, "-m", "otpcore", "--json", "serve", "--port", "0", *arguments],
             cwd=directory,
             env={**own, **environment},
             stdout=subprocess.PIPE,

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from webhook_receiver import Receiver
 
 from otpcore import AsyncOTPService, SettingsError
+from otpcore.providers import Network
 from otpcore.testing import wrong_code
 
 START = "/v1/verifications"
@@ -147,10 +148,10 @@ def test_a_public_one_is(address: str) -> None:
 async def test_a_name_is_judged_by_what_it_resolves_to(receiver: Receiver, networks: tuple[str, ...]) -> None:
     port = receiver.url.split(":")[2]
     for url in (receiver.url, f"http://localhost:{port}", f"https://localhost:{port}", f"http://2130706433:{port}"):
-        called = await Caller(networks).call(url, {}, b"{}")
+        called = await Caller(networks, Network()).call(url, {}, b"{}")
         assert (called.status, called.problem[:28]) == (0, "the address is in a private "), url
     assert receiver.heard == []
-    nowhere = await Caller(networks).call("https://no-such-host.invalid/", {}, b"{}")
+    nowhere = await Caller(networks, Network()).call("https://no-such-host.invalid/", {}, b"{}")
     assert nowhere.problem == "the name cannot be resolved"
 
 

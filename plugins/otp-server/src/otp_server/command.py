@@ -59,11 +59,14 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="On which port; 0: a free one; not given: as set.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="How many processes serve; one that dies is replaced.")
+    ] = 1,
 ) -> ExitCode:
     """Serve the HTTP API until SIGTERM or Ctrl-C; without any settings as a sandbox on this machine."""
     from otp_server import serving
 
-    return serving.serve(_options(context), host, port)
+    return serving.serve(_options(context), host, port, workers)
 
 
 def new_key(

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from otp_server.places import outside
 from otp_server.problems import ProblemError
 
 __all__ = ["page", "routes", "static_url"]
@@ -48,7 +49,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["static"] = static_url
+    made.globals |= {"static": static_url, "outside": outside}
     return made
 
 

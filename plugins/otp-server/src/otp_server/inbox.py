@@ -14,6 +14,7 @@ from otp_server.api.auth import caller_of
 from otp_server.console.inbox import at_home
 from otp_server.keys import Kind, Scope
 from otp_server.problems import ProblemError
+from otp_server.received import received
 from otp_server.server import Server
 from otpcore import DeliveredMessage
 
@@ -35,9 +36,8 @@ def routes(server: Server) -> Sequence[BaseRoute]:
         caller = await caller_of(server, request, Scope.READ)
         if caller.key.kind is not Kind.TEST:
             raise ProblemError("forbidden")
-        found = server.sandbox.sandbox_inbox()
-        own = [one for one in found if await _is_of(server, one, caller.app)]
-        return JSONResponse({"messages": [_told(one) for one in reversed(own)]}, headers={"Cache-Control": "no-store"})
+        own = [_told(one) for one in await received(server, caller.app)]
+        return JSONResponse({"messages": own}, headers={"Cache-Control": "no-store"})
 
     async def first(_: Request) -> Response:
         return Response(status_code=303, headers={"Location": "/inbox"})
@@ -57,11 +57,6 @@ def _is_at_home(server: Server, request: Request) -> bool:
     """
     caller = request.client.host if request.client is not None else ""
     return server.is_sandbox and caller in _LOOPBACK and request.url.hostname in _NAMES
-
-
-async def _is_of(server: Server, message: DeliveredMessage, app: str) -> bool:
-    views = await server.sandbox.store.view(challenge_id=message.challenge_id)
-    return any(view.challenge.app == app for view in views)
 
 
 def _told(message: DeliveredMessage) -> dict[str, Any]:

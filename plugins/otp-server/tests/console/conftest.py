@@ -34,9 +34,9 @@ def console(tmp_path_factory: pytest.TempPathFactory, serve_console: Any) -> Ite
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's browser, or the test is skipped by name."""
+    """Debian's browser, or the test is skipped by name; while it is open no command can run in this thread."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None and os.environ.get("OTPCORE_TEST_SERVERS") != "required":

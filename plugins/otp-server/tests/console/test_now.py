@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from console_client import Console, text_of
+from otp_server.console.plots import Mark, plot
 
 from otpcore.testing import Outbox
 
@@ -27,10 +28,12 @@ def console(serve_console: Any, tmp_path: Any, outboxes: dict[str, Outbox]) -> I
         yield started
 
 
-def send(console: Console, *phones: str, right: bool = False) -> None:
+def send(console: Console, *phones: str, right: bool = False, before: Callable[[int], None] | None = None) -> None:
     """Start verifications with a live key, as an application does."""
     with console.server.client(kind="live") as client:
-        for phone in phones:
+        for number, phone in enumerate(phones):
+            if before is not None:
+                before(number)
             begun = client.post("/v1/verifications", json={"to": phone})
             if right:
                 code = next(one.code for one in _messages(console) if one.phone.e164 == phone)
@@ -111,6 +114,32 @@ def test_nothing_goes_out_any_more(console: Console, outboxes: dict[str, Outbox]
         in said
     )
     assert "mada default Left out since" in said
+
+
+def test_one_that_fails_often_is_told_with_why(console: Console, outboxes: dict[str, Outbox]) -> None:
+    phones = [f"+359887030{number:03}" for number in range(12)]
+    send(console, *phones, before=lambda number: outboxes["mada"].fail("throttled", times=number % 2))
+    said = looked(console)
+    assert "Sending works. Mada fails often: 6 of 12 messages. Mostly it asked us to wait." in said
+    assert "mada default Fails often 6 6" in said
+
+
+def test_numbers_that_cannot_be_reached_are_no_fault_of_an_instance(
+    console: Console, outboxes: dict[str, Outbox]
+) -> None:
+    phones = [f"+359887031{number:03}" for number in range(6)]
+    send(console, *phones, before=lambda _: outboxes["mada"].fail("rejected_number"))
+    assert "mada default Ready 0 6" in looked(console)
+
+
+def test_what_happened_is_marked_in_the_chart_on_the_side_that_has_room() -> None:
+    marks = [Mark(place=0.25, text="14:02 mada left out"), Mark(place=0.9, text="14:31 paused")]
+    made = plot([10, 40, 20], [5, 30, 10], open_from=0.9, labels=["a", "b"], marks=marks)
+    assert [(one.percent, one.is_late) for one in made.marks] == [("25.00%", False), ("90.00%", True)]
+    assert made.ticks == ["45", "30", "15", "0"]
+    assert made.good == "M0 88.9L500 33.3L1000 77.8"
+    assert made.open == "M900 0H1000V100H900z"
+    assert plot([0], [0], open_from=1, labels=[], marks=[]).open == ""
 
 
 def test_no_rules_are_told_with_what_helps(serve_console: Any, tmp_path: Any) -> None:

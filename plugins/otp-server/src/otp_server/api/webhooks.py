@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi.routing import APIRoute
 
 from otp_server.api.auth import caller_of
 from otp_server.api.schemas import Attempt, AttemptPage, Replayed
@@ -15,9 +16,9 @@ from otp_server.server import Server
 __all__ = ["router"]
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """The addresses of webhooks."""
-    made = APIRouter(prefix="/v1/webhooks/attempts", tags=["webhooks"])
+    made = APIRouter(prefix="/v1/webhooks/attempts", tags=["webhooks"], route_class=route_class)
 
     @made.get("", response_model=AttemptPage, summary="List attempts, the latest first")
     async def listed(request: Request, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> AttemptPage:

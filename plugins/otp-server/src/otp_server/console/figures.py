@@ -19,6 +19,13 @@ __all__ = ["WINDOWS", "Figures", "Period", "Row", "Window", "read"]
 _SLOW = 15.0  # seconds until the right code came back, for half of them
 _SLOWER = 2  # times what it is for all
 _OFTEN = 0.2  # of the messages, that are not taken
+_FAULTS = {  # of an instance, and not of the number or the person
+    "unavailable": "could not be reached",
+    "throttled": "asked us to wait",
+    "ambiguous": "did not answer clearly",
+    "misconfigured": "refused our account or settings",
+    "limit_reached": "had a limit of its own",
+}
 _FEW = 5  # messages that say nothing about an instance
 _UNCOUNTED = timedelta(minutes=2)  # what is younger may not be counted over time yet
 _LABELS = 5
@@ -95,6 +102,7 @@ class Row:
         since: When that began; None: it is not known.
         accepted: Messages that were taken.
         failed: Those that were not.
+        fault: Why most of these failed, where that is the instance's fault; empty: it is not.
         delivered: Those that arrived; None: this vendor sent no receipts.
         verified: Codes that came back.
         share: The share of them, as text; empty: no code could.
@@ -110,6 +118,7 @@ class Row:
     since: datetime | None = None
     accepted: int = 0
     failed: int = 0
+    fault: str = ""
     delivered: int | None = 0
     verified: int = 0
     share: str = ""
@@ -231,6 +240,7 @@ class _Making:
             since=since,
             accepted=route.accepted,
             failed=sum(route.failed.values()),
+            fault=_FAULTS.get(max(route.failed, key=lambda kind: route.failed[kind], default=""), ""),
             delivered=whole.delivered if whole is not None and has_receipts else None,
             verified=route.verified,
             share=percent(min(route.verified, codes), codes),
@@ -245,7 +255,7 @@ class _Making:
             for one in self.status.obstacles:
                 if one.kind is kind and one.instance == route.instance:
                     return word, one.since
-        failed = sum(route.failed.values())
+        failed = sum(count for kind, count in route.failed.items() if kind in _FAULTS)
         if failed >= _FEW and failed > _OFTEN * (failed + route.accepted):
             return "Fails often", None
         if whole is not None and whole.verified >= _FEW and self._is_slow(whole.verification_p50):

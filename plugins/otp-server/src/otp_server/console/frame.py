@@ -19,6 +19,7 @@ from otp_server.console import words
 from otp_server.console.asking import Person, person_of
 from otp_server.console.desk import Desk
 from otp_server.forms import cookie_name, form_token, is_secure
+from otp_server.places import outside
 
 __all__ = ["NAVIGATION", "at", "bare", "done", "here", "show"]
 
@@ -116,7 +117,7 @@ def done(desk: Desk, request: Request, path: str, sentence: str = "") -> Respons
 
 def at(request: Request, path: str) -> str:
     """The address of a path of the console, wherever that lies."""
-    return f"{request.scope.get('root_path', '')}{path}"
+    return outside(f"{request.scope.get('root_path', '')}{path}")
 
 
 def here(request: Request, **changed: object) -> str:

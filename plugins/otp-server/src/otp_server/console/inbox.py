@@ -16,6 +16,7 @@ from otp_server.console.asking import person_of, read_form
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at, bare, show
 from otp_server.console.words import plural
+from otp_server.received import received
 from otp_server.server import Server
 from otp_server.statuses import status_of
 from otpcore import DeliveredMessage, InvalidPhoneNumber
@@ -102,7 +103,7 @@ def _heading(values: Mapping[str, Any]) -> str:
 
 async def _values(server: Server, request: Request, typed: str) -> dict[str, Any]:
     """What the page shows, wherever it is."""
-    every, query = [*reversed(server.sandbox.sandbox_inbox())], request.query_params
+    every, query = await received(server), request.query_params
     wanted = query.get("of", "")
     meant = [one for one in every if not wanted or _reference_of(server, one) == wanted]
     older = _older(query.get("older", ""))

@@ -10,7 +10,7 @@ __all__ = ["Mark", "Plot", "plot", "spark"]
 
 _WIDE, _HIGH = 1000.0, 100.0
 _TOPS = (3, 6, 9, 12, 15, 24, 30, 45, 60, 75, 90)  # whole thirds, so that three lines lie at whole numbers
-_LATE = 0.7  # from there on a mark is written to its left
+_LATE = 0.5  # from there on a mark is written to its left
 
 
 @attrs.frozen(kw_only=True)

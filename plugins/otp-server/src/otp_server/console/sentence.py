@@ -150,7 +150,8 @@ def _slow(figures: Figures) -> Lead | None:
     if first.state == "Fails often":
         tries = first.failed + first.accepted
         bad = f"{_capital(first.instance)} fails often: {first.failed:,} of {plural(tries, 'message')}."
-        return Lead(text="Sending works.", bad=bad, more=_waits(figures), actions=actions)
+        more = f"Mostly it {first.fault}. " if first.fault else ""
+        return Lead(text="Sending works.", bad=bad, more=f"{more}{_waits(figures)}".strip(), actions=actions)
     slow = sum(row.accepted for row in late if row.state == "Slow")
     share = max(1, round(slow / max(figures.total.accepted, 1) * 100))
     return Lead(

@@ -52,7 +52,7 @@ class Attempts:
             "last": is_last,
             "body": event.body.decode(),
         }
-        await self._records.put(_NAMESPACE, key, value, expires_at=now + _KEPT, audit=audit)
+        await self._records.put(_NAMESPACE, key, value, expires_at=now + _KEPT, about=event.about, audit=audit)
         return key
 
     async def page(
@@ -100,10 +100,13 @@ class Attempts:
 
     async def event(self, app: str, attempt: str) -> WebhookEvent | None:
         """What was told in an attempt; None: there is none of this app."""
-        found = await self.get(attempt)
-        if found is None or found["app"] != app:
+        kept = await self._records.get(_NAMESPACE, attempt) if _KEY.fullmatch(attempt) else None
+        if kept is None or kept.value["app"] != app:
             return None
-        return WebhookEvent(id=found["event"], type=found["type"], app=app, body=found["body"].encode())
+        found = kept.value
+        return WebhookEvent(
+            id=found["event"], type=found["type"], app=app, body=found["body"].encode(), about=kept.about
+        )
 
     async def switch_off(self, app: str, url: str) -> None:
         """The app said 410: it is told nothing more at this address."""
