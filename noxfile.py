@@ -183,6 +183,14 @@ def alike(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Draws the pictures of otp-server's README anew, in Chromium, over an hour of made-up sends."""
+    session.install("-q", ".", "plugins/otp-server", "playwright>=1.49")
+    session.chdir("plugins/otp-server")
+    session.run("python", "screenshots.py")
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kills processes and breaks vendors for twenty minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
 
