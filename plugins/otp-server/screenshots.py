@@ -2,6 +2,7 @@
 
 ``nox -s screenshots`` writes them below ``images/``. Nothing is sent: the instances are objects of this file.
 """
+# ruff: noqa: INP001 - a script beside the package
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ MINUTES = 58
 BROKEN_AT = 35  # minutes after the beginning
 KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
 
-chance = random.Random(7)  # noqa: S311 - the same pictures each time
+chance = random.Random(7)
 clock = FakeClock(datetime.now(UTC) - timedelta(minutes=MINUTES))
 codes: dict[str, str] = {}
 past = True
@@ -130,7 +131,7 @@ async def main() -> None:
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     runs = uvicorn.Server(configured(app_of(server), server))
     serving = asyncio.create_task(runs.serve(sockets=[listening]))
-    while not runs.started:
+    while not runs.started:  # noqa: ASYNC110 - uvicorn has no event to wait for
         await asyncio.sleep(0.01)
     last = await live_an_hour(server.service)
     async with async_playwright() as playwright:
