@@ -9,7 +9,15 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.operator.asynchronous import AsyncOperator
     from otpcore.operator.blocking import Operator
-    from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Ended, Matching, Moment, RetrySeen
+    from otpcore.operator.results.challenges import (
+        ChallengeSeen,
+        DeliverySeen,
+        Ended,
+        Matching,
+        Moment,
+        RetryPage,
+        RetrySeen,
+    )
     from otpcore.operator.results.limits import (
         Budget,
         FailureCount,
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from otpcore.operator.results.routes import (
         Checked,
         Explained,
+        First,
         InForce,
         Moved,
         Preview,
@@ -61,6 +70,7 @@ __all__ = [
     "Explained",
     "FailureCount",
     "Finding",
+    "First",
     "InForce",
     "InboxMessage",
     "InstanceLoaded",
@@ -75,6 +85,7 @@ __all__ = [
     "PluginFound",
     "Preview",
     "RefusalSeen",
+    "RetryPage",
     "RetrySeen",
     "RouteStepSeen",
     "RulesSeen",
@@ -98,6 +109,7 @@ _MODULES = {
         "Ended",
         "Matching",
         "Moment",
+        "RetryPage",
         "RetrySeen",
     ),
     "otpcore.operator.results.limits": (
@@ -119,6 +131,7 @@ _MODULES = {
     "otpcore.operator.results.routes": (
         "Checked",
         "Explained",
+        "First",
         "InForce",
         "Moved",
         "Preview",

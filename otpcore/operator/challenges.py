@@ -138,13 +138,13 @@ class AsyncChallenges:
             approved_at=challenge.approved_at,
             cooldowns={str(channel): until for channel, until in challenge.cooldowns.items()},
             deliveries=tuple(map(_delivery, view.deliveries)),
-            retries=tuple(retry_seen(row, challenge, phone) for row in view.schedule),
+            retries=tuple(retry_seen(row, challenge, _last(row, view), phone) for row in view.schedule),
             timeline=tuple(sorted(_moments(view, refused), key=lambda moment: moment.at)),
         )
 
 
-def retry_seen(row: ScheduleRecord, challenge: ChallengeRecord, phone: str) -> RetrySeen:
-    """A schedule row for people."""
+def retry_seen(row: ScheduleRecord, challenge: ChallengeRecord, last: DeliveryRecord | None, phone: str) -> RetrySeen:
+    """A schedule row for people, with what it tried last."""
     return RetrySeen(
         challenge_id=challenge.id,
         phone=phone,
@@ -153,7 +153,17 @@ def retry_seen(row: ScheduleRecord, challenge: ChallengeRecord, phone: str) -> R
         attempts=row.attempts,
         under_way=row.lease_until is not None,
         due_at=row.due_at,
+        begun_at=challenge.first_sent_at,
+        expires_at=challenge.expires_at,
+        provider=last.instance if last is not None else None,
+        prefix=last.prefix if last is not None else "",
+        outcome=str(last.outcome) if last is not None else None,
+        provider_code=(last.provider_code or None) if last is not None else None,
     )
+
+
+def _last(row: ScheduleRecord, view: ChallengeView) -> DeliveryRecord | None:
+    return next((one for one in reversed(view.deliveries) if one.send_id == row.send_id), None)
 
 
 def _delivery(delivery: DeliveryRecord) -> DeliverySeen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import EllipsisType
 from typing import Any
 
 import attrs
@@ -55,13 +56,21 @@ class Desk:
         words = [f"{record.target} by {record.by}".lstrip(), *filter(None, [record.reason])]
         self.service.emit(EventType.OPERATOR_CHANGED, reason=record.action, detail=": ".join(words), **about)
 
-    async def write_setting(self, name: str, value: str | None, record: AuditRecord, **about: Any) -> bool:
+    async def write_setting(
+        self,
+        name: str,
+        value: str | None,
+        record: AuditRecord,
+        *,
+        expect: str | EllipsisType | None = ...,
+        **about: Any,
+    ) -> bool:
         """Set or remove a stored setting; this process obeys it at once, the others when they look again.
 
         Returns:
-            False: it was so before, and nothing was written.
+            False: it was so before, or another value is there than ``expect``; nothing was written.
         """
-        is_changed = await self.service.store.write_setting(name, value, audit=record)
+        is_changed = await self.service.store.write_setting(name, value, expect=expect, audit=record)
         if is_changed:
             self.tell(record, **about)
             if self.is_live:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from types import EllipsisType
 
 import anyio.lowlevel
 import attrs
@@ -17,6 +18,7 @@ from otpcore.operator.loading import RoutingView, instances_of, open_view
 from otpcore.operator.results.routes import (
     Checked,
     Explained,
+    First,
     InForce,
     Moved,
     Preview,
@@ -127,23 +129,34 @@ class AsyncRoutes:
         over = checked_channel(channel)
         return await self._checked(rules, over)
 
-    async def set(self, rules: str | None, channel: str = "sms", *, by: str, reason: str = "") -> RulesSet:
+    async def set(
+        self,
+        rules: str | None,
+        channel: str = "sms",
+        *,
+        replaces: str | EllipsisType | None = ...,
+        by: str,
+        reason: str = "",
+    ) -> RulesSet:
         """Write rules to the store, once they are checked as ``validate`` does; None: remove the stored ones.
 
         Args:
             rules: Such as ``Twilio;Mada:+35987``; None: the settings file's count again.
             channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+            replaces: The stored rules that you have seen; None: there were none. Where others are stored by now, nothing is
+                done. Not given: whatever is stored.
             by: Who does it.
             reason: Why.
 
         Raises:
             RoutingSyntaxError: They cannot be read.
             OTPConfigurationError: An instance that they name cannot be used, or none of them can do the channel.
-            InvalidArgument: It is no word that a channel could have, or the rules would store a whole number.
+            InvalidArgument: It is no word that a channel could have, the rules would store a whole number, or others are stored
+                than they replace.
         """
         over = checked_channel(channel)
         record = self._desk.record(_SET, by, reason, target=str(over))
-        return await self._store(rules, over, record)
+        return await self._store(rules, over, replaces, record)
 
     async def preview(self, rules: str, since: datetime, channel: str = "sms") -> Preview:
         """The shares of recent challenges that other rules would send elsewhere.
@@ -192,16 +205,19 @@ class AsyncRoutes:
             below = page[-1].number
         return tuple(found[:limit])
 
-    async def restore(self, number: int, *, by: str, reason: str = "") -> RulesSet:
+    async def restore(
+        self, number: int, *, replaces: str | EllipsisType | None = ..., by: str, reason: str = ""
+    ) -> RulesSet:
         """Store the rules again that a change of ``history`` stored.
 
         Args:
             number: Of that change.
+            replaces: As for ``set``.
             by: Who does it.
             reason: Why.
 
         Raises:
-            InvalidArgument: There is no such change of rules, or it was purged.
+            InvalidArgument: There is no such change of rules, or it was purged; or other rules are stored than these replace.
             OTPConfigurationError: An instance that they name cannot be used any more.
         """
         number = checked_count("number", number, least=0)
@@ -210,16 +226,21 @@ class AsyncRoutes:
             raise InvalidArgument("number: no change of rules has it. Fix: take one that routes.history lists")
         over = checked_channel(found[0].target)
         record = self._desk.record(_SET, by, reason, target=str(over), restored=number)
-        return await self._store(_version(found[0]).rules, over, record)
+        return await self._store(_version(found[0]).rules, over, replaces, record)
 
-    async def _store(self, rules: str | None, channel: Channel, record: AuditRecord) -> RulesSet:
+    async def _store(
+        self, rules: str | None, channel: Channel, replaces: str | EllipsisType | None, record: AuditRecord
+    ) -> RulesSet:
         idle: tuple[str, ...] = ()
         if rules is not None:
             idle = (await self._checked(rules, channel)).idle
-        await self._desk.write_setting(rule_setting(channel), rules, record)
+        name = rule_setting(channel)
+        is_written = await self._desk.write_setting(name, rules, record, expect=replaces)
+        if not is_written and replaces is not ... and (await self._desk.service.store.settings()).get(name) != rules:
+            raise InvalidArgument("replaces: others have been stored since. Fix: look at them, and decide again")
         return RulesSet(
             channel=str(channel),
-            setting=rule_setting(channel),
+            setting=name,
             rules=rules,
             idle=idle,
             forced=forced_names(self._desk.setup.providers),
@@ -345,7 +366,21 @@ def _preview(channel: Channel, since: datetime, moves: Counter[tuple[str, str]],
         for (before, after), count in moves.most_common()
         if before != after
     ]
-    return Preview(channel=str(channel), since=since, examined=examined, unread=unread, moved=tuple(moved))
+    firsts: dict[str, list[int]] = {}
+    for both, count in moves.items():
+        for side, instance in enumerate(both):
+            firsts.setdefault(instance, [0, 0])[side] += count
+    return Preview(
+        channel=str(channel),
+        since=since,
+        examined=examined,
+        unread=unread,
+        moved=tuple(moved),
+        firsts=tuple(
+            First(instance=instance, before=firsts[instance][0], after=firsts[instance][1])
+            for instance in sorted(firsts, key=lambda one: (-firsts[one][0], -firsts[one][1], one))
+        ),
+    )
 
 
 def _version(record: AuditRecord) -> Version:

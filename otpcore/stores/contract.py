@@ -8,9 +8,10 @@ aware UTC. ``audit`` is an operator's record; it is written where the command ch
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from types import EllipsisType
 
 from otpcore.models import Channel, Receipt, World
 from otpcore.rate_limits.admission import UNCOUNTED, BudgetRule
@@ -340,9 +341,19 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
         """All settings that live in the store."""
         return await self._read(lambda rows: rows.settings())
 
-    async def write_setting(self, name: str, value: str | None, *, audit: AuditRecord | None = None) -> bool:
-        """Set or, with None, remove one. False: it was so before, and nothing is written of an operator's."""
-        return await self._write(lambda rows: auditing.write_setting(rows, name, value, audit))
+    async def write_setting(
+        self,
+        name: str,
+        value: str | None,
+        *,
+        expect: str | EllipsisType | None = ...,
+        audit: AuditRecord | None = None,
+    ) -> bool:
+        """Set or, with None, remove one. False: it was so before, and nothing is written of an operator's.
+
+        False too where another value is there than ``expect`` (None: none; not given: any), and nothing is written.
+        """
+        return await self._write(lambda rows: auditing.write_setting(rows, name, value, expect, audit))
 
     async def retries(
         self, limit: int, *, after: ScheduleRecord | None = None
@@ -350,8 +361,12 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
         """Schedule rows, the earliest claimable first; those that come after one of them."""
         return await self._read(lambda rows: upkeep.retries(rows, limit, after))
 
-    async def requeue(self, challenge_id: str, now: datetime | None, *, audit: AuditRecord | None = None) -> int:
-        """Make the waiting rows of a challenge due now; those under way are left alone."""
+    async def last_deliveries(self, sends: Sequence[ScheduleRecord]) -> tuple[DeliveryRecord | None, ...]:
+        """The latest delivery of each of these sends; None: it has tried nobody yet, or is over."""
+        return await self._read(lambda rows: upkeep.last_deliveries(rows, sends))
+
+    async def requeue(self, challenge_id: str, now: datetime | None, *, audit: AuditRecord | None = None) -> int | None:
+        """Make the waiting rows of a challenge due now; those under way are left alone. None: it has no rows at all."""
         return await self._write(lambda rows: upkeep.requeue(rows, challenge_id, now, audit))
 
     async def drop(

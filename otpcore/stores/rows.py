@@ -330,6 +330,9 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
     def put_setting(self, name: str, value: str | None) -> None:
         """Set, or remove with None."""
 
+    def insert_setting(self, name: str, value: str) -> bool:
+        """Set one that is not there; False: it is, and nothing was written."""
+
     # The trail of what operators changed; all worlds share it.
 
     def add_audit(self, record: AuditRecord) -> None:

@@ -11,7 +11,6 @@ import attrs
 import pytest
 
 from otpcore import (
-    AsyncOTPService,
     Channel,
     EventType,
     InvalidArgument,
@@ -22,44 +21,15 @@ from otpcore import (
     RoutingSyntaxError,
 )
 from otpcore.operator.results.shown import Shown
-from otpcore.runners.worker import WorkerRunner
-from otpcore.testing import EventRecorder, Outbox, wrong_code
+from otpcore.testing import Outbox, wrong_code
 
-from .scenes import BY, OTHER_PHONE, PHONE
-
-QUEUEING: dict[str, Any] = {
-    "sms": {"retry": True},
-    "retry": {"first_delay": 60, "max_delay": 60},
-    "limits": {"phone": [], "client": ["20/1h"], "prefix": {"+359": ["50/1h"]}},
-}
-
-
-@attrs.frozen
-class Scene:
-    """A service whose provider is a second outbox too, and what it tells."""
-
-    otp: AsyncOTPService
-    outbox: Outbox
-    second: Outbox
-    events: EventRecorder
-
-    async def changes(self) -> list[tuple[str, str]]:
-        """The trail, the oldest first."""
-        return [(one.action, one.target) for one in reversed(await self.otp.operator.audit())]
-
-    async def queued(self, phone: str) -> str:
-        """The id of a challenge whose retry waits."""
-        self.outbox.fail("unavailable")
-        self.second.fail("unavailable")
-        return (await self.otp.send_sms(phone)).id
+from .scenes import BY, OTHER_PHONE, PHONE, Scene, open_scene
 
 
 @pytest.fixture
 async def scene(otp_outbox: Outbox) -> AsyncIterator[Scene]:
-    events, second = EventRecorder(), Outbox(clock=otp_outbox.clock)
-    forced = {"outbox": otp_outbox, "second": second}
-    async with otp_outbox.service(QUEUEING, providers=forced, observers=[events], runner=WorkerRunner()) as otp:
-        yield Scene(otp, otp_outbox, second, events)
+    async with open_scene(otp_outbox) as found:
+        yield found
 
 
 async def test_a_pause_has_an_end_a_reason_and_an_event(scene: Scene) -> None:
@@ -248,6 +218,27 @@ async def test_rules_are_tried_written_listed_and_gone_back_to(otp_outbox: Outbo
             await routes.set("outbox", "Pigeon!", by="ann")
 
 
+async def test_rules_are_not_written_over_others_that_nobody_has_looked_at(otp_outbox: Outbox) -> None:
+    async with otp_outbox.service(providers={"outbox": otp_outbox, "second": Outbox(clock=otp_outbox.clock)}) as otp:
+        routes = otp.operator.routes
+        await routes.set("outbox", replaces=None, by="ann")
+        with pytest.raises(InvalidArgument, match="replaces: others have been stored since"):
+            await routes.set("second", replaces=None, by="bob")
+        await routes.set("outbox", replaces="second", by="bob")  # it is so already
+        (first,) = await routes.history()
+        await routes.set("second", replaces="outbox", by="bob")
+        with pytest.raises(InvalidArgument, match="replaces"):
+            await routes.restore(first.number, replaces="outbox", by="ann")
+        with pytest.raises(InvalidArgument, match="replaces"):
+            await routes.set(None, replaces="outbox", by="ann")
+        await routes.restore(first.number, replaces="second", by="ann")
+        assert [(one.by, one.rules) for one in await routes.history()] == [
+            ("ann", "outbox"),
+            ("bob", "second"),
+            ("ann", "outbox"),
+        ]
+
+
 async def test_other_rules_are_previewed_by_the_challenges_of_late(otp_outbox: Outbox) -> None:
     second = Outbox(clock=otp_outbox.clock)
     started = otp_outbox.clock()
@@ -259,6 +250,7 @@ async def test_other_rules_are_previewed_by_the_challenges_of_late(otp_outbox: O
         seen = await routes.preview("outbox;second:+35988", started)
         assert (seen.examined, seen.unread) == (4, 0)
         assert [(one.before, one.after, one.count, one.share) for one in seen.moved] == [("outbox", "second", 2, 0.5)]
+        assert [(one.instance, one.before, one.after) for one in seen.firsts] == [("outbox", 4, 2), ("second", 0, 2)]
         assert (await routes.preview("outbox", started, "call")).examined == 0
         assert (await routes.preview("outbox", started)).moved == ()
         await otp.operator.instances.drain("outbox", by="ann")
@@ -293,40 +285,6 @@ async def test_a_challenge_is_shown_with_everything_that_happened_to_it(scene: S
     assert await scene.otp.operator.challenges.cancel(challenge_id, **BY)
     assert not (await scene.otp.operator.challenges.show(challenge_id))[0].living
     assert ("challenges.cancel", challenge_id) in await scene.changes()
-
-
-async def test_one_retry_is_requeued_and_dropped(scene: Scene) -> None:
-    challenge_id = await scene.queued(PHONE)
-    (waiting,) = await scene.otp.operator.retries.list()
-    assert (waiting.phone, waiting.under_way) == ("+3598******67", False)
-    assert (await scene.otp.operator.retries.list(reveal=True))[0].phone == PHONE
-    assert (await scene.otp.operator.retries.requeue(challenge_id, **BY)).changed == 1
-    assert (await scene.otp.operator.retries.list())[0].due_at == scene.outbox.clock()
-    dropped = await scene.otp.operator.retries.drop(challenge_id, **BY)
-    assert (dropped.changed, dropped.state) == (1, "unsendable")
-    assert await scene.changes() == [("retries.requeue", challenge_id), ("retries.drop", challenge_id)]
-
-
-async def test_many_retries_are_changed_only_once_they_were_counted(scene: Scene) -> None:
-    first, second = [await scene.queued(phone) for phone in (PHONE, "+359881234567")]
-    await scene.queued(OTHER_PHONE)
-    retries = scene.otp.operator.retries
-    assert ((await retries.count()).count, (await retries.count("BG")).count) == (3, 2)
-    with pytest.raises(InvalidArgument, match="count"):
-        await retries.drop(by="ann")
-    with pytest.raises(InvalidArgument, match="2 are there by now, and 1 were counted"):
-        await retries.drop(prefix="+359", count=1, by="ann")
-    with pytest.raises(InvalidArgument, match="one is named"):
-        await retries.drop(first, prefix="+359", by="ann")
-    assert await scene.changes() == []
-    requeued = await retries.requeue(count=3, by="ann")
-    assert (requeued.found, requeued.changed) == (3, 3)
-    dropped = await retries.drop(prefix="+359", count=2, by="ann", reason="pumped")
-    assert (dropped.found, dropped.changed, dropped.unread) == (2, 2, 0)
-    assert (await retries.count()).count == 1
-    assert {change for change in await scene.changes() if change[0] == "retries.drop"} == {
-        ("retries.drop", one) for one in (first, second)
-    }
 
 
 async def test_limits_of_a_phone_a_client_and_a_prefix_are_shown_and_reset(scene: Scene) -> None:
@@ -387,7 +345,7 @@ async def test_every_result_is_frozen_and_ready_for_json(scene: Scene) -> None:
         await operator.routes.explain(PHONE, proposed="second"),
         *await operator.routes.history(),
         *await operator.challenges.show(PHONE),
-        *await operator.retries.list(),
+        await operator.retries.list(),
         *await operator.instances.list(),
         *await operator.instances.status(),
         *await operator.budgets(),

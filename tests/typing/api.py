@@ -34,7 +34,16 @@ from otpcore import (
     hookimpl,
     load_settings,
 )
-from otpcore.operator import ChallengePage, ChallengeSeen, Change, DeliveryPage, Ended, SeriesStep, SwitchState
+from otpcore.operator import (
+    ChallengePage,
+    ChallengeSeen,
+    Change,
+    DeliveryPage,
+    Ended,
+    RetryPage,
+    SeriesStep,
+    SwitchState,
+)
 
 
 async def use_async() -> None:
@@ -77,6 +86,7 @@ def use_blocking() -> None:
         assert_type(otp.operator.challenges.list(state="queued", limit=5), ChallengePage)
         assert_type(otp.operator.deliveries.list(channel="sms"), DeliveryPage)
         assert_type(otp.operator.series(datetime.now(UTC), apart_by=["channel"]), tuple[SeriesStep, ...])
+        assert_type(otp.operator.retries.list(5, prefix="BG", instance="twilio"), RetryPage)
         assert_type(otp.operator.retries.drop("id", by="ann", reason="over"), Ended)
     with Operator.from_settings() as operator:
         assert_type(operator.sending.pause(for_=60, by="ann"), SwitchState)

@@ -17,11 +17,12 @@ _WORDS = {"drop": ("Drop", "dropped"), "requeue": ("Requeue", "requeued")}
 
 def list_retries(options: Options, limit: int) -> ExitCode:
     """The earliest due first."""
-    rows = operate(load_host(options), lambda operator: operator.retries.list(limit, reveal=options.reveal))
+    page = operate(load_host(options), lambda operator: operator.retries.list(limit, reveal=options.reveal))
+    rows = page.items
     options.say(
         {"retries": [row.to_dict() for row in rows]},
         table(
-            ("challenge", "phone", "channel", "purpose", "tries", "state", "due"),
+            ("challenge", "phone", "channel", "purpose", "tries", "last", "state", "due", "until"),
             [
                 (
                     row.challenge_id,
@@ -29,15 +30,17 @@ def list_retries(options: Options, limit: int) -> ExitCode:
                     row.channel,
                     row.purpose,
                     row.attempts,
+                    " ".join(filter(None, (row.provider, row.provider_code or row.outcome))),
                     "under way" if row.under_way else "waiting",
                     when(row.due_at),
+                    when(row.expires_at),
                 )
                 for row in rows
             ],
         )
         if rows
         else "nothing waits",
-        f"these are the first {limit}; --limit shows more" if len(rows) == limit else "",
+        f"these are the first {limit}; --limit shows more" if page.cursor else "",
     )
     return ExitCode.OK
 
@@ -49,7 +52,11 @@ def requeue(options: Options, challenge_id: str, *, reason: str) -> ExitCode:
         lambda operator: operator.retries.requeue(challenge_id, by=operator_name(), reason=reason),
     )
     if not done.changed:
-        raise _nothing("no retry of this challenge waits; one that is under way is left alone")
+        raise _nothing(
+            "a try of this challenge is under way, and is left alone"
+            if done.found
+            else "nothing is to be sent for this challenge, or there is no such one"
+        )
     options.say({"challenge_id": challenge_id, "requeued": done.changed}, "due now; the host or a worker runs it")
     return ExitCode.OK
 
@@ -61,7 +68,7 @@ def drop(options: Options, challenge_id: str, *, reason: str) -> ExitCode:
         lambda operator: operator.retries.drop(challenge_id, by=operator_name(), reason=reason),
     )
     if done.state is None:
-        raise _nothing("nothing is being sent for this challenge, or it is over")
+        raise _nothing("nothing is to be sent for this challenge, or there is no such one")
     options.say(
         {"challenge_id": challenge_id, "state": done.state}, f"nothing more is sent; the challenge is {done.state}"
     )

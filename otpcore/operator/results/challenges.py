@@ -15,6 +15,7 @@ __all__ = [
     "Ended",
     "Matching",
     "Moment",
+    "RetryPage",
     "RetrySeen",
 ]
 
@@ -62,6 +63,12 @@ class RetrySeen(Shown):
         attempts: Retries so far.
         under_way: A process is at it.
         due_at: Aware UTC.
+        begun_at: Aware UTC; when the first send of the challenge began.
+        expires_at: Aware UTC; from then on its code is of no use, and nothing is sent.
+        provider: The instance that it tried last; None: it has tried none yet.
+        prefix: The rule prefix by which the number came there; empty: by default.
+        outcome: What that came to: ``accepted``, the kind of failure, or ``open``; None: it has tried none yet.
+        provider_code: The vendor's error code; None: none.
     """
 
     challenge_id: str
@@ -71,6 +78,25 @@ class RetrySeen(Shown):
     attempts: int
     under_way: bool
     due_at: datetime
+    begun_at: datetime
+    expires_at: datetime
+    provider: str | None = None
+    prefix: str = ""
+    outcome: str | None = None
+    provider_code: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RetryPage(Shown):
+    """Some sends of those that wait.
+
+    Args:
+        items: May be fewer than were asked for, or none, though more follow.
+        cursor: What ``after`` takes for those that follow; None: there are none.
+    """
+
+    items: tuple[RetrySeen, ...]
+    cursor: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -151,12 +177,14 @@ class Matching(Shown):
     """Sends that wait for a next try, to be told before something is done with all of them.
 
     Args:
-        prefix: To whose numbers; None: all of them.
+        prefix: To whose numbers; None: to all.
+        instance: That they tried last; empty: any.
         count: How many challenges.
         unread: How many more could not be looked at: the keys that sealed them are not here.
     """
 
     prefix: str | None
+    instance: str = ""
     count: int
     unread: int = 0
 
@@ -166,8 +194,8 @@ class Ended(Shown):
     """What became of sends that were to be requeued or dropped.
 
     Args:
-        found: How many challenges were meant.
-        changed: How many of them were; the others were over by then, or are under way.
+        found: How many of the challenges that were meant have a send that waits, or is under way.
+        changed: How many of them were changed; the others were over by then, or are under way.
         unread: How many more could not be looked at: the keys that sealed them are not here.
         state: Of the challenge, where one was dropped; None: of none.
     """

@@ -12,6 +12,7 @@ from otpcore.operator.results.shown import Shown
 __all__ = [
     "Checked",
     "Explained",
+    "First",
     "InForce",
     "Moved",
     "Preview",
@@ -171,6 +172,21 @@ class Moved(Shown):
 
 
 @attrs.frozen(kw_only=True)
+class First(Shown):
+    """How many challenges an instance is the first for.
+
+    Args:
+        instance: Its name; empty: no one serves them.
+        before: Under the rules in force.
+        after: Under the rules that were proposed.
+    """
+
+    instance: str
+    before: int
+    after: int
+
+
+@attrs.frozen(kw_only=True)
 class Preview(Shown):
     """What other rules would change, by the recent challenges.
 
@@ -180,6 +196,7 @@ class Preview(Shown):
         examined: How many were looked at.
         unread: How many more could not be looked at: the keys that sealed them are not here.
         moved: What would go elsewhere, the most first.
+        firsts: By instance, those that are first for the most now before the others.
     """
 
     channel: str
@@ -187,3 +204,4 @@ class Preview(Shown):
     examined: int
     unread: int
     moved: tuple[Moved, ...]
+    firsts: tuple[First, ...] = ()

@@ -153,6 +153,12 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows,
         else:
             self._settings[name] = value
 
+    def insert_setting(self, name: str, value: str) -> bool:
+        is_new = name not in self._settings
+        if is_new:
+            self._settings[name] = value
+        return is_new
+
     def add_audit(self, record: AuditRecord) -> None:
         last = self._audits[-1].number if self._audits else 0
         self._audits.append(changed(record, number=last + 1))

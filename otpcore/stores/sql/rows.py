@@ -283,6 +283,9 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
         else:
             self._later(sql.PUT_SETTING, name=name, value=value)
 
+    def insert_setting(self, name: str, value: str) -> bool:
+        return self._changed(sql.INSERT_SETTING, name=name, value=value) == 1
+
     def add_audit(self, record: AuditRecord) -> None:
         values = values_of(record)
         del values["number"]  # the database gives it

@@ -300,6 +300,7 @@ COUNT_WAITING = (
 SETTINGS = select(settings.c.name, settings.c.value)
 SETTING = select(settings.c.value).where(settings.c.name == bindparam("row_key"))
 PUT_SETTING = upsert(settings)
+INSERT_SETTING = insert(settings).on_conflict_do_nothing()
 DELETE_SETTING = delete(settings).where(settings.c.name == bindparam("row_key"))
 
 INSERT_AUDIT = insert(audits).inline()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import EllipsisType
 from typing import Any
 
 from otpcore.stores.records import AuditRecord, changed
-from otpcore.stores.rows import Rows
+from otpcore.stores.rows import OutrunError, Rows
 
 
 def note(rows: Rows, audit: AuditRecord | None, **found: Any) -> None:
@@ -16,14 +17,22 @@ def note(rows: Rows, audit: AuditRecord | None, **found: Any) -> None:
         rows.add_audit(changed(audit, detail=detail))
 
 
-def write_setting(rows: Rows, name: str, value: str | None, audit: AuditRecord | None) -> bool:
+def write_setting(
+    rows: Rows, name: str, value: str | None, expect: str | EllipsisType | None, audit: AuditRecord | None
+) -> bool:
     """Set or remove; the record keeps the former value. An operator's is not written where it changes nothing."""
-    if audit is not None:
-        former = rows.setting(name)
-        if former == value:
-            return False
-        note(rows, audit, setting=name, before=former, after=value)
-    rows.put_setting(name, value)
+    if audit is None and expect is ...:
+        rows.put_setting(name, value)
+        return True
+    former = rows.setting(name)
+    if expect not in (..., former) or (audit is not None and former == value):
+        return False
+    if former is None and value is not None and expect is None:
+        if not rows.insert_setting(name, value):
+            raise OutrunError("the setting was written by somebody else")
+    else:
+        rows.put_setting(name, value)
+    note(rows, audit, setting=name, before=former, after=value)
     return True
 
 

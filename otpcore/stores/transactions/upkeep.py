@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import attrs
@@ -12,7 +12,15 @@ from otpcore.stores.commands import ChallengeView, EndedSend
 from otpcore.stores.counts import PurgeCount, StoreStatus
 from otpcore.stores.lifecycle import CLOCK_SLACK, is_living
 from otpcore.stores.lists import DeliveryFilter
-from otpcore.stores.records import AuditRecord, ChallengeRecord, ReceiptRecord, ScheduleRecord, WorkerRecord, changed
+from otpcore.stores.records import (
+    AuditRecord,
+    ChallengeRecord,
+    DeliveryRecord,
+    ReceiptRecord,
+    ScheduleRecord,
+    WorkerRecord,
+    changed,
+)
 from otpcore.stores.rows import Rows
 from otpcore.stores.series import minute_of
 from otpcore.stores.transactions.auditing import note
@@ -134,11 +142,21 @@ def retries(rows: Rows, limit: int, after: ScheduleRecord | None) -> tuple[tuple
     return tuple((row, challenge) for row, challenge in pairs if challenge is not None)
 
 
-def requeue(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None) -> int:
+def last_deliveries(rows: Rows, sends: Sequence[ScheduleRecord]) -> tuple[DeliveryRecord | None, ...]:
+    """What each of these sends tried last."""
+    return tuple(
+        next((one for one in reversed(rows.deliveries(send.challenge_id)) if one.send_id == send.send_id), None)
+        for send in sends
+    )
+
+
+def requeue(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None) -> int | None:
     """Make the waiting rows due now."""
     moment = rows.now(now)
-    challenge = rows.challenge(challenge_id)
-    waiting = [row for row in rows.schedules(challenge_id) if row.lease_until is None] if challenge is not None else []
+    scheduled = rows.schedules(challenge_id) if rows.challenge(challenge_id) is not None else ()
+    if not scheduled:
+        return None
+    waiting = [row for row in scheduled if row.lease_until is None]
     for row in waiting:
         rows.put_schedule(changed(row, due_at=moment, waits=None, waits_for=""))
     if waiting:

@@ -38,7 +38,7 @@ class AuditTests(StoreBase):
         assert not await world.store.write_setting("paused", "on", audit=record)
         assert not await world.store.write_setting("never there", None, audit=record)
         assert await world.store.reset_counters("phone-1/", audit=record) == 0
-        assert await world.store.requeue("unknown", world.now, audit=record) == 0
+        assert await world.store.requeue("unknown", world.now, audit=record) is None
         assert await world.store.drop("unknown", world.now, audit=record) is None
         assert await world.store.cancel("unknown", world.now, audit=record) is None
         old = world.at(-1)
@@ -49,6 +49,19 @@ class AuditTests(StoreBase):
             challenges_before=old, deliveries_before=old, phone_key="phone-1", now=world.now, audit=record
         )
         assert await world.store.audits(10) == ()
+
+    async def test_audit_a_setting_is_written_only_where_the_expected_one_is_there(self, world: World) -> None:
+        store, record = world.store, _record(world, "routes.set")
+        assert not await store.write_setting("rules", "Mada", expect="Twilio", audit=record)
+        assert await store.write_setting("rules", "Mada", expect=None, audit=record)
+        assert not await store.write_setting("rules", "Twilio", expect=None, audit=record)
+        assert not await store.write_setting("rules", None, expect="Twilio")
+        assert not await store.write_setting("rules", "Mada", expect="Mada", audit=record)
+        assert await store.settings() == {"rules": "Mada"}
+        assert await store.write_setting("rules", None, expect="Mada", audit=record)
+        assert await store.write_setting("rules", "Sinch", expect=None)
+        assert len(await store.audits(10)) == 2
+        assert await store.settings() == {"rules": "Sinch"}
 
     async def test_audit_a_sealed_record_is_written_with_who_changed_it(self, world: World) -> None:
         store, record = world.store, _record(world, "keys.new", target="key-1")

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import attrs
+import pytest
 
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.commands import Begun, Raced, RecordedGuess, Refusal, ReservationStatus
@@ -155,6 +156,21 @@ class RaceTests(StoreBase):
         assert said["approved"] + said["cancelled"] == 1
         assert view.challenge.state == ("approved" if said["approved"] else "cancelled")
         assert (view.schedule, await world.store.next_due()) == ((), None)
+
+    @pytest.mark.parametrize("former", [None, "Twilio"])
+    async def test_of_many_who_expect_the_same_setting_everywhere_one_writes_it(
+        self, world: World, reopen: Reopen, anyio_backend_name: str, former: str | None
+    ) -> None:
+        names = [f"otp_channel{number}_provider" for number in range(10)]
+        for name in names:
+            await world.store.write_setting(name, former)
+
+        async def write(there: World) -> list[str]:
+            value = f"Mada{next(there.numbers)}"
+            return [name for name in names if await there.store.write_setting(name, value, expect=former)]
+
+        written = await _everywhere(world, reopen, anyio_backend_name, write)
+        assert Counter(name for one in written for name in one) == dict.fromkeys(names, 1)
 
 
 async def _everywhere(world: World, reopen: Reopen, backend: str, work: Callable[[World], Awaitable[Any]]) -> list[Any]:

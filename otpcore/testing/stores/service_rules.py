@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import timedelta
+from types import EllipsisType
 from typing import Any
 
 from anyio.from_thread import BlockingPortal
@@ -73,9 +74,13 @@ class ServiceRules(RuleBasedStateMachine):
     def reset_counters(self, prefix: str) -> None:
         self.both("reset_counters", prefix, audit=self.record("limits.reset"))
 
-    @rule(name=st.sampled_from(["paused", "rules"]), value=st.sampled_from([None, "a", "b"]))
-    def write_setting(self, name: str, value: str | None) -> None:
-        self.both("write_setting", name, value, audit=self.record("set"))
+    @rule(
+        name=st.sampled_from(["paused", "rules"]),
+        value=st.sampled_from([None, "a", "b"]),
+        expect=st.sampled_from([..., ..., None, "a"]),
+    )
+    def write_setting(self, name: str, value: str | None, expect: str | EllipsisType | None) -> None:
+        self.both("write_setting", name, value, expect=expect, audit=self.record("set"))
 
     def _ask(self, store: Store, command: str, *args: Any, **more: Any) -> Any:
         return self.portal.call(functools.partial(getattr(store, command), *args, **more))

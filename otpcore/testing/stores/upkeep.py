@@ -9,7 +9,7 @@ import pytest
 
 from otpcore.models import ChallengeState, Channel, Outcome, UnsendableReason
 from otpcore.stores.commands import ReservationStatus
-from otpcore.stores.records import CounterRecord
+from otpcore.stores.records import CounterRecord, changed
 from otpcore.stores.steps import Stopped
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import CHANNELS, World
@@ -151,9 +151,28 @@ class OperatorTests(StoreBase):
         failover = await world.begin()
         world.later(1)
         assert await world.store.requeue(failover.id, world.now) == 0
-        assert await world.store.requeue("unknown", world.now) == 0
         (row,) = (await failover.view()).schedule
         assert (row.due_at, row.lease_until) == (world.at(0), world.at(10))
+
+    async def test_operators_requeue_of_nothing_says_so(self, world: World) -> None:
+        failover = await world.begin()
+        await failover.answer(Outcome.ACCEPTED)
+        assert await world.store.requeue(failover.id, world.now) is None
+        assert await world.store.requeue("unknown", world.now) is None
+
+    async def test_operators_are_told_what_a_send_tried_last(self, world: World) -> None:
+        world.with_retries()
+        first = await world.begin(world.core("mada", "backup"))
+        await first.answer(Outcome.UNAVAILABLE)
+        await first.answer(Outcome.THROTTLED, retry_after=60, provider_code="20429")
+        second = await world.begin(phone="phone-2")
+        await second.answer(Outcome.UNAVAILABLE)
+        rows = {row.challenge_id: row for row, _ in await world.store.retries(10)}
+        sends = [rows[second.id], changed(rows[first.id], send_id="unknown"), rows[first.id]]
+        other, none, last = await world.store.last_deliveries(sends)
+        assert (other.challenge_id, none) == (second.id, None)
+        assert (last.instance, last.outcome, last.provider_code) == ("backup", Outcome.THROTTLED, "20429")
+        assert await world.store.last_deliveries([]) == ()
 
     async def test_operators_drop_ends_sending_and_verifying_goes_on(self, world: World) -> None:
         world.with_retries()

@@ -58,7 +58,7 @@ class WorldsTests(StoreBase):
         assert await there.store.retries(10) == ()
         assert await there.store.due_keys(there.now) == frozenset()
         assert (await there.claim()).claims == (await there.claim(job=job)).claims == ()
-        assert await there.store.requeue(failover.id, there.now) == 0
+        assert await there.store.requeue(failover.id, there.now) is None
         assert await there.store.drop(failover.id, there.now) is None
         assert len((await here.claim()).claims) == 1
 

@@ -62,6 +62,7 @@ from otpcore.stores.sql.tables import (
     receipts,
     refusals,
     sealed,
+    settings,
     slots,
     verified,
 )
@@ -92,6 +93,7 @@ _FAILURES_OF = select(failures.c.failures).where(failures.c.key == bindparam("ro
 _NEW_RECEIPT = insert(receipts)
 _NEW_SEALED = insert(sealed)
 _NEW_FOLD = insert(folds)
+_NEW_SETTING = insert(settings)
 
 
 def _older(column: Column[Any]) -> Delete:
@@ -251,6 +253,9 @@ class MySqlPlainRows(ServerRows):
 
     def _insert_sealed(self, record: SealedRecord) -> bool:
         return self._inserted(_NEW_SEALED, world=self.world, **values_of(record))
+
+    def insert_setting(self, name: str, value: str) -> bool:
+        return self._inserted(_NEW_SETTING, name=name, value=value)
 
     def purge_changes(self, before: datetime, limit: int) -> int:
         return self._changed(_at_most(OLD_CHANGES, limit), before=before, own_world=self.world)

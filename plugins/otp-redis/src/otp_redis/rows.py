@@ -206,6 +206,12 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
         else:
             self._unit.call("HSET", "settings", name, value)
 
+    def insert_setting(self, name: str, value: str) -> bool:
+        if self.setting(name) is not None:
+            return False
+        self.put_setting(name, value)
+        return True
+
     def add_audit(self, record: AuditRecord) -> None:
         kept = str(self._milliseconds(record.at, self._keeping.of_audit))
         self._unit.change("audit", self._unit.shared, record.action, kept, pack(record))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from types import EllipsisType
 from typing import Any, TypeVar
 
 import attrs
@@ -210,9 +211,16 @@ class _OtherWorld(RedisStore):
         """Shared."""
         return await self._store.settings()
 
-    async def write_setting(self, name: str, value: str | None, *, audit: AuditRecord | None = None) -> bool:
+    async def write_setting(
+        self,
+        name: str,
+        value: str | None,
+        *,
+        expect: str | EllipsisType | None = ...,
+        audit: AuditRecord | None = None,
+    ) -> bool:
         """Shared."""
-        return await self._store.write_setting(name, value, audit=audit)
+        return await self._store.write_setting(name, value, expect=expect, audit=audit)
 
     async def beat(self, worker: WorkerRecord, stale: timedelta, now: datetime | None) -> tuple[WorkerRecord, ...]:
         """Shared."""

@@ -24,7 +24,10 @@ from otp_server.console import (
     person,
     providers,
     refused,
+    rules,
     signing_in,
+    switches,
+    waiting,
     webhooks,
 )
 from otp_server.console.asking import SignInError
@@ -39,6 +42,9 @@ __all__ = ["PARTS", "console_at", "create_console"]
 
 PARTS: Sequence[Callable[[Desk], Sequence[BaseRoute]]] = (
     now.routes,
+    waiting.routes,
+    rules.routes,
+    switches.routes,
     providers.routes,
     webhooks.routes,
     keys.routes,

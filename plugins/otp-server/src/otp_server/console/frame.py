@@ -122,8 +122,11 @@ def at(request: Request, path: str) -> str:
 
 def here(request: Request, **changed: object) -> str:
     """This page's address with parts of its query changed; None takes one out."""
-    query = {**request.query_params, **changed}
-    kept = urlencode({name: str(value) for name, value in query.items() if value not in (None, "")})
+    query = [
+        *((name, value) for name, value in request.query_params.multi_items() if name not in changed),
+        *changed.items(),
+    ]
+    kept = urlencode([(name, str(value)) for name, value in query if value not in (None, "")])
     return f"{request.url.path}?{kept}" if kept else request.url.path
 
 
