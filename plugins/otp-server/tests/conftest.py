@@ -22,6 +22,7 @@ import attrs
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from otp_server.app import app_of
 from otp_server.keys import Kind, Scope
 from otp_server.server import Server
@@ -41,9 +42,11 @@ class Running:
     """A server that answers, and a client for it."""
 
     server: Server
+    app: FastAPI
     url: str
     outbox: Outbox
     loop: asyncio.AbstractEventLoop
+    connections: set[Any]
 
     def do(self, work: Any) -> Any:
         """Run a coroutine where the server runs."""
@@ -69,7 +72,8 @@ def running(settings: Mapping[str, Any], providers: Mapping[str, object] | None 
     outbox = Outbox()
     is_sandbox = settings.get("sms", {}).get("sandbox")
     server = Server(AsyncOTPService(settings, providers=None if is_sandbox else providers or outbox.providers))
-    runs = uvicorn.Server(configured(app_of(server), server))
+    app = app_of(server)
+    runs = uvicorn.Server(configured(app, server))
     listening = socket.create_server(("127.0.0.1", 0))
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -84,7 +88,14 @@ def running(settings: Mapping[str, Any], providers: Mapping[str, object] | None 
         time.sleep(0.01)
     assert runs.started
     try:
-        yield Running(server, f"http://127.0.0.1:{listening.getsockname()[1]}", outbox, loops[0])
+        yield Running(
+            server,
+            app,
+            f"http://127.0.0.1:{listening.getsockname()[1]}",
+            outbox,
+            loops[0],
+            runs.server_state.connections,
+        )
     finally:
         runs.should_exit = True
         thread.join(PATIENCE)

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from otp_server import health, inbox, pages, receipts
 from otp_server.api import decoys, explain, messages, verifications, webhooks
-from otp_server.api.schemas import ProblemDocument
+from otp_server.api.described import PROBLEMS, Described, name_of
 from otp_server.edge import Edge, request_id
-from otp_server.problems import MEDIA_TYPE, ProblemError, problem_of, respond
+from otp_server.problems import ProblemError, problem_of, respond
 from otp_server.server import Server
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 
@@ -29,13 +29,6 @@ _KEY = HTTPBearer(
     auto_error=False, description="A key of `otp keys api new`."
 )  # for the description; api/auth.py reads it
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
-_TOLD = {
-    "default": {
-        "description": "A problem (RFC 9457): `reason` is one of those that `/problems` lists.",
-        "model": ProblemDocument,
-        "content": {MEDIA_TYPE: {}},
-    }
-}
 
 
 def create_app(service: AsyncOTPService) -> FastAPI:
@@ -60,7 +53,7 @@ def app_of(server: Server) -> FastAPI:
         async with server:
             yield
 
-    app = FastAPI(
+    app = Described(
         title="otpcore",
         summary="Send one-time passcodes and check them.",
         version="1",
@@ -69,7 +62,8 @@ def app_of(server: Server) -> FastAPI:
         redirect_slashes=False,  # an address is one address, and a body is sent once
         lifespan=lifespan,
         middleware=[Middleware(Edge, measures=server.measures)],
-        responses=_TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation
+        responses=PROBLEMS,
+        generate_unique_id_function=name_of,
     )
     for part in (verifications, decoys, messages, explain, webhooks):
         app.include_router(part.router(server), dependencies=[Depends(_KEY)])

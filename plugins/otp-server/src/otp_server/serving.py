@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from otp_server.app import app_of
+from otp_server.connections import Connection
 from otp_server.keys import Kind, Scope
 from otp_server.server import Server
 from otp_server.settings import read_settings
@@ -76,6 +77,8 @@ def configured(app: FastAPI, server: Server) -> uvicorn.Config:
     proxies = [*server.settings.trusted_proxies]
     return uvicorn.Config(
         app,
+        http=Connection,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
