@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +137,16 @@ def run_server() -> Callable[..., contextlib.AbstractContextManager[Running]]:
     return run
 
 
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A database of a server from a wheel."""
+    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
+        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
+    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
+    with own_servers.postgres_server() as url:
+        yield url
+
+
 _numbers = itertools.count()
 
 
@@ -187,10 +197,12 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start ``otp serve`` in a directory."""
     started: list[Process] = []
 
-    def start(directory: Path = tmp_path, **environment: str) -> Process:
+    def start(
+        directory: Path = tmp_path, command: Sequence[str] = (sys.executable, "-m", "otpcore"), **environment: str
+    ) -> Process:
         own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "otpcore", "--json", "serve", "--port", "0"],
+            [*command, "--json", "serve", "--port", "0"],
             cwd=directory,
             env={**own, **environment},
             stdout=subprocess.PIPE,

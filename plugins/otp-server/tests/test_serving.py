@@ -89,57 +89,6 @@ def site(tmp_path: Path, otp: Callable[..., Any]) -> Path:
     return tmp_path
 
 
-def test_a_killed_server_has_lost_nothing_that_it_answered(
-    site: Path, otp: Callable[..., Any], serve: Callable[..., Any]
-) -> None:
-    token, begun, over = otp("keys", "api", "new")[1]["token"], [], threading.Event()
-    running = serve(site)
-
-    def ask(number: int) -> None:
-        with with_key(running.url, token) as client:
-            for turn in range(200):
-                try:
-                    answer = client.post(
-                        START, json={"to": f"+35987{number}{turn:06d}", "metadata": {"turn": str(turn)}}
-                    )
-                except httpx.TransportError:
-                    return
-                if answer.status_code == 202:
-                    begun.append((answer.json()["id"], str(turn)))
-                if over.is_set():
-                    return
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 5)]
-    for one in threads:
-        one.start()
-    while len(begun) < 20:
-        time.sleep(0.01)
-    running.process.kill()
-    over.set()
-    for one in threads:
-        one.join(60)
-    again = serve(site)
-    with with_key(again.url, token) as client:
-        codes = {}
-        for verification_id, turn in begun:
-            seen = client.get(f"{START}/{verification_id}").json()
-            assert (seen["status"], seen["metadata"]) == ("pending", {"turn": turn})
-            codes[verification_id] = seen["to"]
-        assert len(codes) == len(begun) >= 20
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A database of a server from a wheel."""
-    import os  # noqa: PLC0415 - as below
-
-    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
-        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
-    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
-    with own_servers.postgres_server() as url:
-        yield url
-
-
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
     """A server from a wheel."""
