@@ -39,15 +39,14 @@ def test_schemathesis_finds_nothing(
     with run_server(url, **OPEN) as server:
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "conformance.toml")),
-            *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {server.token()}"),
-            *("--checks", "all", "--workers", "2", "--no-color", *(PHASES if LONG else SHORT)),
+            *("run", f"{server.url}/openapi.json", "--checks", "all"),
+            *("--workers", "2", "--no-color", *(PHASES if LONG else SHORT)),
         ]
-        environment = {**os.environ, "SCHEMATHESIS_HOOKS": "conformance_hooks", "PYTHONPATH": str(HERE)}
+        own = {"SCHEMATHESIS_HOOKS": "conformance_hooks", "PYTHONPATH": str(HERE), "OTP_KEY": server.token()}
         ran = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
+            command, cwd=tmp_path, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=600
         )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert " 0 skipped" not in ran.stdout
 
 
 PROGRAM = """

@@ -13,6 +13,7 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from otp_server import health, inbox, pages, receipts
 from otp_server.api import decoys, explain, messages, verifications, webhooks
@@ -89,9 +90,21 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return respond(ProblemError("invalid", errors=errors).problem, request_id())
 
 
-async def _of_the_framework(_: Request, error: Exception) -> Response:
+async def _of_the_framework(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 0
-    return respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
+    response = respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
+    allowed = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
+    if allowed is not None:
+        response.headers["Allow"] = _methods(request, allowed)
+    return response
+
+
+def _methods(request: Request, found: str) -> str:
+    """All that an address takes: it may stand in several routes, of which the framework names the first."""
+    routes = [
+        one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE
+    ]
+    return ", ".join(sorted({*found.split(", "), *(method for one in routes for method in one.methods or ())}))
 
 
 def _pointer(place: Sequence[Any]) -> str:
