@@ -155,6 +155,29 @@ def test_an_address_or_method_that_is_not_there(client: httpx.Client, path: str,
     assert (answer.status_code, told(answer)["status"]) == (status, status)
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [(START, "POST"), ("/healthz", "GET, HEAD"), ("/v/x", "GET, HEAD, POST"), ("/v/x/send", "GET, HEAD, POST")],
+)
+def test_who_takes_another_method_says_which(client: httpx.Client, path: str, methods: str) -> None:
+    answer = client.request("DELETE", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"to": "+12025550110", "to": "+12025550112"}',
+        b'{"to": NaN}',
+        b"\xef\xbb\xbf{}",
+        '{"to": "1"}'.encode("utf-16"),
+    ],
+)
+def test_json_of_two_meanings_is_refused(client: httpx.Client, body: bytes) -> None:
+    answer = client.post(START, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, told(answer)["reason"]) == (400, "malformed")
+
+
 @pytest.mark.parametrize("name", ["", "x" * 129, "caf\u00e9"])
 def test_an_idempotency_key_that_is_none(client: httpx.Client, name: str) -> None:
     headers = {b"Idempotency-Key": name.encode("latin-1")}
