@@ -141,7 +141,7 @@ def conformance(session: nox.Session) -> None:
         *("-q", "-n", "2"),
         "plugins/otp-server/tests/test_conformance.py",
         *session.posargs,
-        env={"OTPCORE_TEST_CONFORMANCE": "required"},
+        env={"OTPCORE_TEST_CONFORMANCE": "required", "PYTHONPATH": "."},  # where what starts PostgreSQL is
     )
 
 
