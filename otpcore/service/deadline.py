@@ -15,6 +15,7 @@ __all__ = ["Deadline"]
 
 _RESERVE = 0.1
 """Of the time, for recording what the last provider said."""
+_LEAST_CALL = 0.5  # seconds
 
 
 class Deadline:
@@ -35,6 +36,11 @@ class Deadline:
     def left_for_calls(self) -> float:
         """Seconds in which providers may be called: what they say must still be recorded in time."""
         return self.left() - self._seconds * _RESERVE
+
+    @property
+    def is_too_close_for_a_call(self) -> bool:
+        """A provider would have no fair chance to answer."""
+        return self.left_for_calls() < min(_LEAST_CALL, self._seconds * _RESERVE)
 
     @contextlib.contextmanager
     def bounding(self, what: str) -> Iterator[None]:

@@ -138,6 +138,8 @@ class Failover:
             provider = await self.service.instances.opened(
                 step.delivery.instance, min(patience, self.deadline.left_for_calls())
             )
+            if self.deadline.is_too_close_for_a_call:
+                raise _NotAskedError(ErrorKind.UNAVAILABLE, "no time was left to call it", provider=provider.instance)
             timeout = min(patience, self.deadline.left_for_calls())
             if step.mark is not None:
                 await self._clear_mark(provider, step.mark, timeout)
@@ -153,6 +155,7 @@ class Failover:
                 provider_code=error.provider_code,
                 words=error.summary,
                 retry_after=error.retry_after,
+                is_asked=not isinstance(error, _NotAskedError),
             )
         return CallResult(outcome=Outcome.ACCEPTED, reference=receipt.reference)
 
@@ -181,7 +184,7 @@ class Failover:
                     provider.instance,
                 ) from None
         if not await self.service.store.clear_mark(self.ref, mark.scope, self.service.store_now):
-            raise ProviderError(ErrorKind.UNAVAILABLE, "another send took over", provider=provider.instance)
+            raise _NotAskedError(ErrorKind.UNAVAILABLE, "another send took over", provider=provider.instance)
 
     def _request(self, provider: Provider, step: CallInstance) -> DeliveryRequest:
         delivery, challenge, channel = step.delivery, step.challenge, self.ref.channel
@@ -319,6 +322,10 @@ class Failover:
                 provider_code=result.provider_code,
                 detail=result.words or None,
             )
+
+
+class _NotAskedError(ProviderError):
+    """The provider was not called, for a reason of our own."""
 
 
 def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeRecord, deadline: Deadline) -> Failover:

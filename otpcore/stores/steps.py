@@ -87,13 +87,20 @@ class FailoverRef:
 
 @attrs.frozen(kw_only=True)
 class CallResult:
-    """What a provider call came to. ``retry_after`` in seconds; ``words``: what the provider made of a failure, in its own fixed words."""
+    """What a provider call came to.
+
+    Args:
+        words: What the provider made of a failure, in its own fixed words.
+        retry_after: In seconds.
+        is_asked: The provider was called. If not, nothing is to be learnt of it.
+    """
 
     outcome: Outcome
     reference: str = ""
     provider_code: str = ""
     words: str = ""
     retry_after: float | None = None
+    is_asked: bool = True
 
 
 class PutOff(enum.StrEnum):

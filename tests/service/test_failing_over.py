@@ -21,6 +21,7 @@ from otpcore.testing import EventRecorder, Outbox
 
 PHONE = "+359871234567"
 OTHER = "+359881234567"
+SHORT = {"send_timeout": 1.0, "provider_timeout": 1.0}
 RETRY = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01, "max_delay": 0.02}}
 
 
@@ -198,3 +199,22 @@ async def test_a_silent_provider_is_left_after_the_timeout(otp_outbox: Outbox) -
     settings = {"otp": {"provider_timeout": 0.05, "send_timeout": 2}}
     async with otp_outbox.service(settings, providers={"silent": Silent(), "outbox": otp_outbox}) as otp:
         assert (await otp.send_sms(PHONE)).provider == "outbox"
+
+
+async def test_who_is_left_no_time_to_answer_is_not_called_and_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An overloaded process, whose own store takes the caller's time, says nothing of the providers that all processes share."""
+    outbox = Outbox()
+    async with outbox.service({"otp": SHORT, "retry": {"runner": "inline", "breaker_threshold": 1}}) as otp:
+        begin = otp.store.begin
+
+        async def slowly(*arguments: object) -> object:
+            step = await begin(*arguments)
+            await anyio.sleep(0.85)
+            return step
+
+        with monkeypatch.context() as patched:
+            patched.setattr(otp.store, "begin", slowly)
+            with pytest.raises(DeliveryError, match="no time was left to call it"):
+                await otp.send_sms(PHONE)
+        assert outbox.messages == []
+        assert await otp.send_sms(OTHER)

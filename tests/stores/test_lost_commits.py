@@ -32,19 +32,17 @@ async def world(request: pytest.FixtureRequest, new_world) -> AsyncIterator:
         yield world
 
 
-class _Losing:
-    """A transaction that is committed, and nobody hears of it."""
+def _lose(wire, raw) -> None:
+    """Its transaction is committed, and nobody hears of it."""
+    commit = wire.commit
 
-    def __init__(self, inner, raw) -> None:
-        self._inner, self._raw = inner, raw
+    def commit_and_be_lost() -> None:
+        commit()
+        wire.is_ending = True  # the answer was still on its way
+        raw.close()
+        raw.cursor().execute("SELECT 1")  # the driver's own error
 
-    def commit(self) -> None:
-        self._inner.commit()
-        self._raw.close()
-        self._raw.cursor().execute("SELECT 1")  # the driver's own error
-
-    def rollback(self) -> None:
-        self._inner.rollback()
+    wire.commit = commit_and_be_lost
 
 
 @contextlib.contextmanager
@@ -53,11 +51,11 @@ def commits_lost(monkeypatch, lost: frozenset[int]) -> Iterator[list[int]]:
     begin, seen = ServerDatabase._begin, []
 
     def begin_to_lose(self, connection):
-        transaction, begun_at = begin(self, connection)
+        rows = begin(self, connection)
         seen.append(len(seen) + 1)
         if seen[-1] in lost:
-            return _Losing(transaction, connection.connection.dbapi_connection), begun_at
-        return transaction, begun_at
+            _lose(rows.wire, connection.connection.dbapi_connection)
+        return rows
 
     with monkeypatch.context() as patched:
         patched.setattr(ServerDatabase, "_begin", begin_to_lose)

@@ -86,4 +86,4 @@ class _MariadbClient:
             number, body = self._heard[3], self._heard[4 : 4 + length]
             self._heard = self._heard[4 + length :]
             if number == 0 and body[:1] == b"\3":  # COM_QUERY
-                self.flights.append([body[1:].decode(errors="replace")])
+                self.flights.append(body[1:].decode(errors="replace").split("; "))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import bindparam, case, delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; mysql_rows teaches MySQL
+from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; mysql_plain_rows teaches MySQL
 
 from otpcore.rate_limits.admission import BudgetRecord, RefusalRecord
 from otpcore.stores.records import BreakerRecord, CounterRecord, FailureRecord

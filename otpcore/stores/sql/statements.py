@@ -21,7 +21,7 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; _mysql_rows teaches MySQL
+from sqlalchemy.dialects.postgresql import insert  # SQLite understands it as it is; mysql_plain_rows teaches MySQL
 
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.lifecycle import ERASED, OVER, TAKEN

@@ -83,7 +83,7 @@ def record(
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
-    news = note_answer(rows, plan, delivery, result.words, moment)
+    news = note_answer(rows, plan, delivery, result.words, moment) if result.is_asked else ()
     if heard:
         step = _overruled(rows, ref, sent, heed(rows, delivery, heard), heard, plan, moment)
     elif sent is not None:

@@ -129,6 +129,13 @@ class BreakerTests(StoreBase):
         assert (await failover.record(Outcome.ACCEPTED)).news == ()
         assert await world.breakers() == ()
 
+    async def test_breaker_who_was_not_called_is_not_to_blame(self, world: World) -> None:
+        for _ in range(6):
+            failover = await world.begin(phone=f"unlucky-{next(world.numbers)}")
+            recorded = await failover.record(Outcome.UNAVAILABLE, words="no time was left", is_asked=False)
+            assert recorded.news == ()
+        assert await world.breakers() == ()
+
     async def test_breaker_what_was_said_last_is_kept_until_a_message_is_taken(self, world: World) -> None:
         await _fail(world, 2, code="20500", words="HTTP 500")
         await _fail(world, 1, code="20503", words="HTTP 503")

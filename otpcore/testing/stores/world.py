@@ -321,6 +321,7 @@ class Failover:
         provider_code: str = "",
         words: str = "",
         retry_after: float | None = None,
+        is_asked: bool = True,
         **plan: Any,
     ) -> Any:
         """As ``answer``: everything that the store says of it."""
@@ -335,6 +336,7 @@ class Failover:
                 provider_code=provider_code,
                 words=words,
                 retry_after=retry_after,
+                is_asked=is_asked,
             ),
             self.world.plan(self.route, self.tried, is_retry=self.is_retry, charges=self.step.charges, **plan),
             self.world.now,

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from otp_server.page_settings import PageSettings
 from otp_server.problems import OURS
+from otp_server.relay_settings import RelaySettings
 from otp_server.settings import AppSettings, ServerSettings, WebhookSettings
 
 PLUGIN = Path(__file__).parents[1]
@@ -127,12 +128,19 @@ def rows(title: str) -> list[list[str]]:
 def test_the_page_has_every_problem_and_every_setting() -> None:
     told = [row for row in rows("Problems") if row[0].isdigit()]
     assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
-    of_server = {f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page")}
+    of_server = {
+        f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page", "relay")
+    }
     of_apps = {
-        f"server.apps.<app>.{one.name}" for one in attrs.fields(AppSettings) if one.name not in ("webhook", "page")
+        f"server.apps.<app>.{one.name}"
+        for one in attrs.fields(AppSettings)
+        if one.name not in ("webhook", "page", "relay")
     }
     of_apps |= {f"server.apps.<app>.webhook.{one.name}" for one in attrs.fields(WebhookSettings)}
     of_apps |= {f"server.{of}page.{one.name}" for one in attrs.fields(PageSettings) for of in ("", "apps.<app>.")}
+    of_apps |= {
+        f"server.{of}relay.<name>.{one.name}" for one in attrs.fields(RelaySettings) for of in ("", "apps.<app>.")
+    }
     assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, RootTransaction, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
@@ -22,11 +22,13 @@ from otpcore.stores.crew import Crew, still_wanted
 from otpcore.stores.rows import OutrunError, Rows
 from otpcore.stores.sql import schema as _schema
 from otpcore.stores.sql.forking import ForkGate
+from otpcore.stores.sql.server.ahead_rows import AheadRows
 from otpcore.stores.sql.server.faults import Faults
 from otpcore.stores.sql.server.kinds import CONNECTIONS, LEVEL, kind_of, make_engine
 from otpcore.stores.sql.server.mysql_rows import MySqlRows
+from otpcore.stores.sql.server.mysql_wire import MySqlWire
 from otpcore.stores.sql.server.postgres_rows import PostgresRows
-from otpcore.stores.sql.server.rows import ServerRows
+from otpcore.stores.sql.server.postgres_wire import PostgresWire
 from otpcore.stores.sql.server.seen import SEEN, Seen
 from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.urls import place_of
@@ -60,10 +62,10 @@ class ServerDatabase:
         self._faults = Faults(self._engine, self._kind, patience)
         self._errors: tuple[type[BaseException], ...] = (DBAPIError, getattr(dialect.dbapi, "Error", DBAPIError))
         self._failures = (*self._errors, PoolTimeoutError)
-        opens, given = self._kind.opening is not None, not self._is_ours
+        opens, given = self._kind.autocommits, not self._is_ours
         self._source = self._engine.execution_options(isolation_level="AUTOCOMMIT") if opens and given else self._engine
         self._migrating = self._engine.execution_options(isolation_level=LEVEL) if opens else self._engine
-        # For one transaction: what is set for a connection would have to be set back, and that can fail after the commit.
+        # Of a read; what is set for a connection would have to be set back, and that can fail after the commit.
         self._level = f"SET TRANSACTION ISOLATION LEVEL {LEVEL}" if given and not opens else ""
         # As many threads as there are connections: one that waited for a connection would only be in the way of others.
         self._crew = Crew(self.place, size=_threads(self._engine), patience=patience)
@@ -142,12 +144,12 @@ class ServerDatabase:
             StoreError: It does not, as a standby does not.
         """
         with self._gate, self._explained(), self._connected(self._source) as connection:
-            transaction, rows = self._begin(connection)
+            rows = self._begin(connection)
             try:
                 rows.now(None)
                 connection.exec_driver_sql(_schema.TOUCH)
             finally:
-                transaction.rollback()
+                rows.wire.rollback()
 
     def facts(self) -> Mapping[str, str]:
         """For ``otp doctor``."""
@@ -173,59 +175,55 @@ class ServerDatabase:
 
     def _reading(self, connection: Connection) -> contextlib.AbstractContextManager[object]:
         """Ends the transaction that the driver begins by itself; on PostgreSQL none is begun."""
-        return contextlib.nullcontext() if self._kind.opening else connection.begin()
+        return contextlib.nullcontext() if self._kind.autocommits else connection.begin()
 
     def _set_level(self, connection: Connection) -> None:
         if self._level:
             connection.exec_driver_sql(self._level)
 
-    def _rows(self, connection: Connection, *, locking: bool) -> ServerRows:
-        if self._kind.opening is None:
-            return MySqlRows(connection, locking=locking)
+    def _rows(self, connection: Connection, *, locking: bool) -> AheadRows:
         raw: Any = connection.connection.dbapi_connection
-        wire = Wire(raw, connection.info, prepares=raw.prepare_threshold is not None)
+        if not self._kind.autocommits:
+            return MySqlRows(connection, MySqlWire(raw, connection.dialect), locking=locking)
+        wire = PostgresWire(raw, connection.info, prepares=raw.prepare_threshold is not None)
         return PostgresRows(connection, wire, locking=locking)
 
-    def _begin(self, connection: Connection) -> tuple[Wire | RootTransaction, ServerRows]:
-        """A transaction, and its rows. On PostgreSQL it begins with the first flight, together with what that brings."""
+    def _begin(self, connection: Connection) -> AheadRows:
+        """The rows of a transaction, which begins with the first flight, together with what that brings."""
         rows = self._rows(connection, locking=True)
-        if self._kind.opening is None or not isinstance(rows, PostgresRows):
-            transaction = connection.begin()
-            self._set_level(connection)
-            return transaction, rows
-        sets_limits = not self._is_ours or connection.info[SEEN].is_pooled
-        begin, clock = self._kind.opening(self._patience, sets_limits)
+        *begins, clock = self._kind.opening(self._patience, not self._is_ours or connection.info[SEEN].is_pooled)
         rows.is_careful = getattr(self._end, "is_careful", False)
-        rows.wire.begin(begin)
+        rows.wire.begin(*begins)
         rows.wire.add(clock, then=rows.begun)
-        return rows.wire, rows
+        return rows
 
     def _transaction(self, unit: Callable[[Rows], T], is_wanted: Callable[[], bool]) -> T:
         with self._connected(self._source) as connection:
-            transaction, rows = self._begin(connection)
+            rows = self._begin(connection)
+            wire = rows.wire
             try:
                 result = unit(rows)
                 still_wanted(is_wanted)
             except BaseException:
-                self._roll_back(transaction, connection)
+                self._roll_back(wire, connection)
                 raise
             try:
-                transaction.commit()
+                wire.commit()
             except OutrunError:
-                self._roll_back(transaction, connection)
+                self._roll_back(wire, connection)
                 raise
             except self._errors as error:
-                if self._faults.is_lost(error, connection) and getattr(transaction, "is_ending", True):
+                if self._faults.is_lost(error, connection) and wire.is_ending:
                     self._drop(connection, error)  # nobody knows whether it was committed: never run it again
                     raise _UnknownCommitError(self._faults.short(error)) from None
-                self._roll_back(transaction, connection)
+                self._roll_back(wire, connection)
                 raise
             return result
 
-    def _roll_back(self, transaction: Wire | RootTransaction, connection: Connection) -> None:
+    def _roll_back(self, wire: Wire, connection: Connection) -> None:
         """Where that fails, the connection is of no more use."""
         try:
-            transaction.rollback()
+            wire.rollback()
         except self._errors:
             connection.invalidate()
 
@@ -274,7 +272,7 @@ class ServerDatabase:
             since = time.monotonic()
             is_pooled = self._kind.meet(raw, self._patience, self._is_ours)
             connection.info[SEEN] = Seen(since, is_pooled)
-        if self._kind.opening is None or (self._prepares and not connection.info[SEEN].is_pooled):
+        if not self._kind.autocommits or (self._prepares and not connection.info[SEEN].is_pooled):
             yield
             return
         threshold, raw.prepare_threshold = raw.prepare_threshold, None

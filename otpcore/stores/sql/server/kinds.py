@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from otpcore.errors import SettingsError
 from otpcore.stores.sql.server.bounds import bounded_psycopg, bounded_pymysql
+from otpcore.stores.sql.server.mysql_wire import MULTI_STATEMENTS
 from otpcore.stores.sql.server.rows import clock_of
 from otpcore.stores.sql.urls import is_server, parse_url
 
@@ -38,9 +39,9 @@ class Kind:
         is_away: Whether an operational error says that the server, or the connection to it, is gone.
         arguments: For the driver's connect, from the seconds that a unit waits at most and the URL's parameters.
         meet: Looks at a new connection, and limits its waits if it is ours to set; whether it is one of a pooler's.
-        opening: The statement that begins a transaction of the right level, and the one that asks for the server's clock
-            and, where told to, sets limits for the transaction: for the seconds that a unit waits at most. None: the driver
-            takes one statement at a time, and the level takes statements to set it and to set it back.
+        autocommits: Connections are in autocommit mode, and a read needs no transaction.
+        opening: The statements that begin a transaction; the last asks for the server's clock. From the seconds that a unit
+            waits at most, and whether the session is not ours, so that level and limits are set for the transaction.
         bounded: Within the block, a connection waits until a monotonic time at most.
         unusable: Why a raw connection or its database cannot be used, with the fix; empty: it can.
     """
@@ -55,7 +56,8 @@ class Kind:
     is_away: Callable[[BaseException | None], bool]
     arguments: Callable[[float, Mapping[str, Any]], dict[str, Any]]
     meet: Callable[[Any, float, bool], bool]
-    opening: Callable[[float, bool], tuple[str, str]] | None
+    autocommits: bool
+    opening: Callable[[float, bool], Sequence[str]]
     bounded: Callable[[Any, float], AbstractContextManager[None]]
     unusable: Callable[[Any], str]
 
@@ -108,7 +110,7 @@ def _postgres_meet(raw: Any, patience: float, is_ours: bool) -> bool:
     return not is_direct
 
 
-def _postgres_opening(patience: float, sets_limits: bool) -> tuple[str, str]:
+def _postgres_opening(patience: float, sets_limits: bool) -> Sequence[str]:
     clock = clock_of("postgresql")
     return _BEGIN, f"{clock}, ({_limits(patience, for_transaction=True)})" if sets_limits else clock
 
@@ -148,6 +150,7 @@ POSTGRES = Kind(
     is_away=_postgres_is_away,
     arguments=_postgres_arguments,
     meet=_postgres_meet,
+    autocommits=True,
     opening=_postgres_opening,
     bounded=bounded_psycopg,
     unusable=_postgres_unusable,
@@ -169,6 +172,8 @@ def _mysql_arguments(patience: float, given: Mapping[str, Any]) -> dict[str, Any
     seconds = max(2, int(patience))
     ours = {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds, "charset": "utf8mb4"}
     arguments: dict[str, Any] = {name: value for name, value in ours.items() if name not in given}
+    flags = importlib.import_module("pymysql.constants.CLIENT")
+    arguments["client_flag"] = int(given.get("client_flag", 0)) | flags.FOUND_ROWS | MULTI_STATEMENTS
     for name in _BOOLEANS & given.keys():  # SQLAlchemy leaves them text, and PyMySQL takes any text as true
         arguments[name] = str(given[name]).lower() in ("1", "true", "yes", "on")
     return arguments
@@ -182,6 +187,11 @@ def _mysql_meet(raw: Any, patience: float, is_ours: bool) -> bool:
             # What the URL's init_command has set differs from the server's, and stands.
             cursor.execute(f"SET {name} = IF(@@session.{name} = @@global.{name}, {seconds}, @@session.{name})")
     return False
+
+
+def _mysql_opening(_: float, sets_level: bool) -> Sequence[str]:
+    level = (f"SET TRANSACTION ISOLATION LEVEL {LEVEL}",) if sets_level else ()
+    return *level, "START TRANSACTION", clock_of("mysql")
 
 
 def _mysql_is_away(error: BaseException | None) -> bool:
@@ -205,7 +215,8 @@ MYSQL = Kind(
     is_away=_mysql_is_away,
     arguments=_mysql_arguments,
     meet=_mysql_meet,
-    opening=None,
+    autocommits=False,
+    opening=_mysql_opening,
     bounded=bounded_pymysql,
     unusable=_mysql_unusable,
 )
@@ -261,7 +272,7 @@ def make_engine(text: str, patience: float) -> Engine:
         _refuse_unknown(url)
         return create_engine(
             url,
-            isolation_level="AUTOCOMMIT" if kind.opening else LEVEL,
+            isolation_level="AUTOCOMMIT" if kind.autocommits else LEVEL,
             paramstyle="format",
             pool_size=CONNECTIONS,
             max_overflow=0,

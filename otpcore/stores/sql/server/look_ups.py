@@ -6,13 +6,11 @@ import functools
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     ColumnElement,
     Integer,
     Select,
     String,
-    any_,
     bindparam,
     cast,
     func,
@@ -26,10 +24,11 @@ from otpcore.stores.sql.tables import budgets, challenges, counters, failures, s
 
 __all__ = [
     "BUDGETS_OF",
-    "COUNTERS_OF",
     "FAILURES_OF",
+    "VERIFIED_AT",
     "VERIFIED_OF",
     "WHOLE_BUDGETS",
+    "counters_of",
     "due_with_challenges",
 ]
 
@@ -57,8 +56,8 @@ def _whole_budgets(begins: Any, after: Any) -> Select[Any]:
     return (
         select(first.key, func.greatest(used, 0), verified_, first.base, first.window_ends_at)
         .join(_stripes, is_its_stripe)
-        .where(first.key >= begins, first.key < after, func.strpos(first.key, PART_MARK) == 0)
-        .group_by(first.key)
+        .where(first.key >= begins, first.key < after, first.key == func.replace(first.key, PART_MARK, ""))
+        .group_by(first.key, first.base, first.window_ends_at)
     )
 
 
@@ -72,18 +71,30 @@ FAILURES_OF = (
     .order_by(failures.c.key)  # locked in one order
     .with_for_update()
 )
-VERIFIED_OF = select(verified.c.verified_at, verified.c.counted_at).where(
-    verified.c.phone_key == _of(challenges.c.phone_key)
-)
-COUNTERS_OF = records(CounterRecord, counters).where(counters.c.key == any_(bindparam("keys", type_=ARRAY(String))))
+_VERIFIED = select(verified.c.verified_at, verified.c.counted_at)
+VERIFIED_OF = _VERIFIED.where(verified.c.phone_key == _of(challenges.c.phone_key))
+VERIFIED_AT = _VERIFIED.where(verified.c.phone_key == bindparam("row_key"))
+
+
+def several(name: str, number: int) -> list[Any]:
+    """Parameters of these names, with a number behind each."""
+    return [bindparam(f"{name}_{place}", type_=String) for place in range(number)]
 
 
 @functools.cache
-def due_with_challenges(clock: str) -> Select[Any]:
+def counters_of(number: int) -> Select[Any]:
+    """So many counters, by their keys (``key_0`` and so on)."""
+    return records(CounterRecord, counters).where(counters.c.key.in_(several("key", number)))
+
+
+@functools.cache
+def due_with_challenges(clock: str, channels: int, key_ids: int) -> Select[Any]:
     """The earliest due rows of some channels and keys with their challenges, both locked; not where anybody holds either.
 
     Args:
         clock: The server's, as an expression; empty: ``now`` is given.
+        channels: How many are given, as ``channel_0`` and so on.
+        key_ids: Likewise, as ``key_id_0`` and so on.
     """
     now: Any = literal_column(clock, BigInteger) if clock else bindparam("now", type_=schedule.c.due_at.type)
     return (
@@ -92,8 +103,8 @@ def due_with_challenges(clock: str) -> Select[Any]:
         .where(
             schedule.c.claimable_at <= now,
             own(schedule),
-            schedule.c.channel == any_(bindparam("channels", type_=ARRAY(String))),
-            schedule.c.key_id == any_(bindparam("key_ids", type_=ARRAY(String))),
+            schedule.c.channel.in_(several("channel", channels)),
+            schedule.c.key_id.in_(several("key_id", key_ids)),
         )
         .order_by(schedule.c.claimable_at, schedule.c.challenge_id, schedule.c.channel)
         .limit(bindparam("most"))

@@ -1,38 +1,20 @@
-"""Statements to PostgreSQL, many in one flight to the server and back, without a cursor for each.
+"""Statements to a database server, many in one flight there and back.
 
-libpq sends what is queued together, and the server answers together: a statement costs a tenth of what it costs on a cursor
-of psycopg, whose own pipeline costs as much as its cursors (measured; see ``benchmarks/profiles.md``). An error ends the
-flight: what follows it is not run, not even a COMMIT.
+An error ends the flight: what follows it is not run, not even a COMMIT.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
-from collections.abc import Callable, Generator, Sequence
+import abc
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 from sqlalchemy import Dialect
-from sqlalchemy.dialects.postgresql import psycopg as sqlalchemy_psycopg
 
 from otpcore.stores.rows import OutrunError
 
-__all__ = ["Landed", "Wire", "dialect"]
-
-_NAMED = "otpcore_prepared"  # where a connection's own dictionary keeps the names of its statements
-_ROLLBACK = "ROLLBACK"
-_TEXT, _BINARY = 0, 1
-_UNKNOWN, _BOOLEAN, _BYTEA, _BIGINT = 0, 16, 17, 20  # ids of types
-_OUTRUN = ("22012", "23505")  # what `_checked` does; a row of this key is there by now
-
-
-@functools.cache
-def dialect() -> Dialect:
-    """Whose statements have numbered placeholders, as libpq takes them."""
-    kind: Any = sqlalchemy_psycopg.PGDialect_psycopg
-    made: Dialect = kind(paramstyle="numeric_dollar")
-    return made
+__all__ = ["Cargo", "Exchanged", "Landed", "Wire"]
 
 
 @attrs.frozen
@@ -44,7 +26,7 @@ class Landed:
 
 
 @attrs.define(eq=False)
-class _Cargo:
+class Cargo:
     """One statement on its way, and who reads what comes of it."""
 
     text: str
@@ -53,23 +35,33 @@ class _Cargo:
     then: Callable[[Landed], object] | None
 
 
-class Wire:
-    """One connection of psycopg during one unit of work.
+@attrs.frozen
+class Exchanged:
+    """What came of a flight.
 
     Args:
-        raw: In autocommit mode.
-        known: The connection's own dictionary.
-        prepares: Statements are prepared once for the connection. Behind a pooler each is sent as a whole.
+        landed: Of each statement before the first that failed.
+        error: The driver's; None: all went well.
+        at: The place of the statement that it is about; None: it is about the connection.
     """
 
-    def __init__(self, raw: Any, known: dict[Any, Any], *, prepares: bool) -> None:
-        self._raw = raw
-        self._libpq: Any = raw.pgconn
-        self._names: dict[str, bytes] = known.setdefault(_NAMED, {})
-        self._prepares = prepares
-        self._queue: list[_Cargo] = []
-        self._reader: Any = None
-        self._is_known = False
+    landed: list[Landed]
+    error: Exception | None = None
+    at: int | None = None
+
+
+class Wire(abc.ABC):
+    """One connection during one unit of work.
+
+    Args:
+        dialect: Whose statements it takes.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._queue: list[Cargo] = []
+        self.failed: Cargo | None = None
+        """The statement that ended the last flight."""
         self.is_open = False
         """A transaction has begun, or may have."""
         self.is_ending = False
@@ -82,19 +74,22 @@ class Wire:
         *,
         is_sure: bool = False,
         then: Callable[[Landed], object] | None = None,
-    ) -> None:
+    ) -> Cargo:
         """Queue a statement.
 
         Args:
             is_sure: It must change exactly one row; if it does not, another unit was faster, and nothing is done.
             then: Gets what came of it.
         """
-        self._queue.append(_Cargo(_checked(text) if is_sure else text, values, is_sure, then))
+        cargo = Cargo(self._checked(text) if is_sure else text, values, is_sure, then)
+        self._queue.append(cargo)
+        return cargo
 
-    def begin(self, text: str) -> None:
+    def begin(self, *texts: str) -> None:
         """Queue the beginning of a transaction."""
         self.is_open = True
-        self.add(text)
+        for text in texts:
+            self.add(text)
 
     def commit(self) -> None:
         """End the transaction together with what is queued.
@@ -105,21 +100,21 @@ class Wire:
         if not self.is_open:
             return
         self._look()
-        last = len(self._queue)
-        self.add("COMMIT")
+        sent = [*self._queue, Cargo("COMMIT", (), is_sure=False, then=None)]
+        self._queue = []
         self.is_ending = True
-        _, error, at = self._exchange()
-        if error is None or (at is not None and at < last):
+        done = self._exchange(sent)
+        if done.error is None or (done.at is not None and done.at < len(sent) - 1):
             self.is_ending = False  # it is known whether it took place
-        self._raise(error, at)
+        self._raise(done, sent)
         self.is_open = False
 
     def rollback(self) -> None:
         """Undo what was done, and forget what is queued."""
-        self._queue.clear()
-        if self.is_open and self._libpq.transaction_status:  # else it never began
-            self.add(_ROLLBACK)
-            self.fly()
+        self._queue = []
+        if self.is_open and self._has_begun():  # else it never did
+            sent = [Cargo("ROLLBACK", (), is_sure=False, then=None)]
+            self._raise(self._exchange(sent), sent)
         self.is_open = False
 
     def fly(self) -> None:
@@ -129,157 +124,40 @@ class Wire:
             OutrunError: An expectation was broken.
         """
         self._look()
-        landed, error, at = self._exchange()
-        self._raise(error, at)
-        for one, result in zip(self._sent, landed, strict=True):
+        self._send_all()
+
+    def _send_all(self) -> None:
+        sent, self._queue = self._queue, []
+        done = self._exchange(sent)
+        self._raise(done, sent)
+        for one, landed in zip(sent, done.landed, strict=True):
             if one.then is not None:
-                one.then(self._read(result))
+                one.then(landed)
 
-    def _look(self) -> None:
-        """That the server has not hung up while nobody used the connection: then nothing was sent, not even a COMMIT.
-
-        Reads without waiting: its farewell, and then the end behind that.
-        """
-        if self._is_known:
+    def _raise(self, done: Exchanged, sent: Sequence[Cargo]) -> None:
+        if done.error is None:
             return
-        self._is_known = True
-        try:
-            for _ in range(2):
-                self._libpq.consume_input()
-        except _psycopg().Error:
-            raise _psycopg().OperationalError(self._libpq.get_error_message()) from None
-
-    def _raise(self, error: Any, at: int | None) -> None:
-        if error is None:
-            return
-        if at is not None and self._sent[at].is_sure and error.sqlstate in _OUTRUN:
+        self.failed = None if done.at is None else sent[done.at]
+        if self.failed is not None and self.failed.is_sure and self._is_outrun(done.error):
             raise OutrunError("another unit was faster") from None
-        raise error
+        raise done.error
 
-    def _exchange(self) -> tuple[list[Any], Any, int | None]:
-        """The answers up to the first error, that error, and the place of the statement that it is about."""
-        self._sent, self._queue = self._queue, []
-        if not self._sent:
-            return [], None, None
-        errors, status = _psycopg().errors, _psycopg().pq.ExecStatus
-        fresh: dict[str, bytes] = {}
-        self._libpq.enter_pipeline_mode()
-        try:
-            prepared_before = [self._send(one, fresh) for one in self._sent]
-            self._libpq.pipeline_sync()
-            results = iter(self._raw.wait(_answers(self._libpq, status.PIPELINE_SYNC)))
-        finally:
-            self._leave()
-        landed: list[Any] = []
-        for place, (one, name) in enumerate(zip(self._sent, prepared_before, strict=True)):
-            parts = [next(results, None) for _ in range(2 if name else 1)]
-            for result in parts:
-                if result is None:
-                    return landed, _psycopg().OperationalError("the connection is closed"), None
-                if result.status not in (status.COMMAND_OK, status.TUPLES_OK):
-                    if not result.error_field(_SQLSTATE):  # libpq's own: the connection broke
-                        return landed, _psycopg().OperationalError(self._libpq.get_error_message()), None
-                    return landed, errors.error_from_result(result, "utf-8"), place
-                if name:  # also where the statement itself fails
-                    self._names[one.text] = name
-            landed.append(parts[-1])
-        return landed, None, None
+    @abc.abstractmethod
+    def _exchange(self, sent: Sequence[Cargo]) -> Exchanged:
+        """Send these, and wait for what comes of them."""
 
-    def _send(self, one: _Cargo, fresh: dict[str, bytes]) -> bytes | None:
-        """The name under which the statement is being prepared; None: it is already, or never will be."""
-        ways, formats, types = _ways(tuple(map(type, one.values)))
-        values = [way(value) for way, value in zip(ways, one.values, strict=True)]
-        text = one.text.encode()
-        if not self._prepares or one.text == _ROLLBACK:  # which must not fail for anything
-            self._libpq.send_query_params(text, values, types, formats)
-            return None
-        name = self._names.get(one.text) or fresh.get(one.text)
-        new = None
-        if name is None:
-            new = name = fresh[one.text] = b"otpcore_%d" % (len(self._names) + len(fresh))
-            self._libpq.send_prepare(name, text, types)
-        self._libpq.send_query_prepared(name, values, formats)
-        return new
+    @abc.abstractmethod
+    def _checked(self, text: str) -> str:
+        """A statement that fails unless it changes exactly one row."""
 
-    def _leave(self) -> None:
-        """Whatever follows may be a cursor's. A connection of which answers are left is of no more use."""
-        if self._libpq.status != _psycopg().pq.ConnStatus.OK:
-            return
-        try:
-            self._libpq.exit_pipeline_mode()
-        except _psycopg().Error:
-            self._raw.close()
+    @abc.abstractmethod
+    def _is_outrun(self, error: Exception) -> bool:
+        """It says that what must change one row did not."""
 
-    def _read(self, result: Any) -> Landed:
-        count = result.command_tuples
-        if not result.nfields:
-            return Landed([], count or 0)
-        if self._reader is None:
-            self._reader = _psycopg().adapt.Transformer(self._raw)
-        self._reader.set_pgresult(result)
-        return Landed(self._reader.load_rows(0, result.ntuples, tuple), count or 0)
+    @abc.abstractmethod
+    def _look(self) -> None:
+        """That the server has not hung up while nobody used the connection: then nothing was sent, not even a COMMIT."""
 
-
-def _checked(text: str) -> str:
-    """A statement that fails unless it changes exactly one row: the server divides by how many they were."""
-    return f"WITH done AS ({text} RETURNING 1) SELECT 1 / (CASE count(*) WHEN 1 THEN 1 ELSE 0 END) FROM done"  # noqa: S608 - ours
-
-
-@functools.lru_cache(maxsize=1024)
-def _ways(kinds: tuple[type, ...]) -> tuple[list[Callable[[Any], bytes | None]], list[int], list[int]]:
-    """How values of these types are written, in which formats, and their types' ids where the server cannot tell.
-
-    Text goes in binary, so that the server refuses a NUL instead of libpq ending there.
-    """
-    found = [_WAYS.get(kind) or (_TEXTUAL if issubclass(kind, str) else _BYTES) for kind in kinds]
-    return [way[0] for way in found], [way[1] for way in found], [way[2] for way in found]
-
-
-def _array(words: Sequence[str]) -> bytes:
-    """As PostgreSQL writes an array of text."""
-    quoted = (word.replace("\\", "\\\\").replace('"', '\\"') for word in words)
-    return ("{" + ",".join(f'"{word}"' for word in quoted) + "}").encode()
-
-
-_TEXTUAL = (str.encode, _BINARY, _UNKNOWN)
-_BYTES = (bytes, _BINARY, _BYTEA)
-_WAYS: dict[type, tuple[Callable[[Any], bytes | None], int, int]] = {
-    int: (b"%d".__mod__, _TEXT, _BIGINT),
-    str: _TEXTUAL,
-    bool: ({True: b"t", False: b"f"}.__getitem__, _TEXT, _BOOLEAN),
-    type(None): (lambda _: None, _TEXT, _UNKNOWN),
-    list: (_array, _TEXT, _UNKNOWN),
-}
-
-
-def _answers(libpq: Any, sync: Any) -> Generator[Any, Any, list[Any]]:
-    """All answers up to the sync, or to the end of the connection; run by psycopg, which waits as its host wants it."""
-    wait = _psycopg().waiting.Wait
-    readable = _psycopg().waiting.Ready.R
-    while libpq.flush():
-        if (yield wait.RW) & readable:
-            libpq.consume_input()
-    results: list[Any] = []
-    ended = 0
-    while ended < 2:  # noqa: PLR2004 - one ends each statement; there is no other in a row but on a closed connection
-        while libpq.is_busy():
-            if (yield wait.R):
-                libpq.consume_input()
-        result = libpq.get_result()
-        ended = ended + 1 if result is None else 0
-        if result is None:
-            continue
-        if result.status == sync:
-            break
-        results.append(result)
-    return results
-
-
-_SQLSTATE = 67  # PG_DIAG_SQLSTATE
-
-
-@functools.cache
-def _psycopg() -> Any:
-    for name in ("adapt", "errors", "pq", "waiting"):
-        importlib.import_module(f"psycopg.{name}")
-    return importlib.import_module("psycopg")
+    @abc.abstractmethod
+    def _has_begun(self) -> bool:
+        """The server has, or may have, a transaction to undo."""

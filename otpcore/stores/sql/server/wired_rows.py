@@ -1,4 +1,4 @@
-"""`Rows` on PostgreSQL: what a unit will look at is read in one flight, and what it writes leaves with its COMMIT."""
+"""`Rows` on a server: what a unit will look at is read in one flight, and what it writes leaves with its COMMIT."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Executable
 from otpcore.stores.sql.columns import from_microseconds
 from otpcore.stores.sql.prepared import Prepared, prepared_for, prepared_write, run
 from otpcore.stores.sql.server.rows import ServerRows
-from otpcore.stores.sql.server.wire import Landed, Wire, dialect
+from otpcore.stores.sql.server.wire import Landed, Wire
 
 __all__ = ["WiredRows"]
 
@@ -37,7 +37,7 @@ class WiredRows(ServerRows):
         return super()._server_time()
 
     def _later(self, statement: Executable, **parameters: Any) -> None:
-        prepared = prepared_for(statement, dialect(), tuple(parameters))
+        prepared = prepared_for(statement, self.wire.dialect, tuple(parameters))
         if prepared is None:
             self._changed(statement, **parameters)
         else:
@@ -49,7 +49,7 @@ class WiredRows(ServerRows):
 
     def _surely(self, statement: Executable, **parameters: Any) -> None:
         """Run a statement before the unit ends; if it does not change exactly one row, the unit is run again."""
-        prepared = prepared_for(statement, dialect(), tuple(parameters))
+        prepared = prepared_for(statement, self.wire.dialect, tuple(parameters))
         if prepared is None:
             raise TypeError("a statement whose text depends on its values cannot be sure")
         self.wire.add(prepared.text, prepared.values(parameters), is_sure=True)
@@ -61,7 +61,7 @@ class WiredRows(ServerRows):
 
     def _ask(self, statement: Executable, then: Callable[[list[Any]], object], **parameters: Any) -> None:
         """Queue a statement whose rows something is done with, once they are there."""
-        prepared = prepared_for(statement, dialect(), tuple(parameters))
+        prepared = prepared_for(statement, self.wire.dialect, tuple(parameters))
         if prepared is None:
             raise TypeError("a statement whose text depends on its values cannot be queued")
         read = prepared.read
@@ -78,7 +78,7 @@ class WiredRows(ServerRows):
         return self._landed(prepared, (record, more))[1]
 
     def _run(self, statement: Executable, parameters: dict[str, Any]) -> tuple[list[Any], int]:
-        prepared = prepared_for(statement, dialect(), tuple(parameters))
+        prepared = prepared_for(statement, self.wire.dialect, tuple(parameters))
         if prepared is not None:
             return self._landed(prepared, parameters)
         self.wire.fly()
@@ -90,10 +90,9 @@ class WiredRows(ServerRows):
         self.wire.fly()
         return prepared.read(found[0].rows), found[0].count
 
-    @staticmethod
-    def _writing(statement: Executable, record: Any, more: dict[str, Any]) -> Prepared:
+    def _writing(self, statement: Executable, record: Any, more: dict[str, Any]) -> Prepared:
         kind: Any = type(record)
-        prepared = prepared_write(statement, dialect(), kind, tuple(more))
+        prepared = prepared_write(statement, self.wire.dialect, kind, tuple(more))
         if prepared is None:
             raise TypeError("a record's fields are single values")
         return prepared

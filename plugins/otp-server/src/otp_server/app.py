@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,17 +14,16 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from otp_server import health, inbox, pages, receipts
+from otp_server import health, inbox, pages, receipts, relay
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.described import PROBLEMS, Described, name_of
 from otp_server.edge import Edge, request_id
-from otp_server.problems import ProblemError, problem_of, respond
+from otp_server.problems import ProblemError, faults_of, problem_of, respond
 from otp_server.server import Server
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 
 __all__ = ["app_of", "create_app"]
 
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
 _KEY = HTTPBearer(
     auto_error=False, description="A key of `otp keys api new`."
 )  # for the description; api/auth.py reads it
@@ -68,7 +66,7 @@ def app_of(server: Server) -> FastAPI:
     )
     for part in (verifications, decoys, messages, explain, webhooks):
         app.include_router(part.router(server), dependencies=[Depends(_KEY)])
-    for more in (health, receipts, inbox, pages):
+    for more in (health, receipts, relay, inbox, pages):
         app.router.routes.extend(more.routes(server))
     for kind in (ProblemError, OTPError, OTPConfigurationError):
         app.add_exception_handler(kind, _problem)
@@ -86,8 +84,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(one["type"] == "json_invalid" for one in found):
         return respond(ProblemError("malformed").problem, request_id())
-    errors = [{"pointer": _pointer(one["loc"]), "reason": str(one["type"])} for one in found]
-    return respond(ProblemError("invalid", errors=errors).problem, request_id())
+    return respond(ProblemError("invalid", errors=faults_of(found)).problem, request_id())
 
 
 async def _of_the_framework(request: Request, error: Exception) -> Response:
@@ -105,10 +102,3 @@ def _methods(request: Request, found: str) -> str:
         one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE
     ]
     return ", ".join(sorted({*found.split(", "), *(method for one in routes for method in one.methods or ())}))
-
-
-def _pointer(place: Sequence[Any]) -> str:
-    """RFC 6901; a name that none of ours could be, such as a number, is not told."""
-    steps = [step for step in place if step not in ("body", "[key]")]
-    shown = [str(one) if isinstance(one, int) or _FIELD.fullmatch(str(one)) else "?" for one in steps]
-    return "".join(f"/{one}" for one in shown)

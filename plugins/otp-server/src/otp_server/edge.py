@@ -22,14 +22,16 @@ __all__ = ["Edge", "request_id"]
 _logger = logging.getLogger("otpcore.server")
 
 LARGEST_BODY = 16 * 1024  # bytes
-_LARGEST_RECEIPTS = 256 * 1024  # of a vendor that reports of many messages at once
+_LARGEST_OF_OTHERS = (
+    256 * 1024
+)  # of a vendor that reports of many messages at once, an auth system that tells all of a person
 _MOST_DISCARDED = 1024 * 1024  # of what is too large: who is cut off while it sends hears no answer
 _LONGEST_LENGTH = 18  # digits
 _PATIENCE = 10.0  # seconds for a whole body
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _WITH_BODY = {"POST", "PUT", "PATCH"}
-_RECEIPTS = "/v1/receipts/"
+_RECEIPTS, _RELAY = "/v1/receipts/", "/v1/relay/"
 
 _request_id: ContextVar[str] = ContextVar("otp_server_request_id", default="-")
 
@@ -136,7 +138,7 @@ async def _read(scope: Scope, receive: Receive) -> Receive:
         ProblemError: It is too large, too slow, or of another kind.
         _GoneError: The caller went before all of it was there.
     """
-    most = _LARGEST_RECEIPTS if scope["path"].startswith(_RECEIPTS) else LARGEST_BODY
+    most = _LARGEST_OF_OTHERS if scope["path"].startswith((_RECEIPTS, _RELAY)) else LARGEST_BODY
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
     if not length.isdigit():

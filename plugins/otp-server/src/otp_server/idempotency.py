@@ -14,17 +14,14 @@ from starlette.responses import JSONResponse, Response
 
 from otp_server.api.auth import Caller
 from otp_server.edge import request_id
-from otp_server.problems import Problem, ProblemError, problem_of, respond
+from otp_server.problems import ProblemError, is_final, problem_of, respond
 from otp_server.server import Server
 
-__all__ = ["DESCRIBED", "Answered", "once"]
+__all__ = ["DESCRIBED", "Answered", "Kept", "once"]
 
 _NAMESPACE = "answers"
 _KEPT = timedelta(hours=24)
 _LONGEST = 128
-_FIRST_SERVER_ERROR = 500
-_TOO_MANY = 429
-
 
 DESCRIBED: dict[str, Any] = {
     "parameters": [
@@ -68,7 +65,7 @@ async def once(server: Server, caller: Caller, request: Request, work: Callable[
         return _response(await work())
     if not 0 < len(name) <= _LONGEST or not (name.isascii() and name.isprintable()):
         raise ProblemError("malformed")
-    kept = _Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name))
+    kept = Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name))
     asked = server.vault.digest("request", request.method, request.url.path, (await request.body()).hex())
     version = await kept.begin(asked)
     if version is None:
@@ -77,7 +74,7 @@ async def once(server: Server, caller: Caller, request: Request, work: Callable[
         answered: Response = _response(await work())
     except Exception as error:
         problem = problem_of(error)  # told as everywhere
-        if not _is_final(problem):
+        if not is_final(problem):
             await kept.forget(version)
             raise
         answered = respond(problem, request_id())
@@ -90,9 +87,18 @@ async def once(server: Server, caller: Caller, request: Request, work: Callable[
 
 
 @attrs.frozen(kw_only=True)
-class _Kept:
+class Kept:
+    """The answer to one request, for as long as it is given again.
+
+    Args:
+        server: In whose store it is.
+        key: A keyed digest of what names the request.
+        lasts: From the answer on.
+    """
+
     server: Server
     key: str
+    lasts: timedelta = _KEPT
 
     async def begin(self, asked: str) -> int | None:
         """Claim the key; None: it is somebody else's."""
@@ -101,6 +107,7 @@ class _Kept:
         return await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=0)
 
     async def finish(self, asked: str, version: int, answered: Response) -> None:
+        """Keep the answer."""
         headers = {name: answered.headers[name] for name in ("location", "retry-after") if name in answered.headers}
         answer = {
             "status": answered.status_code,
@@ -109,13 +116,19 @@ class _Kept:
             "text": bytes(answered.body).decode(),
         }
         value = {"asked": asked, "answer": answer}
-        until = datetime.now(UTC) + _KEPT
+        until = datetime.now(UTC) + self.lasts
         await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=version)
 
     async def forget(self, version: int) -> None:
+        """Let who asks again be the first."""
         await self.server.records.delete(_NAMESPACE, self.key, expect=version)
 
     async def replay(self, asked: str) -> Response:
+        """The answer of before.
+
+        Raises:
+            ProblemError: It came with another request, or is not there yet.
+        """
         kept = await self.server.records.get(_NAMESPACE, self.key)
         if kept is None:  # it went meanwhile: whoever asks again is the first
             raise ProblemError("in_progress", retry_after=1)
@@ -126,10 +139,6 @@ class _Kept:
             raise ProblemError("in_progress", retry_after=1)
         headers = {**answer["headers"], "Idempotent-Replayed": "true", "Cache-Control": "no-store"}
         return Response(answer["text"], answer["status"], headers, media_type=answer["media_type"])
-
-
-def _is_final(problem: Problem) -> bool:
-    return problem.status < _FIRST_SERVER_ERROR and problem.status != _TOO_MANY
 
 
 def _response(answered: Answered) -> Response:

@@ -13,13 +13,17 @@ from starlette.responses import JSONResponse, Response
 
 from otpcore import ANSWERS, Answer, OTPConfigurationError, OTPError, StoreError, known_as
 
-__all__ = ["OURS", "Problem", "ProblemError", "every_problem", "problem_of", "respond"]
+__all__ = ["OURS", "Problem", "ProblemError", "every_problem", "faults_of", "is_final", "problem_of", "respond"]
 
 MEDIA_TYPE = "application/problem+json"
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
+_FIRST_SERVER_ERROR = 500
+_TOO_MANY = 429
 _STORE_AGAIN = 5.0  # seconds; what a database takes to come back is not known
 
 OURS: Mapping[str, Answer] = {
     "unauthorized": Answer(401, False, "the request has no key that is taken here"),
+    "stale": Answer(401, False, "the request is signed, and its time is too far from now"),
     "forbidden": Answer(403, False, "the key may not do this"),
     "not_found": Answer(404, False, "there is no such thing, or it is not this app's"),
     "method_not_allowed": Answer(405, False, "this address takes another method"),
@@ -126,6 +130,16 @@ def respond(problem: Problem, request_id: str) -> Response:
     return JSONResponse(document, problem.status, headers, media_type=MEDIA_TYPE)
 
 
+def is_final(problem: Problem) -> bool:
+    """The same request will be told the same, as long as nobody changes anything."""
+    return problem.status < _FIRST_SERVER_ERROR and problem.status != _TOO_MANY
+
+
+def faults_of(found: Sequence[Any]) -> list[dict[str, str]]:
+    """What pydantic found wrong with a body, by its place, which begins with ``body``; what stood there is not told."""
+    return [{"pointer": _pointer(one["loc"]), "reason": str(one["type"])} for one in found]
+
+
 def every_problem() -> list[dict[str, Any]]:
     """Type, status and meaning of all that may be told."""
     told = {_type(name, reason): answer for (name, reason), answer in ANSWERS.items()}
@@ -139,6 +153,13 @@ def every_problem() -> list[dict[str, Any]]:
 async def problems_page(_: Request) -> Response:
     """All problems with their meaning."""
     return JSONResponse(every_problem())
+
+
+def _pointer(place: Sequence[Any]) -> str:
+    """RFC 6901; a name that none of ours could be, such as a number, is not told."""
+    steps = [step for step in place[place[:1] == ("body",) :] if step != "[key]"]
+    shown = [str(one) if isinstance(one, int) or _FIELD.fullmatch(str(one)) else "?" for one in steps]
+    return "".join(f"/{one}" for one in shown)
 
 
 def _ours(reason: str, **more: Any) -> Problem:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from otp_server.page_settings import PageSettings
+from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
 from otpcore.runners import SettingsError, structure
 
@@ -92,12 +93,19 @@ class AppSettings:
         channels: Over which they may go; empty: over any that has rules.
         page: Its verification page.
         webhook: Where it hears what changed.
+        relay: Which auth systems hand their messages over.
     """
 
     purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
     channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
     page: PageSettings = attrs.field(factory=PageSettings)
     webhook: WebhookSettings = attrs.field(factory=WebhookSettings)
+    relay: RelaysSettings = attrs.field(factory=RelaysSettings)
+
+    def allows(self, *, purpose: str, channels: Sequence[str]) -> bool:
+        """Whether its codes may be for this purpose, and go over these channels."""
+        may_purpose = not self.purposes or purpose in self.purposes
+        return may_purpose and (not self.channels or set(channels) <= set(self.channels))
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +120,7 @@ class ServerSettings:
         webhook_networks: Private networks to which webhooks may go, and without TLS.
         apps: By name; none: one app without a name, whose keys may ask for everything.
         page: The verification page of the app without a name.
+        relay: Which auth systems hand messages over for the app without a name.
     """
 
     host: str = "127.0.0.1"
@@ -121,10 +130,13 @@ class ServerSettings:
     webhook_networks: Sequence[str] = attrs.field(default=(), validator=_good_networks)
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
     page: PageSettings = attrs.field(factory=PageSettings)
+    relay: RelaysSettings = attrs.field(factory=RelaysSettings)
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""
-        return self.apps.get(name) if self.apps else AppSettings(page=self.page) if not name else None
+        if self.apps:
+            return self.apps.get(name)
+        return AppSettings(page=self.page, relay=self.relay) if not name else None
 
     @property
     def tells_anybody(self) -> bool:

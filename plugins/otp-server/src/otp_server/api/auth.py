@@ -41,8 +41,7 @@ class Caller:
         Raises:
             ProblemError: It may not.
         """
-        may_purpose = not self.allowed.purposes or purpose in self.allowed.purposes
-        if not may_purpose or (self.allowed.channels and not set(channels) <= set(self.allowed.channels)):
+        if not self.allowed.allows(purpose=purpose, channels=channels):
             raise ProblemError("not_this_app")
 
     def may(self, scope: Scope) -> bool:

@@ -1,7 +1,8 @@
-"""Limits on PostgreSQL, and how what a unit will look at is read ahead of it."""
+"""Limits on a server, and how what a unit will look at is read ahead of it."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -28,18 +29,17 @@ from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.server import look_ups, stripes
 from otpcore.stores.sql.server.noted import Noted, Verified
 from otpcore.stores.sql.server.rows import CLOCKS
-from otpcore.stores.sql.server.striped_rows import TAKE_BUDGET
 from otpcore.stores.sql.server.wire import Wire
 from otpcore.stores.sql.server.wired_rows import WiredRows
 from otpcore.stores.wanted import Wanted
 
-__all__ = ["PostgresLimitRows"]
+__all__ = ["AheadLimitRows"]
 
 _ROW_FIELDS = len(names_of(ScheduleRecord))
 
 
-class PostgresLimitRows(WiredRows):
-    """Part of `PostgresRows`."""
+class AheadLimitRows(WiredRows):
+    """Part of `AheadRows`."""
 
     def __init__(self, connection: Connection, wire: Wire, *, locking: bool) -> None:
         super().__init__(connection, wire, locking=locking)
@@ -90,26 +90,22 @@ class PostgresLimitRows(WiredRows):
 
     def _look_at_phone_of(self, challenge_id: str, client: str) -> None:
         """The failures, locked, and the verifications of the phone of a challenge, and its budgets."""
-        mark = self.world.mark("")
-
-        def failures(rows: list[Any]) -> None:
-            known = self._noted.challenges[challenge_id]
-            if known is not None:
-                self._note_failures([f"{mark}{key}" for key in failure_keys(known.phone_key, client)], rows)
+        self.wire.fly()
+        known = self._noted.challenges.get(challenge_id)
+        if known is None:
+            return
+        phone_key, mark = known.phone_key, self.world.mark
+        keys = [mark(key) for key in failure_keys(phone_key, client)]
 
         def verified(rows: list[Any]) -> None:
-            known = self._noted.challenges[challenge_id]
-            if known is not None:
-                self._noted.verified[known.phone_key] = Verified(*rows[0]) if rows else None
+            self._noted.verified[phone_key] = Verified(*rows[0]) if rows else None
 
-        def budgets(rows: list[Any]) -> None:
-            known = self._noted.challenges[challenge_id]
-            if known is not None:
-                self._noted.budgets[f"{mark}{known.budget}/"] = [made(BudgetRecord, row) for row in rows]
-
-        self._ask(look_ups.BUDGETS_OF, budgets, mark=mark, row_id=challenge_id)
-        self._ask(look_ups.FAILURES_OF, failures, mark=mark, of_client=f"/{client}", row_id=challenge_id)
-        self._ask(look_ups.VERIFIED_OF, verified, row_id=challenge_id)
+        self._look_at_budget(f"{mark(known.budget)}/")
+        first, second = keys
+        self._ask(
+            sql.locked(limits_sql.FAILURES), lambda rows: self._note_failures(keys, rows), first=first, second=second
+        )
+        self._ask(look_ups.VERIFIED_AT, verified, row_key=phone_key)
 
     def _peek_at(self, subject: str) -> None:
         """The newest of a subject, as it is now."""
@@ -151,7 +147,7 @@ class PostgresLimitRows(WiredRows):
             found = {row[0]: made(CounterRecord, row) for row in rows}
             self._noted.counters.update({key: found.get(key) for key in keys})
 
-        self._ask(look_ups.COUNTERS_OF, counters, keys=keys)
+        self._ask(look_ups.counters_of(len(keys)), counters, **_numbered("key", keys))
 
     def _look_for_due(self, wanted: Wanted, now: datetime | None) -> None:
         def due(rows: list[Any]) -> None:
@@ -161,10 +157,11 @@ class PostgresLimitRows(WiredRows):
                 self._noted.challenges[challenge.id] = challenge
                 self._noted.rows[record.challenge_id, record.channel] = record
 
-        given = {"channels": sorted(wanted.channels), "key_ids": sorted(wanted.key_ids), "most": wanted.due}
+        given = {**_numbered("channel", sorted(wanted.channels)), **_numbered("key_id", sorted(wanted.key_ids))}
         when = {} if now is None else {"now": now}
-        statement = look_ups.due_with_challenges("" if when else CLOCKS["postgresql"])
-        self._ask(statement, due, own_world=self.world, **given, **when)
+        clock = "" if when else CLOCKS[self.wire.dialect.name]
+        statement = look_ups.due_with_challenges(clock, len(wanted.channels), len(wanted.key_ids))
+        self._ask(statement, due, own_world=self.world, most=wanted.due, **given, **when)
 
     def _note_failures(self, keys: Sequence[str], rows: list[Any]) -> None:
         found = {row[0]: made(FailureRecord, row) for row in rows}
@@ -185,8 +182,7 @@ class PostgresLimitRows(WiredRows):
             runs = counter is not None and counter.window_ends_at > now
             if counter is not None and runs and counter.count >= one.limit:
                 continue  # it was full when this unit began
-            given = {"now": now, "key_0": one.key, "ends_0": now + one.window, "most_0": one.limit}
-            self._surely(limits_sql.charge_only(), **given)
+            self._surely_charge(one, counter, now)
             ends_at = counter.window_ends_at if counter is not None and runs else now + one.window
             done.append(Charged(key=one.key, window_ends_at=ends_at))
         return done
@@ -238,7 +234,7 @@ class PostgresLimitRows(WiredRows):
             return
         if used < 0 and known is not None:
             used = max(used, -known.used)
-        self._surely(TAKE_BUDGET, **stripes.span(key), now=now, more_used=used, more_verified=verified)
+        self._surely_move(key, now, {"more_used": used, "more_verified": verified})
 
     def note_verified(self, phone_key: str, now: datetime, counted_before: datetime) -> bool:
         if phone_key not in self._noted.verified:
@@ -284,3 +280,17 @@ class PostgresLimitRows(WiredRows):
     def win_probe(self, instance: str, now: datetime, next_probe: datetime) -> bool:
         self._noted.breakers = None
         return super().win_probe(instance, now, next_probe)
+
+    # What differs from one sort of server to another.
+
+    @abc.abstractmethod
+    def _surely_charge(self, charge: Charge, known: CounterRecord | None, now: datetime) -> None:
+        """Charge a counter that had room when it was looked at."""
+
+    @abc.abstractmethod
+    def _surely_move(self, key: str, now: datetime, more: dict[str, int]) -> None:
+        """Move one stripe of a budget whose window runs."""
+
+
+def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
+    return {f"{name}_{place}": value for place, value in enumerate(values)}
