@@ -246,6 +246,8 @@ REQUESTS: dict[str, Callable[[Site, Address], bytes]] = {
     "TLS": lambda site, to: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
     "an old protocol": lambda site, to: site.head(to).replace(b"HTTP/1.1", b"HTTP/1.0"),
     "a protocol to come": lambda site, to: site.head(to).replace(b"HTTP/1.1", b"HTTP/9.9"),
+    "more behind the last": lambda site, to: site.head(to, "Connection: close") + b"\x00garbage\r\n\r\n" + site.head(to),
+    "more behind an old protocol": lambda site, to: site.head(to).replace(b"HTTP/1.1", b"HTTP/1.0") + b"garbage\r\n\r\n",
     "nothing": lambda site, to: b"\r\n\r\n\r\n\r\n",
 }  # fmt: skip
 

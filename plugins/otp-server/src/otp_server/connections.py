@@ -6,7 +6,6 @@ import asyncio
 import enum
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 __all__ = ["Connection"]
@@ -42,13 +41,6 @@ class Connection(H11Protocol):
         if self._watch is not None:
             self._watch.cancel()
         super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Whatever is wrong with what follows a request that is answered already ends the connection, without another answer."""
-        try:
-            super().data_received(data)
-        except h11.LocalProtocolError:
-            self.transport.close()
 
     def _look(self) -> None:
         now, standing = self.loop.time(), (self.cycle, self._phase())
