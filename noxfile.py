@@ -181,6 +181,15 @@ def _here() -> list[str]:
 
 
 @nox.session
+def alike(session: nox.Session) -> None:
+    """Whether the verification page answers alike for numbers of every kind, over 200 visits of each: some minutes."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    run_tests(
+        session, "-q", "plugins/otp-server/tests/test_page_alike.py", *session.posargs, env={"OTP_SERVER_VISITS": "200"}
+    )
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kills processes and breaks vendors for twenty minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
 

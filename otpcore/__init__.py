@@ -33,6 +33,7 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.events import Event, EventType
     from otpcore.messages.carrying import Carries, Feature
+    from otpcore.messages.payments import Payment
     from otpcore.models import (
         Challenge,
         ChallengeState,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     )
     from otpcore.operator.asynchronous import AsyncOperator
     from otpcore.operator.blocking import Operator
-    from otpcore.phone.numbers import PhoneNumber
+    from otpcore.phone.numbers import PhoneNumber, parse_phone
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.hooks import ProviderContext, hookimpl
     from otpcore.providers.requests import (
@@ -109,6 +110,7 @@ __all__ = [
     "ObstacleKind",
     "Operator",
     "OutcomeRequest",
+    "Payment",
     "PhoneNumber",
     "PluginLoadError",
     "ProviderContext",
@@ -146,6 +148,7 @@ __all__ = [
     "hookimpl",
     "known_as",
     "load_settings",
+    "parse_phone",
     "parse_rules",
 ]
 
@@ -154,6 +157,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "otpcore.events": ("Event", "EventType"),
     "otpcore.messages.carrying": ("Carries", "Feature"),
+    "otpcore.messages.payments": ("Payment",),
     "otpcore.models": (
         "Challenge",
         "ChallengeState",
@@ -173,7 +177,7 @@ _MODULES = {
     ),
     "otpcore.operator.asynchronous": ("AsyncOperator",),
     "otpcore.operator.blocking": ("Operator",),
-    "otpcore.phone.numbers": ("PhoneNumber",),
+    "otpcore.phone.numbers": ("PhoneNumber", "parse_phone"),
     "otpcore.providers.delivered": ("DeliveredMessage",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
     "otpcore.providers.requests": (

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "make_code", "normalise_code"]
+__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "is_bound", "make_code", "normalise_code"]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
+_BOUND = "bound."  # before the subject of a code that is bound to a payment
 _PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
@@ -47,6 +48,11 @@ def normalise_code(text: str) -> str:
     if text.isascii() and text.isdigit():
         return text
     return "".join(character for character in plain(text) if character != " " and not is_mark(character))
+
+
+def is_bound(subject: str) -> bool:
+    """Whether a subject is one of a code that is bound to a payment."""
+    return subject.startswith(_BOUND)
 
 
 @attrs.frozen(repr=False)
@@ -95,6 +101,10 @@ class KeyRing:
     def subject(self, e164: str, purpose: str, app: str = "") -> str:
         """Keyed look-up of a phone, in any spelling of it, a purpose, and the word of an app."""
         return _look_up(self._subject, f"{same_phone(e164)}\n{app}\n{purpose}")
+
+    def bound_subject(self, e164: str, purpose: str, app: str, *payment: str) -> str:
+        """Keyed look-up of the same for a code that is bound to a payment, told apart by how it begins (``is_bound``)."""
+        return _BOUND + _look_up(self._subject, json.dumps([same_phone(e164), app, purpose, *payment]))
 
     def relayed_subject(self, e164: str, *said: str) -> str:
         """Keyed look-up of a phone, in any spelling of it, and of all that is said to it in a message that is only relayed."""

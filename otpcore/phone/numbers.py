@@ -79,6 +79,14 @@ class PhoneNumber:
         head = min(5, len(self.e164) - 5 - 2)
         return f"{self.e164[:head]}{'*' * (len(self.e164) - head - 2)}{self.e164[-2:]}"
 
+    @property
+    def region(self) -> str:
+        """The two letters of its country, such as ``BG``; of a number in no assigned range, the main one of its calling code.
+
+        Empty where the calling code belongs to no country.
+        """
+        return region_of(self.e164)
+
     def __str__(self) -> str:
         return self.masked
 

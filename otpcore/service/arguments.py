@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from otpcore.codes import normalise_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
+from otpcore.messages.payments import Payment, payment_text
 from otpcore.messages.texts import check_message, has_place
 from otpcore.models import Channel
 from otpcore.phone.numbers import look_up_phone, parse_phone
 from otpcore.rate_limits.clients import is_list, names_nobody
 from otpcore.service.extras import NOTHING_SAID, Extras
+from otpcore.service.guesses import Guess
 from otpcore.service.sending import SendOrder
 from otpcore.service.service import recipient
-from otpcore.service.verifying import Guess, require_id
+from otpcore.service.verifying import require_id
 from otpcore.settings.apps import APP
 from otpcore.settings.sections import OtpSettings
 
@@ -66,6 +68,7 @@ def order_of(
     verifiable: bool,
     app: str,
     metadata: object,
+    payment: object,
 ) -> SendOrder:
     """The order that these arguments of ``AsyncOTPService.send`` make.
 
@@ -78,12 +81,12 @@ def order_of(
     check_short(purpose=purpose, locale=locale)
     check_app(app)
     own_code = given_code(code)
-    if not verifiable:
-        _check_relayed(own_code, message)
-    elif message is not None:
-        check_message(message)
+    bound = _checked_payment(payment)
+    _check_said(own_code, message, bound, verifiable=verifiable)
     is_strict = settings.number_policy == "valid"
     number = parse_phone(phone, default_region=settings.default_region, require_valid=is_strict)
+    if bound is not None:
+        message, locale = _worded(settings.of_app(app), bound, word, locale)
     return SendOrder(
         phone=recipient(number, word),
         channel=word,
@@ -94,6 +97,7 @@ def order_of(
         code=own_code,
         verifiable=bool(verifiable),
         app=app,
+        payment=bound,
     )
 
 
@@ -107,6 +111,7 @@ def guess_of(
     purpose: str,
     client: str | None,
     app: str,
+    payment: object,
 ) -> Guess:
     """The guess that these arguments of ``AsyncOTPService.verify`` make.
 
@@ -127,6 +132,7 @@ def guess_of(
         app=app,
         client=clients.named(client),
         code=typed_code(code),
+        payment=_checked_payment(payment),
     )
 
 
@@ -195,6 +201,43 @@ def named_channel(word: str) -> Channel:
         return Channel(word)
     except ValueError as error:
         raise InvalidArgument(f"channel: {error}, such as sms, call or whatsapp") from None
+
+
+def _check_said(code: str | None, message: str | None, payment: Payment | None, *, verifiable: bool) -> None:
+    """Refuse a text that does not fit what is to be done with the code.
+
+    Raises:
+        InvalidArgument: Says which.
+    """
+    if payment is not None and (message is not None or not verifiable):
+        raise InvalidArgument("a payment is worded by otpcore, and verified: it takes no message, and is not relayed")
+    if not verifiable:
+        _check_relayed(code, message)
+    elif message is not None:
+        check_message(message)
+
+
+def _checked_payment(given: object) -> Payment | None:
+    """A payment as the host gives it.
+
+    Raises:
+        InvalidArgument: It is none.
+    """
+    if given is not None and not isinstance(given, Payment):
+        raise InvalidArgument(f"payment must be an otpcore.Payment, not {type(given).__name__}")
+    return given
+
+
+def _worded(texts: OtpSettings, payment: Payment, channel: Channel, locale: str | None) -> tuple[str, str | None]:
+    """The text of a payment, and its language where the caller named one."""
+    text, language = payment_text(
+        payment,
+        is_spoken=channel is Channel.CALL,
+        app=texts.app,
+        locale=locale or "",
+        default_locale=texts.locale,
+    )
+    return text, language if locale else None
 
 
 def _check_relayed(code: str | None, message: str | None) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from otpcore.clock import utc_now
+from otpcore.messages.payments import Payment
 from otpcore.models import (
     Challenge,
     Channel,
@@ -128,6 +129,7 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -150,6 +152,8 @@ class AsyncOTPService:
             code: A code of your own, as text of 4 to 10 digits; None: otpcore makes one, or sends the living one again. Instances
                 whose vendor makes the codes are left out. Within the cooldown nothing is sent, and the first code stays. A
                 test number keeps the code that the settings give it.
+            payment: The payment that the code confirms, and it alone: the text says to whom and how much, and ``verify`` must be
+                told the same. Instances that cannot carry a text of otpcore's words are left out.
             verifiable: False: only relay what is yours, a ``code``, a whole ``message`` without a place for one, or both.
                 ``verify`` never finds it, and it neither replaces nor holds up a code that is verified. The same message again
                 is a resend of it; another one is a send of its own.
@@ -165,24 +169,17 @@ class AsyncOTPService:
         Raises:
             InvalidPhoneNumber: It cannot be sent to, or is not one number.
             InvalidArgument: An argument is no text, the channel is no word, the code is not 4 to 10 digits, the message has no
-                place for the code, nothing is there to be relayed, or metadata is too much.
+                place for the code, nothing is there to be relayed, metadata is too much, or a payment comes with a
+                message or is to be relayed.
             NoRouteError: Nobody serves the channel (``no_rules``) or this number over it, an operator has drained those who do
                 (``drained``), or none of them can carry what was asked for (``cannot_carry``).
             RateLimited: Refused before anything was sent; ``retry_after`` says for how long.
             DeliveryError: Nothing could be sent, and nothing is tried again.
             StoreError: The store did not do its work.
         """
+        said = {"message": message, "code": code, "payment": payment, "verifiable": verifiable}
         return await self._send(
-            phone,
-            channel=channel,
-            purpose=purpose,
-            client=client,
-            locale=locale,
-            message=message,
-            code=code,
-            verifiable=verifiable,
-            app=app,
-            metadata=metadata,
+            phone, channel=channel, purpose=purpose, client=client, locale=locale, app=app, metadata=metadata, **said
         )
 
     async def send_sms(
@@ -194,22 +191,22 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """``send`` by SMS."""
+        said = {"message": message, "code": code, "payment": payment, "verifiable": verifiable}
         return await self._send(
             phone,
             channel=Channel.SMS,
             purpose=purpose,
             client=client,
             locale=locale,
-            message=message,
-            code=code,
-            verifiable=verifiable,
             app=app,
             metadata=metadata,
+            **said,
         )
 
     async def call(
@@ -221,22 +218,22 @@ class AsyncOTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Challenge:
         """``send`` by a voice call, which speaks the code."""
+        said = {"message": message, "code": code, "payment": payment, "verifiable": verifiable}
         return await self._send(
             phone,
             channel=Channel.CALL,
             purpose=purpose,
             client=client,
             locale=locale,
-            message=message,
-            code=code,
-            verifiable=verifiable,
             app=app,
             metadata=metadata,
+            **said,
         )
 
     async def verify(
@@ -248,6 +245,7 @@ class AsyncOTPService:
         purpose: str = "default",
         client: str | None = None,
         app: str = "",
+        payment: Payment | None = None,
     ) -> Verification:
         """Say whether a typed code is right; a right one is accepted once.
 
@@ -260,6 +258,8 @@ class AsyncOTPService:
             purpose: As given when it was sent.
             client: As given when it was sent.
             app: As given when it was sent.
+            payment: As given when it was sent. With ``challenge_id`` alone one that is missing, or another, counts as a
+                wrong code, whatever the code.
 
         Returns:
             The verification; it unpacks as ``(request_valid, code_valid)`` and is true only when approved.
@@ -274,7 +274,7 @@ class AsyncOTPService:
         """
         service = self._service
         asked: dict[str, Any] = {"challenge_id": challenge_id, "purpose": purpose, "client": client, "app": app}
-        guess = guess_of(service.settings.otp, self._clients, phone, code, **asked)
+        guess = guess_of(service.settings.otp, self._clients, phone, code, payment=payment, **asked)
         return await verify(service, guess, Deadline(service.settings.otp.send_timeout))
 
     async def cancel(self, challenge_id: str) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
+    from otpcore.messages.payments import Payment
     from otpcore.models import Challenge, ReceiptResult, RetryDue, RetryElsewhere, RetryJob, RetryOver, Verification
     from otpcore.operator.blocking import Operator
     from otpcore.providers.delivered import DeliveredMessage
@@ -127,6 +128,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -141,6 +143,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -156,6 +159,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -169,6 +173,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -184,6 +189,7 @@ class OTPService:
         locale: str | None = None,
         message: str | None = None,
         code: str | None = None,
+        payment: Payment | None = None,
         verifiable: bool = True,
         app: str = "",
         metadata: Mapping[str, str] | None = None,
@@ -197,6 +203,7 @@ class OTPService:
                 locale=locale,
                 message=message,
                 code=code,
+                payment=payment,
                 verifiable=verifiable,
                 app=app,
                 metadata=metadata,
@@ -212,10 +219,19 @@ class OTPService:
         purpose: str = "default",
         client: str | None = None,
         app: str = "",
+        payment: Payment | None = None,
     ) -> Verification:
         """As ``AsyncOTPService.verify``."""
         return self._run(
-            lambda otp: otp.verify(phone, code, challenge_id=challenge_id, purpose=purpose, client=client, app=app)
+            lambda otp: otp.verify(
+                phone,
+                code,
+                challenge_id=challenge_id,
+                purpose=purpose,
+                client=client,
+                app=app,
+                payment=payment,
+            )
         )
 
     def cancel(self, challenge_id: str) -> bool:

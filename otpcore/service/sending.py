@@ -10,6 +10,7 @@ import attrs
 from otpcore.codes import make_code
 from otpcore.errors import DeliveryError, ErrorKind, RateLimited, StoreError
 from otpcore.events import EventType, Work, fields
+from otpcore.messages.payments import Payment
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, Charge, LimitReason
@@ -42,6 +43,7 @@ class SendOrder:
     Args:
         code: The host's own, normalised; None: otpcore makes one, or sends the living one again.
         verifiable: False: the host's code or text is relayed, and nothing ever verifies it.
+        payment: That the code confirms, and ``message`` tells of; None: it is bound to nothing.
     """
 
     phone: PhoneNumber
@@ -53,6 +55,7 @@ class SendOrder:
     code: str | None = attrs.field(default=None, repr=False)
     verifiable: bool = True
     app: str = ""
+    payment: Payment | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -321,6 +324,8 @@ def _fresh(service: Service, order: SendOrder, subject: str, origin: Origin, cod
 def _subject(service: Service, order: SendOrder) -> str:
     """What a send would be a resend of: a code for a phone and a purpose; of what is only relayed, the very same message."""
     keys, e164 = service.keys, order.phone.e164
+    if order.payment is not None:
+        return keys.bound_subject(e164, order.purpose, order.app, *order.payment.said)
     if order.verifiable:
         return keys.subject(e164, order.purpose, order.app)
     return keys.relayed_subject(e164, order.app, order.purpose, order.locale, order.code or "", order.message or "")

@@ -20,6 +20,7 @@ from otpcore.service.cancelling import cancel_at_vendor
 from otpcore.service.deadline import Deadline
 from otpcore.service.extras import unseal_extras
 from otpcore.service.failover import report_ended
+from otpcore.service.guesses import Guess, is_of_this_payment, subject_of
 from otpcore.service.service import Service, recipient
 from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
 from otpcore.stores.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
@@ -34,18 +35,6 @@ _STATUSES = {
     ReservationStatus.EXPIRED: VerificationStatus.EXPIRED,
     ReservationStatus.MAX_ATTEMPTS: VerificationStatus.MAX_ATTEMPTS,
 }
-
-
-@attrs.frozen(kw_only=True)
-class Guess:
-    """What a person typed, and where it should fit. ``code`` is normalised."""
-
-    phone: PhoneNumber | None
-    challenge_id: str | None
-    purpose: str
-    app: str
-    client: str | None = attrs.field(repr=False)
-    code: str = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +81,7 @@ async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verifica
 async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
     subject = None
     if guess.phone is not None:
-        subject = service.keys.subject(guess.phone.e164, guess.purpose, guess.app)
+        subject = subject_of(service, guess, guess.phone)
     if len(guess.code) != service.settings.otp.length:
         unfit = await _unfit(service, guess, subject)
         if unfit is not None:
@@ -103,7 +92,7 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
         purpose=guess.purpose,
         app=guess.app,
         locks=service.lock_rule(guess.client),
-        guess=RecordedGuess(fits=partial(_fits, service, guess.code), budget=service.settings.limits.budget_rule),
+        guess=RecordedGuess(fits=partial(_fits, service, guess), budget=service.settings.limits.budget_rule),
         now=service.store_now,
     )
     challenge = reservation.challenge
@@ -119,7 +108,9 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
         return _refused(service, challenge, _STATUSES[reservation.status])
     if challenge.core_recorded or guess.phone is None:
         await _require_key(service, reservation, challenge)
-    verdict = await _ask_vendors(service, reservation, challenge, guess, deadline)
+    verdict = _Verdict()
+    if is_of_this_payment(service, guess, challenge):
+        verdict = await _ask_vendors(service, reservation, challenge, guess, deadline)
     if verdict.approved:
         return await _approve(service, reservation, challenge, verdict.approved)
     return await _settle(service, reservation, challenge, verdict)
@@ -154,10 +145,13 @@ async def cancel(service: Service, challenge_id: str, deadline: Deadline, audit:
     return True
 
 
-def _fits(service: Service, code: str, challenge: ChallengeRecord) -> bool:
+def _fits(service: Service, guess: Guess, challenge: ChallengeRecord) -> bool:
     """The core recorded this code, in constant time; with a key that is missing here nothing fits."""
+    if not challenge.core_recorded:
+        return False
     try:
-        return challenge.core_recorded and service.keys.matches(challenge.id, code, challenge.code_digest)
+        fits = service.keys.matches(challenge.id, guess.code, challenge.code_digest)
+        return is_of_this_payment(service, guess, challenge) and fits
     except SettingsError:
         return False
 
@@ -187,6 +181,8 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
     ):
         return None
     if not is_living(challenge, service.clock()) or is_spent(challenge):
+        return None
+    if not is_of_this_payment(service, guess, challenge):  # which is not told for nothing
         return None
     lengths = {digest_length(challenge.code_digest)}
     for provider in service.providers.values():

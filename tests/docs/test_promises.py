@@ -42,14 +42,16 @@ def test_the_recommended_setting_is_one(tmp_path):
 async def test_a_payments_code_is_for_that_payment(otp_outbox):
     names_there: dict[str, Any] = {}
     exec(blocks(SECURITY, "python")[0], names_there)
-    transfers = [SimpleNamespace(id=number, amount=f"{number}0 EUR", payee="ACME") for number in (1, 2)]
+    transfers = [SimpleNamespace(amount=f"{number}0", payee="ACME") for number in (1, 2)]
+    confirm, is_confirmed = names_there["confirm"], names_there["is_confirmed"]
     async with otp_outbox.service() as otp:
-        first, second = [await names_there["confirm"](otp, "+359871234567", transfer) for transfer in transfers]
-        message, _ = otp_outbox.messages
+        first, second = [await confirm(otp, "+359871234567", transfer) for transfer in transfers]
+        message, other = otp_outbox.messages
         assert "10 EUR to ACME" in message.text
         assert message.code in message.text
-        assert not await otp.verify(challenge_id=second.id, code=message.code, purpose="transfer-2")
-        assert await otp.verify(challenge_id=first.id, code=message.code, purpose="transfer-1")
+        assert not await is_confirmed(otp, first.id, message.code, transfers[1])
+        assert await is_confirmed(otp, second.id, other.code, transfers[1])
+        assert await is_confirmed(otp, first.id, message.code, transfers[0])
 
 
 def test_each_requirement_has_one_line_that_says_where_it_stands():

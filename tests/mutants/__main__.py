@@ -26,6 +26,7 @@ FILES = (
     "otpcore/retrying.py",
     "otpcore/rate_limits/admission.py",
     "otpcore/service/charging.py",
+    "otpcore/stores/transactions/auditing.py",
     "otpcore/stores/transactions/begin.py",
     "otpcore/stores/transactions/breakers.py",
     "otpcore/stores/transactions/changes.py",

@@ -16,6 +16,7 @@ from otpcore import (
     DeliveryReceipt,
     DeliveryRequest,
     ErrorKind,
+    Payment,
     ProviderError,
     ProviderInfo,
     RetryJob,
@@ -30,6 +31,8 @@ from .scene import CLIENT, COUNTRIES, MESSAGE, METADATA, Scene
 
 Step = Callable[[Scene], Awaitable[None]]
 STEPS: list[Step] = []
+
+PAYEE = "Orchid Lantern Traders"
 
 FAULTS = [fault for fault in Fault if fault not in (Fault.HUGE_BODY, Fault.SLOW_BODY)]
 
@@ -86,6 +89,18 @@ async def who_asks_and_metadata_go_along(scene: Scene) -> None:
         assert await scene.attempt(scene.otp.verify(phone, await scene.arrived(phone)))
     for wrong in ({"cave": METADATA["cave"] * 20}, {"cave": f"{METADATA['cave']}\0"}, METADATA["cave"]):
         await scene.attempt(scene.otp.send_sms(scene.phone(), metadata=wrong))  # type: ignore[arg-type] # a mistake
+
+
+@step
+async def codes_that_confirm_a_payment(scene: Scene) -> None:
+    payment, phone = Payment(payee=PAYEE, amount="7310442.19", currency="EUR"), scene.phone("text")
+    scene.more_secrets |= {Secret("payee", PAYEE), Secret("amount", payment.amount)}
+    challenge = await scene.attempt(scene.otp.send_sms(phone, payment=payment))
+    code = await scene.arrived(phone)
+    assert not await scene.attempt(scene.otp.verify(code=code, challenge_id=challenge.id))
+    assert await scene.attempt(scene.otp.verify(phone, code, payment=payment))
+    for wrong in (PAYEE, {"payee": PAYEE}):
+        await scene.attempt(scene.otp.send_sms(scene.phone("text"), payment=wrong))  # type: ignore[arg-type] # a mistake
 
 
 @step

@@ -43,7 +43,6 @@ SHOWN = frozenset(
         ("Explanation", "message"),  # which is printed
         ("MeasuredText", "text"),  # with a made-up code
         ("Prepared", "text"),  # SQL, whose values are apart
-        ("_Cargo", "text"),  # the same
         ("_Problem", "text"),  # which is printed
     }
 )

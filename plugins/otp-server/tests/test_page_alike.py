@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import statistics
 import threading
@@ -27,6 +28,8 @@ from otpcore import (
 from otpcore.testing import wrong_code
 
 CLASSES = ("sent", "blocked", "landline", "failed", "decoy")
+VISITS = int(os.environ.get("OTP_SERVER_VISITS", "4"))  # of each class; `nox -s alike` makes 200
+ENOUGH_FOR_MEDIANS = 100
 _ENDS = {"blocked": ErrorKind.BLOCKED, "landline": ErrorKind.REJECTED_NUMBER, "failed": ErrorKind.MISCONFIGURED}
 _OWN = re.compile(
     r"[0-9a-f]{64}|/v/[A-Za-z0-9_-]{22}|\+\d{4}\*+\d\d|data-(?:lasts|wait)=\"\d+\"|PT\d+S|>\d:\d\d<|\d more minutes?"
@@ -131,16 +134,18 @@ def _shape(answer: httpx.Response) -> tuple[int, tuple[str, ...], str, str]:
 def test_everybody_is_answered_alike(live: httpx.Client, vendor: Vendor) -> None:
     shapes: dict[str, list[Any]] = {}
     times: dict[str, list[list[float]]] = {kind: [] for kind in CLASSES}
-    for number in range(4):
+    for number in range(VISITS):
         for kind in CLASSES:
             shape, taken = _visit(live, vendor, kind, number)
             times[kind].append(taken)
             assert shapes.setdefault("sent", shape) == shape, kind
     assert "No tries are left" in str(shapes["sent"][-2])
-    typed = {kind: statistics.median(one[1] for one in times[kind]) for kind in CLASSES}
+    middle = {kind: statistics.median(sum(one[1:-1]) for one in times[kind]) for kind in CLASSES}
     # the least of each: a machine that is busy elsewhere only ever adds
     least = {kind: min(sum(one[1:-1]) for one in times[kind]) for kind in CLASSES}
-    assert max(least.values()) < 3 * min(least.values()), (least, typed)
+    assert max(least.values()) < 3 * min(least.values()), (least, middle)
+    if VISITS >= ENOUGH_FOR_MEDIANS:
+        assert max(middle.values()) < 1.2 * min(middle.values()), middle
 
 
 def test_what_a_vendor_takes_long_for_is_not_waited_for(live: httpx.Client, vendor: Vendor) -> None:

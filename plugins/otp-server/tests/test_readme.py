@@ -45,7 +45,7 @@ def test_the_commands_of_the_readme_verify_a_code(serve: Callable[..., Any]) -> 
     assert begun["status"] == "pending"
     (inbox, _) = shell(f"{head}ID={begun['id']} CODE=000\n{check}")
     (_, checked) = shell(f"{head}ID={begun['id']} CODE={inbox['messages'][0]['code']}\n{check}")
-    assert checked == {"valid": True, "status": "approved", "attempts_left": 4}
+    assert checked == {"valid": True, "status": "approved", "attempts_left": 4, "reason": None}
 
 
 GO = """package main

@@ -43,6 +43,7 @@ def relaying(run_server: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
         "shop": {"relay": SETTINGS},
         "bank": {"purposes": ["pay"], "relay": SETTINGS},
         "club": {},
+        "abroad": {"countries": ["DE"], "relay": SETTINGS},
     }
     url = f"sqlite:///{tmp_path_factory.mktemp('relay')}/otp.sqlite3"
     with run_server(url, server={"apps": apps}) as server:
@@ -55,6 +56,12 @@ def inbox(server: Any, phone: str) -> list[Any]:
 
 def is_refused(answer: Any) -> bool:
     return answer.status_code >= 400 or "error" in answer.json()
+
+
+@each
+def test_an_app_sends_to_its_own_countries_alone(relaying: Any, caller: Caller, phone: str) -> None:
+    assert is_refused(caller.call(relaying.url, caller.body(phone), app="/abroad"))
+    assert inbox(relaying, phone) == []
 
 
 def test_there_is_a_caller_for_each_adapter() -> None:

@@ -29,11 +29,14 @@ def test_a_code_is_sent_and_is_right_once(shared: Any, client: httpx.Client, pho
     assert begun["metadata"] == {"order": "7"}
     code = shared.code()
     wrong = client.post(f"{START}/{begun['id']}/check", json={"code": wrong_code(code)})
-    assert (wrong.status_code, wrong.json()) == (200, {"valid": False, "status": "pending", "attempts_left": 4})
+    assert (wrong.status_code, wrong.json()) == (
+        200,
+        {"valid": False, "status": "pending", "attempts_left": 4, "reason": None},
+    )
     right = client.post(f"{START}/{begun['id']}/check", json={"code": f" {code[:3]}-{code[3:]} "})
     assert (right.status_code, right.json()["valid"], right.json()["status"]) == (200, True, "approved")
     again = client.post(f"{START}/{begun['id']}/check", json={"code": code})
-    assert again.json() == {"valid": False, "status": "approved", "attempts_left": None}
+    assert again.json() == {"valid": False, "status": "approved", "attempts_left": None, "reason": None}
     seen = client.get(f"{START}/{begun['id']}").json()
     assert (seen["status"], seen["metadata"]) == ("approved", {"order": "7"})
     assert seen["approved_at"] is not None

@@ -29,7 +29,7 @@ class Landed:
 class Cargo:
     """One statement on its way, and who reads what comes of it."""
 
-    text: str
+    text: str = attrs.field(repr=False)
     values: Sequence[Any] = attrs.field(repr=False)
     is_sure: bool
     then: Callable[[Landed], object] | None

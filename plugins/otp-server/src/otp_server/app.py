@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from otp_server import health, inbox, pages, receipts, relay
+from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.described import PROBLEMS, Described, name_of
 from otp_server.edge import Edge, request_id
@@ -68,6 +68,7 @@ def app_of(server: Server) -> FastAPI:
         app.include_router(part.router(server), dependencies=[Depends(_KEY)])
     for more in (health, receipts, relay, inbox, pages):
         app.router.routes.extend(more.routes(server))
+    app.router.routes.extend(widget.routes())
     for kind in (ProblemError, OTPError, OTPConfigurationError):
         app.add_exception_handler(kind, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)

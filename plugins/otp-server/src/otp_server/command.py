@@ -10,7 +10,7 @@ import typer
 
 from otpcore.cli import ExitCode, Options
 
-__all__ = ["list_keys", "new_key", "revoke_key", "serve"]
+__all__ = ["list_keys", "new_key", "revoke_key", "serve", "widget"]
 
 
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
@@ -86,6 +86,20 @@ def revoke_key(
     from otp_server import key_commands as _keys
 
     return _keys.revoke_key(_options(context), key_id, reason)
+
+
+def widget(context: typer.Context) -> ExitCode:
+    """Print the script element that loads the widget, with what a browser holds it against."""
+    from otp_server import widget as _widget
+    from otp_server.settings import read_settings
+    from otpcore.cli import settings_for
+
+    options = _options(context)
+    own = read_settings(settings_for(options).server)
+    url = own.public_url or f"http://{own.host}:{own.port}"
+    document = {"tag": _widget.tag(url), "file": _widget.versioned(), "integrity": _widget.integrity()}
+    options.say(document, document["tag"])
+    return ExitCode.OK
 
 
 def _options(context: typer.Context) -> Options:

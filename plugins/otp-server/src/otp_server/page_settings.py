@@ -19,6 +19,7 @@ _LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _OWN_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*\.[a-z0-9+.-]+|[a-z][a-z0-9+-]{2,}")
 _NO_APP = {"javascript", "data", "vbscript", "file", "blob", "about", "ftp", "mailto", "tel", "sms", "view-source"}
+_HOST = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[1-9][0-9]{0,4})?")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -40,6 +41,15 @@ def _good_addresses(_: Any, __: Any, value: Sequence[str]) -> None:
             "each must be an https address, such as https://shop.example/done, or one of an app, such as "
             "com.example.shop:/done, without a fragment"
         )
+
+
+def _good_origins(_: Any, __: Any, value: Sequence[str]) -> None:
+    for one in value:
+        parts = urlsplit(one)
+        is_known = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+        is_bare = one == f"{parts.scheme}://{parts.netloc}".lower() and bool(_HOST.fullmatch(parts.netloc))
+        if not is_known or not is_bare or one.endswith({"https": ":443", "http": ":80"}[parts.scheme]):
+            raise SettingsError("each must be an origin as browsers write it, such as https://shop.example")
 
 
 def _good_link(_: Any, __: Any, value: str) -> None:
@@ -69,6 +79,7 @@ class PageSettings:
 
     Args:
         return_urls: Where it may lead when it is over; a verification names one of them, letter for letter.
+        origins: Of the pages that may show it in a frame; none: none may.
         change_url: Where another number is given; empty: it cannot be changed.
         help_url: Where who cannot use the phone gets help; empty: nowhere.
         accent: Colour of what can be pressed, on white.
@@ -76,6 +87,7 @@ class PageSettings:
     """
 
     return_urls: Sequence[str] = attrs.field(default=(), validator=_good_addresses)
+    origins: Sequence[str] = attrs.field(default=(), validator=_good_origins)
     change_url: str = attrs.field(default="", validator=_good_link)
     help_url: str = attrs.field(default="", validator=_good_link)
     accent: str = attrs.field(default="", validator=_good_colour(LIGHT_PAPER))

@@ -36,6 +36,7 @@ OURS: Mapping[str, Answer] = {
     "invalid": Answer(422, False, "the body is not what this address takes"),
     "key_reused": Answer(422, False, "this Idempotency-Key came with another request before"),
     "not_this_app": Answer(422, False, "the app of this key may not use this purpose or this channel"),
+    "not_this_country": Answer(422, False, "the app of this key may not send to the country of this number"),
     "too_early": Answer(429, True, "another message may be sent later"),
     "bug": Answer(500, False, "something went wrong here; the operator finds it by the request's id"),
     "misconfigured": Answer(503, False, "the service cannot do this until an operator acts"),

@@ -13,6 +13,7 @@ import attrs
 from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
+from otpcore import PhoneNumber
 from otpcore.runners import SettingsError, structure
 
 __all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "read_settings"]
@@ -21,6 +22,7 @@ _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _LONGEST_NAME = 100
 _HIGHEST_PORT = 65_535
+_COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def _good_names(_: Any, __: Any, value: Sequence[str]) -> None:
@@ -31,6 +33,13 @@ def _good_names(_: Any, __: Any, value: Sequence[str]) -> None:
 def _good_channels(_: Any, __: Any, value: Sequence[str]) -> None:
     if not all(map(_CHANNEL.fullmatch, value)):
         raise SettingsError("words such as sms, call or whatsapp")
+
+
+def _good_countries(_: Any, __: Any, value: Sequence[str]) -> None:
+    if not all(map(_COUNTRY.fullmatch, value)):
+        raise SettingsError("countries are two letters in capitals, such as BG")
+    if "UK" in value:
+        raise SettingsError("the United Kingdom is GB")
 
 
 def _good_address(_: Any, __: Any, value: str) -> None:
@@ -91,6 +100,7 @@ class AppSettings:
     Args:
         purposes: What its codes may be for; empty: anything.
         channels: Over which they may go; empty: over any that has rules.
+        countries: Whose numbers they may go to; empty: any.
         page: Its verification page.
         webhook: Where it hears what changed.
         relay: Which auth systems hand their messages over.
@@ -98,6 +108,7 @@ class AppSettings:
 
     purposes: Sequence[str] = attrs.field(default=(), validator=_good_names)
     channels: Sequence[str] = attrs.field(default=(), validator=_good_channels)
+    countries: Sequence[str] = attrs.field(default=(), validator=_good_countries)
     page: PageSettings = attrs.field(factory=PageSettings)
     webhook: WebhookSettings = attrs.field(factory=WebhookSettings)
     relay: RelaysSettings = attrs.field(factory=RelaysSettings)
@@ -106,6 +117,10 @@ class AppSettings:
         """Whether its codes may be for this purpose, and go over these channels."""
         may_purpose = not self.purposes or purpose in self.purposes
         return may_purpose and (not self.channels or set(channels) <= set(self.channels))
+
+    def reaches(self, phone: PhoneNumber) -> bool:
+        """Whether its codes may go to this number's country."""
+        return not self.countries or phone.region in self.countries
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,7 @@ from otp_server.keys import ApiKey, Kind, Scope
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otp_server.settings import AppSettings
-from otpcore import AsyncOTPService
+from otpcore import AsyncOTPService, parse_phone
 
 __all__ = ["Caller", "caller_of"]
 
@@ -35,14 +35,33 @@ class Caller:
         """The app's name; empty: the one without a name."""
         return self.key.app
 
-    def check(self, *, purpose: str, channels: tuple[str, ...]) -> None:
-        """That the app may use this purpose and these channels.
+    def check(self, *, purpose: str, channels: tuple[str, ...], to: str | None) -> None:
+        """That the app may use this purpose and these channels, and may send to this number.
+
+        Args:
+            purpose: What the code is for.
+            channels: Over which it may go.
+            to: The number as it was given; None: nothing is sent to it.
 
         Raises:
             ProblemError: It may not.
+            InvalidPhoneNumber: It is not one number.
         """
         if not self.allowed.allows(purpose=purpose, channels=channels):
             raise ProblemError("not_this_app")
+        if to is not None and not self.reaches(to):
+            raise ProblemError("not_this_country")
+
+    def reaches(self, to: str) -> bool:
+        """Whether the app may send to the country of a number, as it was given.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number.
+        """
+        region = self.service.settings.otp.default_region
+        return not self.allowed.countries or self.allowed.reaches(
+            parse_phone(to, default_region=region, require_valid=False)
+        )
 
     def may(self, scope: Scope) -> bool:
         """Whether the key was made for this."""

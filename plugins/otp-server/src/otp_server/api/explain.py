@@ -27,7 +27,7 @@ def router(server: Server) -> APIRouter:
             channel=found.channel,
             route=list(found.route),
             steps=[Step(provider=one.instance, position=one.position, reason=one.reason) for one in found.steps],
-            refused=found.refused,
+            refused=found.refused if caller.reaches(body.to) else "not_this_country",
             barrier=limits.barrier,
             limits=[one.to_dict() for one in limits.sends],
         )

@@ -46,7 +46,7 @@ def router(server: Server) -> APIRouter:
 
 
 async def _carry(server: Server, caller: Caller, body: MessageBody) -> Answered:
-    caller.check(purpose=body.purpose, channels=(body.channel,))
+    caller.check(purpose=body.purpose, channels=(body.channel,), to=body.to)
     sent = await caller.service.send(
         body.to,
         channel=body.channel,

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 __all__ = [
     "Attempt",
     "AttemptPage",
+    "BindBody",
     "CancelBody",
     "CheckBody",
     "Checked",
@@ -28,9 +29,11 @@ __all__ = [
     "ResendBody",
     "StartBody",
     "Status",
+    "Unbound",
     "Verification",
 ]
 
+Unbound = Literal["transaction_missing", "transaction_mismatch"]
 Status = Literal["pending", "approved", "expired", "canceled", "max_attempts", "failed"]
 
 
@@ -83,6 +86,16 @@ class PageBody(Body):
     state: Annotated[Plain, Field(max_length=200, description="Yours; it comes back with the person.")] = ""
 
 
+class BindBody(Body):
+    """A payment that the code confirms, and it alone; the person reads it."""
+
+    payee: Annotated[Plain, Field(min_length=1, max_length=70, description="Who is paid.", examples=["Linden Books"])]
+    amount: Annotated[
+        str, Field(pattern=r"^[0-9]{1,15}([.,][0-9]{1,4})?$", description="As it is read.", examples=["49.90"])
+    ]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217.", examples=["EUR"])]
+
+
 class StartBody(Body):
     """A verification to be started; the same again while it lives sends the code again, once it may be."""
 
@@ -101,6 +114,9 @@ class StartBody(Body):
         dict[MetadataName, MetadataText], Field(max_length=16, description="Yours; returned and never sent.")
     ] = {}
     page: PageBody | None = Field(default=None, description="Open a page for it; `page_url` is its address.")
+    bind: BindBody | None = Field(
+        default=None, description="Bind the code to a payment; a check must then say the same, letter for letter."
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> StartBody:
@@ -122,6 +138,7 @@ class CheckBody(Body):
 
     code: Annotated[Plain, Field(max_length=64, description="As it was typed.", examples=["048 213"])]
     client: ClientBody | None = None
+    bind: BindBody | None = Field(default=None, description="As it was started.")
 
 
 class ResendBody(Body):
@@ -219,6 +236,9 @@ class Checked(BaseModel):
     valid: bool
     status: Status
     attempts_left: int | None
+    reason: Unbound | None = Field(
+        default=None, description="The payment was not named, or it is another one: then no code is right."
+    )
 
 
 class Message(BaseModel):

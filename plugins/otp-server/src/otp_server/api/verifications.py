@@ -9,8 +9,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
-from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Verification
+from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Unbound, Verification
 from otp_server.api.views import Seen, look_up, told
+from otp_server.bindings import payment_of
 from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
 from otp_server.pages.opening import check_page, open_page
@@ -46,7 +47,7 @@ def router(server: Server) -> APIRouter:
     @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code", openapi_extra=DESCRIBED)
     async def check(verification_id: str, body: CheckBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _check(caller, verification_id, body))
+        return await once(server, caller, request, lambda: _check(server, caller, verification_id, body))
 
     @made.post(
         "/{verification_id}/resend",
@@ -75,7 +76,8 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
     ladder = body.ladder
     if body.page is not None:
         check_page(caller, body.page)
-    caller.check(purpose=body.purpose, channels=tuple(ladder))
+    caller.check(purpose=body.purpose, channels=tuple(ladder), to=body.to)
+    bind = None if body.bind is None else body.bind.model_dump()
     challenge = await caller.service.send(
         body.to,
         channel=ladder[0],
@@ -83,9 +85,10 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
         client=body.client.ip if body.client else None,
         locale=body.locale,
         app=caller.app,
+        payment=payment_of(bind),
     )
-    if body.metadata or len(ladder) > 1 or body.locale:
-        said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale}
+    if body.metadata or len(ladder) > 1 or body.locale or bind:
+        said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale, "bind": bind}
         keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
         await server.records.put(_NAMESPACE, challenge.id, said, expires_at=challenge.expires_at + keep)
     seen = await look_up(caller, challenge.id)
@@ -95,14 +98,16 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
     return begun
 
 
-async def _check(caller: Caller, verification_id: str, body: CheckBody) -> Answered:
+async def _check(server: Server, caller: Caller, verification_id: str, body: CheckBody) -> Answered:
     challenge, _ = await look_up(caller, verification_id)
+    bind = None if body.bind is None else body.bind.model_dump()
     answer = await caller.service.verify(
         code=body.code,
         challenge_id=verification_id,
         purpose=challenge.purpose,
         app=caller.app,
         client=body.client.ip if body.client else None,
+        payment=payment_of(bind),
     )
     if answer.status is VerificationStatus.APPROVED:
         return Answered(body=Checked(valid=True, status="approved", attempts_left=answer.attempts_left))
@@ -110,7 +115,15 @@ async def _check(caller: Caller, verification_id: str, body: CheckBody) -> Answe
     status = status_of(challenge)
     if answer.status is VerificationStatus.EXPIRED and status == "pending":
         status = "expired"  # the vendor's own verification is over
-    return Answered(body=Checked(valid=False, status=status, attempts_left=answer.attempts_left))
+    reason = _no_payment(bind, (await _said(server, verification_id))["bind"])
+    return Answered(body=Checked(valid=False, status=status, attempts_left=answer.attempts_left, reason=reason))
+
+
+def _no_payment(given: dict[str, str] | None, bound: dict[str, str] | None) -> Unbound | None:
+    """Why a code could not be right, whatever it was; None: it is for this payment."""
+    if given == bound:
+        return None
+    return "transaction_missing" if given is None else "transaction_mismatch"
 
 
 async def _resend(server: Server, caller: Caller, verification_id: str, body: ResendBody) -> Answered:
@@ -118,14 +131,14 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
     said = await _said(server, verification_id)
     latest = str(deliveries[-1].channel) if deliveries else "sms"
     channel = _after(latest, said["channels"]) if body.channel == _NEXT else body.channel or latest
-    caller.check(purpose=challenge.purpose, channels=(channel,))
+    (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
+    caller.check(purpose=challenge.purpose, channels=(channel,), to=whole.phone)
     if status_of(challenge) in _FINAL:
         raise ProblemError("over")
     until = next((one for over, one in challenge.cooldowns.items() if over == channel), None)
     wait = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
     if wait > 0:
         raise ProblemError("too_early", retry_after=wait)
-    (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
     sent = await caller.service.send(
         whole.phone,
         channel=channel,
@@ -133,6 +146,7 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
         client=body.client.ip if body.client else None,
         locale=said["locale"],
         app=caller.app,
+        payment=payment_of(said["bind"]),
     )
     if sent.id != verification_id:  # it ended just now, and what went out is another verification's
         await caller.service.cancel(sent.id)
@@ -155,4 +169,4 @@ def _after(channel: str, ladder: list[str]) -> str:
 async def _said(server: Server, verification_id: str) -> dict[str, Any]:
     """What was said when it was started, besides what the core keeps."""
     kept = await server.records.get(_NAMESPACE, verification_id)
-    return kept.value if kept is not None else {"metadata": {}, "channels": [], "locale": None}
+    return kept.value if kept is not None else {"metadata": {}, "channels": [], "locale": None, "bind": None}

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import attrs
 
+from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
 from otp_server.server import Server
 from otp_server.statuses import status_of
-from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, RateLimited, Verification
+from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, RateLimited, Verification, parse_phone
 
 __all__ = ["LEAST_LIFE", "check_code", "is_used", "send_again", "service_of"]
 
@@ -48,7 +49,12 @@ async def check_code(server: Server, token: str, page: Page, code: str, client: 
     answer: Verification | None = None
     try:
         answer = await service_of(server, page).verify(
-            code=code, challenge_id=page.verification, purpose=page.purpose, app=page.app, client=client or None
+            code=code,
+            challenge_id=page.verification,
+            purpose=page.purpose,
+            app=page.app,
+            client=client or None,
+            payment=payment_of(page.bind),
         )
     except RateLimited:
         _logger.info("a code was not compared: the number is locked")
@@ -102,12 +108,18 @@ async def _send_shielded(server: Server, page: Page, client: str) -> None:
         await _send(server, page, client)
 
 
+def _reaches(server: Server, page: Page, phone: str) -> bool:
+    """Whether the app still sends to this country; a decoy's sandbox sends to all of them, and to nobody."""
+    allowed = server.settings.app(page.app)
+    return page.is_decoy or (allowed is not None and allowed.reaches(parse_phone(phone, require_valid=False)))
+
+
 async def _send(server: Server, page: Page, client: str) -> None:
     """The message itself. What becomes of it is told to the operator, by otpcore's events, and to nobody here."""
     service = service_of(server, page)
     try:
         found = await service.operator.challenges.show(page.verification, reveal=True)
-        if not found:
+        if not found or not _reaches(server, page, found[0].phone):
             return
         sent = await service.send(
             found[0].phone,
@@ -116,6 +128,7 @@ async def _send(server: Server, page: Page, client: str) -> None:
             client=client or None,
             locale=page.locale or None,
             app=page.app,
+            payment=payment_of(page.bind),
         )
         if sent.id != page.verification:  # it ended just now, and what went out is of no use here
             await service.cancel(sent.id)

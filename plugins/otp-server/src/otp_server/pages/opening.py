@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from otp_server.api.auth import Caller
 from otp_server.api.schemas import PageBody, StartBody
+from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
 from otp_server.problems import ProblemError
 from otp_server.server import Server
@@ -46,7 +47,10 @@ async def open_decoy(server: Server, caller: Caller, request: Request, body: Sta
     purpose = f"{_DECOY}{body.purpose}"[:_LONGEST_PURPOSE]
     challenge = None
     try:
-        challenge = await server.sandbox.send(body.to, channel=body.ladder[0], purpose=purpose, app=caller.app)
+        bound = payment_of(None if body.bind is None else body.bind.model_dump())
+        challenge = await server.sandbox.send(
+            body.to, channel=body.ladder[0], purpose=purpose, app=caller.app, payment=bound
+        )
         to = challenge.phone.masked
     except (InvalidPhoneNumber, InvalidArgument):
         raise
@@ -84,6 +88,7 @@ def _page(
         started_at=expires_at - timedelta(seconds=otp.life),
         expires_at=expires_at,
         asked_at={body.ladder[0]: asked_at},
+        bind=None if body.bind is None else body.bind.model_dump(),
         return_url=asked.return_url,
         state=asked.state,
     )

@@ -44,6 +44,7 @@ class Page:
         browser: Digest of the cookie of the browser that opened it first; empty: none has.
         said: What is to be told at the next look: a key of what went wrong, or ``asked``; empty: nothing.
         is_done: The right code was typed here.
+        bind: The payment that the code confirms: payee, amount, currency; None: it confirms none.
         return_url: Where it leads in the end; empty: nowhere.
         state: Of the application, handed back there.
     """
@@ -64,6 +65,7 @@ class Page:
     browser: str = ""
     said: str = ""
     is_done: bool = False
+    bind: dict[str, str] | None = attrs.field(default=None, repr=False)
     return_url: str = ""
     state: str = ""
 

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from otp_server import html
 from otp_server.forms import check_form, cookie_name, form_token, is_secure
 from otp_server.page_settings import PageSettings, readable_on
+from otp_server.pages import framing
 from otp_server.pages.acting import check_code, is_used, send_again
 from otp_server.pages.records import Page, Pages
 from otp_server.pages.texts import read, words_for
@@ -55,11 +56,23 @@ def routes(server: Server) -> Sequence[BaseRoute]:
 
 @attrs.frozen(kw_only=True)
 class _Visit:
-    """A request for a page that this browser may see."""
+    """A request for a page that this browser may see.
+
+    Args:
+        token: Of the page.
+        page: As it is now.
+        binding: To what its forms are bound: the browser's cookie, or in a frame the page itself.
+        query: Behind its addresses: that it is in a frame, or nothing.
+    """
 
     token: str
     page: Page
-    cookie: str
+    binding: str
+    query: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"/v/{self.token}{self.query}"
 
 
 class _ForeignError(Exception):
@@ -88,10 +101,14 @@ async def _guarded(server: Server, answering: Answering, request: Request) -> Re
 
 async def _see(server: Server, request: Request) -> Response:
     """The page as it is now. The first browser that opens it is the one that may."""
-    token = request.path_params["token"]
-    pages, name = Pages(server=server), cookie_name(server, request, _COOKIE)
     if request.method == "HEAD" or "prefetch" in request.headers.get("sec-purpose", ""):  # nobody has looked yet
         return Response(status_code=_UNAVAILABLE, headers={"Cache-Control": "no-store"})
+    if framing.is_framed(request):
+        response = await _shown(server, request, await _framed(server, request))
+        framing.keep_cookie(server, request, response)
+        return response
+    token = request.path_params["token"]
+    pages, name = Pages(server=server), cookie_name(server, request, _COOKIE)
     cookie = request.cookies.get(name, "")
     is_new = not cookie
     cookie = cookie or secrets.token_urlsafe(16)
@@ -103,7 +120,7 @@ async def _see(server: Server, request: Request) -> Response:
         page = await pages.change(token, lambda old: old if old.browser else attrs.evolve(old, browser=own))
     if page is None or page.browser != own:
         raise _ForeignError
-    response = await _shown(server, request, _Visit(token=token, page=page, cookie=cookie))
+    response = await _shown(server, request, _Visit(token=token, page=page, binding=cookie))
     if is_new:
         response.set_cookie(name, cookie, httponly=True, secure=is_secure(server, request), samesite="lax", path="/")
     return response
@@ -111,21 +128,21 @@ async def _see(server: Server, request: Request) -> Response:
 
 async def _shown(server: Server, request: Request, visit: _Visit) -> Response:
     page, now = visit.page, datetime.now(UTC)
-    shown = _about(server, request, page)
+    shown, rules = _about(server, request, page), _policy(server, request, page)
     end = end_of(page, server.otp_settings, is_used=await is_used(server, page), now=now)
     if end:
-        return html.page("pages/over.html", ended(shown, end, page), policy=_policy(page))
-    token = form_token(server, visit.cookie)
-    values = entry(shown, page, now=now, path=f"/v/{visit.token}", form_token=token)
-    return html.page("pages/enter.html", values, policy=_policy(page))
+        return html.page("pages/over.html", ended(shown, end, page), policy=rules)
+    token = form_token(server, visit.binding)
+    values = entry(shown, page, now=now, path=f"/v/{visit.token}", query=visit.query, form_token=token)
+    return html.page("pages/enter.html", values, policy=rules)
 
 
 async def _type(server: Server, request: Request) -> Response:
     """A code was typed: on to where it leads, or back to the page."""
     visit, form = await _posted(server, request)
     page = await check_code(server, visit.token, visit.page, form.get("code", "")[:_LONGEST_CODE], _client(request))
-    leads_to = return_address(page) if page.is_done else ""
-    return _see_other(leads_to or f"/v/{visit.token}")
+    leads_to = return_address(page) if page.is_done and not visit.query else ""
+    return _see_other(leads_to or visit.address)
 
 
 async def _ask(server: Server, request: Request) -> Response:
@@ -134,7 +151,7 @@ async def _ask(server: Server, request: Request) -> Response:
     channel = form.get("channel", "")
     if channel in visit.page.channels:
         await send_again(server, visit.token, channel, _client(request))
-    return _see_other(f"/v/{visit.token}")
+    return _see_other(visit.address)
 
 
 async def _back(_: Server, request: Request) -> Response:
@@ -162,11 +179,29 @@ async def _posted(server: Server, request: Request) -> tuple[_Visit, dict[str, s
     except ValueError:
         raise ProblemError("malformed") from None
     visit = await _visit(server, request)
-    check_form(server, request, form, visit.cookie)
+    check_form(server, request, form, visit.binding)
     return visit, form
 
 
+async def _framed(server: Server, request: Request) -> _Visit:
+    """A visit in a frame, where cookies may be kept back: what the page's forms bring along says whose they are.
+
+    Raises:
+        ProblemError: There is no such page, or it may not be framed.
+    """
+    token = request.path_params["token"]
+    page = await Pages(server=server).find(token)
+    if page is None or not framing.origins_of(server, page.app):
+        raise ProblemError("not_found")
+    page = await framing.admitted(server, request, token, page)
+    if page is None:
+        raise _ForeignError
+    return _Visit(token=token, page=page, binding=f"frame {token}", query=framing.QUERY)
+
+
 async def _visit(server: Server, request: Request) -> _Visit:
+    if framing.is_framed(request):
+        return await _framed(server, request)
     pages, token = Pages(server=server), request.path_params["token"]
     cookie = request.cookies.get(cookie_name(server, request, _COOKIE), "")
     page = await pages.find(token)
@@ -176,12 +211,13 @@ async def _visit(server: Server, request: Request) -> _Visit:
         raise ProblemError("forbidden")
     if page.browser != pages.browser(token, cookie):
         raise _ForeignError
-    return _Visit(token=token, page=page, cookie=cookie)
+    return _Visit(token=token, page=page, binding=cookie)
 
 
 def _over(server: Server, request: Request, key: str, *, status: int, link: str = "") -> Response:
     """A page about what went wrong, that tells nothing of any verification."""
-    return html.page("pages/over.html", ended(_about(server, request, None), key, link=link), status=status)
+    shown, rules = _about(server, request, None), _policy(server, request, None)
+    return html.page("pages/over.html", ended(shown, key, link=link), status=status, policy=rules)
 
 
 def _about(server: Server, request: Request, page: Page | None) -> Shown:
@@ -196,7 +232,15 @@ def _about(server: Server, request: Request, page: Page | None) -> Shown:
         look=look,
         app=otp.of_app(app).app if page is not None else "",
         style=f"/page/{_digest(look)}.css" if _style(look) else "",
+        origins=_origins(server, request, page),
     )
+
+
+def _origins(server: Server, request: Request, page: Page | None) -> Sequence[str]:
+    """Whose pages may frame this answer."""
+    if not framing.is_framed(request):
+        return ()
+    return framing.every_origin(server) if page is None else framing.origins_of(server, page.app)
 
 
 async def _colours(server: Server, request: Request) -> Response:
@@ -222,8 +266,13 @@ def _digest(look: PageSettings) -> str:
     return hashlib.sha256(_style(look).encode()).hexdigest()[:12]
 
 
-def _policy(page: Page) -> dict[str, str]:
-    """A form may lead to where the page leads: browsers hold what a form is redirected to against ``form-action``."""
+def _policy(server: Server, request: Request, page: Page | None) -> dict[str, str]:
+    """A form may lead to where the page leads: browsers hold what a form is redirected to against ``form-action``.
+
+    In a frame it leads nowhere.
+    """
+    if page is None or framing.is_framed(request):
+        return framing.policy(_origins(server, request, page))
     parts = urlsplit(page.return_url)
     if not page.return_url:
         return {}
@@ -236,7 +285,8 @@ def _see_other(address: str) -> Response:
 
 
 def _path(request: Request) -> str:
-    return f"/v/{quote(request.path_params['token'], safe='')}"
+    path = f"/v/{quote(request.path_params['token'], safe='')}"
+    return f"{path}{framing.QUERY if framing.is_framed(request) else ''}"
 
 
 def _client(request: Request) -> str:

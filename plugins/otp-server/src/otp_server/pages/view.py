@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -36,6 +37,7 @@ class Shown:
         look: Of the app's page.
         app: The app's name for people; empty: it has none.
         style: Address of the app's colours; empty: it has none of its own.
+        origins: Whose pages it is in a frame of; empty: it is in none.
     """
 
     words: Words
@@ -43,11 +45,24 @@ class Shown:
     look: PageSettings
     app: str
     style: str = ""
+    origins: Sequence[str] = ()
 
     @property
     def common(self) -> dict[str, Any]:
         """Values that every template wants."""
-        return {"words": self.words, "say": self.words.say, "app": self.app, "look": self.look, "style": self.style}
+        return {
+            "words": self.words,
+            "say": self.words.say,
+            "app": self.app,
+            "look": self.look,
+            "style": self.style,
+            "origins": " ".join(self.origins),
+            "verification": "",
+        }
+
+    def leads_to(self, page: Page) -> str:
+        """Where the person goes in the end; in a frame nowhere: the page around it is told."""
+        return "" if self.origins else return_address(page)
 
 
 def end_of(page: Page, settings: Settings, *, is_used: bool, now: datetime) -> str:
@@ -70,11 +85,18 @@ def ended(shown: Shown, key: str, page: Page | None = None, *, link: str = "") -
         page: That ended; None: there is none, or it is not this browser's to see.
         link: Where to try again; empty: nowhere.
     """
-    leads_to = return_address(page) if page is not None else ""
-    return {**shown.common, "key": key, "leads_to": leads_to, "link": link, "is_good": key in ("done", "elsewhere")}
+    is_good = key in ("done", "elsewhere")
+    return {
+        **shown.common,
+        "key": key,
+        "leads_to": shown.leads_to(page) if page is not None else "",
+        "link": link,
+        "is_good": is_good,
+        "verification": page.verification if page is not None and is_good else "",
+    }
 
 
-def entry(shown: Shown, page: Page, *, now: datetime, path: str, form_token: str) -> dict[str, Any]:
+def entry(shown: Shown, page: Page, *, now: datetime, path: str, query: str, form_token: str) -> dict[str, Any]:
     """Values of the page on which the code is typed."""
     say, otp = shown.words.say, shown.settings.otp
     left = (page.expires_at - now).total_seconds()
@@ -83,13 +105,15 @@ def entry(shown: Shown, page: Page, *, now: datetime, path: str, form_token: str
     return {
         **shown.common,
         "path": path,
-        "leads_to": return_address(page),
+        "query": query,
+        "leads_to": shown.leads_to(page),
         "form_token": form_token,
         "notice": page.said if page.said in _NOTICES else "",
         "was_asked": page.said == "asked",
         "tries_left": otp.attempts - page.tries,
         "length": otp.length,
         "goes": say(f"goes_{_kind(page.channel)}", number=number, channel=_name(page.channel)),
+        "pays": _pays(shown, page),
         "works": say("works_for", n=minutes) if minutes else say("works_briefly"),
         "works_until": say("works_until", time="{time}"),
         "lasts": math.ceil(left),
@@ -98,6 +122,15 @@ def entry(shown: Shown, page: Page, *, now: datetime, path: str, form_token: str
         "has_landline_hint": "call" in page.channels and page.channel != "call",
         "is_test": page.kind is Kind.TEST or shown.settings.sms.sandbox,
     }
+
+
+def _pays(shown: Shown, page: Page) -> Markup:
+    """What the code confirms; empty: no payment."""
+    if page.bind is None:
+        return Markup()
+    payee = Markup("<bdi>{}</bdi>").format(page.bind["payee"])
+    amount = Markup('<bdi dir="ltr">{} {}</bdi>').format(page.bind["amount"], page.bind["currency"])
+    return shown.words.say("pays", payee=payee, amount=amount)
 
 
 def return_address(page: Page) -> str:

@@ -16,7 +16,7 @@ from otp_server.relay import auth0, authentik, kratos, logto, supabase, zitadel
 from otp_server.relay.adapter import Adapter, Call
 from otp_server.relay.carrying import Handover, carry
 from otp_server.server import Server
-from otpcore import OTPConfigurationError, OTPError
+from otpcore import OTPConfigurationError, OTPError, parse_phone
 
 __all__ = ["ADAPTERS", "routes"]
 
@@ -63,10 +63,14 @@ async def _handover(server: Server, adapter: Adapter, request: Request) -> Hando
     message = adapter.read(body).worded_by(settings.text)
     if not allowed.allows(purpose=message.purpose, channels=(message.channel,)):
         raise ProblemError("not_this_app")
+    service = server.service_of(settings.kind)
+    region = service.settings.otp.default_region
+    if not allowed.reaches(parse_phone(message.to, default_region=region, require_valid=False)):
+        raise ProblemError("not_this_country")
     return Handover(
         server=server,
         adapter=adapter,
-        service=server.service_of(settings.kind),
+        service=service,
         app=app,
         message=message,
         asked=server.vault.digest("relayed message", adapter.name, app, body.hex()),

@@ -78,7 +78,7 @@
     find("over").hidden = false;
     form.hidden = true;
     if (form.contains(was)) heading.focus();
-    for (const one of document.querySelectorAll("section, .told, .lead, .notice")) one.hidden = true;
+    for (const one of document.querySelectorAll("section, .told, .lead, .pays, .notice")) one.hidden = true;
     quiet.abort();
     clearInterval(ticking);
     clearInterval(asking);
