@@ -40,7 +40,7 @@ def test_schemathesis_finds_nothing(
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "conformance.toml")),
             *("run", f"{server.url}/openapi.json", "--checks", "all"),
-            *("--workers", "2", "--no-color", *(PHASES if LONG else SHORT)),
+            *("--request-timeout", "60", "--workers", "2", "--no-color", *(PHASES if LONG else SHORT)),
         ]
         own = {"SCHEMATHESIS_HOOKS": "conformance_hooks", "PYTHONPATH": str(HERE), "OTP_KEY": server.token()}
         ran = subprocess.run(
