@@ -172,7 +172,7 @@ def _storm(site: Site, start: Callable[[], Any]) -> None:
     """Let people in, and kill the server while they are at it; at the end it stays."""
     running = start()
     site.url = running.url
-    people = [threading.Thread(target=site.person, args=(number,)) for number in range(1, PEOPLE + 1)]
+    people = [threading.Thread(target=site.person, args=(number,), daemon=True) for number in range(1, PEOPLE + 1)]
     for one in people:
         one.start()
     for _ in range(KILLS):
