@@ -61,13 +61,23 @@ def list_deliveries(
     outcome: Annotated[
         str | None, typer.Option(metavar="WORD", help="Only what came to this, such as accepted or throttled.")
     ] = None,
+    provider_code: Annotated[
+        str, typer.Option(metavar="CODE", help="Only those that the vendor answered with this code.")
+    ] = "",
     after: After = None,
     limit: Limit = 50,
 ) -> ExitCode:
     """List what was handed to providers and what it came to, the latest first."""
     from otpcore.cli.operate import lists as _lists
 
-    asked = {"phone": phone, "instance": instance, "prefix": prefix, "channel": channel, "outcome": outcome}
+    asked = {
+        "phone": phone,
+        "instance": instance,
+        "prefix": prefix,
+        "channel": channel,
+        "outcome": outcome,
+        "provider_code": provider_code,
+    }
     return _lists.deliveries(_options(context), _lists.Asked(since, until, after, limit), asked)
 
 

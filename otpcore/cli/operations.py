@@ -93,6 +93,21 @@ def take_back(context: typer.Context, name: Name, reason: Reason = "") -> ExitCo
     return _instances.take_back(_options(context), name, reason=reason)
 
 
+def send_test(
+    context: typer.Context,
+    name: Name,
+    phone: Annotated[
+        str, typer.Argument(metavar="PHONE", help=f"Whose holder expects it; {FROM_INPUT}", callback=typed_phone)
+    ],
+    channel: Annotated[str, typer.Option(metavar="CHANNEL", help="sms, call, or a word such as whatsapp.")] = "sms",
+    reason: Reason = "",
+) -> ExitCode:
+    """Send one real message through an instance and no other, and show what became of it."""
+    from otpcore.cli.operate import instances as _instances
+
+    return _instances.test(_options(context), name, phone, channel, reason=reason)
+
+
 def list_retries(
     context: typer.Context,
     limit: Annotated[int, typer.Option(min=1, help="How many, the earliest due first.")] = 50,

@@ -55,7 +55,12 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     ),
     "instances": (
         "The provider instances, and taking one out of use.",
-        {"status": _operations.status_of_instances, "drain": _operations.drain, "take-back": _operations.take_back},
+        {
+            "status": _operations.status_of_instances,
+            "drain": _operations.drain,
+            "take-back": _operations.take_back,
+            "test": _operations.send_test,
+        },
     ),
     "challenges": (
         "Started verifications.",

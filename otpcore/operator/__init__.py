@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         InboxMessage,
         InstanceLoaded,
         InstanceState,
+        InstanceTested,
         KeyNeed,
         PluginFound,
     )
+    from otpcore.operator.words import checked_name, checked_reason
 
 __all__ = [
     "AsyncOperator",
@@ -63,6 +65,7 @@ __all__ = [
     "InboxMessage",
     "InstanceLoaded",
     "InstanceState",
+    "InstanceTested",
     "KeyNeed",
     "LimitsSeen",
     "Matching",
@@ -82,6 +85,8 @@ __all__ = [
     "SwitchState",
     "SwitchesSeen",
     "Version",
+    "checked_name",
+    "checked_reason",
 ]
 
 _MODULES = {
@@ -130,9 +135,11 @@ _MODULES = {
         "InboxMessage",
         "InstanceLoaded",
         "InstanceState",
+        "InstanceTested",
         "KeyNeed",
         "PluginFound",
     ),
+    "otpcore.operator.words": ("checked_name", "checked_reason"),
 }
 
 if not TYPE_CHECKING:

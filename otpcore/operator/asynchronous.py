@@ -170,14 +170,20 @@ class AsyncOperator:
         return await refusals(self._opened, phone, limit)
 
     async def series(
-        self, since: datetime, until: datetime | None = None, step: float = 3600.0, *, apart_by: Collection[str] = ()
+        self,
+        since: datetime,
+        until: datetime | None = None,
+        step: float | None = 3600.0,
+        *,
+        apart_by: Collection[str] = (),
     ) -> tuple[SeriesStep, ...]:
         """Counts and waits for each step of time in which something happened, by time; at most a minute behind.
 
         Args:
             since: The first step is the one in which this lies. Steps are whole ones since 1970 UTC.
             until: The last step is the one that reaches it; None: now.
-            step: Seconds, whole minutes of them. Five minutes, and whole hours, are read from far fewer rows.
+            step: Seconds, whole minutes of them; None: all of it is one step, from the minute of ``since`` on. Five minutes, and
+                whole hours, are read from far fewer rows; so is one step from there on.
             apart_by: Of ``instance``, ``prefix`` and ``channel``, what steps are told apart by.
 
         Raises:
@@ -218,7 +224,7 @@ class AsyncOperator:
         return await self._purge(self._opened.record("purge", by, reason), None)
 
     async def erase(self, phone: str, *, by: str, reason: str = "") -> Erased:
-        """Remove everything about one person; nothing brings it back. The trail keeps the masked number.
+        """Remove everything about one person, sealed records too; nothing brings it back. The trail keeps the masked number.
 
         Args:
             phone: As a person writes it.
@@ -230,6 +236,17 @@ class AsyncOperator:
         """
         number = self._opened.number(phone)
         return await self._purge(self._opened.record("erase", by, reason, target=number.masked), number)
+
+    async def look_up(self, phone: str) -> str:
+        """The keyed look-up under which a phone is kept, the same for every spelling: for the ``about`` of sealed records.
+
+        Args:
+            phone: As a person writes it.
+
+        Raises:
+            InvalidPhoneNumber: It is not one number.
+        """
+        return self._opened.service.keys.phone_key(self._opened.number(phone).e164)
 
     async def audit(self, limit: int = 50, *, below: int | None = None, action: str = "") -> tuple[Change, ...]:
         """What operators changed, the latest first.

@@ -117,6 +117,7 @@ class Instances(_Twin[AsyncInstances]):
     status = _blocking(AsyncInstances.status)
     drain = _blocking(AsyncInstances.drain)
     take_back = _blocking(AsyncInstances.take_back)
+    test = _blocking(AsyncInstances.test)
 
 
 class Operator(_Twin[AsyncOperator]):
@@ -215,6 +216,7 @@ class Operator(_Twin[AsyncOperator]):
     inbox = _blocking(AsyncOperator.inbox)
     purge = _blocking(AsyncOperator.purge)
     erase = _blocking(AsyncOperator.erase)
+    look_up = _blocking(AsyncOperator.look_up)
     audit = _blocking(AsyncOperator.audit)
 
     def _wait(self, use: Use) -> Any:

@@ -135,6 +135,8 @@ class AsyncChallenges:
             forced=challenge.forced,
             first_sent_at=challenge.first_sent_at,
             expires_at=challenge.expires_at,
+            approved_at=challenge.approved_at,
+            cooldowns={str(channel): until for channel, until in challenge.cooldowns.items()},
             deliveries=tuple(map(_delivery, view.deliveries)),
             retries=tuple(retry_seen(row, challenge, phone) for row in view.schedule),
             timeline=tuple(sorted(_moments(view, refused), key=lambda moment: moment.at)),
@@ -158,12 +160,15 @@ def _delivery(delivery: DeliveryRecord) -> DeliverySeen:
     return DeliverySeen(
         id=delivery.id,
         provider=delivery.instance,
+        prefix=delivery.prefix,
         channel=str(delivery.channel),
         outcome=str(delivery.outcome),
         provider_code=delivery.provider_code or None,
         reference=delivery.reference or None,
         is_retry=delivery.is_retry,
         recorded_at=delivery.recorded_at,
+        answered_at=delivery.answered_at,
+        delivered_at=delivery.delivered_at,
     )
 
 
@@ -189,6 +194,8 @@ def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[
             result=str(report.status),
             detail=report.provider_code,
         )
+    if challenge.approved_at is not None:
+        yield Moment(at=challenge.approved_at, what="approved")
     for row in view.schedule:
         yield Moment(at=row.due_at, what="due", channel=str(row.channel))
     for refusal in refused:
@@ -196,7 +203,7 @@ def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[
         if refusal.purpose == challenge.purpose and within:
             yield Moment(
                 at=refusal.last_at,
-                what="refusal",
+                what="refusal" if refusal.enforced else "noted",
                 channel=refusal.channel,
                 result=refusal.reason,
                 detail=f"{refusal.count} times" if refusal.count > 1 else "",

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from otpcore.errors import InvalidArgument, quoted
 from otpcore.models import Outcome
 from otpcore.operator.desk import Desk
+from otpcore.operator.instance_tests import send_test
 from otpcore.operator.loading import instances_of, seen_instances
-from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState
+from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested
 from otpcore.providers.loading import forced_names, named_by
 from otpcore.routing import channel_of
 from otpcore.service.arguments import check_text
@@ -108,6 +109,28 @@ class AsyncInstances:
         record = self._desk.record("instances.take_back", by, reason, target=instance)
         await self._desk.write_setting(drain_setting(instance), None, record, instance=instance)
         return await self._one(instance)
+
+    async def test(self, name: str, phone: str, channel: str = "sms", *, by: str, reason: str = "") -> InstanceTested:
+        """Send one real message, with a code, through this instance and no other; what fails is not tried again.
+
+        Limits, pauses and the breaker hold as for any send; a drained instance is called all the same. It is a verification of
+        its own, with a purpose of its own, and needs the operator of an open service.
+
+        Args:
+            name: Of the instance.
+            phone: Whose holder expects it, as a person writes it.
+            channel: Its word, such as ``sms``, ``call`` or ``whatsapp``.
+            by: Who does it.
+            reason: Why.
+
+        Raises:
+            InvalidArgument: No such instance is loaded, or it cannot do the channel; or the number is one of the settings' tests.
+            InvalidPhoneNumber: It cannot be sent to, or is not one number.
+            RateLimited: Refused before anything was sent.
+            DeliveryError: The instance's breaker is open, or it is busy with this number; it was not called.
+        """
+        check_text(name=name)
+        return await send_test(self._desk, name.casefold(), phone, channel, by=by, reason=reason)
 
     async def _one(self, instance: str) -> InstanceState:
         return next((one for one in await self.status() if one.instance == instance), InstanceState(instance=instance))

@@ -102,6 +102,7 @@ class AsyncDeliveries:
         prefix: str | None = None,
         channel: str | None = None,
         outcome: str | None = None,
+        provider_code: str = "",
         after: str | None = None,
         limit: int = 50,
     ) -> DeliveryPage:
@@ -117,6 +118,7 @@ class AsyncDeliveries:
             prefix: The rule prefix by which the number came there; empty: by default; None: any.
             channel: Such as ``sms``; None: any.
             outcome: ``accepted``, a kind of failure, or ``open``; None: any.
+            provider_code: The vendor's error code, as it is; empty: any.
             after: The cursor of the page before; None: the first page.
             limit: How many.
 
@@ -126,6 +128,8 @@ class AsyncDeliveries:
         """
         Within(since=since, until=until, phone=phone, after=after, limit=limit).check()
         first, last = checked_period(since, until)
+        check_storable(provider_code=provider_code)
+        check_text(provider_code=provider_code)
         wanted = DeliveryFilter(
             since=first,
             until=last,
@@ -134,16 +138,21 @@ class AsyncDeliveries:
             prefix=_prefix(prefix),
             channel=None if channel is None else checked_channel(channel),
             outcome=None if outcome is None else _word(Outcome, "outcome", outcome),
+            provider_code=provider_code,
         )
-        page = await self._desk.service.store.list_deliveries(wanted, after=after, limit=limit)
-        return DeliveryPage(items=tuple(map(_delivery, page.items)), cursor=page.cursor)
+        store = self._desk.service.store
+        page = await store.list_deliveries(wanted, after=after, limit=limit)
+        whose = {one.id: one for one in await store.challenges({one.challenge_id for one in page.items})}
+        items = tuple(_delivery(one, whose.get(one.challenge_id)) for one in page.items)
+        return DeliveryPage(items=items, cursor=page.cursor)
 
 
 async def series(
-    desk: Desk, since: datetime, until: datetime | None, step: float, apart_by: Collection[str]
+    desk: Desk, since: datetime, until: datetime | None, step: float | None, apart_by: Collection[str]
 ) -> tuple[SeriesStep, ...]:
     """Counts and waits for each step of time in which something happened."""
-    lasts = timedelta(seconds=checked_seconds("step", step, longest=_LONGEST_STEP, fix="give seconds, such as 3600"))
+    seconds = None if step is None else checked_seconds("step", step, longest=_LONGEST_STEP, fix="give 3600, or None")
+    lasts = None if seconds is None else timedelta(seconds=seconds)
     dimensions = [apart_by] if isinstance(apart_by, str) else apart_by
     if not isinstance(dimensions, Collection) or any(one not in DIMENSIONS for one in dimensions):
         raise InvalidArgument(f"apart_by: may name {', '.join(DIMENSIONS)} and nothing else")
@@ -198,10 +207,13 @@ def _challenge(desk: Desk, one: ChallengeRecord, *, reveal: bool) -> ChallengeLi
     )
 
 
-def _delivery(one: DeliveryRecord) -> DeliveryListed:
+def _delivery(one: DeliveryRecord, challenge: ChallengeRecord | None) -> DeliveryListed:
     return DeliveryListed(
         id=one.id,
         challenge_id=one.challenge_id,
+        phone=challenge.phone_masked if challenge is not None else None,
+        purpose=challenge.purpose if challenge is not None else None,
+        app=challenge.app if challenge is not None else None,
         provider=one.instance,
         prefix=one.prefix,
         channel=str(one.channel),

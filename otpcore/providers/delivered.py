@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import attrs
 
 from otpcore.models import Channel
@@ -24,6 +26,7 @@ class DeliveredMessage:
         code: The code in it.
         text: What would have been read or heard.
         locale: BCP 47 tag of the text.
+        at: When, aware UTC.
     """
 
     challenge_id: str
@@ -32,12 +35,13 @@ class DeliveredMessage:
     channel: Channel
     purpose: str
     locale: str
+    at: datetime
     code: str = attrs.field(repr=False)
     text: str = attrs.field(repr=False)
 
 
-def message_of(request: DeliveryRequest, instance: str = "") -> DeliveredMessage:
-    """The message or call that this request asks for."""
+def message_of(request: DeliveryRequest, at: datetime, instance: str = "") -> DeliveredMessage:
+    """The message or call that this request asks for, delivered now."""
     return DeliveredMessage(
         challenge_id=request.challenge_id,
         instance=instance,
@@ -45,6 +49,7 @@ def message_of(request: DeliveryRequest, instance: str = "") -> DeliveredMessage
         channel=request.channel,
         purpose=request.purpose,
         locale=request.locale,
+        at=at,
         code=request.code or "",
         text=request.text or "",
     )

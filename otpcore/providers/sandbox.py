@@ -11,10 +11,12 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 import anyio
 import attrs
 
+from otpcore.clock import utc_now
 from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused, SettingsError
 from otpcore.events import fields
 from otpcore.models import Channel, Receipt, ReceiptStatus
@@ -160,9 +162,11 @@ class Sandbox:
 
     Args:
         channels: Those that have rules, besides SMS and calls: what stands in for an instance that cannot be loaded plays them.
+        clock: Aware UTC.
     """
 
-    def __init__(self, channels: Iterable[Channel] = ()) -> None:
+    def __init__(self, channels: Iterable[Channel] = (), *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
         self._channels = _USUAL.union(channels)
         self.inbox: deque[DeliveredMessage] = deque(maxlen=_KEPT)
         self._tries: dict[str, dict[tuple[str, Channel], int]] = {}  # by challenge
@@ -218,7 +222,13 @@ class Sandbox:
 
     def deliver(self, instance: str, request: DeliveryRequest) -> None:
         """The person gets it."""
-        self.inbox.append(message_of(request, instance))
+        self.inbox.append(message_of(request, self._clock(), instance))
+
+    def forget(self, phone: PhoneNumber) -> None:
+        """Nothing was ever delivered to this person."""
+        wanted = same_phone(phone.e164)
+        for one in [one for one in self.inbox if same_phone(one.phone.e164) == wanted]:
+            self.inbox.remove(one)
 
 
 def inbox_of(sandbox: Sandbox | None, phone: PhoneNumber | None) -> tuple[DeliveredMessage, ...]:

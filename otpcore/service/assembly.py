@@ -45,7 +45,7 @@ async def open_service(setup: Setup, stack: AsyncExitStack) -> Service:
     store = make_store(settings, setup.store)
     await store.start(stack)
     stored = await store.settings()
-    sandbox = _sandbox(settings, stored)
+    sandbox = _sandbox(setup, stored)
     addresses = ReceiptAddresses(proofs=keys.receipt_proofs, base=settings.otp.receipts_url)
     instances = await _start_providers(setup, stored, sandbox, addresses, stack)
     service = _put_together(setup, store, keys, instances, _telemetry(settings), sandbox)
@@ -172,13 +172,13 @@ def _put_together(
     )
 
 
-def _sandbox(settings: Settings, stored: Mapping[str, str]) -> Sandbox | None:
-    if not settings.sms.sandbox:
+def _sandbox(setup: Setup, stored: Mapping[str, str]) -> Sandbox | None:
+    if not setup.settings.sms.sandbox:
         return None
     _service_logger.warning(
         "sms.sandbox is on: no provider is called, and nothing is sent to anybody", extra=fields("sandbox_on")
     )
-    return Sandbox(filter(None, map(channel_of, (*settings.rule_texts, *stored))))
+    return Sandbox(filter(None, map(channel_of, (*setup.settings.rule_texts, *stored))), clock=setup.clock)
 
 
 async def _start_providers(

@@ -262,11 +262,12 @@ class Rules:
         asked: Asked = NOTHING_ASKED,
         *,
         forced: tuple[str, ...] | None = None,
+        is_test: bool = False,
     ) -> Route:
         """Who serves a number over a channel and can carry what the send asks for.
 
         What stands in for a provider at a test number goes before everything; a forced list, the host's or a stored one,
-        before all rules.
+        before all rules. An operator's test of an instance reaches a drained one too.
         """
         names, prefix, test_number = self._found(phone.e164, channel, forced)
         shown = phone.masked if prefix == phone.e164 else prefix  # a rule for one number: it is kept with deliveries
@@ -282,7 +283,7 @@ class Rules:
             if (test_number or channel in provider.channels)
             and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
         )
-        out = self.drained
+        out = frozenset[str]() if is_test else self.drained
         candidates = tuple(one for one in able if one.instance not in out) if out else able
         is_drained = bool(able) and not candidates
         return Route(candidates=candidates, prefix=prefix, test_number=test_number, is_drained=is_drained)

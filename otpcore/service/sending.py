@@ -8,7 +8,7 @@ from datetime import timedelta
 import attrs
 
 from otpcore.codes import make_code
-from otpcore.errors import DeliveryError, ErrorKind, RateLimited, StoreError
+from otpcore.errors import DeliveryError, ErrorKind, ProviderError, RateLimited, StoreError
 from otpcore.events import EventType, Work, fields
 from otpcore.messages.payments import Payment
 from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJob
@@ -23,7 +23,7 @@ from otpcore.service.routes import Asked, Route, asked_of
 from otpcore.service.service import Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import STOPS, is_living
-from otpcore.stores.records import ChallengeRecord
+from otpcore.stores.records import AuditRecord, ChallengeRecord, changed
 from otpcore.stores.steps import Accepted, Ended, FailoverRef, Queued, Step
 
 _logger = logging.getLogger("otpcore.sandbox")
@@ -44,6 +44,8 @@ class SendOrder:
         code: The host's own, normalised; None: otpcore makes one, or sends the living one again.
         verifiable: False: the host's code or text is relayed, and nothing ever verifies it.
         payment: That the code confirms, and ``message`` tells of; None: it is bound to nothing.
+        test: An operator tests this instance: no other is called, a drained one is, and nothing is tried again. None: it is no test.
+        audit: The record of that.
     """
 
     phone: PhoneNumber
@@ -56,14 +58,18 @@ class SendOrder:
     verifiable: bool = True
     app: str = ""
     payment: Payment | None = None
+    test: str | None = None
+    audit: AuditRecord | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Sent:
-    """What a send came to: the challenge to show, and the retry that it left due."""
+    """What a send came to: the challenge to show, the retry that it left due, what providers refused, and whether it was none."""
 
     challenge: Challenge
     job: RetryJob | None = None
+    errors: tuple[ProviderError, ...] = ()
+    is_skipped: bool = False
 
 
 async def send(service: Service, order: SendOrder, deadline: Deadline) -> Sent:
@@ -163,7 +169,7 @@ def _begun(
 def _skipped(service: Service, order: SendOrder, living: ChallengeRecord) -> Sent:
     """The same call again, too soon: the living challenge, and nothing is sent."""
     service.emit(EventType.SEND_SKIPPED, living, channel=order.channel, reason="cooldown")
-    return Sent(challenge=shown(living, order.phone, order.channel))
+    return Sent(challenge=shown(living, order.phone, order.channel), is_skipped=True)
 
 
 async def _result(service: Service, order: SendOrder, failover: Failover, step: Step) -> Sent:
@@ -180,7 +186,7 @@ async def _result(service: Service, order: SendOrder, failover: Failover, step: 
                 code = failover.code or None
         case Queued(due_at=due_at):
             job = RetryJob(challenge_id=record.id, channel=order.channel, due_at=due_at)
-    return Sent(challenge=shown(record, order.phone, order.channel, code), job=job)
+    return Sent(challenge=shown(record, order.phone, order.channel, code), job=job, errors=tuple(failover.errors))
 
 
 async def _other_way(service: Service, order: SendOrder, failover: Failover) -> Channel | None:
@@ -217,7 +223,8 @@ def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimite
 def _route(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Route:
     """Who is to be tried, in order, also for a challenge that lives; the use of a test number is logged."""
     rules, asked = service.live.rules, _asked(service, order, living)
-    route = rules.route(order.phone, order.channel, asked)
+    forced = None if order.test is None else (order.test,)
+    route = rules.route(order.phone, order.channel, asked, forced=forced, is_test=order.test is not None)
     if not route.candidates:
         raise why_nobody(rules, order.phone, order.channel, asked)
     if name := route.test_number:
@@ -372,6 +379,7 @@ def _new_send(
     is_resend: bool,
 ) -> NewSend:
     life = timedelta(seconds=service.settings.otp.life)
+    plan = service.plan(order.channel, route.candidates, is_retry=False)
     sealed = None
     if order.message is not None:
         sealed = service.keys.seal(challenge.id, "message", order.message, challenge.key_id)
@@ -381,7 +389,7 @@ def _new_send(
         send_id=new_id(),
         token=new_id(),
         channel=order.channel,
-        plan=service.plan(order.channel, route.candidates, is_retry=False),
+        plan=plan if order.test is None else changed(plan, retry=None),
         life=life,
         cap=service.longest_life,
         renewal=min(_RENEWAL, life),
@@ -391,5 +399,6 @@ def _new_send(
         message_sealed=sealed,
         extras_sealed=None if order.extras is NOTHING_SAID else seal_extras(service.keys, challenge, order.extras),
         locale=order.locale,
-        forced=service.live.rules.forced,
+        forced=service.live.rules.forced if order.test is None else (order.test,),
+        audit=order.audit,
     )

@@ -194,6 +194,11 @@ class Service:
         """How failures of this phone and client are counted."""
         return LockRule(client=self.client_key(client), lock_after=self.settings.limits.lock_after)
 
+    def phone_keys(self, phone: PhoneNumber) -> tuple[str, ...]:
+        """Keyed look-ups of a phone: this world's, and the other's where that can be made."""
+        rings = [self.keys, *([self.elsewhere.keys] if self.elsewhere is not None else [])]
+        return tuple(ring.phone_key(phone.e164) for ring in rings)
+
     def phone_of(self, challenge: ChallengeRecord) -> PhoneNumber:
         """The number of a stored challenge."""
         return PhoneNumber(self.keys.unseal(challenge.id, "phone", challenge.phone_sealed))

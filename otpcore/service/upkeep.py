@@ -48,10 +48,12 @@ async def purge(service: Service, phone: PhoneNumber | None, audit: AuditRecord 
         await sweep(service)  # only what is over is removed, and where retries run inline nobody else sweeps
         await fold(service)  # nor counts what is about to be removed
         return (await purge_old(service, audit=audit))[0]
-    count = await _purge(service, service.store, phone_key=service.keys.phone_key(phone.e164), audit=audit)
-    if service.elsewhere is not None:
-        there = service.elsewhere.keys.phone_key(phone.e164)
-        count = count.plus(await _purge(service, service.elsewhere.store, phone_key=there, audit=audit))
+    if service.sandbox is not None:
+        service.sandbox.forget(phone)
+    count = PurgeCount()
+    for world in World:
+        for phone_key in service.phone_keys(phone):  # sealed records of one world may be about people of the other
+            count = count.plus(await _purge(service, service.store.within(world), phone_key=phone_key, audit=audit))
     _report(service, count, "erased", phone)
     return count
 

@@ -37,6 +37,14 @@ class ChangeCommands(UnitsOfWork):
         """They were told to whom they concern, and go; how many were still under this token."""
         return await self._write(lambda rows: rows.finish_changes(numbers, token), even_if_cancelled=True)
 
-    async def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime) -> int:
-        """They could not be told, and are due again then; how many were still under this token."""
-        return await self._write(lambda rows: rows.put_off_changes(numbers, token, due_at), even_if_cancelled=True)
+    async def put_off_changes(
+        self, numbers: Collection[int], token: str, due_at: datetime, *, untried: bool = False
+    ) -> int:
+        """They could not be told, and are due again then; how many were still under this token.
+
+        Args:
+            untried: This claim does not count among their tries.
+        """
+        return await self._write(
+            lambda rows: rows.put_off_changes(numbers, token, due_at, untried=untried), even_if_cancelled=True
+        )

@@ -32,8 +32,8 @@ class ChangeRows(Protocol):
     def finish_changes(self, numbers: Collection[int], token: str) -> int:
         """Remove those that are under this token; how many."""
 
-    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime) -> int:
-        """Those that are under this token are due then, and under no token; how many."""
+    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime, *, untried: bool) -> int:
+        """Those that are under this token are due then, and under no token, one try fewer where it was none; how many."""
 
     def erase_changes(self, challenge_ids: Collection[str]) -> int:
         """Remove those of these challenges; how many. Looks at all."""

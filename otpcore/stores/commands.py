@@ -10,7 +10,7 @@ import attrs
 
 from otpcore.models import Channel, ReceiptOutcome, RetryJob
 from otpcore.rate_limits.admission import UNCOUNTED, Admission, BudgetRule, LimitReason
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
+from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord, ReceiptRecord, ScheduleRecord
 from otpcore.stores.steps import CallInstance, Ended, FailoverPlan, FailoverRef, Queued
 
 __all__ = [
@@ -75,6 +75,7 @@ class NewSend:
         extras_sealed: Of this send.
         locale: Of this send.
         forced: Of this send.
+        audit: The record of the operator who asked for it; None: a host did.
     """
 
     challenge: ChallengeRecord
@@ -93,6 +94,7 @@ class NewSend:
     extras_sealed: bytes | None = attrs.field(default=None, repr=False)
     locale: str = "en"
     forced: tuple[str, ...] | None = None
+    audit: AuditRecord | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from otpcore.models import Channel
@@ -46,6 +47,10 @@ class ListCommands(UnitsOfWork):
         """Challenges by when their first send began; arguments and errors as of ``list_deliveries``."""
         which = ChallengeFilter() if wanted is None else wanted
         return await self._read(lambda rows: lists.page(rows, which, after, limit))
+
+    async def challenges(self, ids: Collection[str]) -> tuple[ChallengeRecord, ...]:
+        """Those of these ids that are kept, each once, in any order: whose the deliveries of a page are."""
+        return await self._read(lambda rows: tuple(filter(None, map(rows.challenge, sorted(set(ids))))))
 
     async def recent(self, since: datetime, channel: Channel, limit: int) -> tuple[ChallengeRecord, ...]:
         """Challenges that were sent over a channel since then, the latest delivery first; of one moment in any order."""

@@ -124,23 +124,26 @@ class DeliveryFilter(Filter[DeliveryRecord]):
         prefix: The rule prefix by which the number came there; empty: by default; None: any.
         channel: None: any.
         outcome: None: any.
+        provider_code: The vendor's error code; empty: any.
     """
 
     instance: str = ""
     prefix: str | None = None
     channel: Channel | None = None
     outcome: Outcome | None = None
+    provider_code: str = ""
 
     def conditions(self) -> Mapping[str, Any]:
         """What fields of a record must be, by name; times and the phone aside."""
         return {
             **({"instance": self.instance} if self.instance else {}),
+            **({"provider_code": self.provider_code} if self.provider_code else {}),
             **_given(prefix=self.prefix, channel=self.channel, outcome=self.outcome),
         }
 
     def indexed(self) -> Self:
         """As much of it as an index answers where no phone is named."""
-        return attrs.evolve(self, prefix=None, channel=None, outcome=None)
+        return attrs.evolve(self, prefix=None, channel=None, outcome=None, provider_code="")
 
 
 @attrs.frozen(kw_only=True)

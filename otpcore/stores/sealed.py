@@ -9,13 +9,14 @@ import attrs
 
 from otpcore.errors import InvalidArgument
 
-__all__ = ["LARGEST_RECORD", "SealedRecord", "check_names", "check_sealed", "is_kept"]
+__all__ = ["LARGEST_RECORD", "SealedRecord", "check_about", "check_names", "check_sealed", "is_kept"]
 
 LARGEST_RECORD = 60_000
 """Bytes that a sealed record may have: every database keeps so many in one column."""
 
 _NAMESPACE = re.compile(r"[!-~]{1,64}")
 _KEY = re.compile(r"[!-~]{1,255}")
+_ABOUT = re.compile(r"[!-~]{0,255}")
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +29,7 @@ class SealedRecord:
         version: Of this key, greater with every write, also after the record was removed in between.
         sealed: At most 60,000 bytes.
         expires_at: From then on it is gone; None: it stays until it is deleted.
+        about: The look-up of the phone that it is about, and with which it is erased; empty: about no one.
     """
 
     namespace: str
@@ -35,6 +37,7 @@ class SealedRecord:
     version: int
     sealed: bytes = attrs.field(repr=False)
     expires_at: datetime | None = None
+    about: str = ""
 
 
 def is_kept(record: SealedRecord | None, now: datetime) -> bool:
@@ -52,6 +55,18 @@ def check_names(namespace: str, key: str = "-") -> None:
         raise InvalidArgument("namespace: must be 1 to 64 printable ASCII characters without spaces")
     if not _KEY.fullmatch(key):
         raise InvalidArgument("key: must be 1 to 255 printable ASCII characters without spaces")
+
+
+def check_about(about: str, expires_at: datetime | None) -> None:
+    """That it can be kept in every store, and not for ever.
+
+    Raises:
+        InvalidArgument: It cannot, or nothing says until when.
+    """
+    if not _ABOUT.fullmatch(about):
+        raise InvalidArgument("about: must be a look-up, at most 255 printable ASCII characters without spaces")
+    if about and expires_at is None:
+        raise InvalidArgument("expires_at: is needed; what is about a person is not kept for ever")
 
 
 def check_sealed(sealed: bytes) -> None:

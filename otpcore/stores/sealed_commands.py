@@ -14,7 +14,7 @@ __all__ = ["SealedCommands"]
 
 
 class SealedCommands(UnitsOfWork):
-    """Part of ``Store``. Records are of one world; no other world sees them, and no erasing of a phone finds them.
+    """Part of ``Store``. Records are of one world; no other world sees them. Erasing a phone takes those that are ``about`` it.
 
     Namespaces (1 to 64) and keys (1 to 255 printable ASCII characters without spaces) are readable on the medium: no number
     and no name of a person belongs there. What has expired is never returned, and purged with all that is old.
@@ -30,6 +30,7 @@ class SealedCommands(UnitsOfWork):
         *,
         expires_at: datetime | None = None,
         expect: int | None = None,
+        about: str = "",
         now: datetime | None,
         audit: AuditRecord | None = None,
     ) -> int | None:
@@ -39,10 +40,13 @@ class SealedCommands(UnitsOfWork):
             sealed: At most 60,000 bytes, which nobody can read without a key of the caller's.
             expires_at: None: never.
             expect: The version that must be there; 0: none may be. None: whatever is there is replaced.
+            about: The look-up of the phone that it is about, such as ``ChallengeRecord.phone_key``; empty: of nobody.
+                Such a record must expire.
         """
-        return await self._write(
-            lambda rows: transactions.put(rows, namespace, key, sealed, expires_at, expect, now, audit)
+        record = SealedRecord(
+            namespace=namespace, key=key, version=0, sealed=sealed, expires_at=expires_at, about=about
         )
+        return await self._write(lambda rows: transactions.put(rows, record, expect, now, audit))
 
     async def get_record(self, namespace: str, key: str, now: datetime | None) -> SealedRecord | None:
         """One record."""

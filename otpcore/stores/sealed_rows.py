@@ -28,3 +28,6 @@ class SealedRows(Protocol):
 
     def purge_sealed(self, now: datetime, limit: int) -> int:
         """Remove those that have expired."""
+
+    def erase_sealed(self, phone_key: str) -> int:
+        """Remove those that are about this phone."""

@@ -31,14 +31,15 @@ class SeriesCommands(UnitsOfWork):
         return await self._write(lambda rows: transactions.add(rows, portion)) and portion.is_cut
 
     async def series(
-        self, since: datetime, until: datetime, step: timedelta, *, by: Collection[str] = ()
+        self, since: datetime, until: datetime, step: timedelta | None, *, by: Collection[str] = ()
     ) -> tuple[SeriesPoint, ...]:
         """Counts and waits for each step of time in which something happened; by time, then by what they are told apart by.
 
         Args:
             since: The first step is the one in which this lies. Steps are whole ones since 1970 UTC.
             until: The last step is the one that reaches it.
-            step: Whole minutes. Five of them, and whole hours, are read from far fewer rows.
+            step: Whole minutes; None: all of it is one step, from the minute of ``since`` on. Five minutes, and whole hours, are
+                read from far fewer rows; so is one step from there on.
             by: Of ``instance``, ``prefix`` and ``channel``, what they are told apart by.
 
         Raises:

@@ -116,7 +116,7 @@ class Outbox:
     def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
         error, delivered = self._failures.pop(0) if self._failures else (None, True)
         if delivered:
-            self.messages.append(message_of(request))
+            self.messages.append(message_of(request, self.clock()))
         if error is not None:
             raise error
         return DeliveryReceipt(reference=request.delivery_id)

@@ -145,3 +145,15 @@ def test_limits_of_a_client_and_a_prefix_are_shown_and_reset(otp: Otp, desk: Des
     assert otp("limits", "reset").code == ExitCode.USAGE
     assert otp("limits", "show", PHONE, "--prefix", "+35987").code == ExitCode.USAGE
     assert "203.0.113.7" not in otp("audit", "--json").out
+
+
+def test_a_test_of_an_instance_sends_one_message_through_it(otp: Otp, desk: Desk) -> None:
+    tested = otp("instances", "test", "mada", PHONE, "--reason", "new password", "--json")
+    assert (tested.document["outcome"], tested.document["is_new"], len(desk.mada.inbox)) == ("accepted", True, 1)
+    assert PHONE not in tested.out
+    assert changes(otp) == [("ann", "instances.test", "mada", "new password")]
+    assert "nothing was sent" in otp("instances", "test", "mada", PHONE).out
+    desk.mada.down()
+    failed = otp("instances", "test", "mada", OTHER_PHONE, "--json")
+    assert (failed.code, failed.document["outcome"]) == (ExitCode.REFUSED, "unavailable")
+    assert otp("retries", "list", "--json").document["retries"] == []

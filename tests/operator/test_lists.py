@@ -95,15 +95,46 @@ async def test_deliveries_are_listed_by_what_is_asked_for(otp: AsyncOTPService) 
         ("sms", "throttled"),
         ("sms", "accepted"),
     ]
+    assert [(one.phone, one.purpose, one.app) for one in every] == [
+        (one.phone, one.purpose, one.app) for one in challenges
+    ]
     for wanted, expected in (
         ({"channel": "sms"}, every[1:]),
         ({"outcome": "throttled"}, every[1:2]),
         ({"instance": "outbox", "phone": PHONE}, every[2:]),
         ({"prefix": ""}, every),
         ({"prefix": "+359"}, ()),
+        ({"provider_code": "no such code"}, ()),
         ({"until": every[1].recorded_at, "limit": 5}, every[2:]),
     ):
         assert (await deliveries.list(**wanted)).items == expected, wanted
+
+
+async def test_a_delivery_outlives_what_is_known_of_its_person(otp: AsyncOTPService, otp_outbox: Outbox) -> None:
+    otp_outbox.clock.advance(3 * 86_400)
+    await otp.operator.purge(**BY)
+    every = (await otp.operator.deliveries.list()).items
+    assert [(one.phone, one.purpose, one.app) for one in every] == [(None, None, None)] * 3
+
+
+async def test_a_challenge_tells_when_it_was_answered_and_approved(otp: AsyncOTPService) -> None:
+    (login,) = await otp.operator.challenges.show(PHONE)
+    (delivery,) = login.deliveries
+    assert (delivery.prefix, delivery.delivered_at) == ("", None)
+    assert delivery.answered_at is not None
+    assert login.approved_at == login.first_sent_at + timedelta(seconds=20)
+    assert [one.what for one in login.timeline] == ["begun", "delivery", "approved"]
+    assert login.cooldowns["sms"] > login.first_sent_at
+
+
+async def test_what_a_limit_only_records_is_noted_and_no_refusal(otp_outbox: Outbox, settings: dict[str, Any]) -> None:
+    async with otp_outbox.service({**settings, "limits": {"phone": [], "unverified": ["1/1h"]}}) as otp:
+        for phone in (OTHER_PHONE, "+4915112345679"):
+            await otp.send_sms(phone)
+        (seen,) = await otp.operator.challenges.show("+4915112345679")
+    assert [(one.what, one.result) for one in seen.timeline if one.what in ("noted", "refusal")] == [
+        ("noted", "unverified")
+    ]
 
 
 async def test_counts_over_time_are_told_apart(otp: AsyncOTPService, otp_outbox: Outbox) -> None:
@@ -114,6 +145,9 @@ async def test_counts_over_time_are_told_apart(otp: AsyncOTPService, otp_outbox:
     assert (step.accepted, step.failed, step.verified, step.channel) == (2, {"throttled": 1}, 1, None)
     assert step.verification_p50 == pytest.approx(20, rel=0.125)
     assert step.to_dict()["failed"] == {"throttled": 1}
+    (whole,) = await otp.operator.series(begun, step=None)
+    assert (whole.accepted, whole.verification_p50) == (2, step.verification_p50)
+    assert whole.starts_at == begun.replace(second=0, microsecond=0)
     apart = await otp.operator.series(begun, otp_outbox.clock(), 366 * 86_400, apart_by=["channel", "instance"])
     assert [(one.channel, one.instance, one.accepted) for one in apart] == [("call", "outbox", 1), ("sms", "outbox", 1)]
 

@@ -39,6 +39,7 @@ METHODS = {
     "instances status": "instances.status",
     "instances drain": "instances.drain",
     "instances take-back": "instances.take_back",
+    "instances test": "instances.test",
     "challenges list": "challenges.list",
     "challenges show": "challenges.show",
     "challenges cancel": "challenges.cancel",
@@ -87,7 +88,7 @@ def test_no_group_is_left_out() -> None:
 
 def test_every_change_names_who_makes_it_and_may_say_why() -> None:
     changes = {"pause", "resume", "deny", "allow", "clear", "reset", "set", "restore", "cancel", "requeue", "drop"}
-    changes |= {"drain", "take_back", "purge", "erase"}
+    changes |= {"drain", "take_back", "test", "purge", "erase"}
     every = [methods(AsyncOperator), *(methods(group(AsyncOperator, name)) for name in GROUPS_OF_METHODS)]
     found = {name: signature for one in every for name, signature in one.items() if "by" in signature.parameters}
     assert found.keys() == changes

@@ -74,6 +74,8 @@ RUNS: list[tuple[str, ...]] = [
     ("routes", "restore", "1"),
     ("instances", "status"),
     ("instances", "drain", "mada", "--reason", "PHONE complained"),
+    ("instances", "test", "mada", "PHONE", "--reason", "PHONE complained"),
+    ("instances", "test", "mada", "PHONE now"),
     ("instances", "take-back", "mada"),
     ("providers",),
     ("sandbox",),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from otpcore.cli.exits import ExitCode
-from otpcore.cli.host import load_host, operate, operator_name
-from otpcore.cli.layout import table, text
+from otpcore.cli.host import load_host, make_service, operate, operator_name, parse_channel, run
+from otpcore.cli.layout import fields, table, text
 from otpcore.cli.options import Options
 from otpcore.clock import when
 from otpcore.operator.loading import plugins
-from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState
+from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested
 
-__all__ = ["drain", "providers", "status", "take_back"]
+__all__ = ["drain", "providers", "status", "take_back", "test"]
 
 
 def providers(options: Options) -> ExitCode:
@@ -90,6 +90,25 @@ def take_back(options: Options, name: str, *, reason: str) -> ExitCode:
     )
     options.say(state.to_dict(), f"{state.instance} is back in the routes of the rules that name it")
     return ExitCode.OK
+
+
+def test(options: Options, name: str, phone: str, channel: str, *, reason: str) -> ExitCode:
+    """Send one message through an instance."""
+    host, word = load_host(options), parse_channel(channel)
+
+    async def within() -> InstanceTested:
+        async with make_service(host, "inline") as otp:
+            return await otp.operator.instances.test(name, phone, word, by=operator_name(), reason=reason)
+
+    with options.progress("sending"):
+        found = run(within)
+    document = found.to_dict()
+    shown = {key.replace("_", " "): value for key, value in document.items() if key != "is_new"}
+    note = (
+        "" if found.is_new else "nothing was sent: this is the test before, and another one is sent after its cooldown"
+    )
+    options.say(document, fields({**shown, "seconds": f"{found.seconds:.1f}"}), note)
+    return ExitCode.OK if found.outcome == "accepted" else ExitCode.REFUSED
 
 
 def _loaded(one: InstanceLoaded) -> Any:

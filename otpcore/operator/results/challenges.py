@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
@@ -25,22 +26,28 @@ class DeliverySeen(Shown):
     Args:
         id: Ours.
         provider: The instance.
+        prefix: The rule prefix by which the number came there; empty: by default.
         channel: Over which.
         outcome: ``accepted``, the kind of failure, or ``open``: it is not known yet.
         provider_code: The vendor's error code; None: none.
         reference: The vendor's id; None: unknown.
         is_retry: Made by a retry.
         recorded_at: Aware UTC; just before the call.
+        answered_at: Aware UTC; when the answer was written; None: it was not.
+        delivered_at: Aware UTC; when a receipt said that it had arrived; None: none did.
     """
 
     id: str
     provider: str
+    prefix: str
     channel: str
     outcome: str
     provider_code: str | None
     reference: str | None
     is_retry: bool
     recorded_at: datetime
+    answered_at: datetime | None
+    delivered_at: datetime | None
 
 
 @attrs.frozen(kw_only=True)
@@ -72,7 +79,8 @@ class Moment(Shown):
 
     Args:
         at: Aware UTC.
-        what: ``begun``, ``delivery``, ``receipt``, ``refusal`` or ``due`` (the next try).
+        what: ``begun``, ``delivery``, ``receipt``, ``refusal``, ``noted`` (a limit that only records would have
+            refused), ``approved`` (the right code) or ``due`` (the next try).
         channel: Over which, or empty.
         provider: The instance, or empty.
         result: The outcome of a delivery, the status of a receipt, the reason of a refusal, or empty.
@@ -108,9 +116,11 @@ class ChallengeSeen(Shown):
         forced: Instances that the host forced; None: by the rules.
         first_sent_at: Aware UTC.
         expires_at: Aware UTC.
+        approved_at: Aware UTC; when the right code was typed; None: it was not.
+        cooldowns: By channel, until when asking again sends nothing.
         deliveries: In the order in which they were recorded.
         retries: What waits for a next try.
-        timeline: Deliveries, receipts, refusals and the next tries, the earliest first.
+        timeline: Deliveries, receipts, refusals, the right code and the next tries, the earliest first.
     """
 
     id: str
@@ -129,6 +139,8 @@ class ChallengeSeen(Shown):
     forced: tuple[str, ...] | None
     first_sent_at: datetime
     expires_at: datetime
+    approved_at: datetime | None
+    cooldowns: Mapping[str, datetime]
     deliveries: tuple[DeliverySeen, ...] = ()
     retries: tuple[RetrySeen, ...] = ()
     timeline: tuple[Moment, ...] = ()

@@ -65,6 +65,9 @@ class DeliveryListed(Shown):
     Args:
         id: Ours.
         challenge_id: Whose; ``challenges.show`` tells what else happened to it, as long as it is kept.
+        phone: Masked; None: its challenge is no longer kept.
+        purpose: Of the code; None: likewise.
+        app: Of the host's apps, or empty; None: likewise.
         provider: The instance.
         prefix: The rule prefix by which the number came there; empty: by default.
         channel: Over which.
@@ -79,6 +82,9 @@ class DeliveryListed(Shown):
 
     id: str
     challenge_id: str
+    phone: str | None = attrs.field(repr=False)
+    purpose: str | None
+    app: str | None
     provider: str
     prefix: str
     channel: str

@@ -17,6 +17,7 @@ __all__ = [
     "InboxMessage",
     "InstanceLoaded",
     "InstanceState",
+    "InstanceTested",
     "KeyNeed",
     "PluginFound",
 ]
@@ -73,6 +74,35 @@ class InstanceState(Shown):
     failed: int = 0
     verified: int = 0
     queued: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class InstanceTested(Shown):
+    """What became of the message of a test.
+
+    Args:
+        instance: That was tested.
+        channel: Over which.
+        phone: Masked.
+        challenge_id: Whose; ``challenges.show`` tells what else is heard of it.
+        outcome: ``accepted``, the kind of failure, or ``open``: it is not known yet.
+        provider_code: The vendor's error code; None: none.
+        reference: The vendor's id; None: unknown.
+        words: What the provider made of a failure, in its own fixed words; empty: it did not fail.
+        seconds: That it took.
+        is_new: False: nothing was sent, as the test before is in its cooldown; this is what is known of that one.
+    """
+
+    instance: str
+    channel: str
+    phone: str = attrs.field(repr=False)
+    challenge_id: str
+    outcome: str
+    provider_code: str | None = None
+    reference: str | None = None
+    words: str = ""
+    seconds: float
+    is_new: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -146,7 +176,7 @@ class Erased(Shown):
         refusals: Likewise.
         verified: Notes that a phone verified.
         audits: Records of operators' changes.
-        records: Sealed records that had expired.
+        records: Sealed records that had expired, or were about the person.
         series: Counts over time.
         changes: Of the outbox.
     """

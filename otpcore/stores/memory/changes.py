@@ -37,10 +37,10 @@ class ChangeRows:
             del self._changes[one.number]
         return len(ours)
 
-    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime) -> int:
+    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime, *, untried: bool) -> int:
         ours = self._ours(numbers, token)
         for one in ours:
-            self._changes[one.number] = changed(one, token="", due_at=due_at)
+            self._changes[one.number] = changed(one, token="", due_at=due_at, tries=one.tries - untried)
         return len(ours)
 
     def purge_changes(self, before: datetime, limit: int) -> int:

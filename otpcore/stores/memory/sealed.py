@@ -39,3 +39,9 @@ class SealedRows:
         for one in expired:
             del self._sealed[one]
         return len(expired)
+
+    def erase_sealed(self, phone_key: str) -> int:
+        gone = [one for one, record in self._sealed.items() if record.about == phone_key]
+        for one in gone:
+            del self._sealed[one]
+        return len(gone)

@@ -28,6 +28,7 @@ _CLAIM = update(changes).where(changes.c.number == bindparam("row_number")).valu
 _OURS = (changes.c.number.in_(bindparam("numbers", expanding=True)), changes.c.token == bindparam("held_by"))
 _FINISH = delete(changes).where(*_OURS)
 _PUT_OFF = update(changes).where(*_OURS)
+_GIVE_BACK = _PUT_OFF.values(tries=changes.c.tries - 1)
 _ERASE = delete(changes).where(changes.c.challenge_id.in_(bindparam("ids", expanding=True)))
 _OLD = (own(changes), changes.c.happened_at < bindparam("before", type_=Moment()))
 OLD_CHANGES = delete(changes).where(*_OLD)
@@ -53,9 +54,10 @@ class ChangeRows(SqlUnit):
     def finish_changes(self, numbers: Collection[int], token: str) -> int:
         return self._changed(_FINISH, numbers=list(numbers), held_by=token) if numbers else 0
 
-    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime) -> int:
+    def put_off_changes(self, numbers: Collection[int], token: str, due_at: datetime, *, untried: bool) -> int:
         ours: dict[str, Any] = {"numbers": list(numbers), "held_by": token}
-        return self._changed(_PUT_OFF, **ours, token="", due_at=due_at) if numbers else 0
+        statement = _GIVE_BACK if untried else _PUT_OFF
+        return self._changed(statement, **ours, token="", due_at=due_at) if numbers else 0
 
     def erase_changes(self, challenge_ids: Collection[str]) -> int:
         return self._changed(_ERASE, ids=list(challenge_ids)) if challenge_ids else 0

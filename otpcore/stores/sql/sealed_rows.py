@@ -22,6 +22,7 @@ SEALED = records(SealedRecord, sealed).where(_THIS)
 _INSERT = insert(sealed).on_conflict_do_nothing()
 _UPDATE = update(sealed).where(_THIS, sealed.c.version == bindparam("held"))
 _DELETE = delete(sealed).where(_THIS)
+_ERASE = delete(sealed).where(own(sealed), sealed.c.about == bindparam("row_about"))
 _AFTER = (
     records(SealedRecord, sealed)
     .where(
@@ -47,7 +48,12 @@ class SealedRows(SqlUnit):
     def put_sealed(self, record: SealedRecord, held: int) -> bool:
         if not held:
             return self._insert_sealed(record)
-        new = {"version": record.version, "sealed": record.sealed, "expires_at": record.expires_at}
+        new = {
+            "version": record.version,
+            "sealed": record.sealed,
+            "expires_at": record.expires_at,
+            "about": record.about,
+        }
         return self._changed(_UPDATE, held=held, **new, **self._named(record.namespace, record.key)) == 1
 
     def _insert_sealed(self, record: SealedRecord) -> bool:
@@ -61,6 +67,9 @@ class SealedRows(SqlUnit):
 
     def purge_sealed(self, now: datetime, limit: int) -> int:
         return self._changed(_PURGE, now=now, most=limit, own_world=self.world)
+
+    def erase_sealed(self, phone_key: str) -> int:
+        return self._changed(_ERASE, row_about=phone_key, own_world=self.world)
 
     def _named(self, namespace: str, key: str) -> dict[str, Any]:
         return {"in_namespace": namespace, "row_key": key, "own_world": self.world}

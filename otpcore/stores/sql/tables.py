@@ -292,6 +292,7 @@ class SealedRow(_Row, table=True):
     version: int = Field(sa_type=BigInteger)
     sealed: bytes = Field(sa_type=LargeBinary)
     expires_at: datetime | None = Field(sa_type=Moment, index=True)
+    about: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
 
 
 class SeriesRow(_Row, table=True):

@@ -13,6 +13,7 @@ from otpcore.stores.lifecycle import FOREVER, OVER, failure_keys, into, is_livin
 from otpcore.stores.records import ChallengeRecord, Charged, ScheduleRecord, changed
 from otpcore.stores.rows import Rows
 from otpcore.stores.steps import FailoverRef, PutOff
+from otpcore.stores.transactions import auditing
 from otpcore.stores.transactions.choosing import PROBE_EVERY, Choice, choose, mark_slots, put_off_until
 from otpcore.stores.transactions.failover import (
     begun_by,
@@ -79,6 +80,7 @@ def begin_charged(rows: Rows, send: NewSend, admitted: Admitted, now: datetime |
     begin_it = _resend if send.is_resend else _start
     begun = begin_it(rows, send, admitted.charges, moment)
     if isinstance(begun, Begun):
+        auditing.note(rows, send.audit)
         noted = note(rows, send, admitted, moment)
         return changed(begun, noted=noted) if noted else begun
     is_refused = isinstance(begun, Refused)  # else nobody had to send

@@ -36,4 +36,4 @@ def claim(rows: Rows, token: str, limit: int, lease: timedelta, now: datetime | 
 
 def unclaim(rows: Rows, token: str, claimed: Sequence[ChangeRecord] | None, now: datetime | None) -> None:
     """Nobody heard of the claim: they are due at once."""
-    rows.put_off_changes([one.number for one in claimed or ()], token, rows.now(now))
+    rows.put_off_changes([one.number for one in claimed or ()], token, rows.now(now), untried=True)

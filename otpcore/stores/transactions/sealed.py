@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import attrs
+
 from otpcore.errors import InvalidArgument
 from otpcore.stores.lists import Page
 from otpcore.stores.records import AuditRecord
 from otpcore.stores.rows import OutrunError, Rows
-from otpcore.stores.sealed import SealedRecord, check_names, check_sealed, is_kept
+from otpcore.stores.sealed import SealedRecord, check_about, check_names, check_sealed, is_kept
 from otpcore.stores.transactions.auditing import note
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,26 +18,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def put(
     rows: Rows,
-    namespace: str,
-    key: str,
-    sealed: bytes,
-    expires_at: datetime | None,
+    record: SealedRecord,
     expect: int | None,
     now: datetime | None,
     audit: AuditRecord | None = None,
 ) -> int | None:
-    """Write a record, if what was expected is there; its version."""
-    check_names(namespace, key)
-    check_sealed(sealed)
+    """Write a record, if what was expected is there; the version that it gets."""
+    check_names(record.namespace, record.key)
+    check_about(record.about, record.expires_at)
+    check_sealed(record.sealed)
     moment = rows.now(now)
-    found = rows.sealed(namespace, key)
+    found = rows.sealed(record.namespace, record.key)
     if expect is not None and expect != _version(found, moment):
         return None
     held = 0 if found is None else found.version
     # Not from 1 on: whoever knows a record that is gone by now must not take the next one for it.
     version = max(held, (moment - _EPOCH) // timedelta(microseconds=1)) + 1
-    record = SealedRecord(namespace=namespace, key=key, version=version, sealed=sealed, expires_at=expires_at)
-    if not rows.put_sealed(record, held):
+    if not rows.put_sealed(attrs.evolve(record, version=version), held):
         raise OutrunError("the record was begun by somebody else")
     note(rows, audit)
     return version

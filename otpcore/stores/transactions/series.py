@@ -21,7 +21,9 @@ _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND, _MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
 
 
-_Step = tuple[int, str, str, str]  # its number since 1970, instance, prefix and channel; empty: not told apart by it
+_Step = tuple[
+    int, str, str, str
+]  # its first minute since 1970, instance, prefix and channel; empty: not told apart by it
 
 
 @attrs.frozen(kw_only=True)
@@ -67,27 +69,29 @@ def add(rows: Rows, portion: Portion) -> bool:
 
 
 def points(
-    rows: Rows, since: datetime, until: datetime, step: timedelta, by: Collection[str]
+    rows: Rows, since: datetime, until: datetime, step: timedelta | None, by: Collection[str]
 ) -> tuple[SeriesPoint, ...]:
     """What is told of each step."""
-    if step < _MINUTE or step % _MINUTE:
+    if step is not None and (step < _MINUTE or step % _MINUTE):
         raise InvalidArgument("step: must be a number of whole minutes")
     if unknown := set(by) - set(DIMENSIONS):
         raise InvalidArgument(f"by: must be some of {', '.join(DIMENSIONS)}; {len(unknown)} are not")
-    length = step // _MINUTE
-    span = max(one for one in SPANS if length % one == 0)
-    first, last = minute_of(since) // length, -(-minute_of(until + _MINUTE - _MICROSECOND) // length)
+    first = minute_of(since)
+    length = None if step is None else step // _MINUTE
+    span = max(one for one in SPANS if (length or first) % one == 0)
+    first, width = (first, span) if length is None else (first // length * length, length)
+    last = -(-minute_of(until + _MINUTE - _MICROSECOND) // width) * width
     by_instance, by_prefix, by_channel = (name in by for name in DIMENSIONS)
     sums: dict[_Step, int] = {}
-    for minute, instance, prefix, channel, counts in rows.series(span, first * length, last * length):
+    for minute, instance, prefix, channel, counts in rows.series(span, first, last):
         step_of = (
-            minute // length,
+            first if length is None else minute // length * length,
             instance if by_instance else "",
             prefix if by_prefix else "",
             channel if by_channel else "",
         )
         sums[step_of] = sums.get(step_of, 0) + counts
-    starts = {number: start_of(number * length) for number in {one[0] for one in sums}}
+    starts = {minute: start_of(minute) for minute in {one[0] for one in sums}}
     channels = {word: Channel(word) if by_channel else None for word in {one[3] for one in sums}}
     return tuple(
         point_of(

@@ -93,6 +93,7 @@ def erase(rows: Rows, phone_key: str, audit: AuditRecord | None) -> PurgeCount:
         refusals=refusals,
         verified=verified,
         changes=changes,
+        records=rows.erase_sealed(phone_key),
     )
     if count.most():
         note(rows, audit, **{kind: number for kind, number in attrs.asdict(count).items() if number})

@@ -10,6 +10,7 @@ import pytest
 
 from otpcore import models
 from otpcore.models import Outcome
+from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.stores.records import AuditRecord
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
@@ -61,6 +62,18 @@ class AuditTests(StoreBase):
             ("keys.revoke", "key-1"),
             ("keys.new", "key-1"),
         ]
+
+    async def test_audit_a_send_of_an_operators_is_written_when_it_begins(self, world: World) -> None:
+        record = _record(world, "instances.test", target="mada")
+        refused = await world.begin(barrier=Barrier(reason=LimitReason.PAUSED), audit=record)
+        assert refused.step is None
+        assert await world.store.audits(10) == ()
+        failover = await world.begin(audit=record)
+        assert [(one.action, one.target) for one in await world.store.audits(10)] == [("instances.test", "mada")]
+        await failover.answer(Outcome.ACCEPTED)
+        cooling = await world.resend(failover.id, audit=record)
+        assert cooling.step is None
+        assert len(await world.store.audits(10)) == 1
 
     async def test_audit_each_command_of_an_operator_leaves_one_record(self, world: World) -> None:
         world.with_retries()

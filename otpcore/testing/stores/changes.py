@@ -126,6 +126,17 @@ class OutboxTests(StoreBase):
         told.later(3600)
         assert await _claim(told) == ()
 
+    async def test_outbox_a_claim_that_was_not_tried_does_not_count(self, told: World) -> None:
+        await accepted(told)
+        for tries in (1, 1, 1):
+            (one,) = await _claim(told, "ours")
+            assert one.tries == tries
+            assert await told.store.put_off_changes([one.number], "theirs", told.now, untried=True) == 0
+            assert await told.store.put_off_changes([one.number], "ours", told.now, untried=True) == 1
+        (one,) = await _claim(told)
+        await told.store.put_off_changes([one.number], one.token, told.now)
+        assert [one.tries for one in await _claim(told)] == [2]
+
     async def test_outbox_is_claimed_the_earliest_due_first_and_no_more_than_asked(self, told: World) -> None:
         first = await accepted(told)
         (one,) = await _claim(told)

@@ -94,6 +94,8 @@ class ListTests(StoreBase):
             (DeliveryFilter(channel=Channel.CALL), "d"),
             (DeliveryFilter(channel=Channel.SMS, prefix=""), "ba"),
             (DeliveryFilter(instance="unknown"), ""),
+            (DeliveryFilter(provider_code="20429"), "b"),
+            (DeliveryFilter(instance="backup", provider_code="20429"), ""),
             (ChallengeFilter(phone_key="phone-1"), "ba"),
             (ChallengeFilter(phone_key="phone-1", state=ChallengeState.APPROVED), "a"),
             (ChallengeFilter(instance="backup"), "b"),
@@ -114,7 +116,7 @@ class ListTests(StoreBase):
         route = (Candidate(instance="mada"), Candidate(instance="backup", prefix="+35987"))
         two = await world.begin(route)
         names[two.id], names[two.delivery.id] = "b", "b"
-        await two.answer(Outcome.THROTTLED)
+        await two.answer(Outcome.THROTTLED, provider_code="20429")
         names[two.delivery.id] = "c"
         await two.answer(Outcome.ACCEPTED, reference="M2")
         world.later(1)
@@ -122,6 +124,12 @@ class ListTests(StoreBase):
         three = await world.send(world.new_send(payment, MADA, channel=Channel.CALL))
         names[three.id] = names[three.delivery.id] = "d"
         assert "".join(names[found.id] for found in await _all(world, which, 1)) == expected
+
+    async def test_challenges_are_read_by_their_ids(self, world: World) -> None:
+        ids = [(await world.begin(phone=f"phone-{number}", subject=f"subject-{number}")).id for number in range(3)]
+        found = await world.store.challenges([*ids[:2], ids[0], "unknown"])
+        assert sorted(one.id for one in found) == sorted(ids[:2])
+        assert await world.store.challenges([]) == ()
 
     async def test_lists_begin_with_one_time_and_end_before_another(self, world: World) -> None:
         ids = []

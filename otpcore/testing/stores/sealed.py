@@ -117,6 +117,30 @@ class SealedTests(StoreBase):
         world.later(60)
         assert (await _purge(there)).records == 0
 
+    async def test_records_about_a_phone_are_erased_with_it(self, world: World) -> None:
+        there = attrs.evolve(world, store=world.store.within(models.World.SANDBOX))
+        soon = world.at(60)
+        for key, about in (("one", "phone-1"), ("two", "phone-1"), ("other", "phone-2"), ("nobody", "")):
+            await _put(world, key, b"1", expires_at=soon, about=about)
+        assert (await _get(world, "one")).about == "phone-1"
+        await _put(world, "two", b"2", expires_at=soon, about="phone-2")  # it is about somebody else now
+        await _put(world, "late", b"1", expires_at=soon)
+        await _put(world, "late", b"2", expires_at=soon, about="phone-1")
+        assert (await _erase(there, "phone-1")).records == 0
+        assert (await _erase(world, "phone-1")).records == 2
+        assert [one.key for one in (await _list(world)).items] == ["nobody", "other", "two"]
+        assert (await _erase(world, "phone-1")).records == 0
+        assert await _put(world, "one", b"3", expires_at=soon, expect=0, about="phone-1")
+        assert await _delete(world, "one")
+        assert (await _erase(world, "phone-1")).records == 0
+        assert (await _erase(world, "phone-2")).records == 2
+
+    async def test_records_about_a_phone_must_expire(self, world: World) -> None:
+        with pytest.raises(InvalidArgument, match="expires_at"):
+            await _put(world, "one", b"1", about="phone-1")
+        with pytest.raises(InvalidArgument, match="about"):
+            await _put(world, "one", b"1", about="phone 1", expires_at=world.at(60))
+
     @pytest.mark.parametrize(
         ("namespace", "key"),
         [("", "one"), ("n" * 65, "one"), ("a b", "one"), ("n", ""), ("n", "k" * 256), ("n", "ключ")],
@@ -149,6 +173,12 @@ async def _delete(world: World, key: str, **more: Any) -> bool:
 
 async def _list(world: World, **more: Any) -> Any:
     return await world.store.list_records(HOOKS, now=world.now, **more)
+
+
+async def _erase(world: World, phone_key: str) -> Any:
+    return await world.store.purge(
+        challenges_before=world.now, deliveries_before=world.now, phone_key=phone_key, now=world.now
+    )
 
 
 async def _purge(world: World) -> Any:

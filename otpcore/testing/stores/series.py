@@ -185,6 +185,26 @@ class SeriesTests(StoreBase):
         epoch = START - (START - START.replace(year=1970, month=1, day=1, hour=0))
         assert all((one.starts_at - epoch) % step == timedelta() for one in found)
 
+    @pytest.mark.parametrize("begins", [0, 60, 300, 3600])
+    async def test_series_of_one_step_are_all_there_is_from_a_minute_on(self, world: World, begins: int) -> None:
+        for number in range(6):
+            await accepted(world, phone=f"phone-{number}", reference=f"M{number}")
+            world.later(100)
+            await world.delivered(reference=f"M{number}")
+            world.later(600)
+        await _fold(world)
+        since, until = world.at(begins), world.now
+        (found,) = await world.store.series(since, until, None)
+        steps = await world.store.series(since, until, MINUTE)
+        assert found.starts_at == since
+        assert (found.accepted, found.delivered) == (
+            sum(one.accepted for one in steps),
+            sum(one.delivered for one in steps),
+        )
+        assert found.delivery_p50 == pytest.approx(100, rel=0.125)
+        apart = await world.store.series(since, until, None, by=["channel"])
+        assert [(one.starts_at, one.accepted) for one in apart] == [(since, found.accepted)]
+
     async def test_series_begin_with_one_step_and_end_with_another(self, world: World) -> None:
         for number in range(4):
             await accepted(world, phone=f"phone-{number}", reference=f"M{number}")

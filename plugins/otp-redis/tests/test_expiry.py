@@ -46,7 +46,7 @@ async def fill(world):
     await world.store.approve(await world.reserve(), settled=(), budget=windows, now=world.now)
     await world.store.fold(world.now + timedelta(minutes=1))
     soon = world.now + timedelta(minutes=10)
-    await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, now=world.now)
+    await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, about="phone-1", now=world.now)
     audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms")
     await world.store.write_setting("rules", "Mada", audit=audit)
     await world.store.beat(
@@ -102,6 +102,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
         "ix",
         "sr",
         "rc",
+        "rp",
         "changes",
     }
 

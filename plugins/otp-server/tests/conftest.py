@@ -27,6 +27,7 @@ from otp_server.app import app_of
 from otp_server.keys import Kind, Scope
 from otp_server.server import Server
 from otp_server.serving import configured
+from webhook_receiver import Receiver, listening
 
 from otpcore import AsyncOTPService
 from otpcore.cli.main import run
@@ -137,14 +138,11 @@ def run_server() -> Callable[..., contextlib.AbstractContextManager[Running]]:
     return run
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """A database of a server from a wheel."""
-    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
-        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
-    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
-    with own_servers.postgres_server() as url:
-        yield url
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An app's server that hears webhooks."""
+    with listening() as made:
+        yield made
 
 
 _numbers = itertools.count()
@@ -198,11 +196,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
     def start(
-        directory: Path = tmp_path, command: Sequence[str] = (sys.executable, "-m", "otpcore"), **environment: str
+        directory: Path = tmp_path,
+        *arguments: str,
+        command: Sequence[str] = (sys.executable, "-m", "otpcore"),
+        **environment: str,
     ) -> Process:
         own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
         process = subprocess.Popen(
-            [*command, "--json", "serve", "--port", "0"],
+            [*command, "--json", "serve", "--port", "0", *arguments],
             cwd=directory,
             env={**own, **environment},
             stdout=subprocess.PIPE,
@@ -228,3 +229,33 @@ def _document(process: subprocess.Popen[str]) -> dict[str, Any]:
             document: dict[str, Any] = json.loads(text)
             return document
     raise AssertionError((text, process.stderr.read() if process.stderr else ""))
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    """A database of a server from a wheel, with its tables."""
+    if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
+        pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
+    own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
+    from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - SQLAlchemy is loaded where it is needed
+
+    with own_servers.postgres_server() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def redis_process(tmp_path: Path) -> Iterator[Any]:
+    """A server from a wheel."""
+    pytest.importorskip("otp_redis", reason="otp-redis is not installed")
+    servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
+    (tmp_path / "redis").mkdir()
+    with servers.redis_server(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_process: Any) -> str:
+    """Its address."""
+    url: str = redis_process.url
+    return url

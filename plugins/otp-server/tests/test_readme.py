@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import httpx
 import pytest
+from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
 from otp_server.problems import OURS
 from otp_server.relay_settings import RelaySettings
@@ -129,7 +130,9 @@ def test_the_page_has_every_problem_and_every_setting() -> None:
     told = [row for row in rows("Problems") if row[0].isdigit()]
     assert told == sorted([str(answer.http_status), reason, answer.meaning] for reason, answer in OURS.items())
     of_server = {
-        f"server.{one.name}" for one in attrs.fields(ServerSettings) if one.name not in ("apps", "page", "relay")
+        f"server.{one.name}"
+        for one in attrs.fields(ServerSettings)
+        if one.name not in ("apps", "page", "relay", "console")
     }
     of_apps = {
         f"server.apps.<app>.{one.name}"
@@ -141,7 +144,8 @@ def test_the_page_has_every_problem_and_every_setting() -> None:
     of_apps |= {
         f"server.{of}relay.<name>.{one.name}" for one in attrs.fields(RelaySettings) for of in ("", "apps.<app>.")
     }
-    assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps
+    of_console = {f"server.console.{one.name}" for one in attrs.fields(ConsoleSettings)}
+    assert {row[0] for row in rows("Settings")[2:]} == of_server | of_apps | of_console
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="the page is in the repository")

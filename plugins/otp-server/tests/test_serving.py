@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,25 +89,11 @@ def site(tmp_path: Path, otp: Callable[..., Any]) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[str]:
-    """A server from a wheel."""
-    pytest.importorskip("otp_redis", reason="otp-redis is not installed")
-    servers = pytest.importorskip("redis_servers", reason="Redis is started by the tests of otp-redis")
-    (tmp_path / "redis").mkdir()
-    with servers.redis_server(tmp_path / "redis") as server:
-        yield server.url
-
-
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
 def test_it_works_on_servers(
     kind: str, request: pytest.FixtureRequest, run_server: Callable[..., Any], phone: str
 ) -> None:
     url = request.getfixturevalue(kind)
-    if kind == "postgres":
-        from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - the table of a server is made beforehand
-
-        upgrade(url)
     with run_server(url) as server, server.client() as client:
         named = {"Idempotency-Key": "one"}
         begun = client.post(START, json={"to": phone, "metadata": {"a": "b"}}, headers=named).json()

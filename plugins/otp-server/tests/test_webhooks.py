@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from otp_server.server import Server
 from otp_server.webhooks import teller
 from otp_server.webhooks.calling import Caller, is_public
 from standardwebhooks import Webhook, WebhookVerificationError
+from webhook_receiver import Receiver
 
 from otpcore import AsyncOTPService, SettingsError
+from otpcore.providers import Network
 from otpcore.testing import wrong_code
 
 START = "/v1/verifications"
 SECRET, NEXT_SECRET = "whsec_" + "c2VjcmV0" * 4, "whsec_" + "bmV4dCEh" * 4
-
-
-@attrs.define(eq=False)
-class Receiver:
-    """An app's server: keeps what it hears, and answers as it is told to."""
-
-    url: str = ""
-    answers: list[int] = attrs.field(factory=list)
-    heard: list[tuple[dict[str, str], bytes]] = attrs.field(factory=list)
-
-    def wait(self, count: int) -> list[dict[str, Any]]:
-        end = time.monotonic() + 60
-        while len(self.heard) < count and time.monotonic() < end:
-            time.sleep(0.01)
-        return [json.loads(body) for _, body in self.heard]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.heard.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(made.answers.pop(0) if made.answers else 204)
-            self.send_header("Location", made.url + "/elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.url = f"http://127.0.0.1:{server.server_port}/events"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield made
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -189,10 +148,10 @@ def test_a_public_one_is(address: str) -> None:
 async def test_a_name_is_judged_by_what_it_resolves_to(receiver: Receiver, networks: tuple[str, ...]) -> None:
     port = receiver.url.split(":")[2]
     for url in (receiver.url, f"http://localhost:{port}", f"https://localhost:{port}", f"http://2130706433:{port}"):
-        called = await Caller(networks).call(url, {}, b"{}")
+        called = await Caller(networks, Network()).call(url, {}, b"{}")
         assert (called.status, called.problem[:28]) == (0, "the address is in a private "), url
     assert receiver.heard == []
-    nowhere = await Caller(networks).call("https://no-such-host.invalid/", {}, b"{}")
+    nowhere = await Caller(networks, Network()).call("https://no-such-host.invalid/", {}, b"{}")
     assert nowhere.problem == "the name cannot be resolved"
 
 

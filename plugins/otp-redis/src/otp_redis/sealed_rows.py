@@ -1,4 +1,4 @@
-"""Sealed records: one hash each, a sorted set of the keys of each namespace, and one of when records expire."""
+"""Sealed records: one hash each; sorted sets of the keys of each namespace, and of when records expire; a set for each phone."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class SealedRows(LimitRows):
             return False
         unit, name = self._unit, _name(record.namespace, record.key)
         unit.put(name, _FIELD, pack(record))
+        if found is not None and found.about not in ("", record.about):
+            unit.call("SREM", _about(found.about), _member(record))
         unit.call("ZADD", _index(record.namespace), "0", record.key)
         if record.expires_at is None:
             unit.call("PERSIST", name)
@@ -37,9 +39,15 @@ class SealedRows(LimitRows):
             kept = self._milliseconds(record.expires_at, self._keeping.of_sealed)
             unit.call("PEXPIRE", name, str(kept))
             unit.call("ZADD", "ix:sealed", str(microseconds(record.expires_at)), _member(record))
+            if record.about:
+                unit.call("SADD", _about(record.about), _member(record))
+                unit.keep(_about(record.about), kept)
         return True
 
     def delete_sealed(self, namespace: str, key: str) -> None:
+        found = self.sealed(namespace, key)
+        if found is not None and found.about:
+            self._unit.call("SREM", _about(found.about), _member(found))
         self._unit.clear(_name(namespace, key))
         self._unit.call("ZREM", _index(namespace), key)
         self._unit.call("ZREM", "ix:sealed", f"{namespace} {key}")
@@ -65,9 +73,24 @@ class SealedRows(LimitRows):
             self.delete_sealed(namespace, key)
         return len(members)
 
+    def erase_sealed(self, phone_key: str) -> int:
+        (found,) = self._unit.ask(("members", _about(phone_key)))
+        members = [member.split(" ") for member in found]
+        self._unit.load(*(_name(*member) for member in members))
+        ours = [one for one in members if (record := self.sealed(*one)) is not None and record.about == phone_key]
+        for namespace, key in ours:
+            self.delete_sealed(namespace, key)
+        if found:
+            self._unit.call("SREM", _about(phone_key), *found)
+        return len(ours)
+
 
 def _name(namespace: str, key: str) -> str:
     return f"rc:{namespace} {key}"
+
+
+def _about(phone_key: str) -> str:
+    return f"rp:{phone_key}"
 
 
 def _index(namespace: str) -> str:

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otp_server.app import create_app
+    from otp_server.embedding import router
+    from otp_server.proofs import Verified, verified
     from otp_server.server import Server
 
-__all__ = ["Server", "create_app"]
+__all__ = ["Server", "Verified", "create_app", "router", "verified"]
 
-_PLACES = {"create_app": "otp_server.app", "Server": "otp_server.server"}
+_PLACES = {
+    "Server": "otp_server.server",
+    "Verified": "otp_server.proofs",
+    "create_app": "otp_server.app",
+    "router": "otp_server.embedding",
+    "verified": "otp_server.proofs",
+}
 
 if not TYPE_CHECKING:
 

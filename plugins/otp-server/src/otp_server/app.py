@@ -11,22 +11,28 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
 from otp_server.api.described import PROBLEMS, Described, name_of
+from otp_server.console.app import console_at
 from otp_server.edge import Edge, request_id
+from otp_server.places import Placed
 from otp_server.problems import ProblemError, faults_of, problem_of, respond
 from otp_server.server import Server
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 
-__all__ = ["app_of", "create_app"]
+__all__ = ["API", "BESIDE", "KEY", "answer_to", "app_of", "create_app"]
 
-_KEY = HTTPBearer(
+KEY = HTTPBearer(
     auto_error=False, description="A key of `otp keys api new`."
 )  # for the description; api/auth.py reads it
+API = (verifications, decoys, messages, explain, webhooks)
+"""Parts whose addresses are described."""
+BESIDE = (health, receipts, relay, inbox, pages)
+"""Parts whose addresses are not."""
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -48,8 +54,9 @@ def app_of(server: Server) -> FastAPI:
     """The application of a server that is not open yet."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(opened: FastAPI) -> AsyncIterator[None]:
         async with server:
+            opened.state.otp_server = server
             yield
 
     app = Described(
@@ -60,29 +67,38 @@ def app_of(server: Server) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # an address is one address, and a body is sent once
         lifespan=lifespan,
-        middleware=[Middleware(Edge, measures=server.measures)],
+        middleware=[
+            Middleware(Placed, public_url=server.settings.public_url),
+            Middleware(Edge, measures=server.measures),
+        ],
         responses=PROBLEMS,
         generate_unique_id_function=name_of,
     )
-    for part in (verifications, decoys, messages, explain, webhooks):
-        app.include_router(part.router(server), dependencies=[Depends(_KEY)])
-    for more in (health, receipts, relay, inbox, pages):
+    for part in API:
+        app.include_router(part.router(server), dependencies=[Depends(KEY)])
+    for more in BESIDE:
         app.router.routes.extend(more.routes(server))
     app.router.routes.extend(widget.routes())
+    console = server.settings.console
+    if console.on and console.path:
+        app.router.routes.append(Route(console.path, _below))
+        app.mount(console.path, console_at(server))
     for kind in (ProblemError, OTPError, OTPConfigurationError):
-        app.add_exception_handler(kind, _problem)
-    app.add_exception_handler(RequestValidationError, _invalid)
+        app.add_exception_handler(kind, answer_to)
+    app.add_exception_handler(RequestValidationError, answer_to)
     app.add_exception_handler(HTTPException, _of_the_framework)
     return app
 
 
-async def _problem(_: Request, error: Exception) -> Response:
-    return respond(problem_of(error), request_id())
+async def _below(request: Request) -> Response:
+    return RedirectResponse(f"{request.url.path}/", 303)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
-    """What is wrong with a body, by its place; what stood there is not told."""
-    found: Sequence[Any] = error.errors() if isinstance(error, RequestValidationError) else ()
+async def answer_to(_: Request, error: Exception) -> Response:
+    """What is answered to an error; of a body, what is wrong with it by its place, and not what stood there."""
+    if not isinstance(error, RequestValidationError):
+        return respond(problem_of(error), request_id())
+    found: Sequence[Any] = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return respond(ProblemError("malformed").problem, request_id())
     return respond(ProblemError("invalid", errors=faults_of(found)).problem, request_id())

@@ -1,4 +1,4 @@
-"""The commands that this distribution brings: ``otp serve`` and ``otp keys api``."""
+"""The commands that this distribution brings: ``otp serve``, ``otp keys api`` and ``otp console user``."""
 # ruff: noqa: PLC0415 - `otp --help` must not wait for a web framework
 
 from __future__ import annotations
@@ -10,10 +10,31 @@ import typer
 
 from otpcore.cli import ExitCode, Options
 
-__all__ = ["list_keys", "new_key", "revoke_key", "serve", "widget"]
+__all__ = [
+    "add_person",
+    "list_keys",
+    "list_people",
+    "new_key",
+    "remove_person",
+    "reset_person",
+    "revoke_key",
+    "serve",
+    "widget",
+]
 
 
 Reason = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept in the audit trail, with your name.")]
+
+
+Person = Annotated[str, typer.Argument(metavar="NAME", help="Of the person, such as ann or ann@example.com.")]
+
+
+class RoleName(enum.StrEnum):
+    """What a person may do in the console."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
 
 
 class KindName(enum.StrEnum):
@@ -38,11 +59,14 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="On which port; 0: a free one; not given: as set.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="How many processes serve; one that dies is replaced.")
+    ] = 1,
 ) -> ExitCode:
     """Serve the HTTP API until SIGTERM or Ctrl-C; without any settings as a sandbox on this machine."""
     from otp_server import serving
 
-    return serving.serve(_options(context), host, port)
+    return serving.serve(_options(context), host, port, workers)
 
 
 def new_key(
@@ -100,6 +124,57 @@ def widget(context: typer.Context) -> ExitCode:
     document = {"tag": _widget.tag(url), "file": _widget.versioned(), "integrity": _widget.integrity()}
     options.say(document, document["tag"])
     return ExitCode.OK
+
+
+def add_person(
+    context: typer.Context,
+    name: Person,
+    role: Annotated[RoleName, typer.Option(help="Viewers look, operators change, admins let others in too.")] = (
+        RoleName.VIEWER
+    ),
+    may_reveal: Annotated[bool, typer.Option("--may-reveal", help="May see whole numbers, each for a reason.")] = False,
+    by_proxy: Annotated[
+        bool, typer.Option("--by-proxy", help="No password: the trusted proxy says who it is.")
+    ] = False,
+    reason: Reason = "",
+) -> ExitCode:
+    """Let a person into the console; password and digits are shown this once."""
+    from otp_server import people_commands as _people
+
+    asked = _people.AccountAsked(name=name, role=str(role), may_reveal=may_reveal, by_proxy=by_proxy, reason=reason)
+    return _people.add_person(_options(context), asked)
+
+
+def reset_person(
+    context: typer.Context,
+    name: Person,
+    role: Annotated[RoleName | None, typer.Option(help="Another role; not given: as it is.")] = None,
+    may_reveal: Annotated[
+        bool | None, typer.Option("--may-reveal/--no-reveal", help="May see whole numbers; not given: as it is.")
+    ] = None,
+    reason: Reason = "",
+) -> ExitCode:
+    """Give a person another password and other digits, and end what is open in the console."""
+    from otp_server import people_commands as _people
+
+    asked = _people.AccountAsked(
+        name=name, role=None if role is None else str(role), may_reveal=may_reveal, reason=reason
+    )
+    return _people.reset_person(_options(context), asked)
+
+
+def list_people(context: typer.Context) -> ExitCode:
+    """List who may look at the console, and as what."""
+    from otp_server import people_commands as _people
+
+    return _people.list_people(_options(context))
+
+
+def remove_person(context: typer.Context, name: Person, reason: Reason = "") -> ExitCode:
+    """Let a person into the console no more, from now on."""
+    from otp_server import people_commands as _people
+
+    return _people.remove_person(_options(context), name, reason)
 
 
 def _options(context: typer.Context) -> Options:

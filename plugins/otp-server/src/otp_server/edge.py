@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from otp_server.measures import Measures
 from otp_server.problems import Problem, ProblemError, problem_of, respond
 
-__all__ = ["Edge", "request_id"]
+__all__ = ["Edge", "request_id", "tell"]
 
 _logger = logging.getLogger("otpcore.server")
 
@@ -83,7 +83,7 @@ class Edge:
             return
         except Exception as error:
             problem = problem_of(error)
-            _tell(problem, error)
+            tell(problem, error)
             if status:
                 raise
             response = respond(problem, own_id)
@@ -103,7 +103,7 @@ class Edge:
             _request_id.reset(token)
 
 
-def _tell(problem: Problem, error: Exception) -> None:
+def tell(problem: Problem, error: Exception) -> None:
     """What nobody foresaw is told with its place, and without its text, which may quote a number or a code."""
     if problem.reason not in ("bug", "misconfigured"):
         return

@@ -27,34 +27,47 @@ def form_token(server: Server, binding: str) -> str:
     return server.vault.digest("form", binding)
 
 
-def check_form(server: Server, request: Request, form: Mapping[str, object], binding: str) -> None:
+def check_form(
+    server: Server, request: Request, form: Mapping[str, object], binding: str, *, public_url: str | None = None
+) -> None:
     """That a form came from a page of ours in this browser.
+
+    Args:
+        server: Whose page it is.
+        request: That brought it.
+        form: What was sent.
+        binding: As for ``form_token``.
+        public_url: Under which browsers reach the page; None: the server's own.
 
     Raises:
         ProblemError: It did not.
     """
     given = str(form.get(FIELD, "")).encode(errors="replace")
     fits = hmac.compare_digest(given, form_token(server, binding).encode())
-    if not binding or not fits or not _is_from_here(server, request):
+    if not binding or not fits or not _is_from_here(request, _address(server, request, public_url)):
         raise ProblemError("forbidden")
 
 
-def is_secure(server: Server, request: Request) -> bool:
+def is_secure(server: Server, request: Request, *, public_url: str | None = None) -> bool:
     """The person's browser speaks TLS, to us or to the proxy before us."""
-    return (server.settings.public_url or str(request.url)).startswith("https:")
+    return _address(server, request, public_url).startswith("https:")
 
 
-def cookie_name(server: Server, request: Request, name: str) -> str:
+def cookie_name(server: Server, request: Request, name: str, *, public_url: str | None = None) -> str:
     """As a cookie of this host alone is named; a browser takes such a name over TLS only."""
-    return f"__Host-{name}" if is_secure(server, request) else name
+    return f"__Host-{name}" if is_secure(server, request, public_url=public_url) else name
 
 
-def _is_from_here(server: Server, request: Request) -> bool:
+def _address(server: Server, request: Request, public_url: str | None) -> str:
+    return (server.settings.public_url if public_url is None else public_url) or str(request.url)
+
+
+def _is_from_here(request: Request, address: str) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin")
     if origin is None or (origin == "null" and site is not None):  # a page that tells no referrer sends null
         return True
-    ours = urlsplit(server.settings.public_url or str(request.url))
+    ours = urlsplit(address)
     return origin == f"{ours.scheme}://{ours.netloc}"

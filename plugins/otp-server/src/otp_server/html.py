@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from otp_server.places import outside
 from otp_server.problems import ProblemError
 
 __all__ = ["page", "routes", "static_url"]
@@ -48,7 +49,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["static"] = static_url
+    made.globals |= {"static": static_url, "outside": outside}
     return made
 
 
@@ -80,7 +81,7 @@ def routes() -> Sequence[BaseRoute]:
     async def static(request: Request) -> Response:
         path = request.path_params["path"]
         try:
-            known = request.url.path == static_url(path)
+            known = request.path_params["digest"] == static_url(path).split("/")[2]
         except (OSError, ValueError):
             known = False
         if not known:

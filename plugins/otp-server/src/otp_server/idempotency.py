@@ -12,7 +12,8 @@ from fastapi.encoders import jsonable_encoder
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from otp_server.api.auth import Caller
+from otp_server.api.auth import Caller, look_up_phone
+from otp_server.api.views import look_up
 from otp_server.edge import request_id
 from otp_server.problems import ProblemError, is_final, problem_of, respond
 from otp_server.server import Server
@@ -52,8 +53,16 @@ class Answered:
     headers: dict[str, str] = attrs.field(factory=dict)
 
 
-async def once(server: Server, caller: Caller, request: Request, work: Callable[[], Awaitable[Answered]]) -> Response:
-    """Do the work, unless the same request was answered before.
+async def once(
+    server: Server,
+    caller: Caller,
+    request: Request,
+    work: Callable[[], Awaitable[Answered]],
+    *,
+    phone: str = "",
+    challenge_id: str = "",
+) -> Response:
+    """Do the work, unless the same request was answered before. What is kept is erased with the phone that it is about.
 
     A request that died with its process is done again once the time is over that it might have taken.
 
@@ -65,7 +74,8 @@ async def once(server: Server, caller: Caller, request: Request, work: Callable[
         return _response(await work())
     if not 0 < len(name) <= _LONGEST or not (name.isascii() and name.isprintable()):
         raise ProblemError("malformed")
-    kept = Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name))
+    about = await _about(caller, phone, challenge_id)
+    kept = Kept(server=server, key=server.vault.digest("idempotency key", caller.key.id, name), about=about)
     asked = server.vault.digest("request", request.method, request.url.path, (await request.body()).hex())
     version = await kept.begin(asked)
     if version is None:
@@ -93,18 +103,20 @@ class Kept:
     Args:
         server: In whose store it is.
         key: A keyed digest of what names the request.
+        about: The look-up of the phone with which it is erased; empty: of none.
         lasts: From the answer on.
     """
 
     server: Server
     key: str
+    about: str = ""
     lasts: timedelta = _KEPT
 
     async def begin(self, asked: str) -> int | None:
         """Claim the key; None: it is somebody else's."""
         until = datetime.now(UTC) + timedelta(seconds=self.server.patience)
         value = {"asked": asked, "answer": None}
-        return await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=0)
+        return await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=0, about=self.about)
 
     async def finish(self, asked: str, version: int, answered: Response) -> None:
         """Keep the answer."""
@@ -117,7 +129,7 @@ class Kept:
         }
         value = {"asked": asked, "answer": answer}
         until = datetime.now(UTC) + self.lasts
-        await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=version)
+        await self.server.records.put(_NAMESPACE, self.key, value, expires_at=until, expect=version, about=self.about)
 
     async def forget(self, version: int) -> None:
         """Let who asks again be the first."""
@@ -139,6 +151,16 @@ class Kept:
             raise ProblemError("in_progress", retry_after=1)
         headers = {**answer["headers"], "Idempotent-Replayed": "true", "Cache-Control": "no-store"}
         return Response(answer["text"], answer["status"], headers, media_type=answer["media_type"])
+
+
+async def _about(caller: Caller, phone: str, challenge_id: str) -> str:
+    """The look-up of the phone that a request is about; empty: it is about none that could be meant."""
+    if phone:
+        return await look_up_phone(caller.service, phone)
+    try:
+        return (await look_up(caller, challenge_id))[0].phone_key if challenge_id else ""
+    except ProblemError:
+        return ""
 
 
 def _response(answered: Answered) -> Response:

@@ -11,8 +11,10 @@ from starlette.routing import BaseRoute, Route
 
 from otp_server import html
 from otp_server.api.auth import caller_of
+from otp_server.console.inbox import at_home
 from otp_server.keys import Kind, Scope
 from otp_server.problems import ProblemError
+from otp_server.received import received
 from otp_server.server import Server
 from otpcore import DeliveredMessage
 
@@ -28,21 +30,23 @@ def routes(server: Server) -> Sequence[BaseRoute]:
     async def shown(request: Request) -> Response:
         if not _is_at_home(server, request):
             raise ProblemError("not_found")
-        messages = [_told(one) for one in reversed(server.sandbox.sandbox_inbox())]
-        return html.page("inbox/inbox.html", {"messages": messages, "keys_are_kept": not _has_no_keys(server)})
+        return await at_home(server, request)
 
     async def listed(request: Request) -> Response:
         caller = await caller_of(server, request, Scope.READ)
         if caller.key.kind is not Kind.TEST:
             raise ProblemError("forbidden")
-        found = server.sandbox.sandbox_inbox()
-        own = [one for one in found if await _is_of(server, one, caller.app)]
-        return JSONResponse({"messages": [_told(one) for one in reversed(own)]}, headers={"Cache-Control": "no-store"})
+        own = [_told(one) for one in await received(server, caller.app)]
+        return JSONResponse({"messages": own}, headers={"Cache-Control": "no-store"})
 
     async def first(_: Request) -> Response:
         return Response(status_code=303, headers={"Location": "/inbox"})
 
-    made: list[BaseRoute] = [Route("/inbox", shown), Route("/v1/inbox", listed), *html.routes()]
+    made: list[BaseRoute] = [
+        Route("/inbox", shown, methods=["GET", "POST"]),
+        Route("/v1/inbox", listed),
+        *html.routes(),
+    ]
     return [*made, Route("/", first)] if server.is_sandbox else made
 
 
@@ -55,15 +59,6 @@ def _is_at_home(server: Server, request: Request) -> bool:
     return server.is_sandbox and caller in _LOOPBACK and request.url.hostname in _NAMES
 
 
-def _has_no_keys(server: Server) -> bool:
-    return server.otp_settings.needs_throw_away_keys
-
-
-async def _is_of(server: Server, message: DeliveredMessage, app: str) -> bool:
-    views = await server.sandbox.store.view(challenge_id=message.challenge_id)
-    return any(view.challenge.app == app for view in views)
-
-
 def _told(message: DeliveredMessage) -> dict[str, Any]:
     return {
         "verification": message.challenge_id,
@@ -72,6 +67,7 @@ def _told(message: DeliveredMessage) -> dict[str, Any]:
         "provider": message.instance,
         "purpose": message.purpose,
         "locale": message.locale,
+        "at": message.at.isoformat(),
         "code": message.code,
         "text": message.text,
     }

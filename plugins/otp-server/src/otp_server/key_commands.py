@@ -9,11 +9,9 @@ from typing import TypeVar
 import attrs
 
 from otp_server.keys import ApiKey, ApiKeys, Kind, Scope
+from otp_server.record_commands import with_records
 from otp_server.settings import read_settings
-from otp_server.vault import Records, Vault
-from otpcore import SettingsError
-from otpcore.cli import CommandError, ExitCode, Options, operator_for, operator_name, run, settings_for
-from otpcore.stores import World
+from otpcore.cli import CommandError, ExitCode, Options, operator_name, settings_for
 
 __all__ = ["NewKeyAsked", "list_keys", "new_key", "revoke_key"]
 
@@ -87,19 +85,7 @@ def revoke_key(options: Options, key_id: str, reason: str) -> ExitCode:
 
 
 def _with_keys(options: Options, work: Callable[[ApiKeys], Awaitable[T]]) -> T:
-    settings = settings_for(options)
-    if settings.needs_throw_away_keys:
-        raise SettingsError(
-            "the sandbox has no keys of its own, so whatever is sealed is lost when its process ends. "
-            "Fix: make keys with `otp init`; `otp serve` without settings prints a key for its own run"
-        )
-
-    async def within() -> T:
-        async with operator_for(options) as operator:
-            records = Records(store=operator.store.within(World.REAL), vault=Vault(settings))
-            return await work(ApiKeys(records))
-
-    return run(within)
+    return with_records(options, lambda records: work(ApiKeys(records)))
 
 
 def _scopes(key: ApiKey) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import hmac
 import ipaddress
-import json
 import re
 import secrets
 import time
@@ -15,9 +14,9 @@ from typing import Any
 
 import attrs
 
+from otp_server.audits import audit_record
 from otp_server.vault import Kept, Records
-from otpcore import InvalidArgument
-from otpcore.stores import AuditRecord
+from otpcore import InvalidArgument, StoreError
 
 __all__ = ["ApiKey", "ApiKeys", "Kind", "NewKey", "Scope"]
 
@@ -29,7 +28,9 @@ _ID_LENGTH = 12
 _MOST_LIVING = 2  # of one app and kind: the one in use, and the one that takes its place
 _NOTED_EVERY = 60.0  # seconds
 _LONGEST_NOTE = 100
-_LONGEST_REASON = 200
+_ROOM = "key-room"
+_PATIENCE = timedelta(seconds=60)  # beyond what it may take to write a key for which there was room
+_VOID_FOR = timedelta(days=1)
 
 
 class Kind(enum.StrEnum):
@@ -158,7 +159,6 @@ class ApiKeys:
             InvalidArgument: Two keys of this app and kind are in use, or an argument cannot be meant.
         """
         now = datetime.now(UTC)
-        await self._check_room(kind, app, now)
         if len(note) > _LONGEST_NOTE or not note.isprintable():
             raise InvalidArgument(f"note: must be at most {_LONGEST_NOTE} printable characters")
         key = ApiKey(
@@ -174,26 +174,58 @@ class ApiKeys:
         )
         return await self._keep(key, reason)
 
-    async def _check_room(self, kind: Kind, app: str, now: datetime) -> None:
-        living = [one for one in await self.list() if (one.app, one.kind) == (app, kind) and one.is_living(now)]
-        if len(living) >= _MOST_LIVING:
-            raise InvalidArgument(
-                f"two {kind} keys of this app are in use. "
-                f"Fix: revoke the one that is used no more, `otp keys api revoke {living[0].id}`"
-            )
-
     async def _keep(self, key: ApiKey, reason: str) -> NewKey:
-        """With a secret that nobody sees again."""
+        """With a secret that nobody sees again, if there is room."""
+        said = {"kind": str(key.kind), "app": key.app, "scopes": sorted(map(str, key.scopes))}
+        audit = audit_record("keys.api.new", key.id, key.by, reason, said)
+        await self._take_room(key)
         secret = secrets.token_urlsafe(32)
         value = {**key.to_dict(), "digest": self._digest(key.id, secret)}
-        said = {"kind": str(key.kind), "app": key.app, "scopes": sorted(map(str, key.scopes))}
-        audit = _audit("keys.api.new", key.id, key.by, reason, said)
-        await self._records.put(_NAMESPACE, key.id, value, expect=0, audit=audit)
+        if await self._records.put(_NAMESPACE, key.id, value, expect=0, audit=audit) is None:
+            raise StoreError("the store was too slow to make a key; try again")
         return NewKey(key=key, token=f"otp_{key.kind}_{key.id}_{secret}")
+
+    async def _take_room(self, key: ApiKey) -> None:
+        """Say that this key is about to be written, if there is room for it.
+
+        Who says so writes one record, of the version that he read before he counted: of two who count at once, one counts again.
+
+        Raises:
+            InvalidArgument: There is none.
+        """
+        place = self._records.vault.digest("key room", key.app, str(key.kind))[:32]
+        while True:
+            kept = await self._records.get(_ROOM, place)
+            coming = await self._coming({} if kept is None else kept.value["coming"])
+            others = [one for one in await self.list() if (one.app, one.kind) == (key.app, key.kind)]
+            living = [one.id for one in others if one.is_living(key.created_at)]
+            if len({*living, *coming}) >= _MOST_LIVING:
+                fix = (
+                    f"revoke the one that is used no more, `otp keys api revoke {living[0]}`" if living else "try again"
+                )
+                raise InvalidArgument(f"two {key.kind} keys of this app are in use. Fix: {fix}")
+            value = {"coming": {**coming, key.id: _written(key.created_at)}}
+            if await self._records.put(_ROOM, place, value, expect=0 if kept is None else kept.version) is not None:
+                return
+
+    async def _coming(self, said: Mapping[str, str]) -> dict[str, str]:
+        """Keys that are about to be written. One whose process died before it was is made impossible."""
+        late = datetime.now(UTC) - _PATIENCE
+        coming = {}
+        for key_id, at in said.items():
+            if await self._records.get(_NAMESPACE, key_id) is not None:
+                continue
+            if datetime.fromisoformat(at) > late:
+                coming[key_id] = at
+            else:
+                void = {"digest": "0" * 64}
+                await self._records.put(_NAMESPACE, key_id, void, expires_at=late + _VOID_FOR, expect=0)
+        return coming
 
     async def list(self) -> tuple[ApiKey, ...]:
         """All of them, the earliest first."""
-        return tuple(sorted(map(_read, await self._records.every(_NAMESPACE)), key=lambda one: one.created_at))
+        kept = filter(_is_key, await self._records.every(_NAMESPACE))
+        return tuple(sorted(map(_read, kept), key=lambda one: one.created_at))
 
     async def revoke(self, key_id: str, *, by: str, reason: str = "") -> ApiKey | None:
         """Take a key no more, from now on; None: there is none of that id.
@@ -204,11 +236,11 @@ class ApiKeys:
             reason: Why, likewise.
         """
         kept = await self._records.get(_NAMESPACE, key_id) if _ID.fullmatch(key_id) else None
-        while kept is not None:
+        while kept is not None and _is_key(kept):
             if kept.value["revoked_at"] is not None:
                 return _read(kept)
             value = {**kept.value, "revoked_at": _written(datetime.now(UTC))}
-            audit = _audit("keys.api.revoke", key_id, by, reason, {})
+            audit = audit_record("keys.api.revoke", key_id, by, reason, {})
             if await self._records.put(_NAMESPACE, key_id, value, expect=kept.version, audit=audit) is not None:
                 return _read(attrs.evolve(kept, value=value))
             kept = await self._records.get(_NAMESPACE, key_id)  # its use was noted meanwhile
@@ -221,7 +253,7 @@ class ApiKeys:
         kept = await self._records.get(_NAMESPACE, key_id)
         known = kept.value["digest"] if kept is not None else "0" * 64
         fits = hmac.compare_digest(known, self._digest(key_id, secret))
-        if kept is None or not fits:
+        if kept is None or not fits or not _is_key(kept):
             return None
         key, now = _read(kept), datetime.now(UTC)
         if key.kind != kind or not key.is_living(now) or not key.is_taken_from(address):
@@ -241,17 +273,9 @@ class ApiKeys:
         return self._records.vault.digest("api key", key_id, secret)
 
 
-def _audit(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
-    """Who changed a key, and why.
-
-    Raises:
-        InvalidArgument: A name or a reason that cannot be kept.
-    """
-    for name, text in (("by", by), ("reason", reason)):
-        if len(text) > _LONGEST_REASON or not (text.isprintable() and (text or name == "reason")):
-            raise InvalidArgument(f"{name}: must be at most {_LONGEST_REASON} printable characters")
-    told = json.dumps(dict(detail), sort_keys=True)
-    return AuditRecord(at=datetime.now(UTC), by=by, action=action, target=target, reason=reason, detail=told)
+def _is_key(kept: Kept) -> bool:
+    """It is a key, and not the place of one that was never made."""
+    return "kind" in kept.value
 
 
 def _read(kept: Kept) -> ApiKey:

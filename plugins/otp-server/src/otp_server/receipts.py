@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from otp_server.places import outside
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otpcore import ReceiptRequest, UnknownProviderError
@@ -42,6 +43,6 @@ def routes(server: Server) -> Sequence[BaseRoute]:
 def _public_url(server: Server, request: Request) -> str:
     """As the vendor called it, which is what it signs."""
     if not server.settings.public_url:
-        return str(request.url)
+        return str(request.url.replace(path=outside(request.url.path)))
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{server.settings.public_url.rstrip('/')}{request.url.path}{query}"

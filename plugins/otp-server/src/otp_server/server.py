@@ -16,6 +16,7 @@ from otp_server.measures import Measures
 from otp_server.settings import ServerSettings, read_settings
 from otp_server.vault import Records, Vault
 from otp_server.webhooks.attempts import Attempts
+from otp_server.webhooks.calling import network_of
 from otp_server.webhooks.teller import Teller
 from otpcore import AsyncOTPService, Settings, SettingsError
 from otpcore.stores import World
@@ -28,12 +29,15 @@ class Server:
 
     Args:
         service: Not open; the server opens and closes it.
+        opens: False: the service is its host's, who has opened it before the server is opened, and closes it afterwards.
     """
 
-    def __init__(self, service: AsyncOTPService) -> None:
+    def __init__(self, service: AsyncOTPService, *, opens: bool = True) -> None:
+        self._opens = opens
         self.otp_settings: Settings = service.settings
         self.settings: ServerSettings = read_settings(service.settings.server)
         _check_outbox(service.settings, self.settings)
+        self._network = network_of(service.settings)
         self.vault = Vault(service.settings)
         self.measures = Measures()
         self._live = service
@@ -41,14 +45,15 @@ class Server:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._live)
+            if self._opens:
+                await stack.enter_async_context(self._live)
             if self._test is not self._live:
                 await stack.enter_async_context(self._test)
             self.tasks: TaskGroup = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._end_tasks)  # they end before the services that they work with
             self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
             self.keys = ApiKeys(self.records)
-            self.teller = Teller(self.settings, self.vault, Attempts(self.records))
+            self.teller = Teller(self.settings, self.vault, Attempts(self.records), self._network)
             if self.settings.tells_anybody:
                 self._tell()
             self._stack = stack.pop_all()

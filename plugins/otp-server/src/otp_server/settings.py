@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
@@ -136,6 +137,7 @@ class ServerSettings:
         apps: By name; none: one app without a name, whose keys may ask for everything.
         page: The verification page of the app without a name.
         relay: Which auth systems hand messages over for the app without a name.
+        console: Where operators look at the service.
     """
 
     host: str = "127.0.0.1"
@@ -146,6 +148,7 @@ class ServerSettings:
     apps: Mapping[str, AppSettings] = attrs.field(factory=dict, validator=_good_apps)
     page: PageSettings = attrs.field(factory=PageSettings)
     relay: RelaysSettings = attrs.field(factory=RelaysSettings)
+    console: ConsoleSettings = attrs.field(factory=ConsoleSettings)
 
     def app(self, name: str) -> AppSettings | None:
         """The settings of an app; None: there is none of that name."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from otpcore import Settings, SettingsError
-from otpcore.stores import AuditRecord, Store
+from otpcore.stores import AuditRecord, SealedRecord, Store
 
 __all__ = ["Kept", "Records", "Vault"]
 
@@ -81,11 +81,13 @@ class Kept:
         key: Within its namespace.
         version: Of this key; greater with every write.
         value: What is in it.
+        about: The look-up of the phone with which it is erased; empty: of none.
     """
 
     key: str
     version: int
     value: dict[str, Any] = attrs.field(repr=False)
+    about: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +107,7 @@ class Records:
         found = await self.store.get_record(_PREFIX + namespace, key, None)
         if found is None:
             return None
-        return Kept(key=key, version=found.version, value=self.vault.open(f"{namespace}/{key}", found.sealed))
+        return self._opened(namespace, found)
 
     async def put(
         self,
@@ -115,34 +117,43 @@ class Records:
         *,
         expires_at: datetime | None = None,
         expect: int | None = None,
+        about: str = "",
         audit: AuditRecord | None = None,
     ) -> int | None:
         """Write a record; its version. None: another version is there than ``expect`` (0: none), and nothing is written.
 
-        Who changes something as an operator is written with it, as ``audit``.
+        What is ``about`` a phone, by its look-up, must expire, and is erased with it. Who changes something as an operator is
+        written with it, as ``audit``.
         """
         sealed = self.vault.seal(f"{namespace}/{key}", value)
         return await self.store.put_record(
-            _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, now=None, audit=audit
+            _PREFIX + namespace, key, sealed, expires_at=expires_at, expect=expect, about=about, now=None, audit=audit
         )
 
-    async def delete(self, namespace: str, key: str, *, expect: int | None = None) -> bool:
-        """Remove a record; False: it was not there."""
-        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None)
+    async def delete(
+        self, namespace: str, key: str, *, expect: int | None = None, audit: AuditRecord | None = None
+    ) -> bool:
+        """Remove a record; False: it was not there, and nothing is written of an operator's."""
+        return await self.store.delete_record(_PREFIX + namespace, key, expect=expect, now=None, audit=audit)
 
     async def every(self, namespace: str) -> list[Kept]:
         """All records of a namespace, by key."""
         found: list[Kept] = []
         after: str | None = None
         while True:
-            page = await self.store.list_records(_PREFIX + namespace, after=after, limit=200, now=None)
-            found += [
-                Kept(key=one.key, version=one.version, value=self.vault.open(f"{namespace}/{one.key}", one.sealed))
-                for one in page.items
-            ]
-            if page.cursor is None:
+            some, after = await self.some(namespace, after=after, limit=200)
+            found += some
+            if after is None:
                 return found
-            after = page.cursor
+
+    async def some(self, namespace: str, *, after: str | None, limit: int) -> tuple[list[Kept], str | None]:
+        """Records of a namespace by key, those behind ``after``; and the key behind which more follow, or None."""
+        page = await self.store.list_records(_PREFIX + namespace, after=after, limit=limit, now=None)
+        return [self._opened(namespace, one) for one in page.items], page.cursor
+
+    def _opened(self, namespace: str, found: SealedRecord) -> Kept:
+        value = self.vault.open(f"{namespace}/{found.key}", found.sealed)
+        return Kept(key=found.key, version=found.version, value=value, about=found.about)
 
 
 def _bytes(text: str) -> bytes:

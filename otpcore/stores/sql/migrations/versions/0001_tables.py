@@ -345,8 +345,10 @@ def _sealed() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("about", _key(255), nullable=False),
         sa.PrimaryKeyConstraint("world", "namespace", "key", name="pk_otp_sealed"),
     )
+    op.create_index("ix_otp_sealed_about", "otp_sealed", ["about"])
     op.create_index("ix_otp_sealed_expires_at", "otp_sealed", ["expires_at"])
 
 

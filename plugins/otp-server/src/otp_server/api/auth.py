@@ -9,9 +9,9 @@ from otp_server.keys import ApiKey, Kind, Scope
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otp_server.settings import AppSettings
-from otpcore import AsyncOTPService, parse_phone
+from otpcore import AsyncOTPService, InvalidPhoneNumber, parse_phone
 
-__all__ = ["Caller", "caller_of"]
+__all__ = ["Caller", "caller_of", "look_up_phone"]
 
 _BEARER = "bearer "
 
@@ -85,3 +85,11 @@ async def caller_of(server: Server, request: Request, scope: Scope) -> Caller:
         raise ProblemError("forbidden")
     service = server.service_of(Kind(key.kind))
     return Caller(key=key, allowed=allowed, service=service)
+
+
+async def look_up_phone(service: AsyncOTPService, phone: str) -> str:
+    """The look-up under which a service keeps a phone; empty: this is not one number."""
+    try:
+        return await service.operator.look_up(phone)
+    except InvalidPhoneNumber:
+        return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
@@ -15,9 +16,9 @@ from otp_server.server import Server
 __all__ = ["router"]
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """Its one address."""
-    made = APIRouter(prefix="/v1", tags=["verifications"])
+    made = APIRouter(prefix="/v1", tags=["verifications"], route_class=route_class)
 
     @made.post(
         "/decoys",
@@ -28,7 +29,7 @@ def router(server: Server) -> APIRouter:
     )
     async def decoy(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _decoy(server, caller, request, body))
+        return await once(server, caller, request, lambda: _decoy(server, caller, request, body), phone=body.to)
 
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 
 from otp_server.api.auth import caller_of
 from otp_server.api.schemas import ExplainBody, Explained, Step
@@ -12,9 +13,9 @@ from otp_server.server import Server
 __all__ = ["router"]
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """Its one address."""
-    made = APIRouter(prefix="/v1", tags=["explain"])
+    made = APIRouter(prefix="/v1", tags=["explain"], route_class=route_class)
 
     @made.post("/explain", response_model=Explained, summary="Say who would serve a number")
     async def explain(body: ExplainBody, request: Request) -> Explained:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
@@ -19,14 +20,14 @@ __all__ = ["router"]
 _NAMESPACE = "outcomes"
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """The addresses of messages."""
-    made = APIRouter(prefix="/v1/messages", tags=["messages"])
+    made = APIRouter(prefix="/v1/messages", tags=["messages"], route_class=route_class)
 
     @made.post("", status_code=202, response_model=Message, summary="Carry a message", openapi_extra=DESCRIBED)
     async def carry(body: MessageBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.RELAY)
-        return await once(server, caller, request, lambda: _carry(server, caller, body))
+        return await once(server, caller, request, lambda: _carry(server, caller, body), phone=body.to)
 
     @made.get("/{message_id}", response_model=Message, summary="See what became of it")
     async def see(message_id: str, request: Request) -> Message:
@@ -39,7 +40,8 @@ def router(server: Server) -> APIRouter:
         seen = await look_up(caller, message_id, verifiable=False)
         keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
         until = seen[0].expires_at + keep
-        await server.records.put(_NAMESPACE, message_id, {"used": body.used}, expires_at=until)
+        about = seen[0].phone_key
+        await server.records.put(_NAMESPACE, message_id, {"used": body.used}, expires_at=until, about=about)
         return await _told(server, caller, seen)
 
     return made

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
@@ -28,16 +30,16 @@ _NOTHING, _NO_WORD = ResendBody(), CancelBody()  # of a request without a body
 _FINAL: tuple[Status, ...] = ("approved", "expired", "canceled")
 
 
-def router(server: Server) -> APIRouter:
+def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
     """The addresses of verifications."""
-    made = APIRouter(prefix="/v1/verifications", tags=["verifications"])
+    made = APIRouter(prefix="/v1/verifications", tags=["verifications"], route_class=route_class)
 
     @made.post(
         "", status_code=202, response_model=Verification, summary="Start a verification", openapi_extra=DESCRIBED
     )
     async def start(body: StartBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _start(server, caller, request, body))
+        return await once(server, caller, request, lambda: _start(server, caller, request, body), phone=body.to)
 
     @made.get("/{verification_id}", response_model=Verification, summary="See how it stands")
     async def see(verification_id: str, request: Request) -> Verification:
@@ -47,7 +49,8 @@ def router(server: Server) -> APIRouter:
     @made.post("/{verification_id}/check", response_model=Checked, summary="Check a code", openapi_extra=DESCRIBED)
     async def check(verification_id: str, body: CheckBody, request: Request) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _check(server, caller, verification_id, body))
+        work = partial(_check, server, caller, verification_id, body)
+        return await once(server, caller, request, work, challenge_id=verification_id)
 
     @made.post(
         "/{verification_id}/resend",
@@ -58,7 +61,8 @@ def router(server: Server) -> APIRouter:
     )
     async def resend(verification_id: str, request: Request, body: ResendBody = _NOTHING) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        return await once(server, caller, request, lambda: _resend(server, caller, verification_id, body))
+        work = partial(_resend, server, caller, verification_id, body)
+        return await once(server, caller, request, work, challenge_id=verification_id)
 
     @made.post("/{verification_id}/cancel", response_model=Verification, summary="End it")
     async def cancel(verification_id: str, request: Request, body: CancelBody = _NO_WORD) -> Verification:
@@ -87,11 +91,12 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
         app=caller.app,
         payment=payment_of(bind),
     )
+    seen = await look_up(caller, challenge.id)
     if body.metadata or len(ladder) > 1 or body.locale or bind:
         said = {"metadata": body.metadata, "channels": ladder, "locale": body.locale, "bind": bind}
         keep = timedelta(seconds=server.otp_settings.storage.keep_challenges)
-        await server.records.put(_NAMESPACE, challenge.id, said, expires_at=challenge.expires_at + keep)
-    seen = await look_up(caller, challenge.id)
+        until, about = challenge.expires_at + keep, seen[0].phone_key
+        await server.records.put(_NAMESPACE, challenge.id, said, expires_at=until, about=about)
     begun = _begun(caller, seen, body.metadata, ladder[0])
     if body.page is not None:
         begun.body.page_url = await open_page(server, caller, request, body, challenge)

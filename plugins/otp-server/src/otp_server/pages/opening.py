@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from otp_server.api.auth import Caller
+from otp_server.api.auth import Caller, look_up_phone
 from otp_server.api.schemas import PageBody, StartBody
 from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
+from otp_server.places import outside
 from otp_server.problems import ProblemError
 from otp_server.server import Server
 from otpcore import Challenge, InvalidArgument, InvalidPhoneNumber, OTPError
@@ -32,7 +34,8 @@ def check_page(caller: Caller, asked: PageBody) -> None:
 
 async def open_page(server: Server, caller: Caller, request: Request, body: StartBody, challenge: Challenge) -> str:
     """The address of a new page for a challenge that was started."""
-    page = _page(server, caller, body, challenge, to=challenge.phone.masked)
+    about = await look_up_phone(caller.service, body.to)
+    page = _page(server, caller, body, challenge, to=challenge.phone.masked, about=about)
     return await _open(server, request, page)
 
 
@@ -56,7 +59,8 @@ async def open_decoy(server: Server, caller: Caller, request: Request, body: Sta
         raise
     except OTPError:  # a limit of the sandbox, or no rules for this channel: the page then has no challenge
         to = (await server.sandbox.operator.routes.explain(body.to, body.ladder[0], locale="")).phone
-    page = _page(server, caller, body, challenge, to=to, is_decoy=True, purpose=purpose)
+    about = await look_up_phone(server.sandbox, body.to)
+    page = _page(server, caller, body, challenge, to=to, about=about, is_decoy=True, purpose=purpose)
     return await _open(server, request, page), page.expires_at
 
 
@@ -67,6 +71,7 @@ def _page(
     challenge: Challenge | None,
     *,
     to: str,
+    about: str,
     is_decoy: bool = False,
     purpose: str = "",
 ) -> Page:
@@ -91,9 +96,10 @@ def _page(
         bind=None if body.bind is None else body.bind.model_dump(),
         return_url=asked.return_url,
         state=asked.state,
+        about=about,
     )
 
 
 async def _open(server: Server, request: Request, page: Page) -> str:
-    base = (server.settings.public_url or str(request.base_url)).rstrip("/")
-    return f"{base}/v/{await Pages(server=server).open(page)}"
+    at = urlsplit(server.settings.public_url or str(request.base_url))
+    return f"{at.scheme}://{at.netloc}{outside('/v/')}{await Pages(server=server).open(page)}"

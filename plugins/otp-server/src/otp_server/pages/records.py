@@ -47,6 +47,7 @@ class Page:
         bind: The payment that the code confirms: payee, amount, currency; None: it confirms none.
         return_url: Where it leads in the end; empty: nowhere.
         state: Of the application, handed back there.
+        about: The look-up of the phone.
     """
 
     verification: str
@@ -68,6 +69,7 @@ class Page:
     bind: dict[str, str] | None = attrs.field(default=None, repr=False)
     return_url: str = ""
     state: str = ""
+    about: str
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -106,7 +108,12 @@ class Pages:
         """Keep a new page; its token, 128 bits that are kept nowhere."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         await self.server.records.put(
-            _NAMESPACE, self._key(token), page.to_dict(), expires_at=page.expires_at + _TOLD_FOR, expect=0
+            _NAMESPACE,
+            self._key(token),
+            page.to_dict(),
+            expires_at=page.expires_at + _TOLD_FOR,
+            expect=0,
+            about=page.about,
         )
         return token
 
@@ -134,7 +141,7 @@ class Pages:
                 return old
             until = new.expires_at + _TOLD_FOR
             if await self.server.records.put(
-                _NAMESPACE, self._key(token), new.to_dict(), expires_at=until, expect=kept.version
+                _NAMESPACE, self._key(token), new.to_dict(), expires_at=until, expect=kept.version, about=new.about
             ):
                 return new
         raise StoreError("other requests kept changing this page; try again")

@@ -10,6 +10,7 @@ import anyio
 import attrs
 from starlette.responses import Response
 
+from otp_server.api.auth import look_up_phone
 from otp_server.idempotency import Kept
 from otp_server.problems import ProblemError, is_final, problem_of
 from otp_server.relay.adapter import Adapter, Relayed
@@ -46,18 +47,20 @@ class Handover:
     asked: str
     _is_over: anyio.Event = attrs.field(factory=anyio.Event)
     _is_left: bool = False
+    _about: str = ""
     _answer: Response | None = None
     _error: Exception | None = None
 
     @property
     def kept(self) -> Kept:
         """The answer, for as long as the same body is the same message."""
-        return Kept(server=self.server, key=self.asked, lasts=self.adapter.window)
+        return Kept(server=self.server, key=self.asked, about=self._about, lasts=self.adapter.window)
 
     async def run(self) -> None:
         """Send, unless it was done before. What was begun goes on to its end, whatever becomes of who asked."""
         with anyio.CancelScope(shield=True):
             try:
+                self._about = await look_up_phone(self.service, self.message.to)
                 while self._answer is None and not self._is_left:
                     version = await self.kept.begin(self.asked)
                     await (self._send(version) if version is not None else self._look())

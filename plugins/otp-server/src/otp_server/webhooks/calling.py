@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,10 @@ import anyio
 import attrs
 import httpcore
 
-__all__ = ["Called", "Caller", "is_public"]
+from otpcore import Settings
+from otpcore.providers import Network
+
+__all__ = ["Called", "Caller", "is_public", "network_of"]
 
 _PATIENCE = 10.0  # seconds for all of it
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -42,17 +46,24 @@ class _RefusedError(Exception):
     """The target is in a private network."""
 
 
+class _ProxyError(Exception):
+    """The proxy lets nothing through to it."""
+
+
 class Caller:
     """Calls addresses of apps.
 
     Args:
-        networks: Private ones that may be called all the same.
+        networks: Private ones that may be called all the same, and never through a proxy.
+        network: The way out to all others.
     """
 
-    def __init__(self, networks: Sequence[str]) -> None:
-        own = [ipaddress.ip_network(one) for one in networks]
+    def __init__(self, networks: Sequence[str], network: Network) -> None:
+        self._own = [ipaddress.ip_network(one) for one in networks]
+        self._network = network
         self._context = ssl.create_default_context()
-        self._backends = {"https": _Guarded(own, anywhere=True), "http": _Guarded(own, anywhere=False)}
+        for path, _ in network.authorities:
+            self._context.load_verify_locations(cafile=path)
 
     async def call(self, url: str, headers: Mapping[str, str], body: bytes) -> Called:
         """POST it once."""
@@ -61,6 +72,8 @@ class Caller:
                 return Called(status=await self._status(url, headers, body))
         except _RefusedError:
             return Called(problem="the address is in a private network, or without TLS")
+        except _ProxyError:
+            return Called(problem="the proxy does not let it through")
         except TimeoutError:
             return Called(problem=f"no answer within {_PATIENCE:g} seconds")
         except OSError:
@@ -70,7 +83,10 @@ class Caller:
 
     async def _status(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """What it answered; whatever else it says does not matter."""
-        backend = self._backends[url.partition(":")[0].lower()]
+        is_secure = url.partition(":")[0].lower() == "https"
+        proxy = self._network.proxy_for(url) if is_secure else None
+        way = _Way(proxy=proxy.url, headers=proxy.headers, context=self._context) if proxy is not None else None
+        backend = _Guarded(self._own, way, anywhere=is_secure)
         sent: list[tuple[str | bytes, str | bytes]] = [*headers.items()]
         async with (
             httpcore.AsyncConnectionPool(ssl_context=self._context, network_backend=backend) as pool,
@@ -94,11 +110,49 @@ def is_public(address: str, networks: Iterable[Any] = ()) -> bool:
     return bool(target.is_global and not target.is_multicast)
 
 
+def network_of(settings: Settings) -> Network:
+    """The way out that the settings name for all.
+
+    Raises:
+        SettingsError: It cannot be used.
+    """
+    said = settings.http
+    ca_file = str(Path(settings.directory or "", Path(said.ca_file).expanduser())) if said.ca_file else None
+    network = Network(proxy=said.proxy, ca_file=ca_file, trust_env=said.trust_env)
+    network.check()
+    return network
+
+
+@attrs.frozen(kw_only=True)
+class _Way:
+    """A proxy, which is told an address and no name, so that nothing else is reached than what was looked at."""
+
+    proxy: str
+    headers: Mapping[str, str]
+    context: ssl.SSLContext
+
+    async def connect(
+        self, backend: httpcore.AsyncNetworkBackend, address: str, port: int
+    ) -> httpcore.AsyncNetworkStream:
+        target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        url = httpcore.URL(self.proxy)
+        headers = list({"Host": target, **self.headers}.items())
+        asked = httpcore.Request("CONNECT", url, headers=headers, extensions={"target": target.encode()})
+        connection = httpcore.AsyncHTTPConnection(url.origin, ssl_context=self.context, network_backend=backend)
+        answer = await connection.handle_async_request(asked)
+        if answer.status not in _SUCCESS:
+            await connection.aclose()
+            raise _ProxyError
+        stream: httpcore.AsyncNetworkStream = answer.extensions["network_stream"]
+        return stream
+
+
 class _Guarded(httpcore.AsyncNetworkBackend):
     """Connects to what a name resolves to now, if all of that may be reached; nobody can change it in between."""
 
-    def __init__(self, networks: Sequence[Any], *, anywhere: bool) -> None:
+    def __init__(self, networks: Sequence[Any], way: _Way | None, *, anywhere: bool) -> None:
         self._networks = networks
+        self._way = way
         self._anywhere = anywhere
         self._inner = httpcore.AnyIOBackend()
 
@@ -113,13 +167,16 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         """One connection."""
         found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(one[4][0]) for one in found]
-        if not addresses or not all(map(self._may_go_to, addresses)):
+        if not addresses:
             raise _RefusedError
-        return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        is_near = all(map(self._is_own, addresses))
+        if not is_near and not (self._anywhere and all(is_public(one, self._networks) for one in addresses)):
+            raise _RefusedError
+        if is_near or self._way is None:
+            return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        return await self._way.connect(self._inner, addresses[0], port)
 
-    def _may_go_to(self, address: str) -> bool:
-        if self._anywhere:
-            return is_public(address, self._networks)
+    def _is_own(self, address: str) -> bool:
         return any(ipaddress.ip_address(address.partition("%")[0]) in network for network in self._networks)
 
     async def sleep(self, seconds: float) -> None:

@@ -32,12 +32,14 @@ class WebhookEvent:
         type: Such as ``verification.approved``.
         app: Whose.
         body: JSON.
+        about: The look-up of the phone, with which what is noted of it is erased.
     """
 
     id: str
     type: str
     app: str
     body: bytes
+    about: str = ""
 
 
 def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: ChallengeRecord) -> WebhookEvent:
@@ -64,5 +66,9 @@ def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: Challeng
     body = {"type": name, "timestamp": change.happened_at.isoformat(), "data": data}
     event_id = vault.digest("webhook", str(kind), str(change.number), challenge.id, name)[:32]
     return WebhookEvent(
-        id=f"evt_{event_id}", type=name, app=challenge.app, body=json.dumps(body, separators=(",", ":")).encode()
+        id=f"evt_{event_id}",
+        type=name,
+        app=challenge.app,
+        body=json.dumps(body, separators=(",", ":")).encode(),
+        about=challenge.phone_key,
     )
