@@ -132,6 +132,19 @@ def hosts(session: nox.Session) -> None:
     )
 
 
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """otp-server beside its own description: schemathesis for some two minutes on SQLite and PostgreSQL, and a client generated from it."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"), *group("conformance"))
+    run_tests(
+        session,
+        *("-q", "-n", "2"),
+        "plugins/otp-server/tests/test_conformance.py",
+        *session.posargs,
+        env={"OTPCORE_TEST_CONFORMANCE": "required", "PYTHONPATH": "."},  # where what starts PostgreSQL is
+    )
+
+
 @nox.session(python=VERSIONS)
 def unit(session: nox.Session) -> None:
     """What needs no server, on each CPython: ``nox -s unit-3.13``."""
@@ -183,6 +196,14 @@ def alike(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Draws the pictures of otp-server's README anew, in Chromium, over an hour of made-up sends."""
+    session.install("-q", ".", "plugins/otp-server", "playwright>=1.49")
+    session.chdir("plugins/otp-server")
+    session.run("python", "screenshots.py")
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kills processes and breaks vendors for twenty minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
 
@@ -192,7 +213,8 @@ def chaos(session: nox.Session) -> None:
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
     helpers = [f"plugins/{plugin}/tests" for plugin in ("otp-rabbitmq", "otp-redis")]  # their servers
     session.run("python", "-m", "tests.chaos.long", *session.posargs, env={"PYTHONPATH": os.pathsep.join(helpers)})
-    session.run("pytest", "-q", "tests/chaos", "tests/races", env={"CHAOS_SCENES": "all"})
+    served = "plugins/otp-server/tests/test_killed.py"
+    session.run("pytest", "-q", "tests/chaos", "tests/races", served, env={"CHAOS_SCENES": "all"})
 
 
 @nox.session

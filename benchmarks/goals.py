@@ -1,4 +1,4 @@
-"""Twelve goals by which one would choose a library, each with what was measured, its floor and the best peer of the same run.
+"""Thirteen goals by which one would choose a library, each with what was measured, its floor and the best peer of the same run.
 
 Nearly all are ratios of one run, as absolute times differ from machine to machine.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from benchmarks.plan import Results
-from benchmarks.scenarios import growth, outage, processes, round_trip, send, series, startup, verify
+from benchmarks.scenarios import growth, outage, processes, round_trip, send, series, service, startup, verify
 from benchmarks.tables import Table, callers, figure
 
 __all__ = ["Goal", "Part", "Verdict", "as_lines", "as_table", "judged"]
@@ -115,6 +115,7 @@ def _goals(results: Results) -> Iterator[Goal]:
     yield _processes(results)
     yield _many_rows(results)
     yield _outage(results)
+    yield _service(results)
     yield _start(results)
     yield _worker(results)
 
@@ -270,6 +271,26 @@ def _outage(results: Results) -> Goal:
 def _ideal(codes: float) -> float:
     """Seconds in which all places, never idle, would send so many."""
     return codes * outage.LATENCY / outage.SLOTS
+
+
+def _service(results: Results) -> Goal:
+    """On the store that keeps most, as it is set up by itself."""
+    name, floor = service.name_of("SQLite FULL"), service.ALONE
+    row = results.row("service", service.ASKED, name) or {}
+    rate = row.get("rate")
+    parts = (
+        Part(name="errors", value=row.get("errors"), limit=0),
+        Part(name="asked / answered a second", value=service.RATE / rate if rate else None, limit=1.05, unit=" x"),
+        Part(name="p99", value=results.ratio("service", service.ASKED, name, floor, "p99"), limit=10, unit=" x"),
+        Part(name="CPU", value=results.ratio("service", service.ASKED, name, floor, "cpu"), limit=10, unit=" x"),
+    )
+    wait, cpu = (results.value("service", service.ASKED, floor, one) for one in ("p99", "cpu"))
+    return Goal(
+        number=0,
+        text=f"otp serve on SQLite, {service.RATE} verifications a second started and checked: errors; p99 and CPU x FastAPI alone",
+        parts=parts,
+        floor=f"FastAPI alone, p99 {figure(wait / 1e3)} ms, {figure(cpu)} us" if wait and cpu else "",
+    )
 
 
 def _start(results: Results) -> Goal:

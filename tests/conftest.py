@@ -35,7 +35,9 @@ LONGEST = (
     "plugins/otp-rabbitmq/tests/test_restart.py",
     "tests/stores/test_pooler.py",
     "tests/stores/test_servers.py",
+    "plugins/otp-server/tests/test_killed.py",
     # Many processes, or many histories.
+    "plugins/otp-server/tests/test_conformance.py",
     "tests/chaos/test_verifies.py",
     "tests/chaos/test_retries.py",
     "tests/chaos/test_sends.py",

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["NAMES", "all_of_them"]
 
-NAMES = ("send", "verify", "round_trip", "processes", "growth", "series", "outage", "startup", "routing")
+NAMES = ("send", "verify", "round_trip", "processes", "growth", "series", "outage", "service", "startup", "routing")
 
 
 def all_of_them() -> Mapping[str, Any]:

@@ -275,9 +275,7 @@ def _origin(service: Service, order: SendOrder) -> Origin:
 def _admission(service: Service, order: SendOrder, route: Route, origin: Origin) -> Admission:
     """All limits of this send."""
     e164, limits = origin.e164, service.settings.limits
-    budget = ""
-    if limits.unverified and order.verifiable:
-        budget = budget_of(e164, origin.region, route.prefix)
+    is_budgeted = limits.unverified and order.verifiable
     charges = charges_of(origin, limits)
     neighbours: tuple[tuple[Charge, Charge], ...] = ()
     if limits.neighbours:
@@ -286,7 +284,7 @@ def _admission(service: Service, order: SendOrder, route: Route, origin: Origin)
         charges=charges,
         neighbours=neighbours,
         barrier=stronger(service.live.switches.barrier(e164, service.clock()), closed(charges)),
-        budget=budget,
+        budget=budget_of(e164, origin.region, route.prefix) if is_budgeted else "",
         budget_rule=limits.budget_rule,
     )
 
@@ -347,9 +345,8 @@ def _code_for(service: Service, order: SendOrder, route: Route, living: Challeng
 
 def _first_code(service: Service, route: Route) -> str:
     """A new code; that of a test number is always the same."""
-    if name := route.test_number:
-        return service.settings.sms.test_numbers[name].code
-    return make_code(service.settings.otp.length)
+    settings, name = service.settings, route.test_number
+    return settings.sms.test_numbers[name].code if name else make_code(settings.otp.length)
 
 
 def _new_code(service: Service, order: SendOrder, living: ChallengeRecord) -> NewCode | None:
@@ -380,9 +377,8 @@ def _new_send(
 ) -> NewSend:
     life = timedelta(seconds=service.settings.otp.life)
     plan = service.plan(order.channel, route.candidates, is_retry=False)
-    sealed = None
-    if order.message is not None:
-        sealed = service.keys.seal(challenge.id, "message", order.message, challenge.key_id)
+    text = order.message
+    sealed = None if text is None else service.keys.seal(challenge.id, "message", text, challenge.key_id)
     return NewSend(
         challenge=challenge,
         is_resend=is_resend,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import attrs
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from otp_server.app import app_of
 from otp_server.keys import Kind, Scope
 from otp_server.server import Server
@@ -42,9 +43,11 @@ class Running:
     """A server that answers, and a client for it."""
 
     server: Server
+    app: FastAPI
     url: str
     outbox: Outbox
     loop: asyncio.AbstractEventLoop
+    connections: set[Any]
 
     def do(self, work: Any) -> Any:
         """Run a coroutine where the server runs."""
@@ -70,7 +73,8 @@ def running(settings: Mapping[str, Any], providers: Mapping[str, object] | None 
     outbox = Outbox()
     is_sandbox = settings.get("sms", {}).get("sandbox")
     server = Server(AsyncOTPService(settings, providers=None if is_sandbox else providers or outbox.providers))
-    runs = uvicorn.Server(configured(app_of(server), server))
+    app = app_of(server)
+    runs = uvicorn.Server(configured(app, server))
     listening = socket.create_server(("127.0.0.1", 0))
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -85,7 +89,14 @@ def running(settings: Mapping[str, Any], providers: Mapping[str, object] | None 
         time.sleep(0.01)
     assert runs.started
     try:
-        yield Running(server, f"http://127.0.0.1:{listening.getsockname()[1]}", outbox, loops[0])
+        yield Running(
+            server,
+            app,
+            f"http://127.0.0.1:{listening.getsockname()[1]}",
+            outbox,
+            loops[0],
+            runs.server_state.connections,
+        )
     finally:
         runs.should_exit = True
         thread.join(PATIENCE)
@@ -184,10 +195,15 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start ``otp serve`` in a directory."""
     started: list[Process] = []
 
-    def start(directory: Path = tmp_path, *arguments: str, **environment: str) -> Process:
+    def start(
+        directory: Path = tmp_path,
+        *arguments: str,
+        command: Sequence[str] = (sys.executable, "-m", "otpcore"),
+        **environment: str,
+    ) -> Process:
         own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}
         process = subprocess.Popen(
-            [sys.executable, "-m", "otpcore", "--json", "serve", "--port", "0", *arguments],
+            [*command, "--json", "serve", "--port", "0", *arguments],
             cwd=directory,
             env={**own, **environment},
             stdout=subprocess.PIPE,

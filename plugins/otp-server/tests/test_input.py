@@ -83,7 +83,7 @@ def test_no_address_is_either(client: httpx.Client, method: str, name: str) -> N
         ({"to": CANARY, "phone": CANARY}, "/phone", "extra_forbidden"),
         ({"to": CANARY, CANARY: 1}, "/?", "extra_forbidden"),
         ({"to": 359877700777}, "/to", "string_type"),
-        ({"to": CANARY * 9}, "/to", "too_long"),
+        ({"to": CANARY * 9}, "/to", "string_too_long"),
         ({"to": CANARY, "client": {"ip": "10.0.0.300"}}, "/client/ip", "value_error"),
         ({"to": CANARY, "client": {"ip": "10.0.0.3", "port": 7}}, "/client/port", "extra_forbidden"),
         ({"to": CANARY, "channels": ["sms", "SMS!"]}, "/channels/1", "string_pattern_mismatch"),
@@ -153,6 +153,29 @@ def test_a_body_that_does_not_come_is_given_up(shared: Any, monkeypatch: pytest.
 def test_an_address_or_method_that_is_not_there(client: httpx.Client, path: str, method: str, status: int) -> None:
     answer = client.request(method, path)
     assert (answer.status_code, told(answer)["status"]) == (status, status)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [(START, "POST"), ("/healthz", "GET, HEAD"), ("/v/x", "GET, HEAD, POST"), ("/v/x/send", "GET, HEAD, POST")],
+)
+def test_who_takes_another_method_says_which(client: httpx.Client, path: str, methods: str) -> None:
+    answer = client.request("DELETE", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"to": "+12025550110", "to": "+12025550112"}',
+        b'{"to": NaN}',
+        b"\xef\xbb\xbf{}",
+        '{"to": "1"}'.encode("utf-16"),
+    ],
+)
+def test_json_of_two_meanings_is_refused(client: httpx.Client, body: bytes) -> None:
+    answer = client.post(START, content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, told(answer)["reason"]) == (400, "malformed")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 129, "caf\u00e9"])

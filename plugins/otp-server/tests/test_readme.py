@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
@@ -45,6 +47,74 @@ def test_the_commands_of_the_readme_verify_a_code(serve: Callable[..., Any]) -> 
     (inbox, _) = shell(f"{head}ID={begun['id']} CODE=000\n{check}")
     (_, checked) = shell(f"{head}ID={begun['id']} CODE={inbox['messages'][0]['code']}\n{check}")
     assert checked == {"valid": True, "status": "approved", "attempts_left": 4, "reason": None}
+
+
+GO = """package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+)
+
+func main() {
+	var begun struct{ ID string }
+	if err := otp("verifications", map[string]any{"to": "+12025550110"}, &begun); err != nil {
+		panic(err)
+	}
+	fmt.Println(begun.ID)
+	var code string
+	fmt.Scanln(&code)
+	var checked struct{ Valid bool }
+	if err := otp("verifications/"+begun.ID+"/check", map[string]any{"code": code}, &checked); err != nil {
+		panic(err)
+	}
+	fmt.Println(checked.Valid)
+}
+"""
+"""The application around the README's function; the others are whole as they stand, but for who types the code."""
+
+
+def _typed(name: str, source: str) -> str:
+    """A program that writes the id, reads the code that a person types, and writes whether it is right."""
+    if name == "js":
+        read = 'const typed = (await import("node:fs")).readFileSync(0, "utf8").trim();\n'
+        return source.replace("const { valid }", f"console.log(id);\n{read}const {{ valid }}") + "console.log(valid);\n"
+    if name == "php":
+        read = 'echo "$id\\n";\n$typed = trim(fgets(STDIN));\n'
+        return f"<?php\n{source.replace('$valid =', read + '$valid =')}" + 'echo json_encode($valid), "\\n";\n'
+    return GO + source
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("js", ["node", "it.mjs"]), ("php", ["php", "it.php"]), ("go", ["go", "run", "it.go"])]
+)
+def test_the_examples_of_other_languages_verify_a_code(
+    name: str, command: list[str], serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"there is no {command[0]} here")
+    running = serve()
+    (source,) = re.findall(rf"```{name}\n(.*?)```", README, re.DOTALL)
+    whole = _typed(name, source)
+    assert whole.count("http://127.0.0.1:8025") == 1
+    (tmp_path / command[-1]).write_text(whole.replace("http://127.0.0.1:8025", running.url))
+    key = {"Authorization": f"Bearer {running.told['token']}"}
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "OTP_KEY": running.told["token"]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as asks:
+        assert asks.stdout is not None
+        verification = asks.stdout.readline().strip()
+        (message,) = httpx.get(f"{running.url}/v1/inbox", headers=key).json()["messages"]
+        told, _ = asks.communicate(f"{message['code']}\n", timeout=120)
+    assert (message["verification"], told.strip(), asks.returncode) == (verification, "true", 0)
 
 
 def rows(title: str) -> list[list[str]]:

@@ -89,45 +89,6 @@ def site(tmp_path: Path, otp: Callable[..., Any]) -> Path:
     return tmp_path
 
 
-def test_a_killed_server_has_lost_nothing_that_it_answered(
-    site: Path, otp: Callable[..., Any], serve: Callable[..., Any]
-) -> None:
-    token, begun, over = otp("keys", "api", "new")[1]["token"], [], threading.Event()
-    running = serve(site)
-
-    def ask(number: int) -> None:
-        with with_key(running.url, token) as client:
-            for turn in range(200):
-                try:
-                    answer = client.post(
-                        START, json={"to": f"+35987{number}{turn:06d}", "metadata": {"turn": str(turn)}}
-                    )
-                except httpx.TransportError:
-                    return
-                if answer.status_code == 202:
-                    begun.append((answer.json()["id"], str(turn)))
-                if over.is_set():
-                    return
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 5)]
-    for one in threads:
-        one.start()
-    while len(begun) < 20:
-        time.sleep(0.01)
-    running.process.kill()
-    over.set()
-    for one in threads:
-        one.join(60)
-    again = serve(site)
-    with with_key(again.url, token) as client:
-        codes = {}
-        for verification_id, turn in begun:
-            seen = client.get(f"{START}/{verification_id}").json()
-            assert (seen["status"], seen["metadata"]) == ("pending", {"turn": turn})
-            codes[verification_id] = seen["to"]
-        assert len(codes) == len(begun) >= 20
-
-
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
 def test_it_works_on_servers(
     kind: str, request: pytest.FixtureRequest, run_server: Callable[..., Any], phone: str

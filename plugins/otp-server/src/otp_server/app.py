@@ -12,19 +12,19 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
-from otp_server.api.schemas import ProblemDocument
+from otp_server.api.described import PROBLEMS, Described, name_of
 from otp_server.console.app import console_at
 from otp_server.edge import Edge, request_id
 from otp_server.places import Placed
-from otp_server.problems import MEDIA_TYPE, ProblemError, faults_of, problem_of, respond
+from otp_server.problems import ProblemError, faults_of, problem_of, respond
 from otp_server.server import Server
 from otpcore import AsyncOTPService, OTPConfigurationError, OTPError
 
-__all__ = ["API", "BESIDE", "KEY", "TOLD", "answer_to", "app_of", "create_app"]
+__all__ = ["API", "BESIDE", "KEY", "answer_to", "app_of", "create_app"]
 
 KEY = HTTPBearer(
     auto_error=False, description="A key of `otp keys api new`."
@@ -34,13 +34,6 @@ API = (verifications, decoys, messages, explain, webhooks)
 BESIDE = (health, receipts, relay, inbox, pages)
 """Parts whose addresses are not."""
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed"}
-TOLD = {
-    "default": {
-        "description": "A problem (RFC 9457): `reason` is one of those that `/problems` lists.",
-        "model": ProblemDocument,
-        "content": {MEDIA_TYPE: {}},
-    }
-}
 
 
 def create_app(service: AsyncOTPService) -> FastAPI:
@@ -66,7 +59,7 @@ def app_of(server: Server) -> FastAPI:
             opened.state.otp_server = server
             yield
 
-    app = FastAPI(
+    app = Described(
         title="otpcore",
         summary="Send one-time passcodes and check them.",
         version="1",
@@ -78,7 +71,8 @@ def app_of(server: Server) -> FastAPI:
             Middleware(Placed, public_url=server.settings.public_url),
             Middleware(Edge, measures=server.measures),
         ],
-        responses=TOLD,  # type: ignore[arg-type] # a narrower type than FastAPI's own documentation
+        responses=PROBLEMS,
+        generate_unique_id_function=name_of,
     )
     for part in API:
         app.include_router(part.router(server), dependencies=[Depends(KEY)])
@@ -110,6 +104,18 @@ async def answer_to(_: Request, error: Exception) -> Response:
     return respond(ProblemError("invalid", errors=faults_of(found)).problem, request_id())
 
 
-async def _of_the_framework(_: Request, error: Exception) -> Response:
+async def _of_the_framework(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 0
-    return respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
+    response = respond(ProblemError(_BY_STATUS.get(status, "malformed")).problem, request_id())
+    allowed = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
+    if allowed is not None:
+        response.headers["Allow"] = _methods(request, allowed)
+    return response
+
+
+def _methods(request: Request, found: str) -> str:
+    """All that an address takes: it may stand in several routes, of which the framework names the first."""
+    routes = [
+        one for one in request.app.routes if isinstance(one, Route) and one.matches(request.scope)[0] is not Match.NONE
+    ]
+    return ", ".join(sorted({*found.split(", "), *(method for one in routes for method in one.methods or ())}))

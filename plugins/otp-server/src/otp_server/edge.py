@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
+from typing import Any, NoReturn
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +25,8 @@ LARGEST_BODY = 16 * 1024  # bytes
 _LARGEST_OF_OTHERS = (
     256 * 1024
 )  # of a vendor that reports of many messages at once, an auth system that tells all of a person
+_MOST_DISCARDED = 1024 * 1024  # of what is too large: who is cut off while it sends hears no answer
+_LONGEST_LENGTH = 18  # digits
 _PATIENCE = 10.0  # seconds for a whole body
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _JSON = re.compile(rb"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
@@ -34,6 +39,14 @@ _request_id: ContextVar[str] = ContextVar("otp_server_request_id", default="-")
 def request_id() -> str:
     """The id of the request that is being answered."""
     return _request_id.get()
+
+
+class _UnreadError(ProblemError):
+    """More would come than was read: the connection ends with the answer."""
+
+
+class _GoneError(Exception):
+    """Nobody is left to be answered."""
 
 
 class Edge:
@@ -66,12 +79,17 @@ class Edge:
 
         try:
             await self._app(scope, await _read(scope, receive), answer)
+        except _GoneError:
+            return
         except Exception as error:
             problem = problem_of(error)
             tell(problem, error)
             if status:
                 raise
-            await respond(problem, own_id)(scope, receive, answer)
+            response = respond(problem, own_id)
+            if isinstance(error, _UnreadError):
+                response.headers["Connection"] = "close"
+            await response(scope, receive, answer)
         finally:
             self._measures.request(scope["method"], _route_of(scope), status, time.perf_counter() - begun)
             _logger.info(
@@ -118,26 +136,33 @@ async def _read(scope: Scope, receive: Receive) -> Receive:
 
     Raises:
         ProblemError: It is too large, too slow, or of another kind.
+        _GoneError: The caller went before all of it was there.
     """
     most = _LARGEST_OF_OTHERS if scope["path"].startswith((_RECEIPTS, _RELAY)) else LARGEST_BODY
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length) > most:
-        raise ProblemError("too_large" if length.isdigit() else "malformed")
-    body, whole = bytearray(), False
+    if not length.isdigit():
+        raise ProblemError("malformed")
+    if len(length) > _LONGEST_LENGTH or int(length) > (most if b"expect" in headers else _MOST_DISCARDED):
+        raise _UnreadError("too_large")
+    body, size, whole = bytearray(), 0, False
     with anyio.move_on_after(_PATIENCE):
         while not whole:
             message = await receive()
             if message["type"] != "http.request":
-                return _again(message)
-            body += message.get("body", b"")
-            whole = not message.get("more_body", False)
-            if len(body) > most:
-                raise ProblemError("too_large")
+                raise _GoneError
+            part, whole = message.get("body", b""), not message.get("more_body", False)
+            size += len(part)
+            if size <= most:
+                body += part
+            elif size > _MOST_DISCARDED:
+                raise _UnreadError("too_large")
     if not whole:
-        raise ProblemError("too_slow")
-    if body and _wants_json(scope) and not _JSON.fullmatch(headers.get(b"content-type", b"").strip()):
-        raise ProblemError("media_type")
+        raise _UnreadError("too_slow")
+    if size > most:
+        raise ProblemError("too_large")
+    if body and _wants_json(scope):
+        _check_json(bytes(body), headers.get(b"content-type", b"").strip())
     return _again({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
 
 
@@ -146,13 +171,37 @@ def _wants_json(scope: Scope) -> bool:
     return scope["method"] in _WITH_BODY and path.startswith("/v1/") and not path.startswith(_RECEIPTS)
 
 
-def _again(message: Message, then: Receive | None = None) -> Receive:
+def _check_json(body: bytes, kind: bytes) -> None:
+    """That it is JSON by its type, and JSON of one meaning.
+
+    Raises:
+        ProblemError: It is not.
+    """
+    if not _JSON.fullmatch(kind):
+        raise ProblemError("media_type")
+    try:
+        json.loads(body.decode(), object_pairs_hook=_unambiguous, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise ProblemError("malformed") from None
+
+
+def _unambiguous(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that stands twice one reader takes the first value, and another one the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_number(_: str) -> NoReturn:
+    raise ValueError("NaN and infinity are no JSON")
+
+
+def _again(message: Message, then: Receive) -> Receive:
     """What was read already, once; then what comes."""
     left = [message]
 
     async def receive() -> Message:
-        if left:
-            return left.pop()
-        return message if then is None else await then()
+        return left.pop() if left else await then()
 
     return receive

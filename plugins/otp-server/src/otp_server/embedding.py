@@ -14,7 +14,8 @@ from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otp_server import widget
-from otp_server.app import API, BESIDE, KEY, TOLD, answer_to
+from otp_server.api.described import PROBLEMS
+from otp_server.app import API, BESIDE, KEY, answer_to
 from otp_server.edge import Edge
 from otp_server.places import Placed
 from otp_server.problems import ProblemError
@@ -51,7 +52,7 @@ def router(service: AsyncOTPService, *, prefix: str = "") -> APIRouter:
             setattr(app.state, STATE, server)
             yield
 
-    made = APIRouter(prefix=prefix, lifespan=lifespan, route_class=_route_class(server, prefix), responses=TOLD)  # type: ignore[arg-type] # as in app
+    made = APIRouter(prefix=prefix, lifespan=lifespan, route_class=_route_class(server, prefix), responses=PROBLEMS)
     for part in API:
         made.include_router(part.router(server, _route_class(server, prefix)), dependencies=[Depends(KEY)])
     for one in (*(one for more in BESIDE for one in more.routes(server)), *widget.routes()):

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from otp_server.app import app_of
+from otp_server.connections import Connection
 from otp_server.console import create_console
 from otp_server.console_settings import DEFAULT_PORT, ConsoleSettings
 from otp_server.keys import Kind, Scope
@@ -203,6 +204,8 @@ def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] =
     proxies = [*server.settings.trusted_proxies]
     return uvicorn.Config(
         Peered(ProxyHeadersMiddleware(app, trusted_hosts=proxies) if proxies else app),  # type: ignore[arg-type] # uvicorn's own types of ASGI
+        http=Connection,
+        ws="none",
         lifespan=lifespan,
         log_config=None,
         access_log=False,

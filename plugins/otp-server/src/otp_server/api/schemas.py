@@ -37,12 +37,6 @@ Unbound = Literal["transaction_missing", "transaction_mismatch"]
 Status = Literal["pending", "approved", "expired", "canceled", "max_attempts", "failed"]
 
 
-def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a character that cannot be stored")
-    return text
-
-
 def _given(name: str) -> dict[str, Any]:
     """JSON Schema: it is there, and is text."""
     return {"required": [name], "properties": {name: {"type": "string"}}}
@@ -52,7 +46,7 @@ def _address(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
+Plain = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # which PostgreSQL cannot store
 Phone = Annotated[Plain, Field(min_length=1, max_length=64, description="With a leading +.", examples=["+12025550110"])]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,19}$", description="Such as sms, call or whatsapp.")]
 Purpose = Annotated[Plain, Field(min_length=1, max_length=100, description="What the code is for.")]

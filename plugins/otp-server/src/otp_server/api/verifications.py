@@ -26,6 +26,7 @@ __all__ = ["router"]
 
 _NAMESPACE = "verifications"
 _NEXT = "next"
+_NOTHING, _NO_WORD = ResendBody(), CancelBody()  # of a request without a body
 _FINAL: tuple[Status, ...] = ("approved", "expired", "canceled")
 
 
@@ -58,14 +59,13 @@ def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
         summary="Send it again",
         openapi_extra=DESCRIBED,
     )
-    async def resend(verification_id: str, request: Request, body: ResendBody | None = None) -> Response:
+    async def resend(verification_id: str, request: Request, body: ResendBody = _NOTHING) -> Response:
         caller = await caller_of(server, request, Scope.VERIFY)
-        asked = body or ResendBody()
-        work = partial(_resend, server, caller, verification_id, asked)
+        work = partial(_resend, server, caller, verification_id, body)
         return await once(server, caller, request, work, challenge_id=verification_id)
 
     @made.post("/{verification_id}/cancel", response_model=Verification, summary="End it")
-    async def cancel(verification_id: str, request: Request, body: CancelBody | None = None) -> Verification:
+    async def cancel(verification_id: str, request: Request, body: CancelBody = _NO_WORD) -> Verification:
         del body
         caller = await caller_of(server, request, Scope.VERIFY)
         await look_up(caller, verification_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -60,21 +61,22 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         )
         return response
 
-    async def sign_out(request: Request) -> Response:
-        person = await person_of(desk, request)
-        await read_form(desk, request, person.binding)
-        name = _cookie(desk, request)
-        await Sessions(desk).end(request.cookies.get(name, ""))
-        response = Response(status_code=303, headers={"Location": at(request, "/sign-in"), "Cache-Control": "no-store"})
-        secure = is_secure(desk.server, request, public_url=desk.public_url)
-        response.delete_cookie(name, path="/", httponly=True, secure=secure, samesite="strict")
-        return response
-
     return [
         Route("/sign-in", shown, methods=["GET"]),
         Route("/sign-in", sign_in, methods=["POST"]),
-        Route("/sign-out", sign_out, methods=["POST"]),
+        Route("/sign-out", partial(_sign_out, desk), methods=["POST"]),
     ]
+
+
+async def _sign_out(desk: Desk, request: Request) -> Response:
+    person = await person_of(desk, request)
+    await read_form(desk, request, person.binding)
+    name = _cookie(desk, request)
+    await Sessions(desk).end(request.cookies.get(name, ""))
+    response = Response(status_code=303, headers={"Location": at(request, "/sign-in"), "Cache-Control": "no-store"})
+    secure = is_secure(desk.server, request, public_url=desk.public_url)
+    response.delete_cookie(name, path="/", httponly=True, secure=secure, samesite="strict")
+    return response
 
 
 def _page(

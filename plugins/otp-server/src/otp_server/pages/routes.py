@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import attrs
 from starlette.requests import Request
@@ -285,7 +285,8 @@ def _see_other(address: str) -> Response:
 
 
 def _path(request: Request) -> str:
-    return f"/v/{request.path_params['token']}{framing.QUERY if framing.is_framed(request) else ''}"
+    path = f"/v/{quote(request.path_params['token'], safe='')}"
+    return f"{path}{framing.QUERY if framing.is_framed(request) else ''}"
 
 
 def _client(request: Request) -> str:
