@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,24 @@ def host(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def token(host: Path) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", "otpcore", "keys", "api", "new", "--note", "workers"],
+def token(host: Path) -> Iterator[str]:
+    """A key for one test; two may live at a time, and tests share a server."""
+    ran = otp(host, "new", "--note", "workers")
+    (found,) = [word for word in ran.stdout.split() if word.startswith("otp_test_")] or [ran.stderr]
+    yield found
+    assert otp(host, "revoke", found.split("_")[2]).returncode == 0
+
+
+def otp(host: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """``otp keys api``."""
+    return subprocess.run(
+        [sys.executable, "-m", "otpcore", "keys", "api", *words],
         cwd=host,
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    (found,) = [word for word in ran.stdout.split() if word.startswith("otp_test_")] or [ran.stderr]
-    return found
 
 
 def of(running: Any) -> list[psutil.Process]:
