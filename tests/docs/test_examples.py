@@ -86,9 +86,10 @@ class Host:
 
     directory: Path
     environment: dict[str, str]
+    python: str
 
     @classmethod
-    def set_up(cls, directory: Path, vendors: Mapping[str, Simulator]) -> Host:
+    def set_up(cls, directory: Path, vendors: Mapping[str, Simulator], python: str) -> Host:
         settings, secrets = starter_file(generate_keys(datetime.now(UTC)))
         settings = settings.replace('otp_sms_provider = ""', f'otp_sms_provider = "{RULES}"')
         (directory / "otpcore.toml").write_text(settings + SETTINGS, encoding="utf-8")
@@ -109,7 +110,7 @@ class Host:
             "FORWARDED_ALLOW_IPS": "127.0.0.1",
             "PYTHONPATH": os.pathsep.join(path),
         }
-        return cls(directory, {**os.environ, **own})
+        return cls(directory, {**os.environ, **own}, python)
 
     @contextlib.contextmanager
     def served(self, command: list[str]) -> Iterator[tuple[str, Address]]:
@@ -121,7 +122,7 @@ class Host:
             proxied = stack.enter_context(forwarding(address))
             words = [word.replace("{fd}", str(listener.fileno())).replace("{path}", path) for word in command]
             server = subprocess.Popen(
-                [sys.executable, *words],
+                [self.python, *words],
                 cwd=self.directory,
                 env=self.environment
                 | {
@@ -188,9 +189,12 @@ def vendors() -> Iterator[dict[str, Simulator]]:
 
 @pytest.fixture(scope="module", params=SITES)
 def site(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, vendors: Mapping[str, Simulator]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    vendors: Mapping[str, Simulator],
+    forked: Preloaded,
 ) -> Iterator[Site]:
-    host = Host.set_up(tmp_path_factory.mktemp(request.param), vendors)
+    host = Host.set_up(tmp_path_factory.mktemp(request.param), vendors, forked.python)
     with contextlib.ExitStack() as stack:
         if request.param == "django-unix":
             url = make_url(stack.enter_context(postgres_server()))
@@ -217,7 +221,7 @@ def prepare_django(host: Host) -> None:
         commands.append(["-m", "otpcore", "--app", "portal.otp:otp", "db", "upgrade"])
     for command in commands:
         done = subprocess.run(
-            [sys.executable, *command],
+            [host.python, *command],
             cwd=EXAMPLES / "django",
             env=host.environment | {"PUBLIC_URL": "http://127.0.0.1"},
             capture_output=True,
@@ -380,8 +384,8 @@ def test_an_outage_is_told_once_in_the_log(site):
     assert "WARNING otpcore.events: breaker_opened" in line
 
 
-def test_the_trio_program_verifies_a_phone(tmp_path, vendors):
-    host = Host.set_up(tmp_path, vendors)
+def test_the_trio_program_verifies_a_phone(tmp_path, vendors, forked: Preloaded):
+    host = Host.set_up(tmp_path, vendors, forked.python)
     with verifying(host, PHONES["mada"]) as first, verifying(host, PHONES["mada"]) as second:
         assert {first.stdout.read(len(PROMPT)), second.stdout.read(len(PROMPT))} == {PROMPT}
         code = vendors["mada"].inbox[-1].code
@@ -392,7 +396,7 @@ def test_the_trio_program_verifies_a_phone(tmp_path, vendors):
 
 
 def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors, forked: Preloaded):
-    host = Host.set_up(tmp_path, vendors)
+    host = Host.set_up(tmp_path, vendors, forked.python)
     for words, environment, said, status in (
         (["+35987"], {}, "This is not a phone number.", 1),
         (["+359888000011"], {}, "This number cannot be reached.", 1),  # the gateway knows no such recipient
@@ -400,7 +404,7 @@ def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors, fork
         ([PHONES["mada"]], {"OTPCORE_PROVIDERS__MADA__URL": "nonsense"}, "providers.mada.url", 1),
     ):
         ran = subprocess.run(
-            [forked.python, str(EXAMPLES / "trio" / "verify_phone.py"), *words],
+            [host.python, str(EXAMPLES / "trio" / "verify_phone.py"), *words],
             cwd=host.directory,
             env=host.environment | environment,
             stdin=subprocess.DEVNULL,
@@ -417,7 +421,7 @@ def test_the_trio_program_says_in_one_line_what_is_wrong(tmp_path, vendors, fork
 def verifying(host: Host, phone: str) -> Iterator[subprocess.Popen[str]]:
     """The trio program."""
     with subprocess.Popen(
-        [sys.executable, "-u", str(EXAMPLES / "trio" / "verify_phone.py"), phone],
+        [host.python, str(EXAMPLES / "trio" / "verify_phone.py"), phone],
         cwd=host.directory,
         env=host.environment,
         stdin=subprocess.PIPE,
