@@ -124,7 +124,7 @@ def hosts(session: nox.Session) -> None:
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"), *group("hosts"))
     run_tests(
         session,
-        *("-q", "-n", "2"),
+        *("-q", "-n", "2", "-k", "celery or frozen_app or pytest_asyncio or uwsgi"),  # `tests` runs the rest
         "tests/docs/test_deployment.py",
         "tests/service/test_lifetime.py",
         *session.posargs,

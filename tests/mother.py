@@ -1,16 +1,19 @@
 """Processes that have imported everything already: a mother imports the library once, and each is a fork of her.
 
 ``python mother.py SOCKET`` waits on a Unix socket until its standard input ends. What comes through it is an interpreter's
-command line, directory, environment and three streams; what goes back is how the process ended. Nothing is open in the
-mother when she forks. A child ends as an interpreter does, but takes nothing apart that goes with the process anyway.
+command line, directory, environment and descriptors; what goes back is its process id, then how the process ended. Nothing
+is open in the mother when she forks. A child ends as an interpreter does, but takes nothing apart that goes with the process
+anyway; it is killed with what stands in for it.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import json
+import logging
 import os
 import random
 import runpy
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 _LENGTH = struct.Struct("!I")
+_MOST = 64  # descriptors for a child
 
 
 def warm_up() -> None:
@@ -52,6 +56,9 @@ def warm_up() -> None:
         run(["send", "+359871234567"])
         run(["status"])
         os.chdir(before)
+    logger = logging.getLogger("otpcore")
+    logger.handlers.clear()  # the commands' own
+    logger.setLevel(logging.NOTSET)
 
 
 def serve(listener: socket.socket) -> dict[str, Any] | None:
@@ -73,24 +80,42 @@ def serve(listener: socket.socket) -> dict[str, Any] | None:
         if not child:
             connection.close()
             return order
-        for descriptor in order["streams"]:
+        for descriptor in order["received"]:
             os.close(descriptor)
-        connection.sendall(_LENGTH.pack(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFFFFFFFF))
+        with contextlib.suppress(OSError):  # the stand-in was killed
+            connection.sendall(_LENGTH.pack(child))
+        _kill_with(connection, child)
+        with contextlib.suppress(OSError):
+            connection.sendall(_LENGTH.pack(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFFFFFFFF))
         os._exit(0)
 
 
+def _kill_with(connection: socket.socket, child: int) -> None:
+    """Wait until the child has ended, or what stands in for it is killed: then it is killed too."""
+    if not hasattr(os, "pidfd_open"):
+        return
+    ended = os.pidfd_open(child)
+    over, _, _ = select.select([ended, connection], [], [])
+    if ended not in over:
+        os.kill(child, signal.SIGKILL)
+
+
 def _received(connection: socket.socket) -> dict[str, Any]:
-    head, streams, *_ = socket.recv_fds(connection, _LENGTH.size, 3)
+    head, received, *_ = socket.recv_fds(connection, _LENGTH.size, _MOST)
     (length,) = _LENGTH.unpack(head)
     text = b""
     while len(text) < length:
         text += connection.recv(length - len(text))
-    return {**json.loads(text), "streams": streams}
+    return {**json.loads(text), "received": received}
 
 
 def become(order: dict[str, Any]) -> None:
     """Do what an interpreter with that command line does: ``-m MODULE``, ``-c PROGRAM``, or a file."""
-    for number, descriptor in enumerate(order["streams"]):
+    beyond = max(order["descriptors"]) + 1
+    above = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, beyond) for descriptor in order["received"]]
+    for descriptor in order["received"]:
+        os.close(descriptor)
+    for descriptor, number in zip(above, order["descriptors"], strict=True):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(order["directory"])

@@ -17,7 +17,7 @@ _PATIENCE = 120.0  # seconds, for a machine with much else to do
 
 @attrs.frozen
 class Preloaded:
-    """Programs to start as any others. What is killed is only what stands in for the process; for that, start a real one.
+    """Programs to start as any others. Signals reach them, SIGKILL too, a moment later; SIGSTOP does not: for that, start a real one.
 
     Args:
         folder: For the beginning of ``PATH``: it has ``otp``, and ``python`` for ``-c PROGRAM``, ``-m MODULE`` and files.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +15,14 @@ from otpcore.cli.demo.stage import Stage
 from otpcore.cli.exits import ExitCode
 from otpcore.providers import discovery as _discovery
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import Otp
 
 
-def test_the_demo_shows_every_act_and_every_claim_holds(directory: Path) -> None:
+def test_the_demo_shows_every_act_and_every_claim_holds(directory: Path, forked: Preloaded) -> None:
     began = time.monotonic()
     ran = subprocess.run(
-        [sys.executable, "-m", "otpcore", "demo"],
+        [forked.otp, "demo"],
         cwd=directory,
         capture_output=True,
         text=True,

@@ -19,6 +19,7 @@ from otp_mada.simulator import MadaSimulator
 from otpcore.cli.exits import ExitCode
 from otpcore.simulators.simulator import Fault, SimulatedAnswer, SimulatedRequest
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, shown_secrets
 
 PATIENCE = 60.0  # seconds, for a machine with much else to do; what is waited for takes a few
@@ -74,13 +75,13 @@ def gateway(desk: Desk) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def start(directory: Path) -> Iterator[Start]:
+def start(directory: Path, forked: Preloaded) -> Iterator[Start]:
     """Start ``otp worker``, and wait until it is ready; whatever still runs at the end is killed."""
     workers: list[subprocess.Popen[str]] = []
 
     def start_worker(*arguments: str) -> subprocess.Popen[str]:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "otpcore", "worker", *arguments],
+            [forked.otp, "worker", *arguments],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

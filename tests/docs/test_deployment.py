@@ -27,6 +27,8 @@ import pytest
 
 from otpcore.settings.tree import generate_keys, starter_file
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE.partition("\n## ")[2], flags=re.MULTILINE)}
@@ -365,11 +367,13 @@ def test_a_frozen_app_sends_and_verifies(place):
     assert (ran.stdout, ran.returncode) == ("True\n", 0), ran.stderr
 
 
-def test_readiness(place):
-    ready = place.run(*command("Readiness"))
+def test_readiness(place, forked: Preloaded):
+    program, *doctor = shlex.split(block("Readiness", "sh"))
+    assert program == "otp"
+    ready = place.run(forked.otp, *doctor)
     assert ready.returncode == 0, ready.stdout + ready.stderr
-    paused = place.run(str(BIN / "otp"), "pause")
+    paused = place.run(forked.otp, "pause")
     assert paused.returncode == 0, paused.stderr
-    ready = place.run(*command("Readiness"))
+    ready = place.run(forked.otp, *doctor)
     assert ready.returncode == 1, ready.stdout + ready.stderr
     assert len(ready.stdout.splitlines()) == 1

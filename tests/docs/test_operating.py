@@ -147,7 +147,7 @@ def admin(night: Night) -> Iterator[httpx.Client]:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         words = ["-m", "gunicorn", "--chdir", str(ROOT / "examples/admin"), "--bind", f"fd://{listener.fileno()}"]
         server = subprocess.Popen(
-            [sys.executable, *words, "app:app"],
+            [str(night.commands / "python"), *words, "app:app"],
             cwd=night.directory,
             env=night.environment,
             pass_fds=[listener.fileno()],

@@ -25,6 +25,8 @@ from otpcore.settings.tree import generate_keys, load_settings, starter_file
 from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest, Simulator
 from otpcore.testing import wrong_code
 
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
+
 ROOT = Path(__file__).parent.parent.parent
 README, GUIDE, WRITING = (
     (ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/guide.md", "docs/writing-a-provider.md")
@@ -50,17 +52,18 @@ ACME, PACKAGE = blocks(WRITING, "toml")
 
 @attrs.frozen
 class Newcomer:
-    """Somebody who does what the README says, in an empty directory."""
+    """Somebody who does what the README says, in an empty directory; ``otp`` is in the folder ``commands``."""
 
     directory: Path
     gateway: Simulator
+    commands: Path
 
     @property
     def environment(self) -> dict[str, str]:
         """The programs of this virtualenv come first, and the vendor is not where the README's settings say."""
         return {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             **{f"OTPCORE_PROVIDERS__MADA__{key.upper()}": str(value) for key, value in self.account.items()},
@@ -115,10 +118,12 @@ class Newcomer:
 
 
 @pytest.fixture
-def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
+def newcomer(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, forked: Preloaded) -> Iterator[Newcomer]:
+    commands = tmp_path_factory.mktemp("commands")
+    (commands / "otp").symlink_to(forked.otp)
     (found,) = entry_points(group="otpcore.simulators", name="mada")
     with found.load()() as gateway:
-        yield Newcomer(tmp_path, gateway)
+        yield Newcomer(tmp_path, gateway, commands)
 
 
 def edited(text: str, block: str) -> str:
@@ -187,9 +192,9 @@ def test_the_first_code_arrives_and_verifies(newcomer):
     ],
     ids=["asyncio", "trio", "blocking"],
 )
-def test_ten_lines_send_and_verify(newcomer, program, typed, answer):
+def test_ten_lines_send_and_verify(newcomer, forked, program, typed, answer):
     newcomer.sets_up()
-    with newcomer.running(sys.executable, "-u", "-c", program) as running:
+    with newcomer.running(forked.python, "-c", program) as running:
         assert running.stdout.read(len("Code: ")) == "Code: "
         said, _ = running.communicate(typed(newcomer.gateway.inbox[-1].code) + "\n", PATIENCE)
     assert (said, running.returncode) == (answer, 0)
@@ -254,9 +259,9 @@ def test_a_host_tests_its_application_in_the_sandbox(newcomer):
     assert "1 passed" in newcomer.runs("python -m pytest -q -W error -p no:cacheprovider")
 
 
-def test_a_vendor_to_develop_against_runs_as_the_guide_says(newcomer):
+def test_a_vendor_to_develop_against_runs_as_the_guide_says(newcomer, forked):
     _, *words = SIMULATOR.replace("8025", "0").split()
-    with newcomer.running(sys.executable, *words) as vendor:
+    with newcomer.running(forked.python, *words) as vendor:
         assert re.fullmatch(r"# at http://127\.0\.0\.1:\d+ until Ctrl-C\n", vendor.stdout.readline())
         assert vendor.stdout.readline() == "[providers.twilio]\n"
 

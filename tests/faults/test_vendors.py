@@ -130,9 +130,9 @@ IN_DOUBT = {
     "headers without end": endlessly(b"X-Header: " + b"x" * 1000 + b"\r\n", 0, HEAD),
     "one header without end": endlessly(b"x" * 4096, 0, HEAD + b"X-Long: "),
     "body byte by byte": endlessly(b" ", 0.02, LONG),
-    "body without end": endlessly(b" " * 65536, 0, HEAD + b"Connection: close\r\n\r\n"),
+    "body without end": endlessly(b" " * 65536, 0.005, HEAD + b"Connection: close\r\n\r\n"),
     "chunks without end": endlessly(
-        b"1000\r\n" + b" " * 4096 + b"\r\n", 0, HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        b"1000\r\n" + b" " * 4096 + b"\r\n", 0.005, HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     ),
     "half a body": says(answer(GOOD, length=b"1000")),
     "100 without end": endlessly(b"HTTP/1.1 100 Continue\r\n\r\n", 0.001),

@@ -9,7 +9,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,8 @@ from otpcore import AsyncOTPService, ChallengeState, DeliveryError, ProviderErro
 from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
 from otpcore.simulators.simulator import Fault, Simulator
+
+from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 
 BULGARIAN = "+359871234567"
 FOREIGN = "+14155552671"
@@ -190,7 +191,7 @@ async def test_nothing_readable_is_stored_or_logged(vendors: Vendors, caplog: py
         assert secret not in logged
 
 
-async def test_a_killed_sender_loses_nothing(vendors: Vendors) -> None:
+async def test_a_killed_sender_loses_nothing(vendors: Vendors, forked: Preloaded) -> None:
     quick = {
         "otp": {"provider_timeout": 1, "send_timeout": 2},
         "retry": {"first_delay": 0.05, "lease": 1.5},
@@ -206,7 +207,7 @@ async def test_a_killed_sender_loses_nothing(vendors: Vendors) -> None:
                 await otp.send_sms("+359871234567")
         anyio.run(main)
         """
-    sender = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE)
+    sender = subprocess.Popen([forked.python, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE)
     assert sender.stdin is not None
     sender.stdin.write(json.dumps(settings).encode())
     sender.stdin.close()

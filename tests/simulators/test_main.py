@@ -20,9 +20,9 @@ PATIENCE = 60.0  # seconds until a test gives up on a program
 
 
 @contextmanager
-def simulating(*words):
+def simulating(python, *words):
     """The program, and the settings that it prints first."""
-    command = [sys.executable, "-m", "otpcore.simulators", *words]
+    command = [python, "-m", "otpcore.simulators", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         try:
             first = running.stdout.readline()
@@ -37,8 +37,8 @@ def simulating(*words):
 
 
 @pytest.mark.parametrize("vendor", ["mada", "sinch", "twilio"])
-def test_a_host_sends_through_what_it_prints(vendor):
-    with simulating(vendor, "--reveal") as (providers, running):
+def test_a_host_sends_through_what_it_prints(vendor, forked):
+    with simulating(forked.python, vendor, "--reveal") as (providers, running):
         settings = {**Outbox().settings, "otp_sms_provider": vendor, "providers": providers}
         with OTPService(settings) as otp:
             challenge = otp.send_sms(PHONE)
@@ -50,8 +50,8 @@ def test_a_host_sends_through_what_it_prints(vendor):
         assert (running.wait(PATIENCE), running.stdout.read()) == (0, "")
 
 
-def test_numbers_and_texts_are_shown_only_where_that_is_asked_for():
-    with simulating("mada") as (providers, running):
+def test_numbers_and_texts_are_shown_only_where_that_is_asked_for(forked):
+    with simulating(forked.python, "mada") as (providers, running):
         with OTPService({**Outbox().settings, "otp_sms_provider": "mada", "providers": providers}) as otp:
             otp.send_sms(PHONE)
         assert running.stdout.readline() == "# sms to +3598******67: hidden; --reveal shows it\n"
@@ -59,18 +59,18 @@ def test_numbers_and_texts_are_shown_only_where_that_is_asked_for():
         assert running.wait(PATIENCE) == 0
 
 
-def test_a_simulator_of_ones_own_is_named_by_its_class_and_keeps_its_port():
+def test_a_simulator_of_ones_own_is_named_by_its_class_and_keeps_its_port(forked):
     name = "otp_mada.simulator:MadaSimulator"
-    with simulating(name) as (providers, running):
+    with simulating(forked.python, name) as (providers, running):
         assert list(providers) == ["mada"]
         assert providers["mada"]["plugin"] == "module:function of your provider"
         port = re.search(r":(\d+)/", providers["mada"]["url"])[1]
         running.terminate()
         running.wait(PATIENCE)
-    with simulating(name, "--port", port) as (again, _):
+    with simulating(forked.python, name, "--port", port) as (again, _):
         assert again == providers
         done = subprocess.run(
-            [sys.executable, "-m", "otpcore.simulators", "mada", "--port", port],
+            [forked.python, "-m", "otpcore.simulators", "mada", "--port", port],
             text=True,
             capture_output=True,
             check=False,

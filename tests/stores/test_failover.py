@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import AsyncExitStack
 
@@ -255,9 +254,9 @@ anyio.run(main)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_fork_waits_no_longer_than_the_patience_for_a_server_that_is_silent(postgres_url):
+def test_a_fork_waits_no_longer_than_the_patience_for_a_server_that_is_silent(postgres_url, forked):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK, postgres_url],
+        [forked.python, "-c", FORK, postgres_url],
         capture_output=True,
         text=True,
         timeout=30,
@@ -329,12 +328,10 @@ anyio.run(main)
 
 @pytest.mark.parametrize("by", ["url", "engine"])
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])
-def test_a_connection_that_dies_at_the_end_of_a_unit_is_told_in_one_line(request, server, by):
+def test_a_connection_that_dies_at_the_end_of_a_unit_is_told_in_one_line(request, server, by, forked):
     """The host has set up no logging: what SQLAlchemy logs of it would be forty lines on standard error."""
     url = request.getfixturevalue(f"{server}_url")
-    done = subprocess.run(
-        [sys.executable, "-c", LOST, url, by], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([forked.python, "-c", LOST, url, by], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     told = {name: [] for name in ("reading", "writing", "given_back")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 
 import pytest
 
@@ -123,9 +122,9 @@ connection.close()
 """
 
 
-def run(code, database, backend):
+def run(python, code, database, backend):
     done = subprocess.run(
-        [sys.executable, "-c", code, f"sqlite:///{database}", backend],
+        [python, "-c", code, f"sqlite:///{database}", backend],
         check=False,
         capture_output=True,
         text=True,
@@ -136,12 +135,12 @@ def run(code, database, backend):
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_children_of_a_process_under_load_can_write(database, backend):
-    assert run(UNDER_LOAD, database, backend) == "{0} set() True ('ok',)"
+def test_children_of_a_process_under_load_can_write(database, backend, forked):
+    assert run(forked.python, UNDER_LOAD, database, backend) == "{0} set() True ('ok',)"
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_a_child_keeps_its_file_when_the_parent_closes(database, backend):
+def test_a_child_keeps_its_file_when_the_parent_closes(database, backend, forked):
     # With an inherited connection SQLite believes that the child holds a lock which only the parent holds, and the
     # parent's close removes the log that the child goes on writing to.
-    assert run(PARENT_CLOSES_FIRST, database, backend) == "0 ['early', 'late', 'parent']"
+    assert run(forked.python, PARENT_CLOSES_FIRST, database, backend) == "0 ['early', 'late', 'parent']"

@@ -70,13 +70,13 @@ anyio.run(main)
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_processes_that_start_together_on_a_new_file_migrate_it_once(tmp_path):
+def test_processes_that_start_together_on_a_new_file_migrate_it_once(tmp_path, forked):
     database = tmp_path / "new.sqlite3"
     code = f"""
 from otpcore.stores.sql.store import upgrade
 upgrade("sqlite:///{database}")
 """
-    started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    started = [subprocess.Popen([forked.python, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [("", 0)] * 4
     assert execute(database, "SELECT version_num FROM otp_alembic_version") == [(_schema.HEAD,)]
 

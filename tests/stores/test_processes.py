@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-import sys
 from contextlib import AsyncExitStack, closing
 
 from otpcore.stores.sql.store import SqlStore
@@ -86,14 +85,14 @@ anyio.run(main, backend=sys.argv[2])
 """
 
 
-def start(code, database, backend):
-    command = [sys.executable, "-c", code, f"sqlite:///{database}", backend]
+def start(python, code, database, backend):
+    command = [python, "-c", code, f"sqlite:///{database}", backend]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_backend_name):
+async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_backend_name, forked):
     failover = await sql_world.begin()
-    processes = [start(HAMMER, database, anyio_backend_name) for _ in range(2)]
+    processes = [start(forked.python, HAMMER, database, anyio_backend_name) for _ in range(2)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:
@@ -106,8 +105,8 @@ async def test_two_processes_at_once_count_exactly(sql_world, database, anyio_ba
     assert (await failover.view()).challenge.attempts == 5
 
 
-async def test_what_a_killed_process_was_told_is_done_is_in_the_file(database, anyio_backend_name):
-    process = start(SENDER, database, anyio_backend_name)
+async def test_what_a_killed_process_was_told_is_done_is_in_the_file(database, anyio_backend_name, forked):
+    process = start(forked.python, SENDER, database, anyio_backend_name)
     told = [process.stdout.readline().strip() for _ in range(100)]
     process.kill()
     told += process.communicate(timeout=60)[0].split("\n")[:-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -252,7 +251,7 @@ async def test_a_send_waits_for_nobody_who_counts_failures(store, new_world):
     assert isinstance(failover.step, CallInstance)
 
 
-async def test_a_database_without_tables_is_only_checked_at_start(server_url):
+async def test_a_database_without_tables_is_only_checked_at_start(server_url, forked):
     bare = make_url(server_url).set(database=f"{make_url(server_url).database}_bare")
     admin = create_engine(server_url, isolation_level="AUTOCOMMIT")
     try:
@@ -263,7 +262,7 @@ async def test_a_database_without_tables_is_only_checked_at_start(server_url):
             await SqlStore(shown).start(AsyncExitStack())
         assert current(shown) is None
         code = f"from otpcore.stores.sql.store import upgrade\nupgrade({shown!r})"
-        started = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+        started = [subprocess.Popen([forked.python, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(3)]
         assert [(process.communicate(timeout=60)[1], process.returncode) for process in started] == [("", 0)] * 3
         assert current(shown) == HEAD
     finally:
