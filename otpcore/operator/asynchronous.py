@@ -224,14 +224,14 @@ class AsyncOperator:
         return await self._purge(self._opened.record("purge", by, reason), None)
 
     async def erase(self, phone: str, *, by: str, reason: str = "") -> Erased:
-        """Remove everything about one person, sealed records too; nothing brings it back.
+        """Remove everything about one person, sealed records too; nothing brings it back. The trail keeps who did what.
 
-        The trail keeps who did what and when, and nothing else of records that are about the person.
+        Of a record that is about the person, it keeps number, time, name and action; of this change the reason too.
 
         Args:
             phone: As a person writes it.
             by: Who does it.
-            reason: Why. The trail keeps it: it must not name the person.
+            reason: Why.
 
         Raises:
             InvalidPhoneNumber: It is not one number.

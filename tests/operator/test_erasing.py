@@ -64,8 +64,8 @@ async def test_the_trail_keeps_that_somebody_did_something_and_not_to_whom(
         told = json.dumps([one.to_dict() for one in found])
         assert not [one for one in (*ids[PHONE], "+3598******67", "called from Plovdiv") if one in told]
         erasures = [one for one in found if one.action == "erase"]
-        assert [(one.by, one.target, one.reason) for one in erasures] == [("bob", "", "request 12")] * 2
-        assert erasures == list(found[:2])
+        assert [(one.by, one.target, one.reason) for one in erasures] == [("bob", "", "request 12")]
+        assert erasures == [found[0]]
         await real.operator.erase(PHONE, by="bob")
         assert await real.operator.audit() == found
 
