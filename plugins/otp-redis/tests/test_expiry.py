@@ -139,6 +139,9 @@ async def test_an_erased_person_is_nowhere(server):
         for phone in ("phone-1", "phone-2"):
             await store.purge(challenges_before=world.now, deliveries_before=world.now, phone_key=phone, now=world.now)
             assert phone.encode() not in server.dump()
+        assert [one.detail for one in await store.audits(10)] == ['{"erased": true}']
+    with contextlib.closing(server.client()) as client:  # and the record of the trail still expires
+        assert 365 * 86_400 < client.ttl("otp:{otp}:au:1") < 367 * 86_400
 
 
 async def test_indexes_that_outlived_their_rows_hurt_nobody(server):
