@@ -224,7 +224,9 @@ class AsyncOperator:
         return await self._purge(self._opened.record("purge", by, reason), None)
 
     async def erase(self, phone: str, *, by: str, reason: str = "") -> Erased:
-        """Remove everything about one person, sealed records too; nothing brings it back. The trail keeps the masked number.
+        """Remove everything about one person, sealed records too; nothing brings it back. The trail keeps who did what.
+
+        Of a record that is about the person, it keeps number, time, name and action; of this change the reason too.
 
         Args:
             phone: As a person writes it.
@@ -235,7 +237,7 @@ class AsyncOperator:
             InvalidPhoneNumber: It is not one number.
         """
         number = self._opened.number(phone)
-        return await self._purge(self._opened.record("erase", by, reason, target=number.masked), number)
+        return await self._purge(self._opened.record("erase", by, reason), number)
 
     async def look_up(self, phone: str) -> str:
         """The keyed look-up under which a phone is kept, the same for every spelling: for the ``about`` of sealed records.
@@ -296,4 +298,5 @@ def operator_within(service: Service, setup: Setup) -> AsyncOperator:
 
 
 def _change(record: AuditRecord) -> Change:
-    return Change(**{**attrs.asdict(record), "detail": json.loads(record.detail)})
+    shown = attrs.asdict(record, filter=attrs.filters.exclude("about"))
+    return Change(**{**shown, "detail": json.loads(record.detail)})

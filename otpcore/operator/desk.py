@@ -36,7 +36,9 @@ class Desk:
     setup: Setup
     is_live: bool
 
-    def record(self, action: str, by: str, reason: str, *, target: str = "", **detail: Any) -> AuditRecord:
+    def record(
+        self, action: str, by: str, reason: str, *, target: str = "", about: str = "", **detail: Any
+    ) -> AuditRecord:
         """Who changes what, for the command of the store that does it.
 
         Raises:
@@ -49,6 +51,7 @@ class Desk:
             target=target,
             reason=checked_reason(reason),
             detail=json.dumps(detail, sort_keys=True),
+            about=about,
         )
 
     def tell(self, record: AuditRecord, **about: Any) -> None:

@@ -103,7 +103,8 @@ class AsyncLimits:
             InvalidArgument: None of the three is named, or several.
         """
         target, service = self._target(phone, client, prefix), self._desk.service
-        record = self._desk.record("limits.reset", by, reason, target=target.shown)
+        about = "" if target.number is None else target.owner
+        record = self._desk.record("limits.reset", by, reason, target=target.shown, about=about)
         count = await service.store.reset_counters(f"{target.owner}/", audit=record)
         masked = target.number.masked if target.number is not None else None
         if target.number is not None:

@@ -52,8 +52,11 @@ async def purge(service: Service, phone: PhoneNumber | None, audit: AuditRecord 
         service.sandbox.forget(phone)
     count = PurgeCount()
     for world in World:
+        found = PurgeCount()
         for phone_key in service.phone_keys(phone):  # sealed records of one world may be about people of the other
-            count = count.plus(await _purge(service, service.store.within(world), phone_key=phone_key, audit=audit))
+            once = None if found.most() else audit
+            found = found.plus(await _purge(service, service.store.within(world), phone_key=phone_key, audit=once))
+        count = count.plus(found)
     _report(service, count, "erased", phone)
     return count
 

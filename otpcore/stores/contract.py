@@ -309,7 +309,8 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
         rows of each kind: more may be left where as many of any kind were removed.
 
         What is removed for a phone is gone from the medium too, as far as the database can say: it is in no free page
-        and in no log when the command returns.
+        and in no log when the command returns. Records of the trail that are ``about`` it, of whatever world, are blanked in the
+        same transaction: number, time, name and action stay, and ``{"erased": true}`` as the detail.
         Refusals and the outbox go with the deliveries of their time, sealed records when they expire. None: nobody is
         forgotten to have verified, no series goes, and the trail is kept.
         """

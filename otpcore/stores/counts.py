@@ -37,7 +37,7 @@ class KeyUse:
 
 @attrs.frozen(kw_only=True)
 class PurgeCount:
-    """How much a purge removed."""
+    """How much a purge removed; of the trail, where a person was erased, how many records were blanked."""
 
     challenges: int = 0
     deliveries: int = 0

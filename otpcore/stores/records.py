@@ -371,6 +371,7 @@ class AuditRecord:
         target: To what: a prefix, a challenge's id, an instance, a masked number; empty: to everything.
         reason: In the operator's words, or empty.
         detail: What else there is to know, as the text of a JSON object; nothing in it is a code or a full number.
+        about: The look-up of the phone that it is about; erasing that phone blanks target, reason and detail. Empty: no one.
     """
 
     number: int = 0
@@ -380,6 +381,7 @@ class AuditRecord:
     target: str = ""
     reason: str = ""
     detail: str = "{}"
+    about: str = ""
 
 
 PART_MARK = "!"  # below the digits: no other counter's key lies between the key and its stripes

@@ -7,7 +7,7 @@ units of one challenge follow one another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -343,6 +343,9 @@ class Rows(ListRows, SealedRows, SeriesRows, ChangeRows, Protocol):
 
     def purge_audits(self, before: datetime, limit: int) -> int:
         """Remove those written before then."""
+
+    def blank_audits(self, phone_key: str, blank: Mapping[str, str]) -> int:
+        """Set these fields of those that are about this phone; how many."""
 
     def keys_in_use(self) -> Sequence[KeyUse]:
         """Each code key of the challenges, with what it is needed for; by id."""

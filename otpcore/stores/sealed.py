@@ -9,14 +9,14 @@ import attrs
 
 from otpcore.errors import InvalidArgument
 
-__all__ = ["LARGEST_RECORD", "SealedRecord", "check_about", "check_names", "check_sealed", "is_kept"]
+__all__ = ["LARGEST_RECORD", "SealedRecord", "check_about", "check_look_up", "check_names", "check_sealed", "is_kept"]
 
 LARGEST_RECORD = 60_000
 """Bytes that a sealed record may have: every database keeps so many in one column."""
 
 _NAMESPACE = re.compile(r"[!-~]{1,64}")
 _KEY = re.compile(r"[!-~]{1,255}")
-_ABOUT = re.compile(r"[!-~]{0,255}")
+_LOOK_UP = re.compile(r"[!-~]{0,255}")
 
 
 @attrs.frozen(kw_only=True)
@@ -63,10 +63,19 @@ def check_about(about: str, expires_at: datetime | None) -> None:
     Raises:
         InvalidArgument: It cannot, or nothing says until when.
     """
-    if not _ABOUT.fullmatch(about):
-        raise InvalidArgument("about: must be a look-up, at most 255 printable ASCII characters without spaces")
+    check_look_up(about)
     if about and expires_at is None:
         raise InvalidArgument("expires_at: is needed; what is about a person is not kept for ever")
+
+
+def check_look_up(about: str) -> None:
+    """That it can be kept in every store.
+
+    Raises:
+        InvalidArgument: It cannot.
+    """
+    if not _LOOK_UP.fullmatch(about):
+        raise InvalidArgument("about: must be a look-up, at most 255 printable ASCII characters without spaces")
 
 
 def check_sealed(sealed: bytes) -> None:

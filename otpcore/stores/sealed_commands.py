@@ -19,6 +19,8 @@ class SealedCommands(UnitsOfWork):
     Namespaces (1 to 64) and keys (1 to 255 printable ASCII characters without spaces) are readable on the medium: no number
     and no name of a person belongs there. What has expired is never returned, and purged with all that is old.
 
+    An operator's record (``audit``) is about the phone that the sealed one is about, unless it says which.
+
     Each command raises ``InvalidArgument`` for names that cannot be kept.
     """
 

@@ -54,6 +54,11 @@ async def test_a_test_of_an_instance_goes_through_it_alone_even_while_it_is_drai
     assert (again.is_new, again.challenge_id, again.outcome) == (False, told.challenge_id, "accepted")
     assert len(await scene.otp.operator.audit()) == 2
     assert len(scene.second.messages) == 1
+    await scene.otp.operator.erase(PHONE, by="bob")
+    _, blanked, drained = await scene.otp.operator.audit()
+    assert (blanked.target, blanked.reason, blanked.detail) == ("", "", {"erased": True})
+    assert (blanked.number, blanked.by, blanked.action) == (change.number, change.by, "instances.test")
+    assert drained.target == "second"
 
 
 async def test_a_test_that_fails_says_what_the_provider_said_and_is_not_tried_again(scene: Scene) -> None:

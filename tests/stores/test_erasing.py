@@ -10,6 +10,7 @@ from datetime import timedelta
 import anyio
 
 from otpcore.models import Outcome
+from otpcore.stores.records import AuditRecord
 from otpcore.stores.sql.store import SqlStore
 from otpcore.stores.sql.tables import metadata
 from otpcore.testing.stores.world import CHANNELS
@@ -17,11 +18,11 @@ from otpcore.testing.stores.world import CHANNELS
 CROWD = 40
 KINDS = {
     *("otp_challenge", "otp_delivery", "otp_receipt", "otp_schedule", "otp_slot"),
-    *("otp_counter", "otp_failure", "otp_refusal", "otp_verified", "otp_change", "otp_sealed"),
+    *("otp_counter", "otp_failure", "otp_refusal", "otp_verified", "otp_change", "otp_sealed", "otp_audit"),
 }
 """Tables with rows of one person; a new one is added here, and to ``live`` below."""
 OF_NOBODY = {
-    *("otp_audit", "otp_breaker", "otp_budget", "otp_fold"),
+    *("otp_breaker", "otp_budget", "otp_fold"),
     *("otp_series", "otp_setting", "otp_worker"),
 }
 
@@ -48,7 +49,9 @@ async def live(world, phone):
     assert await world.store.approve(reservation, settled=(), now=world.now)
     begun = await world.ask(world.limit(f"{phone}/send/60", 1), phone=phone)
     await world.ask(world.limit(f"{phone}/send/60", 1), phone=phone)
-    await world.store.cancel(begun.step.challenge.id, world.now)
+    cancelled = begun.step.challenge.id
+    record = AuditRecord(at=world.now, by="ann", action="cancel", target=cancelled, reason=f"asked for by {person()}")
+    await world.store.cancel(cancelled, world.now, audit=record)
     for value in (secrets.token_bytes(100), secrets.token_bytes(200)):
         await world.store.put_record(
             "server.answers", phone[:32], value, expires_at=world.at(600), about=phone, now=world.now

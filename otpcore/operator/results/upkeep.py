@@ -35,7 +35,7 @@ class Change(Shown):
         target: To what: a prefix, a challenge's id, an instance, a masked number, the beginning of a client's key; empty: to
             everything.
         reason: In the operator's words, or empty.
-        detail: What else was found out while it was made.
+        detail: What else was found out while it was made; ``erased``: it was about somebody who was erased since.
     """
 
     number: int
@@ -175,7 +175,7 @@ class Erased(Shown):
         counters: Likewise.
         refusals: Likewise.
         verified: Notes that a phone verified.
-        audits: Records of operators' changes.
+        audits: Records of operators' changes; of one person, those that keep who did what and when, and nothing of the person.
         records: Sealed records that had expired, or were about the person.
         series: Counts over time.
         changes: Of the outbox.

@@ -177,6 +177,12 @@ class MemoryRows(ChallengeRows, ScheduleRows, LimitRows, SealedRows, SeriesRows,
             self._audits.remove(one)
         return len(old)
 
+    def blank_audits(self, phone_key: str, blank: Mapping[str, str]) -> int:
+        found = [place for place, one in enumerate(self._audits) if one.about == phone_key]
+        for place in found:
+            self._audits[place] = changed(self._audits[place], **blank)
+        return len(found)
+
     def _kept(self) -> Iterable[ChallengeRecord]:
         return self.challenge_rows.values()
 

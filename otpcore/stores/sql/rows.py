@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -299,6 +299,9 @@ class SqlRows(LimitRows, ListRows, SealedRows, SeriesRows, ChangeRows):
 
     def purge_audits(self, before: datetime, limit: int) -> int:
         return self._changed(sql.PURGE_AUDITS, before=before, most=limit)
+
+    def blank_audits(self, phone_key: str, blank: Mapping[str, str]) -> int:
+        return self._changed(sql.BLANK_AUDITS, of_phone=phone_key, **blank)
 
     def keys_in_use(self) -> Sequence[KeyUse]:
         return self._all(KeyUse, sql.KEYS_IN_USE, own_world=self.world)

@@ -311,6 +311,7 @@ AUDITS = (
     .limit(bindparam("most"))
 )
 AUDITS_OF = AUDITS.where(audits.c.action == bindparam("row_action"))
+BLANK_AUDITS = update(audits).where(audits.c.about == bindparam("of_phone"))
 OLD_AUDITS = delete(audits).where(audits.c.at < bindparam("before", type_=audits.c.at.type))
 PURGE_AUDITS = delete(audits).where(
     audits.c.number.in_(select(audits.c.number).where(audits.c.at < bindparam("before")).limit(bindparam("most")))

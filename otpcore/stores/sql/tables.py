@@ -361,6 +361,7 @@ class AuditRow(_Row, table=True):
     target: str = Field(sa_type=Text)
     reason: str = Field(sa_type=Text)
     detail: str = Field(sa_type=Text)
+    about: str = Field(sa_type=Key(_KEY_LENGTH), index=True)
 
 
 class SettingRow(_Row, table=True):

@@ -8,13 +8,22 @@ from typing import Any
 
 from otpcore.stores.records import AuditRecord, changed
 from otpcore.stores.rows import OutrunError, Rows
+from otpcore.stores.sealed import check_look_up
+
+BLANK = {"target": "", "reason": "", "detail": json.dumps({"erased": True}), "about": ""}
+"""What is left of a record that was about somebody who was erased, besides who did what and when."""
 
 
-def note(rows: Rows, audit: AuditRecord | None, **found: Any) -> None:
-    """Write who changed something, with what was found out while it was changed; None: no operator did."""
+def note(rows: Rows, audit: AuditRecord | None, *, about: str = "", **found: Any) -> None:
+    """Write who changed something, with what was found out while it was changed; None: no operator did.
+
+    It is about the phone that the record says, or else that of what was changed.
+    """
     if audit is not None:
         detail = json.dumps({**json.loads(audit.detail), **found}, sort_keys=True)
-        rows.add_audit(changed(audit, detail=detail))
+        about = audit.about or about
+        check_look_up(about)
+        rows.add_audit(changed(audit, detail=detail, about=about))
 
 
 def write_setting(

@@ -36,7 +36,7 @@ def put(
     version = max(held, (moment - _EPOCH) // timedelta(microseconds=1)) + 1
     if not rows.put_sealed(attrs.evolve(record, version=version), held):
         raise OutrunError("the record was begun by somebody else")
-    note(rows, audit)
+    note(rows, audit, about=record.about)
     return version
 
 
@@ -66,11 +66,12 @@ def delete(
 ) -> bool:
     """Remove a record, if what was expected is there."""
     check_names(namespace, key)
-    version = _version(rows.sealed(namespace, key), rows.now(now))
-    if not version or expect not in (None, version):
+    found = rows.sealed(namespace, key)
+    version = _version(found, rows.now(now))
+    if found is None or not version or expect not in (None, version):
         return False
     rows.delete_sealed(namespace, key)
-    note(rows, audit)
+    note(rows, audit, about=found.about)
     return True
 
 

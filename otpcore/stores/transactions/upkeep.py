@@ -23,7 +23,7 @@ from otpcore.stores.records import (
 )
 from otpcore.stores.rows import Rows
 from otpcore.stores.series import minute_of
-from otpcore.stores.transactions.auditing import note
+from otpcore.stores.transactions.auditing import BLANK, note
 from otpcore.stores.transactions.failover import close, stop_sending
 
 _ALL = 1_000_000  # deliveries of one person
@@ -86,7 +86,7 @@ def purge_slots(rows: Rows, limit: int) -> int:
 
 
 def erase(rows: Rows, phone_key: str, audit: AuditRecord | None) -> PurgeCount:
-    """Remove everything of one phone."""
+    """Remove everything of one phone, also from what operators did; that they did something stays."""
     kept = DeliveryFilter(phone_key=phone_key)
     sent = rows.listed(kept, kept.newest, kept.oldest, _ALL)
     ids = {one.id for one in rows.challenges_of(phone_key)} | {one.challenge_id for one, _ in sent}
@@ -102,6 +102,7 @@ def erase(rows: Rows, phone_key: str, audit: AuditRecord | None) -> PurgeCount:
         verified=verified,
         changes=changes,
         records=rows.erase_sealed(phone_key),
+        audits=rows.blank_audits(phone_key, BLANK),
     )
     if count.most():
         note(rows, audit, **{kind: number for kind, number in attrs.asdict(count).items() if number})
@@ -159,8 +160,8 @@ def requeue(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRec
     waiting = [row for row in scheduled if row.lease_until is None]
     for row in waiting:
         rows.put_schedule(changed(row, due_at=moment, waits=None, waits_for=""))
-    if waiting:
-        note(rows, audit, retries=len(waiting))
+    if challenge is not None and waiting:
+        note(rows, audit, about=challenge.phone_key, retries=len(waiting))
     return len(waiting)
 
 
@@ -174,7 +175,7 @@ def drop(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord
         challenge = stop_sending(rows, challenge, row, UnsendableReason.FAILED)
         ended = EndedSend(challenge=challenge, channel=row.channel)
     if ended is not None:
-        note(rows, audit, state=str(ended.challenge.state))
+        note(rows, audit, about=challenge.phone_key, state=str(ended.challenge.state))
     return ended
 
 

@@ -153,7 +153,7 @@ def cancel(
     state = ChallengeState.CANCELLED if is_living(challenge, rows.now(now)) else ChallengeState.EXPIRED
     closed = close(rows, challenge, state)
     if state is ChallengeState.CANCELLED:
-        auditing.note(rows, audit)
+        auditing.note(rows, audit, about=challenge.phone_key)
     return ChallengeView(challenge=closed, deliveries=tuple(rows.deliveries(challenge.id)), schedule=())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from otpcore import models
+from otpcore.errors import InvalidArgument
 from otpcore.models import Outcome
 from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.stores.records import AuditRecord
@@ -16,6 +17,12 @@ from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import World
 
 __all__ = ["AuditTests"]
+
+ERASED = '{"erased": true}'
+_OF_A_PERSON = (
+    *("instances.test", "retries.requeue", "retries.drop", "challenges.cancel"),
+    *("limits.reset", "reveal", "forget"),
+)
 
 
 class AuditTests(StoreBase):
@@ -97,9 +104,9 @@ class AuditTests(StoreBase):
         await world.store.cancel(failover.id, world.now, audit=_record(world, "challenges.cancel"))
         await world.charge("phone-1/send")
         await world.store.reset_counters("phone-1/", audit=_record(world, "limits.reset"))
-        times: dict[str, Any] = {"challenges_before": world.now, "deliveries_before": world.now, "now": world.now}
-        await world.store.purge(**times, phone_key="phone-1", audit=_record(world, "erase"))
         found = await world.store.audits(10)
+        await _erase(world, "phone-1", models.World.REAL, _record(world, "erase"))
+        found = (*await world.store.audits(1), *found)
         assert [one.action for one in reversed(found)] == [
             "retries.requeue",
             "retries.drop",
@@ -110,7 +117,7 @@ class AuditTests(StoreBase):
         details = {one.action: json.loads(one.detail) for one in found}
         assert details["retries.drop"] == {"state": "unsendable"}
         assert details["limits.reset"] == {"counters": 1}
-        assert details["erase"] == {"challenges": 1, "deliveries": 1}
+        assert details["erase"] == {"audits": 3, "challenges": 1, "deliveries": 1}
 
     async def test_audit_a_purge_leaves_one_record_however_much_it_removes(self, world: World) -> None:
         for number in range(3):
@@ -161,12 +168,79 @@ class AuditTests(StoreBase):
         assert [one.action for one in await there.audits(10)] == ["limits.reset", "sending.pause"]
         assert await there.audits(10) == await here.audits(10)
 
+    @pytest.mark.parametrize("world_of", list(models.World))
+    async def test_audit_of_a_person_who_is_erased_keeps_who_did_what_and_when(
+        self, world: World, world_of: models.World
+    ) -> None:
+        await _changes_of(world, "phone-1")
+        await _changes_of(world, "phone-10")
+        await world.store.write_setting("paused", "on", audit=_record(world, target="+3598", reason="pumped"))
+        before = await world.store.audits(100)
+        ours = {one.number for one in before if one.about == "phone-1"}
+        assert len(ours) == len({one.number for one in before if one.about == "phone-10"}) == len(_OF_A_PERSON)
+        assert [one.about for one in before].count("") == 1
+        count = await _erase(world, "phone-1", world_of, _record(world, "erase"))
+        assert count.audits == len(_OF_A_PERSON)
+        last, *after = await world.store.audits(100)
+        assert (last.action, last.target, last.about) == ("erase", "", "")
+        assert [one for one in after if one.number not in ours] == [one for one in before if one.number not in ours]
+        blanked = [one for one in after if one.number in ours]
+        assert {(one.target, one.reason, one.detail, one.about) for one in blanked} == {("", "", ERASED, "")}
+        kept = [(one.number, one.at, one.by, one.action) for one in before if one.number in ours]
+        assert [(one.number, one.at, one.by, one.action) for one in blanked] == kept
+        assert [one.action for one in reversed(blanked)] == list(_OF_A_PERSON)
+        assert await world.store.audits(100, action="limits.reset") == tuple(
+            one for one in after if one.action == "limits.reset"
+        )
+        assert (await _erase(world, "phone-1", world_of)).audits == 0
+
+    async def test_audit_that_is_all_that_is_kept_of_a_person_is_blanked_too(self, world: World) -> None:
+        await world.charge("phone-1/send")
+        await world.store.reset_counters("phone-1/", audit=_record(world, "limits.reset", about="phone-1"))
+        await _erase(world, "phone-1", models.World.REAL, _record(world, "erase"))
+        latest, first = await world.store.audits(10)
+        assert (json.loads(latest.detail), json.loads(first.detail)) == ({"audits": 1}, {"erased": True})
+        times: dict[str, Any] = {"challenges_before": world.at(-1), "deliveries_before": world.at(-1)}
+        count = await world.store.purge(**times, audit_before=world.at(1), phone_key=None, now=world.now)
+        assert count.audits == 2
+        assert await world.store.audits(10) == ()
+
+    async def test_audit_is_about_what_can_be_kept(self, world: World) -> None:
+        with pytest.raises(InvalidArgument, match="about"):
+            await world.store.write_setting("paused", "on", audit=_record(world, about="+359 87 123"))
+        assert await world.store.settings() == {}
+
     async def test_audit_takes_every_letter(self, world: World) -> None:
         record = _record(world, reason="пауза — 停止 \N{DOUBLE EXCLAMATION MARK} 'quoted' \\ %s", target="Ω")
         await world.store.write_setting("paused", "on", audit=record)
         (found,) = await world.store.audits(1)
         assert (found.reason, found.target) == (record.reason, record.target)
         assert found.at - record.at < timedelta(microseconds=1)
+
+
+async def _changes_of(world: World, phone: str) -> None:
+    """All that an operator may do to one person, with a reason that quotes the person."""
+
+    def record(action: str, **more: Any) -> AuditRecord:
+        return _record(world, action, target="+3598******67", reason=f"{phone} asked for it", **more)
+
+    world.with_retries()
+    store = world.store
+    failover = await world.begin(phone=phone, audit=record("instances.test"))
+    await failover.answer(Outcome.THROTTLED, retry_after=60)
+    await store.requeue(failover.id, world.now, audit=record("retries.requeue"))
+    await store.drop(failover.id, world.now, audit=record("retries.drop"))
+    await store.cancel(failover.id, world.now, audit=record("challenges.cancel"))
+    await world.charge(f"{phone}/send")
+    await store.reset_counters(f"{phone}/", audit=record("limits.reset", about=phone))
+    so: dict[str, Any] = {"now": world.now, "audit": record("reveal")}
+    await store.put_record("server", phone, b"x", expires_at=world.at(60), about=phone, **so)
+    await store.delete_record("server", phone, now=world.now, audit=record("forget"))
+
+
+async def _erase(world: World, phone: str, world_of: models.World, audit: AuditRecord | None = None) -> Any:
+    times: dict[str, Any] = {"challenges_before": world.now, "deliveries_before": world.now, "now": world.now}
+    return await world.store.within(world_of).purge(**times, phone_key=phone, audit=audit)
 
 
 def _record(world: World, action: str = "sending.pause", **more: Any) -> AuditRecord:

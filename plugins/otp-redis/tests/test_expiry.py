@@ -47,7 +47,7 @@ async def fill(world):
     await world.store.fold(world.now + timedelta(minutes=1))
     soon = world.now + timedelta(minutes=10)
     await world.store.put_record("hooks", "one", b"sealed", expires_at=soon, about="phone-1", now=world.now)
-    audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms")
+    audit = AuditRecord(at=world.now, by="ann", action="routes.set", target="sms", about="phone-1")
     await world.store.write_setting("rules", "Mada", audit=audit)
     await world.store.beat(
         WorkerRecord(name="worker-1", kind="worker", started_at=world.now, seen_at=world.now),
@@ -73,7 +73,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert 0 < lives <= 60
             elif name.startswith(("ch:", "sj:", "pc:", "rf:", "rd:", "dl:", "rx:", "xp:", "sr:")):
                 assert 30 * day < lives < 32 * day, key  # storage.keep_deliveries, storage.keep_series
-            elif name.startswith("au:"):
+            elif name.startswith(("au:", "ap:")):
                 assert 365 * day < lives < 367 * day, key  # storage.keep_audit
             elif name.startswith("vf:"):
                 assert 90 * day < lives < 92 * day, key  # storage.keep_verified
@@ -83,6 +83,7 @@ async def test_every_key_expires_but_for_those_that_are_named(server):
                 assert day <= lives < 4 * day, key
     assert kinds >= {
         "au",
+        "ap",
         "wf",
         "ch",
         "sj",
@@ -138,6 +139,9 @@ async def test_an_erased_person_is_nowhere(server):
         for phone in ("phone-1", "phone-2"):
             await store.purge(challenges_before=world.now, deliveries_before=world.now, phone_key=phone, now=world.now)
             assert phone.encode() not in server.dump()
+        assert [one.detail for one in await store.audits(10)] == ['{"erased": true}']
+    with contextlib.closing(server.client()) as client:  # and the record of the trail still expires
+        assert 365 * 86_400 < client.ttl("otp:{otp}:au:1") < 367 * 86_400
 
 
 async def test_indexes_that_outlived_their_rows_hurt_nobody(server):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from otp_redis.audit_rows import AuditRows
 from otp_redis.challenge_rows import PAGE, delivery_indexes, delivery_member, digest
 from otp_redis.change_rows import ChangeRows
 from otp_redis.limit_rows import first_part
@@ -15,7 +16,6 @@ from otp_redis.sealed_rows import SealedRows
 from otp_redis.series_rows import SeriesRows
 from otpcore.stores import (
     OVER,
-    AuditRecord,
     ChallengeRecord,
     DeliveryRecord,
     DerivedRows,
@@ -31,7 +31,7 @@ __all__ = ["RedisRows"]
 _NOBODY = "-"
 
 
-class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
+class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, AuditRows, DerivedRows):
     """``otpcore.stores.rows.Rows`` over one unit of work."""
 
     def prefetch(self, wanted: Wanted, now: datetime | None) -> None:
@@ -211,29 +211,6 @@ class RedisRows(ListRows, SealedRows, SeriesRows, ChangeRows, DerivedRows):
             return False
         self.put_setting(name, value)
         return True
-
-    def add_audit(self, record: AuditRecord) -> None:
-        kept = str(self._milliseconds(record.at, self._keeping.of_audit))
-        self._unit.change("audit", self._unit.shared, record.action, kept, pack(record))
-
-    def audits(self, action: str, below: int | None, limit: int) -> Sequence[AuditRecord]:
-        index = f"ix:audit:{action}" if action else "ix:audit"
-        most = "+inf" if below is None else str(below)
-        (found,) = self._unit.ask(("trail", self._unit.shared, index, most, str(limit)))
-        return [self._audit(number, text) for number, _, text in found if text]
-
-    def purge_audits(self, before: datetime, limit: int) -> int:
-        (found,) = self._unit.ask(("oldest", self._unit.shared, "ix:audit", str(limit)))
-        removed = 0
-        for number, action, text in found:
-            is_old = bool(text) and self._audit(number, text).at < before
-            if is_old or not text:  # what is not there has expired
-                self._unit.change("unaudit", self._unit.shared, action, number)
-                removed += is_old
-        return removed
-
-    def _audit(self, number: str, text: str) -> AuditRecord:
-        return changed(self._unit.parsed(AuditRecord, text), number=int(number))
 
     def purge_challenges(self, before: datetime, limit: int) -> int:
         members = self._page("ix:over", "-inf", f"({microseconds(before)}", 0, limit)

@@ -19,6 +19,8 @@ _LONGEST = 200
 def audit_record(action: str, target: str, by: str, reason: str, detail: Mapping[str, Any]) -> AuditRecord:
     """Who changed what, and why; what may be somebody's number is cut to its last digits.
 
+    Written with a sealed record that is about a phone, it is about that phone, and blanked when that is erased.
+
     Args:
         action: What was done, such as ``keys.api.revoke``.
         target: To what.

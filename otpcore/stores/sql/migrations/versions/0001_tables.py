@@ -394,8 +394,10 @@ def _audit() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("action", _key(64), nullable=False),
         *(sa.Column(name, sa.Text(), nullable=False) for name in ("by", "target", "reason", "detail")),
+        sa.Column("about", _key(255), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_otp_audit"),
     )
+    op.create_index("ix_otp_audit_about", "otp_audit", ["about"])
     op.create_index("ix_otp_audit_at", "otp_audit", ["at"])
     op.create_index("ix_otp_audit_action_number", "otp_audit", ["action", "number"])
 

@@ -101,6 +101,14 @@ local function answer(questions)
     oldest = function(shared, index, count)
       return trail(shared, redis.call('ZRANGE', shared .. index, 0, tonumber(count) - 1))
     end,
+    -- Those that are about a phone.
+    about = function(shared, phone)
+      local answer = {}
+      for j, number in ipairs(redis.call('SMEMBERS', shared .. 'ap:' .. phone)) do
+        answer[j] = { number, redis.call('GET', shared .. 'au:' .. number) or '' }
+      end
+      return answer
+    end,
     some = function(key, ...)
       local found = redis.call('HMGET', base .. key, ...)
       for j = 1, select('#', ...) do found[j] = found[j] or '' end

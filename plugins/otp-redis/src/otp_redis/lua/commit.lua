@@ -106,18 +106,29 @@ local changes = {
     if redis.call('EXISTS', base .. 'wf:' .. name) == 0 then redis.call('SREM', base .. 'ix:waits', name) end
   end,
   -- The trail of operators is one for all worlds, under what the keys of the real one begin with.
-  audit = function(shared, action, milliseconds, text)
+  audit = function(shared, action, milliseconds, text, about)
     local number = whole(redis.call('INCR', shared .. 'seq:audit'))
     redis.call('SET', shared .. 'au:' .. number, text, 'PX', milliseconds)
     local member = number .. ' ' .. action
     redis.call('ZADD', shared .. 'ix:audit', number, member)
     redis.call('ZADD', shared .. 'ix:audit:' .. action, number, member)
+    if about ~= '' then
+      local of_phone = shared .. 'ap:' .. about
+      redis.call('SADD', of_phone, number)
+      if redis.call('PTTL', of_phone) < tonumber(milliseconds) then redis.call('PEXPIRE', of_phone, milliseconds) end
+    end
   end,
-  unaudit = function(shared, action, number)
+  -- A record of the trail that was about a phone says nothing of it any more.
+  blank = function(shared, number, text, about)
+    redis.call('SET', shared .. 'au:' .. number, text, 'XX', 'KEEPTTL')
+    redis.call('SREM', shared .. 'ap:' .. about, number)
+  end,
+  unaudit = function(shared, action, number, about)
     redis.call('DEL', shared .. 'au:' .. number)
     local member = number .. ' ' .. action
     redis.call('ZREM', shared .. 'ix:audit', member)
     redis.call('ZREM', shared .. 'ix:audit:' .. action, member)
+    if about ~= '' then redis.call('SREM', shared .. 'ap:' .. about, number) end
   end,
   refund = function(key, field, ends)
     local raw = redis.call('HGET', base .. key, field)

@@ -27,5 +27,6 @@ async def reveal(desk: Desk, phone: str, asked: Asked) -> str:
     now = datetime.now(UTC)
     record = audit_record("reveal", masked, asked.by, asked.reason, {})
     key = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"  # a record of its own, as the trail is written with one
-    await desk.records.put(_NAMESPACE, key, {"by": asked.by}, expires_at=now + _LASTS, audit=record)
+    about = await desk.operator.look_up(phone)  # which the trail's record takes from this one
+    await desk.records.put(_NAMESPACE, key, {"by": asked.by}, expires_at=now + _LASTS, about=about, audit=record)
     return (await desk.operator.limits.show(phone, reveal=True)).target
