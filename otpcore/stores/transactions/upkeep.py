@@ -154,13 +154,14 @@ def last_deliveries(rows: Rows, sends: Sequence[ScheduleRecord]) -> tuple[Delive
 def requeue(rows: Rows, challenge_id: str, now: datetime | None, audit: AuditRecord | None) -> int | None:
     """Make the waiting rows due now."""
     moment = rows.now(now)
-    scheduled = rows.schedules(challenge_id) if rows.challenge(challenge_id) is not None else ()
-    if not scheduled:
+    challenge = rows.challenge(challenge_id)
+    scheduled = rows.schedules(challenge_id) if challenge is not None else ()
+    if challenge is None or not scheduled:
         return None
     waiting = [row for row in scheduled if row.lease_until is None]
     for row in waiting:
         rows.put_schedule(changed(row, due_at=moment, waits=None, waits_for=""))
-    if challenge is not None and waiting:
+    if waiting:
         note(rows, audit, about=challenge.phone_key, retries=len(waiting))
     return len(waiting)
 
