@@ -36,12 +36,11 @@ def write_setting(
     former = rows.setting(name)
     if expect not in (..., former) or (audit is not None and former == value):
         return False
-    if former is None and value is not None and expect is None:
-        if not rows.insert_setting(name, value):
-            raise OutrunError("the setting was written by somebody else")
-    else:
-        rows.put_setting(name, value)
     note(rows, audit, setting=name, before=former, after=value)
+    if former is not None or value is None or expect is not None:
+        rows.put_setting(name, value)
+    elif not rows.insert_setting(name, value):
+        raise OutrunError("the setting was written by somebody else")
     return True
 
 
