@@ -103,3 +103,12 @@ def test_it_works_on_servers(
         seen = client.get(f"{START}/{begun['id']}").json()
         assert (seen["status"], seen["metadata"]) == ("approved", {"a": "b"})
         assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_the_sandbox_of_test_keys_is_no_warning_about_everybody(
+    run_server: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_server(f"sqlite:///{tmp_path}/live.sqlite3"):
+        assert "nothing is sent to anybody" not in caplog.text
+    with run_server(f"sqlite:///{tmp_path}/sandbox.sqlite3", sms={"sandbox": True}, otp_sms_provider="anyone"):
+        assert "nothing is sent to anybody" in caplog.text
