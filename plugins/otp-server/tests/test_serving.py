@@ -27,6 +27,7 @@ def test_without_settings_a_code_is_in_the_inbox_and_verified(serve: Callable[..
     running = serve()
     assert running.told["sandbox"] is True
     assert running.url.startswith("http://127.0.0.1:")
+    assert httpx.post(f"{running.url}{START}", json={"to": 1}).status_code == 401
     with with_key(running.url, running.told["token"]) as client:
         begun = client.post(START, json={"to": "+12025550110"}).json()
         (message,) = client.get("/v1/inbox").json()["messages"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -84,9 +85,8 @@ def app_of(server: Server) -> FastAPI:
     if console.on and console.path:
         app.router.routes.append(Route(console.path, _below))
         app.mount(console.path, console_at(server))
-    for kind in (ProblemError, OTPError, OTPConfigurationError):
-        app.add_exception_handler(kind, answer_to)
-    app.add_exception_handler(RequestValidationError, answer_to)
+    for kind in (ProblemError, OTPError, OTPConfigurationError, RequestValidationError):
+        app.add_exception_handler(kind, partial(answer_to, server))
     app.add_exception_handler(HTTPException, _of_the_framework)
     return app
 
@@ -95,14 +95,14 @@ async def _below(request: Request) -> Response:
     return RedirectResponse(f"{request.url.path}/", 303)
 
 
-async def answer_to(request: Request, error: Exception) -> Response:
+async def answer_to(server: Server, request: Request, error: Exception) -> Response:
     """What is answered to an error; of a body, what is wrong with it by its place, and not what stood there.
 
     Only those with a key hear what is wrong with a body.
     """
     if not isinstance(error, RequestValidationError):
         return respond(problem_of(error), request_id())
-    if not await is_known(request.app.state.otp_server, request):
+    if not await is_known(server, request):
         return respond(ProblemError("unauthorized").problem, request_id())
     found: Sequence[Any] = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
