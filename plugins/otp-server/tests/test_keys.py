@@ -43,6 +43,10 @@ def test_without_a_key_that_is_taken_nothing_says_why(shared: Any, phone: str) -
     assert {one.status_code for one in answers} == {401}
     assert all(one == told[0] for one in told)
     assert {one.headers["www-authenticate"] for one in answers} == {"Bearer"}
+    for body in (b"", b'{"to": 1, "other": 2}'):
+        with httpx.Client(base_url=shared.url, timeout=60, headers={"Content-Type": "application/json"}) as bare:
+            answer = bare.post(START, content=body)
+        assert {**answer.json(), "instance": ""} == told[0], "of a body too, only those with a key hear what is wrong"
     shared.do(shared.server.keys.revoke(key_id, by="the test"))
 
 

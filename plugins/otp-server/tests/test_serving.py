@@ -27,6 +27,7 @@ def test_without_settings_a_code_is_in_the_inbox_and_verified(serve: Callable[..
     running = serve()
     assert running.told["sandbox"] is True
     assert running.url.startswith("http://127.0.0.1:")
+    assert httpx.post(f"{running.url}{START}", json={"to": 1}).status_code == 401
     with with_key(running.url, running.told["token"]) as client:
         begun = client.post(START, json={"to": "+12025550110"}).json()
         (message,) = client.get("/v1/inbox").json()["messages"]
@@ -103,3 +104,12 @@ def test_it_works_on_servers(
         seen = client.get(f"{START}/{begun['id']}").json()
         assert (seen["status"], seen["metadata"]) == ("approved", {"a": "b"})
         assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_the_sandbox_of_test_keys_is_no_warning_about_everybody(
+    run_server: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with run_server(f"sqlite:///{tmp_path}/live.sqlite3"):
+        assert "nothing is sent to anybody" not in caplog.text
+    with run_server(f"sqlite:///{tmp_path}/sandbox.sqlite3", sms={"sandbox": True}, otp_sms_provider="anyone"):
+        assert "nothing is sent to anybody" in caplog.text

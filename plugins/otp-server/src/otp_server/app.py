@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -16,6 +17,7 @@ from starlette.routing import Match, Route
 
 from otp_server import health, inbox, pages, receipts, relay, widget
 from otp_server.api import decoys, explain, messages, verifications, webhooks
+from otp_server.api.auth import is_known
 from otp_server.api.described import PROBLEMS, Described, name_of
 from otp_server.console.app import console_at
 from otp_server.edge import Edge, request_id
@@ -83,9 +85,8 @@ def app_of(server: Server) -> FastAPI:
     if console.on and console.path:
         app.router.routes.append(Route(console.path, _below))
         app.mount(console.path, console_at(server))
-    for kind in (ProblemError, OTPError, OTPConfigurationError):
-        app.add_exception_handler(kind, answer_to)
-    app.add_exception_handler(RequestValidationError, answer_to)
+    for kind in (ProblemError, OTPError, OTPConfigurationError, RequestValidationError):
+        app.add_exception_handler(kind, partial(answer_to, server))
     app.add_exception_handler(HTTPException, _of_the_framework)
     return app
 
@@ -94,10 +95,15 @@ async def _below(request: Request) -> Response:
     return RedirectResponse(f"{request.url.path}/", 303)
 
 
-async def answer_to(_: Request, error: Exception) -> Response:
-    """What is answered to an error; of a body, what is wrong with it by its place, and not what stood there."""
+async def answer_to(server: Server, request: Request, error: Exception) -> Response:
+    """What is answered to an error; of a body, what is wrong with it by its place, and not what stood there.
+
+    Only those with a key hear what is wrong with a body.
+    """
     if not isinstance(error, RequestValidationError):
         return respond(problem_of(error), request_id())
+    if not await is_known(server, request):
+        return respond(ProblemError("unauthorized").problem, request_id())
     found: Sequence[Any] = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return respond(ProblemError("malformed").problem, request_id())

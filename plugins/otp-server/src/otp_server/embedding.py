@@ -84,7 +84,7 @@ def _route_class(server: Server, prefix: str) -> type[APIRoute]:
             inner = super().get_route_handler()
 
             async def handle(request: Request) -> Response:
-                return await _Within(inner).answer(server, prefix, request)
+                return await _Within(server, inner).answer(prefix, request)
 
             return handle
 
@@ -94,19 +94,20 @@ def _route_class(server: Server, prefix: str) -> type[APIRoute]:
 class _Within:
     """One request on its way through the edge to a handler of FastAPI's, whose answer is the host's to send."""
 
-    def __init__(self, inner: Handler) -> None:
+    def __init__(self, server: Server, inner: Handler) -> None:
+        self._server = server
         self._inner = inner
         self._foreign: Exception | None = None
         self._begun: Message = {}
         self._body = b""
 
-    async def answer(self, server: Server, prefix: str, request: Request) -> Response:
+    async def answer(self, prefix: str, request: Request) -> Response:
         """What is answered.
 
         Raises:
             Exception: What the host's own dependencies raised.
         """
-        await _round(server, prefix, self._work)(request.scope, request.receive, self._keep)
+        await _round(self._server, prefix, self._work)(request.scope, request.receive, self._keep)
         if self._foreign is not None:
             raise self._foreign
         answer = Response(self._body, self._begun["status"])
@@ -118,7 +119,7 @@ class _Within:
         try:
             answer = await self._inner(request)
         except _TOLD as error:
-            answer = await answer_to(request, error)
+            answer = await answer_to(self._server, request, error)
         except Exception as error:  # noqa: BLE001 - whoever raised it, the host tells of it
             self._foreign, answer = error, Response(status_code=500)
         await answer(scope, receive, send)

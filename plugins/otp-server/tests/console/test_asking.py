@@ -97,7 +97,9 @@ def test_a_form_that_no_page_shows_again_says_so(otto: Any) -> None:
         ("", "/erase", 303),
     ],
 )
-def test_each_takes_its_role(console: Console, name: str, path: str, status: int) -> None:
+def test_each_takes_its_role(
+    console: Console, name: str, path: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     browser = console.browser(name)
     browser.token = _token(console, name)
     answer = browser.post(path, reason="why")
@@ -106,6 +108,7 @@ def test_each_takes_its_role(console: Console, name: str, path: str, status: int
         assert answer.headers["location"] == "/console/sign-in"
     elif status == 403:
         assert "You may not do this." in text_of(answer)
+    assert "bug" not in caplog.text
 
 
 def test_a_form_of_another_person_or_of_another_page_changes_nothing(console: Console, otto: Any) -> None:

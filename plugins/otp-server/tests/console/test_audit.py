@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import Any
 
+import otp_server
 import pytest
 from console_client import Console, text_of
+
+import otpcore
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,3 +77,14 @@ def test_nobody_has_changed_anything_yet(serve_console: Any, tmp_path: Any) -> N
         browser = console.browser("vera")
         assert len(rows(browser.get("/audit"))) == 4
         assert "No change is like this." in text_of(browser.get("/audit", action="erase"))
+
+
+def test_whatever_an_operator_can_do_has_words_of_ours(console: Console) -> None:
+    sources = [*Path(otp_server.__file__).parent.rglob("*.py"), *Path(otpcore.__file__).parent.glob("operator/*.py")]
+    record = re.compile(r'record\(\s*"([a-z_.]+)"')
+    actions = {one for source in sources for one in record.findall(source.read_text("utf-8"))}
+    offered = console.browser("vera").get("/audit").text
+    assert {"instances.test", "webhooks.replay", "sending.pause"} <= actions
+    assert [
+        one for one in sorted(actions) if f'value="{one}">{one}' in offered or f'value="{one}"' not in offered
+    ] == []

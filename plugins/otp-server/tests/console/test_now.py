@@ -116,6 +116,17 @@ def test_nothing_goes_out_any_more(console: Console, outboxes: dict[str, Outbox]
     assert "mada default Left out since" in said
 
 
+def test_the_only_account_is_refused_and_what_helps_is_told(
+    tmp_path: Any, serve_console: Any, outboxes: dict[str, Outbox], phone: str
+) -> None:
+    outboxes["mada"].fail("misconfigured")
+    with serve_console(f"sqlite:///{tmp_path}/alone.sqlite3", {"mada": outboxes["mada"]}) as console:
+        send(console, phone)
+        said = looked(console)
+    assert "The only instance is left out. The last answers: mada asked for by the test. What helps: correct " in said
+    assert said.count("asked for by the test") == 1
+
+
 def test_one_that_fails_often_is_told_with_why(console: Console, outboxes: dict[str, Outbox]) -> None:
     phones = [f"+359887030{number:03}" for number in range(12)]
     send(console, *phones, before=lambda number: outboxes["mada"].fail("throttled", times=number % 2))

@@ -88,6 +88,13 @@ def test_samples_are_masked_and_kept_without_being_shown(console: Console, otto:
     assert tried(otto, "sinch", kept="AAAA").status_code == 200
 
 
+def test_who_would_be_served_by_no_one_any_more_stands_above(console: Console, otto: Browser) -> None:
+    said = text_of(tried(otto, "mada:+35988", samples=PHONES[0]))
+    assert "No one would serve " not in said
+    assert "No one would serve +4915*******78." in text_of(tried(otto, "mada:+35987", samples="+49 151 12345678"))
+    assert "No one would serve numbers of any other prefix." in text_of(tried(otto, "mada:+35987,+35988"))
+
+
 def test_where_rules_cannot_be_read_is_marked(console: Console, otto: Browser) -> None:
     answer = tried(otto, "twilio;twilio_eu:+35987,35988;mada:+35987,+35988;sinch")
     assert answer.status_code == 422

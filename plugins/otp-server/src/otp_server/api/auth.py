@@ -11,7 +11,7 @@ from otp_server.server import Server
 from otp_server.settings import AppSettings
 from otpcore import AsyncOTPService, InvalidPhoneNumber, parse_phone
 
-__all__ = ["Caller", "caller_of", "look_up_phone"]
+__all__ = ["Caller", "caller_of", "is_known", "look_up_phone"]
 
 _BEARER = "bearer "
 
@@ -74,10 +74,7 @@ async def caller_of(server: Server, request: Request, scope: Scope) -> Caller:
     Raises:
         ProblemError: There is no key, it is not taken, or it was made for something else.
     """
-    header = request.headers.get("authorization", "")
-    token = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else ""
-    address = request.client.host if request.client is not None else ""
-    key = await server.keys.find(token, address)
+    key = await _key_of(server, request)
     allowed = None if key is None else server.settings.app(key.app)
     if key is None or allowed is None:
         raise ProblemError("unauthorized")
@@ -85,6 +82,19 @@ async def caller_of(server: Server, request: Request, scope: Scope) -> Caller:
         raise ProblemError("forbidden")
     service = server.service_of(Kind(key.kind))
     return Caller(key=key, allowed=allowed, service=service)
+
+
+async def is_known(server: Server, request: Request) -> bool:
+    """Whether a request has a key that is taken, whatever it may do."""
+    key = await _key_of(server, request)
+    return key is not None and server.settings.app(key.app) is not None
+
+
+async def _key_of(server: Server, request: Request) -> ApiKey | None:
+    header = request.headers.get("authorization", "")
+    token = header[len(_BEARER) :].strip() if header[: len(_BEARER)].lower() == _BEARER else ""
+    address = request.client.host if request.client is not None else ""
+    return await server.keys.find(token, address)
 
 
 async def look_up_phone(service: AsyncOTPService, phone: str) -> str:

@@ -30,7 +30,7 @@ from otp_server.console import (
     waiting,
     webhooks,
 )
-from otp_server.console.asking import SignInError
+from otp_server.console.asking import ForbiddenError, FormError, SignInError
 from otp_server.console.desk import Desk
 from otp_server.console.frame import at
 from otp_server.console.problems import problem_page
@@ -117,7 +117,8 @@ class _Told:
     def _response(self, request: Request, error: Exception) -> Response:
         if isinstance(error, SignInError):
             return _sign_in(request)
-        tell(problem_of(error), error)
+        if not isinstance(error, ForbiddenError | FormError):
+            tell(problem_of(error), error)
         return problem_page(self._desk, request, error)
 
 

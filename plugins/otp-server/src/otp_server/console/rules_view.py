@@ -150,6 +150,11 @@ class Effect:
         return sum(one.count for one in self.preview.moved if not one.after)
 
     @property
+    def stranded(self) -> Sequence[Sample]:
+        """Those whom no one would serve any more."""
+        return [one for one in self.samples if one.before and not one.after]
+
+    @property
     def sentence(self) -> str:
         """What the change would do."""
         examined = self.preview.examined

@@ -83,12 +83,14 @@ def _all_out(figures: Figures) -> Lead:
     out = [one for one in figures.status.obstacles if one.instance and one.stops is Stops.EVERYBODY]
     names = sorted({one.instance for one in out})
     since = max((one.since for one in out if one.since is not None), default=None)
-    answers = ", ".join(f"{one.instance} {_words(one)}" for one in out if _words(one))
+    answers = ", ".join(dict.fromkeys(f"{one.instance} {_words(one)}" for one in out if _words(one)))
+    fixes = "; ".join(dict.fromkeys(one.fix for one in out if one.kind is ObstacleKind.MISCONFIGURED))
+    helps = f"What helps: {fixes}. " if fixes else ""
     all_of = "The only instance is" if len(names) == 1 else f"All {len(names)} instances are"
     return Lead(
         text=f"Nothing has been sent since {_at(figures, since)}." if since else "Nothing is sent.",
         is_down=True,
-        more=f"{all_of} left out. {f'The last answers: {answers}. ' if answers else ''}{_waits(figures)}",
+        more=f"{all_of} left out. {f'The last answers: {answers}. ' if answers else ''}{helps}{_waits(figures)}",
         actions=[("See the providers", "/providers"), ("See what waits", "/queue")],
     )
 
@@ -205,7 +207,8 @@ def _last_words(obstacle: Obstacle) -> str:
 
 
 def _words(obstacle: Obstacle) -> str:
-    return obstacle.provider_code or obstacle.words
+    code = f" ({obstacle.provider_code})" if obstacle.provider_code else ""
+    return f"{obstacle.words}{code}" if obstacle.words else obstacle.provider_code
 
 
 def _since(figures: Figures, obstacle: Obstacle) -> str:

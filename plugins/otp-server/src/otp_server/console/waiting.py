@@ -110,7 +110,9 @@ async def _confirm(
     meant = await _meant(desk, request)
     verb = _VERBS[do]
     heading = (
-        f"{verb} {plural(meant.number, 'waiting send')}" if do == "drop" else f"Send {meant.number:,} of what waits now"
+        f"{verb} {plural(meant.number, 'waiting send')}"
+        if do == "drop"
+        else f"Send {plural(meant.number, 'waiting send')} now"
     )
     return await show(
         desk,
