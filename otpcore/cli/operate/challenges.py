@@ -54,6 +54,8 @@ def _lines(challenge: ChallengeSeen) -> list[Any]:
         "forced": ", ".join(forced) if forced is not None else None,
         "first_sent_at": when(challenge.first_sent_at),
         "expires_at": when(challenge.expires_at),
+        "approved_at": when(challenge.approved_at),
+        "cooldowns": ", ".join(f"{channel} until {when(until)}" for channel, until in challenge.cooldowns.items()),
     }
     moments = [
         (when(one.at), one.what, one.channel, one.provider, one.result, one.detail) for one in challenge.timeline
