@@ -159,6 +159,14 @@ def test_the_store_away_is_503_and_comes_back(
     assert client.post("/v1/verifications", json={"to": phone}).status_code == 202
 
 
+def test_what_has_names_of_a_pattern_has_no_others(client: httpx.Client) -> None:
+    """JSON Schema lets a name that fits no pattern have any value, unless it is told otherwise."""
+    schemas = client.get("/openapi.json").json()["components"]["schemas"].values()
+    found = [part for one in schemas for part in one.get("properties", {}).values() if "patternProperties" in part]
+    assert found
+    assert all(part["additionalProperties"] is False for part in found)
+
+
 def test_its_description_names_every_address_and_problem(client: httpx.Client) -> None:
     described = client.get("/openapi.json").json()
     assert described["openapi"].startswith("3.1")

@@ -111,7 +111,12 @@ class StartBody(Body):
     locale: Locale | None = None
     client: ClientBody | None = None
     metadata: Annotated[
-        dict[MetadataName, MetadataText], Field(max_length=16, description="Yours; returned and never sent.")
+        dict[MetadataName, MetadataText],
+        Field(
+            max_length=16,
+            description="Yours; returned and never sent.",
+            json_schema_extra={"additionalProperties": False},  # else a name of another pattern could have any value
+        ),
     ] = {}
     page: PageBody | None = Field(default=None, description="Open a page for it; `page_url` is its address.")
     bind: BindBody | None = Field(
