@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from otp_server.app import app_of
 from otp_server.keys import Kind
 from otp_server.server import Server
-from otp_server.serving import configured
+from otp_server.serving import configured, settle
 
 from benchmarks.ours import settings
 from benchmarks.scenarios.service import BARE, CODE
@@ -109,7 +109,8 @@ async def _serve(kind: str, storage: dict[str, str]) -> None:
     server = Server(service)
     app: Any = _bare() if kind == BARE else app_of(server)
     config = configured(app, server)
-    listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as `otp serve` listens
+    listening.bind(("127.0.0.1", 0))
     runs = uvicorn.Server(config)
     task = asyncio.create_task(runs.serve(sockets=[listening]))
     while not runs.started:  # noqa: ASYNC110 - uvicorn sets no event
@@ -118,6 +119,7 @@ async def _serve(kind: str, storage: dict[str, str]) -> None:
     if kind != BARE:
         told["token"] = (await server.keys.new(Kind.TEST, by="the bench")).token
         config.loaded_app = _Telling(config.loaded_app, service)
+    settle()
     print(json.dumps(told), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     runs.should_exit = True

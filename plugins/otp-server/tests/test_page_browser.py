@@ -22,7 +22,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is not installed")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SHOTS = Path(__file__).parents[1] / ".shots"
 HOME = "https://shop.example/home"
 
 pytestmark = pytest.mark.skipif(
@@ -85,9 +84,10 @@ def _fits(page: Any, name: str) -> None:
     """Nothing to scroll sideways for; a picture of it where that is asked for."""
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide == 0
-    if os.environ.get("OTP_SERVER_SHOTS"):
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=str(SHOTS / f"{name}.png"), full_page=True)
+    if kept := os.environ.get("OTPCORE_TEST_ARTEFACTS"):
+        shots = Path(kept) / "page"
+        shots.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(shots / f"{name}.png"), full_page=True)
 
 
 def _change(pages: Any, url: str, **how: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from otp_server.serving import _listen
 
 START = "/v1/verifications"
 SANDBOX = 'otp_sms_provider = "anyone"\n[sms]\nsandbox = true\n[limits]\nphone = []\n'
@@ -64,6 +66,24 @@ def test_commands_are_listed_without_a_web_framework() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout == "[]\n"
+
+
+def test_an_answer_on_a_kept_connection_leaves_at_once() -> None:
+    """Head and body are two packets: without TCP_NODELAY the second waits until the first is acknowledged."""
+
+    async def delays() -> int:
+        seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def met(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with _listen("127.0.0.1", 0) as listening:
+            async with await asyncio.start_server(met, sock=listening):
+                with socket.create_connection(listening.getsockname()):
+                    return await seen
+
+    assert asyncio.run(delays()) == 1
 
 
 def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
 import pytest
-from console_browser import chromium, fits, is_fine, looking, needs_chromium
 from console_client import Console
 from otp_server.keys import Kind, Scope
 from otp_server.webhooks import teller
@@ -18,18 +18,10 @@ from webhook_receiver import listening
 
 from otpcore.testing import Outbox
 
-pytestmark = needs_chromium
-
 LONG = "a_vendor_whose_name_is_30_long"
 START = "/v1/verifications"
 HOOK = "whsec_" + "c2VjcmV0" * 4
 SANDBOX: dict[str, Any] = {"sms": {"sandbox": True}, "otp_sms_provider": "anyone", "otp": {"app": "Linden Bank"}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @attrs.define
@@ -128,90 +120,87 @@ def _paths(console: Console) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_page_is_fine_in_every_width(scene: Scene, browser: Any, scheme: str) -> None:
-    with looking(browser, scene.console.headers, scheme=scheme) as page:
-        for name, path in scene.paths.items():
-            page.goto(scene.console.url + path)
-            is_fine(page, f"{name}-{scheme}")
+def test_each_page_is_fine_in_every_width(scene: Scene, browse: Any, fine: Any, scheme: str) -> None:
+    page = browse(scene.console, "/providers", scheme=scheme)
+    for name, path in scene.paths.items():
+        page.goto(scene.console.url + path)
+        fine(page, f"{name}-{scheme}")
 
 
-def test_each_page_works_without_scripts(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers, js=False) as page:
-        for name, path in scene.paths.items():
-            page.goto(scene.console.url + path)
-            fits(page, f"{name}-bare")
-            assert page.locator("[data-copy]:visible").count() == 0
-            assert page.locator("h1").count() == 1
+def test_each_page_works_without_scripts(scene: Scene, browse: Any, fits: Any) -> None:
+    page = browse(scene.console, "/providers", js=False)
+    for name, path in scene.paths.items():
+        page.goto(scene.console.url + path)
+        fits(page, f"{name}-bare")
+        assert page.locator("[data-copy]:visible").count() == 0
+        assert page.locator("h1").count() == 1
 
 
-def test_a_key_is_made_with_the_keyboard_and_copied_with_one_press(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers) as page:
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.goto(f"{scene.console.url}/keys/new?app=bank")
-        page.evaluate("document.querySelectorAll('[required]').forEach((one) => { one.required = false; })")
-        page.keyboard.press("Tab")
-        page.focus("#note")
-        page.keyboard.type("made by keyboard")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".alert")
-        assert page.evaluate("document.activeElement.className") == "alert"
-        assert page.input_value("#note") == "made by keyboard"
-        is_fine(page, "key-new-wrong")
-        page.fill("#reason", "for the bank")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#token")
-        is_fine(page, "key-made")
-        token = page.inner_text("#token")
-        assert token not in page.url
-        page.click("[data-copy]")
-        page.wait_for_selector(".token [role=status]:has-text('Copied')")
-        assert page.evaluate("navigator.clipboard.readText()") == token
-        page.click("#token")
-        assert page.evaluate("String(getSelection())") == token
-        page.goto(f"{scene.console.url}/keys")
-        assert token.split("_", 3)[3] not in page.content()
+def test_a_key_is_made_with_the_keyboard_and_copied_with_one_press(scene: Scene, browse: Any, fine: Any) -> None:
+    page = browse(scene.console, "/keys/new?app=bank")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("document.querySelectorAll('[required]').forEach((one) => { one.required = false; })")
+    page.keyboard.press("Tab")
+    page.focus("#note")
+    page.keyboard.type("made by keyboard")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".alert")
+    assert page.evaluate("document.activeElement.className") == "alert"
+    assert page.input_value("#note") == "made by keyboard"
+    fine(page, "key-new-wrong")
+    page.fill("#reason", "for the bank")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#token")
+    fine(page, "key-made")
+    token = page.inner_text("#token")
+    assert token not in page.url
+    page.click("[data-copy]")
+    page.wait_for_selector(".token [role=status]:has-text('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    page.click("#token")
+    assert page.evaluate("String(getSelection())") == token
+    page.goto(f"{scene.console.url}/keys")
+    assert token.split("_", 3)[3] not in page.content()
 
 
-def test_a_new_message_comes_by_itself_and_takes_neither_focus_nor_place(scene: Scene, browser: Any) -> None:
-    with looking(browser, scene.console.headers) as page:
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.goto(f"{scene.console.url}/inbox")
-        code = page.locator(".big").first.inner_text()
-        page.locator("[data-copy]").first.focus()
-        held = page.evaluate("document.activeElement.id")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".copy [role=status]:has-text('Copied')")
-        assert page.evaluate("navigator.clipboard.readText()") == code
-        scene.start(Kind.TEST, f"+3598720{int(time.monotonic() * 1000) % 100000:05d}")
-        fresh = scene.console.server.code()
-        page.wait_for_selector(f".big:has-text('{fresh}')")
-        assert page.evaluate("document.activeElement.id") == held
-        assert page.locator(".big").first.inner_text() == fresh
-        page.locator(".big").first.click()
-        assert page.evaluate("String(getSelection())").strip() == fresh
-        page.click("text=Stop")
-        page.wait_for_selector("text=Keep it fresh")
+def test_a_new_message_comes_by_itself_and_takes_neither_focus_nor_place(scene: Scene, browse: Any) -> None:
+    page = browse(scene.console, "/inbox")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    code = page.locator(".big").first.inner_text()
+    page.locator("[data-copy]").first.focus()
+    held = page.evaluate("document.activeElement.id")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".copy [role=status]:has-text('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == code
+    scene.start(Kind.TEST, f"+3598720{int(time.monotonic() * 1000) % 100000:05d}")
+    fresh = scene.console.server.code()
+    page.wait_for_selector(f".big:has-text('{fresh}')")
+    assert page.evaluate("document.activeElement.id") == held
+    assert page.locator(".big").first.inner_text() == fresh
+    page.locator(".big").first.click()
+    assert page.evaluate("String(getSelection())").strip() == fresh
+    page.click("text=Stop")
+    page.wait_for_selector("text=Keep it fresh")
 
 
-def test_at_home_the_inbox_is_fine_too(browser: Any, run_server: Any, tmp_path: Path) -> None:
+def test_at_home_the_inbox_is_fine_too(browse: Any, fine: Any, fits: Any, run_server: Any, tmp_path: Path) -> None:
     with run_server(f"sqlite:///{tmp_path}/otp.sqlite3", **SANDBOX) as server, server.client() as client:
+        home = SimpleNamespace(url=server.url)
         for scheme in ("light", "dark"):
-            with looking(browser, {}, scheme=scheme) as page:
-                page.goto(f"{server.url}/inbox")
-                is_fine(page, f"home-empty-{scheme}")
-                for number, locale in enumerate(["en", "ar", "tr"]):
-                    to = f"+44207946{number}{'05' if scheme == 'dark' else '06'}0"
-                    client.post("/v1/verifications", json={"to": to, "locale": locale})
-                page.wait_for_selector(f".big:has-text('{server.code()}')")
-                is_fine(page, f"home-{scheme}")
-        with looking(browser, {}, js=False) as page:
-            page.goto(f"{server.url}/inbox")
-            page.fill("#to", "12")
-            page.click("text=Show")
-            assert page.input_value("#to") == "12"
-            fits(page, "home-wrong")
-            page.fill("#to", to)
-            page.click("text=Show")
-            assert page.locator(".msg").count() == 1
-            assert to[1:] not in page.url
-            fits(page, "home-one")
+            page = browse(home, "/inbox", scheme=scheme, name="")
+            fine(page, f"home-empty-{scheme}")
+            for number, locale in enumerate(["en", "ar", "tr"]):
+                to = f"+44207946{number}{'05' if scheme == 'dark' else '06'}0"
+                client.post("/v1/verifications", json={"to": to, "locale": locale})
+            page.wait_for_selector(f".big:has-text('{server.code()}')")
+            fine(page, f"home-{scheme}")
+        page = browse(home, "/inbox", js=False, name="")
+        page.fill("#to", "12")
+        page.click("text=Show")
+        assert page.input_value("#to") == "12"
+        fits(page, "home-wrong")
+        page.fill("#to", to)
+        page.click("text=Show")
+        assert page.locator(".msg").count() == 1
+        assert to[1:] not in page.url
+        fits(page, "home-one")
