@@ -201,6 +201,7 @@ def test_at_home_the_inbox_is_fine_too(browse: Any, fine: Any, fits: Any, run_se
         fits(page, "home-wrong")
         page.fill("#to", to)
         page.click("text=Show")
+        page.wait_for_selector(".msg")
         assert page.locator(".msg").count() == 1
         assert to[1:] not in page.url
         fits(page, "home-one")
