@@ -76,6 +76,7 @@ class Site:
         with httpx.Client(headers={"Authorization": f"Bearer {self.token}"}, timeout=60) as client:
             turn = 0
             while not self.over.is_set():
+                time.sleep(0.1)  # people take their time, and what they did is told faster than they do more
                 turn += 1
                 try:
                     self._one(client, f"+35987{number}{turn:06d}")
