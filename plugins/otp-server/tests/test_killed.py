@@ -69,6 +69,7 @@ class Site:
     url: str = ""
     over: threading.Event = attrs.field(factory=threading.Event)
     verified: dict[str, str] = attrs.field(factory=dict)
+    confirmed: set[str] = attrs.field(factory=set)
     unexpected: list[str] = attrs.field(factory=list)
 
     def person(self, number: int) -> None:
@@ -76,7 +77,6 @@ class Site:
         with httpx.Client(headers={"Authorization": f"Bearer {self.token}"}, timeout=60) as client:
             turn = 0
             while not self.over.is_set():
-                time.sleep(0.1)  # people take their time, and what they did is told faster than they do more
                 turn += 1
                 try:
                     self._one(client, f"+35987{number}{turn:06d}")
@@ -86,6 +86,10 @@ class Site:
 
     def _one(self, client: httpx.Client, phone: str) -> None:
         begun = self._answered(client, START, {"to": phone, "metadata": {"of": phone[-6:]}}, {202})
+        if begun[
+            "confirmed"
+        ]:  # else it died before it wrote down that the vendor took it: then nothing says so but the approval
+            self.confirmed.add(begun["id"])
         code = self._code(client, begun["id"], phone)
         checked = self._answered(client, f"{START}/{begun['id']}/check", {"code": code}, {200})
         # Where the answer to a right code was lost, the next one says that it was used.
@@ -198,8 +202,10 @@ def _check_states(site: Site) -> None:
 
 
 def _check_events(site: Site, heard: dict[tuple[str, str], set[str]]) -> None:
-    """Each was told that it was sent and approved, and of one approval under one id."""
-    owed = {(one, f"verification.{word}") for one in site.verified for word in ("sent", "approved")}
+    """Each was told that it was approved, under one id, and that it was sent where a start was answered so."""
+    owed = {(one, "verification.approved") for one in site.verified}
+    owed |= {(one, "verification.sent") for one in site.verified.keys() & site.confirmed}
+    assert len(owed) > len(site.verified)
     end = time.monotonic() + PATIENCE
     while not owed <= heard.keys() and time.monotonic() < end:
         time.sleep(0.1)
