@@ -65,6 +65,7 @@ def _change(mutant: Mutant) -> None:
     path = str(Path(mutant.file).absolute())
     changed = compile(mutant.tree(Path(path).read_text(encoding="utf-8")), path, "exec", dont_inherit=True)
     (code,) = [one for one in _codes(changed) if (one.co_qualname, one.co_firstlineno) == mutant.function]
+    gc.unfreeze()  # what was collected is frozen, and frozen objects are not found
     # Not isinstance: objects of others, such as settings that are read late, may answer it with an error.
     held = [one for one in gc.get_objects() if type(one) is FunctionType and _is(one.__code__, code)]
     if not held:

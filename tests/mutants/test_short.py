@@ -39,10 +39,20 @@ def test_every_constant_and_comparison_is_changed_once(tmp_path: Path) -> None:
     assert "count > LIMIT" in ast.unparse(found[3].tree(SOURCE))
 
 
-def test_a_change_is_noticed_or_named() -> None:
-    options = ["--line", "_LEAST_CALL =", "--line", "_RESERVE =", "--tests", "tests/service/test_deadline.py"]
+def test_a_change_is_noticed_explained_or_named() -> None:
+    files = ("otpcore/service/deadline.py", "otpcore/retrying.py")
+    lines = (
+        "_LEAST_CALL =",
+        "_RESERVE =",
+        "self.left_for_calls() <",
+        "_MAX_EXPONENT =",
+    )  # the third inside of a function
+    options = [option for line in lines for option in ("--line", line)]
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.mutants", "otpcore/service/deadline.py", *options, "--jobs", "1"],
+        [
+            *(sys.executable, "-m", "tests.mutants", *files),
+            *(*options, "--tests", "tests/service/test_deadline.py", "--jobs", "1"),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -50,6 +60,6 @@ def test_a_change_is_noticed_or_named() -> None:
         timeout=280,
     )
     assert ran.returncode == 1, ran.stdout + ran.stderr
-    assert "2 noticed, 2 survived" in ran.stdout
-    named = [line for line in ran.stdout.splitlines() if "nothing explains: otpcore/service/deadline.py" in line]
-    assert ["_LEAST_CALL" in line for line in named] == [True, True]
+    assert "4 noticed, 2 run by no test, 1 survived" in ran.stdout
+    named = [line for line in ran.stdout.splitlines() if "nothing explains: " in line]
+    assert ["32 -> 0: _MAX_EXPONENT" in line for line in named] == [True]
