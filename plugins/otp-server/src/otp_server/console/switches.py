@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 import attrs
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from otp_server.console.asking import Asked, FormError, Role, changing, person_of, read_form
+from otp_server.console.asking import Asked, Role, person_of, read_form
 from otp_server.console.desk import Desk
 from otp_server.console.frame import done, show
+from otp_server.console.steps import steps
 from otp_server.console.switches_view import Concerned, concerned_by, switches_of
 from otp_server.console.words import lasting
 from otp_server.problems import ProblemError
@@ -58,31 +59,7 @@ _ACTIONS: Mapping[str, _Action] = {
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
     """Its addresses."""
-
-    async def shown(request: Request) -> Response:
-        await person_of(desk, request)
-        return await _switches(desk, request)
-
-    async def picked(request: Request) -> Response:
-        return await _picked(desk, request)
-
-    async def asked(request: Request) -> Response:
-        await person_of(desk, request, Role.OPERATOR)
-        return await _confirm(desk, request)
-
-    async def changed(request: Request) -> Response:
-        try:
-            form = await changing(desk, request)
-        except FormError as error:
-            return await _confirm(desk, request, error.errors, error.form)
-        return await _change(desk, request, form)
-
-    return [
-        Route("/switches", shown, methods=["GET"]),
-        Route("/switches", picked, methods=["POST"]),
-        Route("/switches/{action:str}", asked, methods=["GET"]),
-        Route("/switches/{action:str}", changed, methods=["POST"]),
-    ]
+    return steps(desk, "/switches", "action", page=_switches, picked=_picked, confirm=_confirm, change=_change)
 
 
 async def _switches(desk: Desk, request: Request, errors: Mapping[str, str] | None = None) -> Response:

@@ -7,11 +7,12 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from otp_server.console.asking import Asked, FormError, Role, changing, person_of, read_form
+from otp_server.console.asking import Asked, Role, person_of, read_form
 from otp_server.console.desk import Desk
 from otp_server.console.frame import done, show
+from otp_server.console.steps import steps
 from otp_server.console.waiting_view import Meant, meant_by, queue_of
 from otp_server.console.words import plural
 from otp_server.problems import ProblemError
@@ -28,30 +29,7 @@ _NO_PREFIX = "Write + and the first digits of the numbers, such as +35987, or a 
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
     """Its addresses."""
-
-    async def shown(request: Request) -> Response:
-        return await _queue(desk, request)
-
-    async def picked(request: Request) -> Response:
-        return await _picked(desk, request)
-
-    async def asked(request: Request) -> Response:
-        await person_of(desk, request, Role.OPERATOR)
-        return await _confirm(desk, request)
-
-    async def changed(request: Request) -> Response:
-        try:
-            form = await changing(desk, request)
-        except FormError as error:
-            return await _confirm(desk, request, error.errors, error.form)
-        return await _change(desk, request, form)
-
-    return [
-        Route("/queue", shown, methods=["GET"]),
-        Route("/queue", picked, methods=["POST"]),
-        Route("/queue/{do:str}", asked, methods=["GET"]),
-        Route("/queue/{do:str}", changed, methods=["POST"]),
-    ]
+    return steps(desk, "/queue", "do", page=_queue, picked=_picked, confirm=_confirm, change=_change)
 
 
 async def _queue(desk: Desk, request: Request, errors: Mapping[str, str] | None = None) -> Response:
