@@ -96,6 +96,13 @@ class PriceTests(StoreBase):
         assert await _price_of(failover) == _CENT, "an answer without a price does not take it away"
         assert (await failover.view()).receipts == ()
 
+    @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.UNAVAILABLE])
+    async def test_price_what_was_not_sent_costs_nothing(self, world: World, outcome: Outcome) -> None:
+        failover = await world.begin(world.core("mada"))
+        await world.receive(None, delivery_id=failover.delivery.id, denial="no", price=_CENT)
+        await failover.answer(outcome)
+        assert await _price_of(failover) is None
+
     async def test_price_nobody_prices_the_message_of_another_account(self, world: World) -> None:
         failover = await _charged(world)
         for names in ({"instance": "backup"}, {"reference": "M2"}):
