@@ -12,14 +12,16 @@ __all__ = ["Price"]
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _WRITTEN = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,12})?")
-_BEYOND = Decimal(10**9)
-_MOST_PLACES = 12
+_MOST_DIGITS, _MOST_PLACES = 9, 12
+_BEYOND = Decimal(10**_MOST_DIGITS)
 
 
 def _is_exact(_: Price, __: attrs.Attribute[Decimal], value: Any) -> None:
     if type(value) is not Decimal:
         raise TypeError("amount: must be a Decimal, since a float is not exact")
-    if not value.is_finite() or value.is_signed() or value >= _BEYOND or -int(value.as_tuple().exponent) > _MOST_PLACES:
+    exponent = value.as_tuple().exponent
+    is_plain = isinstance(exponent, int) and -_MOST_PLACES <= exponent <= _MOST_DIGITS  # 0E+999999 is long to write
+    if not is_plain or value.is_signed() or value >= _BEYOND:
         raise ValueError("amount: must be 0 or more, less than a billion, and have at most 12 decimal places")
 
 
@@ -62,9 +64,11 @@ class Price:
         Returns:
             None: it says no price, or none that can be kept.
         """
-        if type(amount) not in (str, int, Decimal) or type(currency) is not str:
+        if not isinstance(amount, str | int | Decimal) or isinstance(amount, bool) or not isinstance(currency, str):
             return None
-        written = f"{amount:f}" if isinstance(amount, Decimal) else str(amount)
-        if not _WRITTEN.fullmatch(written) or not _CURRENCY.fullmatch(currency.upper()):
+        if isinstance(amount, str) and not _WRITTEN.fullmatch(amount):
             return None
-        return cls(amount=Decimal(written), currency=currency.upper())
+        try:
+            return cls(amount=Decimal(amount), currency=currency.upper())
+        except ValueError:
+            return None
