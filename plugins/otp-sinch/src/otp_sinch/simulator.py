@@ -28,7 +28,7 @@ import attrs
 from otp_sinch.answers import VerificationStatus
 from otp_sinch.magic import MAGIC_NUMBERS
 from otp_sinch.signing import decode_secret, signature, signed_headers, string_to_sign
-from otpcore.providers import Channel
+from otpcore.providers import Channel, Price
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["SinchSimulator"]
@@ -247,6 +247,7 @@ class SinchSimulator(Simulator):
             text=f"Your verification code is {said}.{last_line}",
             code=verification.code,
             reference=verification.id,
+            price=None if self.price is None or not self.callback_url else Price.read(str(self.price), "USD"),
         )
         if self.callback_url and verification.method == "sms":
             event = self._event("VerificationSmsDeliveredEvent", verification, smsResult="Successful")
