@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -179,6 +180,7 @@ ODD = {
     "float": 0.0075,
     "decimal": Decimal("0.0075"),
     "dict": {"amount": "0.0075", "currency": "USD"},
+    "look-alike": SimpleNamespace(amount=Decimal("0.0075"), currency="USD"),
     "unchecked float": unchecked(0.0075, "USD"),
     "below zero": unchecked(Decimal(-1), "USD"),
     "no currency": unchecked(Decimal(1), None),
