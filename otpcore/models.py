@@ -220,7 +220,7 @@ class ReceiptOutcome(enum.StrEnum):
     REPLAYED = "replayed"
     """It was here before; nothing is changed."""
     IGNORED = "ignored"
-    """It changes nothing: a question or a report of progress without a new price, or a failure after the message has arrived."""
+    """It changes nothing: a question or progress without a new price, or a failure after the message has arrived."""
     UNKNOWN = "unknown"
     """No delivery of ours is known by it. Where one is later recorded under its reference, it is applied then."""
 

@@ -56,8 +56,8 @@ class Price:
         """What a vendor's answer says; never an error, since the message has been sent, whatever the price.
 
         Args:
-            amount: Digits with or without a decimal point, a whole number, or a ``Decimal``. A vendor that writes what it
-                charges as a negative number is read by the plugin first. JSON numbers are exact where
+            amount: Digits with or without a decimal point, a whole number, or a ``Decimal``. Where a vendor writes what
+                it charges below zero, the plugin turns it round first. JSON numbers are exact where
                 ``json.loads(…, parse_float=Decimal)`` has read them.
             currency: Letters in any case.
 

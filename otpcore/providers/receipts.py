@@ -41,7 +41,7 @@ def proven(
 
 
 def as_answer(read: Any, instance: str, delivery_id: str) -> ReceiptAnswer:
-    """One receipt, a list of them or a whole answer, checked and in plain values; but for the prices, which are as they came.
+    """One receipt, a list of them or a whole answer, checked and in plain values; the prices are as they came.
 
     Args:
         read: What the plugin answered.

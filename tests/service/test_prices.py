@@ -1,4 +1,4 @@
-"""Prices through the service: kept with the delivery, told to observers and operators, and never in the way of a send."""
+"""Prices through the service: kept with the delivery, told to observers and operators, never in the way of a send."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ async def test_a_price_that_cannot_even_be_looked_at_is_only_left_out(
 
 
 async def test_each_instance_tells_its_own_odd_prices(caplog: pytest.LogCaptureFixture) -> None:
-    report = Receipt(status=ReceiptStatus.DELIVERED, reference="M1", price="free")  # type: ignore[arg-type] # as in a plugin
+    report = Receipt(status=ReceiptStatus.DELIVERED, reference="M1", price="free")  # type: ignore[arg-type] # nonsense
     for name in ("one", "two"):
         provider = provider_from_object(name, Gateway(report=[report, report]))
         for _ in range(2):

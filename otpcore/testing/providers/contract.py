@@ -89,8 +89,8 @@ class ProviderContract(
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
     - ``signs_url``: False where the vendor's signature of a receipt does not cover the URL that it calls; default True.
     - ``receipt_text``: what the vendor waits for as the body of the answer to a receipt, such as ``OK``; default none.
-    - ``prices``: where the vendor says what it charges: ``"answer"`` to a send, ``"repeat"`` (what it is asked after an answer
-      that was lost), ``"receipt"``; default none. The simulator's messages have the ``price``.
+    - ``prices``: where the vendor says what it charges: ``"answer"`` to a send, ``"repeat"`` (what it is asked after an
+      answer that was lost), ``"receipt"``; default none. The simulator's messages have the ``price``.
     - ``told_by_number``: False where an outcome can be told of a message whose reference is known alone; default True.
     - ``told_of_failures``: False where the vendor is told only of codes that were typed; default True.
 

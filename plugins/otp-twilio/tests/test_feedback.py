@@ -1,4 +1,4 @@
-"""``feedback``: Twilio hears which messages brought a code that was typed. And prices: where Twilio says one, and where not."""
+"""``feedback``: Twilio hears which messages brought a code that was typed. Prices: where Twilio says one, where not."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ old timestamps are refused. How old an event may be is not published; five minut
   ``otp_sinch.answers.DENIALS``. ``SUCCESSFUL`` and ``FAIL`` are about a code that was typed, ``ABORTED`` about a start that a newer one
   replaced: no news.
 - ``VerificationRequestEvent`` asks whether a verification may begin, by whatever method, and Sinch drops it without an answer.
-  otpcore answers: only what it is sending itself may, and only while its own barriers would let it be sent. It is the one
-  event with a ``price``.
+  otpcore answers: only what it is sending itself may, and only while its own barriers would let it be sent. No other
+  event has a ``price``.
 
 Source: developers.sinch.com, "Verification callbacks", "Callback request signing".
 """

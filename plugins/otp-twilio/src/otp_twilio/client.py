@@ -28,7 +28,7 @@ def is_sid(value: Any) -> bool:
 
 
 def taken(resource: Mapping[str, Any]) -> DeliveryReceipt:
-    """A message or call as Twilio shows it. Its ``price`` is null until it is known, and below zero where it is charged."""
+    """A message or call as Twilio shows it. Its ``price`` is null until it is known; a charge is below zero."""
     amount, currency = resource.get("price"), resource.get("price_unit")
     price = Price.read(amount.removeprefix("-"), currency) if isinstance(amount, str) else None
     return DeliveryReceipt(reference=str(resource["sid"]), price=price)

@@ -1,8 +1,8 @@
 """Mode ``messaging`` with ``feedback``: Twilio hears which of its messages brought a code that was typed.
 
-Source: twilio.com/docs, "Feedback subresource" of Messages, "How to Optimize Message Deliverability with Message Feedback". A
-message that was announced with ``ProvideFeedback`` counts as unconfirmed until then, so nothing is told of codes that were not
-typed.
+Source: twilio.com/docs, "Feedback subresource" of Messages, "How to Optimize Message Deliverability with Message
+Feedback". A message that was announced with ``ProvideFeedback`` counts as unconfirmed until then, so nothing is told of
+codes that were not typed.
 """
 
 from __future__ import annotations

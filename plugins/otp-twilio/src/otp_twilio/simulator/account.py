@@ -29,7 +29,7 @@ class SimulatedAccount(Simulator):
         custom_codes: The Verify service takes ``CustomCode``.
         verification_life: How long Verify keeps a verification, from its first send.
         psd2: The Verify service is for payments: each start and each check needs ``Payee`` and ``Amount``.
-        message_price: What an SMS costs (``price_unit``: USD); shown once it is on its way, as what is charged: below zero.
+        message_price: What an SMS costs, in USD: below zero, as Twilio shows a charge, and once it is on its way.
         rate_limits: The rate limits of the Verify service: by unique name, how many starts with one value in how long.
     """
 
