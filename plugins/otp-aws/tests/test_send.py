@@ -82,9 +82,12 @@ async def test_the_instance_may_choose_other_voices(bench):
 
 async def test_a_host_may_choose_the_sender(bench):
     async with bench.instance() as provider:
-        await provider.send_sms(bench.delivery(sender="Acme"))
+        for sender in ("Acme", "Acme Ltd."):
+            await provider.send_sms(bench.delivery(sender=sender))
+            await provider.call(bench.delivery(sender=sender, channel=Channel.CALL))
         carried = provider.describe().carries
-    assert bench.fields["OriginationIdentity"] == "Acme"
+    senders = [request.json()["OriginationIdentity"] for request in bench.simulator.requests]
+    assert senders == ["Acme", "+12065550100", "+12065550100", "+12065550100"]
     assert carried[Channel.SMS].takes(Feature.SENDER, "Acme")
     assert not carried[Channel.SMS].takes(Feature.SENDER, "Acme Ltd.")
     assert carried[Channel.CALL].takes(Feature.SENDER, "+12065550100")

@@ -23,7 +23,8 @@ hosts = st.builds(
     "{}.example.com{}".format, st.text(_NAME, min_size=1, max_size=20), st.sampled_from(["", ":8443", ":1"])
 )
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-moments = st.datetimes(datetime(2000, 1, 2), datetime(2099, 12, 30), timezones=zones)  # noqa: DTZ001 - the zones are drawn
+_FIRST, _LAST = datetime(2000, 1, 2), datetime(2099, 12, 30)  # noqa: DTZ001 - the zones are drawn
+moments = st.datetimes(_FIRST, _LAST, timezones=zones)
 # Names in any case; not those that botocore leaves unsigned, or that the signer adds.
 headers = st.dictionaries(
     st.text(string.ascii_letters, min_size=1, max_size=12).map("x-h-{}".format), visible, max_size=4

@@ -3,7 +3,8 @@
 The order of AWS's own SDKs, as far as servers need it:
 
 1. ``access_key_id`` of the instance.
-2. The variables ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``, read when the instance is made.
+2. The variables ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``, read when the instance is
+   made.
 3. The role of a container (``otp_aws.roles``): ECS, and EKS Pod Identity.
 
 Not here: the files below ``~/.aws``, IAM Identity Center, the metadata service of EC2 and web identity tokens (IRSA).

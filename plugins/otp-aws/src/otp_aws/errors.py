@@ -1,15 +1,17 @@
 """What the exceptions of AWS mean for a send, as tables with the reason for each choice.
 
-Sources: the service model of PinpointSMSVoiceV2 (2022-03-31), with the reasons of each exception; docs.aws.amazon.com, "Common
-errors". The choices are ours:
+Sources: the service model of PinpointSMSVoiceV2 (2022-03-31), with the reasons of each exception; docs.aws.amazon.com,
+"Common errors". The choices are ours:
 
-- A send ends for good (``rejected_number``, ``blocked``) only where AWS says that about the *person's number*, or where a guard
-  against fraud stands in the way that the customer has set up (a protect configuration). Where the sender, the account or a
-  country that is not enabled is at fault, another provider may well deliver: ``misconfigured``.
+- A send ends for good (``rejected_number``, ``blocked``) only where AWS says that about the *person's number*, or
+  where a guard against fraud stands in the way that the customer has set up (a protect configuration). Where the
+  sender, the account or a country that is not enabled is at fault, another provider may well deliver:
+  ``misconfigured``.
 - A validation error is about the person's number only where it names the field of that number.
-- ``InternalServerException`` is ``ambiguous``: AWS has no token by which it would recognise a repeat, so the message may have left.
-- A reason that is not listed goes by its exception, an exception that is not listed by its HTTP status. An unknown 4xx is
-  ``misconfigured``: nothing was sent, the next instance may do better, and an operator hears the name.
+- ``InternalServerException`` is ``ambiguous``: AWS has no token by which it would recognise a repeat, so the message
+  may have left.
+- A reason that is not listed goes by its exception, an exception that is not listed by its HTTP status. An unknown 4xx
+  is ``misconfigured``: nothing was sent, the next instance may do better, and an operator hears the name.
 """
 
 from __future__ import annotations
@@ -143,7 +145,8 @@ def error_of(answer: HttpAnswer) -> ProviderError:
 def name_of(answer: HttpAnswer) -> str:
     """The exception that an answer names, without its namespace; empty: it names none.
 
-    AWS writes it into the body as ``__type`` (``com.amazonaws.…#ThrottlingException``) or into a header, with a URL behind a colon.
+    AWS writes it into the body as ``__type`` (``com.amazonaws.…#ThrottlingException``) or into a header, with a URL
+    behind a colon.
     """
     header = next((value for name, value in answer.headers.items() if name.lower() == "x-amzn-errortype"), "")
     said = str(answer.json_object().get("__type") or header)

@@ -1,13 +1,15 @@
 """Events of End User Messaging: what each means for the delivery, as a table with the reasons.
 
-Sources: docs.aws.amazon.com, "Event types for SMS, MMS, and voice" and "Example event data" of AWS End User Messaging SMS. The choices
-are ours:
+Sources: docs.aws.amazon.com, "Event types for SMS, MMS, and voice" and "Example event data" of AWS End User Messaging
+SMS. The choices are ours:
 
-- ``TEXT_SUCCESSFUL`` says that the carrier took the message, in some countries also that it arrived; which, it does not say. It counts
-  as progress: a failure that comes later must still be able to send the person to the next instance.
-- ``VOICE_COMPLETED`` says that the text was spoken to whoever, or whatever, answered.
-- Only what AWS says about the *person* ends the send: a number that is not valid, a handset or carrier that blocks messages to this
-  person, and a protect configuration. A carrier that takes offence at the text is no reason not to try another way.
+- ``TEXT_SUCCESSFUL`` says that the carrier took the message, in some countries also that it arrived; which, it does
+  not say. It counts as progress: a failure that comes later must still be able to send the person to the next
+  instance.
+- ``VOICE_COMPLETED`` says that the text was spoken when the call was answered, by a person or a machine.
+- Only what AWS says about the *person* ends the send: a number that is not valid, a handset or carrier that blocks
+  messages to this person, and a protect configuration. A carrier that takes offence at the text is no reason not to
+  try another way.
 - An event that AWS adds later counts as progress.
 """
 

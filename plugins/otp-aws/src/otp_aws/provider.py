@@ -79,12 +79,17 @@ def _topic(settings: AwsSettings, prefix: str) -> Topic | None:
     raise SettingsError(f"{prefix}.sns_certificates: {problem}")
 
 
+def _fitting(form: re.Pattern[str], sender: str | None) -> str:
+    """The host's sender; "" where AWS would not take it over this channel, as ``Carries.forms`` says."""
+    return sender if sender is not None and form.fullmatch(sender) else ""
+
+
 @attrs.define(eq=False, kw_only=True)
 class AwsProvider:
     """One sender, and where ``voice_identity`` is set one caller, of one account in one region.
 
-    AWS has no token by which it would know a repeat, and cannot be asked for a message by anything of ours: a send whose answer was
-    lost may be a second message when it is repeated.
+    AWS has no token by which it would know a repeat, and cannot be asked for a message by anything of ours: a send
+    whose answer was lost may be a second message when it is repeated.
     """
 
     context: ProviderContext = attrs.field(repr=False)
@@ -123,7 +128,7 @@ class AwsProvider:
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Send the text; AWS drops what it could not hand on while the code lives."""
         fields = self._common(request) | {
-            "OriginationIdentity": request.sender or self.settings.origination_identity,
+            "OriginationIdentity": _fitting(SENDER, request.sender) or self.settings.origination_identity,
             "MessageType": _MESSAGE_TYPE,
             "MaxPrice": self.settings.max_price,
             "DestinationCountryParameters": self._country_parameters(request),
@@ -134,7 +139,7 @@ class AwsProvider:
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
         """Call and speak the text, which already says the digits apart and twice."""
         fields = self._common(request) | {
-            "OriginationIdentity": request.sender or self.settings.voice_identity,
+            "OriginationIdentity": _fitting(CALLER, request.sender) or self.settings.voice_identity,
             "MessageBodyTextType": "TEXT",
             "VoiceId": voice_of(request.locale, self.settings.voices),
             "MaxPricePerMinute": self.settings.max_price_per_minute,
@@ -160,7 +165,7 @@ class AwsProvider:
         message = self.topic.proven(request, self.context.clock())
         if message["Type"] == NOTIFICATION:
             return read_event(message["Message"])
-        # A person opens it, not we: reading a receipt asks nobody. Its token does no more than to confirm this subscription.
+        # A person opens it, not we: reading a receipt asks no server. Its token confirms this subscription, and no more.
         self.context.logger.warning(
             "SNS sent a %s for %s; to let AWS report here, open %s",
             message["Type"],
@@ -202,11 +207,11 @@ class AwsProvider:
 
 @attrs.define(eq=False, kw_only=True)
 class FeedbackProvider(AwsProvider):
-    """An instance that tells AWS of each message whether its code was typed: what AWS chooses routes and finds fraud by."""
+    """An instance that tells AWS of each message whether its code was typed; AWS keeps the rates as metrics."""
 
     @hookimpl
     async def report_outcome(self, request: OutcomeRequest) -> None:
-        """Tell AWS how it ended, by the message's id; without one AWS has no name for it, and an hour says ``FAILED``."""
+        """Tell AWS how it ended, by the message's id. Without one there is no name for it; AWS gives up after an hour."""
         if not request.reference:
             return
         fields = {

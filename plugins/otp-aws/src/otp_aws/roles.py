@@ -1,8 +1,8 @@
 """The role of a container: credentials that are lent for some hours, from an address that AWS names in the environment.
 
 ECS names a path (``AWS_CONTAINER_CREDENTIALS_RELATIVE_URI``) on a host of its own; EKS Pod Identity names a whole URL
-(``AWS_CONTAINER_CREDENTIALS_FULL_URI``), and a token to show there, in a file that is written anew while the process runs. As
-credentials are sent there and believed from there, plain http is for the addresses that AWS documents alone.
+(``AWS_CONTAINER_CREDENTIALS_FULL_URI``), and a token to show there, in a file that is written anew while the process
+runs. As credentials are sent there and believed from there, plain http is for the addresses that AWS documents alone.
 
 They are renewed some minutes before they end. One that cannot be renewed is used for as long as it lasts.
 

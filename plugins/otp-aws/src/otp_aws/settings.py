@@ -48,6 +48,14 @@ def _beside(other: str) -> _Validator:
     return check
 
 
+def _together(other: str) -> _Validator:
+    def check(settings: AwsSettings, _: attrs.Attribute[Any], value: str) -> None:
+        if not value and getattr(settings, other):
+            raise ValueError(f"is required beside {other}")
+
+    return check
+
+
 def _voices(_: AwsSettings, __: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
     if not all(_VOICE.fullmatch(voice) for voice in value.values()):
         raise ValueError('must name a VoiceId for each language, such as { en = "MATTHEW" }')
@@ -87,12 +95,12 @@ class AwsSettings:
     )
     access_key_id: str = attrs.field(
         default="",
-        validator=[_shaped(_ACCESS_KEY, "the id of an access key, such as AKIA…"), _beside("secret_access_key")],
+        validator=[_shaped(_ACCESS_KEY, "the id of an access key, such as AKIA…"), _together("secret_access_key")],
     )
     secret_access_key: str = attrs.field(
         default="",
         repr=False,
-        validator=[_shaped(_VISIBLE, "visible ASCII without spaces"), _beside("access_key_id")],
+        validator=[_shaped(_VISIBLE, "visible ASCII without spaces"), _together("access_key_id")],
     )
     session_token: str = attrs.field(
         default="",

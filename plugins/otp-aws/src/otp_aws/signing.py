@@ -1,8 +1,8 @@
-"""Signature Version 4, as far as a JSON service of AWS needs it: a POST to ``/`` without a query, with its whole body signed.
+"""Signature Version 4, as far as a JSON service of AWS needs it: a POST to ``/`` without a query, signed as a whole.
 
-Four steps: the request in one form, a text about it, a key that is good for one day, region and service, and the HMAC of the
-text under the key. What is signed goes out as it is: the body byte for byte, and the header values, which the caller writes
-without double spaces.
+Four steps: the request in one form, a text about it, a key that is good for one day, region and service, and the HMAC
+of the text under the key. What is signed goes out as it is: the body byte for byte, and the header values, which the
+caller writes without double spaces.
 
 Source: docs.aws.amazon.com, "Create a signed AWS API request".
 """

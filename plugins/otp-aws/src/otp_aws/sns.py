@@ -1,14 +1,16 @@
-"""Messages of SNS, over which AWS reports: that SNS has signed them just now, and that they are of this account's topic.
+"""Messages of SNS, over which AWS reports: proven to be signed by SNS, of this account's topic, and new.
 
-SNS signs for every customer with the same key. What proves that a message is ours is the name of the topic in what is signed, so
-both are looked at. The signature covers the fields of the message, not the bytes of the body, the headers or the URL.
+SNS signs for every customer with the same key. What proves that a message is ours is the name of the topic in what is
+signed, so both are looked at. The signature covers the fields of the message, not the bytes of the body, the headers
+or the URL.
 
-A message names the address of the certificate with which it is signed. It is not fetched: reading a receipt asks nobody, and who
-could make it do so with an unsigned request would choose when. The certificates are settings (``sns_certificates``), so a new one
-is an operator's act; the refusal of what it signs names its address, once that is seen to be one of SNS's.
+A message names the address of the certificate with which it is signed. It is not fetched: reading a receipt asks no
+server, and an unsigned request could bring the question about. The certificates are settings (``sns_certificates``),
+so a new one is an operator's act; the refusal of what it signs names its address, once that is seen to be one of
+SNS's.
 
-Sources: docs.aws.amazon.com, "Verifying the signatures of Amazon SNS messages", "Parsing Amazon SNS message formats", "Amazon SNS
-message delivery retries".
+Sources: docs.aws.amazon.com, "Verifying the signatures of Amazon SNS messages", "Parsing Amazon SNS message formats",
+"Amazon SNS message delivery retries".
 """
 
 from __future__ import annotations

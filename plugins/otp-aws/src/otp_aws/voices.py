@@ -1,7 +1,7 @@
 """Which voice speaks which language on a call, as a table.
 
-The voices are those of ``SendVoiceMessage`` (its enum ``VoiceId``), their languages those of Amazon Polly's page "Available
-voices". The first of a language speaks for the language without a region.
+The voices are those of ``SendVoiceMessage`` (its enum ``VoiceId``), their languages those of Amazon Polly's page
+"Available voices". The first of a language speaks for the language without a region.
 """
 
 from __future__ import annotations

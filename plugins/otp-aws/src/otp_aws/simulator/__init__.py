@@ -7,8 +7,9 @@
         ...
         aws.inbox[-1].code
 
-It verifies each signature, and every field as the service model describes it. The numbers of ``otp_aws.simulator.magic`` fail, when
-they are sent to or later; every other number is a person whose messages arrive in ``inbox``.
+It verifies each signature, and every field as the service model describes it. The numbers of
+``otp_aws.simulator.magic`` fail, when they are sent to or later; every other number is a person whose messages arrive
+in ``inbox``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers that fail, as tables. They are of the range that North America keeps for fiction (+1 206 555 0100 to 0199)."""
+"""The numbers that fail, as tables; from the range that North America keeps for fiction (+1 206 555 0100 to 0199)."""
 
 from __future__ import annotations
 
