@@ -181,6 +181,12 @@ def test_every_event_is_read_as_the_table_says(name):
     assert (kind is None) == (status is not ReceiptStatus.UNDELIVERED)
 
 
+def test_only_what_has_arrived_is_confirmed():
+    """``TEXT_SUCCESSFUL`` may be followed by a failure."""
+    delivered = {name for name, (status, _) in EVENTS.items() if status is ReceiptStatus.DELIVERED}
+    assert delivered == {"RCS_DELIVERED", "RCS_READ", "TEXT_DELIVERED", "VOICE_COMPLETED"}
+
+
 def test_only_what_is_about_the_person_ends_a_send():
     final = {ErrorKind.REJECTED_NUMBER, ErrorKind.BLOCKED}
     assert {name for name, (_, kind) in EVENTS.items() if kind in final} == {
