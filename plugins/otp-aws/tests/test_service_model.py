@@ -158,7 +158,7 @@ def test_the_simulator_refuses_what_another_secret_has_signed(bench):
     assert caught.value.response["Error"]["Code"] == "InvalidSignatureException"
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), operation=st.sampled_from(sorted(OPERATIONS)))
 def test_the_simulator_takes_what_the_service_model_takes(data, operation):
     members = service_model().operation_model(operation).input_shape.members

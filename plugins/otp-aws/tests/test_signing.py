@@ -10,7 +10,7 @@ import attrs
 import botocore.auth
 import botocore.credentials
 from botocore.awsrequest import AWSRequest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from otp_aws.signing import Credentials, signed_headers
 
@@ -40,6 +40,7 @@ def by_botocore(headers, body, *, host, region, service, credentials, now):
     return dict(request.headers.items())
 
 
+@settings(deadline=None)
 @given(
     headers=headers,
     body=st.binary(max_size=200),

@@ -71,7 +71,7 @@ class AwsClient:
         """
         if self._http is None:
             raise ProviderError(ErrorKind.UNAVAILABLE, "the instance has not been started")
-        body = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(fields).encode()
         headers = signed_headers(
             {"Content-Type": CONTENT_TYPE, "X-Amz-Target": f"{TARGET}.{operation}"},
             body,

@@ -152,8 +152,9 @@ class AwsProvider:
         listed = (await self.client.call("DescribeAccountAttributes", {})).get("AccountAttributes")
         if not isinstance(listed, list):
             raise ProviderError(ErrorKind.MISCONFIGURED, "the answer lists no account attributes: check base_url")
-        named = {one.get("Name"): one.get("Value") for one in listed if isinstance(one, dict)}
-        return AccountState(summary=_TIERS.get(str(named.get("ACCOUNT_TIER")), "the credentials are right"))
+        known = (one for one in listed if isinstance(one, dict) and one.get("Name") == "ACCOUNT_TIER")
+        tier = next((str(one.get("Value")) for one in known), "")
+        return AccountState(summary=_TIERS.get(tier, "the credentials are right"))
 
     @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt | ReceiptAnswer:

@@ -122,7 +122,7 @@ class AwsSimulator(Simulator):
             ),
             now=sent_at,
         )["Authorization"]
-        return None if hmac.compare_digest(given, right) else refused("InvalidSignatureException")
+        return None if hmac.compare_digest(given.encode(), right.encode()) else refused("InvalidSignatureException")
 
     def _send_text(self, fields: dict[str, Any]) -> SimulatedAnswer | Refused:
         if self._costs_more_than(fields.get("MaxPrice")):
@@ -143,6 +143,8 @@ class AwsSimulator(Simulator):
             return refused("ResourceNotFoundException", resource="phone-number")
         if recipient in REFUSALS:
             return REFUSALS[recipient]
+        if "MessageBody" not in fields:
+            return refused("ValidationException", "MISSING_PARAMETER", field="MessageBody")
         message_id = str(uuid.uuid4())
         self._messages.add(message_id)
         usual = DELIVERED if channel is Channel.SMS else CALLED
