@@ -38,7 +38,8 @@ class AwsSimulator(Simulator):
         access_key_id: Of its one key.
         secret_access_key: Of its one key.
         session_token: Where it is not empty, requests must show it too.
-        from_number: Its number, which sends and calls; sender IDs send too.
+        from_number: A number of it, which sends and calls; sender IDs send too.
+        other_number: Another one.
         tier: ``PRODUCTION`` or ``SANDBOX``.
         price: US dollars for each SMS, and for a minute of a call.
         receipts_url: Where its topic reports; empty: nowhere.
@@ -51,6 +52,7 @@ class AwsSimulator(Simulator):
     secret_access_key = "simulated+secret/of+loopback"  # noqa: S105 - the simulator's own, for loopback
     session_token = ""
     from_number = "+12065550100"
+    other_number = "+12065550109"
     tier = "PRODUCTION"
     price = Decimal("0.05")
     receipts_url = ""
@@ -139,7 +141,7 @@ class AwsSimulator(Simulator):
 
     def _take(self, fields: dict[str, Any], channel: Channel) -> SimulatedAnswer | Refused:
         recipient, sender = fields["DestinationPhoneNumber"], fields.get("OriginationIdentity", self.from_number)
-        if sender != self.from_number and not (channel is Channel.SMS and _SENDER_ID.fullmatch(sender)):
+        if sender not in (self.from_number, self.other_number) and not (channel is Channel.SMS and _SENDER_ID.fullmatch(sender)):
             return refused("ResourceNotFoundException", resource="phone-number")
         if recipient in REFUSALS:
             return REFUSALS[recipient]
