@@ -30,7 +30,7 @@ def test_the_example_runs():
 
 def test_the_settings_files_make_an_instance():
     files, secrets, receipts = (tomllib.loads(block)["providers"]["aws"] for block in blocks("toml"))
-    settings = {**files, **secrets, **receipts, "sns_certificates": certificate_of("sns")}
+    settings = {**files, **secrets, **receipts, "sns_certificates": [certificate_of("sns")]}
     assert create_provider(ProviderContext(instance="aws", settings=settings)).topic.arn == receipts["sns_topic_arn"]
 
 
@@ -45,7 +45,7 @@ def test_every_setting_is_in_the_table_with_its_default():
     rows = dict(re.findall(r"^\| `([a-z_]+)` \|(.*?)\|", README, re.MULTILINE))
     fields = attrs.fields(AwsSettings)
     assert list(rows) == [field.name for field in fields]
-    shown = {attrs.NOTHING: "required", False: "`false`", "": ""}
+    shown = {attrs.NOTHING: "required", False: "`false`", "": "", (): "none"}
     for field in fields:
         default = "none" if isinstance(field.default, attrs.Factory) else shown[field.default]
         assert rows[field.name].strip() == ("that of the region" if field.name == "base_url" else default)

@@ -70,7 +70,7 @@ async def test_a_message_of_another_customer_is_refused_though_sns_has_signed_it
 
 async def test_another_key_is_refused_and_the_address_of_its_certificate_named(bench):
     bench.simulator.topic.key = "new"
-    error = await refusal_of(bench, bench.report(), sns_certificates=certificate_of("sns"))
+    error = await refusal_of(bench, bench.report(), sns_certificates=[certificate_of("sns")])
     assert error.fault is ReceiptFault.SIGNATURE
     assert error.summary.endswith(
         "it names https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-00000000000000000000000000000000.pem"
@@ -78,7 +78,7 @@ async def test_another_key_is_refused_and_the_address_of_its_certificate_named(b
 
 
 async def test_the_old_and_the_new_certificate_may_stand_together(bench):
-    both = certificate_of("sns") + certificate_of("new")
+    both = [certificate_of("sns"), certificate_of("new")]
     async with bench.instance(sns_certificates=both) as provider:
         for key in ("sns", "new"):
             bench.simulator.topic.key = key
@@ -88,7 +88,7 @@ async def test_the_old_and_the_new_certificate_may_stand_together(bench):
 @pytest.mark.parametrize(("since", "until"), [(-2, -1), (1, 2)], ids=["ended", "not begun"])
 async def test_a_certificate_is_good_for_its_time(bench, since, until):
     days = [datetime(2026, 11, 22, tzinfo=UTC) + timedelta(days=number) for number in (since, until)]
-    error = await refusal_of(bench, bench.report(), sns_certificates=certificate_of("sns", *days))
+    error = await refusal_of(bench, bench.report(), sns_certificates=[certificate_of("sns", *days)])
     assert error.fault is ReceiptFault.SIGNATURE
 
 

@@ -71,7 +71,7 @@ def _topic(settings: AwsSettings, prefix: str) -> Topic | None:
     if not settings.sns_topic_arn:
         return None
     try:
-        certificates = certificates_in(settings.sns_certificates)
+        certificates = [one for pem in settings.sns_certificates for one in certificates_in(pem)]
     except ValueError as error:
         problem = str(error)
     else:

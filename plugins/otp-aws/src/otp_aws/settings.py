@@ -41,7 +41,7 @@ def _shaped(shape: re.Pattern[str], meaning: str, *, required: bool = False) -> 
 
 
 def _beside(other: str) -> _Validator:
-    def check(settings: AwsSettings, _: attrs.Attribute[Any], value: str) -> None:
+    def check(settings: AwsSettings, _: attrs.Attribute[Any], value: object) -> None:
         if value and not getattr(settings, other):
             raise ValueError(f"needs {other} beside it")
 
@@ -81,7 +81,7 @@ class AwsSettings:
         india_entity_id: Id of the sending company in India's registry (DLT); goes out with SMS to India.
         india_template_id: Id of the registered text, where a send names none.
         sns_topic_arn: The topic over which AWS reports; its messages alone are believed.
-        sns_certificates: The certificates with which SNS signs, in PEM, one after the other.
+        sns_certificates: The certificates with which SNS signs, each in PEM.
         base_url: Another host than the region's own; scheme and host only.
         allow_plain_http: Allow ``http://`` beyond loopback.
     """
@@ -123,7 +123,7 @@ class AwsSettings:
         default="",
         validator=[_shaped(_TOPIC, "the ARN of a topic: arn:aws:sns:REGION:ACCOUNT:NAME"), _beside("sns_certificates")],
     )
-    sns_certificates: str = attrs.field(default="", repr=False, validator=_beside("sns_topic_arn"))
+    sns_certificates: tuple[str, ...] = attrs.field(default=(), repr=False, validator=_beside("sns_topic_arn"))
     base_url: str = ""
     allow_plain_http: bool = False
 

@@ -74,7 +74,7 @@ class AwsSimulator(Simulator):
             "origination_identity": self.from_number,
             "voice_identity": self.from_number,
             "sns_topic_arn": self.topic.arn,
-            "sns_certificates": self.topic.certificate,
+            "sns_certificates": [self.topic.certificate],
             "base_url": self.base_url,
         }
 
@@ -141,7 +141,9 @@ class AwsSimulator(Simulator):
 
     def _take(self, fields: dict[str, Any], channel: Channel) -> SimulatedAnswer | Refused:
         recipient, sender = fields["DestinationPhoneNumber"], fields.get("OriginationIdentity", self.from_number)
-        if sender not in (self.from_number, self.other_number) and not (channel is Channel.SMS and _SENDER_ID.fullmatch(sender)):
+        if sender not in (self.from_number, self.other_number) and not (
+            channel is Channel.SMS and _SENDER_ID.fullmatch(sender)
+        ):
             return refused("ResourceNotFoundException", resource="phone-number")
         if recipient in REFUSALS:
             return REFUSALS[recipient]
