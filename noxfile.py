@@ -26,6 +26,7 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
+    "plugins/otp-aws",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
     "plugins/otp-redis",
@@ -33,7 +34,7 @@ PLUGINS = [
     "plugins/otp-sinch",
     "plugins/otp-twilio",
 ]
-PROVIDERS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+PROVIDERS = ["plugins/otp-aws", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
     f"tests/{name}.py"
@@ -280,6 +281,46 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def reproducible(session: nox.Session) -> None:
+    """Builds every wheel and source archive twice, from trees that differ in all that must not matter, and compares the bytes."""
+    session.install("-q", "hatchling>=1.26")
+    session.run("python", "-m", "tests.distributions", *(session.posargs or ["dist"]))
+
+
+@nox.session
+def sdists(session: nox.Session) -> None:
+    """The tests that a source archive has, run from it: those of each provider, and of the core those that need no plugin."""
+    archives = pathlib.Path(session.create_tmp(), "archives").absolute()
+    places = [path for path in CORE_TESTS if path.startswith("tests/")]
+    session.install("-q", "hatchling>=1.26", ".[testing]", *(f"{plugin}[tests]" for plugin in PROVIDERS))
+    session.run("python", "-m", "tests.distributions", str(archives))
+    unpacked = {name: _unpacked(archives, name) for name in ("otpcore", *(pathlib.Path(one).name for one in PROVIDERS))}
+    options = ["-c", str(unpacked["otpcore"] / "pyproject.toml"), "-k", "not trio"]
+    for name, folder in unpacked.items():
+        session.chdir(folder)
+        tests = places if name == "otpcore" else ["tests"]
+        run_tests(session, *BY_TWO, *options, "--rootdir", str(folder), *tests, env={"OTPCORE_TEST_SERVERS": ""})
+
+
+@nox.session
+def licences(session: nox.Session) -> None:
+    """Whether docs/licences.md names everything that users install with otpcore and its plugins."""
+    session.install("-q", "pip-licenses>=5.5")
+    session.run("python", "-m", "tests.licences", _released(session))
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """The same as a bill of materials with versions (CycloneDX): dist/sbom.json."""
+    session.install("-q", "cyclonedx-bom>=7.5")
+    pathlib.Path("dist").mkdir(exist_ok=True)
+    session.run(
+        *("cyclonedx-py", "environment", _released(session), "--pyproject", "pyproject.toml", "--mc-type", "library"),
+        *("--output-reproducible", "--output-file", "dist/sbom.json"),
+    )
+
+
+@nox.session
 def core_alone(session: nox.Session) -> None:
     """The core's wheel without any plugin, and without drivers for database servers."""
     session.install("-q", f"{_wheel('otpcore')}[testing]")
@@ -297,3 +338,18 @@ def plugin_alone(session: nox.Session, plugin: str) -> None:
 def _wheel(distribution: str) -> pathlib.Path:
     name = distribution.replace("-", "_")
     return next(pathlib.Path("dist").glob(f"{name}-*.whl")).absolute()
+
+
+def _unpacked(archives: pathlib.Path, distribution: str) -> pathlib.Path:
+    archive = next(archives.glob(f"{distribution.replace('-', '_')}-*.tar.gz"))
+    shutil.unpack_archive(archive, archives, filter="data")
+    return archives / archive.name.removesuffix(".tar.gz")
+
+
+def _released(session: nox.Session) -> str:
+    """An interpreter whose environment holds what users install, and nothing else: no pip, no tool of a session."""
+    place = pathlib.Path(session.create_tmp(), "released").absolute()
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(place))
+    python = str(place / "bin" / "python")
+    session.run(*("python", "-m", "pip", "--python", python, "install", "-q", ".[http,mysql,otel,postgres]", *PLUGINS))
+    return python

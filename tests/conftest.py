@@ -54,6 +54,7 @@ LONGEST = (
     "plugins/otp-redis/tests/test_contract.py",
     "plugins/otp-rabbitmq/tests/test_contract.py",
     "plugins/otp-twilio/tests/test_contract.py",
+    "plugins/otp-aws/tests/test_contract.py",
     "tests/testing/test_store_contract.py",
     "tests/testing/test_provider_contract.py",
     "tests/races/test_verifying.py",

@@ -11,6 +11,7 @@ FILES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted(ROOT.glob("docs/*.md")),
     *sorted(ROOT.glob("docs/relay/*.md")),
     *sorted(ROOT.glob("plugins/*/*.md")),

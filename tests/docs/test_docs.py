@@ -266,6 +266,7 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
         },  # test_deployment.py
         "docs/reference.md": {"mermaid": 1, "python": 5, "text": 1, "toml": 3},
         "docs/faults.md": {},
+        "docs/licences.md": {},
         "docs/operating.md": {"python": 1, "sh": 4},  # test_operating.py
         "docs/performance.md": {},
         "docs/reliability.md": {},
