@@ -282,7 +282,7 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def reproducible(session: nox.Session) -> None:
-    """Builds every wheel and source archive twice, from trees that differ in what must not matter; compares the bytes."""
+    """Builds every wheel and source archive twice, from trees that differ in what must not matter, and compares."""
     session.install("-q", "hatchling>=1.26")
     session.run("python", "-m", "tests.distributions", *(session.posargs or ["dist"]))
 
