@@ -282,14 +282,14 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session
 def reproducible(session: nox.Session) -> None:
-    """Builds every wheel and source archive twice, from trees that differ in all that must not matter, and compares the bytes."""
+    """Builds every wheel and source archive twice, from trees that differ in what must not matter, and compares."""
     session.install("-q", "hatchling>=1.26")
     session.run("python", "-m", "tests.distributions", *(session.posargs or ["dist"]))
 
 
 @nox.session
 def sdists(session: nox.Session) -> None:
-    """The tests that a source archive has, run from it: those of each provider, and of the core those that need no plugin."""
+    """The tests in the source archives, run from there: those of each provider, and the core's that need no plugin."""
     archives = pathlib.Path(session.create_tmp(), "archives").absolute()
     places = [path for path in CORE_TESTS if path.startswith("tests/")]
     session.install("-q", "hatchling>=1.26", ".[testing]", *(f"{plugin}[tests]" for plugin in PROVIDERS))

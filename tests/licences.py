@@ -1,8 +1,8 @@
 """Whether docs/licences.md names everything that comes with otpcore and its plugins, each with its licence.
 
-``python -m tests.licences PYTHON`` asks ``pip-licenses`` about the environment of that interpreter, which must hold what
-users install and nothing else, and prints the table as it should be where the page has another. A licence of a kind that
-is not in ``KINDS`` is an error by itself: somebody has to look at it first.
+``python -m tests.licences PYTHON`` asks ``pip-licenses`` about the environment of that interpreter, which must hold
+what users install and nothing else, and prints the table as it should be where the page has another. A licence of a
+kind that is not in ``KINDS`` is an error by itself: somebody has to look at it first.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def main(python: str) -> int:
     found = installed(python)
     strange = sorted(name for name, licence in found.items() if not any(kind in licence for kind in KINDS))
     rows = [f"| `{name}` | {licence} |" for name, licence in sorted(found.items())]
-    if listed() != found:
-        print("docs/licences.md should have this table:", *rows, sep="\n")  # noqa: T201 - a program that says what is wrong
-    for name in strange:
-        print(f"{name}: {found[name]} is a kind of licence that tests/licences.py does not know")  # noqa: T201 - the same
-    return 1 if strange or listed() != found else 0
+    wrong = ["docs/licences.md should have this table:", *rows] if listed() != found else []
+    wrong += [f"{name}: {found[name]} is a kind of licence that tests/licences.py does not know" for name in strange]
+    for line in wrong:
+        print(line)  # noqa: T201 - a program that says what is wrong
+    return 1 if wrong else 0
 
 
 def installed(python: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The tools behind ``nox -s reproducible`` and ``nox -s licences``: what they compare, and that a difference is named."""
+"""The tools behind ``nox -s reproducible`` and ``nox -s licences``: a difference is named."""
 
 from __future__ import annotations
 

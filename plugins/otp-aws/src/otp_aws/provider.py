@@ -166,7 +166,7 @@ class AwsProvider:
         message = self.topic.proven(request, self.context.clock())
         if message["Type"] == NOTIFICATION:
             return read_event(message["Message"])
-        # A person opens it, not we: reading a receipt asks no server. Its token confirms this subscription, and no more.
+        # A person opens it, not we: reading a receipt asks no server. Its token confirms this subscription alone.
         self.context.logger.warning(
             "SNS sent a %s for %s; to let AWS report here, open %s",
             message["Type"],
@@ -212,7 +212,7 @@ class FeedbackProvider(AwsProvider):
 
     @hookimpl
     async def report_outcome(self, request: OutcomeRequest) -> None:
-        """Tell AWS how it ended, by the message's id. Without one there is no name for it; AWS gives up after an hour."""
+        """Tell AWS how it ended, by the message's id. Without one it has no name; AWS gives up after an hour."""
         if not request.reference:
             return
         fields = {
