@@ -34,6 +34,7 @@ class GatewayContract(ProviderContract):
 
 class TestBell(GatewayContract):
     provider = Bell
+    signed = frozenset()
     receipt_text = "OK"
 
     @pytest.fixture
@@ -56,7 +57,7 @@ class TestBell(GatewayContract):
 
 class TestHive(GatewayContract):
     provider = Hive
-    signs_url = False
+    signed = frozenset({"body"})
 
     @pytest.fixture
     def simulator(self) -> Iterator[HiveSimulator]:
@@ -151,7 +152,7 @@ BROKEN = {
     LogsTheAddress: ("nothing_readable", "shows the proof in an address for receipts"),
     DoesNotAnswer: ("genuine_receipt", "receipt_text"),
     TakesWhatIsNoReceipt: ("garbage_is_refused and null", "was taken with garbage"),
-    BelievesItsQuery: ("changed_on_the_way", "was taken with"),
+    BelievesItsQuery: ("what_the_vendor_signs", "is told an address of each message"),
     ReadsTheFirst: ("several_receipts", "all of them, in their order"),
     ReadsBackwards: ("several_receipts", ""),
     ProvesToAnybody: ("proves_an_address", "was taken with a challenge without its secret"),

@@ -7,7 +7,8 @@ import pytest
 
 from otpcore.errors import ErrorKind
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import PATIENCE, SILENT_FAULTS, WRONG_URL, Bench, ContractBase, name_of
+from otpcore.testing.providers.base import ContractBase
+from otpcore.testing.providers.bench import PATIENCE, SILENT_FAULTS, WRONG_URL, Bench, name_of
 
 __all__ = ["AccountTests"]
 

@@ -10,7 +10,8 @@ from otpcore.models import Channel, CodeOwner
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CheckResult, DeliveryReceipt, DeliveryRequest
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, SILENT_FAULTS, STATUSES, Bench, ContractBase, name_of
+from otpcore.testing.providers.base import ContractBase
+from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, SILENT_FAULTS, STATUSES, Bench, name_of
 
 __all__ = ["CodeTests"]
 

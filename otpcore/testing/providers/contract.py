@@ -7,9 +7,11 @@ import pytest
 # Before they are imported: pytest shows the values in a failed assertion only of modules that it was told about.
 pytest.register_assert_rewrite(
     "otpcore.testing.providers.accounts",
+    "otpcore.testing.providers.base",
     "otpcore.testing.providers.bench",
     "otpcore.testing.providers.codes",
     "otpcore.testing.providers.faults",
+    "otpcore.testing.providers.loading",
     "otpcore.testing.providers.outcomes",
     "otpcore.testing.providers.receipts",
     "otpcore.testing.providers.sends",
@@ -17,9 +19,11 @@ pytest.register_assert_rewrite(
 )
 
 from otpcore.testing.providers.accounts import AccountTests  # noqa: E402 - after the registration
-from otpcore.testing.providers.bench import Bench, Refusal  # noqa: E402 - after the registration
+from otpcore.testing.providers.base import Refusal  # noqa: E402 - the same
+from otpcore.testing.providers.bench import Bench  # noqa: E402 - the same
 from otpcore.testing.providers.codes import CodeTests  # noqa: E402 - the same
 from otpcore.testing.providers.faults import FaultTests  # noqa: E402 - the same
+from otpcore.testing.providers.loading import LoadingTests  # noqa: E402 - the same
 from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
 from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
 from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
@@ -28,7 +32,9 @@ from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the
 __all__ = ["Bench", "ProviderContract", "Refusal"]
 
 
-class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeTests, ReceiptTests, AccountTests):
+class ProviderContract(
+    AccountTests, ReceiptTests, OutcomeTests, CodeTests, SettingsTests, FaultTests, SendTests, LoadingTests
+):
     """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
 
     ::
@@ -71,7 +77,8 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeT
     - ``channels``: what an instance with these settings delivers; default SMS and calls. Where settings take a channel away
       (a sender that cannot call), subclass the suite with them.
     - ``code_owner``: default ``CodeOwner.CORE``. With ``CodeOwner.PROVIDER`` checks and cancelling are tested too.
-    - ``required_settings``: keys that must not be left out or blank.
+    - ``required_settings``: keys that must not be left out or blank. This, ``secret_settings`` and ``refusals`` have to be
+      said; where there are none, as ``()``.
     - ``secret_settings``: keys whose values no one may ever read.
     - ``base_url_setting``: the key of the vendor's URL; default ``"base_url"``.
     - ``refusals``: each a ``Refusal``; the vendor's own errors.
@@ -83,7 +90,13 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeT
     - ``messages_after_repeat``: how many messages a person has after a send whose answer was lost and its repeat: 2, or 1
       where the vendor can be asked first or knows the idempotency key.
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
-    - ``signs_url``: False where the vendor's signature of a receipt does not cover the URL that it calls; default True.
+    - ``watchdog``: seconds after which a test is ended that waits for ever, or whose event loop a hook blocks; default 10,
+      0: never.
+    - ``signed``: what of a receipt the vendor's signature covers, by default ``{"body", "headers", "url"}``: each of them is
+      forged. Headers are those of ``callback``. ``{"secret"}`` where it signs nothing but sends one of ``secret_settings``
+      along; ``set()`` where it sends no proof, as ``ProviderInfo.signs_receipts`` says.
+    - ``unsigned_fields``: names of the fields of a form, of a query or of JSON (``message.status``) that the signature leaves
+      out; default none.
     - ``receipt_text``: what the vendor waits for as the body of the answer to a receipt, such as ``OK``; default none.
 
     Methods to override where the vendor is different:

@@ -10,16 +10,8 @@ import pytest
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import (
-    IN_DOUBT,
-    PATIENCE,
-    SILENT_FAULTS,
-    STATUSES,
-    WRONG_URL,
-    Bench,
-    ContractBase,
-    name_of,
-)
+from otpcore.testing.providers.base import ContractBase
+from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, SILENT_FAULTS, STATUSES, WRONG_URL, Bench, name_of
 
 __all__ = ["FaultTests"]
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from collections.abc import Sequence
 
 import attrs
 import pytest
 
-from otpcore.errors import ReceiptRefused
+from otpcore.errors import ProviderError, ReceiptRefused
 from otpcore.models import Channel, Receipt, ReceiptStatus
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ReceiptRequest
 from otpcore.simulators.simulator import Simulator
-from otpcore.testing.providers.bench import PATIENCE, Bench, ContractBase
+from otpcore.testing.providers.base import ContractBase
+from otpcore.testing.providers.bench import PATIENCE, Bench
+from otpcore.testing.providers.forgeries import Forgery, forgeries, forgeries_of_addresses, forgeries_of_challenges
 
 __all__ = ["ReceiptTests", "Report"]
 
 _GARBAGE = (b"", b"\x00\xff\xfe", b"null", b"[]", b"{}", b"a=1&a=2&%ff", b"<xml/>", b"[" * 100_000, b"=" * 100_000)
+_READ_CAREFULLY = (
+    "first prove it, then read it, and raise ReceiptRefused: SIGNATURE where it is not proven, MALFORMED where it is and is no "
+    "receipt"
+)
 _SEVERAL = (ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.DELIVERED)
 
 Report = tuple[DeliveryRequest, DeliveryReceipt, ReceiptStatus]
@@ -85,8 +90,8 @@ class ReceiptTests(ContractBase):
         async with reporting.open() as provider:
             request, taken = await _sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED)
-            for what, forged in self._forgeries(reporting, provider, callback):
-                await _refused(reporting, provider, forged, what)
+            for forgery in self._forgeries(reporting, provider, callback):
+                await _refused(reporting, provider, forgery)
         reporting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
@@ -105,7 +110,7 @@ class ReceiptTests(ContractBase):
             for url in (callback.url, "", "nonsense", request.recipient.e164):
                 for headers in (callback.headers, {}, dict.fromkeys(callback.headers, request.recipient.e164)):
                     changed = attrs.evolve(callback, url=url, headers=headers, body=garbage)
-                    await _refused(reporting, provider, changed, "garbage in it")
+                    await _refused(reporting, provider, Forgery("garbage in it", changed, _READ_CAREFULLY))
         reporting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
@@ -119,8 +124,8 @@ class ReceiptTests(ContractBase):
             if callback is None:
                 pytest.skip("the vendor reports one at a time, or the suite has no method `batch`")
             answer = await provider.parse_receipt(callback, PATIENCE)
-            for what, forged in self._forgeries(reporting, provider, callback):
-                await _refused(reporting, provider, forged, what)
+            for forgery in self._forgeries(reporting, provider, callback):
+                await _refused(reporting, provider, forgery)
         assert [one.status for one in answer.receipts] == list(_SEVERAL), "all of them, in their order"
         for receipt, one in zip(answer.receipts, sent, strict=True):
             _assert_about(receipt, *one)
@@ -132,12 +137,10 @@ class ReceiptTests(ContractBase):
         if found is None:
             pytest.skip("the vendor has no address proven, or the suite has no method `challenge`")
         genuine, text = found
-        there, _, query = genuine.url.partition("?")
-        other = urlencode([(name, f"{value}x") for name, value in parse_qsl(query, keep_blank_values=True)])
         async with reporting.open() as provider:
             answer = await provider.parse_receipt(genuine, PATIENCE)
-            for url in (there, f"{there}?{other}"):
-                await _refused(reporting, provider, attrs.evolve(genuine, url=url), "a challenge without its secret")
+            for forgery in forgeries_of_challenges(genuine):
+                await _refused(reporting, provider, forgery)
         assert (answer.receipts, answer.text) == ((), text)
 
     @pytest.mark.anyio
@@ -157,13 +160,23 @@ class ReceiptTests(ContractBase):
         assert [message.recipient for message in addressing.simulator.inbox] == [request.recipient.e164]
         assert not addressing.was_told("None"), "context.receipt_url answers None where otp.receipts_url is not set"
 
-    def _forgeries(
-        self, bench: Bench, provider: Provider, callback: ReceiptRequest
-    ) -> Iterator[tuple[str, ReceiptRequest]]:
-        """What nobody may believe, each with a name."""
-        if provider.info.signs_receipts:
-            return _changed(callback, signs_url=self.signs_url)
-        return _elsewhere(bench, callback)
+    def _forgeries(self, bench: Bench, provider: Provider, callback: ReceiptRequest) -> list[Forgery]:
+        """What must not be believed; at least one of it."""
+        if not provider.info.signs_receipts:
+            return list(forgeries_of_addresses(callback, bench.foreign_proof))
+        found = list(
+            forgeries(
+                callback,
+                signed=self.signed,
+                unsigned_fields=self.unsigned_fields,
+                secrets=[str(bench.settings[key]) for key in self.secret_settings or ()],
+            )
+        )
+        assert found, (
+            "nothing of this callback could be forged: of what `signed` names it has nothing. Does `callback` make the whole "
+            "request, with its headers and its query?"
+        )
+        return found
 
 
 async def _sent(bench: Bench, provider: Provider, channel: Channel) -> tuple[DeliveryRequest, DeliveryReceipt]:
@@ -177,43 +190,14 @@ def _assert_about(receipt: Receipt, request: DeliveryRequest, taken: DeliveryRec
     assert receipt.reference or receipt.delivery_id
 
 
-async def _refused(bench: Bench, provider: Provider, callback: ReceiptRequest, what: str) -> None:
+async def _refused(bench: Bench, provider: Provider, forgery: Forgery) -> None:
     try:
-        await provider.parse_receipt(callback, PATIENCE)
+        await provider.parse_receipt(forgery.request, PATIENCE)
     except ReceiptRefused as refusal:
         bench.assert_unreadable(refusal)
+    except ProviderError as error:
+        pytest.fail(
+            f"a receipt with {forgery.what} was not refused but broke parse_receipt: {error.summary}; {forgery.advice}"
+        )
     else:
-        pytest.fail(f"a receipt was taken with {what}; signs_url = False, if the vendor does not sign the URL")
-
-
-def _changed(callback: ReceiptRequest, *, signs_url: bool) -> Iterator[tuple[str, ReceiptRequest]]:
-    """Changes of what a vendor signs."""
-    path = urlsplit(callback.url).path
-    if callback.body:
-        yield "a byte more in its body", attrs.evolve(callback, body=callback.body + b" ")
-        yield "a byte less in its body", attrs.evolve(callback, body=callback.body[:-1])
-    if signs_url:
-        yield "another URL", attrs.evolve(callback, url=callback.url.replace(path, f"{path}x"))
-    if signs_url and "?" in callback.url:
-        yield "another query", attrs.evolve(callback, url=f"{callback.url}x")
-    yield "no headers", attrs.evolve(callback, headers={})
-    for name, value in callback.headers.items():
-        if "sign" in name or "authorization" in name:
-            other = "A" if value[-6] != "A" else "B"
-            changed = {**callback.headers, name: value[:-6] + other + value[-5:]}
-            yield f"another {name}", attrs.evolve(callback, headers=changed)
-
-
-def _elsewhere(bench: Bench, callback: ReceiptRequest) -> Iterator[tuple[str, ReceiptRequest]]:
-    """Other addresses than the one that is the proof."""
-    address, mark, query = callback.url.partition("?")
-    base, delivery_id, proof = address.rsplit("/", 2)
-    others = {
-        "no proof in its address": base,
-        "an empty proof in its address": f"{base}/{delivery_id}/",
-        "another proof in its address": f"{base}/{delivery_id}/{'B' if proof[0] == 'A' else 'A'}{proof[1:]}",
-        "the proof of another delivery in its address": f"{base}/{delivery_id}x/{proof}",
-        "the proof of another instance in its address": f"{base}/{delivery_id}/{bench.foreign_proof(delivery_id)}",
-    }
-    for what, other in others.items():
-        yield what, attrs.evolve(callback, url=f"{other}{mark}{query}")
+        pytest.fail(f"a receipt was taken with {forgery.what}: {forgery.advice}")

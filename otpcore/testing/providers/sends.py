@@ -15,7 +15,8 @@ from otpcore.models import Channel, CodeOwner
 from otpcore.providers.provider import PROVIDERS, load_target
 from otpcore.providers.requests import CheckResult, DeliveryRequest
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, ContractBase, Refusal, name_of
+from otpcore.testing.providers.base import ContractBase, Refusal
+from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, name_of
 
 __all__ = ["SendTests"]
 
@@ -28,16 +29,6 @@ _MIDWAY = 0.2  # seconds after which a send that hangs is cancelled
 
 class SendTests(ContractBase):
     """What a provider is, and what becomes of a message."""
-
-    def test_the_declaration_is_what_the_author_says(self, bench: Bench) -> None:
-        provider = bench.provider()
-        assert provider.channels == provider.info.channels == frozenset(self.channels), "set `channels` of the suite"
-        assert provider.info.code_owner is self.code_owner, "set `code_owner` of the suite"
-        assert provider.info.display_name
-
-    def test_loading_asks_the_vendor_nothing(self, bench: Bench) -> None:
-        bench.provider()
-        assert not bench.simulator.requests
 
     @pytest.mark.anyio
     async def test_it_starts_and_stops_as_often_as_it_is_made(self, bench: Bench) -> None:

@@ -82,6 +82,7 @@ class TestVerifyWithOurCodes(TestVerify):
 
 class TestMessaging(TwilioContract):
     mode = Mode.MESSAGING
+    signed = frozenset({"body", "url"})
     base_url_setting = "api_base_url"
     required_settings = ("account_sid", "auth_token", "from_number")
     refusals = (
