@@ -10,7 +10,7 @@ from otpcore.errors import ErrorKind
 from otpcore.models import Channel, ReceiptStatus
 from otpcore.providers import DeliveryReceipt, DeliveryRequest, Receipt, ReceiptAnswer, ReceiptRequest, hookimpl
 from otpcore.testing.providers.contract import ProviderContract, Refusal
-from otpcore.testing.providers.receipts import Report
+from otpcore.testing.providers.reporting import Report
 
 from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
 from ..gateways import Bell, BellSimulator, Gateway, Hive, HiveSimulator, batch, challenge, query_of  # noqa: TID252
@@ -50,8 +50,13 @@ class TestBell(GatewayContract):
         receipt: DeliveryReceipt,
         status: ReceiptStatus,
     ) -> ReceiptRequest:
+        return self.report(simulator, receipt, "404" if status is ReceiptStatus.DELIVERED else "405")
+
+    def progress(self, simulator: BellSimulator, request: DeliveryRequest, receipt: DeliveryReceipt) -> ReceiptRequest:
+        return self.report(simulator, receipt, "403")
+
+    def report(self, simulator: BellSimulator, receipt: DeliveryReceipt, code: str) -> ReceiptRequest:
         (url,) = simulator.requests[-1].form()["notify_url"]
-        code = "404" if status is ReceiptStatus.DELIVERED else "405"
         return ReceiptRequest(method="GET", url=query_of(url, {"MsgId": receipt.reference, "status": code}))
 
 

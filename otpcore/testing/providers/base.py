@@ -58,7 +58,10 @@ class ContractBase:
     call_text: ClassVar[str] = "Your code for Smith & Sons is {digits}. Once more: {digits}."
     message_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s'
     messages_after_repeat: ClassVar[int] = 2
+    sender: ClassVar[str] = "Company"
+    caller: ClassVar[str] = "+35929876543"
     short_timeout: ClassVar[float] = 1.0
+    overtime: ClassVar[float] = 1.0
     watchdog: ClassVar[float] = 10.0
     signed: ClassVar[Collection[str]] = frozenset({"body", "headers", "url"})
     unsigned_fields: ClassVar[Collection[str]] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import logging
 import re
@@ -37,6 +38,7 @@ __all__ = [
     "STATUSES",
     "WRONG_URL",
     "Bench",
+    "Silence",
     "name_of",
 ]
 
@@ -68,6 +70,53 @@ _CLIENT = "203.0.113.77"  # of a network for examples (RFC 5737)
 _METADATA = {"order": "order-of-nobody-4711", "tier": "tier-of-nobody-42"}
 _LIFE = timedelta(minutes=5)
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+_TAKEN = (
+    "the vendor did not do it, and the hook answered {answer}: only an answer that the vendor's page lists as acceptance is one; "
+    "raise ProviderError for every other"
+)
+_STOOD_STILL = (
+    "the event loop stood still for {seconds:.1f} s while the vendor did not answer: your hook blocks it. Use `def` (a plain hook "
+    "runs in a thread of its own) or `otpcore.http`"
+)
+_MOST_OF_IT = 0.75  # of the short timeout, in which a busy machine may be busy with something else
+
+
+@attrs.frozen(kw_only=True)
+class Silence:
+    """How a hook may bear a vendor that does not answer.
+
+    Args:
+        outer: Seconds within which it has to raise by itself.
+        is_blocking: It is a plain ``def``, with the timeouts that blocking SDKs have.
+        faults: What the vendor does, one for each call.
+    """
+
+    outer: float
+    is_blocking: bool
+    faults: tuple[Fault, ...] = SILENT_FAULTS
+
+
+@asynccontextmanager
+async def standing_still() -> AsyncIterator[list[float]]:
+    """For how long the event loop did nothing else, each time: seconds."""
+    gaps = [0.0]
+
+    async def tick() -> None:
+        last = anyio.current_time()
+        while True:
+            await anyio.sleep(0.01)
+            now = anyio.current_time()
+            gaps.append(now - last)
+            last = now
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(tick)
+        await anyio.sleep(0.02)
+        yield gaps
+        await anyio.sleep(0.02)
+        group.cancel_scope.cancel()
 
 
 def name_of(fault: Fault) -> str:
@@ -208,27 +257,57 @@ class Bench:
 
     async def failure(self, call: Awaitable[object]) -> ProviderError:
         """The error of a call that must fail, seen to hold nothing readable."""
-        with pytest.raises(ProviderError) as caught:
-            await call
-        self.assert_unreadable(caught.value)
-        assert caught.value.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number, the code, the client or metadata, or would without the core"
+        failure: ProviderError | None = None
+        answer: object = None
+        try:
+            answer = await call
+        except ProviderError as error:
+            failure = error
+        if failure is None:
+            pytest.fail(_TAKEN.format(answer=repr(answer) if isinstance(answer, enum.Enum) else type(answer).__name__))
+        self.assert_unreadable(failure)
+        assert failure.summary != WORDS_LEFT_OUT, (
+            "an error shows the full number, the code, the client or metadata, or would without the core: its summary is a "
+            "fixed text of yours"
         )
-        assert caught.value.provider == _INSTANCE
-        return caught.value
+        assert failure.provider == _INSTANCE
+        return failure
 
-    async def unanswered(self, calls: Sequence[Awaitable[object]]) -> list[ProviderError]:
+    def silence(self, provider: Provider, hook: str) -> Silence:
+        """How this hook may bear a vendor that does not answer."""
+        asynchronous = hook in provider._hooks.asynchronous  # noqa: SLF001 - no caller but the suite has to know
+        if asynchronous:
+            return Silence(outer=2 * self.suite.short_timeout, is_blocking=False)
+        bounded = tuple(
+            fault for fault in SILENT_FAULTS if fault is not Fault.SLOW_BODY
+        )  # which no timeout of an SDK ends
+        return Silence(outer=self.suite.short_timeout + self.suite.overtime, is_blocking=True, faults=bounded)
+
+    async def unanswered(self, silence: Silence, call: Callable[[], Awaitable[object]]) -> list[ProviderError]:
         """The errors of calls that run at once, while the vendor takes each and answers none in time."""
         failures: list[ProviderError] = []
+        problems: list[BaseException] = []
 
-        async def fail(call: Awaitable[object]) -> None:
-            failures.append(await self.failure(call))
+        async def fail() -> None:
+            try:
+                failures.append(await self.failure(call()))
+            except (AssertionError, pytest.fail.Exception) as problem:  # told by itself, and not in a group
+                problems.append(problem)
 
-        for fault in SILENT_FAULTS:
+        for fault in silence.faults:
             self.simulator.fail(fault)
-        async with anyio.create_task_group() as group:
-            for call in calls:
-                group.start_soon(fail, call)
+        began = anyio.current_time()
+        async with standing_still() as stood:
+            async with anyio.create_task_group() as group:
+                for _ in silence.faults:
+                    group.start_soon(fail)
+            took = anyio.current_time() - began
+        assert max(stood) < self.suite.short_timeout * _MOST_OF_IT, _STOOD_STILL.format(seconds=max(stood))
+        if problems:
+            raise problems[0]
+        assert took < silence.outer, "the provider's own timeout must fit into context.timeout" + (
+            "; `overtime` says how much longer a plain `def` hook may take" if silence.is_blocking else ""
+        )
         return failures
 
     def assert_unreadable(self, error: BaseException) -> None:

@@ -10,7 +10,6 @@ import attrs
 import pytest
 
 from otpcore.errors import ErrorKind
-from otpcore.messages.carrying import Feature
 from otpcore.models import Channel, CodeOwner
 from otpcore.providers.provider import PROVIDERS, load_target
 from otpcore.providers.requests import CheckResult, DeliveryRequest
@@ -23,7 +22,6 @@ __all__ = ["SendTests"]
 # RESET_AFTER_WORK looks like RESET_AFTER_READ from here, and may end the verification that is to be checked.
 _QUICK_FAULTS = tuple(fault for fault in (*IN_DOUBT, *STATUSES) if fault is not Fault.RESET_AFTER_WORK)
 
-_ANDROID_HASH = "FA09qCX9VSu"
 _MIDWAY = 0.2  # seconds after which a send that hangs is cancelled
 
 
@@ -58,17 +56,6 @@ class SendTests(ContractBase):
             await provider.send(request, PATIENCE)
         (message,) = bench.simulator.inbox
         self.assert_delivered(message, request)
-
-    @pytest.mark.anyio
-    async def test_what_it_says_of_the_android_hash_is_true(self, bench: Bench) -> None:
-        if Channel.SMS not in self.channels or not bench.provider().info.words_text(Channel.SMS):
-            pytest.skip("otpcore words the text, or there is none")
-        async with bench.open() as provider:
-            await provider.send(attrs.evolve(bench.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)
-        is_passed_on = any(_ANDROID_HASH.encode() in request.body for request in bench.simulator.requests)
-        assert is_passed_on == provider.info.carried(Channel.SMS).takes(Feature.ANDROID_HASH), (
-            "see ProviderInfo.carries"
-        )
 
     @pytest.mark.anyio
     async def test_two_instances_live_side_by_side(self, bench: Bench) -> None:
