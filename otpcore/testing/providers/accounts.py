@@ -29,7 +29,7 @@ class AccountTests(ContractBase):
             states = [await provider.check_account(PATIENCE) for _ in range(2)]
         assert states[0] == states[1], "fixed words"
         assert states[0].summary, "what was asked and answered"
-        assert not asking.simulator.inbox
+        assert not asking.simulator.inbox, "check_account sends nothing"
         assert asking.simulator.requests, "the vendor was asked"
 
     @pytest.mark.anyio

@@ -132,11 +132,12 @@ def _bodies(callback: ReceiptRequest, unsigned: Collection[str]) -> Iterator[Cha
     body = callback.body
     if not body:
         return
-    yield "a byte more in its body", attrs.evolve(callback, body=body + b" ")
-    yield "a byte less in its body", attrs.evolve(callback, body=body[:-1])
     for name, changed in _fields_changed(body):
         if name not in unsigned:
             yield f"another `{name}` in its body", attrs.evolve(callback, body=changed)
+    if not unsigned:  # else it signs fields, and not the bytes around them
+        yield "a byte more in its body", attrs.evolve(callback, body=body + b" ")
+        yield "a byte less in its body", attrs.evolve(callback, body=body[:-1])
 
 
 def _urls(callback: ReceiptRequest, unsigned: Collection[str]) -> Iterator[Changed]:
@@ -172,6 +173,8 @@ def _with_basic(value: str, secret: str, other: str) -> str:
     try:
         read = base64.b64decode(credentials, validate=True)
     except (binascii.Error, ValueError):
+        return value
+    if secret.encode() not in read:
         return value
     return f"{scheme} {base64.b64encode(read.replace(secret.encode(), other.encode())).decode()}"
 

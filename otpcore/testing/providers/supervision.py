@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -93,7 +94,7 @@ class Supervisor:
         limit: float = getattr(pyfuncitem.cls, "watchdog", 0)
         if not _is_supervised(pyfuncitem) or not limit:
             return (yield)
-        if not _event_loop_of(pyfuncitem):
+        if not inspect.iscoroutinefunction(pyfuncitem.obj):
             with Watchdog(limit, is_loading=True):
                 return (yield)
         test = pyfuncitem.obj
