@@ -9,8 +9,7 @@ import pytest
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel, ReceiptStatus
 from otpcore.providers import DeliveryReceipt, DeliveryRequest, ReceiptRequest
-from otpcore.testing.providers.contract import ProviderContract, Refusal
-from otpcore.testing.providers.reporting import Report
+from otpcore.testing.providers.contract import ProviderContract, Refusal, Report
 
 from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
 from ..gateways import Bell, BellSimulator, Gateway, Hive, HiveSimulator, batch, challenge, query_of  # noqa: TID252

@@ -31,11 +31,12 @@ from otpcore.testing.providers.loading import LoadingTests  # noqa: E402 - the s
 from otpcore.testing.providers.manners import MannerTests  # noqa: E402 - the same
 from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
 from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
+from otpcore.testing.providers.reporting import Report  # noqa: E402 - the same
 from otpcore.testing.providers.reports import ReportTests  # noqa: E402 - the same
 from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
 from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the same
 
-__all__ = ["Bench", "ProviderContract", "Refusal"]
+__all__ = ["Bench", "ProviderContract", "Refusal", "Report"]
 
 
 class ProviderContract(
