@@ -31,10 +31,11 @@ def _imported():
     Bench(suite=watched_suites.WaitsIts(), simulator=Acme(), plugin="", settings={}).foreign_proof("delivery-1")
 
 
-def run(pytester: pytest.Pytester, name: str, tests: str = "") -> list[pytest.TestReport]:
+def run(pytester: pytest.Pytester, name: str, tests: str = "", *options: str) -> list[pytest.TestReport]:
     """What became of the tests of one of those suites."""
     done = pytester.inline_run(
         *(str(WATCHED), "--import-mode=importlib", "-o", f"python_classes={name}", *(("-k", tests) if tests else ())),
+        *options,
         *(part for plugin in QUIET for part in ("-p", plugin)),
     )
     return done.getreports("pytest_runtest_logreport")
@@ -62,6 +63,14 @@ def test_what_does_not_load_fails_once_with_cause_and_fix(pytester, name, cause)
     reasons = {one.longrepr[2] for one in skipped} - {"Skipped: got empty parameter set for (refusal, channel)"}
     assert reasons == {f"Skipped: the instance does not load: see {failures[0].nodeid.rpartition('::')[2]}"}
     assert not [one for one in reports if one.passed and one.when == "call"]
+
+
+def test_a_failure_that_is_tried_once_more_stays_a_failure(pytester):
+    pytest.importorskip("pytest_rerunfailures")
+    reports = run(pytester, "LoadsNot", "instance_loads or side_by_side", "--reruns", "1")
+    outcomes = [(one.nodeid.rpartition("::")[2].partition("[")[0], one.outcome) for one in reports if not one.passed]
+    first, other = "test_the_instance_loads_and_starts_as_a_service_does_it", "test_two_instances_live_side_by_side"
+    assert outcomes == [(first, "rerun"), (first, "failed"), (other, "skipped"), (first, "skipped"), (other, "skipped")]
 
 
 def test_without_the_first_test_the_first_that_finds_it_tells_it(pytester):
