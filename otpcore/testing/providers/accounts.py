@@ -53,7 +53,8 @@ class AccountTests(ContractBase):
     async def test_a_vendor_who_cannot_be_reached_is_no_verdict_on_the_account(self, asking: Bench) -> None:
         async with asking.open() as provider:
             asking.simulator.down()
-            assert (await asking.failure(provider.check_account(PATIENCE))).kind is ErrorKind.UNAVAILABLE
+            failure = await asking.failure(provider.check_account(PATIENCE))
+        assert failure.kind is ErrorKind.UNAVAILABLE, "what goes wrong on the way says nothing of the account"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.HTTP_503, Fault.CLOSE_AFTER_READ], ids=name_of)
