@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,9 @@ SIGNABLE = frozenset({"body", "headers", "url", "secret"})
 
 _PROOFS = ("sign", "authorization", "digest", "hmac", "token", "secret", "api-key")
 """What the names of headers that prove something have in them."""
+
+_WRITTEN: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, functools.partial(quote, safe=""))
+"""How a secret may stand in a URL or a body."""
 
 _ADVICE = {
     "proof": "prove it before anything else, compare the whole of it with hmac.compare_digest, and raise "
@@ -156,7 +160,7 @@ def _secrets(callback: ReceiptRequest, secrets: Collection[str]) -> Iterator[Cha
     """Another secret wherever the genuine one stands, as it is, percent-encoded, or in credentials of HTTP Basic."""
     for secret in secrets:
         other = _other_than(secret)
-        for old, new in {(form(secret), form(other)) for form in (str, quote, quote_plus)}:
+        for old, new in {(form(secret), form(other)) for form in _WRITTEN}:
             yield "another secret in its URL", attrs.evolve(callback, url=callback.url.replace(old, new))
             yield (
                 "another secret in its body",
