@@ -109,7 +109,7 @@ class ProviderContract(
       default ``"Company"`` and a number.
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
     - ``overtime``: seconds that a plain ``def`` hook may go on after ``context.timeout``, as its SDK's timeouts are whole
-      seconds, or count each read; default 1. An ``async def`` hook has half of ``short_timeout``.
+      seconds, or count each read; default 1. An ``async def`` hook has ``short_timeout``.
     - ``watchdog``: seconds after which a test is ended that waits for ever, or whose event loop a hook blocks; default 10,
       0: never.
     - ``signed``: what of a receipt the vendor's signature covers, by default ``{"body", "headers", "url"}``: each of them is
