@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import threading
 import time
@@ -10,25 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.testing.providers.contract import Bench
-
 from . import watched_suites
-from .acme import Acme
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("imported_before")
 
 WATCHED = Path(watched_suites.__file__)
 
 QUIET = ["no:cacheprovider", "no:hypothesispytest", "no:xdist", "no:timeout"]
 BOTH = pytest.mark.parametrize("loop", ["asyncio", "trio"])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _imported():
-    """pytester forgets what an inner run imports first, and what is written in C is not imported twice."""
-    importlib.import_module("otpcore.http.transport")
-    importlib.import_module("trio")
-    Bench(suite=watched_suites.WaitsIts(), simulator=Acme(), plugin="", settings={}).foreign_proof("delivery-1")
 
 
 def run(pytester: pytest.Pytester, name: str, tests: str = "", *options: str) -> list[pytest.TestReport]:

@@ -14,6 +14,7 @@ from .acme import Codes, Messages
 from .suites import CodeSuite, MessageSuite, TextSuite
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("imported_before")
 
 EVERY = (*broken_providers.BROKEN, *broken_gateways.BROKEN, *broken_receipts.BROKEN, *broken_manners.BROKEN)
 SAMPLE = {
