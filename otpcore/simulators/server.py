@@ -38,6 +38,12 @@ class Listener:
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._guard = threading.Lock()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        with self._guard:
+            return len(self._connections)
+
     def open(self) -> None:
         """Accept connections; does nothing when it does already."""
         if self._acceptor is None:
@@ -69,7 +75,9 @@ class Listener:
                 ready = {key.fileobj for key, _ in selector.select()}
                 if self._socket in ready and not self.cut.is_set():
                     accepted, _ = self._socket.accept()
-                    thread = threading.Thread(target=self._converse, args=(accepted,), daemon=True)
+                    thread = threading.Thread(
+                        target=self._converse, args=(accepted,), name=f"simulator-{self.port}-connection", daemon=True
+                    )
                     with self._guard:
                         self._connections[thread] = accepted
                     thread.start()

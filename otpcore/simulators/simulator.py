@@ -70,6 +70,8 @@ class Fault(enum.Enum):
     HTTP_404 = "http_404"
     """As a wrong URL is answered; so is ``HTTP_405``."""
     HTTP_405 = "http_405"
+    HTTP_418 = "http_418"
+    """A status that no vendor's page lists."""
     REDIRECT = "redirect"
     """307 to ``/redirected`` on the same simulator, which a client must not follow."""
     HUGE_BODY = "huge_body"
@@ -210,6 +212,11 @@ class Simulator:
         if not self._port:
             raise RuntimeError("the simulator has not been started")
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._listener.connections if self._listener is not None else 0
 
     def start(self, port: int = 0) -> None:
         """Listen on this port of loopback; 0: a free one.
@@ -393,6 +400,7 @@ _FAULTS: dict[Fault, Callable[[Connection], None]] = {
     Fault.HTTP_401: lambda connection: connection.answer(401, {}, b"Unauthorized"),
     Fault.HTTP_404: lambda connection: connection.answer(404, {}, b"Not Found"),
     Fault.HTTP_405: lambda connection: connection.answer(405, {"Allow": "GET"}, b"Method Not Allowed"),
+    Fault.HTTP_418: lambda connection: connection.answer(418, {}, b"I'm a Teapot"),
     Fault.REDIRECT: lambda connection: connection.answer(307, {"Location": "/redirected"}, b""),
     Fault.HUGE_BODY: Connection.answer_with_many_bytes,
     Fault.SLOW_BODY: Connection.answer_slowly,
