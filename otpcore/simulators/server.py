@@ -20,15 +20,16 @@ _LENGTH_DIGITS = 8
 
 
 class Listener:
-    """One port of loopback. Bound from the start, so that the port is kept; connections are refused until ``open``."""
+    """One port of this machine. Bound from the start, so that it is kept; connections are refused until ``open``."""
 
-    def __init__(self, serve: Callable[[Connection], None], port: int = 0) -> None:
+    def __init__(self, serve: Callable[[Connection], None], port: int = 0, host: str = "127.0.0.1") -> None:
         self.serve = serve
         self.cut = threading.Event()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self._socket = socket.socket(family, kind)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", port))
+            self._socket.bind(address)
         except OSError:
             self._socket.close()
             raise

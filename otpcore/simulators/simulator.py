@@ -44,6 +44,10 @@ __all__ = [
 ]
 
 
+_LOOPBACK = "127.0.0.1"
+_REACHED_AT = {"0.0.0.0": _LOOPBACK, "::": "::1"}  # noqa: S104 - what listens everywhere listens there too
+
+
 class Fault(enum.Enum):
     """What goes wrong with a request. Only the two ``…_AFTER_WORK`` do the vendor's work."""
 
@@ -178,6 +182,7 @@ class Simulator:
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
         self._port = 0
+        self._host = _LOOPBACK
         self._listener: Listener | None = None
 
     @property
@@ -199,25 +204,30 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """``http://127.0.0.1:PORT``; the port stays the same through ``down`` and ``up``.
+        """``http://127.0.0.1:PORT``, or with the host that it was given; the port stays the same through ``down`` and ``up``.
 
         Raises:
             RuntimeError: The simulator has not been started.
         """
         if not self._port:
             raise RuntimeError("the simulator has not been started")
-        return f"http://127.0.0.1:{self._port}"
+        host = _REACHED_AT.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
-    def start(self, port: int = 0) -> None:
-        """Listen on this port of loopback; 0: a free one.
+    def start(self, port: int = 0, host: str = _LOOPBACK) -> None:
+        """Listen on this port of an address of this machine; 0: a free one.
+
+        Args:
+            port: TCP port.
+            host: Name or address; ``0.0.0.0``: all of them, for tests that run in another container.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the address is not this machine's.
         """
         if self._listener is not None:
             raise RuntimeError("the simulator is running")
-        self._listener = Listener(self._serve, port)
-        self._port = self._listener.port
+        self._listener = Listener(self._serve, port, host)
+        self._host, self._port = host, self._listener.port
         self._listener.open()
 
     def stop(self) -> None:
@@ -241,7 +251,7 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         self._listener.close()
         # Bound, but not listening: refuses connections and keeps the port.
-        self._listener = Listener(self._serve, self._port)
+        self._listener = Listener(self._serve, self._port, self._host)
 
     def up(self) -> None:
         """Bring it back on the same port, with all its state."""
