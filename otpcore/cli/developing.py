@@ -3,12 +3,46 @@
 
 from __future__ import annotations
 
+import enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.options import Options
+
+
+class Receipts(enum.StrEnum):
+    """How the vendor reports what became of a message."""
+
+    FORM = "form"
+    """A form that is sent to an address of each message; nothing is signed."""
+    JSON = "json"
+    """JSON that is signed with HMAC-SHA256 in a header."""
+    GET = "get"
+    """A GET with a query, unsigned as a form, that waits for the text ``OK``."""
+    NONE = "none"
+    """Not at all."""
+
+
+def new_provider(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the vendor, such as acme: it becomes otp-acme.")],
+    receipts: Annotated[
+        Receipts,
+        typer.Option(
+            help="How the vendor reports: form: unsigned, to an address of each message; "
+            "json: signed with HMAC-SHA256; get: by a query, unsigned; none: not at all."
+        ),
+    ] = Receipts.FORM,
+    directory: Annotated[Path, typer.Option(metavar="PATH", help="Below which it is written.")] = Path(),
+) -> ExitCode:
+    """Write a package with a provider, its simulator and tests that pass at once, to be changed for your vendor."""
+    from otpcore.cli.develop import new_provider as _new_provider
+
+    options: Options = context.obj
+    return _new_provider.new_provider(options, name, str(receipts), directory)
 
 
 def simulate(

@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "series": _lists.series,
     "doctor": _commands.doctor,
     "sandbox": _commands.sandbox,
+    "new-provider": _developing.new_provider,
     "simulate": _developing.simulate,
 }
 
