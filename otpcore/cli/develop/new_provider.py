@@ -20,10 +20,10 @@ __all__ = ["new_provider"]
 
 
 _LAYERS: Mapping[str, Sequence[str]] = {
-    "form": ("common", "unsigned", "form"),
+    "form": ("common", "plain", "unsigned", "form"),
     "json": ("common", "json"),
-    "get": ("common", "unsigned", "get"),
-    "none": ("common", "none"),
+    "get": ("common", "plain", "unsigned", "get"),
+    "none": ("common", "plain", "none"),
 }
 """The folders of templates that a package is made of, by how its vendor reports; no file is in two of them."""
 
