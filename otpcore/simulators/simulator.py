@@ -44,10 +44,6 @@ __all__ = [
 ]
 
 
-_LOOPBACK = "127.0.0.1"
-_REACHED_AT = {"0.0.0.0": _LOOPBACK, "::": "::1"}  # noqa: S104 - what listens everywhere listens there too
-
-
 class Fault(enum.Enum):
     """What goes wrong with a request. Only the two ``…_AFTER_WORK`` do the vendor's work."""
 
@@ -73,6 +69,8 @@ class Fault(enum.Enum):
     HTTP_404 = "http_404"
     """As a wrong URL is answered; so is ``HTTP_405``."""
     HTTP_405 = "http_405"
+    HTTP_418 = "http_418"
+    """A status that no vendor's page lists."""
     REDIRECT = "redirect"
     """307 to ``/redirected`` on the same simulator, which a client must not follow."""
     HUGE_BODY = "huge_body"
@@ -181,8 +179,6 @@ class Simulator:
         self._caller = Caller()
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
-        self._port = 0
-        self._host = _LOOPBACK
         self._listener: Listener | None = None
 
     @property
@@ -209,12 +205,16 @@ class Simulator:
         Raises:
             RuntimeError: The simulator has not been started.
         """
-        if not self._port:
+        if self._listener is None:
             raise RuntimeError("the simulator has not been started")
-        host = _REACHED_AT.get(self._host, self._host)
-        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+        return self._listener.url
 
-    def start(self, port: int = 0, host: str = _LOOPBACK) -> None:
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._listener.connections if self._listener is not None else 0
+
+    def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on this port of an address of this machine; 0: a free one.
 
         Args:
@@ -227,7 +227,6 @@ class Simulator:
         if self._listener is not None:
             raise RuntimeError("the simulator is running")
         self._listener = Listener(self._serve, port, host)
-        self._host, self._port = host, self._listener.port
         self._listener.open()
 
     def stop(self) -> None:
@@ -235,7 +234,6 @@ class Simulator:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            self._port = 0
         self._caller.close()
 
     def __enter__(self) -> Self:
@@ -251,7 +249,7 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         self._listener.close()
         # Bound, but not listening: refuses connections and keeps the port.
-        self._listener = Listener(self._serve, self._port, self._host)
+        self._listener = Listener(self._serve, self._listener.port, self._listener.host)
 
     def up(self) -> None:
         """Bring it back on the same port, with all its state."""
@@ -386,6 +384,7 @@ _FAULTS: dict[Fault, Callable[[Connection], None]] = {
     Fault.HTTP_401: lambda connection: connection.answer(401, {}, b"Unauthorized"),
     Fault.HTTP_404: lambda connection: connection.answer(404, {}, b"Not Found"),
     Fault.HTTP_405: lambda connection: connection.answer(405, {"Allow": "GET"}, b"Method Not Allowed"),
+    Fault.HTTP_418: lambda connection: connection.answer(418, {}, b"I'm a Teapot"),
     Fault.REDIRECT: lambda connection: connection.answer(307, {"Location": "/redirected"}, b""),
     Fault.HUGE_BODY: Connection.answer_with_many_bytes,
     Fault.SLOW_BODY: Connection.answer_slowly,

@@ -150,7 +150,8 @@ class Text:
         return self.receipt(answer, request)
 
     def body(self, request):
-        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text}
+        sender = {"from": request.sender} if request.sender else {}
+        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text, **sender}
 
     def receipt(self, answer, request):
         if answer.status >= 300:

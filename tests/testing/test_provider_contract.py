@@ -46,7 +46,7 @@ class TestUnsignedUrl(TestText):
     """A vendor whose signature does not cover the URL says so, and passes."""
 
     provider = SignsTheBodyOnly
-    signs_url = False
+    signed = frozenset({"body"})
 
 
 class TestMessages(TestText):

@@ -10,7 +10,7 @@ from otpcore.errors import ErrorKind
 from otpcore.models import Channel, ReceiptStatus
 from otpcore.providers import DeliveryReceipt, DeliveryRequest, Receipt, ReceiptAnswer, ReceiptRequest, hookimpl
 from otpcore.testing.providers.contract import ProviderContract, Refusal
-from otpcore.testing.providers.receipts import Report
+from otpcore.testing.providers.reporting import Report
 
 from .. import gateways  # noqa: TID252 - tests are no package that could be imported by name
 from ..gateways import Bell, BellSimulator, Gateway, Hive, HiveSimulator, batch, challenge, query_of  # noqa: TID252
@@ -34,6 +34,7 @@ class GatewayContract(ProviderContract):
 
 class TestBell(GatewayContract):
     provider = Bell
+    signed = frozenset()
     receipt_text = "OK"
 
     @pytest.fixture
@@ -49,14 +50,19 @@ class TestBell(GatewayContract):
         receipt: DeliveryReceipt,
         status: ReceiptStatus,
     ) -> ReceiptRequest:
+        return self.report(simulator, receipt, "404" if status is ReceiptStatus.DELIVERED else "405")
+
+    def progress(self, simulator: BellSimulator, request: DeliveryRequest, receipt: DeliveryReceipt) -> ReceiptRequest:
+        return self.report(simulator, receipt, "403")
+
+    def report(self, simulator: BellSimulator, receipt: DeliveryReceipt, code: str) -> ReceiptRequest:
         (url,) = simulator.requests[-1].form()["notify_url"]
-        code = "404" if status is ReceiptStatus.DELIVERED else "405"
         return ReceiptRequest(method="GET", url=query_of(url, {"MsgId": receipt.reference, "status": code}))
 
 
 class TestHive(GatewayContract):
     provider = Hive
-    signs_url = False
+    signed = frozenset({"body"})
 
     @pytest.fixture
     def simulator(self) -> Iterator[HiveSimulator]:
@@ -151,7 +157,7 @@ BROKEN = {
     LogsTheAddress: ("nothing_readable", "shows the proof in an address for receipts"),
     DoesNotAnswer: ("genuine_receipt", "receipt_text"),
     TakesWhatIsNoReceipt: ("garbage_is_refused and null", "was taken with garbage"),
-    BelievesItsQuery: ("changed_on_the_way", "was taken with"),
+    BelievesItsQuery: ("what_the_vendor_signs", "is told an address of each message"),
     ReadsTheFirst: ("several_receipts", "all of them, in their order"),
     ReadsBackwards: ("several_receipts", ""),
     ProvesToAnybody: ("proves_an_address", "was taken with a challenge without its secret"),

@@ -16,9 +16,7 @@ __all__ = ["Names", "names_of"]
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _LONGEST = 30  # characters; lines of what is written stay within their width
 
-_TAKEN = frozenset(
-    {"aws", "core", "django", "flask", "http", "mada", "rabbitmq", "redis", "server", "sinch", "twilio"}
-)
+_TAKEN = frozenset({"aws", "core", "django", "flask", "http", "mada", "rabbitmq", "redis", "server", "sinch", "twilio"})
 """Of the distributions that are otpcore's own, installed or not."""
 
 
