@@ -125,8 +125,8 @@ def find(group: str, name: str, *, subject: str, section: str = "providers.NAME"
         )
     if group == SIMULATORS:
         raise PluginLoadError(
-            f"no simulator {name!r} is installed ({there}). Fix: {_remedy(name.casefold(), near)}, or name one of your own "
-            "as module:class"
+            f"no simulator {name!r} is installed ({there}). Fix: {_remedy(name.casefold(), near)}; `otp simulate --list` "
+            "lists what is there"
         )
     raise PluginLoadError(f"{subject}: no plugin {name!r} is installed in the group {group} ({there}).")
 

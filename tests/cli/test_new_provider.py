@@ -19,7 +19,7 @@ import pytest
 from otpcore.cli.develop import new_provider as _new_provider
 from otpcore.cli.exits import ExitCode
 
-from .desk import Otp
+from .desk import Otp, registered
 
 VARIANTS = ("form", "json", "get", "none")
 EVERYTHING = bool(os.environ.get("OTPCORE_TEST_SCAFFOLD"))
@@ -63,7 +63,10 @@ def python(where: Path, *words: str, path: Path | None = None) -> str:
     ran = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=where,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(path or ""), os.environ.get("PYTHONPATH")]))},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(path or ""), os.environ.get("PYTHONPATH")])),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -71,18 +74,6 @@ def python(where: Path, *words: str, path: Path | None = None) -> str:
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr
-
-
-def registered(package: Path) -> Path:
-    """Its sources, with the metadata that an installation would give them."""
-    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    metadata = package / "src" / "otp_acme-0.1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    groups = project["entry-points"].items()
-    lines = [line for group, points in groups for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
-    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return package / "src"
 
 
 def required(module: str) -> None:
@@ -185,7 +176,8 @@ def test_what_is_written_is_in_style(receipts: str, name: str, write: Write) -> 
     package = write(name, "--receipts", receipts)
     python(package, "ruff", "check", "--no-cache")
     python(package, "ruff", "format", "--check", "--no-cache")
-    assert max(len(line) for file in package.rglob("*.md") for line in file.read_text().splitlines()) <= 120
+    prose = [line for file in package.rglob("*.md") for line in file.read_text().splitlines() if line[:1] != "|"]
+    assert max(map(len, prose)) <= 120
 
 
 @pytest.mark.parametrize("receipts", VARIANTS)
@@ -195,10 +187,17 @@ def test_what_is_written_is_typed(receipts: str, write: Write) -> None:
     assert "Success" in python(write("acme", "--receipts", receipts), "mypy")
 
 
-@pytest.mark.parametrize("receipts", VARIANTS)
+@pytest.mark.parametrize("receipts", VARIANTS if EVERYTHING else VARIANTS[1:])  # the first goes the whole way below
 def test_its_suite_passes_as_it_is_written(receipts: str, write: Write) -> None:
     package = write("acme", "--receipts", receipts)
-    chosen = [] if EVERYTHING else ["-k", "not trio and (service or receipts or genuine or changed_on or refusal_of)"]
+    chosen = (
+        []
+        if EVERYTHING
+        else [
+            "-k",
+            "not trio and (service or receipts or genuine or changed_on or refusal_of or progress or as_a_service)",
+        ]
+    )
     told = python(package, "pytest", "-q", *chosen, path=registered(package))
     (passed,) = re.findall(r"^(\d+) passed", told, re.MULTILINE)
     assert int(passed) >= (100 if EVERYTHING else 8 if receipts == "none" else 15), told

@@ -53,6 +53,10 @@ class Stillborn(Simulator):
         raise RuntimeError("+359871234567")
 
 
+class Stranger:
+    pass
+
+
 NOT_A_CLASS = "parrot"
 '''
 
@@ -164,12 +168,17 @@ def test_a_port_that_is_taken_and_an_address_of_others_are_told_with_what_to_do(
 @pytest.mark.parametrize(
     ("name", "said", "fix"),
     [
-        ("twillio", "did you mean 'twilio'? installed: mada, sinch, twilio", "write twilio, or"),
-        ("nexmo", "installed: mada, sinch, twilio", "install the package that brings it, or"),
+        (
+            "twillio",
+            "did you mean 'twilio'? installed: mada, sinch, twilio",
+            "write twilio; `otp simulate --list` lists",
+        ),
+        ("nexmo", "installed: mada, sinch, twilio", "install the package that brings it; "),
         ("no_such:Thing", "No module named 'no_such'", "with the module on Python's path"),
         ("parrot:Missing", "has no attribute 'Missing'", "module:attribute"),
-        ("parrot:NOT_A_CLASS", "no class that inherits otpcore.simulators.Simulator", "correct the class"),
-        ("parrot:Stillborn", "Stillborn() raised RuntimeError", "correct the class"),
+        ("parrot:NOT_A_CLASS", "nothing that can be called", "correct the class"),
+        ("parrot:Stillborn", "making it raised RuntimeError", "correct the class"),
+        ("parrot:Stranger", "does not inherit otpcore.simulators.Simulator", "correct the class"),
         ("parrot:Speechless", "provider_settings() raised NotImplementedError", "correct the class"),
     ],
 )

@@ -6,8 +6,8 @@ import contextlib
 import errno
 import json
 import signal
+import socket
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -49,17 +49,58 @@ def list_simulators(options: Options) -> ExitCode:
 
 def simulate(options: Options, name: str, host: str, port: int) -> ExitCode:
     """Say what settings to use and what people receive, until Ctrl-C or SIGTERM."""
-    simulator, teller = make_simulator(name), _Teller(options)
+    simulator, end = make_simulator(name), _End()
+    teller = _Teller(options, end)
     simulator.on_message = teller.tell_message
-    with _until_told_to_stop() as ended:
-        teller.ended = ended
+    with end.heard():
         _start(simulator, host, port)
         try:
             teller.tell_settings(name, host, simulator)
-            ended.wait()
+            end.wait()
         finally:
             simulator.stop()
     return ExitCode.OK
+
+
+class _End:
+    """The end of a command, for which its main thread waits: Ctrl-C, SIGTERM, or what another thread finds.
+
+    The signal itself writes to a socket. A handler in Python that sets a ``threading.Event`` would hang where it interrupts
+    the main thread just as it begins to wait for that event; and where the system gives the signal to another thread, none
+    would run.
+    """
+
+    def __init__(self) -> None:
+        self._ear, self._mouth = socket.socketpair()
+        self._former = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """Listen for signals; a second one of them ends the process as it always does."""
+        self._mouth.setblocking(False)
+        for one in self._former:
+            signal.signal(one, self._give_back)
+        woken = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(woken)
+            self._give_back()
+            self._ear.close()
+            self._mouth.close()
+
+    def come(self) -> None:
+        """End it, from any thread."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._mouth.send(b"\0")
+
+    def wait(self) -> None:
+        """Until it comes."""
+        self._ear.recv(1)
+
+    def _give_back(self, *_: object) -> None:
+        for one, handler in self._former.items():
+            signal.signal(one, handler)
 
 
 @attrs.define(eq=False)
@@ -67,7 +108,7 @@ class _Teller:
     """Says what happens: lines of TOML and comments for people, one JSON document a line for programs."""
 
     options: Options
-    ended: threading.Event = attrs.field(factory=threading.Event)
+    end: _End
 
     def tell_settings(self, name: str, host: str, simulator: Simulator) -> None:
         """What an instance needs that talks to it, ready to be pasted into ``otpcore.toml``."""
@@ -107,7 +148,7 @@ class _Teller:
             sys.stdout.write(said)
             sys.stdout.flush()
         except BrokenPipeError:  # its reader has gone, as `head` does
-            self.ended.set()
+            self.end.come()
 
 
 _BEYOND_LOOPBACK = [
@@ -126,26 +167,6 @@ def _start(simulator: Simulator, host: str, port: int) -> None:
         raise CommandError(
             f"{place}: {why}", _PORT_FIXES.get(number or 0, _HOST_FIX), ExitCode.CONFIGURATION
         ) from error
-
-
-@contextlib.contextmanager
-def _until_told_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second one of them ends the process as it always does."""
-    ended = threading.Event()
-    former = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-
-    def end(*_: object) -> None:
-        ended.set()
-        for one, handler in former.items():
-            signal.signal(one, handler)
-
-    for one in former:
-        signal.signal(one, end)
-    try:
-        yield ended
-    finally:
-        for one, handler in former.items():
-            signal.signal(one, handler)
 
 
 def _toml(value: Any) -> str:

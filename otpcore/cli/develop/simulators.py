@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from otpcore.cli.exits import CommandError, ExitCode
@@ -23,13 +22,16 @@ def make_simulator(name: str) -> Simulator:
     """
     if ":" in name:
         find_modules_in(".")
-    kind = load_target(SIMULATORS, name)
-    if not (inspect.isclass(kind) and issubclass(kind, Simulator)):
-        raise _unusable(name, "it names no class that inherits otpcore.simulators.Simulator")
+    make = load_target(SIMULATORS, name)
+    if not callable(make):
+        raise _unusable(name, "it names nothing that can be called")
     try:
-        return kind()
+        made = make()
     except Exception as error:
-        raise _unusable(name, f"{kind.__name__}() raised {type(error).__name__}") from error
+        raise _unusable(name, f"making it raised {type(error).__name__}") from error
+    if not isinstance(made, Simulator):
+        raise _unusable(name, "what it makes does not inherit otpcore.simulators.Simulator")
+    return made
 
 
 def settings_of(name: str, simulator: Simulator) -> dict[str, Any]:
