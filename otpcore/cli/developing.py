@@ -36,13 +36,16 @@ def new_provider(
             "json: signed with HMAC-SHA256; get: by a query, unsigned; none: not at all."
         ),
     ] = Receipts.FORM,
+    table: Annotated[
+        bool, typer.Option("--table", help="A table for the plugin otp-http, which has the code, instead of code.")
+    ] = False,
     directory: Annotated[Path, typer.Option(metavar="PATH", help="Below which it is written.")] = Path(),
 ) -> ExitCode:
     """Write a package with a provider, its simulator and tests that pass at once, to be changed for your vendor."""
     from otpcore.cli.develop import new_provider as _new_provider
 
     options: Options = context.obj
-    return _new_provider.new_provider(options, name, str(receipts), directory)
+    return _new_provider.new_provider(options, name, str(receipts), directory, table=table)
 
 
 def simulate(

@@ -20,22 +20,36 @@ __all__ = ["new_provider"]
 
 
 _LAYERS: Mapping[str, Sequence[str]] = {
-    "form": ("common", "plain", "unsigned", "form"),
-    "json": ("common", "json"),
-    "get": ("common", "plain", "unsigned", "get"),
-    "none": ("common", "plain", "none"),
+    "form": ("every", "common", "plain", "unsigned", "form"),
+    "json": ("every", "common", "json"),
+    "get": ("every", "common", "plain", "unsigned", "get"),
+    "none": ("every", "common", "plain", "none"),
 }
 """The folders of templates that a package is made of, by how its vendor reports; no file is in two of them."""
+
+_TABLE_LAYERS: Mapping[str, Sequence[str]] = {
+    receipts: ("every", "table", f"table_{receipts}") for receipts in ("form", "json", "get", "none")
+}
+"""The same of a package that is a table for ``otp-http``."""
 
 _SUFFIX = ".tmpl"
 _INSTALL = 'python -m pip install -e ".[tests]"'
 
 
-def new_provider(options: Options, typed: str, receipts: str, directory: Path) -> ExitCode:
-    """Write it below ``directory``, in a folder of its own name that must not be there."""
+def new_provider(options: Options, typed: str, receipts: str, directory: Path, *, table: bool) -> ExitCode:
+    """Write it below ``directory``, in a folder of its own name that must not be there.
+
+    Args:
+        options: Of the command.
+        typed: The name.
+        receipts: How the vendor reports.
+        directory: Is made where it is not there.
+        table: Write a table for ``otp-http`` instead of code.
+    """
     names = names_of(typed)
+    layers = (_TABLE_LAYERS if table else _LAYERS)[receipts]
     target = directory.absolute() / names.distribution
-    written = _write(target, {place: text for layer in _LAYERS[receipts] for place, text in _filled(layer, names)})
+    written = _write(target, {place: text for layer in layers for place, text in _filled(layer, names)})
     commands = [f"cd {shlex.quote(str(directory / names.distribution))}", _INSTALL, "python -m pytest"]
     options.say(
         {
@@ -66,7 +80,8 @@ def _filled(layer: str, names: Names) -> Iterator[tuple[str, str]]:
         "year": str(utc_now().year),
     }
     for path, template in _templates(files("otpcore.cli.develop") / "templates" / layer):
-        yield path.replace("_module_", names.module), Template(template.read_text(encoding="utf-8")).substitute(words)
+        place = path.replace("_module_", names.module).replace("_name_", names.name)
+        yield place, Template(template.read_text(encoding="utf-8")).substitute(words)
 
 
 def _templates(folder: Traversable, above: str = "") -> Iterator[tuple[str, Traversable]]:
