@@ -21,8 +21,11 @@ from otpcore.cli.exits import ExitCode
 
 from .desk import Otp, registered
 
+ROOT = Path(__file__).parents[2]
 VARIANTS = ("form", "json", "get", "none")
 EVERYTHING = bool(os.environ.get("OTPCORE_TEST_SCAFFOLD"))
+SHORT = "not trio and (service or receipts or genuine or changed_on or refusal_of or progress)"
+"""Of a suite, what is particular about each variant."""
 PATIENCE = 300.0  # seconds until a test gives up on a program
 
 COMMON = {
@@ -41,6 +44,7 @@ COMMON = {
     "tests/test_contract.py",
     "tests/test_service.py",
 }
+OF_A_TABLE = COMMON - {f"src/otp_acme/{name}.py" for name in ("errors", "provider", "settings")}
 OF_RECEIPTS = {"src/otp_acme/receipts.py", "tests/test_receipts.py"}
 
 Write = Callable[..., Path]
@@ -77,7 +81,10 @@ def python(where: Path, *words: str, path: Path | None = None) -> str:
 
 
 def required(module: str) -> None:
-    if find_spec(module) is None and not EVERYTHING:
+    """Not every environment of tests has it, but nox -s scaffold does, if it is in this repository at all."""
+    is_ours = module.startswith("otp_")
+    has_it = EVERYTHING and (not is_ours or (ROOT / "plugins" / module.replace("_", "-")).exists())
+    if find_spec(module) is None and not has_it:
         pytest.skip(f"{module} is not installed; nox -s scaffold has it")
 
 
@@ -92,7 +99,7 @@ def test_every_variant_is_a_whole_distribution(receipts: str, write: Write) -> N
         assert not re.search(r"\$(?!\{\{ matrix|\(ls )", text), f"{file} has a place that was not filled in"
         assert file.endswith("py.typed") or text.endswith("\n")
     project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    ours = tomllib.loads(Path(__file__).parents[2].joinpath("plugins/otp-mada/pyproject.toml").read_text())["project"]
+    ours = tomllib.loads((ROOT / "plugins/otp-mada/pyproject.toml").read_text())["project"]
     assert project["dependencies"] == ours["dependencies"]
 
 
@@ -170,34 +177,52 @@ def test_one_may_write_the_name_of_the_distribution(write: Write) -> None:
 
 
 @pytest.mark.parametrize("receipts", VARIANTS)
-@pytest.mark.parametrize("name", ["a", "acme", "the-longest-name-of-a-vendor-31"[:30]])
-def test_what_is_written_is_in_style(receipts: str, name: str, write: Write) -> None:
+def test_a_table_stands_in_the_place_of_code(receipts: str, write: Write) -> None:
+    package = write("acme", "--table", "--receipts", receipts)
+    there = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file()}
+    assert there == OF_A_TABLE | {"src/otp_acme/acme.toml"}
+    table = tomllib.loads((package / "src/otp_acme/acme.toml").read_text(encoding="utf-8"))
+    assert (table["name"], "receipts" in table) == ("Acme", receipts != "none")
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["otpcore.http_gateways"] == {"acme": "otp_acme"}
+
+
+@pytest.mark.parametrize("receipts", VARIANTS if EVERYTHING else VARIANTS[:1])
+def test_the_suite_of_a_table_passes_as_it_is_written(receipts: str, write: Write) -> None:
+    required("otp_http")
+    package = write("acme", "--table", "--receipts", receipts)
+    chosen = [] if EVERYTHING else ["-k", SHORT]
+    told = python(package, "pytest", "-q", *chosen, path=registered(package))
+    (passed,) = re.findall(r"^(\d+) passed", told, re.MULTILINE)
+    assert int(passed) >= (100 if EVERYTHING else 8), told
+
+
+@pytest.mark.parametrize("kind", [(), ("--table",)], ids=["code", "table"])
+@pytest.mark.parametrize("receipts", VARIANTS)
+@pytest.mark.parametrize("name", ["a", "acme", "the-longest-module-name-of-a-v"])
+def test_what_is_written_is_in_style(receipts: str, name: str, kind: tuple[str, ...], write: Write) -> None:
     required("ruff")
-    package = write(name, "--receipts", receipts)
+    package = write(name, "--receipts", receipts, *kind)
     python(package, "ruff", "check", "--no-cache")
     python(package, "ruff", "format", "--check", "--no-cache")
     prose = [line for file in package.rglob("*.md") for line in file.read_text().splitlines() if line[:1] != "|"]
     assert max(map(len, prose)) <= 120
 
 
+@pytest.mark.parametrize("kind", [(), ("--table",)], ids=["code", "table"])
 @pytest.mark.parametrize("receipts", VARIANTS)
-def test_what_is_written_is_typed(receipts: str, write: Write) -> None:
+def test_what_is_written_is_typed(receipts: str, kind: tuple[str, ...], write: Write) -> None:
     if not EVERYTHING:
         pytest.skip("mypy takes its time: nox -s scaffold")
-    assert "Success" in python(write("acme", "--receipts", receipts), "mypy")
+    if kind:
+        required("otp_http")
+    assert "Success" in python(write("acme", "--receipts", receipts, *kind), "mypy")
 
 
 @pytest.mark.parametrize("receipts", VARIANTS if EVERYTHING else VARIANTS[1:])  # the first goes the whole way below
 def test_its_suite_passes_as_it_is_written(receipts: str, write: Write) -> None:
     package = write("acme", "--receipts", receipts)
-    chosen = (
-        []
-        if EVERYTHING
-        else [
-            "-k",
-            "not trio and (service or receipts or genuine or changed_on or refusal_of or progress or as_a_service)",
-        ]
-    )
+    chosen = [] if EVERYTHING else ["-k", SHORT]
     told = python(package, "pytest", "-q", *chosen, path=registered(package))
     (passed,) = re.findall(r"^(\d+) passed", told, re.MULTILINE)
     assert int(passed) >= (100 if EVERYTHING else 8 if receipts == "none" else 15), told
@@ -218,10 +243,9 @@ def test_its_wheel_passes_the_suite_and_takes_part(receipts: str, write: Write, 
 
 def test_no_template_is_left_out_and_none_is_in_two_layers() -> None:
     templates = Path(_new_provider.__file__).parent / "templates"
-    assert {folder.name for folder in templates.iterdir()} == {
-        layer for layers in _new_provider._LAYERS.values() for layer in layers
-    }
-    for layers in _new_provider._LAYERS.values():
+    every = [*_new_provider._LAYERS.values(), *_new_provider._TABLE_LAYERS.values()]
+    assert {folder.name for folder in templates.iterdir()} == {layer for layers in every for layer in layers}
+    for layers in every:
         places = [
             file.relative_to(templates / layer) for layer in layers for file in (templates / layer).rglob("*.tmpl")
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +29,15 @@ _LAYERS: Mapping[str, Sequence[str]] = {
 """The folders of templates that a package is made of, by how its vendor reports; no file is in two of them."""
 
 _TABLE_LAYERS: Mapping[str, Sequence[str]] = {
-    receipts: ("every", "table", f"table_{receipts}") for receipts in ("form", "json", "get", "none")
+    "form": ("every", "table", "table_plain", "table_form"),
+    "json": ("every", "table", "table_json"),
+    "get": ("every", "table", "table_plain", "table_get"),
+    "none": ("every", "table", "table_plain", "table_none"),
 }
 """The same of a package that is a table for ``otp-http``."""
 
 _SUFFIX = ".tmpl"
+_PLACE = re.compile(r"_(module|name)_")
 _INSTALL = 'python -m pip install -e ".[tests]"'
 
 
@@ -80,7 +85,7 @@ def _filled(layer: str, names: Names) -> Iterator[tuple[str, str]]:
         "year": str(utc_now().year),
     }
     for path, template in _templates(files("otpcore.cli.develop") / "templates" / layer):
-        place = path.replace("_module_", names.module).replace("_name_", names.name)
+        place = _PLACE.sub(lambda found: words[found[1]], path)  # in one pass: a name may have "_name_" in it
         yield place, Template(template.read_text(encoding="utf-8")).substitute(words)
 
 
