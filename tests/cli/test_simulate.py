@@ -154,7 +154,9 @@ def test_a_port_that_is_taken_and_an_address_of_others_are_told_with_what_to_do(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        former = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
         ended = otp("simulate", "mada", "--port", str(port))
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == former
     assert ended.code == ExitCode.CONFIGURATION
     assert f"error: port {port} of 127.0.0.1: Address already in use" in ended.err
     assert "--port 0 takes a free one" in ended.err
