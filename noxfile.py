@@ -153,6 +153,18 @@ def scaffold(session: nox.Session) -> None:
     run_tests(session, *BY_TWO, "tests/cli/test_new_provider.py", env={"OTPCORE_TEST_SCAFFOLD": "required"})
 
 
+@nox.session
+def contracts(session: nox.Session) -> None:
+    """Some hundred providers that break one promise each: every one is noticed, with the words that its author needs; a minute."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    run_tests(
+        session,
+        *("-q", "tests/testing/test_contract_teeth.py", "tests/testing/test_contract_supervision.py"),
+        *session.posargs,
+        env={"OTPCORE_TEST_CONTRACTS": "all"},
+    )
+
+
 @nox.session(python=VERSIONS)
 def unit(session: nox.Session) -> None:
     """What needs no server, on each CPython: ``nox -s unit-3.13``."""

@@ -29,7 +29,7 @@ class AccountTests(ContractBase):
             states = [await provider.check_account(PATIENCE) for _ in range(2)]
         assert states[0] == states[1], "fixed words"
         assert states[0].summary, "what was asked and answered"
-        assert not asking.simulator.inbox
+        assert not asking.simulator.inbox, "check_account sends nothing"
         assert asking.simulator.requests, "the vendor was asked"
 
     @pytest.mark.anyio
@@ -53,7 +53,8 @@ class AccountTests(ContractBase):
     async def test_a_vendor_who_cannot_be_reached_is_no_verdict_on_the_account(self, asking: Bench) -> None:
         async with asking.open() as provider:
             asking.simulator.down()
-            assert (await asking.failure(provider.check_account(PATIENCE))).kind is ErrorKind.UNAVAILABLE
+            failure = await asking.failure(provider.check_account(PATIENCE))
+        assert failure.kind is ErrorKind.UNAVAILABLE, "what goes wrong on the way says nothing of the account"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.HTTP_503, Fault.CLOSE_AFTER_READ], ids=name_of)

@@ -109,7 +109,7 @@ class ContractBase:
         if request.text is not None:
             assert message.text == request.text
 
-    def make_gone(self, simulator: Simulator) -> None:
+    def make_gone(self, simulator: Any) -> None:
         """Let every verification at the vendor come to its end: an hour passes."""
         later = simulator.clock() + timedelta(hours=1)
         simulator.clock = lambda: later

@@ -31,11 +31,12 @@ from otpcore.testing.providers.loading import LoadingTests  # noqa: E402 - the s
 from otpcore.testing.providers.manners import MannerTests  # noqa: E402 - the same
 from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
 from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
+from otpcore.testing.providers.reporting import Report  # noqa: E402 - the same
 from otpcore.testing.providers.reports import ReportTests  # noqa: E402 - the same
 from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
 from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the same
 
-__all__ = ["Bench", "ProviderContract", "Refusal"]
+__all__ = ["Bench", "ProviderContract", "Refusal", "Report"]
 
 
 class ProviderContract(
@@ -108,7 +109,7 @@ class ProviderContract(
       default ``"Company"`` and a number.
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
     - ``overtime``: seconds that a plain ``def`` hook may go on after ``context.timeout``, as its SDK's timeouts are whole
-      seconds, or count each read; default 1. An ``async def`` hook has half of ``short_timeout``.
+      seconds, or count each read; default 1. An ``async def`` hook has ``short_timeout``.
     - ``watchdog``: seconds after which a test is ended that waits for ever, or whose event loop a hook blocks; default 10,
       0: never.
     - ``signed``: what of a receipt the vendor's signature covers, by default ``{"body", "headers", "url"}``: each of them is

@@ -33,7 +33,8 @@ class FaultTests(ContractBase):
     ) -> None:
         async with bench.open() as provider:
             bench.simulator.down()
-            assert (await bench.failure(provider.send(bench.delivery(channel), PATIENCE))).kind is ErrorKind.UNAVAILABLE
+            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+            assert failure.kind is ErrorKind.UNAVAILABLE, "without a connection certainly nothing was sent"
             bench.simulator.up()
             await provider.send(bench.delivery(channel), PATIENCE)
         assert len(bench.simulator.inbox) == 1
@@ -79,7 +80,11 @@ class FaultTests(ContractBase):
         bench.simulator.fail(fault, times=None)
         async with bench.open() as provider:
             failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
-        assert failure.kind is getattr(self, f"kind_of_{fault.value}")
+        kind = getattr(self, f"kind_of_{fault.value}")
+        assert failure.kind is kind, (
+            f"without a code of the vendor's this status means `{kind}`; if this vendor means another, `kind_of_{fault.value}` "
+            "of the suite says so"
+        )
         assert len(bench.simulator.requests) == 1, "neither repeated in secret nor redirected"
         assert not bench.simulator.inbox
         if fault is Fault.HTTP_429:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,9 @@ SIGNABLE = frozenset({"body", "headers", "url", "secret"})
 
 _PROOFS = ("sign", "authorization", "digest", "hmac", "token", "secret", "api-key")
 """What the names of headers that prove something have in them."""
+
+_WRITTEN: tuple[Callable[[str], str], ...] = (str, quote, quote_plus, functools.partial(quote, safe=""))
+"""How a secret may stand in a URL or a body."""
 
 _ADVICE = {
     "proof": "prove it before anything else, compare the whole of it with hmac.compare_digest, and raise "
@@ -132,11 +136,12 @@ def _bodies(callback: ReceiptRequest, unsigned: Collection[str]) -> Iterator[Cha
     body = callback.body
     if not body:
         return
-    yield "a byte more in its body", attrs.evolve(callback, body=body + b" ")
-    yield "a byte less in its body", attrs.evolve(callback, body=body[:-1])
     for name, changed in _fields_changed(body):
         if name not in unsigned:
             yield f"another `{name}` in its body", attrs.evolve(callback, body=changed)
+    if not unsigned:  # else it signs fields, and not the bytes around them
+        yield "a byte more in its body", attrs.evolve(callback, body=body + b" ")
+        yield "a byte less in its body", attrs.evolve(callback, body=body[:-1])
 
 
 def _urls(callback: ReceiptRequest, unsigned: Collection[str]) -> Iterator[Changed]:
@@ -155,7 +160,7 @@ def _secrets(callback: ReceiptRequest, secrets: Collection[str]) -> Iterator[Cha
     """Another secret wherever the genuine one stands, as it is, percent-encoded, or in credentials of HTTP Basic."""
     for secret in secrets:
         other = _other_than(secret)
-        for old, new in {(form(secret), form(other)) for form in (str, quote, quote_plus)}:
+        for old, new in {(form(secret), form(other)) for form in _WRITTEN}:
             yield "another secret in its URL", attrs.evolve(callback, url=callback.url.replace(old, new))
             yield (
                 "another secret in its body",
@@ -172,6 +177,8 @@ def _with_basic(value: str, secret: str, other: str) -> str:
     try:
         read = base64.b64decode(credentials, validate=True)
     except (binascii.Error, ValueError):
+        return value
+    if secret.encode() not in read:
         return value
     return f"{scheme} {base64.b64encode(read.replace(secret.encode(), other.encode())).decode()}"
 

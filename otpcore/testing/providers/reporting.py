@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,6 @@ from otpcore.errors import ProviderError, ReceiptRefused
 from otpcore.models import Channel, Receipt, ReceiptStatus
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ReceiptAnswer, ReceiptRequest
-from otpcore.simulators.simulator import Simulator
 from otpcore.testing.providers.base import ContractBase
 from otpcore.testing.providers.bench import PATIENCE, Bench
 from otpcore.testing.providers.forgeries import Forgery, forgeries, forgeries_of_addresses
@@ -22,10 +22,10 @@ Report = tuple[DeliveryRequest, DeliveryReceipt, ReceiptStatus]
 
 
 class ReportingBase(ContractBase):
-    """How the vendor reports; ``ProviderContract`` documents each method."""
+    """How the vendor reports; ``ProviderContract`` documents each method. An author's own names the simulator's class."""
 
     def callback(
-        self, simulator: Simulator, request: DeliveryRequest, receipt: DeliveryReceipt, status: ReceiptStatus
+        self, simulator: Any, request: DeliveryRequest, receipt: DeliveryReceipt, status: ReceiptStatus
     ) -> ReceiptRequest:
         """The author's: a genuine callback, signed by the vendor just now, that says so of this delivery."""
         del simulator, request, receipt, status
@@ -35,19 +35,17 @@ class ReportingBase(ContractBase):
             pytrace=False,
         )
 
-    def progress(
-        self, simulator: Simulator, request: DeliveryRequest, receipt: DeliveryReceipt
-    ) -> ReceiptRequest | None:
+    def progress(self, simulator: Any, request: DeliveryRequest, receipt: DeliveryReceipt) -> ReceiptRequest | None:
         """The author's: a genuine callback that tells how far this delivery has come; None: the vendor reports ends only."""
         del simulator, request, receipt
         return None
 
-    def batch(self, simulator: Simulator, reports: Sequence[Report]) -> ReceiptRequest | None:
+    def batch(self, simulator: Any, reports: Sequence[Report]) -> ReceiptRequest | None:
         """The author's: one genuine callback that says so of all these deliveries; None: the vendor reports one at a time."""
         del simulator, reports
         return None
 
-    def challenge(self, simulator: Simulator) -> tuple[ReceiptRequest, str] | None:
+    def challenge(self, simulator: Any) -> tuple[ReceiptRequest, str] | None:
         """The author's: how the vendor has an address proven, and the text that it waits for; None: it does not."""
         del simulator
         return None

@@ -43,9 +43,9 @@ class SendTests(ContractBase):
         (message,) = bench.simulator.inbox
         self.assert_delivered(message, request)
         if self.code_owner is CodeOwner.PROVIDER:
-            assert len(message.code) in provider.info.code_lengths
+            assert len(message.code) in provider.info.code_lengths, "set `code_lengths` in describe()"
         if message.reference:
-            assert receipt.reference == message.reference
+            assert receipt.reference == message.reference, "`reference` of the DeliveryReceipt is the vendor's id"
 
     @pytest.mark.anyio
     async def test_a_text_without_a_code_arrives_as_it_is(self, bench: Bench, channel: Channel) -> None:
@@ -73,9 +73,11 @@ class SendTests(ContractBase):
     ) -> None:
         async with bench.open() as provider:
             failure = await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
-        assert failure.kind is refusal.kind
+        assert failure.kind is refusal.kind, (
+            "the kind that `refusals` names; keep the vendor's codes as a table of data"
+        )
         if refusal.provider_code is not None:
-            assert failure.provider_code == refusal.provider_code
+            assert failure.provider_code == refusal.provider_code, "the vendor's own code goes into `provider_code`"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=name_of)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -32,12 +33,22 @@ class _Course:
     Args:
         reached: The author's fixtures have worked.
         started: The event loops on which an instance has started.
-        stopped: Why nothing more is tried, by event loop; under "": on none.
+        stopped: Why nothing more is tried, and which test has found it, by event loop; under "": on none.
     """
 
     reached: bool = False
     started: set[str] = attrs.field(factory=set)
-    stopped: dict[str, str] = attrs.field(factory=dict)
+    stopped: dict[str, tuple[str, str]] = attrs.field(factory=dict)
+
+    def why_not(self, item: pytest.Item) -> str:
+        """Why this test has no chance; empty: it has. Who found it may be tried once more, as pytest-rerunfailures does."""
+        for loop in ("", _event_loop_of(item)):
+            why, found_by = self.stopped.get(loop, ("", ""))
+            if found_by == item.nodeid:
+                self.stopped.pop(loop)
+            elif why:
+                return why
+        return ""
 
 
 @attrs.define(eq=False)
@@ -68,8 +79,8 @@ class Supervisor:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip what has no chance."""
         if _is_supervised(item):
-            stopped = self._course_of(item).stopped
-            if why := stopped.get("") or stopped.get(_event_loop_of(item)):
+            why = self._course_of(item).why_not(item)
+            if why:
                 pytest.skip(why)
 
     @pytest.hookimpl(wrapper=True)
@@ -81,10 +92,10 @@ class Supervisor:
         if _is_supervised(item) and report.failed and call.excinfo is not None:
             course = self._course_of(item)
             if call.when == "setup" and not course.reached:
-                course.stopped[""] = f"the fixtures of the suite fail: see {item.name}"
+                course.stopped[""] = (f"the fixtures of the suite fail: see {item.name}", item.nodeid)
             elif call.when == "call" and _does_not_load(item, course, call.excinfo.value):
                 loop = _event_loop_of(item) if course.started else ""
-                course.stopped[loop] = f"the instance does not load: see {item.name}"
+                course.stopped[loop] = (f"the instance does not load: see {item.name}", item.nodeid)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -93,7 +104,7 @@ class Supervisor:
         limit: float = getattr(pyfuncitem.cls, "watchdog", 0)
         if not _is_supervised(pyfuncitem) or not limit:
             return (yield)
-        if not _event_loop_of(pyfuncitem):
+        if not inspect.iscoroutinefunction(pyfuncitem.obj):
             with Watchdog(limit, is_loading=True):
                 return (yield)
         test = pyfuncitem.obj

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import signal
+import sysconfig
 import threading
 import time
+import traceback
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import pytest
 
+import otpcore
+
 __all__ = ["Watchdog"]
 
 _BLOCKS = (
     "your hook blocks the event loop: use `def` (a plain hook runs in a thread of its own) or `otpcore.http`. Nothing else "
-    "could run for {limit:g} s (`watchdog` of the suite); the traceback above says where it stands"
+    "could run for {limit:g} s (`watchdog` of the suite); it stands at {place}"
 )
 _LOADS = (
     "loading takes longer than {limit:g} s (`watchdog` of the suite): no I/O at import, in the factory and in `describe`; "
-    "the traceback above says where it stands"
+    "it stands at {place}"
+)
+_OF_OTHERS = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(otpcore.__file__).parent),
+    "<",
 )
 _LATER = 0.25  # seconds by which a loop that goes on ends the test itself before the signal comes
 _WAITING = ("asyncio", "anyio", "trio", "_pytest")
@@ -52,6 +62,7 @@ class Watchdog:
         self._words = _LOADS if is_loading else _BLOCKS
         self._is_armed = False
         self._has_fired = False
+        self._place = ""
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -73,11 +84,12 @@ class Watchdog:
             if left:
                 signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - self._began), 0.001), interval)
         if self._has_fired:
-            raise pytest.fail.Exception(self._words.format(limit=self._limit)) from error
+            raise pytest.fail.Exception(self._words.format(limit=self._limit, place=self._place)) from error
 
     def _bark(self, _number: int, frame: FrameType | None) -> None:
         if self._is_armed and not _is_idle(frame):
             self._has_fired = True
+            self._place = self._place or _place_of(frame)
             raise _BlockedError
 
 
@@ -86,3 +98,11 @@ def _is_idle(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") in _PRIMITIVES:
         frame = frame.f_back
     return frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _WAITING
+
+
+def _place_of(frame: FrameType | None) -> str:
+    """The innermost line that its author wrote, as far as paths tell: neither Python's own nor otpcore's, nor what is installed."""
+    lines = traceback.extract_stack(frame)
+    own = [line for line in lines if not line.filename.startswith(_OF_OTHERS)]
+    line = (own or lines)[-1]
+    return f"{line.filename}:{line.lineno} in {line.name}"
