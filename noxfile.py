@@ -147,6 +147,14 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def scaffold(session: nox.Session) -> None:
+    """What `otp new-provider` writes: every variant in style, typed, with its whole suite, and as a wheel."""
+    everything = [*group("tests"), *group("lint"), *group("types")]
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *everything)
+    run_tests(session, *BY_TWO, "tests/cli/test_new_provider.py", env={"OTPCORE_TEST_SCAFFOLD": "required"})
+
+
+@nox.session
 def contracts(session: nox.Session) -> None:
     """Some hundred providers that break one promise each: every one is noticed, with the words that its author needs; a minute."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))

@@ -182,7 +182,6 @@ class Simulator:
         self._caller = Caller()
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
-        self._port = 0
         self._listener: Listener | None = None
 
     @property
@@ -204,30 +203,33 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """``http://127.0.0.1:PORT``; the port stays the same through ``down`` and ``up``.
+        """``http://127.0.0.1:PORT``, or with the host that it was given; the port stays the same through ``down`` and ``up``.
 
         Raises:
             RuntimeError: The simulator has not been started.
         """
-        if not self._port:
+        if self._listener is None:
             raise RuntimeError("the simulator has not been started")
-        return f"http://127.0.0.1:{self._port}"
+        return self._listener.url
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
         return self._listener.connections if self._listener is not None else 0
 
-    def start(self, port: int = 0) -> None:
-        """Listen on this port of loopback; 0: a free one.
+    def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen on this port of an address of this machine; 0: a free one.
+
+        Args:
+            port: TCP port.
+            host: Name or address; ``0.0.0.0``: all of them, for tests that run in another container.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the address is not this machine's.
         """
         if self._listener is not None:
             raise RuntimeError("the simulator is running")
-        self._listener = Listener(self._serve, port)
-        self._port = self._listener.port
+        self._listener = Listener(self._serve, port, host)
         self._listener.open()
 
     def stop(self) -> None:
@@ -235,7 +237,6 @@ class Simulator:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            self._port = 0
         self._caller.close()
 
     def __enter__(self) -> Self:
@@ -251,7 +252,7 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         self._listener.close()
         # Bound, but not listening: refuses connections and keeps the port.
-        self._listener = Listener(self._serve, self._port)
+        self._listener = Listener(self._serve, self._listener.port, self._listener.host)
 
     def up(self) -> None:
         """Bring it back on the same port, with all its state."""

@@ -261,8 +261,8 @@ def test_a_host_tests_its_application_in_the_sandbox(newcomer):
 
 def test_a_vendor_to_develop_against_runs_as_the_guide_says(newcomer, forked):
     _, *words = SIMULATOR.replace("8025", "0").split()
-    with newcomer.running(forked.python, *words) as vendor:
-        assert re.fullmatch(r"# at http://127\.0\.0\.1:\d+ until Ctrl-C\n", vendor.stdout.readline())
+    with newcomer.running(forked.otp, *words) as vendor:
+        assert re.match(r"# twilio at http://127\.0\.0\.1:\d+ until Ctrl-C", vendor.stdout.readline())
         assert vendor.stdout.readline() == "[providers.twilio]\n"
 
 
