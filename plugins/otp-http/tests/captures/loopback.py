@@ -131,7 +131,7 @@ def _bend_httpx(address: str) -> Any:
         request.url = request.url.copy_with(scheme="http", host=host, port=int(port))
         return genuine(self, request)
 
-    httpx.HTTPTransport.handle_request = handle_request  # type: ignore[method-assign] # the request is bent, not the type
+    httpx.HTTPTransport.handle_request = handle_request
     return lambda: setattr(httpx.HTTPTransport, "handle_request", genuine)
 
 

@@ -1,7 +1,7 @@
 """How each vendor's own SDK is asked for one message, and what it makes of the answers that vendors give.
 
-Every credential is made up. What a case asks for stands beside what the SDK sent, so that a test can ask otpcore for the
-same. ``documented/answers.json`` has what vendors answer, in the form in which they document it, by gateway and case, a
+Every credential is made up. What a case asks for stands beside what the SDK sent, so that a test can ask otpcore for
+the same. ``documented/answers.json`` has what vendors answer, in the form in which they document it, by gateway and case, a
 success first; whether each is one, and under which reference, is the SDK's judgement, not ours.
 """
 # ruff: noqa: PLC0415 - one SDK is installed at a time
@@ -44,8 +44,8 @@ class Case:
         settings: The credentials and what else the instance would have in its settings, by the names of the table.
         asked: What differs from ``ASKED``.
         differs: A field of the SDK's request that otpcore sends otherwise or not at all, such as ``json.log``, and why.
-        send: Asks the SDK, with the address of the loopback server where it cannot be bent. Gives the reference; raises,
-            or gives None, where the SDK sees a refusal.
+        send: Asks the SDK, with the address of the loopback server where it cannot be bent. Gives the reference;
+            raises, or gives None, where the SDK sees a refusal.
     """
 
     channel: str = "sms"
