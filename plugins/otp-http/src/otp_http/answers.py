@@ -78,8 +78,10 @@ class Judge:
         said = _body(self.table, answer)
         reference = as_text(look_up(said, self.table.reference)) if self.table.reference else ""
         code = first(said, self.table.code)
-        if self._accepts(answer.status, said, reference) or code in self.table.duplicates:
+        if self._accepts(answer.status, said, reference):
             return DeliveryReceipt(reference=_kept(reference))
+        if code in self.table.duplicates:  # the earlier try was taken, and its answer lost; reports name that one
+            return DeliveryReceipt()
         raise self._refusal(answer, said, code)
 
     def _accepts(self, status: int, said: Any, reference: str) -> bool:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from otp_http.tables import Life, NumberFormat
+from otpcore.messages import segments
 from otpcore.providers import DeliveryRequest, PhoneNumber
 
 __all__ = ["HOST_OR_SETTING", "METADATA", "VALUES", "Sending", "language_of", "values_of", "written"]
@@ -109,6 +110,11 @@ def _minutes(sending: Sending) -> int:
     return math.ceil(sending.seconds / 60)
 
 
+def _unicode(sending: Sending) -> str:
+    text = sending.request.text or ""
+    return "unicode" if segments(text).encoding != "GSM-7" else ""
+
+
 def _some(number: int) -> str:
     return str(number) if number else ""
 
@@ -143,6 +149,7 @@ VALUES: Mapping[str, Callable[[Sending], str]] = {
     "calling_code": lambda sending: _calling_code(sending.request.recipient),
     "text": lambda sending: sending.request.text or "",
     "code": lambda sending: sending.request.code or "",
+    "unicode": _unicode,
     "locale": lambda sending: sending.request.locale,
     "language": lambda sending: language_of(sending.request.locale, sending.languages),
     "life": lambda sending: _some(sending.seconds),
