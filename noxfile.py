@@ -27,6 +27,7 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
+    "plugins/otp-http",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
     "plugins/otp-redis",
@@ -34,7 +35,7 @@ PLUGINS = [
     "plugins/otp-sinch",
     "plugins/otp-twilio",
 ]
-PROVIDERS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+PROVIDERS = ["plugins/otp-http", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 CAPTURES = pathlib.Path("plugins/otp-http/tests/captures")
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
