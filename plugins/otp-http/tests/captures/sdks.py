@@ -131,7 +131,7 @@ def _telesign(resource: str) -> Callable[[str], Any]:
         from telesign.messaging import MessagingClient
         from telesign.voice import VoiceClient
 
-        credentials = ("MADEUP00-0000-0000-0000-000000000000", "bWFkZS11cA==")
+        credentials = ("0ADE0000-0000-0000-0000-000000000000", "bWFkZS11cA==")
         if resource == "messaging":
             client = MessagingClient(*credentials, auth_method="Basic")
             answer = client.message(DIGITS, TEXT, "OTP", external_id=ID, sender_id="Acme", callback_url=URL)
@@ -262,7 +262,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={
-                    "customer_id": "MADEUP00-0000-0000-0000-000000000000",
+                    "customer_id": "0ADE0000-0000-0000-0000-000000000000",
                     "api_key": "bWFkZS11cA==",
                     "sender": "Acme",
                 },
@@ -271,7 +271,7 @@ SDKS = {
             "call": Case(
                 channel="call",
                 settings={
-                    "customer_id": "MADEUP00-0000-0000-0000-000000000000",
+                    "customer_id": "0ADE0000-0000-0000-0000-000000000000",
                     "api_key": "bWFkZS11cA==",
                 },
                 send=_telesign("voice"),
