@@ -100,13 +100,14 @@ def _plivo(_: str) -> Any:
     import plivo
 
     client = plivo.RestClient("MAMADEUPMADEUPMADEUP", "made-up-token")
-    return client.messages.create(src="Acme", dst=NUMBER, text=TEXT, url=URL, message_expiry=LIFE).message_uuid[0]
+    sent = client.messages.create(src="Acme", dst=NUMBER, text=TEXT, url=URL, log="false", message_expiry=LIFE)
+    return sent.message_uuid[0]
 
 
 def _messagebird(_: str) -> Any:
     import messagebird
 
-    options = {"reference": ID, "validity": LIFE, "reportUrl": URL}
+    options = {"reference": ID, "validity": LIFE, "datacoding": "auto", "reportUrl": URL}
     return messagebird.Client("made-up-key").message_create("Acme", DIGITS, TEXT, options).id
 
 
@@ -130,13 +131,13 @@ def _telesign(resource: str) -> Callable[[str], Any]:
         from telesign.messaging import MessagingClient
         from telesign.voice import VoiceClient
 
-        credentials = ("MADEUP00-0000-0000-0000-000000000000", "bWFkZS11cA==")
+        credentials = ("0ADE0000-0000-0000-0000-000000000000", "bWFkZS11cA==")
         if resource == "messaging":
             client = MessagingClient(*credentials, auth_method="Basic")
             answer = client.message(DIGITS, TEXT, "OTP", external_id=ID, sender_id="Acme", callback_url=URL)
         else:
             client = VoiceClient(*credentials, auth_method="Basic")
-            answer = client.call(DIGITS, TEXT, "OTP", external_id=ID, callback_url=URL)
+            answer = client.call(DIGITS, TEXT, "OTP", external_id=ID, voice="f-en-US", callback_url=URL)
         return answer.json.get("reference_id") if answer.ok else None
 
     return send
@@ -219,7 +220,7 @@ SDKS = {
         distribution="infobip-api-python-client",
         cases={
             "sms": Case(
-                settings={"api_key": "made-up-key", "base": "xyz123.api.infobip.com", "sender": "Acme"},
+                settings={"api_key": "made-up-key", "sender": "Acme"},
                 send=_infobip,
             )
         },
@@ -261,7 +262,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={
-                    "customer_id": "MADEUP00-0000-0000-0000-000000000000",
+                    "customer_id": "0ADE0000-0000-0000-0000-000000000000",
                     "api_key": "bWFkZS11cA==",
                     "sender": "Acme",
                 },
@@ -270,7 +271,7 @@ SDKS = {
             "call": Case(
                 channel="call",
                 settings={
-                    "customer_id": "MADEUP00-0000-0000-0000-000000000000",
+                    "customer_id": "0ADE0000-0000-0000-0000-000000000000",
                     "api_key": "bWFkZS11cA==",
                 },
                 send=_telesign("voice"),
@@ -291,7 +292,7 @@ SDKS = {
         distribution="smsapi-client",
         cases={
             "sms": Case(
-                settings={"token": "made-up-token", "base": "api.smsapi.bg", "sender": "Acme"},
+                settings={"token": "made-up-token", "sender": "Acme"},
                 send=_smsapi,
             )
         },
@@ -301,24 +302,30 @@ SDKS = {
         needs=("requests",),
         cases={
             "sms": Case(
+                settings={"api_key": "6D6164652D7570", "template_id": "login"},
+                asked=_in_iran(code=True),
+                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="sms"),
+            ),
+            "call": Case(
+                channel="call",
+                settings={"api_key": "6D6164652D7570", "template_id": "login"},
+                asked=_in_iran(code=True),
+                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="call"),
+            ),
+        },
+    ),
+    "kavenegar_text": Sdk(
+        distribution="kavenegar",
+        needs=("requests",),
+        cases={
+            "sms": Case(
                 settings={"api_key": "6D6164652D7570", "sender": "10004346"},
                 asked=_in_iran(code=False),
                 send=_kavenegar("sms_send", receptor="09121234567", message=TEXT, sender="10004346"),
             ),
-            "lookup": Case(
-                settings={"api_key": "6D6164652D7570", "template": "login"},
-                asked=_in_iran(code=True),
-                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="sms"),
-            ),
-            "lookup_call": Case(
-                channel="call",
-                settings={"api_key": "6D6164652D7570", "template": "login"},
-                asked=_in_iran(code=True),
-                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="call"),
-            ),
             "call": Case(
                 channel="call",
-                settings={"api_key": "6D6164652D7570"},
+                settings={"api_key": "6D6164652D7570", "sender": "10004346"},
                 asked=_in_iran(code=False),
                 send=_kavenegar("call_maketts", receptor="09121234567", message=TEXT),
             ),
@@ -345,8 +352,7 @@ SDKS = {
                 settings={
                     "phone_number_id": "106540352242922",
                     "access_token": "made-up-token",
-                    "template": "login_code",
-                    "language": "en_US",
+                    "template_id": "login_code",
                 },
                 asked={"text": None, "receipt_url": None},
                 send=_whatsapp,
