@@ -273,6 +273,6 @@ class GatewaySimulator(Simulator):
 
 def _value(name: str, setting: Setting) -> str:
     """What the simulated account has."""
-    if setting.example or setting.default:
+    if setting.example or setting.default or (setting.form and not setting.required):
         return setting.example or setting.default
     return _SENDER if name == "sender" else f"simulated-{name.replace('_', '-')}"
