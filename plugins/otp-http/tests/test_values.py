@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sendings import NOW, sending
 from otp_http.tables import Life, NumberFormat
 from otp_http.values import VALUES, language_of, values_of, written
+from sendings import NOW, sending
 
 from otpcore.providers import PhoneNumber
 
