@@ -15,7 +15,7 @@ from otp_http.meanings import nearest
 from otp_http.tables import Table
 from otpcore.providers import ProviderContext, SettingsError
 
-__all__ = ["GROUP", "built_in", "every_table", "packaged", "read_table", "table_of"]
+__all__ = ["GROUP", "built_in", "every_table", "find", "from_file", "packaged", "read_table", "table_of"]
 
 GROUP = "otpcore.http_gateways"
 """Entry points of packages that bring tables: the name of a gateway, and the package that has ``<name>.toml`` in it."""
@@ -62,14 +62,28 @@ def table_of(context: ProviderContext) -> Table:
     if file is not None:
         if not isinstance(file, str) or not file:
             raise SettingsError(f"{prefix}.gateway_file: must be the path of a file")
-        return _from_file(Path(context.directory or "", file).expanduser(), f"{prefix}.gateway_file")
+        return from_file(Path(context.directory or "", file).expanduser(), f"{prefix}.gateway_file")
     if isinstance(gateway, Mapping):
         return read_table(gateway, f"{prefix}.gateway", "")
     if not isinstance(gateway, str):
         raise SettingsError(f"{prefix}.gateway: must be the name of a gateway, or its table")
+    failure = None
+    try:
+        return find(gateway)
+    except SettingsError as error:
+        failure = SettingsError(f"{prefix}.gateway: {error}")
+    raise failure
+
+
+def find(gateway: str) -> Table:
+    """The table of a gateway that is installed.
+
+    Raises:
+        SettingsError: There is none of this name, or it is wrong.
+    """
     known = packaged()
     if gateway not in known:
-        raise SettingsError(f"{prefix}.gateway: there is no gateway {gateway!r}; {nearest(gateway, known)}")
+        raise SettingsError(f"there is no gateway {gateway!r}; {nearest(gateway, known)}")
     return _of_package(known[gateway], gateway)
 
 
@@ -115,7 +129,16 @@ def _of_package(package: str, name: str) -> Table:
     return read_table(_toml(text, key), key, f"{name}.toml")
 
 
-def _from_file(path: Path, key: str) -> Table:
+def from_file(path: Path, key: str) -> Table:
+    """The table of a file.
+
+    Args:
+        path: Of the file.
+        key: The setting that names it, for errors.
+
+    Raises:
+        SettingsError: It cannot be read, or is wrong.
+    """
     failure, text = None, ""
     try:
         with path.open("rb") as file:
@@ -142,5 +165,5 @@ def _toml(text: str, key: str) -> Mapping[str, Any]:
 
 def every_table() -> Iterator[tuple[str, Table]]:
     """Each installed gateway's name and table, in the order of their names."""
-    for name, package in sorted(packaged().items()):
-        yield name, _of_package(package, name)
+    for name in sorted(packaged()):
+        yield name, find(name)

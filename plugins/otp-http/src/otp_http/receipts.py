@@ -110,7 +110,7 @@ class ReceiptReader:
             return ()
         if self.table.items:
             start = self.table.items.partition(".")[0]
-            if not isinstance(said, list) and look_up(said, start) is None:
+            if look_up(said, start) is None if start != "*" else not isinstance(said, list):
                 raise _malformed("it has no reports")
             return each(said, self.table.items)
         return _split(said, self.table.split) if self.table.split else (said,)

@@ -1,0 +1,172 @@
+"""A table read from the other side, for the simulator: which message a request asks for."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+import phonenumbers
+
+from otp_http.paths import as_text
+from otp_http.placeholders import Node, Template, compiled, names_in
+from otp_http.tables import NumberFormat, Request, Table
+from otp_http.values import written
+from otpcore.providers import PhoneNumber
+from otpcore.simulators import SimulatedRequest
+
+__all__ = ["Asked", "account_values", "asked", "recipient_of"]
+
+_OPENING = {"e164": "", "digits": "+", "zeros": "+"}
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """A request, understood.
+
+    Args:
+        channel: Over which it goes.
+        values: What stood where the table has placeholders.
+    """
+
+    channel: str
+    values: Mapping[str, str]
+
+
+def asked(table: Table, request: SimulatedRequest) -> Asked | None:
+    """The message of a request; None where no channel of the gateway has such a one.
+
+    Of two channels that both fit, such as an SMS and a call of one resource, it is the one that says more of itself.
+    """
+    found: list[tuple[int, Asked]] = []
+    for channel, how in table.send.items():
+        values: dict[str, str] = {}
+        if how.method == request.method and _fits(how, request, values):
+            said = sum(1 for part in (how.query, how.form, how.json) for _ in _literals(compiled(part)))
+            found.append((said, Asked(channel=channel, values=values)))
+    return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def account_values(table: Table, request: SimulatedRequest) -> Mapping[str, str] | None:
+    """What the headers say of the account; None where one is not there or not of the table's form."""
+    values: dict[str, str] = {}
+    headers = {name.lower(): value for name, value in table.auth.headers.items()}
+    if table.auth.bearer:
+        headers["authorization"] = f"Bearer {table.auth.bearer}"
+    for name, text in headers.items():
+        if not _match(compiled(text), request.headers.get(name), values):
+            return None
+    if table.auth.basic and not _basic(table.auth.basic, request.headers.get("authorization", ""), values):
+        return None
+    return values
+
+
+def recipient_of(values: Mapping[str, str], how: NumberFormat, region: str) -> str:
+    """The number (E.164) of a message, one that is written as within a country being of this region; empty: it has none."""
+    for name, opening in _OPENING.items():
+        if number := values.get(name, ""):
+            return opening + (number.removeprefix("00") if name == "zeros" else number)
+    number = values.get("number", "") or values.get("national", "")
+    for candidate in _candidates(number, how, region):
+        if re.fullmatch(r"\+[1-9][0-9]{6,14}", candidate) and number in _spellings(candidate, how):
+            return candidate
+    return ""
+
+
+def _spellings(candidate: str, how: NumberFormat) -> tuple[str, ...]:
+    number = PhoneNumber(candidate)
+    return written(number, how), written(number, NumberFormat(format="national"))
+
+
+def _candidates(number: str, how: NumberFormat, region: str) -> Iterator[str]:
+    """Numbers that may be written so."""
+    for prefix, instead in how.prefixes.items():
+        if number.startswith(instead):
+            yield prefix + number.removeprefix(instead)
+    yield from (number, f"+{number}", f"+{number.removeprefix('00')}")
+    if code := phonenumbers.country_code_for_region(region):
+        yield from (f"+{code}{number.removeprefix('0')}", f"+{code}{number}")
+
+
+def _fits(how: Request, request: SimulatedRequest, values: dict[str, str]) -> bool:
+    path = compiled(how.path)
+    if not _match(path, request.path, values, inside="[^/]*"):
+        return False
+    for name in names_in(path):
+        values[name] = unquote(values[name])
+    parts = (
+        (how.query, dict(parse_qsl(request.query, keep_blank_values=True))),
+        (how.form, {name: found[-1] for name, found in request.form().items()} if how.form else {}),
+        (how.json, _json(request) if how.json else {}),
+    )
+    return all(_match(compiled(wanted), said, values) for wanted, said in parts)
+
+
+def _json(request: SimulatedRequest) -> Any:
+    try:
+        return request.json()
+    except ValueError:
+        return None
+
+
+def _match(node: Node, said: Any, values: dict[str, str], *, inside: str = ".*") -> bool:
+    """Whether this could have been made of the template; what stood for its placeholders goes into ``values``.
+
+    Fields that the template does not know are passed over, and one whose placeholders were empty is not there.
+    """
+    match node:
+        case Template():
+            return _match_text(node, as_text(said) if not isinstance(said, str) else said, values, inside)
+        case dict():
+            if not isinstance(said, Mapping):
+                return False
+            there = {name: part for name, part in node.items() if name in said or not any(names_in(part))}
+            return all(name in said and _match(part, said[name], values) for name, part in there.items())
+        case list():
+            if not isinstance(said, list):  # one field several times arrives as its last
+                return bool(node) and _match(node[-1], said, values)
+            return len(said) <= len(node) and all(
+                _match(part, one, values) for part, one in zip(node, said, strict=False)
+            )
+        case _:
+            return as_text(node) == as_text(said)
+
+
+def _match_text(node: Template, said: str, values: dict[str, str], inside: str) -> bool:
+    pattern = "".join(re.escape(part) if isinstance(part, str) else f"({inside})" for part in node.parts)
+    found = re.fullmatch(pattern, said, re.DOTALL)
+    if found is None:
+        return False
+    # A placeholder that comes twice stands for the same both times.
+    return all(values.setdefault(name, value) == value for name, value in zip(node.names, found.groups(), strict=True))
+
+
+def _basic(wanted: tuple[str, ...], header: str, values: dict[str, str]) -> bool:
+    scheme, _, encoded = header.partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:  # not Base64, or not UTF-8
+        return False
+    parts = given.split(":", 1)
+    return (
+        scheme.lower() == "basic"
+        and len(parts) == len(wanted)
+        and all(_match(compiled(text), part, values) for text, part in zip(wanted, parts, strict=True))
+    )
+
+
+def _literals(node: Node) -> Iterator[Node]:
+    match node:
+        case Template():
+            return
+        case dict():
+            for part in node.values():
+                yield from _literals(part)
+        case list():
+            for part in node:
+                yield from _literals(part)
+        case _:
+            yield node
