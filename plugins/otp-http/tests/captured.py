@@ -12,8 +12,6 @@ import attrs
 __all__ = ["Capture", "captures"]
 
 _PLACE = Path(__file__).parent / "captures"
-_OWN_TEXTS = {("kavenegar", "sms"): "kavenegar_text", ("kavenegar", "call"): "kavenegar_text"}
-_NAMES = {"template": "template_id"}
 
 
 @attrs.frozen(kw_only=True)
@@ -51,12 +49,11 @@ def captures() -> Iterator[Capture]:
     for file in sorted(_PLACE.glob("*.json")):
         document = json.loads(file.read_text(encoding="utf-8"))
         for one in document["captures"]:
-            name = one.get("name", one["channel"])
             yield Capture(
-                gateway=_OWN_TEXTS.get((document["gateway"], name), document["gateway"]),
-                name=name,
+                gateway=document["gateway"],
+                name=one["name"],
                 channel=one["channel"],
-                settings={_NAMES.get(key, key): value for key, value in one["settings"].items() if key != "base"},
+                settings=one["settings"],
                 send=one["send"],
                 request=one["request"],
                 differs=one.get("differs", {}),
