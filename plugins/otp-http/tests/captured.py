@@ -49,10 +49,9 @@ def captures() -> Iterator[Capture]:
     for file in sorted(_PLACE.glob("*.json")):
         document = json.loads(file.read_text(encoding="utf-8"))
         for one in document["captures"]:
-            name = one.get("name", one["channel"])
             yield Capture(
                 gateway=document["gateway"],
-                name=name,
+                name=one["name"],
                 channel=one["channel"],
                 settings=one["settings"],
                 send=one["send"],

@@ -20,9 +20,11 @@ from typing import Any
 
 from loopback import Loopback, redirected
 from sdks import ASKED, SDKS, Case
+from signing import SIGNERS
 
 HERE = pathlib.Path(__file__).parent
 ANSWERS = json.loads((HERE / "documented" / "answers.json").read_text(encoding="utf-8"))
+REPORTS = json.loads((HERE / "documented" / "receipts.json").read_text(encoding="utf-8"))
 
 
 def capture(gateway: str) -> dict[str, Any]:
@@ -33,7 +35,21 @@ def capture(gateway: str) -> dict[str, Any]:
         "sdk": f"{sdk.distribution} {importlib.metadata.version(sdk.distribution)}",
         "official": sdk.official,
         "captures": [{"name": name} | _case(case, ANSWERS[f"{gateway} {name}"]) for name, case in sdk.cases.items()],
-    }
+    } | ({"receipts": _signed(gateway)} if gateway in SIGNERS else {})
+
+
+def _signed(gateway: str) -> dict[str, Any]:
+    """Each documented report as the vendor signs it, and the settings that prove it."""
+    signer, signed = SIGNERS[gateway], []
+    for report in REPORTS[gateway]:
+        body = json.dumps(report["json"], separators=(",", ":")).encode()
+        headers = signer.sign(body)
+        if not signer.believe(body, headers):
+            sys.exit(f"{gateway}: the SDK does not believe a report that is signed as the table says.")
+        if signer.believe(body + b" ", headers):
+            sys.exit(f"{gateway}: the SDK believes a report that was changed.")
+        signed.append({"headers": headers, "body": body.decode(), "expect": report["expect"]})
+    return {"settings": dict(signer.settings()), "now": ASKED["now"], "signed": signed}
 
 
 def _case(case: Case, said: list[dict[str, Any]]) -> dict[str, Any]:
@@ -88,11 +104,11 @@ def main() -> None:
             print(f"{gateway}: written, {now['sdk']}")
             continue
         stored = json.loads(place.read_text(encoding="utf-8"))
-        same = stored["captures"] == now["captures"]
+        same = {**stored, "sdk": now["sdk"]} == now
         print(f"{gateway}: {'the same' if same else 'CHANGED'}, {now['sdk']}")
         if not same:
             changed.append(gateway)
-            print(json.dumps({"stored": stored["captures"], "now": now["captures"]}, indent=1, ensure_ascii=False))
+            print(json.dumps({"stored": stored, "now": now}, indent=1, ensure_ascii=False))
     if changed:
         sys.exit(f"The SDKs send something else for {', '.join(changed)}: look at each, then the table, then --write.")
 

@@ -246,6 +246,7 @@ SDKS = {
     ),
     "telnyx": Sdk(
         distribution="telnyx",
+        needs=("pynacl",),
         cases={
             "sms": Case(
                 settings={
