@@ -2,7 +2,8 @@
 
 Every credential is made up. What a case asks for stands beside what the SDK sent, so that a test can ask otpcore for
 the same. ``documented/answers.json`` has what vendors answer, in the form in which they document it, by gateway and case, a
-success first; whether each is one, and under which reference, is the SDK's judgement, not ours.
+success first; whether each is one, and under which reference, is the SDK's judgement. Which kind of otpcore's a refusal
+is, it says too.
 """
 # ruff: noqa: PLC0415 - one SDK is installed at a time
 
