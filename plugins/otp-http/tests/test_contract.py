@@ -35,17 +35,21 @@ class GatewayContract(ProviderContract):
         assert message.code == request.code or request.code is None
 
     def callback(self, simulator, request, receipt, status):
-        return simulator.report(receipt.reference, _status(simulator, status), url=_url(simulator))
+        return simulator.report(
+            receipt.reference or request.delivery_id, _status(simulator, status), url=_url(simulator)
+        )
 
     def progress(self, simulator, request, receipt):
-        return simulator.report(receipt.reference, simulator.statuses("progress")[0], url=_url(simulator))
+        return simulator.report(
+            receipt.reference or request.delivery_id, simulator.statuses("progress")[0], url=_url(simulator)
+        )
 
     def batch(self, simulator, reports):
         if not (simulator.table.receipts.items or simulator.table.receipts.split):
             return None
         if simulator.table.receipts.proof.kind == "address":
             return None  # an address is one message's
-        said = [(receipt.reference, _status(simulator, status), "") for _, receipt, status in reports]
+        said = [(one.reference or sent.delivery_id, _status(simulator, status), "") for sent, one, status in reports]
         return simulator.report_all(said, url=_url(simulator))
 
     def challenge(self, simulator):

@@ -103,7 +103,8 @@ def read_table(said: Mapping[str, Any], key: str, origin: str) -> Table:
     try:
         table = ProviderContext(instance=_INSTANCE, settings=said).structure(Table)
     except SettingsError as error:
-        failure = SettingsError(str(error).replace(f"providers.{_INSTANCE}.", where))
+        told = str(error).replace(f"did you mean providers.{_INSTANCE}.", "did you mean ") if origin else str(error)
+        failure = SettingsError(told.replace(f"providers.{_INSTANCE}.", where))
     if failure is not None:
         raise failure  # outside the handler: the message before it names keys that there are not
     wrong = [f"{where}{place}: {problem}" for place, problem in problems(table)]

@@ -56,7 +56,7 @@ def _of_settings(table: Table) -> Iterator[Problem]:
         if name in OF_EVERY_INSTANCE or (name in VALUES and name not in HOST_OR_SETTING):
             yield key, "this name means something else; choose another"
         yield from _of_pattern(f"{key}.form", setting.form)
-        if setting.form and not (setting.example or setting.default):
+        if setting.form and setting.must_be_given and not setting.example:
             yield f"{key}.example", "is needed beside form: the simulator's account has it"
         if setting.form and setting.example and not re.fullmatch(setting.form, setting.example):
             yield f"{key}.example", "is not of this setting's form"

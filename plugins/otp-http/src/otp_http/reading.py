@@ -36,32 +36,39 @@ class Asked:
     values: Mapping[str, str]
 
 
+@attrs.define
+class _Reading:
+    """What was found so far: values for placeholders, and how many texts of the table itself."""
+
+    values: dict[str, str] = attrs.field(factory=dict)
+    literals: int = 0
+
+
 def asked(table: Table, request: SimulatedRequest) -> Asked | None:
     """The message of a request; None where no channel of the gateway has such a one.
 
-    Of two channels that both fit, such as an SMS and a call of one resource, it is the one that says more of itself.
+    Of two channels that both fit, such as an SMS and a call of one resource, it is the one that more of the request speaks of.
     """
     found: list[tuple[int, Asked]] = []
     for channel, how in table.send.items():
-        values: dict[str, str] = {}
-        if how.method == request.method and _fits(how, request, values):
-            said = sum(1 for part in (how.query, how.form, how.json) for _ in _literals(compiled(part)))
-            found.append((said, Asked(channel=channel, values=values)))
+        reading = _Reading()
+        if how.method == request.method and _fits(how, request, reading):
+            found.append((reading.literals, Asked(channel=channel, values=reading.values)))
     return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def account_values(table: Table, request: SimulatedRequest) -> Mapping[str, str] | None:
     """What the headers say of the account; None where one is not there or not of the table's form."""
-    values: dict[str, str] = {}
+    reading = _Reading()
     headers = {name.lower(): value for name, value in table.auth.headers.items()}
     if table.auth.bearer:
         headers["authorization"] = f"Bearer {table.auth.bearer}"
     for name, text in headers.items():
-        if not _match(compiled(text), request.headers.get(name), values):
+        if not _match(compiled(text), request.headers.get(name), reading):
             return None
-    if table.auth.basic and not _basic(table.auth.basic, request.headers.get("authorization", ""), values):
+    if table.auth.basic and not _basic(table.auth.basic, request.headers.get("authorization", ""), reading):
         return None
-    return values
+    return reading.values
 
 
 def recipient_of(values: Mapping[str, str], how: NumberFormat, region: str) -> str:
@@ -91,18 +98,18 @@ def _candidates(number: str, how: NumberFormat, region: str) -> Iterator[str]:
         yield from (f"+{code}{number.removeprefix('0')}", f"+{code}{number}")
 
 
-def _fits(how: Request, request: SimulatedRequest, values: dict[str, str]) -> bool:
+def _fits(how: Request, request: SimulatedRequest, reading: _Reading) -> bool:
     path = compiled(how.path)
-    if not _match(path, request.path, values, inside="[^/]*"):
+    if not _match(path, request.path, reading, inside="[^/]*"):
         return False
     for name in names_in(path):
-        values[name] = unquote(values[name])
+        reading.values[name] = unquote(reading.values[name])
     parts = (
         (how.query, dict(parse_qsl(request.query, keep_blank_values=True))),
         (how.form, {name: found[-1] for name, found in request.form().items()} if how.form else {}),
         (how.json, _json(request) if how.json else {}),
     )
-    return all(_match(compiled(wanted), said, values) for wanted, said in parts)
+    return all(_match(compiled(wanted), said, reading) for wanted, said in parts)
 
 
 def _json(request: SimulatedRequest) -> Any:
@@ -112,39 +119,39 @@ def _json(request: SimulatedRequest) -> Any:
         return None
 
 
-def _match(node: Node, said: Any, values: dict[str, str], *, inside: str = ".*") -> bool:
-    """Whether this could have been made of the template; what stood for its placeholders goes into ``values``.
+def _match(node: Node, said: Any, reading: _Reading, *, inside: str = ".*") -> bool:
+    """Whether this could have been made of the template; what stood for its placeholders is kept.
 
-    Fields that the template does not know are passed over, and one whose placeholders were empty is not there.
+    Fields that the template does not know are passed over, and so are those that are not there.
     """
     match node:
         case Template():
-            return _match_text(node, as_text(said) if not isinstance(said, str) else said, values, inside)
+            return _match_text(node, said if isinstance(said, str) else as_text(said), reading, inside)
         case dict():
-            if not isinstance(said, Mapping):
-                return False
-            there = {name: part for name, part in node.items() if name in said or not any(names_in(part))}
-            return all(name in said and _match(part, said[name], values) for name, part in there.items())
-        case list():
-            if not isinstance(said, list):  # one field several times arrives as its last
-                return bool(node) and _match(node[-1], said, values)
-            return len(said) <= len(node) and all(
-                _match(part, one, values) for part, one in zip(node, said, strict=False)
+            return isinstance(said, Mapping) and all(
+                _match(part, said[name], reading) for name, part in node.items() if name in said
             )
+        case list():
+            if not isinstance(said, list):  # of a field that came several times there is the last
+                return bool(node) and _match(node[-1], said, reading)
+            pairs = zip(node, said, strict=False)
+            return len(said) <= len(node) and all(_match(part, one, reading) for part, one in pairs)
         case _:
+            reading.literals += 1
             return as_text(node) == as_text(said)
 
 
-def _match_text(node: Template, said: str, values: dict[str, str], inside: str) -> bool:
+def _match_text(node: Template, said: str, reading: _Reading, inside: str) -> bool:
     pattern = "".join(re.escape(part) if isinstance(part, str) else f"({inside})" for part in node.parts)
     found = re.fullmatch(pattern, said, re.DOTALL)
     if found is None:
         return False
     # A placeholder that comes twice stands for the same both times.
-    return all(values.setdefault(name, value) == value for name, value in zip(node.names, found.groups(), strict=True))
+    pairs = zip(node.names, found.groups(), strict=True)
+    return all(reading.values.setdefault(name, value) == value for name, value in pairs)
 
 
-def _basic(wanted: tuple[str, ...], header: str, values: dict[str, str]) -> bool:
+def _basic(wanted: tuple[str, ...], header: str, reading: _Reading) -> bool:
     scheme, _, encoded = header.partition(" ")
     try:
         given = base64.b64decode(encoded, validate=True).decode()
@@ -154,19 +161,5 @@ def _basic(wanted: tuple[str, ...], header: str, values: dict[str, str]) -> bool
     return (
         scheme.lower() == "basic"
         and len(parts) == len(wanted)
-        and all(_match(compiled(text), part, values) for text, part in zip(wanted, parts, strict=True))
+        and all(_match(compiled(text), part, reading) for text, part in zip(wanted, parts, strict=True))
     )
-
-
-def _literals(node: Node) -> Iterator[Node]:
-    match node:
-        case Template():
-            return
-        case dict():
-            for part in node.values():
-                yield from _literals(part)
-        case list():
-            for part in node:
-                yield from _literals(part)
-        case _:
-            yield node

@@ -49,7 +49,7 @@ class GatewaySimulator(Simulator):
         account: Its customer's settings, by name.
         refusals: The code with which a message to a number (E.164) is refused.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
-        told: For each message, by the gateway's id of it: our id, and where it is to be reported.
+        told: For each message, by the gateway's id of it, or ours where it gives none: our id, and where it is to be reported.
         receipts_at: Where it reports of all messages, as an operator sets it at the gateway; empty: where each message says.
     """
 
@@ -174,7 +174,7 @@ class GatewaySimulator(Simulator):
             code=values.get("code", ""),
             reference=as_text(reference) if answer.reference else "",
         )
-        self._tell(values, as_text(reference))
+        self._tell(values, as_text(reference) if answer.reference else values.get("delivery_id", ""))
         return self._accepted(answer, reference)
 
     def _reference(self, answer: Answer) -> str | int:
@@ -273,6 +273,6 @@ class GatewaySimulator(Simulator):
 
 def _value(name: str, setting: Setting) -> str:
     """What the simulated account has."""
-    if setting.example or setting.default:
+    if setting.example or setting.default or (setting.form and not setting.required):
         return setting.example or setting.default
     return _SENDER if name == "sender" else f"simulated-{name.replace('_', '-')}"
