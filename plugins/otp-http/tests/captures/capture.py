@@ -18,8 +18,9 @@ import pathlib
 import sys
 from typing import Any
 
+from asking import ASKED
 from loopback import Loopback, redirected
-from sdks import ASKED, SDKS, Case
+from sdks import SDKS, Case
 from signing import SIGNERS
 
 HERE = pathlib.Path(__file__).parent

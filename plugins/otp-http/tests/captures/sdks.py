@@ -2,36 +2,20 @@
 
 Every credential is made up. What a case asks for stands beside what the SDK sent, so that a test can ask otpcore for
 the same. ``documented/answers.json`` has what vendors answer, in the form in which they document it, by gateway and case, a
-success first; whether each is one, and under which reference, is the SDK's judgement, not ours.
+success first; whether each is one, and under which reference, is the SDK's judgement. Which kind of otpcore's a refusal
+is, it says too.
 """
-# ruff: noqa: PLC0415 - one SDK is installed at a time
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import asking
 import attrs
 
 __all__ = ["SDKS", "Case", "Sdk"]
 
-NUMBER = "+359871234567"
-DIGITS = NUMBER[1:]
-TEXT = "123456 is your code"
-ASKED = {
-    "recipient": NUMBER,
-    "text": TEXT,
-    "code": "123456",
-    "delivery_id": "d0c1b2a3",
-    "life": 300,
-    "receipt_url": "https://otp.example/receipts/http/d0c1b2a3/x1y2z3x1y2z3x1y2z3x1y2",
-    "sender": None,
-    "template_id": None,
-    "now": "2026-12-01T00:00:00+00:00",
-}
-"""What every case asks for unless it says otherwise. ``life`` is in seconds; the sender is the instance's."""
-ID, URL, LIFE = str(ASKED["delivery_id"]), str(ASKED["receipt_url"]), 300
-EXPIRES_AT = 1_796_083_500  # `now` and the life
 IRAN = "+989121234567"
 
 
@@ -42,7 +26,7 @@ class Case:
     Args:
         channel: Of otpcore.
         settings: The credentials and what else the instance would have in its settings, by the names of the table.
-        asked: What differs from ``ASKED``.
+        asked: What differs from ``asking.ASKED``.
         differs: A field of the SDK's request that otpcore sends otherwise or not at all, such as ``json.log``, and why.
         send: Asks the SDK, with the address of the loopback server where it cannot be bent. Gives the reference;
             raises, or gives None, where the SDK sees a refusal.
@@ -70,138 +54,6 @@ class Sdk:
     cases: dict[str, Case]
 
 
-def _vonage(_: str) -> Any:
-    from vonage_http_client.auth import Auth
-    from vonage_http_client.http_client import HttpClient
-    from vonage_sms import Sms, SmsMessage
-
-    client = HttpClient(Auth(api_key="a1b2c3d4", api_secret="Made-Up-Secret-1"))
-    message = SmsMessage(to=DIGITS, from_="Acme", text=TEXT, client_ref=ID, ttl=LIFE * 1000, callback=URL)
-    return Sms(client).send(message).messages[0].message_id
-
-
-def _infobip(address: str) -> Any:
-    from infobip_api_client import ApiClient, Configuration, SmsApi
-    from infobip_api_client.models import SmsRequest
-
-    message = {
-        "sender": "Acme",
-        "destinations": [{"to": DIGITS, "messageId": ID}],
-        "content": {"text": TEXT},
-        "options": {"validityPeriod": {"amount": LIFE // 60, "timeUnit": "MINUTES"}},
-        "webhooks": {"delivery": {"url": URL}, "callbackData": ID},
-    }
-    client = ApiClient(Configuration(host=f"http://{address}", api_key="made-up-key"))
-    answer = SmsApi(client).send_sms_messages(SmsRequest.from_dict({"messages": [message]}))
-    return answer.messages[0].message_id
-
-
-def _plivo(_: str) -> Any:
-    import plivo
-
-    client = plivo.RestClient("MAMADEUPMADEUPMADEUP", "made-up-token")
-    sent = client.messages.create(src="Acme", dst=NUMBER, text=TEXT, url=URL, log="false", message_expiry=LIFE)
-    return sent.message_uuid[0]
-
-
-def _messagebird(_: str) -> Any:
-    import messagebird
-
-    options = {"reference": ID, "validity": LIFE, "datacoding": "auto", "reportUrl": URL}
-    return messagebird.Client("made-up-key").message_create("Acme", DIGITS, TEXT, options).id
-
-
-def _telnyx(_: str) -> Any:
-    import telnyx
-
-    client = telnyx.Telnyx(api_key="KEY-made-up", max_retries=0)
-    sent = client.messages.send(
-        to=NUMBER,
-        from_="Acme",
-        text=TEXT,
-        messaging_profile_id="40000000-made-4up0-0000-000000000000",
-        webhook_url=URL,
-        idempotency_key=ID,
-    )
-    return sent.data.id if sent.data else None
-
-
-def _telesign(resource: str) -> Callable[[str], Any]:
-    def send(_: str) -> Any:
-        from telesign.messaging import MessagingClient
-        from telesign.voice import VoiceClient
-
-        credentials = ("0ADE0000-0000-0000-0000-000000000000", "bWFkZS11cA==")
-        if resource == "messaging":
-            client = MessagingClient(*credentials, auth_method="Basic")
-            answer = client.message(DIGITS, TEXT, "OTP", external_id=ID, sender_id="Acme", callback_url=URL)
-        else:
-            client = VoiceClient(*credentials, auth_method="Basic")
-            answer = client.call(DIGITS, TEXT, "OTP", external_id=ID, voice="f-en-US", callback_url=URL)
-        return answer.json.get("reference_id") if answer.ok else None
-
-    return send
-
-
-def _africas_talking(_: str) -> Any:
-    import africastalking
-
-    africastalking.initialize("acme", "made-up-key")
-    answer = africastalking.SMS.send(TEXT, [NUMBER], "Acme", enqueue=False)
-    return answer["SMSMessageData"]["Recipients"][0]["messageId"]
-
-
-def _smsapi(_: str) -> Any:
-    from smsapi.client import SmsApiBgClient
-
-    client = SmsApiBgClient(access_token="made-up-token")
-    sent = client.sms.send(
-        to=DIGITS,
-        message=TEXT,
-        from_="Acme",
-        idx=ID,
-        check_idx="1",
-        expiration_date=EXPIRES_AT,
-        notify_url=URL,
-    )
-    return next(iter(sent)).id
-
-
-def _kavenegar(method: str, **fields: str) -> Callable[[str], Any]:
-    def send(_: str) -> Any:
-        from kavenegar import KavenegarAPI
-
-        return str(getattr(KavenegarAPI("6D6164652D7570"), method)(fields)[0]["messageid"])
-
-    return send
-
-
-def _telegram(_: str) -> Any:
-    from telegram_gateway_verification import TelegramGatewayClient
-
-    client = TelegramGatewayClient("made-up-token")
-    return client.send_verification_message(
-        phone_number=NUMBER, code="123456", ttl=LIFE, callback_url=URL, payload=ID, sender_username="acme"
-    ).request_id
-
-
-def _whatsapp(_: str) -> Any:
-    from pywa import WhatsApp
-    from pywa.types.templates import AuthenticationBody, CopyCodeOTPButton, TemplateLanguage
-
-    client = WhatsApp(phone_id="106540352242922", token="made-up-token")
-    params = [AuthenticationBody.params(otp="123456"), CopyCodeOTPButton.params(otp="123456")]
-    return client.send_template(NUMBER, "login_code", TemplateLanguage.ENGLISH_US, params, tracker=ID).id
-
-
-def _clickatell(_: str) -> Any:
-    from clickatell.rest import Rest
-
-    answer = Rest("made-up-key").sendMessage([DIGITS], TEXT, {"from": "Acme", "clientMessageId": ID})
-    message = answer["messages"][0]
-    return message["apiMessageId"] if message["accepted"] else None
-
-
 def _in_iran(*, code: bool) -> dict[str, Any]:
     return {"recipient": IRAN, "receipt_url": None} | ({"text": None} if code else {})
 
@@ -212,7 +64,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={"api_key": "a1b2c3d4", "api_secret": "Made-Up-Secret-1", "sender": "Acme"},
-                send=_vonage,
+                send=asking.vonage,
             )
         },
     ),
@@ -221,7 +73,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={"api_key": "made-up-key", "sender": "Acme"},
-                send=_infobip,
+                send=asking.infobip,
             )
         },
     ),
@@ -231,7 +83,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={"auth_id": "MAMADEUPMADEUPMADEUP", "auth_token": "made-up-token", "sender": "Acme"},
-                send=_plivo,
+                send=asking.plivo,
             )
         },
     ),
@@ -240,7 +92,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={"access_key": "made-up-key", "sender": "Acme"},
-                send=_messagebird,
+                send=asking.messagebird,
             )
         },
     ),
@@ -254,7 +106,7 @@ SDKS = {
                     "messaging_profile_id": "40000000-made-4up0-0000-000000000000",
                     "sender": "Acme",
                 },
-                send=_telnyx,
+                send=asking.telnyx,
             )
         },
     ),
@@ -267,7 +119,7 @@ SDKS = {
                     "api_key": "bWFkZS11cA==",
                     "sender": "Acme",
                 },
-                send=_telesign("messaging"),
+                send=asking.telesign("messaging"),
             ),
             "call": Case(
                 channel="call",
@@ -275,7 +127,7 @@ SDKS = {
                     "customer_id": "0ADE0000-0000-0000-0000-000000000000",
                     "api_key": "bWFkZS11cA==",
                 },
-                send=_telesign("voice"),
+                send=asking.telesign("voice"),
             ),
         },
     ),
@@ -285,7 +137,7 @@ SDKS = {
             "sms": Case(
                 settings={"username": "acme", "api_key": "made-up-key", "sender": "Acme"},
                 asked={"receipt_url": None},
-                send=_africas_talking,
+                send=asking.africas_talking,
             )
         },
     ),
@@ -294,7 +146,7 @@ SDKS = {
         cases={
             "sms": Case(
                 settings={"token": "made-up-token", "sender": "Acme"},
-                send=_smsapi,
+                send=asking.smsapi,
             )
         },
     ),
@@ -305,13 +157,17 @@ SDKS = {
             "sms": Case(
                 settings={"api_key": "6D6164652D7570", "template_id": "login"},
                 asked=_in_iran(code=True),
-                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="sms"),
+                send=asking.kavenegar(
+                    "verify_lookup", receptor="09121234567", token="123456", template="login", type="sms"
+                ),
             ),
             "call": Case(
                 channel="call",
                 settings={"api_key": "6D6164652D7570", "template_id": "login"},
                 asked=_in_iran(code=True),
-                send=_kavenegar("verify_lookup", receptor="09121234567", token="123456", template="login", type="call"),
+                send=asking.kavenegar(
+                    "verify_lookup", receptor="09121234567", token="123456", template="login", type="call"
+                ),
             ),
         },
     ),
@@ -322,13 +178,13 @@ SDKS = {
             "sms": Case(
                 settings={"api_key": "6D6164652D7570", "sender": "10004346"},
                 asked=_in_iran(code=False),
-                send=_kavenegar("sms_send", receptor="09121234567", message=TEXT, sender="10004346"),
+                send=asking.kavenegar("sms_send", receptor="09121234567", message=asking.TEXT, sender="10004346"),
             ),
             "call": Case(
                 channel="call",
                 settings={"api_key": "6D6164652D7570", "sender": "10004346"},
                 asked=_in_iran(code=False),
-                send=_kavenegar("call_maketts", receptor="09121234567", message=TEXT),
+                send=asking.kavenegar("call_maketts", receptor="09121234567", message=asking.TEXT),
             ),
         },
     ),
@@ -340,7 +196,7 @@ SDKS = {
                 channel="telegram",
                 settings={"token": "made-up-token", "sender": "acme"},
                 asked={"text": None},
-                send=_telegram,
+                send=asking.telegram,
             )
         },
     ),
@@ -356,7 +212,7 @@ SDKS = {
                     "template_id": "login_code",
                 },
                 asked={"text": None, "receipt_url": None},
-                send=_whatsapp,
+                send=asking.whatsapp,
             )
         },
     ),
@@ -367,7 +223,25 @@ SDKS = {
             "sms": Case(
                 settings={"api_key": "made-up-key", "sender": "Acme"},
                 asked={"receipt_url": None},
-                send=_clickatell,
+                send=asking.clickatell,
+            )
+        },
+    ),
+    "sinch_sms": Sdk(
+        distribution="sinch",
+        cases={
+            "sms": Case(
+                settings={"service_plan_id": "0ade0000", "api_token": "made-up-token", "sender": "Acme"},
+                send=asking.sinch,
+            )
+        },
+    ),
+    "messente": Sdk(
+        distribution="messente-api",
+        cases={
+            "sms": Case(
+                settings={"username": "acme", "password": "made-up-password", "sender": "Acme"},
+                send=asking.messente,
             )
         },
     ),
