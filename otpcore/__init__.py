@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from otpcore.operator.asynchronous import AsyncOperator
     from otpcore.operator.blocking import Operator
     from otpcore.phone.numbers import PhoneNumber, parse_phone
+    from otpcore.prices import Price
     from otpcore.providers.delivered import DeliveredMessage
     from otpcore.providers.hooks import ProviderContext, hookimpl
     from otpcore.providers.requests import (
@@ -113,6 +114,7 @@ __all__ = [
     "Payment",
     "PhoneNumber",
     "PluginLoadError",
+    "Price",
     "ProviderContext",
     "ProviderError",
     "ProviderInfo",
@@ -178,6 +180,7 @@ _MODULES = {
     "otpcore.operator.asynchronous": ("AsyncOperator",),
     "otpcore.operator.blocking": ("Operator",),
     "otpcore.phone.numbers": ("PhoneNumber", "parse_phone"),
+    "otpcore.prices": ("Price",),
     "otpcore.providers.delivered": ("DeliveredMessage",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
     "otpcore.providers.requests": (

@@ -102,6 +102,7 @@ class Event:
         reason: Machine-readable; the reference says which words each type has.
         provider_code: The vendor's error code, or empty.
         detail: Our own words, or empty.
+        price: What the vendor said that it charges, such as ``"0.0075 USD"``, or empty.
     """
 
     type: EventType
@@ -115,6 +116,7 @@ class Event:
     reason: str = ""
     provider_code: str = ""
     detail: str = ""
+    price: str = ""
 
 
 class EventLog:

@@ -13,6 +13,7 @@ import attrs
 
 from otpcore.errors import ErrorKind
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.prices import Price
 
 __all__ = [
     "Challenge",
@@ -196,6 +197,7 @@ class Receipt:
         answer: JSON text that the vendor waits for, or empty.
         denial: Not empty: the vendor asks whether it may send this delivery at all. ``answer`` is leave to, this the JSON
             text that says no; otpcore chooses, by the barriers that stand before a send.
+        price: What the vendor charges for the message or call; it replaces what was said before. None: it does not say.
     """
 
     status: ReceiptStatus | None = attrs.field(default=None, converter=attrs.converters.optional(ReceiptStatus))
@@ -205,6 +207,7 @@ class Receipt:
     kind: ErrorKind | None = attrs.field(default=None, converter=attrs.converters.optional(ErrorKind))
     answer: str = ""
     denial: str = ""
+    price: Price | None = None
 
 
 class ReceiptOutcome(enum.StrEnum):
@@ -217,7 +220,7 @@ class ReceiptOutcome(enum.StrEnum):
     REPLAYED = "replayed"
     """It was here before; nothing is changed."""
     IGNORED = "ignored"
-    """It changes nothing: a question, a report of progress, or of a failure after the message has arrived."""
+    """It changes nothing: a question or a report of progress without a new price, or a failure after the message has arrived."""
     UNKNOWN = "unknown"
     """No delivery of ours is known by it. Where one is later recorded under its reference, it is applied then."""
 

@@ -179,6 +179,7 @@ def _delivery(delivery: DeliveryRecord) -> DeliverySeen:
         recorded_at=delivery.recorded_at,
         answered_at=delivery.answered_at,
         delivered_at=delivery.delivered_at,
+        price=delivery.price,
     )
 
 
@@ -194,6 +195,7 @@ def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[
             provider=one.instance,
             result=str(one.outcome),
             detail=one.provider_code,
+            price=one.price,
         )
     for report in view.receipts:
         yield Moment(
@@ -203,6 +205,7 @@ def _moments(view: ChallengeView, refused: Sequence[RefusalRecord]) -> Iterator[
             provider=report.instance,
             result=str(report.status),
             detail=report.provider_code,
+            price=report.price,
         )
     if challenge.approved_at is not None:
         yield Moment(at=challenge.approved_at, what="approved")

@@ -224,6 +224,7 @@ def _delivery(one: DeliveryRecord, challenge: ChallengeRecord | None) -> Deliver
         recorded_at=one.recorded_at,
         answered_at=one.answered_at,
         delivered_at=one.delivered_at,
+        price=one.price,
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries, Feature
     from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt, ReceiptStatus
     from otpcore.phone.numbers import PhoneNumber
+    from otpcore.prices import Price
     from otpcore.providers.hooks import ProviderContext, hookimpl
     from otpcore.providers.requests import (
         AccountState,
@@ -44,6 +45,7 @@ __all__ = [
     "Network",
     "OutcomeRequest",
     "PhoneNumber",
+    "Price",
     "ProviderContext",
     "ProviderError",
     "ProviderInfo",
@@ -62,6 +64,7 @@ _MODULES = {
     "otpcore.messages.carrying": ("CARRIES_ALL", "CARRIES_NOTHING", "Carries", "Feature"),
     "otpcore.models": ("Channel", "CodeOwner", "EarlierTry", "Receipt", "ReceiptStatus"),
     "otpcore.phone.numbers": ("PhoneNumber",),
+    "otpcore.prices": ("Price",),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
     "otpcore.providers.requests": (
         "AccountState",

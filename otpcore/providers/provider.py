@@ -22,11 +22,12 @@ from otpcore.models import Channel
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
 from otpcore.providers.addresses import ReceiptAddresses
+from otpcore.providers.answers import Answers
 from otpcore.providers.checks import explained, fix_of, raised_at, register
 from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
-from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, quotes, reference_problem, secrets_of
+from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
-from otpcore.providers.receipts import UnusableAnswerError, as_answer, proven
+from otpcore.providers.receipts import UnusableAnswerError, proven
 from otpcore.providers.requests import (
     AccountState,
     CancelRequest,
@@ -143,6 +144,7 @@ class Provider:
     _hooks: _hook_checks.Hooks = attrs.field(repr=False)
     _slots: ThreadSlots = attrs.field(repr=False)
     _addresses: ReceiptAddresses | None = attrs.field(repr=False)
+    _answers: Answers = attrs.field(repr=False)
     _raised: set[str] = attrs.field(factory=set, init=False, repr=False)
 
     async def start(self, exit_stack: AsyncExitStack) -> None:
@@ -180,17 +182,7 @@ class Provider:
             ProviderError: It was not sent, or nobody knows.
         """
         receipt = await self._call(send_hook(request.channel), request, timeout, DeliveryReceipt)
-        reference = _reference_of(receipt)
-        if problem := reference_problem(reference):
-            raise self._error(ErrorKind.AMBIGUOUS, problem)
-        if quotes(reference, secrets_of(request)):
-            _logger.error(
-                "provider %s: its reference quotes the number, the code or what the host said, so it is not kept",
-                self.instance,
-                extra=fields("reference_not_kept", instance=self.instance),
-            )
-            return DeliveryReceipt()
-        return DeliveryReceipt(reference=reference)
+        return self._checked(partial(self._answers.taken, receipt, request))
 
     async def check_code(self, request: CheckRequest, timeout: float) -> CheckResult:
         """Ask the vendor about a code that it owns.
@@ -247,8 +239,12 @@ class Provider:
         """
         request = proven(request, self.instance, self.info, self._addresses)
         read: object = await self._call("parse_receipt", request, timeout, object)
+        return self._checked(partial(self._answers.reported, read, request.delivery_id))
+
+    def _checked(self, check: Callable[[], T]) -> T:
+        """An answer that can be used."""
         try:
-            return as_answer(read, self.instance, request.delivery_id)
+            return check()
         except UnusableAnswerError as error:
             problem = str(error)
         raise self._error(ErrorKind.AMBIGUOUS, problem)
@@ -372,15 +368,8 @@ def _wrap(
         hooks=hooks,
         slots=ThreadSlots(thread_slots),
         addresses=addresses,
+        answers=Answers(instance),
     )
-
-
-def _reference_of(receipt: DeliveryReceipt) -> Any:
-    """A plugin may answer a subclass whose attributes are code."""
-    try:
-        return receipt.reference
-    except Exception:  # noqa: BLE001 - as everywhere here
-        return None
 
 
 def _contained(call: Callable[[], T]) -> T:

@@ -13,7 +13,7 @@ from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.guard import reference_problem
 from otpcore.providers.requests import ProviderInfo, ReceiptAnswer, ReceiptRequest
 
-__all__ = ["UnusableAnswerError", "as_answer", "proven"]
+__all__ = ["UnusableAnswerError", "as_answer", "price_in", "proven"]
 
 _OK, _NO_CONTENT, _FIRST_REDIRECT = 200, 204, 300
 _JSON = "application/json"
@@ -41,7 +41,7 @@ def proven(
 
 
 def as_answer(read: Any, instance: str, delivery_id: str) -> ReceiptAnswer:
-    """One receipt, a list of them or a whole answer, checked and in plain values.
+    """One receipt, a list of them or a whole answer, checked and in plain values; but for the prices, which are as they came.
 
     Args:
         read: What the plugin answered.
@@ -60,6 +60,14 @@ def as_answer(read: Any, instance: str, delivery_id: str) -> ReceiptAnswer:
     except Exception as error:  # noqa: BLE001 - the attributes of a subclass may be code
         problem = f"answered a receipt that raised {type(error).__name__}"
     raise UnusableAnswerError(problem)
+
+
+def price_in(answer: Any) -> Any:
+    """What a plugin answered as the price, whatever it is; it loses no receipt, not even by code that raises."""
+    try:
+        return answer.price
+    except Exception as error:  # noqa: BLE001 - the attributes of a subclass may be code
+        return error
 
 
 def _about(receipt: Receipt, instance: str, delivery_id: str) -> Receipt:
@@ -121,6 +129,7 @@ def _plain(one: Any) -> Receipt:
         kind=one.kind,
         answer=one.answer,
         denial=one.denial,
+        price=price_in(one),
     )
     for name in (receipt.reference, receipt.delivery_id):
         if problem := reference_problem(name):

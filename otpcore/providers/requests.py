@@ -11,6 +11,7 @@ import attrs
 from otpcore.messages.carrying import CARRIES_ALL, CARRIES_NOTHING, Carries, Feature
 from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt
 from otpcore.phone.numbers import PhoneNumber
+from otpcore.prices import Price
 from otpcore.rate_limits.clients import client_address
 
 __all__ = [
@@ -144,9 +145,11 @@ class DeliveryReceipt:
 
     Args:
         reference: The vendor's id of the message or verification, by which it can be checked or cancelled.
+        price: What the vendor charges for it, where it says so at once; None: it does not, or its receipts do.
     """
 
     reference: str = ""
+    price: Price | None = None
 
 
 class CheckResult(enum.StrEnum):

@@ -157,7 +157,7 @@ class Failover:
                 retry_after=error.retry_after,
                 is_asked=not isinstance(error, _NotAskedError),
             )
-        return CallResult(outcome=Outcome.ACCEPTED, reference=receipt.reference)
+        return CallResult(outcome=Outcome.ACCEPTED, reference=receipt.reference, price=receipt.price)
 
     async def _clear_mark(self, provider: Provider, mark: Mark, timeout: float) -> None:
         """Cancel the old verification at the vendor, then say so in the store; only then may a new one start.
@@ -312,6 +312,7 @@ class Failover:
             reason=None if accepted else result.outcome,
             provider_code=result.provider_code,
             detail=result.words or None,
+            price=result.price,
         )
         for receipt in recorded.receipts:
             report_receipt(self.service, recorded.step.challenge or challenge, delivery, receipt)
@@ -366,6 +367,7 @@ def report_receipt(
         instance=delivery.instance,
         reason=receipt.kind if failed else None,
         provider_code=receipt.provider_code,
+        price=receipt.price,
     )
 
 

@@ -129,7 +129,7 @@ class _Intake:
         return question.denial
 
     async def _take(self, receipt: Receipt) -> None:
-        if receipt.status is None:  # progress, the most frequent report: the store is not asked
+        if receipt.status is None and receipt.price is None:  # the most frequent report: the store is not asked
             self.outcomes.append(ReceiptOutcome.IGNORED)
             return
         received = await self._write(receipt)

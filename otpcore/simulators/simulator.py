@@ -29,6 +29,7 @@ import attrs
 
 from otpcore.clock import in_utc
 from otpcore.models import Channel
+from otpcore.prices import Price
 from otpcore.simulators.callbacks import Callback, Caller, call, never, written
 from otpcore.simulators.server import Connection, Listener
 
@@ -147,6 +148,7 @@ class SimulatedMessage:
         text: What was read or heard.
         code: The code in it.
         reference: The vendor's id of the message or verification.
+        price: What the vendor charges for it, wherever it says so; None: it says no price.
     """
 
     recipient: str
@@ -154,6 +156,7 @@ class SimulatedMessage:
     text: str
     code: str
     reference: str = ""
+    price: Price | None = None
 
 
 class Simulator:
@@ -259,10 +262,24 @@ class Simulator:
         with self._state:
             self._faults.clear()
 
-    def deliver(self, *, recipient: str, channel: Channel, text: str, code: str = "", reference: str = "") -> None:
+    def deliver(
+        self,
+        *,
+        recipient: str,
+        channel: Channel,
+        text: str,
+        code: str = "",
+        reference: str = "",
+        price: Price | None = None,
+    ) -> None:
         """Put a message into the inbox; without ``code`` it is looked for in the text."""
         message = SimulatedMessage(
-            recipient=recipient, channel=channel, text=text, code=code or find_code(text), reference=reference
+            recipient=recipient,
+            channel=channel,
+            text=text,
+            code=code or find_code(text),
+            reference=reference,
+            price=price,
         )
         self.inbox.append(message)
         if self.on_message is not None:

@@ -20,6 +20,7 @@ from otpcore.models import (
     ReceiptStatus,
     UnsendableReason,
 )
+from otpcore.prices import Price
 
 __all__ = [
     "AuditRecord",
@@ -179,6 +180,7 @@ class DeliveryRecord:
         gone: The vendor said that its verification is over.
         answered_at: When the provider's answer was written; None: it was not.
         delivered_at: When the first receipt came that said that the message arrived; None: none did.
+        price: What the vendor charges, as it said last; None: it did not say.
     """
 
     id: str
@@ -200,6 +202,7 @@ class DeliveryRecord:
     gone: bool = False
     answered_at: datetime | None = None
     delivered_at: datetime | None = None
+    price: Price | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -331,6 +334,7 @@ class ReceiptRecord:
         delivery_id: The delivery that it is about; empty: none is known yet.
         kind: With ``undelivered``, why.
         applied: False: it came before the answer to the call that it is about, and waits for that.
+        price: What the vendor says there that it charges; None: nothing.
     """
 
     instance: str
@@ -341,6 +345,7 @@ class ReceiptRecord:
     provider_code: str = ""
     received_at: datetime
     applied: bool
+    price: Price | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ import attrs
 
 from otpcore.events import EventType
 from otpcore.models import Channel, CodeOwner, EarlierTry, Outcome
+from otpcore.prices import Price
 from otpcore.rate_limits.admission import UNCOUNTED, Barrier, BudgetRule
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.records import ChallengeRecord, Charged, DeliveryRecord, Mark, ReceiptRecord
@@ -92,6 +93,7 @@ class CallResult:
     Args:
         words: What the provider made of a failure, in its own fixed words.
         retry_after: In seconds.
+        price: What the vendor charges, where it said so at once.
         is_asked: The provider was called. If not, nothing is to be learnt of it.
     """
 
@@ -100,6 +102,7 @@ class CallResult:
     provider_code: str = ""
     words: str = ""
     retry_after: float | None = None
+    price: Price | None = None
     is_asked: bool = True
 
 

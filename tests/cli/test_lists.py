@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,6 +59,22 @@ def test_deliveries_are_listed(otp: Otp) -> None:
     told = otp("deliveries", "list", "--outcome", "accepted").out
     assert mine["challenge_id"] in told
     assert "mada" in told
+
+
+def test_the_price_of_a_delivery_is_shown_where_there_is_one(otp: Otp, desk: Desk) -> None:
+    assert "price" not in otp("deliveries", "list").out
+    late, early = otp("deliveries", "list", "--json").document["deliveries"]
+    assert (late["price"], early["price"]) == (None, None)
+    with closing(sqlite3.connect(desk.directory / "otpcore.sqlite3")) as database, database:
+        database.execute("UPDATE otp_delivery SET price = '0.00750 USD' WHERE id = ?", (late["id"],))
+    late, early = otp("deliveries", "list", "--json").document["deliveries"]
+    assert (late["price"], early["price"]) == ({"amount": "0.00750", "currency": "USD"}, None)
+    told = otp("deliveries", "list").out
+    assert "price" in told
+    assert told.count("0.00750 USD") == 1
+    shown = otp("challenges", "show", late["challenge_id"], "--json").document["challenges"][0]
+    assert shown["deliveries"][0]["price"] == {"amount": "0.00750", "currency": "USD"}
+    assert "0.00750 USD" in otp("challenges", "show", late["challenge_id"]).out
 
 
 def test_counts_over_time_are_shown(otp: Otp) -> None:

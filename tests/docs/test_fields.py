@@ -22,6 +22,7 @@ from otpcore import (
     DeliveryRequest,
     EarlierTry,
     OutcomeRequest,
+    Price,
     ProviderContext,
     ProviderError,
     ProviderInfo,
@@ -49,7 +50,7 @@ from otpcore.testing import (
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 TOLD = {
     "For providers": (
-        *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, ProviderError),
+        *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, Price, ProviderError),
         *(
             CheckRequest,
             CancelRequest,

@@ -254,6 +254,14 @@ def _sinch_login(scene: Scene) -> bytes:
     return f"{scene.sinch.application_key}:{scene.sinch.application_secret}".encode()
 
 
+def test_what_sinch_asks_with_is_the_price_of_the_delivery_and_twilio_says_none(scene: Scene) -> None:
+    scene.otp.send_sms(UNREACHABLE)
+    scene.settle()
+    deliveries = scene.otp.operator.deliveries.list().items
+    assert [(one.provider, str(one.price)) for one in deliveries] == [("sinch", "0.0127 USD"), ("twilio", "None")]
+    assert [message.price for message in scene.sinch.inbox] == [deliveries[0].price]
+
+
 def test_nothing_readable_is_stored_or_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     scene.otp.send_sms(UNREACHABLE)

@@ -12,12 +12,14 @@ import attrs
 from otpcore.errors import ErrorKind, ProviderError, ReceiptFault, ReceiptRefused
 from otpcore.http.client import check_base_url, open_client
 from otpcore.models import Channel, CodeOwner, Receipt
+from otpcore.prices import Price
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo
 from otpcore.simulators.simulator import SimulatedAnswer, Simulator
 
 WHATSAPP = Channel("whatsapp")
 NO_SUCH_NUMBER = "+359871000013"
+PRICE = Price.read("0.00750", "USD")
 
 
 # The vendor
@@ -62,8 +64,8 @@ class Acme(Simulator):
 
     def messages(self, body):
         identity = secrets.token_hex(8)
-        self.deliver(recipient=body["to"], channel=body["channel"], text=body["text"], reference=identity)
-        return SimulatedAnswer.json(201, {"id": identity})
+        self.deliver(recipient=body["to"], channel=body["channel"], text=body["text"], reference=identity, price=PRICE)
+        return SimulatedAnswer.json(201, {"id": identity, "price": str(PRICE.amount), "currency": PRICE.currency})
 
     def verifications_of(self, number):
         return [each for each in self.verifications.values() if each["to"] == number]
@@ -155,7 +157,11 @@ class Text:
     def receipt(self, answer, request):
         if answer.status >= 300:
             raise self.error(answer, request)
-        return DeliveryReceipt(reference=answer.json()["id"])
+        said = answer.json()
+        return DeliveryReceipt(reference=said["id"], price=self.price(said))
+
+    def price(self, said):
+        return Price.read(said.get("price"), said.get("currency"))
 
     def error(self, answer, request):
         code = answer.json_object().get("error", answer.status)
@@ -186,7 +192,7 @@ class Text:
 
     def read(self, request):
         said = json.loads(request.body)
-        return Receipt(status=said["status"], reference=said["id"])
+        return Receipt(status=said["status"], reference=said["id"], price=self.price(said))
 
 
 def signed(token, url, body):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
+from decimal import Decimal
 from types import MappingProxyType
 
 import anyio
@@ -12,6 +13,7 @@ import attrs
 
 from otpcore.errors import ErrorKind, ProviderError, ReceiptRefused, SettingsError
 from otpcore.models import Channel
+from otpcore.prices import Price
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo
 
@@ -260,6 +262,22 @@ class NamesAnotherMessage(Text):
         return attrs.evolve(super().read(request), reference="another")
 
 
+class RoundsThePrice(Text):
+    def price(self, said):
+        rounded = round(float(said["price"]), 3)
+        return Price(amount=Decimal(str(rounded)), currency=said["currency"])
+
+
+class OverlooksThePriceInReceipts(Text):
+    def read(self, request):
+        return attrs.evolve(super().read(request), price=None)
+
+
+class InventsAPrice(Codes):
+    def price(self, said):
+        return Price(amount=Decimal("0.05"), currency="EUR")
+
+
 class PraisesTheAccountUnasked(Text):
     @hookimpl
     async def check_account(self):
@@ -327,6 +345,9 @@ BROKEN = {
     SharesOneClient: ("side_by_side", "ProviderError"),
     TakesDownForDoubt: ("refused_connection", "ErrorKind.UNAVAILABLE"),
     TakesAnySettings: ("unknown_setting or required_setting or plain_http", "DID NOT RAISE"),
+    RoundsThePrice: ("price_in_an_answer", "the vendor's answer says 0.00750 USD"),
+    OverlooksThePriceInReceipts: ("price_in_a_receipt", "the vendor's receipt says 0.00750 USD"),
+    InventsAPrice: ("price_of_a_message_whose_answer_was_lost", "the vendor says no price in its answer"),
     NamesNoKey: ("unknown_setting or required_setting or plain_http", "providers."),
     CallsWhileLoading: ("asks_the_vendor_nothing", "DELETE"),
     WouldNotLoad: ("declaration or arrives_once_and_intact", "declares call without the hook call"),

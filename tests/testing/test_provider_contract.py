@@ -37,8 +37,15 @@ class TestText(ProviderContract):
     def plugin(self):
         return self.provider
 
+    prices = ("answer", "receipt")
+
     def callback(self, simulator, request, receipt, status):
-        url, body = "https://example.com/acme", json.dumps({"id": receipt.reference, "status": status}).encode()
+        charged = simulator.inbox[-1].price
+        price = {"price": str(charged.amount), "currency": charged.currency} if charged else {}
+        url, body = (
+            "https://example.com/acme",
+            json.dumps({"id": receipt.reference, "status": status, **price}).encode(),
+        )
         return ReceiptRequest(url=url, headers={"Signature": signed(simulator.token, url, body)}, body=body)
 
 
@@ -58,6 +65,7 @@ class TestCodes(TestText):
     provider = Codes
     channels = (Channel.SMS, Channel.CALL)
     code_owner = CodeOwner.PROVIDER
+    prices = ()
 
 
 # Collected by the inner pytest only, which looks for classes of this name.

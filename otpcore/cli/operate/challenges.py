@@ -9,7 +9,7 @@ from otpcore.cli.host import load_host, operate, operator_name
 from otpcore.cli.layout import fields, table
 from otpcore.cli.options import Options
 from otpcore.clock import when
-from otpcore.operator.results.challenges import ChallengeSeen
+from otpcore.operator.results.challenges import ChallengeSeen, Moment
 
 __all__ = ["cancel", "show"]
 
@@ -46,6 +46,10 @@ def cancel(options: Options, challenge_id: str, *, reason: str) -> ExitCode:
     return ExitCode.OK
 
 
+def _detail(one: Moment) -> str:
+    return ", ".join(filter(None, (one.detail, str(one.price) if one.price is not None else "")))
+
+
 def _lines(challenge: ChallengeSeen) -> list[Any]:
     inner = {"deliveries", "retries", "timeline"}
     shown = {name: getattr(challenge, name) for name in challenge.to_dict() if name not in inner}
@@ -58,7 +62,7 @@ def _lines(challenge: ChallengeSeen) -> list[Any]:
         "cooldowns": ", ".join(f"{channel} until {when(until)}" for channel, until in challenge.cooldowns.items()),
     }
     moments = [
-        (when(one.at), one.what, one.channel, one.provider, one.result, one.detail) for one in challenge.timeline
+        (when(one.at), one.what, one.channel, one.provider, one.result, _detail(one)) for one in challenge.timeline
     ]
     return [
         fields({name.replace("_", " "): value for name, value in shown.items()}),

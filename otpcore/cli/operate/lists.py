@@ -62,14 +62,19 @@ def deliveries(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> Exi
     """A page of deliveries."""
     arguments = {**asked.arguments(), **wanted}
     page = operate(load_host(options), lambda operator: operator.deliveries.list(**arguments))
+    is_priced = any(one.price is not None for one in page.items)  # most vendors say no price, and columns are dear
     options.say(
         {"deliveries": [one.to_dict() for one in page.items], "cursor": page.cursor},
         table(
-            ("recorded", "challenge", "instance", "rule prefix", "channel", "came to", "vendor's code"),
+            (
+                *("recorded", "challenge", "instance", "rule prefix", "channel", "came to", "vendor's code"),
+                *(("price",) if is_priced else ()),
+            ),
             [
                 (
                     when(one.recorded_at),
                     *(one.challenge_id, one.provider, one.prefix, one.channel, one.outcome, one.provider_code),
+                    *((one.price,) if is_priced else ()),
                 )
                 for one in page.items
             ],

@@ -8,6 +8,7 @@ from datetime import datetime
 import attrs
 
 from otpcore.operator.results.shown import Shown
+from otpcore.prices import Price
 
 __all__ = [
     "ChallengeSeen",
@@ -36,6 +37,7 @@ class DeliverySeen(Shown):
         recorded_at: Aware UTC; just before the call.
         answered_at: Aware UTC; when the answer was written; None: it was not.
         delivered_at: Aware UTC; when a receipt said that it had arrived; None: none did.
+        price: What the vendor charges, as it said last; None: it did not say.
     """
 
     id: str
@@ -49,6 +51,7 @@ class DeliverySeen(Shown):
     recorded_at: datetime
     answered_at: datetime | None
     delivered_at: datetime | None
+    price: Price | None
 
 
 @attrs.frozen(kw_only=True)
@@ -111,6 +114,7 @@ class Moment(Shown):
         provider: The instance, or empty.
         result: The outcome of a delivery, the status of a receipt, the reason of a refusal, or empty.
         detail: The vendor's code, how often it was refused, or empty.
+        price: Of a delivery, what the vendor charges, as it said last; of a receipt, what that said; None: nothing.
     """
 
     at: datetime
@@ -119,6 +123,7 @@ class Moment(Shown):
     provider: str = ""
     result: str = ""
     detail: str = ""
+    price: Price | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 import attrs
 
 from otpcore.operator.results.shown import Shown
+from otpcore.prices import Price
 
 __all__ = ["ChallengeListed", "ChallengePage", "DeliveryListed", "DeliveryPage", "SeriesStep"]
 
@@ -78,6 +79,7 @@ class DeliveryListed(Shown):
         recorded_at: Aware UTC; just before the call.
         answered_at: Aware UTC; when the answer was written; None: it was not.
         delivered_at: Aware UTC; when a receipt said that it had arrived; None: none did.
+        price: What the vendor charges, as it said last; None: it did not say.
     """
 
     id: str
@@ -95,6 +97,7 @@ class DeliveryListed(Shown):
     recorded_at: datetime
     answered_at: datetime | None
     delivered_at: datetime | None
+    price: Price | None
 
 
 @attrs.frozen(kw_only=True)

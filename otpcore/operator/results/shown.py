@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -17,7 +18,7 @@ class Shown:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: times as ISO 8601 in UTC, words instead of enums, lists instead of tuples."""
+        """Ready for JSON: times as ISO 8601 in UTC, exact numbers as text, words instead of enums, lists for tuples."""
         plain: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)  # type: ignore[arg-type] # each is an attrs class
         return plain
 
@@ -25,4 +26,6 @@ class Shown:
 def _plain(_: Any, __: Any, value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return value.isoformat() if isinstance(value, datetime) else value

@@ -6,6 +6,7 @@ import enum
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, String, Text
@@ -13,6 +14,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
 from otpcore.models import Channel
+from otpcore.prices import Price
 from otpcore.stores.records import Charged, Mark
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "MarkText",
     "Moment",
     "Names",
+    "PriceText",
     "Stored",
     "Word",
     "from_microseconds",
@@ -151,6 +154,19 @@ class Charges(Stored[tuple[Charged, ...]]):
     def into(self, value: tuple[Charged, ...]) -> str:
         """Into the database."""
         return json.dumps([(one.key, to_microseconds(one.window_ends_at)) for one in value])
+
+
+class PriceText(Stored[Price]):
+    """A price as text, amount and currency: SQLite has no exact decimals."""
+
+    impl = String(40)
+    cache_ok = True
+    into = staticmethod(str)
+
+    def out_of(self, value: str) -> Price:
+        """Out of the database."""
+        amount, currency = value.split()
+        return Price(amount=Decimal(amount), currency=currency)
 
 
 class MarkText(Stored[Mark]):

@@ -15,7 +15,7 @@ from otpcore.models import ChallengeState, CodeOwner, Outcome, ReceiptStatus, Un
 from otpcore.rate_limits.admission import Asked
 from otpcore.stores.changes import Change
 from otpcore.stores.records import Waits
-from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, MarkText, Moment, Names, Word
+from otpcore.stores.sql.columns import ChannelWord, Charges, Cooldowns, Key, MarkText, Moment, Names, PriceText, Word
 
 __all__ = [
     "VERSION_TABLE",
@@ -149,6 +149,7 @@ class DeliveryRow(_Row, table=True):
     gone: bool = Field(sa_type=Boolean)
     answered_at: datetime | None = Field(sa_type=Moment)
     delivered_at: datetime | None = Field(sa_type=Moment)
+    price: Any = Field(sa_type=PriceText, nullable=True)
     world: World = _world()
 
 
@@ -165,6 +166,7 @@ class ReceiptRow(_Row, table=True):
     provider_code: str = Field(sa_type=Text)
     received_at: datetime = Field(sa_type=Moment, index=True)
     applied: bool = Field(sa_type=Boolean)
+    price: Any = Field(sa_type=PriceText, nullable=True)
     world: World = _world()
 
 

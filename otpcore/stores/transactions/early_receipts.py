@@ -45,6 +45,8 @@ def write_receipt(rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord) 
     changes: dict[str, Any] = {"outcome": outcome, "reference": delivery.reference or receipt.reference}
     if outcome is Outcome.UNDELIVERED and receipt.provider_code:
         changes["provider_code"] = receipt.provider_code
+    if receipt.price is not None:
+        changes["price"] = receipt.price
     if receipt.status is ReceiptStatus.DELIVERED and delivery.delivered_at is None:
         changes["delivered_at"] = receipt.received_at
     if not rows.answer_delivery(delivery.id, **changes):

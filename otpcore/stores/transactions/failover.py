@@ -72,6 +72,8 @@ def record(
         "provider_code": result.provider_code,
         "answered_at": moment,
         "not_before": moment + timedelta(seconds=result.retry_after) if result.retry_after else None,
+        # What was not sent costs nothing; else an answer without a price leaves what a report has said.
+        **({"price": result.price} if result.price is not None or result.outcome in NOT_SENT else {}),
     }
     own = own_row(rows, ref) if sent is None else None
     is_owed = own is None and result.outcome in NOT_SENT and is_open(rows, delivery.id)

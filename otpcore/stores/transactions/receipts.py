@@ -34,7 +34,7 @@ def receive(rows: Rows, instance: str, receipt: Receipt, rule: ReceiptRule, now:
     if receipt.reference:
         rows.prefetch(Wanted(instance=instance, reference=receipt.reference), now)
     moment = rows.now(now)
-    if receipt.status is None and not receipt.denial:
+    if receipt.status is None and not receipt.denial and receipt.price is None:
         return Received(outcome=ReceiptOutcome.IGNORED)
     found = _find(rows, instance, receipt)
     if found is None:
@@ -46,8 +46,9 @@ def receive(rows: Rows, instance: str, receipt: Receipt, rule: ReceiptRule, now:
     if not _agree(rows, delivery, instance, receipt):
         return Received(outcome=ReceiptOutcome.UNKNOWN, contradicts=True)
     if receipt.status is None:
-        may_go = challenge is not None and _may_be_sent(rows, challenge, delivery, moment)
-        return Received(outcome=ReceiptOutcome.IGNORED, challenge=challenge if may_go else None)
+        outcome = ReceiptOutcome.APPLIED if _write_price(rows, delivery, receipt) else ReceiptOutcome.IGNORED
+        may_go = receipt.denial and challenge is not None and _may_be_sent(rows, challenge, delivery, moment)
+        return Received(outcome=outcome, challenge=challenge if may_go else None)
     record = _record_of(instance, receipt, receipt.status, moment)
     early = record.status is ReceiptStatus.UNDELIVERED and _is_under_way(delivery, moment)
     record = changed(record, delivery_id=delivery.id, applied=not early)
@@ -188,7 +189,7 @@ def _apply(
     """Write it to its delivery, and let the challenge follow if it lives. ``named``: the delivery id in the receipt."""
     for one in rows.deliveries(delivery.challenge_id):
         if one.id != delivery.id and one.send_id == delivery.send_id and _is_same_message(one, record, named):
-            write_receipt(rows, one, record)
+            write_receipt(rows, one, changed(record, price=None))  # one message is charged once
     written = write_receipt(rows, delivery, record)
     now = record.received_at
     if challenge is not None and record.status is ReceiptStatus.DELIVERED and delivery.outcome not in TAKEN:
@@ -223,7 +224,15 @@ def _record_of(instance: str, receipt: Receipt, status: ReceiptStatus, now: date
         provider_code=receipt.provider_code,
         received_at=now,
         applied=False,
+        price=receipt.price,
     )
+
+
+def _write_price(rows: Rows, delivery: DeliveryRecord, receipt: Receipt) -> bool:
+    """What a question, or a report of progress, says besides; False: nothing new."""
+    if receipt.price in (None, delivery.price):
+        return False
+    return rows.answer_delivery(delivery.id, price=receipt.price)
 
 
 def _find(rows: Rows, instance: str, receipt: Receipt) -> DeliveryRecord | None:

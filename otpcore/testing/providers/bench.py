@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -109,6 +109,9 @@ class ContractBase:
     short_timeout: ClassVar[float] = 1.0
     signs_url: ClassVar[bool] = True
     receipt_text: ClassVar[str] = ""
+    prices: ClassVar[Collection[str]] = ()
+    told_by_number: ClassVar[bool] = True
+    told_of_failures: ClassVar[bool] = True
 
     @pytest.fixture
     def simulator(self) -> Simulator:

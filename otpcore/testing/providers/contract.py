@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.providers.codes",
     "otpcore.testing.providers.faults",
     "otpcore.testing.providers.outcomes",
+    "otpcore.testing.providers.prices",
     "otpcore.testing.providers.receipts",
     "otpcore.testing.providers.sends",
     "otpcore.testing.providers.settings",
@@ -21,6 +22,7 @@ from otpcore.testing.providers.bench import Bench, Refusal  # noqa: E402 - after
 from otpcore.testing.providers.codes import CodeTests  # noqa: E402 - the same
 from otpcore.testing.providers.faults import FaultTests  # noqa: E402 - the same
 from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
+from otpcore.testing.providers.prices import PriceTests  # noqa: E402 - the same
 from otpcore.testing.providers.receipts import ReceiptTests  # noqa: E402 - the same
 from otpcore.testing.providers.sends import SendTests  # noqa: E402 - the same
 from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the same
@@ -28,7 +30,9 @@ from otpcore.testing.providers.settings import SettingsTests  # noqa: E402 - the
 __all__ = ["Bench", "ProviderContract", "Refusal"]
 
 
-class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeTests, ReceiptTests, AccountTests):
+class ProviderContract(
+    SendTests, FaultTests, SettingsTests, CodeTests, OutcomeTests, PriceTests, ReceiptTests, AccountTests
+):
     """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
 
     ::
@@ -85,6 +89,10 @@ class ProviderContract(SendTests, FaultTests, SettingsTests, CodeTests, OutcomeT
     - ``short_timeout``: ``context.timeout`` where the vendor hangs, seconds; long enough to connect on a busy machine.
     - ``signs_url``: False where the vendor's signature of a receipt does not cover the URL that it calls; default True.
     - ``receipt_text``: what the vendor waits for as the body of the answer to a receipt, such as ``OK``; default none.
+    - ``prices``: where the vendor says what it charges: ``"answer"`` to a send, ``"repeat"`` (what it is asked after an answer
+      that was lost), ``"receipt"``; default none. The simulator's messages have the ``price``.
+    - ``told_by_number``: False where an outcome can be told of a message whose reference is known alone; default True.
+    - ``told_of_failures``: False where the vendor is told only of codes that were typed; default True.
 
     Methods to override where the vendor is different:
 

@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.stores.leases",
     "otpcore.testing.stores.limits",
     "otpcore.testing.stores.lists",
+    "otpcore.testing.stores.prices",
     "otpcore.testing.stores.races",
     "otpcore.testing.stores.receipt_claims",
     "otpcore.testing.stores.receipt_order",
@@ -63,6 +64,7 @@ from otpcore.testing.stores.erasing import PurgingTests  # noqa: E402 - after th
 from otpcore.testing.stores.leases import ClaimingTests, LeaseTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.limits import BreakerTests, CounterTests, RefundTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.lists import ListTests  # noqa: E402 - after the registration
+from otpcore.testing.stores.prices import PriceTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.races import RaceTests  # noqa: E402 - after the registration
 from otpcore.testing.stores.receipt_claims import (  # noqa: E402 - after the registration
     AgreementTests,
@@ -147,6 +149,7 @@ class StoreContract(
     AgreementTests,
     QuestionTests,
     ReceiptRaceTests,
+    PriceTests,
     CounterTests,
     RefundTests,
     BreakerTests,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel, Outcome, Receipt, ReceiptStatus, RetryJob
+from otpcore.prices import Price
 from otpcore.rate_limits.admission import Admission, Barrier, BudgetRule, BudgetWindow, LimitReason
 from otpcore.stores.commands import Begun, LockRule, NewCode, NewSend, ReceiptRule, RecordedGuess
 from otpcore.stores.contract import Store
@@ -43,6 +45,9 @@ _BARRIERS = (
     Barrier(reason=LimitReason.DENIED, unless_verified=True),
 )
 _CODES = (None, None, *(NewCode(digest=f"digest of {name}", sealed=name.encode()) for name in ("one", "another")))
+_prices = st.sampled_from(
+    [None, None, *(Price(amount=Decimal(amount), currency="USD") for amount in ("0.0075", "0.01"))]
+)
 _forced_lists = st.sampled_from([None, None, ("mada",), ("in_house", "mada")])
 _SENT: dict[str, Any] = {"phone": _phones, "subject": _subjects, "channel": _channels, "route": _index}
 
@@ -181,9 +186,18 @@ class Histories(ServiceRules):
         outcome=st.sampled_from(_ANSWERS),
         reference=st.sampled_from(["", "VE1", "VE2"]),
         retry_after=st.sampled_from([None, None, 5.0, 280.0]),
+        price=_prices,
         ends=st.booleans(),
     )
-    def answer(self, failover: int, outcome: Outcome, reference: str, retry_after: float | None, ends: bool) -> None:
+    def answer(
+        self,
+        failover: int,
+        outcome: Outcome,
+        reference: str,
+        retry_after: float | None,
+        price: Price | None,
+        ends: bool,
+    ) -> None:
         running = self.one_of(self.failovers, failover)
         running.tried.append(running.delivery.instance)
         result = CallResult(
@@ -192,6 +206,7 @@ class Histories(ServiceRules):
             provider_code=reference if outcome is not Outcome.ACCEPTED else "",
             words=f"it answered {outcome}",
             retry_after=retry_after,
+            price=price if outcome is Outcome.ACCEPTED else None,
         )
         plan = self.world.plan(running.route, running.tried, is_retry=running.is_retry, budget_rule=_BUDGET)
         step = self.both("record", running.ref, running.delivery, result, plan, self.world.now)
@@ -204,9 +219,10 @@ class Histories(ServiceRules):
     @rule(
         challenge=_index,
         delivery=_index,
-        status=st.sampled_from(list(ReceiptStatus)),
+        status=st.sampled_from([*ReceiptStatus, *ReceiptStatus, None]),
         kind=st.sampled_from([None, None, ErrorKind.UNAVAILABLE, ErrorKind.BLOCKED]),
         reference=st.sampled_from(["", "VE1", "VE2", "VE3"]),
+        price=_prices,
         named=st.booleans(),
         retried=st.booleans(),
         able=st.booleans(),
@@ -216,9 +232,10 @@ class Histories(ServiceRules):
         self,
         challenge: int,
         delivery: int,
-        status: ReceiptStatus,
+        status: ReceiptStatus | None,
         kind: ErrorKind | None,
         reference: str,
+        price: Price | None,
         named: bool,
         retried: bool,
         able: bool,
@@ -234,6 +251,7 @@ class Histories(ServiceRules):
             delivery_id=about.id if named or not reference else "",
             provider_code="30003",
             kind=kind,
+            price=price,
         )
         receipt_rule = ReceiptRule(
             token=f"receipt-{next(self.world.numbers)}",

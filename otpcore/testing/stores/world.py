@@ -11,6 +11,7 @@ import attrs
 
 from otpcore.errors import ErrorKind
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
+from otpcore.prices import Price
 from otpcore.rate_limits.admission import Admission, Charge
 from otpcore.retrying import RetryPolicy
 from otpcore.stores.commands import Claim, ClaimRule, LockRule, NewSend, ReceiptRule, Received, RecordedGuess
@@ -235,6 +236,7 @@ class World:
         instance: str = "mada",
         kind: ErrorKind | None = None,
         denial: str = "",
+        price: Price | None = None,
         retried: Collection[Channel] = (),
         **rule: Any,
     ) -> Any:
@@ -254,6 +256,7 @@ class World:
             kind=kind,
             provider_code="30003",
             denial=denial,
+            price=price,
         )
         return await self.store.receive(instance, receipt, ReceiptRule(**{**fields, **rule}), self.now)
 
@@ -321,6 +324,7 @@ class Failover:
         provider_code: str = "",
         words: str = "",
         retry_after: float | None = None,
+        price: Price | None = None,
         is_asked: bool = True,
         **plan: Any,
     ) -> Any:
@@ -336,6 +340,7 @@ class Failover:
                 provider_code=provider_code,
                 words=words,
                 retry_after=retry_after,
+                price=price,
                 is_asked=is_asked,
             ),
             self.world.plan(self.route, self.tried, is_retry=self.is_retry, charges=self.step.charges, **plan),

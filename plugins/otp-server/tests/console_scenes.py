@@ -9,7 +9,7 @@ import attrs
 from console_client import Console
 
 from otpcore import DeliveryError, ErrorKind, ProviderError, RateLimited, ReceiptStatus, hookimpl
-from otpcore.providers import DeliveryReceipt, ProviderInfo, Receipt, ReceiptRequest
+from otpcore.providers import DeliveryReceipt, Price, ProviderInfo, Receipt, ReceiptRequest
 
 
 @attrs.define(eq=False)
@@ -19,10 +19,12 @@ class Gateway:
     Attributes:
         failures: What it answers to the next ones: a kind, and the vendor's code.
         codes: Of the messages that it took.
+        price: What it says that a message costs.
     """
 
     failures: list[tuple[str, str]] = attrs.field(factory=list)
     codes: list[str] = attrs.field(factory=list)
+    price: Price | None = None
 
     @hookimpl
     def describe(self) -> ProviderInfo:
@@ -36,7 +38,7 @@ class Gateway:
             kind, code = self.failures.pop(0)
             raise ProviderError(ErrorKind(kind), "asked for by the test", provider_code=code)
         self.codes.append(request.code)
-        return DeliveryReceipt(reference=f"SM{request.delivery_id[:12]}")
+        return DeliveryReceipt(reference=f"SM{request.delivery_id[:12]}", price=self.price)
 
     @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt:

@@ -182,6 +182,47 @@ def test_whether_a_verification_may_begin_is_asked_of_otpcore(method):
     ]
 
 
+@pytest.mark.parametrize(
+    ("price", "read"),
+    [
+        ({"amount": 0.0127, "currencyId": "USD"}, "0.0127 USD"),
+        ({"amount": 1, "currencyId": "eur"}, "1 EUR"),
+        ({"amount": 0.1, "currencyId": "SEK", "new": 1}, "0.1 SEK"),
+        ({"amount": -0.0127, "currencyId": "USD"}, None),
+        ({"amount": 0.0127}, None),
+        ({"amount": "much", "currencyId": "USD"}, None),
+        ({}, None),
+        ("0.0127 USD", None),
+        (None, None),
+    ],
+)
+def test_the_question_says_what_the_verification_costs_to_the_last_digit(price, read):
+    receipt = read_event(event("VerificationRequestEvent", price=price))
+    assert (str(receipt.price) if receipt.price else None) == read
+    assert (receipt.answer, receipt.denial) == (ALLOW, DENY), "with whatever price"
+
+
+@pytest.mark.parametrize(
+    "written", ["0.0127000", "1e-3", "1E400", "-0.0", "NaN", "Infinity", "1" * 5000, "9e999999999"]
+)
+def test_no_number_that_json_can_hold_is_more_than_read_or_left_out(written):
+    body = b'{"id": "V1", "event": "VerificationRequestEvent", "price": {"amount": %s, "currencyId": "USD"}}'
+    said = ReceiptRequest(url=URL, body=body % written.encode())
+    read = {"0.0127000": "0.0127000 USD", "1e-3": "0.001 USD"}
+    try:
+        receipt = read_event(said)
+    except ReceiptRefused:
+        assert len(written) == 5000, "a number of so many digits is no JSON of this Python's"
+    else:
+        assert (str(receipt.price) if receipt.price else None) == read.get(written)
+
+
+def test_only_a_question_has_a_price():
+    price = {"amount": 0.0127, "currencyId": "USD"}
+    for name in ("VerificationResultEvent", "VerificationSmsDeliveredEvent"):
+        assert read_event(event(name, price=price)).price is None
+
+
 def test_only_a_question_can_be_denied():
     for name in ("VerificationResultEvent", "VerificationSmsDeliveredEvent", "NewEvent"):
         assert read_event(event(name)).denial == ""

@@ -82,6 +82,7 @@ class TestVerifyWithOurCodes(TestVerify):
 
 class TestMessaging(TwilioContract):
     mode = Mode.MESSAGING
+    prices = ("repeat",)  # an answer and a status callback say none; the list of messages does
     base_url_setting = "api_base_url"
     required_settings = ("account_sid", "auth_token", "from_number")
     refusals = (
@@ -128,3 +129,13 @@ class TestMessagingThatCannotCall(TestMessaging):
     @pytest.fixture
     def provider_settings(self, simulator):
         return simulator.provider_settings(self.mode) | {"from_number": "Acme"}
+
+
+class TestMessagingWithFeedback(TestMessagingThatCannotCall):
+    """Only a code that was typed is told, by the SID of its message."""
+
+    told_by_number = told_of_failures = False
+
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        return simulator.provider_settings(self.mode) | {"from_number": "Acme", "feedback": True}

@@ -116,7 +116,12 @@ class NumberFormat:
 
 @attrs.frozen(kw_only=True)
 class Life:
-    """Which lives the vendor takes, in seconds: a longer one is cut, with a shorter one nothing is said of it."""
+    """Which lives of a code the vendor can be told.
+
+    Args:
+        min: Seconds; of a shorter one nothing is said.
+        max: Seconds; a longer one is cut.
+    """
 
     min: int = 1
     max: int = 86_400
@@ -139,7 +144,13 @@ class Accepted:
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """Where the seconds are that the vendor asks for, besides ``Retry-After``: group 1 of the pattern."""
+    """Where the seconds are that the vendor asks for, besides ``Retry-After``.
+
+    Args:
+        header: Which.
+        path: In the body.
+        pattern: Regular expression whose first group they are.
+    """
 
     header: str = ""
     path: str = ""
@@ -148,7 +159,12 @@ class Wait:
 
 @attrs.frozen(kw_only=True)
 class PriceAt:
-    """Where a price is: the amount's path, and the currency, or with ``=`` before it the path of that."""
+    """Where a price is.
+
+    Args:
+        amount: Path of the amount.
+        currency: ISO 4217 code, or after ``=`` its path.
+    """
 
     amount: str
     currency: str
@@ -156,7 +172,12 @@ class PriceAt:
 
 @attrs.frozen(kw_only=True)
 class Examples:
-    """Answers from the vendor's documents; the simulator answers in their shape."""
+    """Answers from the vendor's documents; the simulator answers in their shape.
+
+    Args:
+        accepted: To a message that it took.
+        refused: To one that it did not.
+    """
 
     accepted: Mapping[str, Any] = attrs.field(factory=dict)
     refused: Mapping[str, Any] = attrs.field(factory=dict)
@@ -335,7 +356,16 @@ class Receipts:
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """A request that costs nothing and that only the owner of the account may make."""
+    """A request that costs nothing and that only the owner of the account may make.
+
+    Args:
+        path: Behind the base URL.
+        accepted: What the answer to the owner looks like.
+        method: HTTP verb.
+        query: Fields of the URL.
+        form: Fields of a form in the body.
+        json: A JSON body.
+    """
 
     path: str
     accepted: Accepted

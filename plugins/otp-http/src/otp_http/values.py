@@ -13,13 +13,26 @@ from otp_http.tables import Life, NumberFormat
 from otpcore.messages import segments
 from otpcore.providers import DeliveryRequest, PhoneNumber
 
-__all__ = ["HOST_OR_SETTING", "METADATA", "VALUES", "Sending", "language_of", "values_of", "written"]
+__all__ = ["HOST_OR_SETTING", "METADATA", "VALUES", "Sending", "Value", "language_of", "values_of", "written"]
 
 METADATA = "metadata."
 """What comes before the name of an item of metadata."""
 
 HOST_OR_SETTING = frozenset({"sender", "template_id"})
 """What a host may say of a message, else the settings of the instance do."""
+
+
+@attrs.frozen
+class Value:
+    """A placeholder.
+
+    Args:
+        meaning: For people.
+        of: What it stands for in one message; an empty text: nothing.
+    """
+
+    meaning: str
+    of: Callable[[Sending], str]
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +99,7 @@ def values_of(sending: Sending, names: Collection[str]) -> dict[str, str]:
 
 def _value(sending: Sending, name: str) -> str:
     if name in VALUES:
-        return VALUES[name](sending)
+        return VALUES[name].of(sending)
     if name.startswith(METADATA):
         return sending.request.metadata.get(name.removeprefix(METADATA), "")
     said = getattr(sending.request, name) if name in HOST_OR_SETTING else None
@@ -139,34 +152,49 @@ _FORMATS: Mapping[str, Callable[[PhoneNumber], str]] = {
     "national": _national,
 }
 
-VALUES: Mapping[str, Callable[[Sending], str]] = {
-    "e164": lambda sending: sending.request.recipient.e164,
-    "digits": lambda sending: sending.request.recipient.digits,
-    "zeros": lambda sending: f"00{sending.request.recipient.digits}",
-    "national": lambda sending: _national(sending.request.recipient),
-    "number": lambda sending: written(sending.request.recipient, sending.number),
-    "region": lambda sending: sending.request.recipient.region,
-    "calling_code": lambda sending: _calling_code(sending.request.recipient),
-    "text": lambda sending: sending.request.text or "",
-    "code": lambda sending: sending.request.code or "",
-    "unicode": _unicode,
-    "locale": lambda sending: sending.request.locale,
-    "language": lambda sending: language_of(sending.request.locale, sending.languages),
-    "life": lambda sending: _some(sending.seconds),
-    "life_ms": lambda sending: _some(sending.seconds * 1000),
-    "life_minutes": lambda sending: _some(_minutes(sending)),
-    "life_hhmm": _hours_and_minutes,
-    "expires_unix": lambda sending: _unix(sending.ends),
-    "expires_iso": lambda sending: _iso(sending.ends),
-    "delivery_id": lambda sending: sending.request.delivery_id,
-    "challenge_id": lambda sending: sending.request.challenge_id,
-    "idempotency_key": lambda sending: sending.request.idempotency_key,
-    "purpose": lambda sending: sending.request.purpose,
-    "app": lambda sending: sending.request.app,
-    "client": lambda sending: sending.request.client_address,
-    "android_hash": lambda sending: sending.request.android_hash or "",
-    "receipt_url": lambda sending: sending.receipt_url(),
-    "now_unix": lambda sending: _unix(sending.now),
-    "now_iso": lambda sending: _iso(sending.now),
+VALUES: Mapping[str, Value] = {
+    "e164": Value("the number as `+359…`", lambda sending: sending.request.recipient.e164),
+    "digits": Value("the number as `359…`", lambda sending: sending.request.recipient.digits),
+    "zeros": Value("the number as `00359…`", lambda sending: f"00{sending.request.recipient.digits}"),
+    "national": Value(
+        "the number as it is dialled within its country, digits alone",
+        lambda sending: _national(sending.request.recipient),
+    ),
+    "number": Value(
+        "the number as the section `[number]` says", lambda sending: written(sending.request.recipient, sending.number)
+    ),
+    "region": Value("the number's country, such as `BG`", lambda sending: sending.request.recipient.region),
+    "calling_code": Value(
+        "the number's calling code, such as `359`", lambda sending: _calling_code(sending.request.recipient)
+    ),
+    "text": Value("what is to be read, or spoken", lambda sending: sending.request.text or ""),
+    "code": Value("the code", lambda sending: sending.request.code or ""),
+    "unicode": Value("the word `unicode` where the text has letters beyond the GSM alphabet", _unicode),
+    "locale": Value("the language, such as `pt-BR`", lambda sending: sending.request.locale),
+    "language": Value(
+        "the gateway's name of the language (`languages`), else the language without its region",
+        lambda sending: language_of(sending.request.locale, sending.languages),
+    ),
+    "life": Value("seconds that the code lives, rounded up", lambda sending: _some(sending.seconds)),
+    "life_ms": Value("the same in milliseconds", lambda sending: _some(sending.seconds * 1000)),
+    "life_minutes": Value("the same in minutes, rounded up", lambda sending: _some(_minutes(sending))),
+    "life_hhmm": Value("the same as `00:05`", _hours_and_minutes),
+    "expires_unix": Value("when it expires, in Unix seconds", lambda sending: _unix(sending.ends)),
+    "expires_iso": Value("the same as `2026-03-01T12:05:00Z`", lambda sending: _iso(sending.ends)),
+    "delivery_id": Value("our id of this try", lambda sending: sending.request.delivery_id),
+    "challenge_id": Value("our id of the verification", lambda sending: sending.request.challenge_id),
+    "idempotency_key": Value(
+        "the same for every try of one send, for gateways that drop repeats",
+        lambda sending: sending.request.idempotency_key,
+    ),
+    "purpose": Value("what the code is for", lambda sending: sending.request.purpose),
+    "app": Value("which of the host's apps it is for", lambda sending: sending.request.app),
+    "client": Value("the IP address of who asked for it", lambda sending: sending.request.client_address),
+    "android_hash": Value(
+        "the hash of the Android app that may read it", lambda sending: sending.request.android_hash or ""
+    ),
+    "receipt_url": Value("where the gateway may report of this message", lambda sending: sending.receipt_url()),
+    "now_unix": Value("now, in Unix seconds", lambda sending: _unix(sending.now)),
+    "now_iso": Value("now, as `2026-03-01T12:00:00Z`", lambda sending: _iso(sending.now)),
 }
 """Each placeholder that is neither a setting nor metadata, and what it stands for."""

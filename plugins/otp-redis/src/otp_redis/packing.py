@@ -9,6 +9,7 @@ import json
 import operator
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -45,6 +46,12 @@ def unpack(kind: type[R], text: str) -> R:
 
 
 Converter = Callable[[Any], Any]
+
+_SCALARS: Mapping[type, tuple[Converter, Converter]] = {
+    datetime: (microseconds, moment),
+    Decimal: (str, Decimal),
+    bytes: ((lambda value: base64.b64encode(value).decode()), base64.b64decode),
+}
 
 
 def _plain(record: Any) -> dict[str, Any]:
@@ -96,12 +103,11 @@ def _converters(kind: Any) -> tuple[Converter | None, Converter | None]:
         return _converters_of_table(*get_args(kind))
     if attrs.has(kind):
         return _plain, functools.partial(_record, kind)
-    if issubclass(kind, datetime):
-        return microseconds, moment
+    for plain_kind, (to_plain, from_plain) in _SCALARS.items():
+        if issubclass(kind, plain_kind):
+            return to_plain, from_plain
     if issubclass(kind, enum.Enum):
         return (lambda member: member.value), kind
-    if issubclass(kind, bytes):
-        return (lambda value: base64.b64encode(value).decode()), base64.b64decode
     if issubclass(kind, str) and kind is not str:
         return str.__str__, kind
     return None, None

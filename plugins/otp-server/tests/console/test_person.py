@@ -14,6 +14,7 @@ from console_scenes import Scene, gateways, rows
 from otp_server.console import references
 from otp_server.console.references import Named, named_by, reference_of
 
+from otpcore import Price
 from otpcore.testing import Outbox, wrong_code
 
 REASON = "ticket 4711"
@@ -128,6 +129,19 @@ def test_a_story_is_told_in_order(scene: Scene, phone: str) -> None:
     ]
     assert "Attempt 2 of 5." in told
     assert scene.code not in answer.text
+
+
+def test_what_a_message_costs_is_told_where_the_vendor_says_it(scene: Scene) -> None:
+    phone = "+447400123999"  # far from those of the other tests, whose neighbours are counted
+    scene.mada.price = Price.read("0.00750", "USD")
+    try:
+        scene.send(phone)
+    finally:
+        scene.mada.price = None
+    browser = scene.console.browser("vera")
+    assert text_of(browser.get(found(browser, phone))).count("Price 0.00750 USD.") == 1
+    priced = [row for row in rows(browser.get("/deliveries", instance="mada")) if masked(phone) in row]
+    assert [row.count("0.00750 USD") for row in priced] == [1]
 
 
 def test_a_message_that_did_not_arrive_is_told_with_what_was_done(scene: Scene, phone: str) -> None:

@@ -8,7 +8,8 @@ old timestamps are refused. How old an event may be is not published; five minut
   ``otp_sinch.answers.DENIALS``. ``SUCCESSFUL`` and ``FAIL`` are about a code that was typed, ``ABORTED`` about a start that a newer one
   replaced: no news.
 - ``VerificationRequestEvent`` asks whether a verification may begin, by whatever method, and Sinch drops it without an answer.
-  otpcore answers: only what it is sending itself may, and only while its own barriers would let it be sent.
+  otpcore answers: only what it is sending itself may, and only while its own barriers would let it be sent. It is the one
+  event with a ``price``.
 
 Source: developers.sinch.com, "Verification callbacks", "Callback request signing".
 """
@@ -21,6 +22,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -28,7 +30,7 @@ import attrs
 from otp_sinch.answers import VerificationStatus, error_of_start, status_of
 from otp_sinch.signing import signature, string_to_sign
 from otpcore.http import readings
-from otpcore.providers import ErrorKind, Receipt, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
+from otpcore.providers import ErrorKind, Price, Receipt, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 
 __all__ = ["ALLOW", "DENY", "SMS_RESULTS", "TOLERANCE", "check_event", "read_event"]
 
@@ -97,13 +99,13 @@ def read_event(request: ReceiptRequest) -> Receipt:
     event: Any = None
     for text in readings(request.body, request.headers.get("content-type", "")):
         with contextlib.suppress(ValueError, RecursionError):
-            event = json.loads(text)
+            event = json.loads(text, parse_float=Decimal)
             break
     if not isinstance(event, dict) or not _id_in(event, "id") or not isinstance(event.get("event"), str):
         raise ReceiptRefused(ReceiptFault.MALFORMED, "it is no event with the id of a verification")
     match event["event"].lower():
         case "verificationrequestevent":
-            return attrs.evolve(_receipt(event), answer=ALLOW, denial=DENY)
+            return attrs.evolve(_receipt(event), answer=ALLOW, denial=DENY, price=_price(event.get("price")))
         case "verificationsmsdeliveredevent":
             return _sms(event)
         case "verificationresultevent":
@@ -135,6 +137,10 @@ def _receipt(
         provider_code=provider_code,
         kind=kind,
     )
+
+
+def _price(told: Any) -> Price | None:
+    return Price.read(told.get("amount"), told.get("currencyId")) if isinstance(told, dict) else None
 
 
 def _id_in(event: dict[str, Any], name: str) -> str:

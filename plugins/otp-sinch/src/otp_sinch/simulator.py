@@ -28,7 +28,7 @@ import attrs
 from otp_sinch.answers import VerificationStatus
 from otp_sinch.magic import MAGIC_NUMBERS
 from otp_sinch.signing import decode_secret, signature, signed_headers, string_to_sign
-from otpcore.providers import Channel
+from otpcore.providers import Channel, Price
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["SinchSimulator"]
@@ -104,6 +104,7 @@ class SinchSimulator(Simulator):
         timestamp_tolerance: How far ``x-timestamp`` may be off.
         callback_url: Where events are sent to, as the app's setting in the dashboard says; empty: nowhere. Then a verification
             begins only if the customer allows it.
+        price: What a verification costs, in US dollars, as the question whether it may begin says; None: it says none.
     """
 
     application_key = "9f1c6a52-7d0e-4f3b-8a56-0d6a3f1f7c11"
@@ -114,6 +115,7 @@ class SinchSimulator(Simulator):
     wrong_codes = 5
     timestamp_tolerance = timedelta(minutes=5)
     callback_url = ""
+    price: float | None = 0.0127
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,6 +247,7 @@ class SinchSimulator(Simulator):
             text=f"Your verification code is {said}.{last_line}",
             code=verification.code,
             reference=verification.id,
+            price=None if self.price is None or not self.callback_url else Price.read(str(self.price), "USD"),
         )
         if self.callback_url and verification.method == "sms":
             event = self._event("VerificationSmsDeliveredEvent", verification, smsResult="Successful")
@@ -252,11 +255,16 @@ class SinchSimulator(Simulator):
 
     def _denial(self, verification: _Verification) -> str:
         """Ask the customer; why the verification does not begin, or "" where it may."""
-        status, answer = self.ask(self.callback_url, *self._event("VerificationRequestEvent", verification))
+        status, answer = self.ask(
+            self.callback_url, *self._event("VerificationRequestEvent", verification, **self._said_price())
+        )
         action: Any = None
         with contextlib.suppress(ValueError, AttributeError):
             action = json.loads(answer).get("action") if status == http.HTTPStatus.OK else None
         return {"allow": "", "deny": "Denied by callback"}.get(action, "Invalid callback")
+
+    def _said_price(self) -> dict[str, Any]:
+        return {} if self.price is None else {"price": {"amount": self.price, "currencyId": "USD"}}
 
     def _report_result(self, verification: _Verification) -> None:
         """Tell the customer how a verification ended, and before that what became of its SMS."""
@@ -269,7 +277,7 @@ class SinchSimulator(Simulator):
         result = {"status": str(verification.status), "reason": verification.reason, "source": "manual"}
         self.call_back(self.callback_url, *self._event("VerificationResultEvent", verification, **result))
 
-    def _event(self, name: str, verification: _Verification, **more: str) -> tuple[dict[str, str], bytes]:
+    def _event(self, name: str, verification: _Verification, **more: Any) -> tuple[dict[str, str], bytes]:
         """Headers and body of one signed event."""
         event = {
             "id": verification.id,

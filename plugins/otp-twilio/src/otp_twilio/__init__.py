@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from otp_twilio.custom_codes import CustomCodeProvider
+from otp_twilio.feedback import FeedbackProvider
 from otp_twilio.messaging import MessagingProvider
 from otp_twilio.provider import create_provider
 from otp_twilio.settings import Mode, TwilioSettings
@@ -10,6 +11,7 @@ from otp_twilio.verify import VerifyProvider
 
 __all__ = [
     "CustomCodeProvider",
+    "FeedbackProvider",
     "MessagingProvider",
     "Mode",
     "TwilioSettings",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from otp_twilio.errors import error_of, refusal_in
 from otp_twilio.settings import TwilioSettings
 from otpcore.http import HttpAnswer, HttpClient, check_base_url, open_client
-from otpcore.providers import ErrorKind, ProviderContext, ProviderError
+from otpcore.providers import DeliveryReceipt, ErrorKind, Price, ProviderContext, ProviderError
 
-__all__ = ["TwilioClient", "is_sid", "is_success"]
+__all__ = ["TwilioClient", "is_sid", "is_success", "taken"]
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 
@@ -25,6 +25,13 @@ def is_success(answer: HttpAnswer) -> bool:
 def is_sid(value: Any) -> bool:
     """Two letters and 32 hexadecimal digits, as every id of Twilio."""
     return isinstance(value, str) and _SID.fullmatch(value) is not None
+
+
+def taken(resource: Mapping[str, Any]) -> DeliveryReceipt:
+    """A message or call as Twilio shows it. Its ``price`` is null until it is known, and below zero where it is charged."""
+    amount, currency = resource.get("price"), resource.get("price_unit")
+    price = Price.read(amount.removeprefix("-"), currency) if isinstance(amount, str) else None
+    return DeliveryReceipt(reference=str(resource["sid"]), price=price)
 
 
 class TwilioClient:
@@ -67,8 +74,8 @@ class TwilioClient:
             raise error_of(answer)
         return answer.json_object()
 
-    async def create(self, path: str, form: dict[str, str]) -> str:
-        """Create a message, a call or a verification; its SID.
+    async def create(self, path: str, form: dict[str, str]) -> DeliveryReceipt:
+        """Create a message, a call or a verification; its SID, and its price where that is known at once.
 
         Raises:
             ProviderError: Twilio refused it, in the status of the answer or in its body, or nobody knows.
@@ -81,7 +88,7 @@ class TwilioClient:
             raise ProviderError(ErrorKind.AMBIGUOUS, "the answer has no SID")
         if refusal := refusal_in(created):
             raise refusal
-        return str(created["sid"])
+        return taken(created)
 
     def _opened(self) -> HttpClient:
         if self._http is None:

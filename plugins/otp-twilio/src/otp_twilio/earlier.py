@@ -14,7 +14,7 @@ Where it cannot be told, the message counts as not sent: a person who gets it tw
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from otp_twilio.errors import refusal_in
 from otpcore.http import parse_date
 from otpcore.providers import EarlierTry
 
-__all__ = ["Asked", "sid_of_lost"]
+__all__ = ["Asked", "lost_message"]
 
 _SECOND = timedelta(seconds=1)
 _SLACK = timedelta(seconds=2)
@@ -58,10 +58,10 @@ class Asked:
         return (self.date or self.at) - age - self.slack
 
 
-def sid_of_lost(
+def lost_message(
     messages: Any, said: str, *, repeat: str, earlier: Sequence[EarlierTry], asked: Asked, patience: timedelta
-) -> str:
-    """The SID of the message of a try; "" where it was not sent, or where that cannot be told.
+) -> Mapping[str, Any] | None:
+    """The message of a try; None where it was not sent, or where that cannot be told.
 
     Args:
         messages: As Twilio lists them, newest first.
@@ -73,7 +73,7 @@ def sid_of_lost(
     """
     own = next((one for one in earlier if one.delivery_id == repeat), None)
     if own is None:
-        return ""
+        return None
     known = {one.reference for one in earlier if one.reference}
     rivals = [one for one in earlier if not one.reference and one is not own]
     together = patience + 2 * asked.slack + _SECOND  # tries that began further apart are told apart by time
@@ -81,7 +81,7 @@ def sid_of_lost(
         rivals = []
     oldest = asked.began_at(max(one.age for one in (own, *rivals)))
     found = [
-        str(message["sid"])
+        message
         for message in (messages if isinstance(messages, list) else [])
         if isinstance(message, dict)
         and is_sid(message.get("sid"))
@@ -90,7 +90,7 @@ def sid_of_lost(
         and _carries(message, said)
         and not refusal_in(message)
     ]
-    return found[0] if len(found) > len(rivals) else ""
+    return found[0] if len(found) > len(rivals) else None
 
 
 def _is_since(message: dict[str, Any], moment: datetime) -> bool:

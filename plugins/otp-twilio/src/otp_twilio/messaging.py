@@ -10,8 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 
-from otp_twilio.client import TwilioClient, is_success
-from otp_twilio.earlier import Asked, sid_of_lost
+from otp_twilio.client import TwilioClient, is_success, taken
+from otp_twilio.earlier import Asked, lost_message
 from otp_twilio.errors import error_of
 from otp_twilio.languages import SAY_LANGUAGES, say_language
 from otp_twilio.receipts import callback_url, read_receipt
@@ -78,7 +78,7 @@ class MessagingProvider:
         """Send the text; Twilio drops it when the code has expired before it could be delivered."""
         said = request.code or request.text or ""  # a text without a code is recognised as a whole
         if request.repeat and said and (sent := await self._already_sent(request, said)):
-            return DeliveryReceipt(reference=sent)
+            return sent
         form = {
             "To": request.recipient.e164,
             "Body": request.text or "",
@@ -90,8 +90,10 @@ class MessagingProvider:
             form["MessagingServiceSid"] = self.settings.messaging_service_sid
         if self.settings.risk_check is not None:
             form["RiskCheck"] = self.settings.risk_check.value
+        if self.settings.feedback:
+            form["ProvideFeedback"] = "true"
         form |= self._callback(request)
-        return DeliveryReceipt(reference=await self.client.create(self._path("Messages"), form))
+        return await self.client.create(self.path("Messages"), form)
 
     @hookimpl
     async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
@@ -103,12 +105,12 @@ class MessagingProvider:
             "Timeout": str(self._remaining_seconds(request, *_RING_SECONDS)),
         }
         form |= self._callback(request)
-        return DeliveryReceipt(reference=await self.client.create(self._path("Calls"), form))
+        return await self.client.create(self.path("Calls"), form)
 
     @hookimpl
     async def check_account(self) -> AccountState:
         """List one message: only who may use the account may. Its own resource is closed to a standard API key."""
-        listed = await self.client.read(f"{self._path('Messages')}?PageSize=1")
+        listed = await self.client.read(f"{self.path('Messages')}?PageSize=1")
         if not isinstance(listed.get("messages"), list):
             raise ProviderError(ErrorKind.MISCONFIGURED, "the answer lists no messages: check the base URL")
         return AccountState(summary="the credentials are right, and the account is active")
@@ -124,22 +126,23 @@ class MessagingProvider:
         url = self.settings.status_callback_url
         return {"StatusCallback": callback_url(url, request.delivery_id)} if url else {}
 
-    def _path(self, resource: str) -> str:
+    def path(self, resource: str) -> str:
+        """Of a resource of the account."""
         return f"/2010-04-01/Accounts/{self.settings.account_sid}/{resource}.json"
 
     def _remaining_seconds(self, request: DeliveryRequest, least: int, most: int) -> int:
         remaining = int((request.deadline - self.context.clock()).total_seconds())
         return min(max(remaining, least), most)
 
-    async def _already_sent(self, request: DeliveryRequest, said: str) -> str:
-        """The SID of the message of an earlier try whose answer was lost; "" where it was not sent, or nobody can tell.
+    async def _already_sent(self, request: DeliveryRequest, said: str) -> DeliveryReceipt | None:
+        """The message of an earlier try whose answer was lost; None where it was not sent, or nobody can tell.
 
         Twilio knows no idempotency key, so this is the way to ask whether a lost answer was an acceptance.
 
         Raises:
             ProviderError: Twilio did not say; never ``ambiguous``, because asking sends nothing.
         """
-        path = f"{self._path('Messages')}?To={quote(request.recipient.e164, safe='')}&PageSize={_LISTED}"
+        path = f"{self.path('Messages')}?To={quote(request.recipient.e164, safe='')}&PageSize={_LISTED}"
         began_at = self.context.clock()
         try:
             answer = await self.client.get(path)
@@ -153,7 +156,7 @@ class MessagingProvider:
                 ErrorKind.UNAVAILABLE, "asking for the earlier message failed", error.retry_after, error.provider_code
             ) from error
         date = {name.lower(): value for name, value in answer.headers.items()}.get("date", "")
-        return sid_of_lost(
+        found = lost_message(
             messages,
             said,
             repeat=request.repeat,
@@ -161,6 +164,7 @@ class MessagingProvider:
             asked=Asked(at=began_at, until=self.context.clock(), date=parse_date(date)),
             patience=timedelta(seconds=self.context.timeout),
         )
+        return None if found is None else taken(found)
 
 
 def twiml(text: str, locale: str) -> str:

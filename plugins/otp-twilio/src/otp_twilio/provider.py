@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otp_twilio.client import TwilioClient
 from otp_twilio.custom_codes import CustomCodeProvider
+from otp_twilio.feedback import FeedbackProvider
 from otp_twilio.messaging import MessagingProvider
 from otp_twilio.settings import Mode, TwilioSettings
 from otp_twilio.verify import VerifyProvider
@@ -27,4 +28,5 @@ def create_provider(context: ProviderContext) -> VerifyProvider | CustomCodeProv
         key = f"providers.{context.instance}.status_callback_url"
         called = settings.status_callback_url.partition("#")[0]  # what follows is for Twilio alone
         check_base_url(called, key=key, allow_plain_http=settings.allow_plain_http)
-    return MessagingProvider(context=context, settings=settings, client=TwilioClient(context, settings, "api"))
+    sender = FeedbackProvider if settings.feedback else MessagingProvider
+    return sender(context=context, settings=settings, client=TwilioClient(context, settings, "api"))

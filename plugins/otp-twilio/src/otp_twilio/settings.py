@@ -101,7 +101,7 @@ def _few_enough(_: TwilioSettings, __: attrs.Attribute[Any], value: tuple[str, .
         raise ValueError(f"Verify takes {_MOST_TAGS} tags at most")
 
 
-def _only_in_messaging(settings: TwilioSettings, _: attrs.Attribute[str], value: str) -> None:
+def _only_in_messaging(settings: TwilioSettings, _: attrs.Attribute[Any], value: object) -> None:
     if settings.mode is Mode.VERIFY and value:
         raise ValueError('belongs to mode = "messaging" only')
 
@@ -173,6 +173,7 @@ class TwilioSettings:
         status_callback_url: Your URL to which Twilio reports what became of a message or call; ``messaging`` only.
             Connection overrides may stand behind ``#``.
         callback_auth_token: The token that signs those reports, where requests go out with an API key; ``messaging`` only.
+        feedback: Tell Twilio which SMS brought a code that was typed; ``messaging`` only.
         allow_plain_http: Allow ``http://`` URLs beyond loopback.
         risk_check: ``enable`` or ``disable``: Twilio's guards against fraud, for the SMS of this instance; None: as the
             account's settings say.
@@ -203,6 +204,7 @@ class TwilioSettings:
     api_base_url: str = ""
     status_callback_url: str = attrs.field(default="", validator=_callback_url)
     callback_auth_token: str = attrs.field(default="", repr=False, validator=_signing_token)
+    feedback: bool = attrs.field(default=False, validator=_only_in_messaging)
     allow_plain_http: bool = False
     risk_check: RiskCheck | None = None
     device_ip: bool = attrs.field(default=True, validator=_only_in_verify)

@@ -139,7 +139,7 @@ class VerifyService:
         if request.android_hash:
             form["AppHash"] = request.android_hash
         form |= said_of(request, self.settings) | payment_of(request.metadata, self.settings)
-        return DeliveryReceipt(reference=await self.client.create(f"{self._service}/Verifications", form))
+        return await self.client.create(f"{self._service}/Verifications", form)
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -156,6 +156,7 @@ def _delivery() -> None:
         sa.Column("gone", sa.Boolean(), nullable=False),
         sa.Column("answered_at", sa.BigInteger()),
         sa.Column("delivered_at", sa.BigInteger()),
+        sa.Column("price", sa.String(40)),
         sa.Column("world", sa.String(20), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_otp_delivery"),
         sa.UniqueConstraint("id", name="uq_otp_delivery_id"),
@@ -184,6 +185,7 @@ def _receipt() -> None:
         sa.Column("provider_code", sa.Text(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("applied", sa.Boolean(), nullable=False),
+        sa.Column("price", sa.String(40)),
         sa.Column("world", sa.String(20), nullable=False),
         sa.PrimaryKeyConstraint("reference", "instance", "delivery_id", "status", name="pk_otp_receipt"),
     )

@@ -92,7 +92,7 @@ def _handed_over(one: DeliverySeen, *, by_rules: bool) -> Step:
         at=one.answered_at or one.recorded_at,
         word=word.word,
         title=word.told.format(one.provider),
-        detail=f"{told}. {word.meaning}".rstrip(),
+        detail=f"{told}. {word.meaning}".rstrip() + (f" Price {one.price}." if one.price is not None else ""),
         code="" if was_taken else one.provider_code or "",
         reference=one.reference or "",
     )

@@ -29,6 +29,7 @@ class SimulatedAccount(Simulator):
         custom_codes: The Verify service takes ``CustomCode``.
         verification_life: How long Verify keeps a verification, from its first send.
         psd2: The Verify service is for payments: each start and each check needs ``Payee`` and ``Amount``.
+        message_price: What an SMS costs (``price_unit``: USD); shown once it is on its way, as what is charged: below zero.
         rate_limits: The rate limits of the Verify service: by unique name, how many starts with one value in how long.
     """
 
@@ -45,6 +46,7 @@ class SimulatedAccount(Simulator):
         self.custom_codes = False
         self.verification_life = timedelta(minutes=10)
         self.psd2 = False
+        self.message_price = "-0.00750"
         self.rate_limits: dict[str, tuple[int, timedelta]] = {}
 
     def provider_settings(self, mode: Mode = Mode.VERIFY) -> dict[str, Any]:

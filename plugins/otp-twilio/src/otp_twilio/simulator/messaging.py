@@ -29,7 +29,7 @@ from otp_twilio.simulator.answers import (
 )
 from otp_twilio.simulator.listing import listed, number
 from otpcore.messages import segments
-from otpcore.providers import Channel, ReceiptStatus
+from otpcore.providers import Channel, Price, ReceiptStatus
 from otpcore.simulators import SimulatedAnswer
 
 __all__ = ["SimulatedCalls", "SimulatedMessages", "SimulatedResource"]
@@ -142,6 +142,10 @@ class SimulatedMessages(SimulatedResource):
 
     name, prefix = "Messages", "SM"
 
+    def __init__(self, account: SimulatedAccount) -> None:
+        super().__init__(account)
+        self.feedback: dict[str, str] = {}
+
     def _create(self, form: dict[str, str]) -> SimulatedAnswer:
         refusal = self._refusal(form)
         if refusal:
@@ -167,9 +171,28 @@ class SimulatedMessages(SimulatedResource):
         answer = SimulatedAnswer.json(201, message)
         end = MESSAGE_ENDS.get(to, DELIVERED)
         if end.arrives:
-            self._account.deliver(recipient=to, channel=Channel.SMS, text=form["Body"], reference=message["sid"])
+            self._account.deliver(
+                recipient=to,
+                channel=Channel.SMS,
+                text=form["Body"],
+                reference=message["sid"],
+                price=Price.read(self._account.message_price.removeprefix("-"), message["price_unit"]),
+            )
         self._go_on(form, end, message)
         return answer
+
+    def confirm(self, sid: str, form: dict[str, str]) -> SimulatedAnswer:
+        """Feedback on a message; Twilio's documents do not say that one without ``ProvideFeedback`` is refused."""
+        outcome = form.get("Outcome", "confirmed")
+        if all(made["sid"] != sid for made in self._made):
+            return _not_found()
+        if outcome not in ("confirmed", "unconfirmed"):
+            return error(400, 20001, "Parameter 'Outcome' is not valid")
+        now, about = _rfc2822(self._account), {"account_sid": self._account.account_sid, "message_sid": sid}
+        uri = f"/2010-04-01/Accounts/{self._account.account_sid}/Messages/{sid}/Feedback.json"
+        self.feedback[sid] = outcome
+        feedback = {**about, "outcome": outcome, "date_created": now, "date_updated": now, "uri": uri}
+        return SimulatedAnswer.json(201, feedback)
 
     def _update(self, made: dict[str, Any], form: dict[str, str]) -> SimulatedAnswer:
         """Take the text out; nothing here can still be cancelled."""
@@ -184,6 +207,7 @@ class SimulatedMessages(SimulatedResource):
             "from": made["from"] or self._account.from_number,  # the messaging service has chosen
             "num_segments": str(segments(made["body"]).count),
             "date_sent": made["date_sent"] or _rfc2822(self._account),
+            "price": self._account.message_price,
         }
 
     def _refusal(self, form: dict[str, str]) -> Failure | None:
@@ -273,6 +297,8 @@ def _refused_option(form: dict[str, str]) -> Failure | None:
         return _NO_CALLBACK
     if form.get("RiskCheck", "enable") not in ("enable", "disable"):
         return Failure(400, 20001, "Parameter 'RiskCheck' is not valid")
+    if form.get("ProvideFeedback", "false") not in ("true", "false"):
+        return Failure(400, 20001, "Parameter 'ProvideFeedback' is not valid")
     if not 1 <= number(form.get("ValidityPeriod", "36000")) <= _LONGEST_VALIDITY:
         return Failure(400, 90007, "ValidityPeriod is out of range")
     return None

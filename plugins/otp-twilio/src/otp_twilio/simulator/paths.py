@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from otp_twilio.simulator.account import SimulatedAccount
@@ -15,6 +16,7 @@ __all__ = ["TwilioSimulator"]
 
 _VERIFY = re.compile(r"/v2/Services/(\w+)/(\w+)(?:/([\w+%]+))?")
 _API = re.compile(r"/2010-04-01/Accounts/(\w+)/(\w+)(?:/(\w+))?\.json")
+_FEEDBACK = re.compile(r"/2010-04-01/Accounts/(\w+)/Messages/(\w+)/Feedback\.json")
 
 
 class TwilioSimulator(SimulatedAccount):
@@ -23,10 +25,16 @@ class TwilioSimulator(SimulatedAccount):
     def __init__(self) -> None:
         super().__init__()
         self._verify = SimulatedVerify(self)
+        self._messages = SimulatedMessages(self)
         self._resources: dict[str, SimulatedResource] = {
-            "Messages": SimulatedMessages(self),
+            "Messages": self._messages,
             "Calls": SimulatedCalls(self),
         }
+
+    @property
+    def feedback(self) -> Mapping[str, str]:
+        """What was told of messages, by SID: ``confirmed`` or ``unconfirmed``."""
+        return self._messages.feedback
 
     def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
         """Check the credentials, then answer as the API of the path."""
@@ -37,6 +45,8 @@ class TwilioSimulator(SimulatedAccount):
             return SimulatedAnswer.json(200, {"sid": self.service_sid, "account_sid": self.account_sid})
         if (found := _VERIFY.fullmatch(request.path)) and found[1] == self.service_sid:
             return self._verify.answer(request.method, found[2], unquote(found[3] or ""), form)
+        if (found := _FEEDBACK.fullmatch(request.path)) and found[1] == self.account_sid and request.method == "POST":
+            return self._messages.confirm(found[2], form)
         if (found := _API.fullmatch(request.path)) and found[1] == self.account_sid and found[2] in self._resources:
             return self._resources[found[2]].answer(request.method, found[3], request.query, form)
         return error(404, 20404, f"The requested resource {request.path} was not found")

@@ -1,0 +1,67 @@
+"""Contract tests of prices: as exact as the vendor said, and made up nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from otpcore.models import Channel, ReceiptStatus
+from otpcore.prices import Price
+from otpcore.providers.provider import Provider
+from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest
+from otpcore.simulators.simulator import Fault, Simulator
+from otpcore.testing.providers.bench import PATIENCE, Bench
+from otpcore.testing.providers.receipts import ReceiptTests
+
+__all__ = ["PriceTests"]
+
+_ANSWER, _REPEAT, _RECEIPT = "answer", "repeat", "receipt"
+
+
+class PriceTests(ReceiptTests):
+    """What a message costs, wherever the vendor may say it."""
+
+    @pytest.mark.anyio
+    async def test_the_price_in_an_answer_is_the_vendors(self, bench: Bench, channel: Channel) -> None:
+        async with bench.open() as provider:
+            _, taken = await _sent(bench, provider, channel)
+        self._assert_price(bench.simulator, channel, _ANSWER, taken.price)
+
+    @pytest.mark.anyio
+    async def test_the_price_of_a_message_whose_answer_was_lost_is_the_vendors(
+        self, bench: Bench, channel: Channel
+    ) -> None:
+        async with bench.open() as provider:
+            first = bench.delivery(channel)
+            bench.simulator.fail(Fault.RESET_AFTER_WORK)
+            await bench.failure(provider.send(first, PATIENCE))
+            taken = await provider.send(bench.delivery(channel, repeat_of=first), PATIENCE)
+        said = _ANSWER if len(bench.simulator.inbox) > 1 else _REPEAT
+        self._assert_price(bench.simulator, channel, said, taken.price)
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("status", list(ReceiptStatus), ids=str)
+    async def test_the_price_in_a_receipt_is_the_vendors(
+        self, bench: Bench, channel: Channel, status: ReceiptStatus
+    ) -> None:
+        if not bench.provider().reads_receipts:
+            pytest.skip("the provider reads no receipts")
+        async with bench.open() as provider:
+            request, taken = await _sent(bench, provider, channel)
+            callback = self.callback(bench.simulator, request, taken, status)
+            (receipt,) = (await provider.parse_receipt(callback, PATIENCE)).receipts
+        self._assert_price(bench.simulator, channel, _RECEIPT, receipt.price)
+
+    def _assert_price(self, simulator: Simulator, channel: Channel, said: str, price: Price | None) -> None:
+        charged = simulator.inbox[-1].price
+        if said not in self.prices:
+            assert price is None, f"the vendor says no price in its {said}; name it in `prices`, if it does"
+            return
+        if channel == self.channels[0]:
+            assert charged is not None, f"`prices` names the {said}, and the simulator's message has no price"
+        assert str(price) == str(charged), f"the vendor's {said} says {charged}"
+
+
+async def _sent(bench: Bench, provider: Provider, channel: Channel) -> tuple[DeliveryRequest, DeliveryReceipt]:
+    """A message that the vendor took."""
+    request = bench.delivery(channel)
+    return request, await provider.send(request, PATIENCE)
