@@ -74,6 +74,7 @@ WRONG_RECEIPTS = {
         ({"ok": "delivered: blocked"}, "receipts.statuses.ok: only undelivered has a kind"),
         ({"ok": "undelivered: blockd"}, "receipts.statuses.ok: 'blockd' is no kind; did you mean 'blocked'?"),
     ],
+    "items": [("data.payload", "receipts.items: has no *, so it leads to no list")],
     "codes": [({"1": "blocked"}, "receipts.code: is needed beside codes")],
     "proof": [
         ({"kind": "address"}, "send.sms: never says {receipt_url}"),

@@ -21,13 +21,13 @@ DOCUMENTED = json.loads((CAPTURES / "documented" / "receipts.json").read_text(en
 SECRET = "a-long-random-text-of-ours"
 NOW = datetime.fromisoformat("2026-12-01T00:00:00+00:00")
 URL = "https://otp.example/receipts/http"
-WITHOUT = {"smsapi", "kavenegar", "kavenegar_text", "mobica"}
+WITHOUT = {"smsapi", "kavenegar", "kavenegar_text", "mobica", "webhook"}
 """No report of theirs was found in a document of theirs."""
 
 EVERY = [(gateway, report) for gateway, reports in DOCUMENTED.items() for report in reports]
 SIGNED = [
     (gateway, one)
-    for gateway in built_in()
+    for gateway in sorted(set(built_in()) - {"webhook"})
     for stored in [json.loads((CAPTURES / f"{gateway}.json").read_text(encoding="utf-8"))]
     if "receipts" in stored
     for one in stored["receipts"]["signed"]

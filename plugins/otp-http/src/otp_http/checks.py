@@ -9,7 +9,7 @@ from typing import Any
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED, Meaning, nearest
 from otp_http.placeholders import PlaceholderError, compiled, names_in
 from otp_http.proofs import SIGNED_PARTS, secret_names
-from otp_http.tables import PARTS, Answer, Proof, Receipts, Request, Table
+from otp_http.tables import PARTS, Answer, BodyHmac, Proof, Receipts, Request, Table
 from otp_http.values import HOST_OR_SETTING, METADATA, VALUES
 from otpcore.providers import Channel
 
@@ -78,9 +78,21 @@ def _of_templates(table: Table) -> Iterator[Problem]:
     if auth.hmac is not None:
         yield from _of_text("auth.hmac.key", auth.hmac.key, table.settings)
         yield from _of_text("auth.hmac.prefix", auth.hmac.prefix, table.settings)
+        yield from _of_signed(table, auth.hmac)
     if table.account is not None:
         for part in ("path", "query", "form", "json"):
             yield from _of_text(f"account.{part}", getattr(table.account, part), table.settings)
+
+
+def _of_signed(table: Table, how: BodyHmac) -> Iterator[Problem]:
+    shared = {name.lower() for name in table.auth.headers}
+    names = set(re.findall(r"\{([a-z0-9-]+)\}", how.signed))
+    if "body" not in names:
+        yield "auth.hmac.signed", "must hold {body}, or the message could be changed"
+    for channel, request in table.send.items():
+        known = {"body", *shared, *(name.lower() for name in request.headers)}
+        for name in sorted(names - known):
+            yield "auth.hmac.signed", f"send.{channel} has no header {name}; {nearest(name, known)}"
 
 
 def _of_text(key: str, value: Any, known: Collection[str], *, metadata: bool = False) -> Iterator[Problem]:
@@ -188,6 +200,8 @@ def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
         elif kind:
             yield from _of_meanings("receipts.statuses", {status: kind})
     yield from _of_meanings("receipts.codes", receipts.codes)
+    if receipts.items and "*" not in receipts.items.split("."):
+        yield "receipts.items", "has no *, so it leads to no list; write the whole path in status, reference and so on"
     if receipts.codes and not receipts.code:
         yield "receipts.code", "is needed beside codes: the path of the code"
     if not (receipts.reference or receipts.delivery_id or proof.kind == "address"):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,7 +16,7 @@ import attrs
 from otp_http.placeholders import LEFT_OUT, Node, Template, compiled, fill, names_in
 from otp_http.tables import Account, Auth, BodyHmac, Request
 
-__all__ = ["Composed", "Composer", "encoded", "keyed"]
+__all__ = ["Composed", "Composer", "body_signature", "encoded", "keyed"]
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -116,8 +117,24 @@ class Composer:
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
         if (how := self.signature) is not None:
             key, prefix = (_text(compiled(text), values) for text in (how.key, how.prefix))
-            headers[how.header] = prefix + encoded(keyed(key.encode(), body, how.hash), how.encoding)
+            headers[how.header] = prefix + body_signature(how, key, headers, body)
         return headers
+
+
+def body_signature(how: BodyHmac, key: str, headers: Mapping[str, str], body: bytes) -> str:
+    """The signature of a request that has these headers.
+
+    Raises:
+        ValueError: The key is not written as the table says. The text quotes nothing.
+    """
+    try:
+        secret = base64.b64decode(key, validate=True) if how.key_encoding == "base64" else key.encode()
+    except ValueError:
+        raise ValueError("the key of the signature is not Base64") from None
+    parts = {f"{{{name.lower()}}}": value.encode() for name, value in headers.items()} | {"{body}": body}
+    pieces = re.split(r"(\{[a-z0-9-]+\})", how.signed)
+    said = b"".join(parts.get(piece, piece.encode()) for piece in pieces)
+    return encoded(keyed(secret, said, how.hash), how.encoding)
 
 
 def keyed(key: bytes, said: bytes, name: str) -> bytes:

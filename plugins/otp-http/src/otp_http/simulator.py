@@ -31,7 +31,7 @@ from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
 from otp_http.proofs import filled, signature
 from otp_http.reading import Asked, account_values, asked, recipient_of
-from otp_http.requests import encoded, keyed
+from otp_http.requests import body_signature
 from otp_http.tables import Answer, PriceAt, Receipts, Setting
 from otpcore.providers import Channel, Price, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
@@ -147,10 +147,9 @@ class GatewaySimulator(Simulator):
             return False
         signing = self.table.auth.hmac
         if signing is not None:
-            digest = encoded(
-                keyed(filled(signing.key, self.account).encode(), request.body, signing.hash), signing.encoding
-            )
-            if request.headers.get(signing.header.lower()) != filled(signing.prefix, self.account) + digest:
+            key, prefix = filled(signing.key, self.account), filled(signing.prefix, self.account)
+            wanted = prefix + body_signature(signing, key, request.headers, request.body)
+            if request.headers.get(signing.header.lower()) != wanted:
                 return False
         given = {**said, **found}
         secrets = (name for name, setting in self.table.settings.items() if setting.secret)

@@ -66,18 +66,22 @@ class BodyHmac:
     """A signature of the body as it is sent, in a header.
 
     Args:
-        header: Which.
-        key: Of the HMAC.
+        header: That carries it.
+        key: Of the signature.
+        key_encoding: How the key is written.
         hash: Of the HMAC.
         encoding: Of the signature.
         prefix: Before the signature.
+        signed: What is signed: ``{body}``, and headers of the request by their names in lower case.
     """
 
     header: str
     key: str
+    key_encoding: Literal["raw", "base64"] = "raw"
     hash: Hash = "sha256"
     encoding: Encoding = "hex"
     prefix: str = ""
+    signed: str = "{body}"
 
 
 @attrs.frozen(kw_only=True)
