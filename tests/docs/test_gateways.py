@@ -13,10 +13,10 @@ from contextlib import chdir
 
 import attrs
 import pytest
-from otp_http import tables
+from otp_http import sections
 from otp_http.catalogue import built_in, find
 from otp_http.simulator import GatewaySimulator
-from otp_http.tables import Table
+from otp_http.tables import Account, Source, Table
 from otp_http.values import VALUES
 
 from otpcore import OTPService
@@ -40,23 +40,23 @@ PROOFS = {
     "query": "a secret in the URL",
 }
 SECTIONS = {
-    "": tables.Table,
-    "settings.NAME": tables.Setting,
-    "auth": tables.Auth,
-    "auth.hmac": tables.BodyHmac,
-    "number": tables.NumberFormat,
-    "send.CHANNEL": tables.Request,
-    "send.CHANNEL.life": tables.Life,
-    "answer": tables.Answer,
-    "answer.accepted": tables.Accepted,
-    "answer.retry_after": tables.Wait,
-    "answer.price": tables.PriceAt,
-    "answer.examples": tables.Examples,
-    "receipts": tables.Receipts,
-    "receipts.proof": tables.Proof,
-    "receipts.challenge": tables.Challenge,
-    "account": tables.Account,
-    "sources.PART": tables.Source,
+    "": Table,
+    "settings.NAME": sections.Setting,
+    "auth": sections.Auth,
+    "auth.hmac": sections.BodyHmac,
+    "number": sections.NumberFormat,
+    "send.CHANNEL": sections.Request,
+    "send.CHANNEL.life": sections.Life,
+    "answer": sections.Answer,
+    "answer.accepted": sections.Accepted,
+    "answer.retry_after": sections.Wait,
+    "answer.price": sections.PriceAt,
+    "answer.examples": sections.Examples,
+    "receipts": sections.Receipts,
+    "receipts.proof": sections.Proof,
+    "receipts.challenge": sections.Challenge,
+    "account": Account,
+    "sources.PART": Source,
 }
 
 
@@ -76,7 +76,7 @@ def rows_of_gateways() -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def _content(request: tables.Request) -> str:
+def _content(request: sections.Request) -> str:
     return "your text" if request.content == "text" else "the code, in the gateway's words"
 
 

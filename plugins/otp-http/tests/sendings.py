@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from otp_http.tables import NumberFormat
+from otp_http.sections import NumberFormat
 from otp_http.values import Sending
 
 from otpcore.providers import DeliveryRequest

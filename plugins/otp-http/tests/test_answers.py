@@ -6,7 +6,7 @@ import json
 
 import pytest
 from otp_http.answers import Judge
-from otp_http.tables import Accepted, Answer, Wait
+from otp_http.sections import Accepted, Answer, Wait
 
 from otpcore.http import HttpAnswer
 from otpcore.providers import ErrorKind, ProviderError

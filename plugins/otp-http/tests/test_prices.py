@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from otp_http.answers import Judge
 from otp_http.prices import price_in
-from otp_http.tables import Answer, PriceAt
+from otp_http.sections import Answer, PriceAt
 
 from otpcore.http import HttpAnswer
 from otpcore.providers import DeliveryReceipt

@@ -1,4 +1,4 @@
-"""Reports in the vendors' own shapes, from their documents: what each says of a message, and that nothing else proves it.
+"""Reports in the vendors' own shapes, from their documents: what each says, and that nothing else proves it.
 
 Where a vendor signs, the signature is one that the vendor's own SDK believed (``captures/signing.py``).
 """

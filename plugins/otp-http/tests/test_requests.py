@@ -12,7 +12,7 @@ import httpx
 import pytest
 from otp_http import create_provider
 from otp_http.requests import Composer
-from otp_http.tables import Auth, BodyHmac, Request
+from otp_http.sections import Auth, BodyHmac, Request
 from sendings import NOW
 
 from otpcore.providers import ErrorKind, ProviderContext, ProviderError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from otp_http.tables import Life, NumberFormat
+from otp_http.sections import Life, NumberFormat
 from otp_http.values import VALUES, language_of, values_of, written
 from sendings import NOW, sending
 

@@ -12,7 +12,7 @@ import attrs
 from otp_http.meanings import Meaning, Meanings, plain_code
 from otp_http.paths import as_text, first, look_up, parsed
 from otp_http.prices import price_in
-from otp_http.tables import Accepted, Answer
+from otp_http.sections import Accepted, Answer
 from otpcore.http import HttpAnswer, readings
 from otpcore.providers import DeliveryReceipt, ErrorKind, ProviderError
 

@@ -1,4 +1,4 @@
-"""Whether a table can work: each thing that is wrong with it, with its key, and the nearest right name or what to do."""
+"""Whether a table can work: each thing that is wrong with it, with its key and the nearest right name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED, Meaning, nearest
 from otp_http.placeholders import PlaceholderError, compiled, names_in
 from otp_http.proofs import SIGNED_PARTS, secret_names
-from otp_http.tables import PARTS, Answer, BodyHmac, Proof, Receipts, Request, Table
+from otp_http.sections import Answer, BodyHmac, Proof, Receipts, Request
+from otp_http.tables import PARTS, Table
 from otp_http.values import HOST_OR_SETTING, METADATA, VALUES
 from otpcore.providers import Channel
 
@@ -190,15 +191,7 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
 
 def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
     proof = receipts.proof
-    for status, text in receipts.statuses.items():
-        word, _, kind = (part.strip() for part in text.partition(":"))
-        words = (DELIVERED, UNDELIVERED, PROGRESS)
-        if word not in words:
-            yield f"receipts.statuses.{status}", f"{word!r} is no end of a message; {nearest(word, words)}"
-        elif kind and word != UNDELIVERED:
-            yield f"receipts.statuses.{status}", f"only {UNDELIVERED} has a kind"
-        elif kind:
-            yield from _of_meanings("receipts.statuses", {status: kind})
+    yield from _of_statuses(receipts.statuses)
     yield from _of_meanings("receipts.codes", receipts.codes)
     if receipts.items and "*" not in receipts.items.split("."):
         yield "receipts.items", "has no *, so it leads to no list; write the whole path in status, reference and so on"
@@ -212,6 +205,18 @@ def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
     yield from _of_proof(table, proof)
     if receipts.challenge is not None:
         yield from _of_text("receipts.challenge.secret", receipts.challenge.secret, table.settings)
+
+
+def _of_statuses(statuses: Mapping[str, str]) -> Iterator[Problem]:
+    words = (DELIVERED, UNDELIVERED, PROGRESS)
+    for status, text in statuses.items():
+        word, _, kind = (part.strip() for part in text.partition(":"))
+        if word not in words:
+            yield f"receipts.statuses.{status}", f"{word!r} is no end of a message; {nearest(word, words)}"
+        elif kind and word != UNDELIVERED:
+            yield f"receipts.statuses.{status}", f"only {UNDELIVERED} has a kind"
+        elif kind:
+            yield from _of_meanings("receipts.statuses", {status: kind})
 
 
 def _of_proof(table: Table, proof: Proof) -> Iterator[Problem]:

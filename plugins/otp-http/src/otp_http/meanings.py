@@ -87,7 +87,7 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def plain_code(code: str) -> str:
-    """A vendor's code as an error may show it; empty where it is longer than a code, or may hold a number or passcode."""
+    """A vendor's code as an error may show it; empty where it is too long, or may hold a number or passcode."""
     shows = len(code) <= _LONGEST_CODE and _PLAIN_CODE.fullmatch(code) and not _NUMBER.search(code)
     return code if shows else ""
 

@@ -1,4 +1,4 @@
-"""Paths into what a vendor says, such as ``messages.0.status``: look up, compare as text, and for the simulator, set."""
+"""Paths into what a vendor says, such as ``messages.0.status``: look up, compare as text, set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts, lists and tables with placeholders in braces, such as ``"App {api_key}"``: read once, filled for each message."""
+"""Texts, lists and tables with placeholders, such as ``"App {api_key}"``: read once, filled for each message."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from otp_http.paths import as_text, look_up
-from otp_http.tables import PriceAt
+from otp_http.sections import PriceAt
 from otpcore.providers import Price
 
 __all__ = ["price_in"]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from otp_http.placeholders import LEFT_OUT, Template, compiled
 from otp_http.requests import encoded, keyed
-from otp_http.tables import Proof
+from otp_http.sections import Proof
 from otpcore.providers import ReceiptFault, ReceiptRefused, ReceiptRequest
 
 __all__ = ["SIGNED_PARTS", "check", "filled", "secret_names", "signature"]

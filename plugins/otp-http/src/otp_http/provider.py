@@ -13,8 +13,9 @@ from otp_http.catalogue import table_of
 from otp_http.paths import parsed
 from otp_http.receipts import ReceiptReader
 from otp_http.requests import Composer
+from otp_http.sections import Request
 from otp_http.settings import InstanceSettings, settings_of
-from otp_http.tables import Account, Request, Table
+from otp_http.tables import Account, Table
 from otp_http.values import Sending, values_of
 from otpcore.http import HttpAnswer, HttpClient, open_client, readings
 from otpcore.providers import (

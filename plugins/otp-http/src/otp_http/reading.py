@@ -13,7 +13,8 @@ import phonenumbers
 
 from otp_http.paths import as_text
 from otp_http.placeholders import Node, Template, compiled, names_in
-from otp_http.tables import NumberFormat, Request, Table
+from otp_http.sections import NumberFormat, Request
+from otp_http.tables import Table
 from otp_http.values import written
 from otpcore.providers import PhoneNumber
 from otpcore.simulators import SimulatedRequest
@@ -47,7 +48,7 @@ class _Reading:
 def asked(table: Table, request: SimulatedRequest) -> Asked | None:
     """The message of a request; None where no channel of the gateway has such a one.
 
-    Of two channels that both fit, such as an SMS and a call of one resource, it is the one that more of the request speaks of.
+    Of two channels that both fit, such as an SMS and a call, it is the one that the request says more of.
     """
     found: list[tuple[int, Asked]] = []
     for channel, how in table.send.items():
@@ -72,7 +73,7 @@ def account_values(table: Table, request: SimulatedRequest) -> Mapping[str, str]
 
 
 def recipient_of(values: Mapping[str, str], how: NumberFormat, region: str) -> str:
-    """The number (E.164) of a message, one that is written as within a country being of this region; empty: it has none."""
+    """The number (E.164) of a message, one without its country being of this region; empty: it has none."""
     for name, opening in _OPENING.items():
         if number := values.get(name, ""):
             return opening + (number.removeprefix("00") if name == "zeros" else number)

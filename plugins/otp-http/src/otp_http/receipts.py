@@ -14,7 +14,7 @@ from otp_http.meanings import DELIVERED, PROGRESS, Meaning, Meanings, plain_code
 from otp_http.paths import as_text, each, first, look_up, parsed
 from otp_http.prices import price_in
 from otp_http.proofs import check, filled
-from otp_http.tables import Challenge, Receipts
+from otp_http.sections import Challenge, Receipts
 from otpcore.http import readings
 from otpcore.providers import Receipt, ReceiptAnswer, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 

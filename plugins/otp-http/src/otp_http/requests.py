@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from otp_http.placeholders import LEFT_OUT, Node, Template, compiled, fill, names_in
-from otp_http.tables import Account, Auth, BodyHmac, Request
+from otp_http.sections import Auth, BodyHmac, Request
+from otp_http.tables import Account
 
 __all__ = ["Composed", "Composer", "body_signature", "encoded", "keyed"]
 

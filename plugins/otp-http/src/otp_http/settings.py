@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from otp_http.proofs import filled
-from otp_http.tables import Setting, Table
+from otp_http.sections import Setting
+from otp_http.tables import Table
 from otpcore.http import check_base_url
 from otpcore.providers import ProviderContext
 

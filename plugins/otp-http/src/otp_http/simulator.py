@@ -9,8 +9,8 @@
         infobip.refusals["+359880000013"] = "51"
         infobip.reports("delivered")          # what it reports of each message from now on
 
-It is made from the table that the plugin reads too, so it proves nothing of the gateway itself: the plugin's tests judge it by
-what the vendors' own software was seen to send.
+It is made from the table that the plugin reads too, so it proves nothing of the gateway itself: the plugin's tests
+judge it by what the vendors' own software was seen to send.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from otp_http.placeholders import compiled, names_in
 from otp_http.proofs import filled, signature
 from otp_http.reading import Asked, account_values, asked, recipient_of
 from otp_http.requests import body_signature
-from otp_http.tables import Answer, PriceAt, Receipts, Setting
+from otp_http.sections import Answer, PriceAt, Receipts, Setting
 from otpcore.providers import Channel, Price, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
@@ -51,8 +51,8 @@ class GatewaySimulator(Simulator):
         amount: What a message costs.
         refusals: The code with which a message to a number (E.164) is refused.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
-        told: For each message, by the gateway's id of it, or ours where it gives none: our id, and where it is to be reported.
-        receipts_at: Where it reports of all messages, as an operator sets it at the gateway; empty: where each message says.
+        told: By the gateway's id of a message, or ours where it gives none: our id, and where it is to be reported.
+        receipts_at: Where it reports of all messages, as it is set at the gateway; empty: where each message says.
     """
 
     def __init__(self, gateway: str | Path) -> None:
@@ -160,7 +160,7 @@ class GatewaySimulator(Simulator):
         recipient, values = recipient_of(message.values, self.table.number, self.region), message.values
         said = values.get("text") or values.get("code", "")
         if not recipient or not said:
-            return SimulatedAnswer.empty(answer.refusal_status if answer.refusal_status != 200 else 422)  # noqa: PLR2004 - OK
+            return SimulatedAnswer.empty(422)
         code = self.refusals.get(recipient) or (self._next.pop(0) if self._next else "")
         if code:
             return self._refused(answer, code)

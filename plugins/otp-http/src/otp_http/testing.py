@@ -21,8 +21,9 @@ import pytest
 
 from otp_http.catalogue import find, from_file
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED
+from otp_http.sections import PriceAt, Receipts
 from otp_http.simulator import GatewaySimulator
-from otp_http.tables import PriceAt, Receipts, Table
+from otp_http.tables import Table
 from otpcore.providers import (
     Channel,
     DeliveryReceipt,

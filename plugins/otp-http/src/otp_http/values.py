@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from otp_http.tables import Life, NumberFormat
+from otp_http.sections import Life, NumberFormat
 from otpcore.messages import segments
 from otpcore.providers import DeliveryRequest, PhoneNumber
 
