@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import pytest
 
 from otp_http.catalogue import find, from_file
@@ -101,7 +102,7 @@ class GatewayContract(ProviderContract):
             (receipt.reference or request.delivery_id, simulator.statuses(_ENDS[status])[0], "")
             for request, receipt, status in reports
         ]
-        return simulator.report_all(said, url=_URL)
+        return _as_signed(simulator.report_all(said, url=_URL))
 
     def challenge(self, simulator: Simulator) -> tuple[ReceiptRequest, str] | None:
         """How the gateway has an address proven, where it does."""
@@ -118,7 +119,13 @@ class GatewayContract(ProviderContract):
         statuses = simulator.statuses(meaning)
         status = statuses[0] if statuses else "a status that no table lists"
         url = "" if _receipts(simulator).proof.kind == "address" else _URL
-        return simulator.report(receipt.reference or request.delivery_id, status, url=url)
+        return _as_signed(simulator.report(receipt.reference or request.delivery_id, status, url=url))
+
+
+def _as_signed(request: ReceiptRequest) -> ReceiptRequest:
+    """A report with no header but those that prove it."""
+    headers = {name: value for name, value in request.headers.items() if name != "content-type"}
+    return attrs.evolve(request, headers=headers)
 
 
 _ENDS = {ReceiptStatus.DELIVERED: DELIVERED, ReceiptStatus.UNDELIVERED: UNDELIVERED}
