@@ -81,7 +81,7 @@ def test_a_simulator_of_ones_own_is_named_by_its_class_and_keeps_its_port(forked
 @pytest.mark.parametrize(
     ("vendor", "said"),
     [
-        ("nexmo", "mada, sinch, twilio\nfix: pip install otp-nexmo"),
+        ("nexmo", "twilio, vonage_sms, whatsapp\nfix: pip install otp-nexmo"),
         ("no_such:Thing", "no_such"),
         ("otpcore:Thing", "module:class"),
     ],

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 import attrs
 
 from otp_http.meanings import Meaning, Meanings, plain_code
-from otp_http.paths import as_text, first, look_up
+from otp_http.paths import as_text, first, look_up, parsed
+from otp_http.prices import price_in
 from otp_http.tables import Accepted, Answer
 from otpcore.http import HttpAnswer, readings
 from otpcore.providers import DeliveryReceipt, ErrorKind, ProviderError
@@ -79,7 +80,7 @@ class Judge:
         reference = as_text(look_up(said, self.table.reference)) if self.table.reference else ""
         code = first(said, self.table.code)
         if self._accepts(answer.status, said, reference):
-            return DeliveryReceipt(reference=_kept(reference))
+            return DeliveryReceipt(reference=_kept(reference), price=price_in(said, self.table.price))
         if code in self.table.duplicates:  # the earlier try was taken, and its answer lost; reports name that one
             return DeliveryReceipt()
         raise self._refusal(answer, said, code)
@@ -124,10 +125,7 @@ def _kept(reference: str) -> str:
 def _body(table: Answer, answer: HttpAnswer) -> Any:
     """The body as its table says; None where it is not that."""
     if table.body == "json":
-        try:
-            return answer.json()
-        except ProviderError:
-            return None
+        return parsed(readings(answer.body, answer.content_type))
     text = next(iter(readings(answer.body, answer.content_type)), "")
     if table.body == "form":
         return dict(parse_qsl(text.strip())) or None

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
-__all__ = ["as_text", "each", "first", "look_up", "place"]
+__all__ = ["as_text", "each", "first", "look_up", "parsed", "place"]
 
 _LONGEST = 500  # characters of a value that is looked at
 _MOST = 1_000  # reports in one request
+
+
+def parsed(texts: Iterable[str]) -> Any:
+    """The first of these texts that is JSON, with its numbers as they are written; None where none is."""
+    for text in texts:
+        try:
+            return json.loads(text, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            continue
+    return None
 
 
 def look_up(value: Any, path: str) -> Any:
@@ -30,7 +42,7 @@ def as_text(value: Any) -> str:
     """A text, number or truth value as it is compared; empty for anything else, and for what no vendor would say."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float | Decimal):
         said = str(value)
         return said if len(said) <= _LONGEST else ""
     return ""

@@ -10,12 +10,13 @@ import attrs
 
 from otp_http.answers import Judge, is_proven
 from otp_http.catalogue import table_of
+from otp_http.paths import parsed
 from otp_http.receipts import ReceiptReader
 from otp_http.requests import Composer
 from otp_http.settings import InstanceSettings, settings_of
 from otp_http.tables import Account, Request, Table
 from otp_http.values import Sending, values_of
-from otpcore.http import HttpAnswer, HttpClient, open_client
+from otpcore.http import HttpAnswer, HttpClient, open_client, readings
 from otpcore.providers import (
     AccountState,
     Carries,
@@ -192,10 +193,7 @@ class _Accountable(HttpProvider):
         assert self.table.account is not None  # noqa: S101 - the factory has seen to it
         how: Account = self.table.account
         answer = await self._asked(Composer.of(how, self.table.auth), self.settings.values)
-        try:
-            said = answer.json()
-        except ProviderError:
-            said = None
+        said = parsed(readings(answer.body, answer.content_type))
         if is_proven(how.accepted, answer.status, said):
             return AccountState(summary="the gateway knows the account and its credentials")
         if answer.status == 429 or answer.status >= _SERVER_ERROR:  # noqa: PLR2004 - too many requests (RFC 6585)

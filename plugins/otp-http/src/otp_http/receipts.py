@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from otp_http.meanings import DELIVERED, PROGRESS, Meaning, Meanings, plain_code
-from otp_http.paths import as_text, each, first, look_up
+from otp_http.paths import as_text, each, first, look_up, parsed
+from otp_http.prices import price_in
 from otp_http.proofs import check, filled
 from otp_http.tables import Challenge, Receipts
 from otpcore.http import readings
@@ -125,7 +125,9 @@ class ReceiptReader:
         detail = as_text(look_up(report, self.table.detail)) if self.table.detail else ""
         known = (self.statuses.get(name.casefold()) for name in (f"{status}/{detail}", status))
         meant = next(filter(None, known), _UNLISTED)
-        receipt = Receipt(status=meant.status, reference=reference, delivery_id=ours)
+        receipt = Receipt(
+            status=meant.status, reference=reference, delivery_id=ours, price=price_in(report, self.table.price)
+        )
         if meant.status is not ReceiptStatus.UNDELIVERED:
             return receipt
         code = as_text(look_up(report, self.table.code)) if self.table.code else ""
@@ -155,12 +157,10 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _json(texts: Iterable[str]) -> Any:
-    for text in texts:
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-    raise _malformed("its body is not JSON")
+    said = parsed(texts)
+    if said is None:
+        raise _malformed("its body is not JSON")
+    return said
 
 
 def _split(fields: Any, separator: str) -> Iterator[dict[str, str]]:

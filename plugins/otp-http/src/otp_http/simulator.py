@@ -19,6 +19,7 @@ import base64
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -31,8 +32,8 @@ from otp_http.placeholders import compiled, names_in
 from otp_http.proofs import filled, signature
 from otp_http.reading import Asked, account_values, asked, recipient_of
 from otp_http.requests import body_signature
-from otp_http.tables import Answer, Receipts, Setting
-from otpcore.providers import Channel, ReceiptRequest
+from otp_http.tables import Answer, PriceAt, Receipts, Setting
+from otpcore.providers import Channel, Price, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
 __all__ = ["GatewaySimulator"]
@@ -47,6 +48,7 @@ class GatewaySimulator(Simulator):
     Attributes:
         table: The gateway's.
         account: Its customer's settings, by name.
+        amount: What a message costs.
         refusals: The code with which a message to a number (E.164) is refused.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
         told: For each message, by the gateway's id of it, or ours where it gives none: our id, and where it is to be reported.
@@ -68,6 +70,7 @@ class GatewaySimulator(Simulator):
         self.account = {name: _value(name, setting) for name, setting in self.table.settings.items()}
         if (receipts := self.table.receipts) is not None and receipts.proof.kind == "ed25519":
             self.account |= dict.fromkeys(names_in(compiled(receipts.proof.key)), public)
+        self.amount = Decimal("0.0525")
         self.refusals: dict[str, str] = {}
         self.region = ""
         self.told: dict[str, tuple[str, str]] = {}
@@ -172,6 +175,7 @@ class GatewaySimulator(Simulator):
             text=said,
             code=values.get("code", ""),
             reference=as_text(reference) if answer.reference else "",
+            price=self._price(answer),
         )
         self._tell(values, as_text(reference) if answer.reference else values.get("delivery_id", ""))
         return self._accepted(answer, reference)
@@ -189,7 +193,15 @@ class GatewaySimulator(Simulator):
             body = place(body, accepted.path, accepted.is_[0] if accepted.is_ else "accepted")
         if answer.reference:
             body = place(body, answer.reference, reference)
+        body = _priced(body, answer.price, self._price(answer))
         return self._written(answer, next(iter(accepted.status), 200), body)
+
+    def _price(self, answer: Answer) -> Price | None:
+        """What it charges for a message, where it says that anywhere."""
+        told = answer.price or (self.table.receipts.price if self.table.receipts is not None else None)
+        if told is None:
+            return None
+        return Price(amount=self.amount, currency="EUR" if told.currency.startswith("=") else told.currency)
 
     def _refused(self, answer: Answer, code: str) -> SimulatedAnswer:
         code, _, detail = code.replace("*", _ANY).partition("/")
@@ -228,7 +240,7 @@ class GatewaySimulator(Simulator):
         for path, value in [*fields, (how.code, code)]:
             if path and value:
                 report = place(report, path, value)
-        return report
+        return _priced(report, how.price, self._price(self.table.answer))
 
     def _in_items(self, path: str, reports: list[Any]) -> Any:
         """The reports at the last ``*`` of the path, each of the others being one thing."""
@@ -268,6 +280,16 @@ class GatewaySimulator(Simulator):
         """The statuses of the table that mean this: ``delivered``, ``undelivered`` or ``progress``."""
         found = self._receipts.statuses.items()
         return [status for status, text in found if text.partition(":")[0].strip() == meaning]
+
+
+def _priced(said: Any, how: PriceAt | None, price: Price | None) -> Any:
+    """An answer or report with a price in it, in one text where amount and currency have one place."""
+    if how is None or price is None:
+        return said
+    path = how.currency.removeprefix("=")
+    if how.currency.startswith("=") and path != how.amount:
+        return place(place(said, how.amount, str(price.amount)), path, price.currency)
+    return place(said, how.amount, f"{price.currency} {price.amount}" if path == how.amount else str(price.amount))
 
 
 def _value(name: str, setting: Setting) -> str:

@@ -22,7 +22,7 @@ import pytest
 from otp_http.catalogue import find, from_file
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED
 from otp_http.simulator import GatewaySimulator
-from otp_http.tables import Receipts, Table
+from otp_http.tables import PriceAt, Receipts, Table
 from otpcore.providers import (
     Channel,
     DeliveryReceipt,
@@ -146,8 +146,15 @@ def _attributes(table: Table) -> dict[str, Any]:
         "signed": _signed(receipts),
         "signs_url": False,
         "receipt_lifetime": receipts.proof.tolerance if receipts is not None and receipts.proof.timestamp else None,
+        "prices": tuple(where for where, price in _prices(table) if price is not None),
         "receipt_text": receipts.answer if receipts is not None else "",
     }
+
+
+def _prices(table: Table) -> Iterator[tuple[str, PriceAt | None]]:
+    """Where the gateway may say what it charges."""
+    yield "answer", table.answer_of(next(iter(table.send))).price
+    yield "receipt", table.receipts.price if table.receipts is not None else None
 
 
 def _signed(receipts: Receipts | None) -> frozenset[str]:
