@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ import pytest
 from otp_http import create_provider
 from otp_http.catalogue import built_in, find
 
-from otpcore.providers import ProviderContext, ReceiptFault, ReceiptRefused, ReceiptRequest
+from otpcore.providers import Price, ProviderContext, ReceiptFault, ReceiptRefused, ReceiptRequest
 
 CAPTURES = Path(__file__).parent / "captures"
 DOCUMENTED = json.loads((CAPTURES / "documented" / "receipts.json").read_text(encoding="utf-8"))
@@ -97,7 +98,10 @@ async def test_a_documented_report_means_what_the_document_says(gateway, report)
         "code": receipt.provider_code if expected["code"] or expected["status"] == "undelivered" else "",
         "kind": receipt.kind and str(receipt.kind),
     }
+    price = expected.pop("price", None)
     assert found == expected
+    if price is not None:
+        assert receipt.price == Price(amount=Decimal(price[0]), currency=price[1])
 
 
 @pytest.mark.parametrize(("gateway", "one"), SIGNED, ids=_title)

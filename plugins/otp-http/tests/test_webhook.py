@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from otp_http import create_provider
+from otp_http.simulator import GatewaySimulator
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from otpcore.providers import Channel, DeliveryRequest, PhoneNumber, ProviderContext, SettingsError
@@ -73,6 +74,16 @@ async def test_the_library_of_standard_webhooks_believes_it(channel, path):
         "report_to": "https://otp.example/receipts/own/d1/proof",
     }
     assert request.headers["webhook-id"] == "k1"
+
+
+@pytest.mark.parametrize(("key", "status"), [(KEY, 200), ("YW5vdGhlci1rZXk=", 401)])
+async def test_its_simulator_believes_the_same(key, status):
+    with GatewaySimulator("webhook") as simulator:
+        simulator.account["signing_secret"] = key
+        sent = await _sent()
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{simulator.base_url}/sms", content=sent.content, headers=sent.headers)
+        assert (answer.status_code, len(simulator.inbox)) == (status, status == 200)
 
 
 async def test_it_believes_nothing_that_was_changed_and_no_other_key():
