@@ -7,6 +7,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs it with an older one is told so
     sys.exit("otpcore needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031 - an old Python must be able to read this line
 
+import json
 import os
 import pathlib
 import shutil
@@ -27,6 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
     "plugins/otp-aws",
+    "plugins/otp-http",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
     "plugins/otp-redis",
@@ -34,7 +36,8 @@ PLUGINS = [
     "plugins/otp-sinch",
     "plugins/otp-twilio",
 ]
-PROVIDERS = ["plugins/otp-aws", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+PROVIDERS = ["plugins/otp-aws", "plugins/otp-http", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+CAPTURES = pathlib.Path("plugins/otp-http/tests/captures")
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
     f"tests/{name}.py"
@@ -164,6 +167,19 @@ def contracts(session: nox.Session) -> None:
         *session.posargs,
         env={"OTPCORE_TEST_CONTRACTS": "all"},
     )
+
+
+@nox.session
+@nox.parametrize(
+    "gateway", sorted(path.stem for path in CAPTURES.glob("*.json") if json.loads(path.read_bytes()).get("sdk"))
+)
+def captures(session: nox.Session, gateway: str) -> None:
+    """Whether each gateway's own SDK still sends what otp-http is compared with: ``nox -s "captures(gateway='plivo')"``."""
+    program = str(CAPTURES / "capture.py")
+    session.install("-q", "attrs")
+    needed = session.run("python", program, "--needs", gateway, silent=True)
+    session.install("-q", *str(needed).split())
+    session.run("python", program, gateway)
 
 
 @nox.session(python=VERSIONS)

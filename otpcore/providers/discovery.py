@@ -34,7 +34,7 @@ RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
 _OUR_GROUPS = "otpcore."  # how their names begin
 
-_OURS = frozenset({"mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
+_OURS = frozenset({"http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
 _logger = logging.getLogger("otpcore.plugins")
 
 

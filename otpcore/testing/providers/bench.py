@@ -351,5 +351,5 @@ class Bench:
             ("the client", _CLIENT),
             *((f"the metadata {name}", text) for name, text in _METADATA.items()),
             *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings or ()),
-            *(("the credentials", value.partition(" ")[2]) for value in authorizations if value),
+            *(("the credentials", value.partition(" ")[2] or value) for value in authorizations if value),
         ]
