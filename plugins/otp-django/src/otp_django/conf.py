@@ -11,7 +11,7 @@ import attrs
 from django.conf import settings
 
 from otp_django.databases import storage_url
-from otpcore import OTPConfigurationError, Settings, SettingsError
+from otpcore import OTPConfigurationError, Settings, SettingsError, load_settings
 
 __all__ = ["SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "own"]
 
@@ -20,7 +20,7 @@ SETTING = "OTPCORE"
 UNIX = "unix"
 """In ``trusted_proxies``: those who connect over a Unix socket, of whom Django knows no address."""
 
-_OWN = ("database", "trusted_proxies", "verified_url")
+_OWN = ("database", "settings_file", "trusted_proxies", "verified_url")
 
 
 class Hidden(Mapping[str, Any]):
@@ -51,13 +51,11 @@ class Own:
     """What ``OTPCORE`` says to this app, besides otpcore's own settings.
 
     Args:
-        database: The alias in ``DATABASES`` beside whose tables otpcore keeps its own; None: where ``storage`` says.
         trusted_proxies: Addresses whose word about the client counts; see ``client_of``.
         trusts_unix: The same of those who connect over a Unix socket.
         verified_url: Where the ready view leads once a phone is verified: an address, or the name of a view.
     """
 
-    database: str | None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     trusts_unix: bool
     verified_url: str
@@ -82,7 +80,6 @@ def own() -> Own:
     if not isinstance(verified_url, str):
         raise SettingsError("OTPCORE: verified_url: must be text: an address, or the name of a view")
     return Own(
-        database=database_alias(),
         trusted_proxies=tuple(_network(one) for one in proxies if one != UNIX),
         trusts_unix=UNIX in proxies,
         verified_url=verified_url,
@@ -93,19 +90,9 @@ def database_alias() -> str | None:
     """The alias in ``DATABASES``: ``default``, unless another is named, or ``storage`` says where the data is.
 
     Raises:
-        SettingsError: Both are said, or the alias is no text.
+        SettingsError: Both are said, or the alias is no text; or what is read for it is wrong.
     """
-    given = _given()
-    storage = given.get("storage", {})
-    is_elsewhere = isinstance(storage, Mapping) and bool(storage.get("url") or storage.get("store"))
-    if "database" not in given:
-        return None if is_elsewhere else "default"
-    alias = given["database"]
-    if not isinstance(alias, str) or not alias:
-        raise SettingsError("OTPCORE: database: must be an alias of DATABASES, such as 'default'")
-    if is_elsewhere:
-        raise SettingsError("OTPCORE: database and storage say different places. Fix: leave one of them out")
-    return alias
+    return _alias(_given(), _read())
 
 
 def load() -> Settings:
@@ -126,13 +113,36 @@ def load() -> Settings:
 
 def _load() -> Settings:
     own()
-    tree = {name: value for name, value in _given().items() if name not in _OWN}
-    alias = database_alias()
+    read = _read()
+    alias = _alias(_given(), read)
     if alias is None:
+        return read
+    return attrs.evolve(read, storage=attrs.evolve(read.storage, url=storage_url(alias)))
+
+
+def _read() -> Settings:
+    """What is said to otpcore, in ``OTPCORE`` or in its own settings file, and there in the environment too."""
+    given = _given()
+    tree = {name: value for name, value in given.items() if name not in _OWN}
+    if "settings_file" not in given:
         return Settings.from_mapping(tree)
-    url = storage_url(alias)
-    read = Settings.from_mapping(tree)
-    return attrs.evolve(read, storage=attrs.evolve(read.storage, url=url))
+    if tree:
+        raise SettingsError(
+            f"OTPCORE: settings_file names a file, and {', '.join(map(str, tree))} stand here. Fix: write them there"
+        )
+    return load_settings(given["settings_file"])
+
+
+def _alias(given: Mapping[str, Any], read: Settings) -> str | None:
+    is_elsewhere = bool(read.storage.url or read.storage.store)
+    if "database" not in given:
+        return None if is_elsewhere else "default"
+    alias = given["database"]
+    if not isinstance(alias, str) or not alias:
+        raise SettingsError("OTPCORE: database: must be an alias of DATABASES, such as 'default'")
+    if is_elsewhere:
+        raise SettingsError("OTPCORE: database and storage say different places. Fix: leave one of them out")
+    return alias
 
 
 def _given() -> Mapping[str, Any]:
