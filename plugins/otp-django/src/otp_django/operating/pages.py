@@ -89,11 +89,11 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg] # of models without rows
     ) -> HttpResponse:
         """A page of what was read; where that cannot be, of why."""
         context: Context = {"items": (), "cursor": None}
-        problem = ""
+        problem, status = "", 200
         try:
             context |= read(otp.operator)
         except (OTPError, OTPConfigurationError) as error:
-            problem = str(error)
+            problem, status = str(error), error.http_status if isinstance(error, OTPError) else 503
         context |= {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -107,7 +107,7 @@ class Page(admin.ModelAdmin):  # type: ignore[type-arg] # of models without rows
             "media": self.media,
             **more,
         }
-        return TemplateResponse(request, template, context, status=503 if problem else 200)
+        return TemplateResponse(request, template, context, status=status)
 
     def change_something(self, request: HttpRequest, word: str) -> HttpResponse:
         """Make one change, with the name of who makes it, and why; then back to where it was asked for."""

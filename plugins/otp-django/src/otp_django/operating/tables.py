@@ -65,7 +65,8 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
     if hasattr(value, "tzinfo"):
-        return date_format(timezone.localtime(value), "DATETIME_FORMAT") + f":{value:%S}"
+        here = timezone.localtime(value)
+        return f"{date_format(here, 'SHORT_DATE_FORMAT')} {here:%H:%M:%S}"
     return str(value)
 
 
