@@ -83,7 +83,9 @@ def test_a_person_is_looked_up_by_post_and_shown_masked(root, outbox):
     assert "delivery" in one
     assert "outbox" in one
     assert root.post("/admin/otp/challenge/person/", {"phone": "nonsense"}).status_code == 422
-    assert "no such verification" in text(root.get("/admin/otp/challenge/show/6b0e268952f739e6e3e307283d1ded774cff3366/"))
+    assert "no such verification" in text(
+        root.get("/admin/otp/challenge/show/6b0e268952f739e6e3e307283d1ded774cff3366/")
+    )
 
 
 def test_lists_are_filtered_by_the_address(root, outbox):

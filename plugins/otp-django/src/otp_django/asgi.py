@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
+from asgiref.sync import sync_to_async
 from django.core.asgi import get_asgi_application as _of_django
 
-from otp_django.running import running_here
+from otp_django.running import forget, running_here
 from otpcore import OTPConfigurationError, OTPError
 
 __all__ = ["get_asgi_application"]
@@ -41,6 +42,7 @@ async def _live(receive: Receive, send: Send) -> None:
         async with running_here():
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
+            await sync_to_async(forget, thread_sensitive=False)()  # that of plain views: a server may end without Python's exit
     except (OTPError, OTPConfigurationError) as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
