@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 from otp_django.receipts import receipt
+
 from portal import views
 
 urlpatterns = [

@@ -11,6 +11,7 @@ from django.http import JsonResponse
 from django.middleware.csrf import get_token
 from django.views.decorators.http import require_GET, require_POST
 from otp_django import about, aotp, client_of, otp
+
 from portal.answers import texts
 
 

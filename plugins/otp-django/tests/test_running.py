@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unittest
+from typing import ClassVar
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
@@ -35,7 +36,7 @@ def test_nothing_is_open_before_it_is_used_and_wsgi_opens():
 
 def test_wrong_settings_stop_the_start():
     with override_settings(OTPCORE=otpcore_settings(otp={"length": 99})):
-        with pytest.raises(Exception, match="otp.length"):
+        with pytest.raises(Exception, match=r"otp\.length"):
             get_wsgi_application()
         assert asyncio.run(lifespan()) == ["lifespan.startup.failed"]
 
@@ -117,7 +118,7 @@ def test_the_faces_show_nothing_and_have_what_the_services_have():
 
 
 class TheMixin(testing.OTPTestMixin, SimpleTestCase):
-    otp_settings = {"limits": {"phone": ["1/1h"]}}
+    otp_settings: ClassVar = {"limits": {"phone": ["1/1h"]}}
 
     def test_codes_go_to_the_outbox_of_the_test(self) -> None:
         challenge = otp.send_sms(PHONE)

@@ -42,7 +42,9 @@ async def _live(receive: Receive, send: Send) -> None:
         async with running_here():
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
-            await sync_to_async(forget, thread_sensitive=False)()  # that of plain views: a server may end without Python's exit
+            await sync_to_async(
+                forget, thread_sensitive=False
+            )()  # that of plain views: a server may end without Python's exit
     except (OTPError, OTPConfigurationError) as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return

@@ -20,7 +20,7 @@ def about(request: HttpRequest) -> dict[str, str | None]:
     return {"client": client_of(request), "locale": language()}
 
 
-def client_of(request: HttpRequest) -> str | None:
+def client_of(request: HttpRequest) -> str:
     """The address for which limits count.
 
     It is ``REMOTE_ADDR``, the other end of the connection, unless ``OTPCORE["trusted_proxies"]`` names that: then it is the
@@ -28,13 +28,12 @@ def client_of(request: HttpRequest) -> str | None:
     never reached. ``"unix"`` among them trusts those who connect over a Unix socket, of whom there is no address.
 
     Returns:
-        The address; None: there is none.
+        The address; empty where there is none, of which otpcore's log tells.
     """
     said = own()
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    hops = [request.META.get("REMOTE_ADDR") or "", *reversed(re.findall(r"[^\s,]+", forwarded))]
-    found = next((hop for hop in hops if not _is_ours(hop, said)), hops[-1])
-    return found or None
+    forwarded: str = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    hops: list[str] = [request.META.get("REMOTE_ADDR") or "", *reversed(re.findall(r"[^\s,]+", forwarded))]
+    return next((hop for hop in hops if not _is_ours(hop, said)), hops[-1])
 
 
 def language() -> str | None:
