@@ -163,21 +163,27 @@ def test_a_change_needs_the_token_of_its_page(outbox):
 
 
 def test_what_waits_is_tried_now_or_ended(root, outbox):
-    for phone in (PHONE, OTHER):
+    for phone in (PHONE, OTHER, "+359891234567"):
         outbox.fail("unavailable")
         otp.send_sms(phone)
     page = text(root.get("/admin/otp/waitingsend/"))
-    assert "All 2 of this list" in page
-    (first, _) = re.findall(r'name="id" value="([^"]+)"', page.replace('value="" checked', ""))
-    done = root.post("/admin/otp/waitingsend/do/requeue/", {"id": first, "reason": "it is up again"}, follow=True)
-    assert told(done) == ["Made due now: 1 of 1."]
-    stale = root.post("/admin/otp/waitingsend/do/drop/", {"id": "", "count": "1", "reason": "too late"}, follow=True)
-    assert "count again" in told(stale)[0], "more wait than the page has shown"
-    every = {"id": "", "count": "2", "instance": "", "reason": "too late"}
-    assert told(root.post("/admin/otp/waitingsend/do/drop/", every, follow=True)) == ["Ended: 2 of 2."]
+    assert "All 3 of this list" in page
+    first, *_ = re.findall(r'name="id" value="([^"]+)"', page)
+
+    def do(word: str, **values: str) -> str:
+        return told(root.post(f"/admin/otp/waitingsend/do/{word}/", {"reason": "why", **values}, follow=True))[-1]
+
+    assert do("drop", id=first) == "Ended: 1 of 1."
+    assert "count again" in do("drop", id="", count="1"), "more wait than the page has shown"
+    assert do("drop", id="", count="2", instance="another") == "Ended: 0 of 0."
+    assert do("drop", id="", count="2", instance="outbox") == "Ended: 2 of 2."
     assert "Nothing waits" in text(root.get("/admin/otp/waitingsend/"))
+    outbox.fail("unavailable")
+    waiting = otp.send_sms("+359897654321")
     reader = text(signed_in("view_waitingsend").get("/admin/otp/waitingsend/"))
+    assert waiting.id in reader
     assert "Try now" not in reader
+    assert do("requeue", id=waiting.id) == "Made due now: 1 of 1."
 
 
 def test_sending_is_paused_and_an_instance_taken_out_of_use(root, outbox):

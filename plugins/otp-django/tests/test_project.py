@@ -1,4 +1,4 @@
-"""The README's project, made as a person would make it, on the servers that people run; codes are verified over HTTP."""
+"""The README's project, made as a person would, on the servers that people run; codes are verified over HTTP."""
 
 from __future__ import annotations
 

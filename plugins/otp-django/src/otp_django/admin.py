@@ -1,4 +1,4 @@
-"""The admin's pages: verifications, deliveries, what waits, sending, and the trail of changes. All go through ``otp.operator``."""
+"""The admin's pages: verifications, deliveries, what waits, sending, the trail of changes; all through the operator."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 def get_asgi_application() -> Application:
     """Django's application, with the lifespan that Django leaves to others.
 
-    At its start otpcore opens on the server's event loop: retries that another process left go on, wrong settings stop the start.
-    A server without lifespan (``--lifespan off``, daphne) opens nothing: the first use does.
+    At its start otpcore opens on the server's event loop: retries that another process left go on, and wrong settings
+    stop the start. A server without lifespan (``--lifespan off``, daphne) opens nothing: the first use does.
     """
     application = cast("Application", _of_django())
 

@@ -23,9 +23,9 @@ def about(request: HttpRequest) -> dict[str, str | None]:
 def client_of(request: HttpRequest) -> str:
     """The address for which limits count.
 
-    It is ``REMOTE_ADDR``, the other end of the connection, unless ``OTPCORE["trusted_proxies"]`` names that: then it is the
-    nearest address in ``X-Forwarded-For``, read from its end, that is none of theirs. What a client wrote there itself is
-    never reached. ``"unix"`` among them trusts those who connect over a Unix socket, of whom there is no address.
+    It is ``REMOTE_ADDR``, the other end of the connection, unless ``OTPCORE["trusted_proxies"]`` names that: then it is
+    the nearest address in ``X-Forwarded-For``, read from its end, that is none of theirs. What a client wrote there
+    itself is never reached. ``"unix"`` among them trusts those who connect over a Unix socket, who have no address.
 
     Returns:
         The address; empty where there is none, of which otpcore's log tells.

@@ -41,7 +41,7 @@ def find(**_: Any) -> Sequence[CheckMessage]:
     return [_message(one) for one in found if one.level in _KINDS]
 
 
-_KINDS: Mapping[str, tuple[type[CheckMessage], str]] = {
+_KINDS: Mapping[str, tuple[type[Error | Note], str]] = {
     "problem": (Error, "otp.E003"),
     "note": (Note, "otp.W001"),
 }
@@ -49,5 +49,4 @@ _KINDS: Mapping[str, tuple[type[CheckMessage], str]] = {
 
 def _message(one: Finding) -> CheckMessage:
     kind, name = _KINDS[one.level]
-    made: CheckMessage = kind(f"{one.about}: {one.detail}", hint=one.fix or None, obj="otpcore", id=name)  # type: ignore[arg-type, call-arg] # those of this table set the level
-    return made
+    return kind(f"{one.about}: {one.detail}", hint=one.fix or None, obj="otpcore", id=name)

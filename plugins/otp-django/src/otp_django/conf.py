@@ -24,7 +24,7 @@ _OWN = ("database", "settings_file", "trusted_proxies", "verified_url")
 
 
 class Hidden(Mapping[str, Any]):
-    """The project's ``OTPCORE``, to be read as the dictionary that it was; neither ``repr`` nor the debug page shows it.
+    """The project's ``OTPCORE``, to be read as the dictionary that it was; no ``repr`` and no debug page shows it.
 
     A ``dict`` would not do: the debug page goes through it and masks by name, and neither a database URL nor most
     credentials of providers have a name that it knows.

@@ -27,9 +27,9 @@ _OF_DJANGO = {
 def storage_url(alias: str) -> str:
     """The URL. It holds the password, as what it is made from does.
 
-    On a server, otpcore's tables are in the same database as Django's; its connections are its own, outside every transaction
-    of a request. Of SQLite it takes a file of its own beside Django's: a file has one writer, and a request that has
-    begun to write would wait for a send that waits for the request.
+    On a server, otpcore's tables are in the same database as Django's; its connections are its own, outside every
+    transaction of a request. Of SQLite it takes a file of its own beside Django's: a file has one writer, and a request
+    that has begun to write would wait for a send that waits for the request.
 
     Raises:
         SettingsError: There is no such database, or otpcore cannot keep anything there.
@@ -42,8 +42,8 @@ def storage_url(alias: str) -> str:
     made = _MADE.get(connection.vendor)
     if made is None:
         raise SettingsError(
-            f"OTPCORE: database: otpcore keeps nothing in {connection.vendor}; it works with SQLite, PostgreSQL, MariaDB "
-            f"and MySQL. Fix: {_INSTEAD}"
+            f"OTPCORE: database: otpcore keeps nothing in {connection.vendor}; it works with SQLite, PostgreSQL, "
+            f"MariaDB and MySQL. Fix: {_INSTEAD}"
         )
     return made(alias, connection.settings_dict)
 
@@ -57,13 +57,14 @@ def is_in_memory(alias: str) -> bool:
 def _sqlite(alias: str, database: Mapping[str, Any]) -> str:
     if is_in_memory(alias):
         raise SettingsError(
-            f"OTPCORE: database: DATABASES['{alias}'] is in memory, where only Django's own connection sees it. Fix: in tests "
-            f"use otp_django.testing; else name a file, or {_INSTEAD}"
+            f"OTPCORE: database: DATABASES['{alias}'] is in memory, where only Django's own connection sees it. "
+            f"Fix: in tests use otp_django.testing; else name a file, or {_INSTEAD}"
         )
     name = str(database["NAME"])
     if name.startswith("file:"):
         raise SettingsError(
-            f"OTPCORE: database: DATABASES['{alias}'] is an URI of SQLite. Fix: name the file by its path, or {_INSTEAD}"
+            f"OTPCORE: database: DATABASES['{alias}'] is an URI of SQLite. Fix: name the file by its path, or "
+            f"{_INSTEAD}"
         )
     path = Path(name).resolve()
     return f"sqlite:///{quote(path.with_name(f'{path.stem}.otp.sqlite3').as_posix())}"

@@ -21,8 +21,8 @@ _TYPED = 32  # characters: a code that is pasted with what stands around it
 class OTPCodeField(forms.CharField):
     """A code as a person types or pastes it: spaces and hyphens go, and digits of other scripts become those of ASCII.
 
-    Browsers and phones offer the code of a message that has just arrived (``autocomplete="one-time-code"``), and show digits to
-    type with.
+    Browsers and phones offer the code of a message that has just arrived (``autocomplete="one-time-code"``), and show
+    digits to type with.
     """
 
     default_error_messages = {"invalid": _("Enter the code that was sent to you: digits only.")}

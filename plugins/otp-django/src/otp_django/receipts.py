@@ -14,7 +14,8 @@ from otpcore import OTPError, ReceiptRequest, UnknownProviderError
 __all__ = ["receipt"]
 
 
-@csrf_exempt  # a vendor has no session: it signs the public URL and the raw body, or calls an address that is proof itself
+# A vendor has no session: it signs the public URL and the raw body, or calls an address that is proof itself.
+@csrf_exempt
 @require_http_methods(["GET", "POST"])
 def receipt(request: HttpRequest, instance: str, **_: str) -> HttpResponse:
     """Hand a vendor's callback to otpcore, and its answer to the vendor."""

@@ -1,4 +1,4 @@
-"""The services of a process: ``otp`` for plain code, ``aotp`` for coroutines; made from ``settings.OTPCORE`` at first use."""
+"""The services of a process: ``otp`` for plain code, ``aotp`` for coroutines; made from ``OTPCORE`` at first use."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ async def _called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
 class AsyncFace:
     """The methods of ``AsyncOTPService``, for async views.
 
-    Under ``otp_django.asgi`` they run on the server's own event loop. On any other loop, such as the one that Django makes for an
-    async view under WSGI, the process's ``OTPService`` does the work, and a thread waits for it.
+    Under ``otp_django.asgi`` they run on the server's own event loop. On any other loop, such as the one that Django
+    makes for an async view under WSGI, the process's ``OTPService`` does the work, and a thread waits for it.
     """
 
     send = _awaited(AsyncOTPService.send)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -26,6 +27,11 @@ __all__ = ["OTPSendMixin", "OTPVerifyMixin", "SendCodeView", "VerifyCodeView", "
 
 _SESSION = "otp_django"
 
+if TYPE_CHECKING:
+    _View = FormView[Any]
+else:
+    _View = object  # the project's class brings the view
+
 
 def verified_phone(request: HttpRequest, purpose: str = "default") -> str | None:
     """The number, in E.164, that this session has verified for the purpose; None: none."""
@@ -33,7 +39,7 @@ def verified_phone(request: HttpRequest, purpose: str = "default") -> str | None
     return found if isinstance(found, str) else None
 
 
-class _Step:
+class _Step(_View):
     """What both steps know.
 
     Attributes:
@@ -45,7 +51,6 @@ class _Step:
     purpose = "default"
     channel = "sms"
     app = ""
-    request: HttpRequest
 
     def send_code(self, phone: str) -> Challenge:
         """Send a code in the active language, and keep in the session whose it is.
@@ -90,14 +95,15 @@ class OTPSendMixin(_Step):
             self.send_code(form.cleaned_data["phone"])
         except OTPError as error:
             form.add_error("phone", said_of(error))
-            return cast("HttpResponse", self.form_invalid(form))  # type: ignore[attr-defined] # of FormView
-        return HttpResponseRedirect(self.get_success_url())  # type: ignore[attr-defined] # the same
+            return self.form_invalid(form)
+        return HttpResponseRedirect(self.get_success_url())
 
 
 class OTPVerifyMixin(_Step):
     """For a ``FormView`` whose form has a ``code``: a form that is valid verifies it.
 
-    A POST with ``again`` sends another message. Without a code that this session has asked for, it leads to ``send_url``.
+    A POST with ``again`` sends another message. Without a code that this session has asked for, it leads to
+    ``send_url``.
 
     Attributes:
         send_url: The address or the name of the view that asks for the phone.
@@ -105,23 +111,23 @@ class OTPVerifyMixin(_Step):
 
     send_url = "otp:send"
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Look whether a code was asked for."""
         if "challenge" not in self.kept():
             return redirect(self.send_url)
-        return cast("HttpResponse", super().dispatch(request, *args, **kwargs))  # type: ignore[misc] # of View
+        return super().dispatch(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Verify, or send again."""
         if "again" not in request.POST:
-            return cast("HttpResponse", super().post(request, *args, **kwargs))  # type: ignore[misc] # of FormView
-        form = self.get_form_class()()  # type: ignore[attr-defined] # the same
+            return super().post(request, *args, **kwargs)
+        form = self.get_form_class()()
         notice = ""
         try:
             self.send_code(self.kept()["phone"])
         except OTPError as error:
             notice = said_of(error)
-        return cast("HttpResponse", self.render_to_response(self.get_context_data(form=form, notice=notice)))  # type: ignore[attr-defined] # the same
+        return self.render_to_response(self.get_context_data(form=form, notice=notice))
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Verify; a right code counts once."""
@@ -137,10 +143,10 @@ class OTPVerifyMixin(_Step):
             )
         except OTPError as error:
             form.add_error("code", said_of(error))
-            return cast("HttpResponse", self.form_invalid(form))  # type: ignore[attr-defined] # of FormView
+            return self.form_invalid(form)
         if not verification:
             form.add_error("code", said_of_code(verification))
-            return cast("HttpResponse", self.form_invalid(form))  # type: ignore[attr-defined] # the same
+            return self.form_invalid(form)
         self.keep({"verified": kept["phone"]})
         phone_verified.send(type(self), request=self.request, phone=kept["phone"], purpose=self.purpose)
         return self.phone_verified(kept["phone"])
@@ -151,13 +157,13 @@ class OTPVerifyMixin(_Step):
         Args:
             phone: In E.164; ``verified_phone(request)`` says it from now on.
         """
-        return HttpResponseRedirect(self.get_success_url())  # type: ignore[attr-defined] # of FormView
+        return HttpResponseRedirect(self.get_success_url())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """With the masked number, for the page."""
         phone = self.kept().get("phone", "")
         shown = f"…{phone[-2:]}" if phone else ""
-        return cast("dict[str, Any]", super().get_context_data(**{"phone": shown, **kwargs}))  # type: ignore[misc] # the same
+        return super().get_context_data(**{"phone": shown, **kwargs})
 
 
 @method_decorator(sensitive_post_parameters("phone", "code"), name="dispatch")

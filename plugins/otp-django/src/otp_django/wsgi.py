@@ -11,8 +11,9 @@ __all__ = ["get_wsgi_application"]
 
 
 def get_wsgi_application() -> WSGIHandler:
-    """Django's application. otpcore is opened here: retries that another process left go on, wrong settings stop the start.
+    """Django's application; otpcore is opened here.
 
+    Retries that another process left go on from here, and wrong settings stop the start.
     ``runserver`` calls it in the process that serves, and not in the one that watches for changes. A server that forks
     afterwards (``gunicorn --preload``) has it open in the parent, and each child opens it anew at its first use. It
     closes at exit.

@@ -24,8 +24,8 @@ _open: list[Outbox] = []
 def sending_to_outbox(**sections: Any) -> Iterator[Outbox]:
     """Within the block, ``otp`` and ``aotp`` send into this outbox, in all threads; its store is in memory.
 
-    Of ``settings.OTPCORE`` the section ``otp`` holds: lengths, lives and texts. What else the settings say of providers,
-    limits and the store is the outbox's own.
+    Of ``settings.OTPCORE`` the section ``otp`` holds: lengths, lives and texts. What else the settings say, of
+    providers, limits and the store, is the outbox's own.
 
     Args:
         sections: Other sections of settings, such as ``limits={"phone": ["3/1h"]}``.
@@ -53,7 +53,8 @@ class OTPTestMixin:
 
     def setUp(self) -> None:
         """Put the outbox there."""
-        self.otp_outbox = self.enterContext(sending_to_outbox(**self.otp_settings))  # type: ignore[attr-defined] # of TestCase
+        sending = sending_to_outbox(**self.otp_settings)
+        self.otp_outbox = self.enterContext(sending)  # type: ignore[attr-defined] # of TestCase
         super().setUp()  # type: ignore[misc] # the same
 
 
