@@ -22,6 +22,11 @@ from otpcore import Operator
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 PATIENCE = 60.0
+WITH_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""  # a process that was started in the background by a shell ignores it, and so do its children
 
 
 @attrs.frozen
@@ -77,7 +82,7 @@ class Project:
         words = [word.replace("PORT", str(port)) for word in command]
         with (self.place / "log").open("wb") as log:
             server = subprocess.Popen(
-                [sys.executable, *words],
+                [sys.executable, "-c", WITH_CTRL_C, *words],
                 cwd=self.place,
                 env=self.environment,
                 stdout=log,

@@ -8,7 +8,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.views.generic import FormView
-from otp_django import OTPVerifyMixin, phone_verified, running, verified_phone
+from otp_django import OTPVerifyMixin, otp, phone_verified, running, verified_phone
 from otp_django.forms import CodeForm
 from otp_django.testing import sending_to_outbox
 from otp_django_settings import otpcore_settings
@@ -69,6 +69,15 @@ def test_another_session_cannot_use_the_code(client, otp_outbox):
     post(client, "/phone/", phone=PHONE)
     other = Client()
     assert other.post("/phone/code/", {"code": otp_outbox.code})["Location"] == "/phone/"
+
+
+def test_a_code_belongs_to_the_session_that_asked_for_it(client, otp_outbox):
+    post(client, "/phone/", phone=PHONE)
+    (first,) = otp.operator.challenges.show(PHONE)
+    otp.operator.challenges.cancel(first.id, by="the test")
+    post(Client(), "/phone/", phone=PHONE)
+    assert len(otp_outbox.messages) == 2
+    assert errors(post(client, "/phone/code/", code=otp_outbox.code)) != []
 
 
 def test_a_form_of_another_site_is_refused(client, otp_outbox):
