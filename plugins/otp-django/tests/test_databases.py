@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pymysql
 import pytest
 from django.db.utils import ConnectionHandler
@@ -10,10 +12,15 @@ from otp_django import databases
 from otpcore import SettingsError
 from otpcore.stores import SqlStore
 
-pymysql.install_as_MySQLdb()
-
 ENGINES = {"pg": "postgresql", "my": "mysql", "lite": "sqlite3"}
 WHO = {"NAME": "shop", "USER": "me", "PASSWORD": "p@ss/word:1", "HOST": "db.example", "PORT": "6432"}
+
+
+@pytest.fixture(autouse=True)
+def a_driver_for_django(monkeypatch):
+    """Django's own for MySQL is built from source; this one stands in, as nothing is connected."""
+    for name in ("MySQLdb", "_mysql"):
+        monkeypatch.setitem(sys.modules, name, pymysql)
 
 
 def url_of(monkeypatch, kind, **values):
