@@ -28,6 +28,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
     "plugins/otp-aws",
+    "plugins/otp-django",
     "plugins/otp-http",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",

@@ -41,6 +41,7 @@ LONGEST = (
     "tests/chaos/test_verifies.py",
     "tests/chaos/test_retries.py",
     "tests/chaos/test_sends.py",
+    "plugins/otp-django/tests/test_project.py",
     "tests/docs/test_examples.py",
     "tests/docs/test_deployment.py",
     "tests/mutants/test_short.py",
