@@ -27,6 +27,8 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
 LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "sh", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 PICTURES = {".png", ".svg"}
 HIDDEN = "---\nsearch:\n  exclude: true\n---\n"
+DRAWING = re.compile(r'<pre class="mermaid">.*?</pre>', re.DOTALL)
+BROAD = "---\nhide: [navigation, toc]\n---\n"
 
 
 def pages() -> list[Path]:
@@ -102,7 +104,8 @@ def page_of(path: Path, known: Iterable[Path]) -> str:
         target = Path(os.path.normpath(path.parent / link[1]))
         return posixpath.relpath(place(target, known), here)
 
-    return prose(path.read_text(encoding="utf-8"), lambda line: LINK.sub(rewritten, line))
+    head = BROAD if path == DOCS / "index.md" else ""
+    return head + prose(path.read_text(encoding="utf-8"), lambda line: LINK.sub(rewritten, line))
 
 
 def page_about(path: Path) -> str:
@@ -142,13 +145,17 @@ def mermaid() -> Path:
     return Path(found.origin).parent / "assets" / "mermaid.js"
 
 
-def lighten(site: Path) -> None:
-    """Takes what draws out of the pages without a drawing."""
+def finish(site: Path) -> None:
+    """Gives drawings a box that scrolls, and takes what draws them out of the other pages.
+
+    The page for what is not found goes: it works at the root of a host alone.
+    """
+    (site / "404.html").unlink(missing_ok=True)
     script = re.compile(r'\s*<script src="[^"]*assets/mermaid\.js"></script>')
     for file in site.glob("**/*.html"):
         text = file.read_text(encoding="utf-8")
-        if 'class="mermaid"' not in text:
-            file.write_text(script.sub("", text), encoding="utf-8")
+        boxed, drawings = DRAWING.subn(r'<div class="drawing">\g<0></div>', text)
+        file.write_text(boxed if drawings else script.sub("", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -156,5 +163,5 @@ if __name__ == "__main__":
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", str(BUILD / "mkdocs.yml")]
     if subprocess.run(command, check=False).returncode:  # noqa: S603 - a command of our own
         sys.exit("the site is not built: see the links named above")
-    lighten(BUILD / "site")
+    finish(BUILD / "site")
     print(f"the site: {BUILD / 'site' / 'index.html'}")

@@ -78,8 +78,11 @@ def test_what_leads_nowhere_or_is_not_listed_stops_the_build(small, file, text, 
 
 def test_only_pages_with_a_drawing_bring_what_draws_it(small, tmp_path):
     script = '<script src="./assets/mermaid.js"></script>'
-    for name, body in (("plain", "<p>"), ("drawn", '<pre class="mermaid">')):
+    (tmp_path / "404.html").write_text(script, encoding="utf-8")
+    for name, body in (("plain", "<p>"), ("drawn", '<pre class="mermaid">a</pre>')):
         (tmp_path / f"{name}.html").write_text(f"{body}{script}", encoding="utf-8")
-    small.lighten(tmp_path)
+    small.finish(tmp_path)
     assert script not in (tmp_path / "plain.html").read_text("utf-8")
-    assert script in (tmp_path / "drawn.html").read_text("utf-8")
+    drawn = (tmp_path / "drawn.html").read_text("utf-8")
+    assert drawn == f'<div class="drawing"><pre class="mermaid">a</pre></div>{script}'
+    assert not (tmp_path / "404.html").exists(), "it looks for its parts at the root of a host"
