@@ -24,7 +24,7 @@ LOOKS: dict[str, tuple[ViewportSize, Literal["light", "dark"]]] = {
     "narrow": (NARROW, "light"),
     "dark": (WIDE, "dark"),
 }
-SEARCHED = {"breaker_threshold": "reference", "rotate keys": "keys"}
+SEARCHED = {"breaker_threshold": "reference/settings", "rotate keys": "keys"}
 PATIENCE = 20_000  # milliseconds until the search or a drawing must be there
 
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
