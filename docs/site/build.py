@@ -57,6 +57,22 @@ def prose(text: str, change: Callable[[str], str]) -> str:
     return "\n".join(lines)
 
 
+def deeper(text: str) -> str:
+    """The text with what belongs to an item of a list indented by four, which is what Python's Markdown wants.
+
+    Code hosts are content with the width of the item's mark: two for ``- ``, three for ``1. ``.
+    """
+    lines, width = [], 0
+    for line in text.split("\n"):
+        if mark := re.match(r"(?:[-*]|\d+\.) +", line):
+            width = len(mark[0])
+        elif line.strip() and not line.startswith(" " * max(width, 1)):
+            width = 0
+        belongs = width and not mark and line.strip()
+        lines.append(" " * (4 - width) + line if belongs else line)
+    return "\n".join(lines)
+
+
 def linked(page: Path) -> list[Path]:
     """The files and folders that a page links to."""
     targets: list[str] = []
@@ -71,7 +87,9 @@ def linked(page: Path) -> list[Path]:
 
 def faults(known: Iterable[Path]) -> list[str]:
     """Links to files that are not there, and pages that the menu does not list; anchors are looked at later."""
-    listed = set(re.findall(r"[-:] (\S+\.md)$", (HERE / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    listed = set(
+        re.findall(r"^ +- (?:.*: )?(\S+\.md)$", (HERE / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     places = {place(page, known): page for page in known if page.name != "CHANGELOG.md" or page.parent == ROOT}
     name = {page: page.relative_to(ROOT).as_posix() for page in known}
     return [
@@ -105,7 +123,7 @@ def page_of(path: Path, known: Iterable[Path]) -> str:
         return posixpath.relpath(place(target, known), here)
 
     head = BROAD if path == DOCS / "index.md" else ""
-    return head + prose(path.read_text(encoding="utf-8"), lambda line: LINK.sub(rewritten, line))
+    return head + deeper(prose(path.read_text(encoding="utf-8"), lambda line: LINK.sub(rewritten, line)))
 
 
 def page_about(path: Path) -> str:

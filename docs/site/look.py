@@ -29,14 +29,11 @@ PATIENCE = 20_000  # milliseconds until the search or a drawing must be there
 
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BROKEN_PICTURES = "[...document.images].filter(one => !one.complete || !one.naturalWidth).map(one => one.src)"
-UNDRAWN = "[...document.querySelectorAll('pre.mermaid')].length"
+DRAWN = "[...document.querySelectorAll('.drawing')].every(one => one.querySelector('div.mermaid')?.offsetHeight > 100)"
 
 
 def look(page: Page, file: Path, *, pictures: bool) -> Iterator[str]:
     """What is wrong with a page."""
-    told: list[str] = []
-    page.on("pageerror", lambda error: told.append(f"an error: {error}"))
-    page.on("request", lambda request: told.extend(foreign(request.url)))
     page.goto(file.as_uri())
     for name, (size, scheme) in LOOKS.items():
         page.set_viewport_size(size)
@@ -46,18 +43,17 @@ def look(page: Page, file: Path, *, pictures: bool) -> Iterator[str]:
             target = BUILD / "pictures" / name / file.relative_to(SITE).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=target, animations="disabled")
-    yield from (f"{file.relative_to(SITE)}: {one}" for one in told)
 
 
-def foreign(url: str) -> list[str]:
+def foreign(page: str, url: str) -> list[str]:
     """A request that is not for a file of ours."""
-    return [] if url.startswith(("file:", "data:", "blob:", "about:")) else [f"asks for {url}"]
+    return [] if url.startswith(("file:", "data:", "blob:", "about:")) else [f"{page} asks for {url}"]
 
 
 def wrong_with(page: Page) -> Iterator[str]:
     """What the page itself shows to be wrong."""
     try:
-        page.wait_for_function(f"{UNDRAWN} === 0", timeout=PATIENCE)
+        page.wait_for_function(DRAWN, timeout=PATIENCE)
     except Error:
         yield "a drawing is not drawn"
     if (wider := page.evaluate(WIDER)) > 0:
@@ -88,12 +84,12 @@ def main() -> None:
     files = [file for file in sorted(SITE.glob("**/*.html")) if not file.is_relative_to(SITE / "source")]
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context(offline=True)
         wrong: list[str] = []
+        page = browser.new_context(offline=True).new_page()
+        page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
+        page.on("request", lambda request: wrong.extend(foreign(page.url, request.url)))
         for file in files:
-            page = context.new_page()
             wrong += look(page, file, pictures=pictures)
-            page.close()
         wrong += search(browser)
         browser.close()
     if wrong:

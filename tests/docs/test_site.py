@@ -62,6 +62,13 @@ def test_links_lead_to_the_same_things_on_the_site(small):
     assert "````python\nprint(1)\n````" in (small.PAGES / "source/examples/x.py.md").read_text("utf-8")
 
 
+def test_what_belongs_to_an_item_stays_with_it(build):
+    told = "1. One\n\n   ```sh\n   a\n     b\n   ```\n\n2. Two\n   more\n- x\n\n  y\n\nEnd\n\n    code"
+    assert build.deeper(told) == (
+        "1. One\n\n    ```sh\n    a\n      b\n    ```\n\n2. Two\n    more\n- x\n\n    y\n\nEnd\n\n    code"
+    )
+
+
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [
