@@ -106,15 +106,22 @@ def test_keys_are_rotated_in_three_steps(learner):  # noqa: F811 - the fixture
     learner.begins()
     learner.runs("otp send +359871234567")
     add, use, retire, look = blocks(page("keys"), "sh")
-    secrets = learner.directory / ".otpcore.secrets.toml"
-    (old,) = tomllib.loads(secrets.read_text("utf-8"))["keys"]["code"]
+
+    def keys() -> tuple[set[str], str]:
+        read = tomllib.loads((learner.directory / ".otpcore.secrets.toml").read_text("utf-8"))["keys"]
+        return set(read["code"]), read["current"]
+
+    (old,), _ = keys()
     learner.runs(add)
-    (new,) = set(tomllib.loads(secrets.read_text("utf-8"))["keys"]["code"]) - {old}
+    readable, current = keys()
+    (new,) = readable - {old}
+    assert current == old, "it is not used yet"
     learner.runs(use.replace("ID", new))
-    assert new in learner.runs(look)
+    assert keys() == ({old, new}, new)
+    assert f"protected by {new}" in learner.runs(look)
     learner.runs(f"otp verify +359871234567 {learner.code}")
     learner.runs(retire.replace("OLD", old), fails=1)
-    assert old in tomllib.loads(secrets.read_text("utf-8"))["keys"]["code"], "what is kept needs it"
+    assert keys() == ({old, new}, new), "what is kept needs it"
 
 
 def test_the_database_is_moved_in_a_pause(learner):  # noqa: F811 - the fixture
