@@ -242,6 +242,14 @@ def screenshots(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the documentation site, and looks at every page in Chromium: ``nox -s docs -- --pictures`` keeps what it saw."""
+    session.install("-q", *group("docs"))
+    session.run("python", "docs/site/build.py")
+    session.run("python", "docs/site/look.py", *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kills processes and breaks vendors for twenty minutes, then at every step: ``nox -s chaos -- --minutes 60 --seed 1``; a broken rule fails it.
 
