@@ -160,7 +160,7 @@ def scaffold(session: nox.Session) -> None:
 
 @nox.session
 def contracts(session: nox.Session) -> None:
-    """Some hundred providers that break one promise each: every one is noticed, with the words that its author needs; a minute."""
+    """Some hundred providers that break one promise each: all are noticed, with the words that their authors need."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
     run_tests(
         session,

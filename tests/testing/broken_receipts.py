@@ -1,4 +1,4 @@
-"""Providers that read receipts wrongly, and vendors of which a suite says too much; which tests must notice, with which words."""
+"""Providers that read receipts wrongly, and suites that say too much; which tests must notice, with which words."""
 
 from __future__ import annotations
 

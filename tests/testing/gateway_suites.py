@@ -1,4 +1,4 @@
-"""The contract suites of two gateways: one signs nothing, the other reports many deliveries at once and has its address proven."""
+"""The contract suites of two gateways: one signs nothing, the other reports many at once and proves its address."""
 
 from __future__ import annotations
 

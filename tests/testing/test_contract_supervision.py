@@ -1,4 +1,4 @@
-"""One failure for one cause: what cannot load fails once, and a test that blocks or waits for ever ends without the run."""
+"""One failure for one cause: what cannot load fails once, and a test that waits for ever ends without the run."""
 
 from __future__ import annotations
 

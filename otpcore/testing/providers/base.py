@@ -1,4 +1,4 @@
-"""What an author says of a plugin in its contract suite: attributes, fixtures and the methods that fit the suite to a vendor."""
+"""What an author says of a plugin in its contract suite: attributes, fixtures and methods that fit it to a vendor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Refusal:
     """One error of the vendor, and what the provider makes of it.
 
     Args:
-        number_or_arm: A number (E.164) that the simulator refuses in this way, or a function that prepares the simulator.
+        number_or_arm: A number (E.164) that the simulator refuses in this way, or a function that prepares the
+            simulator.
         kind: What the provider raises.
         provider_code: With this code; None: whichever.
         channel: Over which; None: each of the provider's.
@@ -122,7 +123,7 @@ class ContractBase:
         return wrong_code(code)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run tests once for each channel, refusal and required setting that the author names, and under supervision."""
+        """Run tests once for each channel, refusal and required setting that is named, and under supervision."""
         Supervisor.of(metafunc.config)
         names = metafunc.fixturenames
         if "refusal" in names:

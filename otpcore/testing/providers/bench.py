@@ -1,4 +1,4 @@
-"""The bench at which the tests of the provider contract work: instances, requests, and a look at whatever must not be shown."""
+"""The bench at which contract tests of providers work: instances, requests, and a look at what must not be shown."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 
 
 _TAKEN = (
-    "the vendor did not do it, and the hook answered {answer}: only an answer that the vendor's page lists as acceptance is one; "
-    "raise ProviderError for every other"
+    "the vendor did not do it, and the hook answered {answer}: only an answer that the vendor's page lists as "
+    "acceptance is one; raise ProviderError for every other"
 )
 _STOOD_STILL = (
-    "the event loop stood still for {seconds:.1f} s while the vendor did not answer: your hook blocks it. Use `def` (a plain hook "
-    "runs in a thread of its own) or `otpcore.http`"
+    "the event loop stood still for {seconds:.1f} s while the vendor did not answer: your hook blocks it. Use `def` (a "
+    "plain hook runs in a thread of its own) or `otpcore.http`"
 )
 _MOST_OF_IT = 0.75  # of the short timeout, in which a busy machine may be busy with something else
 
@@ -267,8 +267,8 @@ class Bench:
             pytest.fail(_TAKEN.format(answer=repr(answer) if isinstance(answer, enum.Enum) else type(answer).__name__))
         self.assert_unreadable(failure)
         assert failure.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number, the code, the client or metadata, or would without the core: its summary is a "
-            "fixed text of yours"
+            "an error shows the full number, the code, the client or metadata, or would without the core: its summary "
+            "is a fixed text of yours"
         )
         assert failure.provider == _INSTANCE
         return failure

@@ -82,8 +82,8 @@ class FaultTests(ContractBase):
             failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
         kind = getattr(self, f"kind_of_{fault.value}")
         assert failure.kind is kind, (
-            f"without a code of the vendor's this status means `{kind}`; if this vendor means another, `kind_of_{fault.value}` "
-            "of the suite says so"
+            f"without a code of the vendor's this status means `{kind}`; if this vendor means another, "
+            f"`kind_of_{fault.value}` of the suite says so"
         )
         assert len(bench.simulator.requests) == 1, "neither repeated in secret nor redirected"
         assert not bench.simulator.inbox
@@ -99,8 +99,8 @@ class FaultTests(ContractBase):
         async with bench.open() as provider:
             failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
         assert failure.kind is ErrorKind.MISCONFIGURED, (
-            "a wrong URL sends nothing until an operator corrects it: every 4xx and redirect that the vendor's page does not "
-            "list is `misconfigured`"
+            "a wrong URL sends nothing until an operator corrects it: every 4xx and redirect that the vendor's page "
+            "does not list is `misconfigured`"
         )
         assert failure.summary, "what an operator has to look at"
         assert len(bench.simulator.requests) == 1, "it stays wrong"

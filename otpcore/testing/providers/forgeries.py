@@ -1,4 +1,4 @@
-"""Forged receipts: a genuine callback, changed in one thing that its vendor proves; each has a name and differs from it."""
+"""Forged receipts: a genuine callback, changed in one thing that its vendor proves; each has a name."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _ADVICE = {
     "`callback`, or declare signed = {others}",
     "url": "compute the signature over request.url, as the vendor called it. Does the vendor not sign the URL? Declare "
     "signed = {others}",
-    "secret": "compare the whole secret with hmac.compare_digest. Does the vendor send none? Then it is told an address of "
-    "each message: ProviderInfo(signs_receipts=False) and signed = set()",
+    "secret": "compare the whole secret with hmac.compare_digest. Does the vendor send none? Then it is told an "
+    "address of each message: ProviderInfo(signs_receipts=False) and signed = set()",
 }
 
 Changed = tuple[str, ReceiptRequest]
@@ -228,7 +228,7 @@ def _replaced(value: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _other_than(text: str) -> str:
-    """A text of the same length that differs in the middle; the last characters of base64 may decode to the same bytes."""
+    """A text of this length, other in the middle: the last characters of base64 may decode to the same bytes."""
     if not text:
         return "x"
     middle = len(text) // 2

@@ -43,8 +43,8 @@ class LoadingTests(ContractBase):
     @pytest.mark.parametrize("attribute", _DECLARED)
     def test_what_the_suite_must_know_is_said(self, attribute: str) -> None:
         assert getattr(self, attribute) is not None, (
-            f"say `{attribute}`: {_DECLARED[attribute]}. Where there are none, write `{attribute} = ()`, so that it was not "
-            "forgotten"
+            f"say `{attribute}`: {_DECLARED[attribute]}. Where there are none, write `{attribute} = ()`, so that it "
+            "was not forgotten"
         )
 
     def test_what_the_vendor_signs_is_what_the_declaration_says(self, bench: Bench) -> None:
@@ -54,8 +54,8 @@ class LoadingTests(ContractBase):
         unknown = set(self.signed) - SIGNABLE
         assert not unknown, f"`signed` names {sorted(unknown)}; it can name {sorted(SIGNABLE)}"
         assert provider.info.signs_receipts == bool(self.signed), (
-            "a vendor that signs nothing is told an address of each message: ProviderInfo(signs_receipts=False) in describe(), "
-            "and signed = set() in the suite; one that signs something has neither"
+            "a vendor that signs nothing is told an address of each message: ProviderInfo(signs_receipts=False) in "
+            "describe(), and signed = set() in the suite; one that signs something has neither"
         )
 
     def test_loading_asks_the_vendor_nothing(self, bench: Bench) -> None:

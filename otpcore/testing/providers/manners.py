@@ -35,12 +35,12 @@ class MannerTests(ReportingBase):
             while bench.simulator.connections or _threads_since(before):  # noqa: ASYNC110 - neither sets an event
                 await anyio.sleep(0.01)
         assert not bench.simulator.connections, (
-            "a connection to the vendor is still open after the instance was closed: push the closing of each client on the "
-            "exit stack of `start`"
+            "a connection to the vendor is still open after the instance was closed: push the closing of each client "
+            "on the exit stack of `start`"
         )
         assert not _threads_since(before), (
-            f"threads are left behind after the instance was closed: {_threads_since(before)}. End them on the exit stack of "
-            "`start`"
+            f"threads are left behind after the instance was closed: {_threads_since(before)}. End them on the exit "
+            "stack of `start`"
         )
 
     @pytest.mark.anyio
@@ -67,7 +67,7 @@ class MannerTests(ReportingBase):
             pytest.skip("the instance says that it carries no sender")
         sender = self.caller if channel is Channel.CALL else self.sender
         assert carried.takes(Feature.SENDER, sender), (
-            f"set `sender` of the suite, for calls `caller`, to one that describe() takes: {carried.forms[Feature.SENDER]}"
+            f"set `sender` of the suite (calls: `caller`) to one that describe() takes: {carried.forms[Feature.SENDER]}"
         )
         assert sender not in map(str, bench.settings.values()), (
             "set `sender` or `caller` to another than the instance's own"
@@ -77,11 +77,11 @@ class MannerTests(ReportingBase):
                 await provider.send(attrs.evolve(bench.delivery(channel), sender=sender), PATIENCE)
         except ProviderError as error:
             pytest.fail(
-                f"{sender} was refused as the sender ({error}): set `sender` or `caller` to one that the simulator knows"
+                f"the sender {sender} was refused ({error}): set `sender` or `caller` to one that the simulator knows"
             )
         assert bench.was_told(sender.removeprefix("+")), (
-            f"request.sender was ignored, though describe() says that {channel} carries a sender: pass it on to the vendor, or "
-            "take Feature.SENDER out of `carries`"
+            f"request.sender was ignored, though describe() says that {channel} carries a sender: pass it on to the "
+            "vendor, or take Feature.SENDER out of `carries`"
         )
 
     @pytest.mark.anyio

@@ -15,8 +15,8 @@ from otpcore.simulators.simulator import Simulator
 __all__ = ["offline"]
 
 _TOLD = (
-    "parse_receipt {did}: it must do no I/O, as a vendor waits for its answer and anyone may call it. Fetch what it needs, such "
-    "as a certificate, in `start`"
+    "parse_receipt {did}: it must do no I/O, as a vendor waits for its answer and anyone may call it. Fetch what it "
+    "needs, such as a certificate, in `start`"
 )
 
 

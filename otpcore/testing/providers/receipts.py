@@ -1,4 +1,4 @@
-"""Contract tests of delivery receipts: only what is proven and fresh is believed, nothing in it is shown, and it is read as it is."""
+"""Contract tests of delivery receipts: what is proven and fresh is believed, and read as it is; nothing is shown."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["ReceiptTests"]
 
 _GARBAGE = (b"", b"\x00\xff\xfe", b"null", b"[]", b"{}", b"a=1&a=2&%ff", b"<xml/>", b"[" * 100_000, b"=" * 100_000)
 _READ_CAREFULLY = (
-    "first prove it, then read it, and raise ReceiptRefused: SIGNATURE where it is not proven, MALFORMED where it is and is no "
-    "receipt"
+    "first prove it, then read it, and raise ReceiptRefused: SIGNATURE where it is not proven, MALFORMED where it is "
+    "and is no receipt"
 )
 _TOO_OLD = (
-    "a receipt was taken that was signed {age:g} s ago (`receipt_lifetime` says {lifetime:g}): compare its signed time with "
-    "context.clock(), and raise ReceiptRefused(ReceiptFault.STALE, ...)"
+    "a receipt was taken that was signed {age:g} s ago (`receipt_lifetime` says {lifetime:g}): compare its signed time "
+    "with context.clock(), and raise ReceiptRefused(ReceiptFault.STALE, ...)"
 )
 
 
@@ -121,8 +121,8 @@ class ReceiptTests(ReportingBase):
             return self.receipt_lifetime
         times = [name for name in callback.headers if "time" in name or name.endswith("-date")]
         assert not (times and "headers" in self.signed), (
-            f"the header {times} looks like a time that the vendor signs, so that no one can use an old receipt again: refuse "
-            "what is too old, and say `receipt_lifetime`, in seconds"
+            f"the header {times} looks like a time that the vendor signs, so that no one can use an old receipt again: "
+            "refuse what is too old, and say `receipt_lifetime`, in seconds"
         )
         pytest.skip("the vendor signs no time, or the suite does not say `receipt_lifetime`")
 
@@ -136,8 +136,8 @@ class ReceiptTests(ReportingBase):
             answer = await read(provider, callback, "progress")
         statuses = [one.status for one in answer.receipts]
         assert statuses in ([], [None]), (
-            f"a report of progress was read as {statuses}: `status` is None for whatever is not final, or the send goes on with "
-            "another provider while the message is still under way"
+            f"a report of progress was read as {statuses}: `status` is None for whatever is not final, or the send "
+            "goes on with another provider while the message is still under way"
         )
         assert not any(one.kind for one in answer.receipts), (
             "`kind` says why a message did not arrive: none beside progress"

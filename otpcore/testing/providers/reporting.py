@@ -22,7 +22,7 @@ Report = tuple[DeliveryRequest, DeliveryReceipt, ReceiptStatus]
 
 
 class ReportingBase(ContractBase):
-    """How the vendor reports; ``ProviderContract`` documents each method. An author's own names the simulator's class."""
+    """How the vendor reports; ``ProviderContract`` documents each method. An author's own names its simulator."""
 
     def callback(
         self, simulator: Any, request: DeliveryRequest, receipt: DeliveryReceipt, status: ReceiptStatus
@@ -30,18 +30,18 @@ class ReportingBase(ContractBase):
         """The author's: a genuine callback, signed by the vendor just now, that says so of this delivery."""
         del simulator, request, receipt, status
         pytest.fail(
-            "override `callback`, as your provider implements parse_receipt: it makes the request in which the vendor reports "
-            "that a delivery ended with this status, with the vendor's signature",
+            "override `callback`, as your provider implements parse_receipt: it makes the request in which the vendor "
+            "reports that a delivery ended with this status, with the vendor's signature",
             pytrace=False,
         )
 
     def progress(self, simulator: Any, request: DeliveryRequest, receipt: DeliveryReceipt) -> ReceiptRequest | None:
-        """The author's: a genuine callback that tells how far this delivery has come; None: the vendor reports ends only."""
+        """The author's: a genuine callback that tells how far this delivery has come; None: there are none."""
         del simulator, request, receipt
         return None
 
     def batch(self, simulator: Any, reports: Sequence[Report]) -> ReceiptRequest | None:
-        """The author's: one genuine callback that says so of all these deliveries; None: the vendor reports one at a time."""
+        """The author's: one genuine callback that says so of all these deliveries; None: there are none."""
         del simulator, reports
         return None
 
@@ -73,8 +73,8 @@ class ReportingBase(ContractBase):
             forgeries(callback, signed=self.signed, unsigned_fields=self.unsigned_fields, secrets=secrets),
         )
         assert found, (
-            "nothing of this callback could be forged: of what `signed` names it has nothing. Does `callback` make the whole "
-            "request, with its headers and its query?"
+            "nothing of this callback could be forged: of what `signed` names it has nothing. Does `callback` make the "
+            "whole request, with its headers and its query?"
         )
         return found
 

@@ -1,4 +1,4 @@
-"""Contract tests of how else vendors report: many deliveries in one request, a proof of the address, and without a signature."""
+"""Contract tests of how else vendors report: many at once, with a proof of the address, without a signature."""
 
 from __future__ import annotations
 
@@ -68,6 +68,6 @@ class ReportTests(ReportingBase):
             request, _ = await sent(addressing, provider, channel)
         assert [message.recipient for message in addressing.simulator.inbox] == [request.recipient.e164]
         assert not addressing.was_told("None"), (
-            "the vendor was told the address None: context.receipt_url answers None where otp.receipts_url is not set; leave "
-            "the field out then"
+            "the vendor was told the address None: context.receipt_url answers None where otp.receipts_url is not set; "
+            "leave the field out then"
         )

@@ -21,8 +21,8 @@ FIRST_TEST = "test_the_instance_loads_and_starts_as_a_service_does_it"
 
 _NAME = "otpcore-provider-contract"
 _WAITS = (
-    "the test is not over after {limit:g} s: something that it waits for never ends, such as a `start` that waits. Every "
-    "wait needs a timeout that fits into context.timeout; a suite that needs longer sets `watchdog`"
+    "the test is not over after {limit:g} s: something that it waits for never ends, such as a `start` that waits. "
+    "Every wait needs a timeout that fits into context.timeout; a suite that needs longer sets `watchdog`"
 )
 
 
@@ -41,7 +41,7 @@ class _Course:
     stopped: dict[str, tuple[str, str]] = attrs.field(factory=dict)
 
     def why_not(self, item: pytest.Item) -> str:
-        """Why this test has no chance; empty: it has. Who found it may be tried once more, as pytest-rerunfailures does."""
+        """Why this test has no chance; empty: it has. The one that found it may be tried once more, as by a rerun."""
         for loop in ("", _event_loop_of(item)):
             why, found_by = self.stopped.get(loop, ("", ""))
             if found_by == item.nodeid:
@@ -53,7 +53,7 @@ class _Course:
 
 @attrs.define(eq=False)
 class Supervisor:
-    """A plugin of the running pytest, which the first collected suite registers. Tests of other classes are none of its business."""
+    """A plugin of the running pytest, which the first collected suite registers; it leaves other tests alone."""
 
     _courses: dict[type, _Course] = attrs.field(factory=dict)
 

@@ -1,4 +1,4 @@
-"""Ends a test whose event loop stands still: a signal interrupts what blocks it, in the main thread, without a thread of its own."""
+"""Ends a test whose event loop stands still: a signal interrupts what blocks it, and no thread is needed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import otpcore
 __all__ = ["Watchdog"]
 
 _BLOCKS = (
-    "your hook blocks the event loop: use `def` (a plain hook runs in a thread of its own) or `otpcore.http`. Nothing else "
-    "could run for {limit:g} s (`watchdog` of the suite); it stands at {place}"
+    "your hook blocks the event loop: use `def` (a plain hook runs in a thread of its own) or `otpcore.http`. Nothing "
+    "else could run for {limit:g} s (`watchdog` of the suite); it stands at {place}"
 )
 _LOADS = (
-    "loading takes longer than {limit:g} s (`watchdog` of the suite): no I/O at import, in the factory and in `describe`; "
-    "it stands at {place}"
+    "loading takes longer than {limit:g} s (`watchdog` of the suite): no I/O at import, in the factory and in "
+    "`describe`; it stands at {place}"
 )
 _OF_OTHERS = (
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
@@ -38,8 +38,8 @@ _PRIMITIVES = ("selectors", "queue", "threading", "concurrent.futures._base")
 class _BlockedError(BaseExceptionGroup[KeyboardInterrupt]):
     """Raised where the loop stands still.
 
-    A group round a ``KeyboardInterrupt``: ``otpcore`` lets that pass, as it ends the caller, while event loops take it for the
-    error of one task, so that the run goes on.
+    A group round a ``KeyboardInterrupt``: ``otpcore`` lets that pass, as it ends the caller, while event loops take it
+    for the error of one task, so that the run goes on.
     """
 
     def __new__(cls) -> Self:
@@ -49,8 +49,8 @@ class _BlockedError(BaseExceptionGroup[KeyboardInterrupt]):
 class Watchdog:
     """A context that fails the test when it has taken ``limit`` seconds and what runs does not let go.
 
-    It needs the main thread and a system with timers by signals; elsewhere it does nothing. A timer that runs already, such as
-    pytest-timeout's, goes on afterwards.
+    It needs the main thread and a system with timers by signals; elsewhere it does nothing. A timer that runs already,
+    such as pytest-timeout's, goes on afterwards.
 
     Args:
         limit: Seconds.
@@ -101,7 +101,7 @@ def _is_idle(frame: FrameType | None) -> bool:
 
 
 def _place_of(frame: FrameType | None) -> str:
-    """The innermost line that its author wrote, as far as paths tell: neither Python's own nor otpcore's, nor what is installed."""
+    """The innermost line that its author wrote, as far as paths tell: none of Python, otpcore and what is installed."""
     lines = traceback.extract_stack(frame)
     own = [line for line in lines if not line.filename.startswith(_OF_OTHERS)]
     line = (own or lines)[-1]
