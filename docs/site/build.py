@@ -35,7 +35,11 @@ def pages() -> list[Path]:
     """What is a page of the site: those of ``docs/``, and those of the packages."""
     own = [path for path in DOCS.glob("**/*.md") if not path.is_relative_to(HERE)]
     of_plugins = [path for name in ("README", "CHANGELOG") for path in ROOT.glob(f"plugins/*/{name}.md")]
-    return [*sorted(own), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(of_plugins)]
+    return [
+        *sorted(own),
+        *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "SECURITY")),
+        *sorted(of_plugins),
+    ]
 
 
 def place(path: Path, known: Iterable[Path]) -> str:
