@@ -27,6 +27,7 @@ def small(build, tmp_path, monkeypatch) -> ModuleType:
     for name, text in {
         "README.md": "# Small\n",
         "CONTRIBUTING.md": "# Contributing\n",
+        "SECURITY.md": "# Security\n",
         "CHANGELOG.md": "# Changelog\n",
         "docs/index.md": "# Small\n\nSee [a](how-to/a.md#one), [x](../plugins/otp-x/README.md).\n",
         "docs/how-to/a.md": "# A\n\n## One\n\n[code](../../examples/x.py), [home](../../README.md)\n\n"
@@ -34,7 +35,7 @@ def small(build, tmp_path, monkeypatch) -> ModuleType:
         "plugins/otp-x/README.md": "# otp-x\n\n[a](../../docs/how-to/a.md), ![p](images/p.png)\n",
         "plugins/otp-x/images/p.png": "a picture",
         "examples/x.py": "print(1)\n",
-        "docs/site/mkdocs.yml": "nav:\n  - index.md\n  - A: how-to/a.md\n  - CONTRIBUTING.md\n  - CHANGELOG.md\n"
+        "docs/site/mkdocs.yml": "nav:\n  - index.md\n  - A: how-to/a.md\n  - CONTRIBUTING.md\n  - CHANGELOG.md\n  - SECURITY.md\n"
         "  - otp-x: plugins/otp-x/README.md\n",
         "docs/site/assets/extra.css": "",
         "mermaid.js": "",
