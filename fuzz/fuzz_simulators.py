@@ -11,7 +11,8 @@ from otp_sinch.signing import signed_headers
 from otp_sinch.simulator import SinchSimulator
 from otp_twilio.simulator import TwilioSimulator
 
-from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest, Simulator
+from otpcore.simulators.exchange import SimulatedAnswer, SimulatedRequest
+from otpcore.simulators.simulator import Simulator
 
 _METHODS = ("POST", "GET", "PUT", "DELETE")
 

@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 from otpcore.lazily import from_modules
 
 if TYPE_CHECKING:
-    from otpcore.simulators.simulator import (
-        Callback,
-        Fault,
-        SimulatedAnswer,
-        SimulatedMessage,
-        SimulatedRequest,
-        Simulator,
-        find_code,
-        running,
-    )
+    from otpcore.simulators.callbacks import Callback
+    from otpcore.simulators.exchange import Fault, SimulatedAnswer, SimulatedMessage, SimulatedRequest, find_code
+    from otpcore.simulators.simulator import Simulator, running
 
 __all__ = [
     "Callback",
@@ -30,16 +23,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "otpcore.simulators.simulator": (
-        "Callback",
-        "Fault",
-        "SimulatedAnswer",
-        "SimulatedMessage",
-        "SimulatedRequest",
-        "Simulator",
-        "find_code",
-        "running",
-    ),
+    "otpcore.simulators.callbacks": ("Callback",),
+    "otpcore.simulators.exchange": ("Fault", "SimulatedAnswer", "SimulatedMessage", "SimulatedRequest", "find_code"),
+    "otpcore.simulators.simulator": ("Simulator", "running"),
 }
 
 if not TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import attrs
 
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .audit import COUNTED, LATE, LOST, REFUSED, Counts, Weather, audit
 from .crew import Crew

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from otpcore.models import ChallengeState, UnsendableReason
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.stores.commands import ChallengeView
 
 from .plant import Plant

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from otpcore.models import ChallengeState
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .crowd import CROWD, Crowd
 from .plant import LEASE, Plant, open_plant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otpcore.models import ReceiptOutcome
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .plant import Plant
 from .scenes import EVERYTHING, Act, Scene, Stage, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otpcore.models import ChallengeState
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .plant import LEASE, Plant
 from .scenes import approved, new_phone

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from otpcore.models import ChallengeState
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing import wrong_code
 
 from .plant import Plant

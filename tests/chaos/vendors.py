@@ -21,7 +21,8 @@ from otp_twilio.settings import Mode
 from otp_twilio.simulator import TwilioSimulator, messaging
 from otp_twilio.simulator.answers import MESSAGE_ENDS
 
-from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest, Simulator, running
+from otpcore.simulators.exchange import SimulatedAnswer, SimulatedRequest
+from otpcore.simulators.simulator import Simulator, running
 
 ARRIVED, WORKED = "vendor.arrived", "vendor.worked"
 """The request is written, and the vendor does nothing; the vendor did its work, and nobody hears of it."""

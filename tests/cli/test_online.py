@@ -12,7 +12,8 @@ from otp_twilio.settings import Mode
 from otp_twilio.simulator import TwilioSimulator
 
 from otpcore.cli.exits import ExitCode
-from otpcore.simulators.simulator import Fault, running
+from otpcore.simulators.exchange import Fault
+from otpcore.simulators.simulator import running
 
 from ..pages import blocks  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import PHONE, Desk, Ended, Otp

@@ -17,7 +17,7 @@ import pytest
 from otp_mada.simulator import MadaSimulator
 
 from otpcore.cli.exits import ExitCode
-from otpcore.simulators.simulator import Fault, SimulatedAnswer, SimulatedRequest
+from otpcore.simulators.exchange import Fault, SimulatedAnswer, SimulatedRequest
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, shown_secrets

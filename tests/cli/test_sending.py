@@ -9,7 +9,7 @@ import pytest
 
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.send.messages import is_id
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing import wrong_code
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp

@@ -22,7 +22,8 @@ import pytest
 from otpcore import Channel, OTPService, parse_rules
 from otpcore.providers.provider import PROVIDERS
 from otpcore.settings.tree import generate_keys, load_settings, starter_file
-from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest, Simulator
+from otpcore.simulators.exchange import SimulatedAnswer, SimulatedRequest
+from otpcore.simulators.simulator import Simulator
 from otpcore.testing import wrong_code
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name

@@ -25,7 +25,7 @@ from otpcore import AsyncOTPService, ChallengeState
 from otpcore.clock import utc_now
 from otpcore.http import transport as _http_transport
 from otpcore.settings.tree import generate_keys
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing import EventRecorder
 
 from .failures import failures

@@ -15,7 +15,7 @@ from otp_twilio.simulator import TwilioSimulator
 
 from otpcore.errors import ProviderError
 from otpcore.http.client import HttpAnswer, readings
-from otpcore.simulators.simulator import SimulatedAnswer, SimulatedRequest
+from otpcore.simulators.exchange import SimulatedAnswer, SimulatedRequest
 from otpcore.testing import Outbox
 
 CHARSETS = ["utf-8", "utf-8-sig", "iso-8859-1", "windows-1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]

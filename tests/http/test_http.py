@@ -23,7 +23,8 @@ from otpcore.http import transport as _http_transport
 from otpcore.http.client import HttpAnswer
 from otpcore.providers.hooks import ProviderContext
 from otpcore.settings.network import Network
-from otpcore.simulators.simulator import Fault, SimulatedAnswer, Simulator
+from otpcore.simulators.exchange import Fault, SimulatedAnswer
+from otpcore.simulators.simulator import Simulator
 
 from .clients import client_of, failure_of
 

@@ -26,7 +26,8 @@ from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.loading import load_instance
 from otpcore.settings.network import Network, parse_proxy
 from otpcore.settings.tree import Settings, generate_keys, load_settings
-from otpcore.simulators.simulator import SimulatedAnswer, Simulator
+from otpcore.simulators.exchange import SimulatedAnswer
+from otpcore.simulators.simulator import Simulator
 
 from ..forward_proxy import forward_proxy, private_vendor  # noqa: TID252 - tests are no package that could be imported by name
 

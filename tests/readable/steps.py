@@ -24,7 +24,7 @@ from otpcore import (
 )
 from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .forms import Secret
 from .scene import CLIENT, COUNTRIES, MESSAGE, METADATA, Scene

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 from .forms import search
 from .scene import MESSAGE, Scene, playing

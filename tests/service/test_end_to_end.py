@@ -24,7 +24,8 @@ from otp_twilio.simulator import TwilioSimulator
 from otpcore import AsyncOTPService, ChallengeState, DeliveryError, ProviderError, RateLimited, VerificationStatus
 from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
-from otpcore.simulators.simulator import Fault, Simulator
+from otpcore.simulators.exchange import Fault
+from otpcore.simulators.simulator import Simulator
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 

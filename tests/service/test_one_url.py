@@ -14,7 +14,7 @@ from redis_servers import redis_server
 from otpcore import AsyncOTPService, ChallengeState
 from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.stores.sql.store import upgrade
 from otpcore.testing import wrong_code
 

@@ -34,7 +34,7 @@ from otpcore import (
 )
 from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 
 PERSON = "+359871234567"
 UNREACHABLE, LANDLINE, LATE, OPTED_OUT = "+15005550603", "+15005550606", "+15005550690", "+15005550610"

@@ -22,7 +22,7 @@ from otpcore import AsyncOTPService, Channel, RateLimited, RetryElsewhere, Retry
 from otpcore.operator.findings.key_states import KeyStanding, key_states
 from otpcore.runners.worker import WorkerRunner
 from otpcore.settings.tree import Settings
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.testing import Outbox
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import pytest
 
 from otpcore.models import Channel
-from otpcore.simulators.simulator import Fault, SimulatedAnswer, SimulatedRequest, Simulator, find_code, running
+from otpcore.simulators.exchange import Fault, SimulatedAnswer, SimulatedRequest, find_code
+from otpcore.simulators.simulator import Simulator, running
 
 
 class EchoSimulator(Simulator):

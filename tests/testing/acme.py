@@ -15,7 +15,8 @@ from otpcore.models import Channel, CodeOwner, Receipt, ReceiptStatus
 from otpcore.prices import Price
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo, ReceiptRequest
-from otpcore.simulators.simulator import SimulatedAnswer, Simulator
+from otpcore.simulators.exchange import SimulatedAnswer
+from otpcore.simulators.simulator import Simulator
 
 WHATSAPP = Channel("whatsapp")
 NO_SUCH_NUMBER = "+359871000013"

@@ -16,7 +16,8 @@ from otpcore.models import Challenge, Channel, Verification
 from otpcore.providers.hooks import hookimpl
 from otpcore.service.asynchronous import AsyncOTPService
 from otpcore.settings.tree import Settings
-from otpcore.simulators.simulator import SimulatedMessage, Simulator
+from otpcore.simulators.exchange import SimulatedMessage
+from otpcore.simulators.simulator import Simulator
 
 __all__ = ["RULES", "VENDORS", "ClaimError", "Clock", "Stage", "Story", "Watcher"]
 

@@ -21,7 +21,8 @@ from otpcore.clock import utc_now
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.provider import SIMULATORS, installed
 from otpcore.settings.network import is_loopback
-from otpcore.simulators.simulator import SimulatedMessage, Simulator
+from otpcore.simulators.exchange import SimulatedMessage
+from otpcore.simulators.simulator import Simulator
 
 __all__ = ["list_simulators", "simulate"]
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from otpcore.errors import ErrorKind
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing.providers.base import ContractBase
 from otpcore.testing.providers.bench import PATIENCE, SILENT_FAULTS, WRONG_URL, Bench, name_of
 

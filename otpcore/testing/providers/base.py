@@ -13,7 +13,8 @@ from otpcore.errors import ErrorKind
 from otpcore.models import Channel, CodeOwner
 from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.requests import DeliveryRequest
-from otpcore.simulators.simulator import SimulatedMessage, Simulator
+from otpcore.simulators.exchange import SimulatedMessage
+from otpcore.simulators.simulator import Simulator
 from otpcore.testing.codes import wrong_code
 from otpcore.testing.providers.bench import Bench
 from otpcore.testing.providers.supervision import Supervisor

@@ -25,7 +25,8 @@ from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider
 from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest, OutcomeRequest
 from otpcore.settings.keys import generate_keys
-from otpcore.simulators.simulator import Fault, Simulator
+from otpcore.simulators.exchange import Fault
+from otpcore.simulators.simulator import Simulator
 
 if TYPE_CHECKING:
     from otpcore.testing.providers.base import ContractBase

@@ -8,7 +8,7 @@ from otpcore.errors import ErrorKind
 from otpcore.models import Channel, CodeOwner
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import CheckResult, DeliveryReceipt, DeliveryRequest
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing.providers.base import ContractBase
 from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, name_of
 

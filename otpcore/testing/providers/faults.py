@@ -9,7 +9,7 @@ import pytest
 from otpcore.errors import ErrorKind
 from otpcore.models import Channel
 from otpcore.providers.requests import send_hook
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing.providers.base import ContractBase
 from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, WRONG_URL, Bench, name_of
 

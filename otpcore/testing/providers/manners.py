@@ -11,7 +11,7 @@ import pytest
 from otpcore.errors import ProviderError
 from otpcore.messages.carrying import Feature
 from otpcore.models import Channel, ReceiptStatus
-from otpcore.simulators.simulator import Fault
+from otpcore.simulators.exchange import Fault
 from otpcore.testing.providers.bench import PATIENCE, Bench
 from otpcore.testing.providers.reporting import ReportingBase
 

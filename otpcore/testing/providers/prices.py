@@ -8,7 +8,8 @@ from otpcore.models import Channel, ReceiptStatus
 from otpcore.prices import Price
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest
-from otpcore.simulators.simulator import Fault, Simulator
+from otpcore.simulators.exchange import Fault
+from otpcore.simulators.simulator import Simulator
 from otpcore.testing.providers.bench import PATIENCE, Bench
 from otpcore.testing.providers.reporting import ReportingBase
 
