@@ -28,7 +28,10 @@ LANGUAGES = {".py": "python", ".toml": "toml", ".sh": "sh", ".yaml": "yaml", ".y
 PICTURES = {".png", ".svg"}
 HIDDEN = "---\nsearch:\n  exclude: true\n---\n"
 DRAWING = re.compile(r'<pre class="mermaid">.*?</pre>', re.DOTALL)
-BROAD = "---\nhide: [navigation, toc]\n---\n"
+HEADS = {
+    "index.md": "---\nhide: [navigation, toc]\n---\n",
+    "gateways.md": "---\nhide: [toc]\n---\n",
+}  # pages with a broad table
 
 
 def pages() -> list[Path]:
@@ -126,7 +129,7 @@ def page_of(path: Path, known: Iterable[Path]) -> str:
         target = Path(os.path.normpath(path.parent / link[1]))
         return posixpath.relpath(place(target, known), here)
 
-    head = BROAD if path == DOCS / "index.md" else ""
+    head = HEADS.get(path.name, "") if path.parent == DOCS else ""
     return head + deeper(prose(path.read_text(encoding="utf-8"), lambda line: LINK.sub(rewritten, line)))
 
 
