@@ -26,6 +26,7 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
+    "plugins/otp-flask",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
     "plugins/otp-redis",

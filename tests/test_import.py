@@ -25,7 +25,7 @@ PUBLIC = (
 )
 ERRORS = {
     "otpcore": {name for name in otpcore.__all__ if hasattr(errors, name)},
-    "otpcore.cli": {"main"},
+    "otpcore.cli": {"main", "run_command"},
 }  # come with the package
 HEAVY = (
     "sqlalchemy",

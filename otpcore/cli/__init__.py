@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from otpcore.lazily import from_modules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from otpcore.cli.exits import CommandError, ExitCode
     from otpcore.cli.host import operator_for, operator_name, run, service_for, settings_for
     from otpcore.cli.options import Options
@@ -19,6 +21,7 @@ __all__ = [
     "operator_for",
     "operator_name",
     "run",
+    "run_command",
     "service_for",
     "settings_for",
 ]
@@ -37,8 +40,20 @@ def main() -> None:
     """Run the command of ``sys.argv``; the process ends with an ``ExitCode``."""
     import sys  # noqa: PLC0415 - as below
 
-    from otpcore.cli.main import run  # noqa: PLC0415 - typer: only for those who run the command line
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run one command, such as ``["--json", "status"]``, for a framework whose command line has these commands too.
+
+    Args:
+        words: What would follow ``otp``; ``--app`` names the host's service.
+
+    Returns:
+        The ``ExitCode`` with which ``otp`` would end.
+    """
+    from otpcore.cli.main import run as run_words  # noqa: PLC0415 - typer: only for those who run the command line
     from otpcore.cli.plain import write_what_fits  # noqa: PLC0415 - as above
 
     write_what_fits()
-    sys.exit(run(sys.argv[1:]))
+    return run_words(words)
