@@ -7,6 +7,7 @@ proxy name it in ``trusted_proxies``, or wrap the app in ``ProxyFix``.
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 
 from flask import Flask, render_template
 from flask_wtf import CSRFProtect
@@ -31,7 +32,7 @@ def create_app(**config):
     app.register_blueprint(phone, url_prefix="/phone")
     app.register_blueprint(account)
     app.register_blueprint(otp.receipts_blueprint(), url_prefix="/receipts")
-    app.register_error_handler(429, too_many)
+    app.register_error_handler(HTTPStatus.TOO_MANY_REQUESTS, too_many)
     return app
 
 

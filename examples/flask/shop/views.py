@@ -33,7 +33,7 @@ def ask():
         try:
             current_otp.ask(form.phone.data)
         except RateLimited:
-            raise  # to the page that the shop has for 429
+            raise  # to the page that the shop has for it
         except OTPError as error:
             form.phone.errors = [said_of(error)]
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,10 @@ import pytest
 from flask import Flask
 from otp_flask import OTP
 from otp_flask.running import running_of
+from otp_flask.testing.fixtures import otp_outbox
+from otp_flask_settings import settings
 
-pytest_plugins = ["otp_flask.testing.fixtures"]
-
-KEY = base64.urlsafe_b64encode(b"of the tests, and never for users").decode().rstrip("=")
-SECRET = "s3cret-of-the-provider"
-
-
-def settings(place: Path, **sections: Any) -> dict[str, Any]:
-    """In the sandbox, with an SQLite file there."""
-    return {
-        "sms": {"sandbox": True},
-        "otp_sms_provider": "Nobody",
-        "keys": {"index": KEY, "code": {"k1": KEY}, "current": "k1"},
-        "storage": {"url": f"sqlite:///{place}/otp.sqlite3"},
-        "limits": {"phone": []},
-        "otp": {"app": "Shop", "cooldown": 0},
-        **sections,
-    }
+__all__ = ["otp_outbox"]
 
 
 @pytest.fixture

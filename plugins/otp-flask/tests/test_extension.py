@@ -8,11 +8,11 @@ import pprint
 import threading
 
 import pytest
-from conftest import SECRET, settings
 from flask import Flask
 from otp_flask import OTP, current_otp
 from otp_flask.running import running_of
 from otp_flask.testing import sending_to_outbox
+from otp_flask_settings import SECRET, settings
 
 from otpcore import SettingsError
 
