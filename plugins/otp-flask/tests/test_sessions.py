@@ -101,3 +101,12 @@ def test_a_send_that_is_refused_leaves_the_session_as_it_was(app, otp_outbox):
     otp_outbox.fail("rejected_number")
     assert client.get("/ask/pay").status_code == 422
     assert client.get(f"/confirm/pay/{code}").json["valid"]
+
+
+def test_the_id_of_the_verification_is_enough_of_a_proof_where_it_is_asked_for(make):
+    app, otp = make(otp={"verify_by": "id"})
+    with app.test_request_context():
+        otp.ask(PHONE)
+        code = otp.operator.inbox(PHONE, reveal=True)[-1].code
+        assert otp.confirm(code)
+        assert verified_phone() == PHONE
