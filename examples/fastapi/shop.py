@@ -1,6 +1,6 @@
 """A shop that pays only for who has just confirmed the number of the account: ``uvicorn shop:app``.
 
-``otp_server.router`` adds the service's own addresses below ``/otp``: pages, receipts, and the API for programs with a key.
+``otp_server.router`` adds the service's addresses below ``/otp``: pages, receipts, and the API for programs with a key.
 """
 
 from __future__ import annotations

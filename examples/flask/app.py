@@ -1,7 +1,7 @@
-"""Phone verification over HTTP with Flask; the session keeps the challenge: ``gunicorn`` in this directory, which reads its file.
+"""Phone verification over HTTP with Flask: ``gunicorn`` in this directory, which reads its file.
 
-``PUBLIC_URL`` is what people and vendors call, such as ``https://example.com``. ``FORWARDED_ALLOW_IPS`` lists the proxies whose
-word about the client's address counts; gunicorn reads it too. Pages with forms are in ``shop``.
+``PUBLIC_URL`` is what people and vendors call, such as ``https://example.com``. ``FORWARDED_ALLOW_IPS`` lists the
+proxies whose word about the client's address counts; gunicorn reads it too. Pages with forms are in ``shop``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A shop whose account page is for people with a confirmed phone: ``gunicorn --config shop.conf.py``.
 
-``FLASK_SECRET_KEY`` signs the sessions; otpcore's settings are in the file that ``OTPCORE_SETTINGS_FILE`` names. Behind a
-proxy name it in ``trusted_proxies``, or wrap the app in ``ProxyFix``.
+``FLASK_SECRET_KEY`` signs the sessions; otpcore's settings are in the file that ``OTPCORE_SETTINGS_FILE`` names. Behind
+a proxy name it in ``trusted_proxies``, or wrap the app in ``ProxyFix``.
 """
 
 from __future__ import annotations

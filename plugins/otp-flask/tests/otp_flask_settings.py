@@ -14,7 +14,7 @@ def settings(place: Path, **sections: Any) -> dict[str, Any]:
     """In the sandbox, with an SQLite file there."""
     return {
         "sms": {"sandbox": True},
-        "otp_sms_provider": "Nobody",
+        "otp_sms_provider": "Carrier",
         "keys": {"index": KEY, "code": {"k1": KEY}, "current": "k1"},
         "storage": {"url": f"sqlite:///{place}/otp.sqlite3"},
         "limits": {"phone": []},

@@ -135,7 +135,7 @@ def shop(tmp_path: Path) -> Project:
         pytest.skip("the examples lie in the repository, not in the distribution")
     made = Project(tmp_path).run("otpcore", "keys", "new")
     (tmp_path / "otpcore.toml").write_text(
-        f'otp_sms_provider = "Nobody"\n[sms]\nsandbox = true\n[storage]\nurl = "sqlite:///{tmp_path}/otp.sqlite3"\n'
+        f'otp_sms_provider = "Carrier"\n[sms]\nsandbox = true\n[storage]\nurl = "sqlite:///{tmp_path}/otp.sqlite3"\n'
         f'[limits]\nphone = ["2/1h"]\n[otp]\ncooldown = 0\n{made.stdout}'
     )
     return Project(

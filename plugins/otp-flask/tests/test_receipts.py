@@ -19,8 +19,8 @@ def told(monkeypatch):
     seen = []
 
     def handle(self, instance, receipt):
-        if instance == "nobody":
-            raise UnknownProviderError("nobody")
+        if instance == "another":
+            raise UnknownProviderError("another")
         if instance == "forged":
             raise ReceiptRefused(ReceiptFault.SIGNATURE)
         seen.append((instance, receipt))
@@ -52,7 +52,7 @@ def test_what_is_refused_or_unknown_is_answered_without_a_word(make, told):
     client = with_receipts(make()).test_client()
     refused = client.post("/receipts/forged", **FORM)
     assert (refused.status_code, refused.text) == (403, "")
-    assert client.post("/receipts/nobody", **FORM).status_code == 404
+    assert client.post("/receipts/another", **FORM).status_code == 404
     assert client.delete("/receipts/twilio").status_code == 405
     assert told == []
 

@@ -67,7 +67,7 @@ def prepared(place: Path) -> tuple[Path, dict[str, str]]:
     )
     file = place / "otpcore.toml"
     file.write_text(
-        f'otp_sms_provider = "Nobody"\n[sms]\nsandbox = true\n[storage]\nurl = "sqlite:///{place}/otp.sqlite3"\n'
+        f'otp_sms_provider = "Carrier"\n[sms]\nsandbox = true\n[storage]\nurl = "sqlite:///{place}/otp.sqlite3"\n'
         f"[otp]\ncooldown = 0\n[limits]\nphone = []\n{made.stdout}"
     )
     own = {name: value for name, value in os.environ.items() if not name.startswith("OTPCORE_")}

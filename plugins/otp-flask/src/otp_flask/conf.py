@@ -24,7 +24,7 @@ OWN = ("settings_file", "trusted_proxies")
 
 
 class Hidden(dict[str, Any]):
-    """The dictionary that was given; a ``repr`` of the app's configuration, as in a traceback's frame, does not show it."""
+    """The dictionary that was given; a ``repr`` of the app's configuration, as in a traceback, does not show it."""
 
     def __repr__(self) -> str:
         return f"<{SETTING}: hidden>"

@@ -1,4 +1,4 @@
-"""What is answered when a view lets an error through: status and waiting time from otpcore's table, as JSON or a page."""
+"""What is answered when a view lets an error through: status and waiting time of otpcore's table, in JSON or a page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["answer", "register", "wants_page"]
 
 
 def register(at: Flask | Blueprint) -> None:
-    """Answer the errors of a send or verification there; a handler of the app's own for a narrower class goes before."""
+    """Answer the errors of a send or verification there; an app's own handler for a narrower class goes before."""
     at.register_error_handler(OTPError, answer)
 
 
@@ -22,9 +22,9 @@ def answer(error: OTPError) -> Response:
     """As ``ANSWERS`` of otpcore says, with ``Retry-After`` where it is known when it may be tried again.
 
     A browser gets a page: that which the app has for the status (``@app.errorhandler(429)``), or werkzeug's, with a
-    sentence for the person as its ``description``. Anything else gets JSON: ``error`` and ``reason``, by which a program
-    chooses what to say, and ``try_channel``, another channel that may reach the number. The text of the error is for
-    the log alone.
+    sentence for the person as its ``description``. Anything else gets JSON: ``error`` and ``reason``, by which a
+    program chooses what to say, and ``try_channel``, another channel that may reach the number. The text of the error
+    is for the log alone.
     """
     status = error.http_status
     if wants_page():

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 from weakref import WeakSet
 
-from flask import Blueprint, Flask, current_app, has_app_context
+from flask import Blueprint, Flask, has_app_context
 from werkzeug.local import LocalProxy
 
 from otp_flask import asking, conf, errors, receipts, sessions
 from otp_flask.commands import otp_command
-from otp_flask.running import EXTENSION, Running, running_of
+from otp_flask.running import EXTENSION, Running, active_app, running_of
 from otpcore import OTPService
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ def _of_service(
 class OTP:
     """One-time passcodes for an application, or for several.
 
-    ``OTP(app)``, or ``otp = OTP()`` and ``otp.init_app(app)`` in a factory. Each app has a service of its own, made from
-    its ``app.config["OTPCORE"]``, which opens at its first use in each process (so after a fork), or with ``open``, and
-    closes at exit. Methods work on the app whose context is active; where none is, on the only app that was given.
+    ``OTP(app)``, or ``otp = OTP()`` and ``otp.init_app(app)`` in a factory. Each app has a service of its own, made
+    from its ``app.config["OTPCORE"]``, which opens at its first use in each process (so after a fork), or with
+    ``open``, and closes at exit. Methods work on the app whose context is active; where none is, on the only app that
+    was given.
 
     Args:
         app: The application; None: ``init_app`` says it.
-        handles_errors: ``init_app`` registers handlers, with which an error that a view lets through becomes an answer.
+        handles_errors: ``init_app`` registers handlers: an error that a view lets through becomes an answer.
     """
 
     def __init__(self, app: Flask | None = None, *, handles_errors: bool = True) -> None:
@@ -154,7 +155,7 @@ class OTP:
 
     def _app(self) -> Flask:
         if has_app_context():
-            return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - how Flask says to get at the app
+            return active_app()
         apps = list(self._apps)
         if len(apps) == 1:
             return apps[0]
@@ -165,7 +166,7 @@ class OTP:
 
 
 def _refuse_inside_a_loop() -> None:
-    """Flask gives each async view an event loop that ends with it; a service cannot live on that, and must not block it."""
+    """Flask gives each async view a loop that ends with it: a service cannot live on that, and must not block it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -177,7 +178,7 @@ def _refuse_inside_a_loop() -> None:
 
 
 def _current() -> OTP:
-    return running_of(current_app._get_current_object()).extension  # type: ignore[attr-defined] # noqa: SLF001 - how Flask says to get at the app
+    return running_of(active_app()).extension
 
 
 current_otp = cast("OTP", LocalProxy(_current))

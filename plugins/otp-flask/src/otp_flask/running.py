@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 from flask import Flask, current_app
@@ -15,7 +15,7 @@ from otpcore import OTPService
 if TYPE_CHECKING:
     from otp_flask.extension import OTP
 
-__all__ = ["EXTENSION", "Running", "running_of", "service", "stand_in"]
+__all__ = ["EXTENSION", "Running", "active_app", "running_of", "service", "stand_in"]
 
 EXTENSION = "otp"
 """Under which ``app.extensions`` has what runs."""
@@ -90,6 +90,12 @@ def running_of(app: Flask) -> Running:
     return cast("Running", found)
 
 
+def active_app() -> Flask:
+    """The app whose context is active, and no stand-in for it."""
+    proxy: Any = current_app
+    return cast("Flask", proxy._get_current_object())  # noqa: SLF001 - how Flask says to get at it
+
+
 def service() -> OTPService:
     """That of the app whose context is active; for ``otp --app otp_flask.running:service``, which is ``flask otp``."""
-    return running_of(current_app._get_current_object()).service()  # type: ignore[attr-defined] # noqa: SLF001 - how Flask says to get at the app
+    return running_of(active_app()).service()
