@@ -7,6 +7,7 @@ import sys
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs it with an older one is told so
     sys.exit("otpcore needs Python 3.11 or newer; this is Python %d.%d." % sys.version_info[:2])  # noqa: UP031 - an old Python must be able to read this line
 
+import json
 import os
 import pathlib
 import shutil
@@ -26,7 +27,10 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
+    "plugins/otp-aws",
+    "plugins/otp-django",
     "plugins/otp-flask",
+    "plugins/otp-http",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
     "plugins/otp-redis",
@@ -34,7 +38,8 @@ PLUGINS = [
     "plugins/otp-sinch",
     "plugins/otp-twilio",
 ]
-PROVIDERS = ["plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+PROVIDERS = ["plugins/otp-aws", "plugins/otp-http", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
+CAPTURES = pathlib.Path("plugins/otp-http/tests/captures")
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
 CORE_TESTS = [
     f"tests/{name}.py"
@@ -146,6 +151,39 @@ def conformance(session: nox.Session) -> None:
     )
 
 
+@nox.session
+def scaffold(session: nox.Session) -> None:
+    """What `otp new-provider` writes: every variant in style, typed, with its whole suite, and as a wheel."""
+    everything = [*group("tests"), *group("lint"), *group("types")]
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *everything)
+    run_tests(session, *BY_TWO, "tests/cli/test_new_provider.py", env={"OTPCORE_TEST_SCAFFOLD": "required"})
+
+
+@nox.session
+def contracts(session: nox.Session) -> None:
+    """Some hundred providers that break one promise each: all are noticed, with the words that their authors need."""
+    session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
+    run_tests(
+        session,
+        *("-q", "tests/testing/test_contract_teeth.py", "tests/testing/test_contract_supervision.py"),
+        *session.posargs,
+        env={"OTPCORE_TEST_CONTRACTS": "all"},
+    )
+
+
+@nox.session
+@nox.parametrize(
+    "gateway", sorted(path.stem for path in CAPTURES.glob("*.json") if json.loads(path.read_bytes()).get("sdk"))
+)
+def captures(session: nox.Session, gateway: str) -> None:
+    """Whether each gateway's own SDK still sends what otp-http is compared with: ``nox -s "captures(gateway='plivo')"``."""
+    program = str(CAPTURES / "capture.py")
+    session.install("-q", "attrs")
+    needed = session.run("python", program, "--needs", gateway, silent=True)
+    session.install("-q", *str(needed).split())
+    session.run("python", program, gateway)
+
+
 @nox.session(python=VERSIONS)
 def unit(session: nox.Session) -> None:
     """What needs no server, on each CPython: ``nox -s unit-3.13``."""
@@ -202,6 +240,14 @@ def screenshots(session: nox.Session) -> None:
     session.install("-q", ".", "plugins/otp-server", "playwright>=1.49")
     session.chdir("plugins/otp-server")
     session.run("python", "screenshots.py")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Builds the documentation site, and looks at every page in Chromium: ``nox -s docs -- --pictures`` keeps what it saw."""
+    session.install("-q", *group("docs"))
+    session.run("python", "docs/site/build.py")
+    session.run("python", "docs/site/look.py", *session.posargs)
 
 
 @nox.session
@@ -281,6 +327,46 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def reproducible(session: nox.Session) -> None:
+    """Builds every wheel and source archive twice, from trees that differ in what must not matter, and compares."""
+    session.install("-q", "hatchling>=1.26")
+    session.run("python", "-m", "tests.distributions", *(session.posargs or ["dist"]))
+
+
+@nox.session
+def sdists(session: nox.Session) -> None:
+    """The tests in the source archives, run from there: those of each provider, and the core's that need no plugin."""
+    archives = pathlib.Path(session.create_tmp(), "archives").absolute()
+    places = [path for path in CORE_TESTS if path.startswith("tests/")]
+    session.install("-q", "hatchling>=1.26", ".[testing]", *(f"{plugin}[tests]" for plugin in PROVIDERS))
+    session.run("python", "-m", "tests.distributions", str(archives))
+    unpacked = {name: _unpacked(archives, name) for name in ("otpcore", *(pathlib.Path(one).name for one in PROVIDERS))}
+    options = ["-c", str(unpacked["otpcore"] / "pyproject.toml"), "-k", "not trio"]
+    for name, folder in unpacked.items():
+        session.chdir(folder)
+        tests = places if name == "otpcore" else ["tests"]
+        run_tests(session, *BY_TWO, *options, "--rootdir", str(folder), *tests, env={"OTPCORE_TEST_SERVERS": ""})
+
+
+@nox.session
+def licences(session: nox.Session) -> None:
+    """Whether docs/licences.md names everything that users install with otpcore and its plugins."""
+    session.install("-q", "pip-licenses>=5.5")
+    session.run("python", "-m", "tests.licences", _released(session))
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """The same as a bill of materials with versions (CycloneDX): dist/sbom.json."""
+    session.install("-q", "cyclonedx-bom>=7.5")
+    pathlib.Path("dist").mkdir(exist_ok=True)
+    session.run(
+        *("cyclonedx-py", "environment", _released(session), "--pyproject", "pyproject.toml", "--mc-type", "library"),
+        *("--output-reproducible", "--output-file", "dist/sbom.json"),
+    )
+
+
+@nox.session
 def core_alone(session: nox.Session) -> None:
     """The core's wheel without any plugin, and without drivers for database servers."""
     session.install("-q", f"{_wheel('otpcore')}[testing]")
@@ -298,3 +384,18 @@ def plugin_alone(session: nox.Session, plugin: str) -> None:
 def _wheel(distribution: str) -> pathlib.Path:
     name = distribution.replace("-", "_")
     return next(pathlib.Path("dist").glob(f"{name}-*.whl")).absolute()
+
+
+def _unpacked(archives: pathlib.Path, distribution: str) -> pathlib.Path:
+    archive = next(archives.glob(f"{distribution.replace('-', '_')}-*.tar.gz"))
+    shutil.unpack_archive(archive, archives, filter="data")
+    return archives / archive.name.removesuffix(".tar.gz")
+
+
+def _released(session: nox.Session) -> str:
+    """An interpreter whose environment holds what users install, and nothing else: no pip, no tool of a session."""
+    place = pathlib.Path(session.create_tmp(), "released").absolute()
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(place))
+    python = str(place / "bin" / "python")
+    session.run(*("python", "-m", "pip", "--python", python, "install", "-q", ".[http,mysql,otel,postgres]", *PLUGINS))
+    return python

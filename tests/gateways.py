@@ -83,6 +83,10 @@ class Gateway:
             raise ProviderError(ErrorKind.UNAVAILABLE, "the account could not be read")
         return AccountState(summary="the token is right")
 
+    def message(self, request: DeliveryRequest) -> dict[str, str]:
+        fields = {"to": request.recipient.e164, "text": request.text or "", "from": request.sender or ""}
+        return {name: text for name, text in fields.items() if text}
+
     async def hand_over(self, fields: dict[str, str]) -> DeliveryReceipt:
         answer = await self.client.request("POST", "/messages", form=fields)
         if answer.status == 201:
@@ -103,8 +107,7 @@ class Bell(Gateway):
 
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-        fields = {"to": request.recipient.e164, "text": request.text or ""}
-        return await self.hand_over(fields | self.where_to_report(request))
+        return await self.hand_over(self.message(request) | self.where_to_report(request))
 
     def where_to_report(self, request: DeliveryRequest) -> dict[str, str]:
         url = self.context.receipt_url(request.delivery_id)
@@ -126,7 +129,7 @@ class Hive(Gateway):
 
     @hookimpl
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-        return await self.hand_over({"to": request.recipient.e164, "text": request.text or ""})
+        return await self.hand_over(self.message(request))
 
     @hookimpl
     def parse_receipt(self, request: ReceiptRequest) -> list[Receipt] | ReceiptAnswer:

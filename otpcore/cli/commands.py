@@ -47,11 +47,17 @@ def init(
     return _init.init(_options(context), directory, force=force)
 
 
-def demo(context: typer.Context) -> ExitCode:
+def demo(
+    context: typer.Context,
+    guests: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME", help="Another simulator that is installed; may come more than once."),
+    ] = None,
+) -> ExitCode:
     """Show sending, failover, retries and verifying against simulators; needs no account and no network."""
     from otpcore.cli.demo import demo as _demo
 
-    return _demo.demo(_options(context))
+    return _demo.demo(_options(context), guests or ())
 
 
 def send(

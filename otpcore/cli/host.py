@@ -25,6 +25,7 @@ from otpcore.service.setup import Setup, setup_of
 from otpcore.settings.tree import Settings, load_settings
 
 __all__ = [
+    "find_modules_in",
     "load_host",
     "make_service",
     "operate",
@@ -46,11 +47,11 @@ def load_host(options: Options) -> Setup:
         CommandError: ``--app`` does not name what it should.
     """
     if options.app is not None:
-        _find_modules_in(".")
+        find_modules_in(".")
         return _setup_of(_import_app(options.app), options.app)
     settings = load_settings(options.settings)
     if _names_a_module(settings):
-        _find_modules_in(settings.directory, ".")
+        find_modules_in(settings.directory, ".")
     return Setup(given=settings)
 
 
@@ -110,6 +111,15 @@ def operate(host: Setup, work: Callable[[AsyncOperator], Awaitable[T]]) -> T:
     return run(within)
 
 
+def find_modules_in(*directories: str | None) -> None:
+    """Let modules be imported that lie in these, as in the directory of a script; the first goes before the others."""
+    for directory in reversed(directories):
+        with contextlib.suppress(OSError):  # the current directory may be gone: then nothing is in it
+            place = os.path.abspath(directory) if directory is not None else ""  # noqa: PTH100 - as Python itself writes it there
+            if place and place not in sys.path:
+                sys.path.insert(0, place)
+
+
 def parse_channel(word: str) -> Channel:
     """The channel that a person typed.
 
@@ -137,15 +147,6 @@ def _names_a_module(settings: Settings) -> bool:
     named = [settings.storage.store or "", settings.retry.runner]
     named += [one["plugin"] for one in settings.providers.values() if "plugin" in one]
     return any(":" in one for one in named)
-
-
-def _find_modules_in(*directories: str | None) -> None:
-    """Let modules be imported that lie in these, as in the directory of a script; the first goes before the others."""
-    for directory in reversed(directories):
-        with contextlib.suppress(OSError):  # the current directory may be gone: then nothing is in it
-            place = os.path.abspath(directory) if directory is not None else ""  # noqa: PTH100 - as Python itself writes it there
-            if place and place not in sys.path:
-                sys.path.insert(0, place)
 
 
 def _import_app(target: str) -> Any:

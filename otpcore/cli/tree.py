@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from otpcore.cli import commands as _commands
+from otpcore.cli import developing as _developing
 from otpcore.cli import lists as _lists
 from otpcore.cli import operations as _operations
 from otpcore.cli.exits import ExitCode
@@ -34,6 +35,8 @@ COMMANDS: dict[str, Command] = {
     "series": _lists.series,
     "doctor": _commands.doctor,
     "sandbox": _commands.sandbox,
+    "new-provider": _developing.new_provider,
+    "simulate": _developing.simulate,
 }
 
 GROUPS: dict[str, tuple[str, dict[str, Command]]] = {

@@ -143,6 +143,7 @@ def _instance(name: str, one: Provider) -> InstanceLoaded:
         display_name=one.info.display_name,
         channels=tuple(sorted(one.channels)),
         code_owner=str(one.info.code_owner),
+        unconfirmed=tuple(one.info.unconfirmed),
     )
 
 

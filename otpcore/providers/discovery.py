@@ -34,7 +34,7 @@ RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
 _OUR_GROUPS = "otpcore."  # how their names begin
 
-_OURS = frozenset({"mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
+_OURS = frozenset({"http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
 _logger = logging.getLogger("otpcore.plugins")
 
 
@@ -120,17 +120,22 @@ def find(group: str, name: str, *, subject: str, section: str = "providers.NAME"
     there = f"{f'did you mean {near[0]!r}? ' if near else ''}installed: {', '.join(names) or 'none'}"
     if group == PROVIDERS:
         raise UnknownProviderError(
-            f"{subject}: no plugin {name!r} is installed ({there}). Fix: {_remedy(name.casefold(), near)}, "
+            f"{subject}: no plugin {name!r} is installed ({there}). Fix: {_remedy(name.casefold(), near, ' there and in the rules')}, "
             f'or in [{section}]: plugin = "{meant}"'
+        )
+    if group == SIMULATORS:
+        raise PluginLoadError(
+            f"no simulator {name!r} is installed ({there}). Fix: {_remedy(name.casefold(), near)}; `otp simulate --list` "
+            "lists what is there"
         )
     raise PluginLoadError(f"{subject}: no plugin {name!r} is installed in the group {group} ({there}).")
 
 
-def _remedy(name: str, near: Sequence[str]) -> str:
+def _remedy(name: str, near: Sequence[str], where: str = "") -> str:
     """Never the installation of a name that is only misspelt: a stranger may have registered it."""
     if name in _OURS:
         return f"pip install otp-{name}"
-    return f"write {near[0]} there and in the rules" if near else "install the package that brings it"
+    return f"write {near[0]}{where}" if near else "install the package that brings it"
 
 
 def import_target(plugin: InstalledPlugin, group: str, *, subject: str) -> Any:

@@ -56,6 +56,8 @@ class ProviderContext:
         max_connections: How many calls may be in flight at once.
         network: The way to the vendor, as ``http.*`` and the instance's ``proxy`` and ``ca_file`` say; ``otpcore.http`` goes
             it by itself.
+        directory: Where the settings file lies; a path in the settings that is not absolute begins there. None: there is no
+            such file, and it begins in the current directory.
         addresses: Behind ``receipt_url``. None: there are no addresses for receipts.
         transport: For tests: a transport of httpx, such as ``httpx.MockTransport``, that ``otpcore.http`` takes instead of
             the network, whatever it would take there. None: the network.
@@ -67,6 +69,7 @@ class ProviderContext:
     timeout: float = 5.0
     max_connections: int = 256
     network: Network = attrs.field(factory=Network)
+    directory: str | None = None
     addresses: ReceiptAddresses | None = None
     transport: Any = None
 

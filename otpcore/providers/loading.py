@@ -27,6 +27,9 @@ from otpcore.settings.tree import Settings
 
 _logger = logging.getLogger("otpcore.providers")
 
+_GATEWAY = frozenset({"gateway", "gateway_file"})
+_OF_GATEWAYS = "http"  # the plugin whose gateways are tables; to name the table is enough
+
 ForcedProviders = Sequence[str] | Mapping[str, object]
 """What a host may force: instance names in order, or a mapping of name to provider object."""
 
@@ -140,7 +143,7 @@ def _load(
     if name in objects:
         return provider_from_object(name, objects[name], thread_slots=slots, addresses=addresses)
     own = dict(settings.providers.get(name, {}))
-    plugin = own.pop("plugin", None)
+    plugin = own.pop("plugin", None) or (_OF_GATEWAYS if _GATEWAY & own.keys() else None)
     network = _network(name, own, settings)
     context = ProviderContext(
         instance=name,
@@ -148,6 +151,7 @@ def _load(
         clock=clock,
         timeout=settings.otp.provider_timeout,
         network=network,
+        directory=settings.directory,
         addresses=addresses,
     )
     try:

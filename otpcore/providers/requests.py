@@ -52,6 +52,8 @@ class ProviderInfo:
         start_replaces: Starting a new verification ends the old one for the same number by itself (Sinch).
         signs_receipts: False: the vendor signs nothing that it reports. Then a receipt is believed only at an address of
             ``ProviderContext.receipt_url``, which otpcore proves before the plugin reads it.
+        unconfirmed: What of the plugin its author knows neither from the vendor's software nor from its documents, in a word
+            each, such as ``receipts``; ``otp providers`` shows it.
         carries: What it can carry, by channel. A channel that is not named carries everything with ``CodeOwner.CORE``,
             as the core words the text, and with ``CodeOwner.PROVIDER`` nothing but the vendor's own text.
     """
@@ -63,6 +65,7 @@ class ProviderInfo:
     code_lengths: frozenset[int] = frozenset({4, 5, 6, 7, 8, 9, 10})
     start_replaces: bool = False
     signs_receipts: bool = True
+    unconfirmed: tuple[str, ...] = ()
     carries: Mapping[Channel, Carries] = attrs.field(factory=dict, hash=False)
 
     def carried(self, channel: Channel) -> Carries:

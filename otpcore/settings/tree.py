@@ -163,7 +163,7 @@ class Settings:
     )
     providers: Mapping[str, Mapping[str, Any]] = setting(
         dict,
-        "Settings of one provider instance; plugin names its plugin (not set: the instance's name).",
+        "Settings of one provider instance; plugin names its plugin (not set: http where gateway is, else the instance's name).",
         _good_providers,
         secret=True,
         names="<instance>",

@@ -14,29 +14,43 @@ from typing import Any
 
 __all__ = ["Connection", "Listener"]
 
+_REACHED_AT = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens everywhere listens there too
 _SLOW_SECONDS = 0.02
 _MANY_BYTES = 4 * 1024 * 1024
 _LENGTH_DIGITS = 8
 
 
 class Listener:
-    """One port of loopback. Bound from the start, so that the port is kept; connections are refused until ``open``."""
+    """One port of this machine. Bound from the start, so that it is kept; connections are refused until ``open``."""
 
-    def __init__(self, serve: Callable[[Connection], None], port: int = 0) -> None:
+    def __init__(self, serve: Callable[[Connection], None], port: int = 0, host: str = "127.0.0.1") -> None:
         self.serve = serve
         self.cut = threading.Event()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self._socket = socket.socket(family, kind)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind(("127.0.0.1", port))
+            self._socket.bind(address)
         except OSError:
             self._socket.close()
             raise
-        self.port: int = self._socket.getsockname()[1]
+        self.host, self.port = host, int(self._socket.getsockname()[1])
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._acceptor: threading.Thread | None = None
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._guard = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine."""
+        host = _REACHED_AT.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        with self._guard:
+            return len(self._connections)
 
     def open(self) -> None:
         """Accept connections; does nothing when it does already."""
@@ -69,7 +83,9 @@ class Listener:
                 ready = {key.fileobj for key, _ in selector.select()}
                 if self._socket in ready and not self.cut.is_set():
                     accepted, _ = self._socket.accept()
-                    thread = threading.Thread(target=self._converse, args=(accepted,), daemon=True)
+                    thread = threading.Thread(
+                        target=self._converse, args=(accepted,), name=f"simulator-{self.port}-connection", daemon=True
+                    )
                     with self._guard:
                         self._connections[thread] = accepted
                     thread.start()

@@ -70,6 +70,8 @@ class Fault(enum.Enum):
     HTTP_404 = "http_404"
     """As a wrong URL is answered; so is ``HTTP_405``."""
     HTTP_405 = "http_405"
+    HTTP_418 = "http_418"
+    """A status that no vendor's page lists."""
     REDIRECT = "redirect"
     """307 to ``/redirected`` on the same simulator, which a client must not follow."""
     HUGE_BODY = "huge_body"
@@ -180,7 +182,6 @@ class Simulator:
         self._caller = Caller()
         self._faults: list[tuple[Fault, int | None]] = []
         self._state = threading.Lock()
-        self._port = 0
         self._listener: Listener | None = None
 
     @property
@@ -202,25 +203,33 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """``http://127.0.0.1:PORT``; the port stays the same through ``down`` and ``up``.
+        """``http://127.0.0.1:PORT``, or with the host that it was given; the port stays the same through ``down`` and ``up``.
 
         Raises:
             RuntimeError: The simulator has not been started.
         """
-        if not self._port:
+        if self._listener is None:
             raise RuntimeError("the simulator has not been started")
-        return f"http://127.0.0.1:{self._port}"
+        return self._listener.url
 
-    def start(self, port: int = 0) -> None:
-        """Listen on this port of loopback; 0: a free one.
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._listener.connections if self._listener is not None else 0
+
+    def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen on this port of an address of this machine; 0: a free one.
+
+        Args:
+            port: TCP port.
+            host: Name or address; ``0.0.0.0``: all of them, for tests that run in another container.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is taken, or the address is not this machine's.
         """
         if self._listener is not None:
             raise RuntimeError("the simulator is running")
-        self._listener = Listener(self._serve, port)
-        self._port = self._listener.port
+        self._listener = Listener(self._serve, port, host)
         self._listener.open()
 
     def stop(self) -> None:
@@ -228,7 +237,6 @@ class Simulator:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            self._port = 0
         self._caller.close()
 
     def __enter__(self) -> Self:
@@ -244,7 +252,7 @@ class Simulator:
             raise RuntimeError("the simulator has not been started")
         self._listener.close()
         # Bound, but not listening: refuses connections and keeps the port.
-        self._listener = Listener(self._serve, self._port)
+        self._listener = Listener(self._serve, self._listener.port, self._listener.host)
 
     def up(self) -> None:
         """Bring it back on the same port, with all its state."""
@@ -393,6 +401,7 @@ _FAULTS: dict[Fault, Callable[[Connection], None]] = {
     Fault.HTTP_401: lambda connection: connection.answer(401, {}, b"Unauthorized"),
     Fault.HTTP_404: lambda connection: connection.answer(404, {}, b"Not Found"),
     Fault.HTTP_405: lambda connection: connection.answer(405, {"Allow": "GET"}, b"Method Not Allowed"),
+    Fault.HTTP_418: lambda connection: connection.answer(418, {}, b"I'm a Teapot"),
     Fault.REDIRECT: lambda connection: connection.answer(307, {"Location": "/redirected"}, b""),
     Fault.HUGE_BODY: Connection.answer_with_many_bytes,
     Fault.SLOW_BODY: Connection.answer_slowly,

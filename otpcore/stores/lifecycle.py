@@ -56,7 +56,7 @@ TRANSITIONS: Mapping[ChallengeState, frozenset[ChallengeState]] = MappingProxyTy
         ChallengeState.UNSENDABLE: frozenset({ChallengeState.SENT}),
     }
 )
-"""What one write may make of each state within a send; a state may also stay. ``docs/reference.md`` draws it."""
+"""What one write may make of each state within a send; a state may also stay. ``docs/reference/results.md`` draws it."""
 ERASED: Mapping[str, Any] = MappingProxyType({"code_sealed": None, "message_sealed": None, "extras_sealed": None})
 """What goes from a challenge that is over."""
 NOT_SENT = frozenset(

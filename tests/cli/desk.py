@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -96,3 +97,17 @@ def send_at(now: datetime, phone: str, client: str | None = None) -> None:
 def shown_secrets(text: str, secrets: list[str]) -> list[str]:
     """Those that stand in the text as words of their own: a few digits occur in an id or a time by chance."""
     return [secret for secret in secrets if re.search(rf"(?<![0-9A-Za-z.]){re.escape(secret)}(?![0-9A-Za-z])", text)]
+
+
+def registered(package: Path) -> Path:
+    """Its sources, with the metadata that an installation would give them."""
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    metadata = package / "src" / "otp_acme-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    groups = project["entry-points"].items()
+    lines = [line for group, points in groups for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
+    (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return package / "src"

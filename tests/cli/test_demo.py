@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from otpcore.cli.exits import ExitCode
 from otpcore.providers import discovery as _discovery
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
-from .desk import Otp
+from .desk import Otp, registered
 
 
 def test_the_demo_shows_every_act_and_every_claim_holds(directory: Path, forked: Preloaded) -> None:
@@ -63,6 +64,84 @@ def test_a_claim_that_does_not_hold_ends_the_demo_with_a_failure(otp: Otp, monke
     assert document.code == ExitCode.REFUSED
     assert document.document["ok"] is False
     assert document.document["acts"][0]["claims"] == [{"claim": "the moon is made of cheese", "holds": False}]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo's own acts take seconds, and are tried above."""
+
+    async def only(stage: Stage) -> None:
+        stage.story.claim("the first act holds", holds=True)
+
+    monkeypatch.setattr(_demo, "ACTS", (("The first act", only),))
+
+
+@pytest.fixture
+def acme(otp: Otp, directory: Path, importable: Path) -> Path:
+    """A package that `otp new-provider` wrote, as if it were installed; its sources."""
+    assert otp("new-provider", "acme", "--directory", "elsewhere").code == ExitCode.OK
+    source = registered(directory / "elsewhere" / "otp-acme")
+    for entry in source.iterdir():
+        entry.rename(directory / entry.name)
+    return directory / "otp_acme"
+
+
+@pytest.mark.usefixtures("short", "acme")
+def test_a_simulator_that_is_installed_takes_part_where_that_is_asked_for(otp: Otp) -> None:
+    ended = otp("demo")
+    assert ended.out.endswith("Also installed: acme; such as `otp demo --with acme`.\n")
+    assert "through acme" not in ended.out
+    ended = otp("demo", "--with", "acme", "--with", "ACME", "--with", "sinch")
+    assert ended.code == ExitCode.OK, ended.out + ended.err
+    assert "2. A code through acme\n   [ok] a code to +359871234567 goes out through acme" in ended.out
+    assert ended.out.endswith("All 3 claims held.\n")
+    document = otp("demo", "--with", "acme", "--json").document
+    assert [(act["title"], len(act["claims"])) for act in document["acts"]][1:] == [("A code through acme", 2)]
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("file", "found", "instead", "reason"),
+    [
+        ("simulator", "class AcmeSimulator(Simulator)", "class Other(Simulator)", "has no attribute 'AcmeSimulator'"),
+        ("simulator", "import secrets", "raise RuntimeError('+359871234567')", "failed with RuntimeError"),
+        ("simulator", 'request.headers.get("auth', 'request.hat.get("auth', "its simulator raised AttributeError"),
+        ("simulator", '"base_url": self.base_url', '"url": self.base_url', "providers.acme.url"),
+        ("simulator", 'text=message.get("text", "")', 'text="hello"', "the code  is right: incorrect"),
+        ("provider", "context.structure(", "context.no_such(", "AttributeError"),
+        ("errors", "import ErrorKind", "import NoSuchThing, ErrorKind", "cannot import name 'NoSuchThing'"),
+    ],
+)
+def test_one_that_is_broken_breaks_its_own_act_alone(
+    file: str, found: str, instead: str, reason: str, acme: Path, otp: Otp
+) -> None:
+    source = (acme / f"{file}.py").read_text(encoding="utf-8")
+    assert found in source
+    (acme / f"{file}.py").write_text(source.replace(found, instead, 1), encoding="utf-8")
+    assert otp("demo").code == ExitCode.OK
+    hook = threading.excepthook
+    ended = otp("demo", "--with", "acme")
+    assert threading.excepthook is hook
+    assert ended.code == ExitCode.REFUSED
+    assert "[ok] the first act holds" in ended.out
+    assert "it does not hold: " in ended.out
+    assert reason in ended.err, ended.err
+    document = otp("demo", "--with", "acme", "--json").document
+    assert not document["ok"]
+    assert document["problem"].startswith("acme: ")
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(
+    ("name", "code", "fix"),
+    [("sinhc", ExitCode.CONFIGURATION, "write sinch; "), ("acme:Acme", ExitCode.USAGE, "`otp simulate --list`")],
+)
+def test_a_guest_that_is_not_installed_is_told_before_anything_is_played(
+    name: str, code: ExitCode, fix: str, otp: Otp
+) -> None:
+    ended = otp("demo", "--with", name)
+    assert (ended.code, ended.out) == (code, "")
+    assert fix in ended.err
 
 
 @pytest.fixture

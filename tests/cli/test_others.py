@@ -129,7 +129,7 @@ def test_what_it_returns_is_an_exit_code(site: Path, otp: Otp, result: str, code
 
 
 def test_the_command_of_the_reference_works(site: Path, otp: Otp, desk: Desk) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     told = page.partition("**Commands of others.**")[2]
     source, points = (re.findall(rf"```{kind}\n(.*?)```", told, re.DOTALL)[0] for kind in ("python", "toml"))
     ((words, target),) = tomllib.loads(points)["project"]["entry-points"]["otpcore.commands"].items()

@@ -162,6 +162,27 @@ def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> No
     assert "broken: " in otp("providers").out
 
 
+def test_a_gateway_is_enough_of_a_plugin_and_says_what_of_it_is_unconfirmed(otp: Otp, desk: Desk) -> None:
+    (desk.directory / "bell.toml").write_text(
+        """
+        name = "Bell"
+        base_url = "https://sms.bell.example"
+        send.sms = { path = "/", form = { to = "{digits}", text = "{text}" } }
+        answer = { reference = "id" }
+        sources.receipts = { certainty = "unconfirmed", source = "a friend" }
+        """
+    )
+    telnyx = {"gateway": "telnyx", "api_key": "of the portal", "sender": "Acme"}
+    own = {"gateway_file": "bell.toml", "plugin": "mada"}
+    desk.write(providers={"telnyx": telnyx, "bell": {"gateway_file": "bell.toml"}, "own": own})
+    listed: list[dict[str, Any]] = otp("providers", "--json").document["instances"]
+    instances = {one["instance"]: one for one in listed}
+    assert (instances["telnyx"]["display_name"], instances["telnyx"]["unconfirmed"]) == ("Telnyx", [])
+    assert (instances["bell"]["distribution"], instances["bell"]["unconfirmed"]) == ("otp-http", ["receipts"])
+    assert "loaded; unconfirmed: receipts" in " ".join(otp("providers").out.split())
+    assert "providers.own.gateway_file: unknown key" in instances["own"]["error"], "a plugin that is named counts"
+
+
 def sources(otp: Otp, *channels: str) -> dict[str, tuple[str, str]]:
     shown = otp("routes", "show", "--json").document["channels"]
     return {channel: (shown[channel]["source"], shown[channel]["rules"]) for channel in channels or ("sms", "call")}

@@ -11,14 +11,29 @@ FILES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted(ROOT.glob("docs/*.md")),
-    *sorted(ROOT.glob("docs/relay/*.md")),
+    ROOT / "SECURITY.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
     *sorted(ROOT.glob("plugins/*/*.md")),
 ]
 PAGES = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in FILES}
-REFERENCE, RELIABILITY, SECURITY, WRITING = (
-    PAGES[f"docs/{name}.md"] for name in ("reference", "reliability", "security", "writing-a-provider")
+RELIABILITY, SECURITY, WRITING = (
+    PAGES[f"docs/{name}.md"] for name in ("reliability", "security", "writing-a-provider")
 )
+
+
+def part(name: str) -> str:
+    """A page of the reference as a part of the whole, its headings one deeper."""
+    lines, is_code = [], False
+    for line in PAGES[f"docs/reference/{name}.md"].splitlines():
+        is_code ^= line.startswith("```")
+        lines.append(f"#{line}" if line.startswith("#") and not is_code else line)
+    return "\n".join(lines)
+
+
+REFERENCE = "\n\n".join(
+    ["", *(part(name) for name in re.findall(r"\]\(([\w-]+)\.md\)", PAGES["docs/reference/index.md"])), ""]
+)
+"""All of it, in the order of its index."""
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -11,12 +11,11 @@ from otpcore.errors import ANSWERS, ErrorKind, NoRouteError, OTPError, ProviderE
 from otpcore.models import UnsendableReason
 from otpcore.operator.fixes import error_of_end
 
-REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "exit-codes.md"
 
 
 def _table() -> dict[int, list[str]]:
-    section = REFERENCE.read_text(encoding="utf-8").partition("\n## Exit codes\n")[2]
-    rows = re.findall(r"^\| (\d+) \| [^|]+ \|([^|]*)\|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \|([^|]*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     return {int(code): re.findall(r"`(\w+)`", reasons) for code, reasons in rows}
 
 

@@ -6,7 +6,6 @@ import enum
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import attrs
 import pytest
@@ -47,7 +46,8 @@ from otpcore.testing import (
     wrong_code,
 )
 
-REFERENCE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+from .pages import REFERENCE
+
 TOLD = {
     "For providers": (
         *(ProviderContext, ProviderInfo, Carries, DeliveryRequest, EarlierTry, DeliveryReceipt, Price, ProviderError),

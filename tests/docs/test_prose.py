@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 WIDTH = 120
 PAGES = [
     file.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "plugins/*/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "plugins/*/*.md")
     for file in sorted(ROOT.glob(pattern))
 ]
 FANCY = re.compile(r"(?i)\b(?:nobody|whoever|whomever|how-manieth|mend(?:s|ed|ing)?)\b")

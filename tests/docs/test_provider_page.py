@@ -11,13 +11,28 @@ import tomllib
 import pytest
 
 from otpcore import ProviderContext, ReceiptRefused, ReceiptRequest
+from otpcore.cli.developing import Receipts
+from otpcore.cli.main import run
 from otpcore.clock import utc_now
 from otpcore.codes import KeyRing
 from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.provider import PROVIDERS, SIMULATORS, provider_from_object
 from otpcore.settings.tree import generate_keys
 
-from .pages import ROOT, WRITING, blocks
+from .pages import ROOT, WRITING, blocks, tables
+
+
+def test_fifteen_minutes_begin_with_what_the_command_writes(tmp_path, monkeypatch, capsys):
+    (block,), page = blocks(WRITING, "sh"), WRITING.partition("## In fifteen minutes\n")[2].partition("\n## ")[0]
+    first, *others = block.splitlines()
+    monkeypatch.chdir(tmp_path)
+    assert run(first.split()[1:]) == 0
+    assert [line.strip() for line in capsys.readouterr().out.splitlines() if line[:1] == " "] == others
+    places = set(re.findall(r"`((?:src|tests|\.github)/[\w./-]+)`", page))
+    assert len(places) >= 6
+    assert all((tmp_path / "otp-acme" / place).is_file() for place in places), places
+    (table,) = tables(page)
+    assert sorted(row[0].strip("`") for row in table) == sorted(Receipts)
 
 
 def test_a_provider_that_owns_its_codes_loads_as_the_page_shows_it():

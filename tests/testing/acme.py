@@ -11,15 +11,17 @@ import attrs
 
 from otpcore.errors import ErrorKind, ProviderError, ReceiptFault, ReceiptRefused
 from otpcore.http.client import check_base_url, open_client
-from otpcore.models import Channel, CodeOwner, Receipt
+from otpcore.models import Channel, CodeOwner, Receipt, ReceiptStatus
 from otpcore.prices import Price
 from otpcore.providers.hooks import hookimpl
-from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo
+from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo, ReceiptRequest
 from otpcore.simulators.simulator import SimulatedAnswer, Simulator
 
 WHATSAPP = Channel("whatsapp")
 NO_SUCH_NUMBER = "+359871000013"
 PRICE = Price.read("0.00750", "USD")
+LIFETIME = 300
+STATUSES = MappingProxyType({"arrived": ReceiptStatus.DELIVERED, "lost": ReceiptStatus.UNDELIVERED, "on its way": None})
 
 
 # The vendor
@@ -152,7 +154,8 @@ class Text:
         return self.receipt(answer, request)
 
     def body(self, request):
-        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text}
+        sender = {"from": request.sender} if request.sender else {}
+        return {"to": request.recipient.e164, "channel": str(request.channel), "text": request.text, **sender}
 
     def receipt(self, answer, request):
         if answer.status >= 300:
@@ -176,6 +179,9 @@ class Text:
         answer = await self.client.request(*self.question)
         if answer.status in (401, 404, 405):
             raise ProviderError(ErrorKind.MISCONFIGURED, "the token is wrong, or the URL")
+        return self.state(answer)
+
+    def state(self, answer):
         if answer.status != 200:
             raise ProviderError(ErrorKind.UNAVAILABLE, "the account could not be read")
         return AccountState(summary="the token is right")
@@ -186,18 +192,37 @@ class Text:
         return self.read(request)
 
     def check(self, request):
-        right = signed(self.settings.token, request.url, request.body)
-        if not hmac.compare_digest(request.headers.get("signature", "").encode(), right.encode()):
+        told = request.headers.get("timestamp", "")
+        right = signed(self.settings.token, told, request.url, request.body)
+        if not self.fits(request.headers.get("signature", ""), right):
             raise ReceiptRefused(ReceiptFault.SIGNATURE, "the signature is wrong")
+        self.check_age(self.context.clock().timestamp() - float(told))
+
+    def fits(self, given, right):
+        return hmac.compare_digest(given.encode(), right.encode())
+
+    def check_age(self, age):
+        if abs(age) > LIFETIME:
+            raise ReceiptRefused(ReceiptFault.STALE, "it is too old")
 
     def read(self, request):
         said = json.loads(request.body)
-        return Receipt(status=said["status"], reference=said["id"], price=self.price(said))
+        return self.made_of(said, STATUSES.get(said["status"]))
+
+    def made_of(self, said, status):
+        return Receipt(status=status, reference=said["id"], price=self.price(said))
 
 
-def signed(token, url, body):
+def signed(token, told, url, body):
     """What Acme signs callbacks with."""
-    return hmac.new(token.encode(), url.encode() + body, "sha256").hexdigest()
+    return hmac.new(token.encode(), told.encode() + url.encode() + body, "sha256").hexdigest()
+
+
+def told(simulator, fields):
+    """A callback of Acme, as it signs it now."""
+    url, body, now = "https://example.com/acme", json.dumps(fields).encode(), str(simulator.clock().timestamp())
+    headers = {"Timestamp": now, "Signature": signed(simulator.token, now, url, body)}
+    return ReceiptRequest(url=url, headers=headers, body=body)
 
 
 class Messages(Text):

@@ -18,6 +18,8 @@ from otpcore.providers.hooks import hookimpl
 from otpcore.providers.requests import AccountState, CheckResult, DeliveryReceipt, ProviderInfo
 
 from .acme import KINDS, Codes, Messages, Settings, Text
+from .broken import Broken
+from .suites import SignsNoUrl
 
 
 class RepeatsInSecret(Text):
@@ -237,12 +239,6 @@ class BelievesAnyReceipt(Text):
             super().check(request)
 
 
-class SignsTheBodyOnly(Text):
-    def check(self, request):
-        url = "https://example.com/acme"
-        super().check(attrs.evolve(request, url=url))
-
-
 class QuotesTheReceipt(Text):
     def check(self, request):
         try:
@@ -320,51 +316,60 @@ class AsksByAMessage(Text):
 
 
 REPEATED = "repeated in secret"
-BROKEN = {
-    RepeatsInSecret: ("what_breaks and close_after_read", REPEATED),
-    RepeatsChecksInSecret: ("check_without_an_answer and reset_after_read", REPEATED),
-    BelievesEvery200: ("what_breaks and garbage_body", "DID NOT RAISE"),
-    KnowsBetterThan500: ("bare_http_status and http_500", "kind_of_"),
-    TakesAWrongUrlForDoubt: ("wrong_url_is_misconfigured_and_sent and http_404", "an operator corrects it"),
-    ForgetsHowLongToWait: ("bare_http_status and http_429", "how long to wait"),
-    GoesWhereItIsSent: ("bare_http_status and redirect", REPEATED),
-    BlamesTheWrongOne: ("has_its_kind_and_code and 13", "REJECTED_NUMBER"),
-    QuotesTheNumber: ("no_refusal_shows and 13", "an error shows the full number"),
-    LogsTheCode: ("nothing_readable", "a record of the logger acme shows"),
-    LogsTheNumberAsAnExtra: ("nothing_readable", "a record of the logger acme shows the full number"),
-    LogsWhatTheHostSaid: ("nothing_readable", "a record of the logger acme shows the metadata order"),
-    QuotesTheClient: ("what_breaks and garbage_body", "shows the full number, the code, the client"),
-    LogsItsHeaders: ("nothing_readable", "a record of the logger acme shows the setting token"),
-    ShowsItsToken: ("nothing_readable", "the provider's repr shows the setting token"),
-    SpoilsTheText: ("arrives_once_and_intact", "Söhne &amp;"),
-    SendsTwice: ("arrives_once_and_intact", "one send is one message"),
-    SendsEverythingAsSms: ("arrives_once_and_intact and whatsapp", "'sms' == 'whatsapp'"),
-    InventsReferences: ("arrives_once_and_intact", "delivery-1"),
-    WaitsForEver: ("does_not_answer", "must fit into context.timeout"),
-    SwallowsCancellation: ("cancellation_passes", "must not answer"),
-    SharesOneClient: ("side_by_side", "ProviderError"),
-    TakesDownForDoubt: ("refused_connection", "ErrorKind.UNAVAILABLE"),
-    TakesAnySettings: ("unknown_setting or required_setting or plain_http", "DID NOT RAISE"),
-    RoundsThePrice: ("price_in_an_answer", "the vendor's answer says 0.00750 USD"),
-    OverlooksThePriceInReceipts: ("price_in_a_receipt", "the vendor's receipt says 0.00750 USD"),
-    InventsAPrice: ("price_of_a_message_whose_answer_was_lost", "the vendor says no price in its answer"),
-    NamesNoKey: ("unknown_setting or required_setting or plain_http", "providers."),
-    CallsWhileLoading: ("asks_the_vendor_nothing", "DELETE"),
-    WouldNotLoad: ("declaration or arrives_once_and_intact", "declares call without the hook call"),
-    TakesGoneForWrong: ("gone_not_wrong", "CheckResult.GONE"),
-    TakesNonsenseForWrong: ("check_without_an_answer and garbage_body", "DID NOT RAISE"),
-    TakesFailureForWrong: ("gives_no_verdict and http_500", "DID NOT RAISE"),
-    NeedsAReference: ("right_code and recipient", "CheckResult.INCORRECT"),
-    CancelsInVain: ("after_cancelling", "CheckResult.GONE"),
-    HidesThatCancellingFailed: ("cancel_that_failed", "DID NOT RAISE"),
-    BelievesAnyReceipt: ("changed_on_the_way", "a receipt was taken with"),
-    SignsTheBodyOnly: ("changed_on_the_way", "a receipt was taken with another URL"),
-    QuotesTheReceipt: ("garbage_is_refused and null", "an error shows the full number"),
-    StumblesOverGarbage: ("garbage_is_refused and xml", "ProviderError"),
-    NamesAnotherMessage: ("genuine_receipt", "another"),
-    PraisesTheAccountUnasked: ("account_that_works", "the vendor was asked"),
-    BlamesTheAccountForAnOutage: ("no_verdict_on_the_account", "ErrorKind.UNAVAILABLE"),
-    BlamesTheWayForAWrongUrl: ("wrong_url_is_misconfigured_and_says and http_405", "knows no such page"),
-    TakesAnyPageForTheVendor: ("wrong_url_is_misconfigured_and_says and http_404", "DID NOT RAISE"),
-    AsksByAMessage: ("account_that_works", ""),
-}
+TAKEN = "the vendor did not do it, and the hook answered"
+BROKEN = (
+    Broken(RepeatsInSecret, "what_breaks and close_after_read", REPEATED),
+    Broken(RepeatsChecksInSecret, "check_without_an_answer and reset_after_read", REPEATED),
+    Broken(BelievesEvery200, "what_breaks and garbage_body", TAKEN),
+    Broken(
+        KnowsBetterThan500,
+        "bare_http_status and http_500",
+        "means `ambiguous`; if this vendor means another, `kind_of_http_500`",
+    ),
+    Broken(TakesAWrongUrlForDoubt, "wrong_url_is_misconfigured_and_sent and http_404", "an operator corrects it"),
+    Broken(ForgetsHowLongToWait, "bare_http_status and http_429", "how long to wait"),
+    Broken(GoesWhereItIsSent, "bare_http_status and redirect", REPEATED),
+    Broken(BlamesTheWrongOne, "has_its_kind_and_code and 13", "the kind that `refusals` names"),
+    Broken(QuotesTheNumber, "no_refusal_shows and 13", "an error shows the full number"),
+    Broken(LogsTheCode, "nothing_readable", "a record of the logger acme shows"),
+    Broken(LogsTheNumberAsAnExtra, "nothing_readable", "a record of the logger acme shows the full number"),
+    Broken(LogsWhatTheHostSaid, "nothing_readable", "a record of the logger acme shows the metadata order"),
+    Broken(QuotesTheClient, "what_breaks and garbage_body", "shows the full number, the code, the client"),
+    Broken(LogsItsHeaders, "nothing_readable", "a record of the logger acme shows the setting token"),
+    Broken(ShowsItsToken, "nothing_readable", "the provider's repr shows the setting token"),
+    Broken(SpoilsTheText, "arrives_once_and_intact", "Söhne &amp;"),
+    Broken(SendsTwice, "arrives_once_and_intact", "one send is one message"),
+    Broken(SendsEverythingAsSms, "arrives_once_and_intact and whatsapp", "'sms' == 'whatsapp'"),
+    Broken(InventsReferences, "arrives_once_and_intact", "is the vendor's id"),
+    Broken(WaitsForEver, "does_not_answer", "must fit into context.timeout"),
+    Broken(SwallowsCancellation, "cancellation_passes", "must not answer"),
+    Broken(SharesOneClient, "side_by_side", "ProviderError"),
+    Broken(TakesDownForDoubt, "refused_connection", "certainly nothing was sent"),
+    Broken(TakesAnySettings, "unknown_setting or a_required_setting or plain_http", "was taken"),
+    Broken(
+        NamesNoKey,
+        "unknown_setting or a_required_setting or plain_http",
+        "the refusal has to name the setting, providers.",
+    ),
+    Broken(CallsWhileLoading, "asks_the_vendor_nothing", "DELETE"),
+    Broken(WouldNotLoad, "instance_loads", "declares call without the hook call"),
+    Broken(TakesGoneForWrong, "gone_not_wrong", "and not INCORRECT, which uses up an attempt"),
+    Broken(TakesNonsenseForWrong, "check_without_an_answer and garbage_body", TAKEN),
+    Broken(TakesFailureForWrong, "gives_no_verdict and http_500", TAKEN),
+    Broken(NeedsAReference, "right_code and recipient", "a wrong code is INCORRECT while"),
+    Broken(CancelsInVain, "after_cancelling", "`cancel` has to reach the vendor"),
+    Broken(HidesThatCancellingFailed, "cancel_that_failed", TAKEN),
+    Broken(BelievesAnyReceipt, "changed_on_the_way", "a receipt was taken with"),
+    Broken(SignsNoUrl, "changed_on_the_way", "another path: compute the signature over request.url"),
+    Broken(QuotesTheReceipt, "garbage_is_refused and null", "an error shows the full number"),
+    Broken(StumblesOverGarbage, "garbage_is_refused and xml", "was not refused but broke parse_receipt"),
+    Broken(NamesAnotherMessage, "genuine_receipt", "is the id that the answer to the send carried"),
+    Broken(RoundsThePrice, "price_in_an_answer", "the vendor's answer says 0.00750 USD"),
+    Broken(OverlooksThePriceInReceipts, "price_in_a_receipt", "the vendor's receipt says 0.00750 USD"),
+    Broken(InventsAPrice, "price_of_a_message_whose_answer_was_lost", "the vendor says no price in its answer"),
+    Broken(PraisesTheAccountUnasked, "account_that_works", "the vendor was asked"),
+    Broken(BlamesTheAccountForAnOutage, "no_verdict_on_the_account", "says nothing of the account"),
+    Broken(BlamesTheWayForAWrongUrl, "wrong_url_is_misconfigured_and_says and http_405", "knows no such page"),
+    Broken(TakesAnyPageForTheVendor, "wrong_url_is_misconfigured_and_says and http_404", TAKEN),
+    Broken(AsksByAMessage, "account_that_works", "check_account sends nothing"),
+)

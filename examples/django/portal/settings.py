@@ -7,22 +7,22 @@ word about the client's address counts; gunicorn and uvicorn read it too.
 from __future__ import annotations
 
 import os
-from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 SECRET_KEY = os.environ["SECRET_KEY"]
 PUBLIC_URL = os.environ["PUBLIC_URL"].rstrip("/")
-FORWARDED_ALLOW_IPS = [
-    ip_network(one.strip()) for one in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")
-]
+PROXIES = [one.strip() for one in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")]
+
+# otpcore's own settings are in otpcore.toml, and in the environment; its tables are in DATABASES["default"].
+OTPCORE = {"settings_file": os.environ["OTPCORE_SETTINGS_FILE"], "trusted_proxies": [*PROXIES, "unix"]}
 
 ROOT_URLCONF = "portal.urls"
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 CSRF_FAILURE_VIEW = "portal.views.forbidden"
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = PUBLIC_URL.startswith("https:")
-INSTALLED_APPS = ["django.contrib.sessions"]
+INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "otp_django"]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path
+from otp_django.receipts import receipt
 
 from portal import views
 
@@ -10,6 +11,6 @@ urlpatterns = [
     path("", views.start),
     path("codes", views.send),
     path("codes/verify", views.verify),
-    path("receipts/<str:instance>", views.receipt),
-    path("receipts/<str:instance>/<str:delivery>/<str:proof>", views.receipt),
+    path("receipts/<str:instance>", receipt),
+    path("receipts/<str:instance>/<str:delivery>/<str:proof>", receipt),
 ]

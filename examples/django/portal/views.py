@@ -1,20 +1,18 @@
-"""Phone verification: a code is asked for, then typed; the session keeps what belongs together."""
+"""Phone verification for scripts: a code is asked for, then typed; the session keeps what belongs together.
+
+For people there are ready pages: ``path("phone/", include("otp_django.urls"))``.
+"""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.http import HttpResponse, JsonResponse
+from django.http import JsonResponse
 from django.middleware.csrf import get_token
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
+from otp_django import about, aotp, client_of, otp
 
-from otpcore import ReceiptRequest
 from portal.answers import texts
-from portal.client import who_asks
-from portal.otp import otp
 
 
 @require_GET
@@ -26,30 +24,20 @@ def start(request):
 @require_POST
 def send(request):
     (phone,) = texts(request, "phone")
-    challenge = otp.send_sms(phone, client=who_asks(request))
+    challenge = otp.send_sms(phone, **about(request))
     request.session["challenge_id"], request.session["phone"] = challenge.id, challenge.phone.e164
     return JsonResponse({}, status=HTTPStatus.ACCEPTED)
 
 
 @require_POST
 async def verify(request):
-    """In an event loop ``OTPService`` would block it, so it gets a thread; it needs none of Django's own."""
+    """On the server's own event loop under ASGI; under WSGI in a thread."""
     (code,) = texts(request, "code")
     challenge_id = await request.session.aget("challenge_id", "none")
-    blocking = sync_to_async(otp.verify, thread_sensitive=False)
-    verification = await blocking(code=code, challenge_id=challenge_id, client=who_asks(request))
+    verification = await aotp.verify(code=code, challenge_id=challenge_id, client=client_of(request))
     if verification:
         await request.session.aset("verified_phone", await request.session.aget("phone"))
     return JsonResponse({"code_valid": verification.code_valid})
-
-
-@csrf_exempt  # a vendor has no session; it signs the public URL and the raw body, or calls an address that is proof itself
-@require_http_methods(["GET", "POST"])
-def receipt(request, instance, **_):
-    url = settings.PUBLIC_URL + request.get_full_path()
-    told = ReceiptRequest(method=request.method, url=url, headers=request.headers, body=request.body)
-    result = otp.handle_receipt(instance, told)
-    return HttpResponse(result.text, status=result.status, headers=result.headers)
 
 
 def forbidden(_request, **_):

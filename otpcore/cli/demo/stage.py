@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ __all__ = ["RULES", "VENDORS", "ClaimError", "Clock", "Stage", "Story", "Watcher
 RULES = "Twilio;Mada:+35987,+35988;Sinch"
 VENDORS = ("mada", "sinch", "twilio")
 
+_NAMED = 5  # simulators at the end
 _PATIENCE = 15.0  # seconds; what is waited for comes within four
 
 
@@ -71,10 +72,13 @@ class Story:
         if not holds:
             raise ClaimError(what)
 
-    def end(self) -> None:
-        """Every claim has held."""
+    def end(self, others: Sequence[str]) -> None:
+        """Every claim has held; these simulators did not take part."""
         count = sum(len(act["claims"]) for act in self.acts)
         self._print(f"\nAll {count} claims held.", "bold green")
+        if others:
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            self._print(f"Also installed: {', '.join(others[:_NAMED])}{more}; such as `otp demo --with {others[0]}`.")
 
     def _print(self, line: str, style: str = "") -> None:
         if self.out is not None:

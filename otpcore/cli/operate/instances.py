@@ -112,7 +112,11 @@ def test(options: Options, name: str, phone: str, channel: str, *, reason: str) 
 
 
 def _loaded(one: InstanceLoaded) -> Any:
-    return text(f"broken: {one.error}", "red") if one.error else text("loaded", "green")
+    if one.error:
+        return text(f"broken: {one.error}", "red")
+    if one.unconfirmed:
+        return text(f"loaded; unconfirmed: {', '.join(one.unconfirmed)}", "yellow")
+    return text("loaded", "green")
 
 
 def _state(one: InstanceState) -> str:

@@ -135,6 +135,7 @@ class InstanceLoaded(Shown):
         display_name: The vendor's product; None: likewise.
         channels: What it can do.
         code_owner: Who makes the code; None: it could not be loaded.
+        unconfirmed: What of its plugin is known neither from the vendor's software nor from its documents.
         error: Why it could not be loaded or started; None: it could.
     """
 
@@ -144,6 +145,7 @@ class InstanceLoaded(Shown):
     display_name: str | None = None
     channels: tuple[str, ...] = ()
     code_owner: str | None = None
+    unconfirmed: tuple[str, ...] = ()
     error: str | None = None
 
 

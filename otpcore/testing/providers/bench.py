@@ -1,21 +1,22 @@
-"""What the tests of the provider contract share: the author's answers, the fixtures, and a bench to work at."""
+"""The bench at which contract tests of providers work: instances, requests, and a look at what must not be shown."""
 
 from __future__ import annotations
 
+import enum
 import itertools
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import attrs
 import pytest
 
 from otpcore.codes import KeyRing
-from otpcore.errors import ErrorKind, ProviderError
+from otpcore.errors import ProviderError
 from otpcore.models import Channel, CodeOwner, EarlierTry
 from otpcore.phone.numbers import PhoneNumber
 from otpcore.providers.addresses import ReceiptAddresses
@@ -24,8 +25,10 @@ from otpcore.providers.hooks import ProviderContext
 from otpcore.providers.provider import Provider, load_provider
 from otpcore.providers.requests import CancelRequest, CheckRequest, DeliveryRequest, OutcomeRequest
 from otpcore.settings.keys import generate_keys
-from otpcore.simulators.simulator import Fault, SimulatedMessage, Simulator
-from otpcore.testing.codes import wrong_code
+from otpcore.simulators.simulator import Fault, Simulator
+
+if TYPE_CHECKING:
+    from otpcore.testing.providers.base import ContractBase
 
 __all__ = [
     "CODE",
@@ -35,8 +38,7 @@ __all__ = [
     "STATUSES",
     "WRONG_URL",
     "Bench",
-    "ContractBase",
-    "Refusal",
+    "Silence",
     "name_of",
 ]
 
@@ -70,106 +72,51 @@ _LIFE = timedelta(minutes=5)
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
-@attrs.frozen
-class Refusal:
-    """One error of the vendor, and what the provider makes of it.
+_TAKEN = (
+    "the vendor did not do it, and the hook answered {answer}: only an answer that the vendor's page lists as "
+    "acceptance is one; raise ProviderError for every other"
+)
+_STOOD_STILL = (
+    "the event loop stood still for {seconds:.1f} s while the vendor did not answer: your hook blocks it. Use `def` (a "
+    "plain hook runs in a thread of its own) or `otpcore.http`"
+)
+_MOST_OF_IT = 0.75  # of the short timeout, in which a busy machine may be busy with something else
+
+
+@attrs.frozen(kw_only=True)
+class Silence:
+    """How a hook may bear a vendor that does not answer.
 
     Args:
-        number_or_arm: A number (E.164) that the simulator refuses in this way, or a function that prepares the simulator.
-        kind: What the provider raises.
-        provider_code: With this code; None: whichever.
-        channel: Over which; None: each of the provider's.
+        outer: Seconds within which it has to raise by itself.
+        is_blocking: It is a plain ``def``, with the timeouts that blocking SDKs have.
+        faults: What the vendor does, one for each call.
     """
 
-    number_or_arm: str | Callable[[Any], None]
-    kind: ErrorKind
-    provider_code: str | None = None
-    channel: Channel | None = None
-
-    @property
-    def title(self) -> str:
-        """Its name in the test's id."""
-        return f"{self.kind}-{self.provider_code or self.number_or_arm}"
+    outer: float
+    is_blocking: bool
+    faults: tuple[Fault, ...] = SILENT_FAULTS
 
 
-class ContractBase:
-    """What the author says of the plugin; ``ProviderContract`` documents each attribute."""
+@asynccontextmanager
+async def standing_still() -> AsyncIterator[list[float]]:
+    """For how long the event loop did nothing else, each time: seconds."""
+    gaps = [0.0]
 
-    channels: ClassVar[Sequence[Channel]] = (Channel.SMS, Channel.CALL)
-    code_owner: ClassVar[CodeOwner] = CodeOwner.CORE
-    required_settings: ClassVar[Sequence[str]] = ()
-    secret_settings: ClassVar[Sequence[str]] = ()
-    base_url_setting: ClassVar[str] = "base_url"
-    refusals: ClassVar[Sequence[Refusal]] = ()
-    recipient: ClassVar[str] = "+359871234567"
-    sms_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s\n@app.example.com #{code}'
-    call_text: ClassVar[str] = "Your code for Smith & Sons is {digits}. Once more: {digits}."
-    message_text: ClassVar[str] = '{code}: <Söhne & "Co"> 100% +1 it\'s'
-    messages_after_repeat: ClassVar[int] = 2
-    short_timeout: ClassVar[float] = 1.0
-    signs_url: ClassVar[bool] = True
-    receipt_text: ClassVar[str] = ""
-    prices: ClassVar[Collection[str]] = ()
-    told_by_number: ClassVar[bool] = True
-    told_of_failures: ClassVar[bool] = True
+    async def tick() -> None:
+        last = anyio.current_time()
+        while True:
+            await anyio.sleep(0.01)
+            now = anyio.current_time()
+            gaps.append(now - last)
+            last = now
 
-    @pytest.fixture
-    def simulator(self) -> Simulator:
-        """The author's: the vendor, started."""
-        raise NotImplementedError("give the fixture `simulator`: a started Simulator of your vendor")
-
-    @pytest.fixture
-    def plugin(self) -> str | Callable[[ProviderContext], object]:
-        """The author's: the factory, or how it is named."""
-        raise NotImplementedError("give the fixture `plugin`: your factory, or its name as module:factory")
-
-    @pytest.fixture
-    def provider_settings(self, simulator: Simulator) -> Mapping[str, Any]:
-        """Settings of an instance that talks to the simulator."""
-        return simulator.provider_settings()
-
-    @pytest.fixture
-    def bench(
-        self,
-        simulator: Simulator,
-        plugin: str | Callable[[ProviderContext], object],
-        provider_settings: Mapping[str, Any],
-    ) -> Bench:
-        """Where each test works."""
-        target = plugin if isinstance(plugin, str) else f"{plugin.__module__}:{plugin.__qualname__}"
-        return Bench(suite=self, simulator=simulator, plugin=target, settings=dict(provider_settings))
-
-    def assert_delivered(self, message: SimulatedMessage, request: DeliveryRequest) -> None:
-        """The person got what was to be sent."""
-        assert message.recipient == request.recipient.e164
-        assert message.channel == request.channel
-        if request.text is not None:
-            assert message.text == request.text
-
-    def make_gone(self, simulator: Simulator) -> None:
-        """Let every verification at the vendor come to its end: an hour passes."""
-        later = simulator.clock() + timedelta(hours=1)
-        simulator.clock = lambda: later
-
-    def wrong_code(self, code: str) -> str:
-        """Another code of the same length."""
-        return wrong_code(code)
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run tests once for each channel, refusal and required setting that the author names."""
-        names = metafunc.fixturenames
-        if "refusal" in names:
-            cases = [
-                pytest.param(refusal, channel, id=f"{channel}-{refusal.title}")
-                for refusal in self.refusals
-                for channel in self.channels
-                if refusal.channel in (None, channel)
-            ]
-            metafunc.parametrize(("refusal", "channel"), cases)
-        elif "channel" in names:
-            metafunc.parametrize("channel", self.channels, ids=str)
-        if "required_setting" in names:
-            metafunc.parametrize("required_setting", self.required_settings)
+    async with anyio.create_task_group() as group:
+        group.start_soon(tick)
+        await anyio.sleep(0.02)
+        yield gaps
+        await anyio.sleep(0.02)
+        group.cancel_scope.cancel()
 
 
 def name_of(fault: Fault) -> str:
@@ -193,6 +140,7 @@ class Bench:
         plugin: As ``load_provider`` takes it.
         settings: Of an instance that talks to the simulator.
         addresses: For receipts of a vendor that signs nothing.
+        on_start: Called when an instance has started.
     """
 
     suite: ContractBase
@@ -201,6 +149,7 @@ class Bench:
     settings: dict[str, Any]
     numbers: set[str] = attrs.field(factory=set)
     addresses: ReceiptAddresses = attrs.field(factory=_addresses)
+    on_start: Callable[[], object] = lambda: None
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _began_at: dict[str, datetime] = attrs.field(factory=dict)
 
@@ -229,6 +178,7 @@ class Bench:
         provider = self.provider(**context)
         async with AsyncExitStack() as stack:
             await provider.start(stack)
+            self.on_start()
             yield provider
 
     def delivery(
@@ -307,27 +257,57 @@ class Bench:
 
     async def failure(self, call: Awaitable[object]) -> ProviderError:
         """The error of a call that must fail, seen to hold nothing readable."""
-        with pytest.raises(ProviderError) as caught:
-            await call
-        self.assert_unreadable(caught.value)
-        assert caught.value.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number, the code, the client or metadata, or would without the core"
+        failure: ProviderError | None = None
+        answer: object = None
+        try:
+            answer = await call
+        except ProviderError as error:
+            failure = error
+        if failure is None:
+            pytest.fail(_TAKEN.format(answer=repr(answer) if isinstance(answer, enum.Enum) else type(answer).__name__))
+        self.assert_unreadable(failure)
+        assert failure.summary != WORDS_LEFT_OUT, (
+            "an error shows the full number, the code, the client or metadata, or would without the core: its summary "
+            "is a fixed text of yours"
         )
-        assert caught.value.provider == _INSTANCE
-        return caught.value
+        assert failure.provider == _INSTANCE
+        return failure
 
-    async def unanswered(self, calls: Sequence[Awaitable[object]]) -> list[ProviderError]:
+    def silence(self, provider: Provider, hook: str) -> Silence:
+        """How this hook may bear a vendor that does not answer."""
+        asynchronous = hook in provider._hooks.asynchronous  # noqa: SLF001 - no caller but the suite has to know
+        if asynchronous:
+            return Silence(outer=2 * self.suite.short_timeout, is_blocking=False)
+        bounded = tuple(
+            fault for fault in SILENT_FAULTS if fault is not Fault.SLOW_BODY
+        )  # which no timeout of an SDK ends
+        return Silence(outer=self.suite.short_timeout + self.suite.overtime, is_blocking=True, faults=bounded)
+
+    async def unanswered(self, silence: Silence, call: Callable[[], Awaitable[object]]) -> list[ProviderError]:
         """The errors of calls that run at once, while the vendor takes each and answers none in time."""
         failures: list[ProviderError] = []
+        problems: list[BaseException] = []
 
-        async def fail(call: Awaitable[object]) -> None:
-            failures.append(await self.failure(call))
+        async def fail() -> None:
+            try:
+                failures.append(await self.failure(call()))
+            except (AssertionError, pytest.fail.Exception) as problem:  # told by itself, and not in a group
+                problems.append(problem)
 
-        for fault in SILENT_FAULTS:
+        for fault in silence.faults:
             self.simulator.fail(fault)
-        async with anyio.create_task_group() as group:
-            for call in calls:
-                group.start_soon(fail, call)
+        began = anyio.current_time()
+        async with standing_still() as stood:
+            async with anyio.create_task_group() as group:
+                for _ in silence.faults:
+                    group.start_soon(fail)
+            took = anyio.current_time() - began
+        assert max(stood) < self.suite.short_timeout * _MOST_OF_IT, _STOOD_STILL.format(seconds=max(stood))
+        if problems:
+            raise problems[0]
+        assert took < silence.outer, "the provider's own timeout must fit into context.timeout" + (
+            "; `overtime` says how much longer a plain `def` hook may take" if silence.is_blocking else ""
+        )
         return failures
 
     def assert_unreadable(self, error: BaseException) -> None:
@@ -370,6 +350,6 @@ class Bench:
             *(("a code", code) for code in codes),
             ("the client", _CLIENT),
             *((f"the metadata {name}", text) for name, text in _METADATA.items()),
-            *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings),
-            *(("the credentials", value.partition(" ")[2]) for value in authorizations if value),
+            *((f"the setting {key}", str(self.settings[key])) for key in self.suite.secret_settings or ()),
+            *(("the credentials", value.partition(" ")[2] or value) for value in authorizations if value),
         ]

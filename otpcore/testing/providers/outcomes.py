@@ -8,7 +8,8 @@ from otpcore.models import Channel
 from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import PATIENCE, STATUSES, Bench, ContractBase, name_of
+from otpcore.testing.providers.base import ContractBase
+from otpcore.testing.providers.bench import PATIENCE, STATUSES, Bench, name_of
 
 __all__ = ["OutcomeTests"]
 

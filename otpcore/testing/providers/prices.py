@@ -10,14 +10,14 @@ from otpcore.providers.provider import Provider
 from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest
 from otpcore.simulators.simulator import Fault, Simulator
 from otpcore.testing.providers.bench import PATIENCE, Bench
-from otpcore.testing.providers.receipts import ReceiptTests
+from otpcore.testing.providers.reporting import ReportingBase
 
 __all__ = ["PriceTests"]
 
 _ANSWER, _REPEAT, _RECEIPT = "answer", "repeat", "receipt"
 
 
-class PriceTests(ReceiptTests):
+class PriceTests(ReportingBase):
     """What a message costs, wherever the vendor may say it."""
 
     @pytest.mark.anyio

@@ -1,62 +1,39 @@
-"""Contract tests of delivery receipts: only what is proven is believed, nothing in it is shown, and the vendor is answered."""
+"""Contract tests of delivery receipts: what is proven and fresh is believed, and read as it is; nothing is shown."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from datetime import timedelta
+from typing import ClassVar
 
 import attrs
 import pytest
 
-from otpcore.errors import ReceiptRefused
-from otpcore.models import Channel, Receipt, ReceiptStatus
-from otpcore.providers.provider import Provider
-from otpcore.providers.requests import DeliveryReceipt, DeliveryRequest, ReceiptRequest
-from otpcore.simulators.simulator import Simulator
-from otpcore.testing.providers.bench import PATIENCE, Bench, ContractBase
+from otpcore.errors import ReceiptFault, ReceiptRefused
+from otpcore.models import Channel, ReceiptStatus
+from otpcore.providers.requests import ReceiptAnswer, ReceiptRequest
+from otpcore.testing.providers.bench import PATIENCE, Bench
+from otpcore.testing.providers.forgeries import Forgery
+from otpcore.testing.providers.offline import offline
+from otpcore.testing.providers.reporting import ReportingBase, assert_about, assert_refused, read, sent
 
-__all__ = ["ReceiptTests", "Report"]
+__all__ = ["ReceiptTests"]
 
 _GARBAGE = (b"", b"\x00\xff\xfe", b"null", b"[]", b"{}", b"a=1&a=2&%ff", b"<xml/>", b"[" * 100_000, b"=" * 100_000)
-_SEVERAL = (ReceiptStatus.DELIVERED, ReceiptStatus.UNDELIVERED, ReceiptStatus.DELIVERED)
+_READ_CAREFULLY = (
+    "first prove it, then read it, and raise ReceiptRefused: SIGNATURE where it is not proven, MALFORMED where it is "
+    "and is no receipt"
+)
+_TOO_OLD = (
+    "a receipt was taken that was signed {age:g} s ago (`receipt_lifetime` says {lifetime:g}): compare its signed time "
+    "with context.clock(), and raise ReceiptRefused(ReceiptFault.STALE, ...)"
+)
 
-Report = tuple[DeliveryRequest, DeliveryReceipt, ReceiptStatus]
-"""What was sent, what the vendor answered, and how it ended."""
 
+class ReceiptTests(ReportingBase):
+    """One callback about one message; skipped where the provider reads none."""
 
-class ReceiptTests(ContractBase):
-    """Callbacks of the vendor; skipped where the provider reads none."""
-
-    def callback(
-        self, simulator: Simulator, request: DeliveryRequest, receipt: DeliveryReceipt, status: ReceiptStatus
-    ) -> ReceiptRequest:
-        """The author's: a genuine callback, signed by the vendor just now, that says so of this delivery."""
-        raise NotImplementedError("override `callback`: your provider implements parse_receipt")
-
-    def batch(self, simulator: Simulator, reports: Sequence[Report]) -> ReceiptRequest | None:
-        """The author's: one genuine callback that says so of all these deliveries; None: the vendor reports one at a time."""
-        del simulator, reports
-        return None
-
-    def challenge(self, simulator: Simulator) -> tuple[ReceiptRequest, str] | None:
-        """The author's: how the vendor has an address proven, and the text that it waits for; None: it does not."""
-        del simulator
-        return None
-
-    @pytest.fixture
-    def reporting(self, bench: Bench) -> Bench:
-        """The bench, where the provider reads receipts."""
-        if not bench.provider().reads_receipts:
-            pytest.skip("the provider reads no receipts")
-        return bench
-
-    @pytest.fixture
-    def addressing(self, reporting: Bench) -> Bench:
-        """The bench, where the vendor signs nothing."""
-        if reporting.provider().info.signs_receipts:
-            pytest.skip("the vendor signs what it reports")
-        return reporting
+    receipt_lifetime: ClassVar[float | None] = None
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("status", list(ReceiptStatus), ids=str)
@@ -64,17 +41,28 @@ class ReceiptTests(ContractBase):
         self, reporting: Bench, channel: Channel, status: ReceiptStatus
     ) -> None:
         async with reporting.open() as provider:
-            request, taken = await _sent(reporting, provider, channel)
+            request, taken = await sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, status)
-            answers = [await provider.parse_receipt(callback, PATIENCE) for _ in range(2)]
+            with offline(reporting.simulator):
+                answers = [await read(provider, callback) for _ in range(2)]
         answer = answers[0]
         assert answers == [answer, answer], "the same one again reads the same"
+        assert len(answer.receipts) == 1, "`callback` reports one delivery, and is read as one receipt"
         (receipt,) = answer.receipts
-        assert receipt.status is status
-        _assert_about(receipt, request, taken)
-        assert answer.text == self.receipt_text, "what the vendor is answered is not `receipt_text`"
+        assert receipt.status is status, "set `status` by the vendor's word for how it ended"
+        assert status is ReceiptStatus.UNDELIVERED or receipt.kind is None, (
+            "`kind` says why a message did not arrive: none beside DELIVERED"
+        )
+        assert_about(receipt, request, taken)
+        self._assert_answered(answer)
         reporting.assert_safe(repr(answer), "a receipt")
         reporting.assert_safe(repr(callback), "the repr of a request")
+
+    def _assert_answered(self, answer: ReceiptAnswer) -> None:
+        assert answer.text == self.receipt_text, (
+            f"the vendor waits for {self.receipt_text!r} (`receipt_text`) and is answered {answer.text!r}: "
+            "ReceiptAnswer(receipts=[...], text=...)"
+        )
 
     @pytest.mark.anyio
     async def test_what_was_changed_on_the_way_is_refused(
@@ -83,10 +71,10 @@ class ReceiptTests(ContractBase):
         for logger in (None, "otpcore"):  # whatever level a host has given them
             caplog.set_level(logging.DEBUG, logger=logger)
         async with reporting.open() as provider:
-            request, taken = await _sent(reporting, provider, channel)
+            request, taken = await sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED)
-            for what, forged in self._forgeries(reporting, provider, callback):
-                await _refused(reporting, provider, forged, what)
+            for forgery in self.forged(reporting, provider, callback):
+                await assert_refused(reporting, provider, forgery)
         reporting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
@@ -96,7 +84,7 @@ class ReceiptTests(ContractBase):
             caplog.set_level(logging.DEBUG, logger=logger)
         channel = self.channels[0]
         async with reporting.open() as provider:
-            request, taken = await _sent(reporting, provider, channel)
+            request, taken = await sent(reporting, provider, channel)
             callback = self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED)
             if not callback.body:  # it reports in its query
                 there = callback.url.partition("?")[0]
@@ -105,115 +93,52 @@ class ReceiptTests(ContractBase):
             for url in (callback.url, "", "nonsense", request.recipient.e164):
                 for headers in (callback.headers, {}, dict.fromkeys(callback.headers, request.recipient.e164)):
                     changed = attrs.evolve(callback, url=url, headers=headers, body=garbage)
-                    await _refused(reporting, provider, changed, "garbage in it")
+                    await assert_refused(reporting, provider, Forgery("garbage in it", changed, _READ_CAREFULLY))
         reporting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
-    async def test_several_receipts_of_one_request_each_name_their_delivery(
-        self, reporting: Bench, channel: Channel
-    ) -> None:
+    async def test_a_stale_receipt_is_refused(self, reporting: Bench, channel: Channel) -> None:
+        simulator = reporting.simulator
         async with reporting.open() as provider:
-            sent = [await _sent(reporting, provider, channel) for _ in _SEVERAL]
-            reports = [(*one, status) for one, status in zip(sent, _SEVERAL, strict=True)]
-            callback = self.batch(reporting.simulator, reports)
+            request, taken = await sent(reporting, provider, channel)
+            callback = self.callback(simulator, request, taken, ReceiptStatus.DELIVERED)
+            lifetime = self._lifetime_of(callback)
+            began = simulator.clock()
+            simulator.clock = lambda: began + timedelta(seconds=lifetime / 2)
+            await read(provider, callback)
+            simulator.clock = lambda: began + timedelta(seconds=lifetime + 2)  # vendors sign whole seconds
+            fault = None
+            try:
+                await provider.parse_receipt(callback, PATIENCE)
+            except ReceiptRefused as refusal:
+                fault = refusal.fault
+        assert fault is not None, _TOO_OLD.format(age=lifetime + 2, lifetime=lifetime)
+        assert fault is ReceiptFault.STALE, "what is signed rightly and too old is ReceiptFault.STALE"
+
+    def _lifetime_of(self, callback: ReceiptRequest) -> float:
+        """How long it may be believed, in seconds."""
+        if self.receipt_lifetime is not None:
+            return self.receipt_lifetime
+        times = [name for name in callback.headers if "time" in name or name.endswith("-date")]
+        assert not (times and "headers" in self.signed), (
+            f"the header {times} looks like a time that the vendor signs, so that no one can use an old receipt again: "
+            "refuse what is too old, and say `receipt_lifetime`, in seconds"
+        )
+        pytest.skip("the vendor signs no time, or the suite does not say `receipt_lifetime`")
+
+    @pytest.mark.anyio
+    async def test_a_report_of_progress_is_no_end(self, reporting: Bench, channel: Channel) -> None:
+        async with reporting.open() as provider:
+            request, taken = await sent(reporting, provider, channel)
+            callback = self.progress(reporting.simulator, request, taken)
             if callback is None:
-                pytest.skip("the vendor reports one at a time, or the suite has no method `batch`")
-            answer = await provider.parse_receipt(callback, PATIENCE)
-            for what, forged in self._forgeries(reporting, provider, callback):
-                await _refused(reporting, provider, forged, what)
-        assert [one.status for one in answer.receipts] == list(_SEVERAL), "all of them, in their order"
-        for receipt, one in zip(answer.receipts, sent, strict=True):
-            _assert_about(receipt, *one)
-        reporting.assert_safe(repr(answer), "a receipt")
-
-    @pytest.mark.anyio
-    async def test_whoever_has_the_secret_proves_an_address_and_nobody_else(self, reporting: Bench) -> None:
-        found = self.challenge(reporting.simulator)
-        if found is None:
-            pytest.skip("the vendor has no address proven, or the suite has no method `challenge`")
-        genuine, text = found
-        there, _, query = genuine.url.partition("?")
-        other = urlencode([(name, f"{value}x") for name, value in parse_qsl(query, keep_blank_values=True)])
-        async with reporting.open() as provider:
-            answer = await provider.parse_receipt(genuine, PATIENCE)
-            for url in (there, f"{there}?{other}"):
-                await _refused(reporting, provider, attrs.evolve(genuine, url=url), "a challenge without its secret")
-        assert (answer.receipts, answer.text) == ((), text)
-
-    @pytest.mark.anyio
-    async def test_a_vendor_that_signs_nothing_is_told_an_address_of_each_message(
-        self, addressing: Bench, channel: Channel
-    ) -> None:
-        async with addressing.open() as provider:
-            request, _ = await _sent(addressing, provider, channel)
-        assert addressing.was_told(addressing.proof_of(request)), "pass on context.receipt_url(request.delivery_id)"
-
-    @pytest.mark.anyio
-    async def test_without_a_public_url_the_message_is_sent_all_the_same(
-        self, addressing: Bench, channel: Channel
-    ) -> None:
-        async with addressing.open(addressed=False) as provider:
-            request, _ = await _sent(addressing, provider, channel)
-        assert [message.recipient for message in addressing.simulator.inbox] == [request.recipient.e164]
-        assert not addressing.was_told("None"), "context.receipt_url answers None where otp.receipts_url is not set"
-
-    def _forgeries(
-        self, bench: Bench, provider: Provider, callback: ReceiptRequest
-    ) -> Iterator[tuple[str, ReceiptRequest]]:
-        """What nobody may believe, each with a name."""
-        if provider.info.signs_receipts:
-            return _changed(callback, signs_url=self.signs_url)
-        return _elsewhere(bench, callback)
-
-
-async def _sent(bench: Bench, provider: Provider, channel: Channel) -> tuple[DeliveryRequest, DeliveryReceipt]:
-    request = bench.delivery(channel)
-    return request, await provider.send(request, PATIENCE)
-
-
-def _assert_about(receipt: Receipt, request: DeliveryRequest, taken: DeliveryReceipt) -> None:
-    assert receipt.reference in ("", taken.reference)
-    assert receipt.delivery_id in ("", request.delivery_id)
-    assert receipt.reference or receipt.delivery_id
-
-
-async def _refused(bench: Bench, provider: Provider, callback: ReceiptRequest, what: str) -> None:
-    try:
-        await provider.parse_receipt(callback, PATIENCE)
-    except ReceiptRefused as refusal:
-        bench.assert_unreadable(refusal)
-    else:
-        pytest.fail(f"a receipt was taken with {what}; signs_url = False, if the vendor does not sign the URL")
-
-
-def _changed(callback: ReceiptRequest, *, signs_url: bool) -> Iterator[tuple[str, ReceiptRequest]]:
-    """Changes of what a vendor signs."""
-    path = urlsplit(callback.url).path
-    if callback.body:
-        yield "a byte more in its body", attrs.evolve(callback, body=callback.body + b" ")
-        yield "a byte less in its body", attrs.evolve(callback, body=callback.body[:-1])
-    if signs_url:
-        yield "another URL", attrs.evolve(callback, url=callback.url.replace(path, f"{path}x"))
-    if signs_url and "?" in callback.url:
-        yield "another query", attrs.evolve(callback, url=f"{callback.url}x")
-    yield "no headers", attrs.evolve(callback, headers={})
-    for name, value in callback.headers.items():
-        if "sign" in name or "authorization" in name:
-            other = "A" if value[-6] != "A" else "B"
-            changed = {**callback.headers, name: value[:-6] + other + value[-5:]}
-            yield f"another {name}", attrs.evolve(callback, headers=changed)
-
-
-def _elsewhere(bench: Bench, callback: ReceiptRequest) -> Iterator[tuple[str, ReceiptRequest]]:
-    """Other addresses than the one that is the proof."""
-    address, mark, query = callback.url.partition("?")
-    base, delivery_id, proof = address.rsplit("/", 2)
-    others = {
-        "no proof in its address": base,
-        "an empty proof in its address": f"{base}/{delivery_id}/",
-        "another proof in its address": f"{base}/{delivery_id}/{'B' if proof[0] == 'A' else 'A'}{proof[1:]}",
-        "the proof of another delivery in its address": f"{base}/{delivery_id}x/{proof}",
-        "the proof of another instance in its address": f"{base}/{delivery_id}/{bench.foreign_proof(delivery_id)}",
-    }
-    for what, other in others.items():
-        yield what, attrs.evolve(callback, url=f"{other}{mark}{query}")
+                pytest.skip("the vendor reports ends only, or the suite has no method `progress`")
+            answer = await read(provider, callback, "progress")
+        statuses = [one.status for one in answer.receipts]
+        assert statuses in ([], [None]), (
+            f"a report of progress was read as {statuses}: `status` is None for whatever is not final, or the send "
+            "goes on with another provider while the message is still under way"
+        )
+        assert not any(one.kind for one in answer.receipts), (
+            "`kind` says why a message did not arrive: none beside progress"
+        )

@@ -10,34 +10,23 @@ import attrs
 import pytest
 
 from otpcore.errors import ErrorKind
-from otpcore.messages.carrying import Feature
 from otpcore.models import Channel, CodeOwner
 from otpcore.providers.provider import PROVIDERS, load_target
 from otpcore.providers.requests import CheckResult, DeliveryRequest
 from otpcore.simulators.simulator import Fault
-from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, ContractBase, Refusal, name_of
+from otpcore.testing.providers.base import ContractBase, Refusal
+from otpcore.testing.providers.bench import IN_DOUBT, PATIENCE, STATUSES, Bench, name_of
 
 __all__ = ["SendTests"]
 
 # RESET_AFTER_WORK looks like RESET_AFTER_READ from here, and may end the verification that is to be checked.
 _QUICK_FAULTS = tuple(fault for fault in (*IN_DOUBT, *STATUSES) if fault is not Fault.RESET_AFTER_WORK)
 
-_ANDROID_HASH = "FA09qCX9VSu"
 _MIDWAY = 0.2  # seconds after which a send that hangs is cancelled
 
 
 class SendTests(ContractBase):
     """What a provider is, and what becomes of a message."""
-
-    def test_the_declaration_is_what_the_author_says(self, bench: Bench) -> None:
-        provider = bench.provider()
-        assert provider.channels == provider.info.channels == frozenset(self.channels), "set `channels` of the suite"
-        assert provider.info.code_owner is self.code_owner, "set `code_owner` of the suite"
-        assert provider.info.display_name
-
-    def test_loading_asks_the_vendor_nothing(self, bench: Bench) -> None:
-        bench.provider()
-        assert not bench.simulator.requests
 
     @pytest.mark.anyio
     async def test_it_starts_and_stops_as_often_as_it_is_made(self, bench: Bench) -> None:
@@ -54,9 +43,9 @@ class SendTests(ContractBase):
         (message,) = bench.simulator.inbox
         self.assert_delivered(message, request)
         if self.code_owner is CodeOwner.PROVIDER:
-            assert len(message.code) in provider.info.code_lengths
+            assert len(message.code) in provider.info.code_lengths, "set `code_lengths` in describe()"
         if message.reference:
-            assert receipt.reference == message.reference
+            assert receipt.reference == message.reference, "`reference` of the DeliveryReceipt is the vendor's id"
 
     @pytest.mark.anyio
     async def test_a_text_without_a_code_arrives_as_it_is(self, bench: Bench, channel: Channel) -> None:
@@ -67,17 +56,6 @@ class SendTests(ContractBase):
             await provider.send(request, PATIENCE)
         (message,) = bench.simulator.inbox
         self.assert_delivered(message, request)
-
-    @pytest.mark.anyio
-    async def test_what_it_says_of_the_android_hash_is_true(self, bench: Bench) -> None:
-        if Channel.SMS not in self.channels or not bench.provider().info.words_text(Channel.SMS):
-            pytest.skip("otpcore words the text, or there is none")
-        async with bench.open() as provider:
-            await provider.send(attrs.evolve(bench.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)
-        is_passed_on = any(_ANDROID_HASH.encode() in request.body for request in bench.simulator.requests)
-        assert is_passed_on == provider.info.carried(Channel.SMS).takes(Feature.ANDROID_HASH), (
-            "see ProviderInfo.carries"
-        )
 
     @pytest.mark.anyio
     async def test_two_instances_live_side_by_side(self, bench: Bench) -> None:
@@ -95,9 +73,11 @@ class SendTests(ContractBase):
     ) -> None:
         async with bench.open() as provider:
             failure = await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
-        assert failure.kind is refusal.kind
+        assert failure.kind is refusal.kind, (
+            "the kind that `refusals` names; keep the vendor's codes as a table of data"
+        )
         if refusal.provider_code is not None:
-            assert failure.provider_code == refusal.provider_code
+            assert failure.provider_code == refusal.provider_code, "the vendor's own code goes into `provider_code`"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=name_of)

@@ -14,6 +14,7 @@ class TestMada(ProviderContract):
     required_settings = ("url", "username", "password", "source_name")
     secret_settings = ("password",)
     base_url_setting = "url"
+    sender = "partner"
     refusals = (
         Refusal("+359888000008", ErrorKind.UNAVAILABLE, "8"),
         Refusal("+359888000011", ErrorKind.REJECTED_NUMBER, "11"),
@@ -32,6 +33,7 @@ class TestMada(ProviderContract):
     @pytest.fixture
     def simulator(self):
         with MadaSimulator() as simulator:
+            simulator.senders.add(self.sender)
             yield simulator
 
     @pytest.fixture

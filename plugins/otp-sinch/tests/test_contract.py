@@ -17,6 +17,7 @@ class TestSinch(ProviderContract):
     required_settings = ("application_key", "application_secret")
     secret_settings = ("application_secret",)
     messages_after_repeat = 1
+    receipt_lifetime = 300
     refusals = (
         Refusal("+46701740610", ErrorKind.BLOCKED, "DENIED: fraud"),
         Refusal("+46701740612", ErrorKind.MISCONFIGURED, "DENIED: not enough credit"),
@@ -47,6 +48,12 @@ class TestSinch(ProviderContract):
             if delivered or request.channel is Channel.SMS
             else {"event": "VerificationResultEvent", "status": "ERROR", "reason": "Internal error"}
         )
+        return self.report(simulator, request, receipt, told)
+
+    def progress(self, simulator, request, receipt):
+        return self.report(simulator, request, receipt, {"event": "VerificationResultEvent", "status": "PENDING"})
+
+    def report(self, simulator, request, receipt, told):
         identity = {"type": "number", "endpoint": request.recipient.e164}
         event = {"id": receipt.reference, "reference": request.delivery_id, "identity": identity, **told}
         body = json.dumps(event).encode()

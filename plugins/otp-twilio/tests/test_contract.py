@@ -83,6 +83,8 @@ class TestVerifyWithOurCodes(TestVerify):
 class TestMessaging(TwilioContract):
     mode = Mode.MESSAGING
     prices = ("repeat",)  # an answer and a status callback say none; the list of messages does
+    signed = frozenset({"body", "url"})
+    caller = "+15005550006"
     base_url_setting = "api_base_url"
     required_settings = ("account_sid", "auth_token", "from_number")
     refusals = (
@@ -102,14 +104,22 @@ class TestMessaging(TwilioContract):
         Refusal(lambda simulator: setattr(simulator, "account_sid", "AC"), ErrorKind.MISCONFIGURED, "20003"),
     )
 
+    @pytest.fixture
+    def provider_settings(self, simulator):
+        simulator.from_number = "+15005550123"
+        return simulator.provider_settings(self.mode)
+
     def callback(self, simulator, request, receipt, status):
+        delivered = "delivered" if request.channel is SMS else "completed"
+        return self.report(simulator, request, receipt, delivered if status is ReceiptStatus.DELIVERED else "failed")
+
+    def progress(self, simulator, request, receipt):
+        return self.report(simulator, request, receipt, "sent" if request.channel is SMS else "ringing")
+
+    def report(self, simulator, request, receipt, status):
         """Signed by Twilio's own SDK."""
-        name, delivered = ("Message", "delivered") if request.channel is SMS else ("Call", "completed")
-        fields = {
-            "To": request.recipient.e164,
-            f"{name}Sid": receipt.reference,
-            f"{name}Status": delivered if status is ReceiptStatus.DELIVERED else "failed",
-        }
+        name = "Message" if request.channel is SMS else "Call"
+        fields = {"To": request.recipient.e164, f"{name}Sid": receipt.reference, f"{name}Status": status}
         url = f"https://example.com/receipts/twilio?delivery_id={request.delivery_id}"
         signature = RequestValidator(simulator.auth_token).compute_signature(url, fields)
         return ReceiptRequest(url=url, headers={"X-Twilio-Signature": signature}, body=urlencode(fields).encode())

@@ -1,0 +1,52 @@
+"""System checks: the settings with every ``check``, and what ``otp doctor`` finds with ``check --deploy``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Note
+
+from otp_django.conf import load
+from otp_django.running import service
+from otpcore import Operator, OTPConfigurationError, OTPError
+from otpcore.operator import Finding
+
+__all__ = ["TAG", "find", "read"]
+
+TAG = "otp"
+
+
+def read(**_: Any) -> Sequence[CheckMessage]:
+    """That the settings can be used; nothing is opened, so that ``migrate`` can make the tables."""
+    try:
+        load()
+    except OTPConfigurationError as error:
+        message, _dot, fix = str(error).partition(" Fix: ")
+        return [Error(message, hint=fix or None, obj="settings.OTPCORE", id="otp.E001")]
+    return []
+
+
+def find(**_: Any) -> Sequence[CheckMessage]:
+    """What stands in the way of sending, or soon will: the store is opened for it, and nothing is sent."""
+    if read():
+        return []  # which is told already
+    try:
+        with Operator(service().settings) as operator:
+            found = operator.findings()
+    except (OTPError, OTPConfigurationError) as error:
+        message, _dot, fix = str(error).partition(" Fix: ")
+        return [Error(message, hint=fix or None, obj="otpcore", id="otp.E002")]
+    return [_message(one) for one in found if one.level in _KINDS]
+
+
+_KINDS: Mapping[str, tuple[type[Error | Note], str]] = {
+    "problem": (Error, "otp.E003"),
+    "note": (Note, "otp.W001"),
+}
+
+
+def _message(one: Finding) -> CheckMessage:
+    kind, name = _KINDS[one.level]
+    return kind(f"{one.about}: {one.detail}", hint=one.fix or None, obj="otpcore", id=name)

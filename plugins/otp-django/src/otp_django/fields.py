@@ -1,0 +1,102 @@
+"""Form fields: a phone number, and the code that was sent to it."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from otp_django.running import service
+from otpcore import InvalidPhoneNumber, parse_phone
+
+__all__ = ["OTPCodeField", "PhoneField"]
+
+_SHORTEST, _LONGEST = 4, 10  # digits of a code, whatever the settings or a vendor make of it
+_TYPED = 32  # characters: a code that is pasted with what stands around it
+
+
+class OTPCodeField(forms.CharField):
+    """A code as a person types or pastes it: spaces and hyphens go, and digits of other scripts become those of ASCII.
+
+    Browsers and phones offer the code of a message that has just arrived (``autocomplete="one-time-code"``), and show
+    digits to type with.
+    """
+
+    default_error_messages = {"invalid": _("Enter the code that was sent to you: digits only.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("label", _("Code"))
+        kwargs.setdefault("max_length", _TYPED)
+        super().__init__(**kwargs)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Attributes of the input."""
+        told = super().widget_attrs(widget)
+        return {
+            **told,
+            "autocomplete": "one-time-code",
+            "inputmode": "numeric",
+            "autocapitalize": "off",
+            "spellcheck": "false",
+        }
+
+    def to_python(self, value: Any) -> str:
+        """Its digits.
+
+        Raises:
+            ValidationError: It is no code.
+        """
+        typed = super().to_python(value) or ""
+        plain = "".join(
+            one for one in typed if unicodedata.category(one)[0] not in "ZCP"
+        )  # spaces, unseen marks, hyphens
+        if not plain and not typed.strip():
+            return ""
+        digits = "".join(str(unicodedata.decimal(one, "x")) for one in plain)
+        if not (digits.isdecimal() and _SHORTEST <= len(digits) <= _LONGEST):
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return digits
+
+
+class PhoneField(forms.CharField):
+    """A phone number; its value is text in E.164, such as ``+359871234567``.
+
+    Args:
+        region: Of numbers without ``+``, such as ``BG``; None: ``otp.default_region``.
+    """
+
+    default_error_messages = {"invalid": _("Enter a phone number, with + and the country code.")}
+
+    def __init__(self, *, region: str | None = None, **kwargs: Any) -> None:
+        self.region = region
+        kwargs.setdefault("label", _("Phone number"))
+        kwargs.setdefault("max_length", 64)
+        super().__init__(**kwargs)
+        self.widget.input_type = "tel"
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Attributes of the input."""
+        return {**super().widget_attrs(widget), "autocomplete": "tel", "inputmode": "tel"}
+
+    def to_python(self, value: Any) -> str:
+        """The number in E.164.
+
+        Raises:
+            ValidationError: It is not one number, or one that cannot be sent to.
+        """
+        typed = super().to_python(value)
+        if not typed:
+            return ""
+        said = service().settings.otp
+        try:
+            found = parse_phone(
+                typed,
+                default_region=self.region or said.default_region,
+                require_valid=said.number_policy == "valid",
+            )
+        except InvalidPhoneNumber:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+        return found.e164

@@ -1,0 +1,117 @@
+"""``manage.py``: checks, migrate and otp."""
+
+from __future__ import annotations
+
+import json
+import logging
+from io import StringIO
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from otp_django.management.commands.otp import Command
+from otp_django_settings import otpcore_settings
+
+
+def found(*, deploy=False):
+    return {
+        (one.id, one.msg.partition(":")[0]): one for one in run_checks(tags=["otp"], include_deployment_checks=deploy)
+    }
+
+
+def test_a_check_reads_the_settings_and_opens_nothing(monkeypatch):
+    monkeypatch.setattr("otp_django.checking.Operator", None)
+    assert found() == {}
+    with override_settings(OTPCORE=otpcore_settings(otp={"lenght": 8})):
+        (wrong,) = found().values()
+    assert wrong.id == "otp.E001"
+    assert "otp.lenght" in wrong.msg
+
+
+def test_a_check_for_deployment_finds_what_the_doctor_finds(tables):
+    told = found(deploy=True)
+    assert ("otp.W001", "sandbox") in told
+    assert told["otp.W001", "sandbox"].hint == "in [sms]: sandbox = false"
+    with override_settings(OTPCORE=otpcore_settings(sms={}, otp_sms_provider="nobody_there")):
+        problems = {key for key in found(deploy=True) if key[0] == "otp.E003"}
+    assert problems, "rules name an instance whose plugin is not installed"
+
+
+def test_a_check_for_deployment_says_that_the_database_is_away(tables, monkeypatch):
+    monkeypatch.setattr("otpcore.stores.sql.store.PATIENCE", 0.1)
+    with override_settings(OTPCORE=otpcore_settings(database="pg")):
+        (told,) = found(deploy=True).values()
+    assert told.id == "otp.E002"
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before():
+    """The command line sets up otpcore's logger."""
+    logger = logging.getLogger("otpcore")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+def run(capsys, *words):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "otp", *words])
+    return ended.value.code, capsys.readouterr()
+
+
+def test_every_command_has_the_project_s_settings_and_otp_s_exit_codes(tables, capsys):
+    code, said = run(capsys, "--settings", "x.y", "--json", "status", "--traceback")
+    assert (code, "routes" in json.loads(said.out)) == (0, True)
+    code, said = run(capsys, "send", "+35987")
+    assert code == 2
+    assert "fix: " in said.err
+    code, said = run(capsys, "verify", "+359871234567", "123456")
+    assert code == 1
+    code, said = run(capsys, "--help")
+    assert code == 0
+    assert "challenges" in said.out
+    with override_settings(OTPCORE=otpcore_settings(otp={"length": 99})):
+        code, said = run(capsys, "status")
+    assert code == 3
+    assert "otp.length" in said.err
+
+
+def test_from_code_a_command_that_ends_badly_raises(tables, capsys):
+    said = StringIO()
+    call_command("otp", "db", "current", "--json", stdout=said)
+    assert json.loads(said.getvalue())["is_current"] is True
+    with pytest.raises(CommandError) as raised:
+        call_command("otp", "send", "+35987")
+    assert raised.value.returncode == 2
+
+
+def test_migrate_makes_the_tables_where_the_database_is_and_nowhere_else(tmp_path, capsys):
+    from django.apps import apps  # noqa: PLC0415 - Django must be set up first
+    from otp_django.tables import upgrade_tables  # noqa: PLC0415 - the same
+
+    assert apps.get_app_config("otp").name == "otp_django"
+    with override_settings(OTPCORE=otpcore_settings(database="memory")):
+        upgrade_tables(using="memory")
+    upgrade_tables(using="pg")
+    assert capsys.readouterr().out == ""
+    upgrade_tables(using="default")
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_migrate_says_why_the_tables_cannot_be_made(monkeypatch):
+    monkeypatch.setattr("otp_django.tables.SqlStore.start", broken)
+    with pytest.raises(CommandError, match="the tables of otpcore: gone"):
+        call_command("migrate", verbosity=0)
+
+
+async def broken(*_):
+    from otpcore import StoreError  # noqa: PLC0415 - of this test alone
+
+    raise StoreError("gone")
+
+
+def test_no_migration_is_missing():
+    call_command("makemigrations", "otp", check=True, dry_run=True, verbosity=0)

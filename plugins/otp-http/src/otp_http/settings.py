@@ -1,0 +1,84 @@
+"""The settings of one instance: those of every gateway, and those that its table declares."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from otp_http.proofs import filled
+from otp_http.sections import Setting
+from otp_http.tables import Table
+from otpcore.http import check_base_url
+from otpcore.providers import ProviderContext
+
+__all__ = ["InstanceSettings", "settings_of"]
+
+
+@attrs.frozen(kw_only=True)
+class InstanceSettings:
+    """What one instance says of its account.
+
+    Args:
+        base_url: Under which the gateway is reached.
+        values: By name, those that are not set as they are by default; without those of every gateway.
+        secrets: Those of them that are never shown.
+    """
+
+    base_url: str
+    values: Mapping[str, str] = attrs.field(repr=False)
+    secrets: frozenset[str]
+
+
+def settings_of(context: ProviderContext, table: Table) -> InstanceSettings:
+    """Read them.
+
+    Raises:
+        SettingsError: One is unknown, missing or not of its form.
+    """
+    said = {name: value for name, value in context.settings.items() if name not in ("gateway", "gateway_file")}
+    read = attrs.evolve(context, settings=said).structure(_class_of(table))
+    values = {name: str(getattr(read, name)) for name in table.settings}
+    base_url: str = read.base_url or filled(table.base_url, values)  # type: ignore[attr-defined] # made below
+    checked = check_base_url(
+        base_url,
+        key=f"providers.{context.instance}.base_url",
+        allow_plain_http=read.allow_plain_http,  # type: ignore[attr-defined] # the same
+    )
+    secrets = frozenset(name for name, setting in table.settings.items() if setting.secret)
+    return InstanceSettings(base_url=checked, values=values, secrets=secrets)
+
+
+def _class_of(table: Table) -> type[object]:
+    """A class with a field for each setting, as ``ProviderContext.structure`` wants it."""
+    of_all: dict[str, Any] = {
+        "base_url": attrs.field(type=str, default="", validator=_must_be_there(not table.base_url)),
+        "allow_plain_http": attrs.field(type=bool, default=False),
+    }
+    own = {name: _field(setting) for name, setting in table.settings.items()}
+    return attrs.make_class("GatewaySettings", {**of_all, **own}, frozen=True, kw_only=True)
+
+
+def _field(setting: Setting) -> Any:
+    default: Any = attrs.NOTHING if setting.must_be_given else setting.default
+    return attrs.field(type=str, default=default, repr=not setting.secret, validator=_of_form(setting))
+
+
+def _must_be_there(needed: bool) -> Callable[[Any, attrs.Attribute[str], str], None]:
+    def check(_: Any, __: attrs.Attribute[str], value: str) -> None:
+        if needed and not value:
+            raise ValueError("is required: the URL that the gateway has given to the account")
+
+    return check
+
+
+def _of_form(setting: Setting) -> Callable[[Any, attrs.Attribute[str], str], None]:
+    def check(_: Any, __: attrs.Attribute[str], value: str) -> None:
+        if setting.must_be_given and not value.strip():
+            raise ValueError(f"is required: {setting.meaning}")
+        if value and setting.form and not re.fullmatch(setting.form, value):
+            raise ValueError(f"is not of the form {setting.form}: {setting.meaning}")
+
+    return check

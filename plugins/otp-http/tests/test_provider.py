@@ -1,0 +1,137 @@
+"""How an instance comes to its table, and what it says of itself; through the loader, as a service does it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from otp_http import catalogue, create_provider
+from otp_http.simulator import GatewaySimulator
+
+from otpcore import AsyncOTPService
+from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
+from otpcore.testing import Outbox
+
+TOML = """
+name = "Acme"
+base_url = "https://api.acme.example"
+[settings.token]
+secret = true
+meaning = "of the account"
+[auth]
+bearer = "{token}"
+[send.sms]
+path = "/messages"
+json = { to = "{e164}", text = "{text}" }
+[answer]
+accepted = { status = [201] }
+reference = "id"
+"""
+
+
+def made(directory=None, **settings):
+    context = ProviderContext(instance="acme", settings={"token": "t0ken", **settings}, directory=directory)
+    return create_provider(context)
+
+
+def test_a_table_may_lie_beside_the_settings(tmp_path):
+    (tmp_path / "acme.toml").write_text(TOML)
+    assert made(str(tmp_path), gateway_file="acme.toml").describe().display_name == "Acme"
+    assert made(None, gateway_file=str(tmp_path / "acme.toml")).describe().display_name == "Acme"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "acme.toml cannot be read (No such file or directory); a relative path begins beside the settings"),
+        (b"name = ", "acme.toml: is not TOML"),
+        (b"\xff", "is not UTF-8"),
+        (TOML.replace("{text}", "{txt}").encode(), "acme.toml: send.sms.json.text: {txt} is neither"),
+        (TOML.replace("meaning", "meaningg").encode(), "acme.toml: settings.token.meaningg: unknown key"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path, content, problem):
+    if content is not None:
+        (tmp_path / "acme.toml").write_bytes(content)
+    with pytest.raises(SettingsError) as refused:
+        made(str(tmp_path), gateway_file="acme.toml")
+    assert "providers.acme.gateway_file: " in str(refused.value)
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "providers.acme.gateway: give the name of a gateway (africastalking, "),
+        ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: give the name of a gateway"),
+        ({"gateway": "infobob"}, "providers.acme.gateway: there is no gateway 'infobob'; did you mean 'infobip'?"),
+        ({"gateway": 5}, "providers.acme.gateway: must be the name of a gateway, or its table"),
+        ({"gateway_file": ""}, "providers.acme.gateway_file: must be the path of a file"),
+        ({"gateway": "vonage_sms"}, "providers.acme.api_key: is required"),
+        ({"gateway": "infobip", "api_key": "k"}, "providers.acme.base_url: is required: the URL that the gateway has"),
+        ({"gateway": "telegram", "sender": "a b"}, "providers.acme.sender: is not of the form"),
+        ({"gateway": "telegram", "base_url": "http://x.example"}, "base_url: plain http would show codes"),
+    ],
+)
+def test_settings_that_are_wrong_are_refused(settings, problem):
+    with pytest.raises(SettingsError) as refused:
+        made(**settings)
+    assert problem in str(refused.value)
+
+
+def test_a_package_brings_a_table_by_an_entry_point(tmp_path, monkeypatch):
+    package = tmp_path / "acme_gateways"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "acme.toml").write_text(TOML)
+    information = tmp_path / "acme_gateways-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-gateways\nVersion: 1\n")
+    points = "[otpcore.http_gateways]\nacme = acme_gateways\n"
+    (information / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert made(gateway="acme").describe().display_name == "Acme"
+    assert "acme" in dict(catalogue.every_table())
+    (information / "entry_points.txt").write_text(f"{points}infobip = acme_gateways\ngone = acme_gateways\n")
+    with pytest.raises(SettingsError, match=r"the gateway 'infobip' is in otp_http\.gateways and in acme_gateways"):
+        made(gateway="acme")
+    (information / "entry_points.txt").write_text(f"{points}gone = acme_gateways\n")
+    with pytest.raises(SettingsError, match=r"gone.toml cannot be read .FileNotFoundError.. Fix: reinstall"):
+        made(gateway="gone")
+    sys.modules.pop("acme_gateways", None)
+
+
+def test_what_is_carried_is_what_the_request_has_a_place_for(own_table):
+    plain = made(gateway=own_table).describe().carried(Channel.SMS)
+    assert plain.takes(Feature.TEXT)
+    assert not plain.takes(Feature.SENDER)
+    assert not plain.takes(Feature.TEMPLATE_ID)
+    telegram = made(gateway="telegram").describe().carried(Channel("telegram"))
+    assert not telegram.takes(Feature.TEXT)
+    assert [telegram.takes(Feature.CODE_LENGTH, str(length)) for length in (3, 4, 8, 9)] == [False, True, True, False]
+    assert telegram.takes(Feature.SENDER, "acme_codes")
+    assert not telegram.takes(Feature.SENDER, "+359871234567")
+    assert not telegram.speaks("bg")
+
+
+async def test_a_name_and_credentials_are_enough_to_send(anyio_backend_name):
+    with GatewaySimulator("telegram") as telegram:
+        settings = {
+            "otp_telegram_provider": "Telegram",
+            "providers": {"telegram": telegram.provider_settings()},
+            "storage": {"store": "memory"},
+            "keys": Outbox().settings["keys"],
+        }
+        assert "plugin" not in settings["providers"]["telegram"]
+        async with AsyncOTPService(settings=settings) as otp:
+            await otp.send("+359871234567", channel="telegram")
+            (message,) = telegram.inbox
+            assert (message.recipient, message.channel) == ("+359871234567", "telegram")
+            verified = await otp.verify("+359871234567", message.code)
+    assert verified
+
+
+def test_the_repr_shows_no_secret():
+    provider = made(gateway="telegram", sender="acme")
+    assert "t0ken" not in repr(provider)
+    assert "t0ken" not in repr(provider.settings)

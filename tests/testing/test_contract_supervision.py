@@ -1,0 +1,126 @@
+"""One failure for one cause: what cannot load fails once, and a test that waits for ever ends without the run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from . import watched_suites
+
+pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("imported_before")
+
+WATCHED = Path(watched_suites.__file__)
+
+QUIET = ["no:cacheprovider", "no:hypothesispytest", "no:xdist", "no:timeout"]
+BOTH = pytest.mark.parametrize("loop", ["asyncio", "trio"])
+
+
+def run(pytester: pytest.Pytester, name: str, tests: str = "", *options: str) -> list[pytest.TestReport]:
+    """What became of the tests of one of those suites."""
+    done = pytester.inline_run(
+        *(str(WATCHED), "--import-mode=importlib", "-o", f"python_classes={name}", *(("-k", tests) if tests else ())),
+        *options,
+        *(part for plugin in QUIET for part in ("-p", plugin)),
+    )
+    return done.getreports("pytest_runtest_logreport")
+
+
+def told(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return crash.message if crash else str(report.longrepr)
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("LoadsNot", "its factory raised KeyError at"), ("StartsNot", "start raised KeyError at")],
+)
+def test_what_does_not_load_fails_once_with_cause_and_fix(pytester, name, cause):
+    reports = run(pytester, name)
+    failures = [one for one in reports if one.failed]
+    assert [one.nodeid.rpartition("::")[2] for one in failures] == [
+        "test_the_instance_loads_and_starts_as_a_service_does_it[asyncio]"
+    ]
+    assert cause in told(failures[0])
+    assert "Fix: " in told(failures[0])
+    skipped = [one for one in reports if one.skipped]
+    assert len(skipped) > 100
+    reasons = {one.longrepr[2] for one in skipped} - {"Skipped: got empty parameter set for (refusal, channel)"}
+    assert reasons == {f"Skipped: the instance does not load: see {failures[0].nodeid.rpartition('::')[2]}"}
+    assert not [one for one in reports if one.passed and one.when == "call"]
+
+
+def test_a_failure_that_is_tried_once_more_stays_a_failure(pytester):
+    pytest.importorskip("pytest_rerunfailures")
+    reports = run(pytester, "LoadsNot", "instance_loads or side_by_side", "--reruns", "1")
+    outcomes = [(one.nodeid.rpartition("::")[2].partition("[")[0], one.outcome) for one in reports if not one.passed]
+    first, other = "test_the_instance_loads_and_starts_as_a_service_does_it", "test_two_instances_live_side_by_side"
+    assert outcomes == [(first, "rerun"), (first, "failed"), (other, "skipped"), (first, "skipped"), (other, "skipped")]
+
+
+def test_without_the_first_test_the_first_that_finds_it_tells_it(pytester):
+    reports = run(pytester, "StartsNot", "arrives_once or side_by_side")
+    assert len([one for one in reports if one.failed]) == 1
+    assert len([one for one in reports if one.skipped]) == 3
+
+
+def test_a_fixture_that_fails_fails_once(pytester):
+    reports = run(pytester, "HasNoVendor")
+    (failure,) = [one for one in reports if one.failed]
+    assert "the licence of the simulator has expired" in told(failure)
+    assert {one.longrepr[2] for one in reports if one.skipped and one.when == "setup"} == {
+        "Skipped: the fixtures of the suite fail: see test_the_instance_loads_and_starts_as_a_service_does_it[asyncio]"
+    }
+
+
+def test_a_fixture_that_skips_stops_nothing(pytester):
+    reports = run(pytester, "IsSkippedOnce", "instance_loads or arrives_once")
+    assert len([one for one in reports if one.skipped]) == 1
+    assert len([one for one in reports if one.passed and one.when == "call"]) == 3
+
+
+@BOTH
+def test_a_hook_that_blocks_ends_its_test_and_not_the_run(pytester, loop):
+    before, handler, began = set(threading.enumerate()), signal.getsignal(signal.SIGALRM), time.monotonic()
+    reports = run(pytester, "BlocksIts", f"(arrives_once or does_not_answer_in_time or side_by_side) and {loop}")
+    calls = {one.nodeid.rpartition("::")[2].partition("[")[0]: one for one in reports if one.when == "call"}
+    failed = [name for name, one in calls.items() if one.failed]
+    assert failed == ["test_a_vendor_who_does_not_answer_in_time_is_ambiguous"]
+    assert len(calls) == 3, "the others ran, before and after it"
+    assert told(calls[failed[0]]).startswith("Failed: your hook blocks the event loop: use `def`")
+    assert "broken_manners.py" in told(calls[failed[0]]), "the place where it stands is shown"
+    assert told(calls[failed[0]]).endswith(" in ask")
+    assert time.monotonic() - began < 30, "after half a second; the machine may be busy"
+    assert [one.name for one in set(threading.enumerate()) - before if "Trio" not in one.name] == []
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0 or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL
+
+
+@BOTH
+def test_one_that_computes_for_ever_is_interrupted(pytester, loop):
+    (failure,) = [one for one in run(pytester, "ComputesIts", f"instance_loads and {loop}") if one.failed]
+    assert "your hook blocks the event loop" in told(failure)
+
+
+@BOTH
+def test_one_that_waits_for_ever_is_cancelled(pytester, loop):
+    (failure,) = [one for one in run(pytester, "WaitsIts", f"instance_loads and {loop}") if one.failed]
+    assert "the test is not over after 0.5 s" in told(failure)
+
+
+def test_a_timer_that_ran_before_goes_on_after_a_test(pytester):
+    heard = []
+    handler = signal.signal(signal.SIGALRM, lambda *_: heard.append("timer"))
+    previous = signal.setitimer(signal.ITIMER_REAL, 60)
+    try:
+        run(pytester, "BlocksIts", "loading_asks")
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        assert 20 < left < 60
+        assert not heard
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *previous)
+        signal.signal(signal.SIGALRM, handler)
