@@ -29,6 +29,7 @@ VERSIONS = nox.project.python_versions(PROJECT)
 PLUGINS = [
     "plugins/otp-aws",
     "plugins/otp-django",
+    "plugins/otp-flask",
     "plugins/otp-http",
     "plugins/otp-mada",
     "plugins/otp-rabbitmq",
