@@ -172,10 +172,10 @@ def test_a_port_that_is_taken_and_an_address_of_others_are_told_with_what_to_do(
     [
         (
             "twillio",
-            "did you mean 'twilio'? installed: mada, sinch, twilio",
+            "did you mean 'twilio'? installed: africastalking, aws, clickatell, ",
             "write twilio; `otp simulate --list` lists",
         ),
-        ("nexmo", "installed: mada, sinch, twilio", "install the package that brings it; "),
+        ("nexmo", "installed: africastalking, aws, clickatell, ", "install the package that brings it; "),
         ("no_such:Thing", "No module named 'no_such'", "with the module on Python's path"),
         ("parrot:Missing", "has no attribute 'Missing'", "module:attribute"),
         ("parrot:NOT_A_CLASS", "nothing that can be called", "correct the class"),

@@ -11,7 +11,7 @@ from otpcore.cli.tree import COMMANDS, GROUPS
 
 GROUPS_OF_METHODS = ("sending", "limits", "routes", "challenges", "deliveries", "retries", "instances")
 
-SET_UP = {"init", "demo", "worker", "db upgrade", "db current", "keys new", "keys rotate"}
+SET_UP = {"init", "demo", "new-provider", "simulate", "worker", "db upgrade", "db current", "keys new", "keys rotate"}
 
 METHODS = {
     "send": "AsyncOTPService.send_sms",

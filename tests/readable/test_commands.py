@@ -90,7 +90,7 @@ RUNS: list[tuple[str, ...]] = [
 ]  # fmt: skip
 """A new command is one more line. ``keys new`` prints a key, that is what it is for; the others need no number or store."""
 
-ELSEWHERE = {"init", "demo", "worker", "keys new"}
+ELSEWHERE = {"init", "demo", "new-provider", "simulate", "worker", "keys new"}
 
 
 @pytest.fixture
