@@ -55,7 +55,7 @@ class SendOrder:
     locale: str
     message: str | None = attrs.field(repr=False)
     code: str | None = attrs.field(default=None, repr=False)
-    verifiable: bool = True
+    verifiable: bool
     app: str = ""
     payment: Payment | None = None
     test: str | None = None

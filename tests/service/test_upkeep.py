@@ -27,29 +27,35 @@ class Told:
 
 
 class Timed(MemoryStore):
-    """Keeps when it was told to sweep and to purge, and how much a sweep may take at once."""
+    """Keeps when it was told to sweep, to count and to purge, and how much a sweep may take at once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.swept, self.purged, self.limits = list[object](), list[object](), set[int]()
+        self.swept, self.folded, self.purged = list[object](), list[object](), list[object]()
+        self.limits = set[int]()
 
     async def sweep(self, **asked):
         self.swept.append(asked["now"])
         self.limits.add(asked["limit"])
         return await super().sweep(**asked)
 
+    async def fold(self, now):
+        self.folded.append(now)
+        return await super().fold(now)
+
     async def purge(self, **asked):
         self.purged.append(asked["now"])
         return await super().purge(**asked)
 
 
-async def test_a_sweep_every_five_seconds_and_a_purge_every_ten_minutes(otp_outbox: Outbox) -> None:
+async def test_a_sweep_every_five_seconds_a_count_every_ten_and_a_purge_every_ten_minutes(otp_outbox: Outbox) -> None:
     store, began = Timed(), otp_outbox.clock()
     async with otp_outbox.service(store=store) as otp:
         for _ in range(1300):
             await otp._retries.upkeep()
             otp_outbox.clock.advance(1)
     assert sorted(set(store.swept)) == [began + timedelta(seconds=5 * turn) for turn in range(260)]
+    assert sorted(set(store.folded)) == [began + timedelta(seconds=10 * turn) for turn in range(130)]
     assert sorted(set(store.purged)) == [began + timedelta(minutes=10 * turn) for turn in range(3)]
     assert min(store.limits) == 200  # what a sandbox has left goes in larger portions
 

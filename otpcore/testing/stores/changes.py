@@ -162,6 +162,19 @@ class OutboxTests(StoreBase):
         assert (await told.store.purge(**old, phone_key="phone-1", now=told.now)).changes == 1
         assert [one.challenge_id for one in await _claim(told)] == [other.id]
 
+    async def test_outbox_forgets_an_erased_person_whose_challenge_is_gone_already(self, told: World) -> None:
+        failover = await accepted(told)
+        await told.store.cancel(failover.id, told.now)
+        told.later(400)
+        never = told.at(-60)
+        gone = await told.store.purge(challenges_before=told.now, deliveries_before=never, phone_key=None, now=told.now)
+        assert (gone.challenges, gone.changes) == (1, 0)
+        erased = await told.store.purge(
+            challenges_before=never, deliveries_before=never, phone_key="phone-1", now=told.now
+        )
+        assert (erased.deliveries, erased.changes) == (1, 2)
+        assert await _claim(told) == ()
+
     async def test_outbox_is_of_one_world(self, told: World) -> None:
         there = attrs.evolve(told, store=told.store.within(models.World.SANDBOX))
         here, other = await accepted(told), await accepted(there, phone="phone-2")
