@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import chdir
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import attrs
 import pytest
@@ -19,7 +20,7 @@ from otp_http.simulator import GatewaySimulator
 from otp_http.tables import Account, Source, Table
 from otp_http.values import VALUES
 
-from otpcore import OTPService
+from otpcore import DeliveryError, OTPService
 from otpcore.clock import utc_now
 from otpcore.providers.loading import load_instance
 from otpcore.settings.tree import load_settings
@@ -111,10 +112,19 @@ def _certainty(table: Table) -> str:
 def rows_of_keys() -> Iterator[str]:
     for section, cls in SECTIONS.items():
         yield f"| **`[{section}]`** | {told_of(cls)} |" if section else f"| **the file** | {told_of(cls)} |"
-        said = told(inspect.getdoc(cls), "Args")
+        said, types = told(inspect.getdoc(cls), "Args"), get_type_hints(cls)
         for field in attrs.fields(cls):
             need = "" if field.default is attrs.NOTHING else "?"
-            yield f"| `{field.name.removesuffix('_')}`{need} | {said[field.name]} |"
+            words = said[field.name] + _choice(types[field.name], field.default)
+            yield f"| `{field.name.removesuffix('_')}`{need} | {words} |"
+
+
+def _choice(kind: object, default: object) -> str:
+    """The values of a key that takes no others, and which of them it has where it is left out."""
+    if get_origin(kind) is not Literal:
+        return ""
+    without = "" if default is attrs.NOTHING else f"; left out: `{default}`"
+    return f" One of {', '.join(f'`{value}`' for value in get_args(kind))}{without}."
 
 
 def told_of(cls: type) -> str:
@@ -180,19 +190,38 @@ def test_the_example_of_the_readme_runs():
 @pytest.fixture
 def bell(tmp_path):
     """The page's files in a directory."""
-    table, settings = blocks(WRITING, "toml")
-    (tmp_path / "bell.toml").write_text(table, encoding="utf-8")
-    (tmp_path / "otpcore.toml").write_text(settings, encoding="utf-8")
+    for name, text in zip(("bell.toml", "otpcore.toml", "tulip.toml"), blocks(WRITING, "toml"), strict=True):
+        (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
 def test_the_table_of_the_page_sends_as_the_page_shows_it(bell, capsys):
     example, _ = blocks(WRITING, "python")
     with chdir(bell):
-        exec(example, {"keys": Outbox().settings["keys"]})
+        exec(example, {})
     sent = capsys.readouterr().out
     assert "'msisdn': ['359871234567']" in sent
     assert "'ttl'" in sent
+
+
+@pytest.mark.parametrize(("rule", "ends"), [(True, "not sent"), (False, "sent")], ids=["otherwise", "nothing said"])
+def test_a_code_that_no_table_lists_ends_as_the_page_says(bell, rule, ends):
+    table = bell / "tulip.toml"
+    text = table.read_text(encoding="utf-8")
+    table.write_text(text if rule else text.replace('otherwise = "unavailable"\n', ""), encoding="utf-8")
+    with GatewaySimulator(table) as tulip:
+        tulip.refuse("99")
+        settings = {"otp_sms_provider": "Tulip", "providers": {"tulip": tulip.provider_settings()}}
+        with OTPService({**Outbox().settings, **settings}) as otp:
+            assert _end(otp) == ends
+            assert (otp.send("+359871234568").state, tulip.inbox[-1].reference) == ("sent", "1")
+
+
+def _end(otp: OTPService) -> str:
+    try:
+        return otp.send("+359871234567").state.value
+    except DeliveryError:
+        return "not sent"
 
 
 def test_the_settings_of_the_page_make_an_instance(bell, monkeypatch):
@@ -201,9 +230,10 @@ def test_the_settings_of_the_page_make_an_instance(bell, monkeypatch):
     assert load_instance("bell", settings, utc_now, sandbox=None).info.display_name == "Bell Telecom"
 
 
-def test_the_table_passes_the_contract_as_the_page_shows_it(bell):
+def test_the_tables_pass_the_contract_as_the_page_shows_it(bell):
     _, contract = blocks(WRITING, "python")
     (bell / "test_bell.py").write_text(contract, encoding="utf-8")
+    (bell / "test_tulip.py").write_text(contract.replace("bell", "tulip").replace("Bell", "Tulip"), encoding="utf-8")
     done = subprocess.run(
         [
             sys.executable,
@@ -217,6 +247,7 @@ def test_the_table_passes_the_contract_as_the_page_shows_it(bell):
             "-k",
             "not trio",
             "test_bell.py",
+            "test_tulip.py",
         ],
         cwd=bell,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -226,4 +257,4 @@ def test_the_table_passes_the_contract_as_the_page_shows_it(bell):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     passed = int(re.search(r"(\d+) passed", done.stdout)[1])
-    assert passed >= 50
+    assert passed >= 100

@@ -59,7 +59,7 @@ WRONG = {
     ],
     "answer/http": [({"99": "blocked"}, "answer.http.99: is no HTTP status")],
     "answer/otherwise": [("never", "answer.otherwise: 'never' is no kind")],
-    "answer/body": [("text", 'answer.pattern: goes with body = "text"')],
+    "answer/body": [("text", 'answer.pattern: is required beside body = "text"')],
     "answer/pattern": [("x", 'answer.pattern: goes with body = "text"')],
     "answer/detail": [("error.field", "answer.detail: is not used")],
     "answer/retry_after": [({"path": "x", "pattern": "[0-9]+"}, "answer.retry_after.pattern: has no group")],
@@ -87,8 +87,33 @@ WRONG_RECEIPTS = {
     ],
     "challenge": [({"token": "t", "secret": "{no}", "answer": "c"}, "receipts.challenge.secret: {no}")],
 }
+TEXT = {"body": "text", "pattern": "OK:(?P<id>[0-9]+)|ERR:(?P<code>[0-9]+)", "reference": "id", "code": "code"}
+TEXT |= {"examples": {"accepted": {"text": "OK:{id}", "id": 12}, "refused": {"text": "ERR:{code}"}}}
+WRONG_TEXTS = {
+    "pattern": [
+        (..., "answer.pattern: is required beside body"),
+        ("OK:([0-9]+)|ERR:(?P<code>.+)", "answer.pattern: has no group (?P<id>...), which reference names"),
+        ("OK:(?P<id>[0-9]+)", "answer.pattern: has no group (?P<code>...), which code names"),
+        ("OK:(?P<id>", "answer.pattern: is no regular expression"),
+    ],
+    "accepted": [({"path": "state"}, "answer.pattern: has no group (?P<state>...), which accepted.path names")],
+    "detail": [("why", "answer.pattern: has no group (?P<why>...), which detail names")],
+    "retry_after": [({"path": "wait"}, "answer.pattern: has no group (?P<wait>...), which retry_after.path names")],
+    "price": [({"amount": "cost", "currency": "=unit"}, "has no group (?P<unit>...), which price.currency names")],
+    "examples/accepted": [
+        ("OK:12", "answer.examples.accepted: must be a table"),
+        ({"id": "12"}, "answer.examples.accepted: needs text"),
+        ({"text": "OK:{id}"}, "answer.examples.accepted: the pattern does not find 'OK:{id}'; give an example"),
+        ({"text": "DONE:{id}", "id": 1}, "the pattern does not find 'DONE:1'"),
+    ],
+    "examples/refused": [
+        (..., "answer.examples.refused: needs text"),
+        ({"text": "NO:{code}"}, "answer.examples.refused: the pattern does not find 'NO:13'"),
+    ],
+}
 CASES = [(path, value, problem) for path, cases in WRONG.items() for value, problem in cases]
 CASES += [(f"receipts/{path}", value, problem) for path, cases in WRONG_RECEIPTS.items() for value, problem in cases]
+CASES_OF_TEXTS = [(f"answer/{path}", value, problem) for path, ones in WRONG_TEXTS.items() for value, problem in ones]
 
 
 def load(table):
@@ -104,6 +129,15 @@ def test_what_is_wrong_is_said_with_its_key(own_table, path, value, problem):
     assert problem in str(refused.value)
     assert "providers.acme.gateway." in str(refused.value)
     assert "t0ken" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("path", "value", "problem"), CASES_OF_TEXTS, ids=lambda value: str(value)[:40])
+def test_what_is_wrong_with_an_answer_in_text_is_said(own_table, path, value, problem):
+    right = {**own_table, "answer": TEXT}
+    assert load(right)
+    with pytest.raises(SettingsError) as refused:
+        load(changed(right, path, value))
+    assert problem in str(refused.value)
 
 
 def test_the_table_without_a_mistake_loads(own_table):

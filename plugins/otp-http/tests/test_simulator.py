@@ -122,6 +122,32 @@ async def test_it_reports_to_where_it_was_told(telegram, provider, request_to):
     assert (report.status, report.reference, report.delivery_id) == ("delivered", receipt.reference, "delivery-1")
 
 
+TULIP = """
+name = "Tulip"
+base_url = "https://api.tulip.example"
+[send.sms]
+path = "/send"
+form = { to = "{digits}", text = "{text}" }
+[answer]
+reference = "id"
+code = "code"
+codes = { 07 = "blocked", 11 = "rejected_number" }
+examples = { accepted = { id = %s }, refused = { code = 20 } }
+"""
+
+
+@pytest.mark.parametrize(("example", "made"), [("12", 1), ('"12"', "1"), ('"a12"', "sim-00000001")])
+def test_ids_and_codes_are_written_as_in_the_examples(example, made, tmp_path):
+    table = tmp_path / "tulip.toml"
+    table.write_text(TULIP % example, encoding="utf-8")
+    request = {"method": "POST", "path": "/send", "headers": {}, "form": {"to": "359871234567", "text": "1234"}}
+    with GatewaySimulator(table) as simulator:
+        assert json.loads(sent(simulator, request)[1]) == {"id": made}
+        for code, written in (("11", 11), ("07", "07")):
+            simulator.refuse(code)
+            assert json.loads(sent(simulator, request)[1]) == {"code": written}
+
+
 def test_every_gateway_has_its_simulator_under_its_name():
     ours = {point.name: point for point in entry_points(group="otpcore.simulators") if point.dist.name == "otp-http"}
     assert set(ours) == set(built_in())

@@ -11,6 +11,7 @@ from otp_http.placeholders import PlaceholderError, compiled, names_in
 from otp_http.proofs import SIGNED_PARTS, secret_names
 from otp_http.sections import Answer, BodyHmac, Proof, Receipts, Request
 from otp_http.tables import PARTS, Table
+from otp_http.texts import problems_of_text
 from otp_http.values import HOST_OR_SETTING, METADATA, VALUES
 from otpcore.providers import Channel
 
@@ -173,7 +174,10 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
         )
     if accepted.is_ and not accepted.path:
         yield f"{key}.accepted.is", "needs path beside it"
-    if (answer.body == "text") != bool(answer.pattern):
+    if answer.body == "text":
+        for name, problem in problems_of_text(answer):
+            yield f"{key}.{name}", problem
+    elif answer.pattern:
         yield f"{key}.pattern", 'goes with body = "text", and with nothing else'
     yield from _of_pattern(f"{key}.pattern", answer.pattern)
     yield from _of_pattern(f"{key}.retry_after.pattern", answer.retry_after.pattern, groups=1)

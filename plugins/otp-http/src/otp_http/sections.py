@@ -99,7 +99,7 @@ class NumberFormat:
     """How ``{number}`` is written.
 
     Args:
-        format: As a rule: ``+359…``, ``359…``, ``00359…``, or as it is dialled within its country.
+        format: As a rule: ``+359…``, ``359…``, ``00359…``, or as it is dialled within its country, in this order.
         prefixes: What a number begins with in E.164, and what it begins with instead; the longest that fits counts.
     """
 
@@ -168,8 +168,9 @@ class Examples:
     """Answers from the vendor's documents; the simulator answers in their shape.
 
     Args:
-        accepted: To a message that it took.
-        refused: To one that it did not.
+        accepted: To a message that it took; where an id is a number, the simulator's ids are numbers too. Of a text:
+            ``text`` with the names of values in braces, such as ``"OK:{id}"``, and an example of each value.
+        refused: To one that it did not, in the same way.
     """
 
     accepted: Mapping[str, Any] = attrs.field(factory=dict)
@@ -181,20 +182,21 @@ class Answer:
     """How an answer is read.
 
     Args:
-        body: How it is written.
-        pattern: Of a text: a regular expression whose named groups are its values.
+        body: How it is written; a ``text`` needs ``pattern`` and ``examples``.
+        pattern: Of a text: a regular expression whose named groups are its values, by which the paths below name them.
         accepted: What an acceptance looks like.
         reference: Path of the vendor's id; empty: there is none.
         code: Paths of the vendor's code; the first that is there counts.
         detail: Path of what tells two meanings of one code apart; empty: there is none.
         duplicates: Codes that mean that an earlier try of the same id was accepted.
         codes: The code, or ``code/detail``, and what it means: a kind, or ``kind: words``.
-        otherwise: The kind of a code that is not listed, where the HTTP status speaks of no failure.
+        otherwise: The kind of a code that is not listed, where the HTTP status speaks of no failure. ``ambiguous`` counts
+            as sent; where the vendor's page says that any code means that nothing was sent, say another.
         http: The same by HTTP status, before the rules for all vendors.
         retry_after: Where the seconds are that it asks for.
         refusal_status: HTTP status of its refusals; for the simulator.
         price: Where the price is.
-        examples: For the simulator.
+        examples: For the simulator, which answers in their shape.
     """
 
     body: Literal["json", "form", "text"] = "json"
@@ -255,7 +257,8 @@ class Proof:
     """What proves that a receipt is the vendor's.
 
     Args:
-        kind: ``address``: the vendor signs nothing, and is told another address with each message.
+        kind: ``address``: the vendor signs nothing, and is told another address with each message. ``hmac`` and
+            ``ed25519``: it signs. ``basic``, ``header``, ``query``: it brings a secret.
         header: That carries the signature or the secret.
         key: Of the signature.
         key_encoding: How the key is written, or that it is hashed before it is used.

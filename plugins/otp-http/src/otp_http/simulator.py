@@ -33,6 +33,7 @@ from otp_http.proofs import filled, signature
 from otp_http.reading import Asked, account_values, asked, recipient_of
 from otp_http.requests import body_signature
 from otp_http.sections import Answer, PriceAt, Receipts, Setting
+from otp_http.texts import text_of
 from otpcore.providers import Channel, Price, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
@@ -183,7 +184,9 @@ class GatewaySimulator(Simulator):
     def _reference(self, answer: Answer) -> str | int:
         number = next(self._ids)
         example = look_up(answer.examples.accepted, answer.reference) if answer.reference else None
-        return number if isinstance(example, int) else f"sim-{number:08}"
+        if isinstance(example, int):
+            return number
+        return str(number) if isinstance(example, str) and example.isdecimal() else f"sim-{number:08}"
 
     def _accepted(self, answer: Answer, reference: str | int) -> SimulatedAnswer:
         body: Any = dict(answer.examples.accepted)
@@ -207,8 +210,8 @@ class GatewaySimulator(Simulator):
         code, _, detail = code.replace("*", _ANY).partition("/")
         body: Any = dict(answer.examples.refused)
         path = next((one for one in answer.code if look_up(body, one) is not None), answer.code[0])
-        example = look_up(body, path)
-        body = place(body, path, int(code) if isinstance(example, int) and code.isdigit() else code)
+        is_number = isinstance(look_up(body, path), int) and code.isdecimal() and str(int(code)) == code  # not "07"
+        body = place(body, path, int(code) if is_number else code)
         if detail and answer.detail:
             body = place(body, answer.detail, detail)
         return self._written(answer, answer.refusal_status, body)
@@ -218,10 +221,7 @@ class GatewaySimulator(Simulator):
             return SimulatedAnswer.json(status, body)
         if answer.body == "form":
             return SimulatedAnswer(status, urlencode(body).encode(), {"Content-Type": "text/plain"})
-        text = str(body.pop("text", ""))
-        for name, value in body.items():
-            text = text.replace(f"{{{name}}}", as_text(value))
-        return SimulatedAnswer(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8"})
+        return SimulatedAnswer(status, text_of(body).encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
     def _tell(self, values: Mapping[str, str], reference: str) -> None:
         """Report of a message, where it is to be reported."""

@@ -41,7 +41,7 @@ class Source:
     """Where a part of the table is known from.
 
     Args:
-        certainty: ``captured`` from the vendor's own software, read in its documents, or neither.
+        certainty: Taken from the vendor's own software, read in its documents, or neither.
         source: Which software, document or page.
         unconfirmed: Single codes or statuses of which that is not so.
     """
