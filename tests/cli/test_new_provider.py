@@ -187,6 +187,23 @@ def test_a_table_stands_in_the_place_of_code(receipts: str, write: Write) -> Non
     assert project["entry-points"]["otpcore.http_gateways"] == {"acme": "otp_acme"}
 
 
+@pytest.mark.parametrize("receipts", VARIANTS)
+def test_what_a_table_says_of_keys_and_numbers_is_so(receipts: str, write: Write) -> None:
+    required("otp_http")
+    from otp_http.catalogue import from_file  # noqa: PLC0415 - a plugin, which may be left out
+    from otp_http.magic import REFUSED, UNREACHABLE, refusal_of  # noqa: PLC0415 - as above
+
+    package = write("acme", "--table", "--receipts", receipts)
+    file, readme = package / "src/otp_acme/acme.toml", (package / "README.md").read_text(encoding="utf-8")
+    for text in (file.read_text(encoding="utf-8"), readme):
+        (modules,) = re.findall("python -m pydoc ([a-z_. ]+)", text)
+        assert all(map(find_spec, modules.split()))
+    said = dict(re.findall(r"^\| (\+[0-9]+) \| refused: `(.*)` \|$", readme, re.MULTILINE))
+    answer = from_file(file, "gateway_file").answer_of("sms")
+    assert said == {number: code for number in REFUSED if (code := refusal_of(answer, number))}
+    assert f"| {UNREACHABLE} | taken, and reported as failed" in readme
+
+
 @pytest.mark.parametrize("receipts", VARIANTS if EVERYTHING else VARIANTS[:1])
 def test_the_suite_of_a_table_passes_as_it_is_written(receipts: str, write: Write) -> None:
     required("otp_http")

@@ -82,8 +82,9 @@ class Meanings:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """``did you mean …?``, or all there are."""
-    near = difflib.get_close_matches(word.casefold(), sorted(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
+    folded = {name.casefold(): name for name in sorted(known)}
+    near = difflib.get_close_matches(word.casefold(), folded, 1)
+    return f"did you mean {folded[near[0]]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none'}"
 
 
 def plain_code(code: str) -> str:

@@ -7,8 +7,9 @@
         assert infobip.inbox[-1].code
         infobip.refuse("51")                  # the next message
         infobip.refusals["+359880000013"] = "51"
-        infobip.reports("delivered")          # what it reports of each message from now on
+        infobip.reports("DELIVERED")          # what it reports of each message from now on, in its own word
 
+The numbers of ``otp_http.magic`` are refused without a word, unless ``refusals`` says something else of them.
 It is made from the table that the plugin reads too, so it proves nothing of the gateway itself: the plugin's tests
 judge it by what the vendors' own software was seen to send.
 """
@@ -27,6 +28,8 @@ from urllib.parse import urlencode, urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from otp_http.catalogue import find, from_file
+from otp_http.magic import UNREACHABLE, refusal_of
+from otp_http.meanings import DELIVERED, UNDELIVERED, nearest
 from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
 from otp_http.proofs import filled, signature
@@ -50,14 +53,18 @@ class GatewaySimulator(Simulator):
         table: The gateway's.
         account: Its customer's settings, by name.
         amount: What a message costs.
-        refusals: The code with which a message to a number (E.164) is refused.
+        refusals: The code with which a message to a number (E.164) is refused; empty: it is taken.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
         told: By the gateway's id of a message, or ours where it gives none: our id, and where it is to be reported.
         receipts_at: Where it reports of all messages, as it is set at the gateway; empty: where each message says.
     """
 
-    def __init__(self, gateway: str | Path) -> None:
-        """``gateway``: the name of one that is installed, or the file of a table.
+    def __init__(self, gateway: str | Path, *, reporting: bool = False) -> None:
+        """Make one.
+
+        Args:
+            gateway: The name of one that is installed, or the file of a table.
+            reporting: Report of each message that it was delivered, as ``reports`` does with the first such status.
 
         Raises:
             SettingsError: There is no such table, or it is wrong.
@@ -77,7 +84,7 @@ class GatewaySimulator(Simulator):
         self.told: dict[str, tuple[str, str]] = {}
         self.receipts_at = ""
         self._next: list[str] = []
-        self._status = ""
+        self._status = self.statuses(DELIVERED)[0] if reporting and self._can_deliver else ""
         self._seen: set[str] = set()
         self._ids = itertools.count(1)
 
@@ -90,7 +97,18 @@ class GatewaySimulator(Simulator):
         self._next += [code] * times
 
     def reports(self, status: str) -> None:
-        """Report this status of each message from now on; empty: report nothing."""
+        """Report this status of each message from now on, of one to ``UNREACHABLE`` that it was not delivered.
+
+        Args:
+            status: In the gateway's word, as ``receipts.statuses`` lists it; empty: report nothing.
+
+        Raises:
+            ValueError: The table lists no such status; says which is near.
+        """
+        if status and status not in self._receipts.statuses:
+            raise ValueError(
+                f"{status!r} is no status of {self.table.name}; {nearest(status, self._receipts.statuses)}"
+            )
         self._status = status
 
     def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
@@ -136,6 +154,10 @@ class GatewaySimulator(Simulator):
             raise ValueError(f"{self.table.name} reports nothing")
         return self.table.receipts
 
+    @property
+    def _can_deliver(self) -> bool:
+        return self.table.receipts is not None and bool(self.statuses(DELIVERED))
+
     def _asks_for_account(self, request: SimulatedRequest) -> bool:
         account = self.table.account
         path = filled(account.path, self.account) if account is not None else ""
@@ -162,7 +184,7 @@ class GatewaySimulator(Simulator):
         said = values.get("text") or values.get("code", "")
         if not recipient or not said:
             return SimulatedAnswer.empty(422)
-        code = self.refusals.get(recipient) or (self._next.pop(0) if self._next else "")
+        code = self.refusals.get(recipient, refusal_of(answer, recipient)) or (self._next.pop(0) if self._next else "")
         if code:
             return self._refused(answer, code)
         if answer.duplicates and (key := values.get("idempotency_key", "")):
@@ -178,7 +200,7 @@ class GatewaySimulator(Simulator):
             reference=as_text(reference) if answer.reference else "",
             price=self._price(answer),
         )
-        self._tell(values, as_text(reference) if answer.reference else values.get("delivery_id", ""))
+        self._tell(values, recipient, as_text(reference) if answer.reference else values.get("delivery_id", ""))
         return self._accepted(answer, reference)
 
     def _reference(self, answer: Answer) -> str | int:
@@ -223,12 +245,13 @@ class GatewaySimulator(Simulator):
             return SimulatedAnswer(status, urlencode(body).encode(), {"Content-Type": "text/plain"})
         return SimulatedAnswer(status, text_of(body).encode(), {"Content-Type": "text/plain; charset=utf-8"})
 
-    def _tell(self, values: Mapping[str, str], reference: str) -> None:
+    def _tell(self, values: Mapping[str, str], recipient: str, reference: str) -> None:
         """Report of a message, where it is to be reported."""
         url = values.get("receipt_url") or self.receipts_at
         self.told[reference] = values.get("delivery_id", ""), url
         if self._status and url:
-            made = self.report(reference, self._status)
+            failed = self.statuses(UNDELIVERED) if recipient == UNREACHABLE else []
+            made = self.report(reference, next(iter(failed), self._status))
             self.call_back(made.url, made.headers, made.body, method=made.method)
 
     def _report(self, reference: str, status: str, code: str) -> Any:

@@ -11,7 +11,7 @@ __all__: list[str] = []
 
 
 def __getattr__(name: str) -> partial[GatewaySimulator]:
-    """What makes the simulator of this gateway."""
+    """What makes the simulator of this gateway, which reports without being told to."""
     if name not in built_in():
         raise AttributeError(name)
-    return partial(GatewaySimulator, name)
+    return partial(GatewaySimulator, name, reporting=True)
