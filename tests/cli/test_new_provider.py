@@ -201,7 +201,7 @@ def test_what_a_table_says_of_keys_and_numbers_is_so(receipts: str, write: Write
     said = dict(re.findall(r"^\| (\+[0-9]+) \| refused: `(.*)` \|$", readme, re.MULTILINE))
     answer = from_file(file, "gateway_file").answer_of("sms")
     assert said == {number: code for number in REFUSED if (code := refusal_of(answer, number))}
-    assert f"| {UNREACHABLE} | taken, and reported as failed" in readme
+    assert f"| {UNREACHABLE} | taken, and reported as not delivered" in readme
 
 
 @pytest.mark.parametrize("receipts", VARIANTS if EVERYTHING else VARIANTS[:1])
