@@ -78,7 +78,7 @@ def write_report(results: Results, about: dict[str, str], page: Path = PAGE) -> 
     met = ", ".join(f"{sum(goal.verdict is one for goal in goals)} {one.value.lower()}" for one in Verdict)
     parts = [
         "# Performance",
-        "Written by `nox -s bench -- --report`; do not edit it.",
+        "<!-- Written by `nox -s bench -- --report`; do not edit it. -->",
         _MEASURED.format(**about),
         "## What it means for you",
         for_readers(results),

@@ -173,9 +173,11 @@ def mermaid() -> Path:
 def finish(site: Path) -> None:
     """Gives drawings a box that scrolls, and takes what draws them out of the other pages.
 
-    The page for what is not found goes: it works at the root of a host alone.
+    What works at an address of its own alone goes: the page for what is not found, and the map of the site, which is
+    empty as long as there is no ``site_url``.
     """
-    (site / "404.html").unlink(missing_ok=True)
+    for name in ("404.html", "sitemap.xml", "sitemap.xml.gz"):
+        (site / name).unlink(missing_ok=True)
     script = re.compile(r'\s*<script src="[^"]*assets/mermaid\.js"></script>')
     for file in site.glob("**/*.html"):
         text = file.read_text(encoding="utf-8")

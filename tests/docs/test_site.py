@@ -86,11 +86,14 @@ def test_what_leads_nowhere_or_is_not_listed_stops_the_build(small, file, text, 
 
 def test_only_pages_with_a_drawing_bring_what_draws_it(small, tmp_path):
     script = '<script src="./assets/mermaid.js"></script>'
-    (tmp_path / "404.html").write_text(script, encoding="utf-8")
+    at_an_address = ("404.html", "sitemap.xml")
+    for name in at_an_address:
+        (tmp_path / name).write_text(script, encoding="utf-8")
     for name, body in (("plain", "<p>"), ("drawn", '<pre class="mermaid">a</pre>')):
         (tmp_path / f"{name}.html").write_text(f"{body}{script}", encoding="utf-8")
     small.finish(tmp_path)
     assert script not in (tmp_path / "plain.html").read_text("utf-8")
     drawn = (tmp_path / "drawn.html").read_text("utf-8")
     assert drawn == f'<div class="drawing"><pre class="mermaid">a</pre></div>{script}'
-    assert not (tmp_path / "404.html").exists(), "it looks for its parts at the root of a host"
+    for name in at_an_address:
+        assert not (tmp_path / name).exists(), "it works at an address of its own alone"
