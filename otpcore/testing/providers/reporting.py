@@ -115,7 +115,8 @@ async def assert_refused(bench: Bench, provider: Provider, forgery: Forgery) -> 
         bench.assert_unreadable(refusal)
     except ProviderError as error:
         pytest.fail(
-            f"a receipt with {forgery.what} was not refused but broke parse_receipt: {error.summary}; {forgery.advice}"
+            f"a receipt with {forgery.what} was not refused but broke parse_receipt: {error.summary}. Refuse it: raise "
+            f"ReceiptRefused(ReceiptFault.MALFORMED, ...) where it cannot be read; {forgery.advice}"
         )
     else:
         pytest.fail(f"a receipt was taken with {forgery.what}: {forgery.advice}")
