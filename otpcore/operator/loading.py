@@ -124,9 +124,9 @@ async def load_instances(setup: Setup, *rules: str, patience: float = PATIENCE) 
         yield loaded
 
 
-def plugins() -> tuple[PluginFound, ...]:
-    """Every provider plugin that is installed."""
-    return tuple(PluginFound(**attrs.asdict(one)) for one in installed(PROVIDERS))
+def plugins(group: str = PROVIDERS) -> tuple[PluginFound, ...]:
+    """Every provider plugin that is installed, or what is in another group of entry points."""
+    return tuple(PluginFound(**attrs.asdict(one)) for one in installed(group))
 
 
 def seen_instances(loaded: Loaded) -> tuple[InstanceLoaded, ...]:

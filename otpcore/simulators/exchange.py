@@ -84,7 +84,7 @@ class SimulatedRequest:
 
 @attrs.frozen
 class SimulatedAnswer:
-    """One answer; ``json``, ``xml`` and ``empty`` make it.
+    """One answer; ``json``, ``xml``, ``text`` and ``empty`` make it.
 
     Args:
         status: HTTP status.
@@ -105,6 +105,11 @@ class SimulatedAnswer:
     def xml(cls, status: int, text: str) -> Self:
         """An XML body."""
         return cls(status, text.encode(), {"Content-Type": "text/xml; charset=utf-8"})
+
+    @classmethod
+    def text(cls, status: int, text: str, headers: Mapping[str, str] | None = None) -> Self:
+        """A plain text, such as ``OK:12345``."""
+        return cls(status, text.encode(), {"Content-Type": "text/plain; charset=utf-8", **(headers or {})})
 
     @classmethod
     def empty(cls, status: int) -> Self:

@@ -205,6 +205,20 @@ def test_the_code_is_found_written_or_spoken(text, code):
     assert find_code(text) == code
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind", "body"),
+    [
+        (SimulatedAnswer.json(200, {"id": "ü"}), "application/json", b'{"id": "\\u00fc"}'),
+        (SimulatedAnswer.xml(200, "<id>ü</id>"), "text/xml; charset=utf-8", "<id>ü</id>".encode()),
+        (SimulatedAnswer.text(200, "OK:ü"), "text/plain; charset=utf-8", "OK:ü".encode()),
+        (SimulatedAnswer.text(200, "OK", {"Content-Type": "text/html"}), "text/html", b"OK"),
+        (SimulatedAnswer.empty(200), None, b""),
+    ],
+)
+def test_an_answer_says_what_it_is_written_in(answer, kind, body):
+    assert (answer.status, answer.headers.get("Content-Type"), answer.body) == (200, kind, body)
+
+
 def test_the_clock_can_be_replaced(echo):
     assert echo.clock().tzinfo is UTC
     echo.clock = lambda: datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,14 +9,20 @@ import os
 
 import pytest
 
-from . import broken_gateways, broken_manners, broken_providers, broken_receipts
+from . import broken_beginnings, broken_gateways, broken_manners, broken_providers, broken_receipts
 from .acme import Codes, Messages
 from .suites import CodeSuite, MessageSuite, TextSuite
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("imported_before")
 
-EVERY = (*broken_providers.BROKEN, *broken_gateways.BROKEN, *broken_receipts.BROKEN, *broken_manners.BROKEN)
+EVERY = (
+    *broken_providers.BROKEN,
+    *broken_beginnings.BROKEN,
+    *broken_gateways.BROKEN,
+    *broken_receipts.BROKEN,
+    *broken_manners.BROKEN,
+)
 SAMPLE = {
     *("RepeatsInSecret", "LogsTheCode", "TakesGoneForWrong", "HasAnotherKey", "ComparesTheBeginning", "ReadsTheFirst"),
     *("BelievesOldReceipts", "BlocksWatchdog", "LeavesItsClientOpen", "TextSigned"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from otpcore.cli.develop.names import GATEWAYS
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, make_service, operate, operator_name, parse_channel, run
-from otpcore.cli.layout import fields, table, text
+from otpcore.cli.layout import Rows, fields, table, text
 from otpcore.cli.options import Options
 from otpcore.clock import when
 from otpcore.operator.loading import plugins
-from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested
+from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested, PluginFound
 
 __all__ = ["drain", "providers", "status", "take_back", "test"]
 
@@ -19,21 +21,19 @@ def providers(options: Options) -> ExitCode:
     """List plugins and instances."""
     host = load_host(options)
     found, instances = plugins(), operate(host, lambda operator: operator.instances.list())
-    is_sandbox = host.settings.sms.sandbox
+    is_sandbox, gateways = host.settings.sms.sandbox, plugins(GATEWAYS)
     options.say(
         {
             "sandbox": is_sandbox,
             "installed": [one.to_dict() for one in found],
+            "gateways": [one.to_dict() for one in gateways],
             "instances": [one.to_dict() for one in instances],
         },
         text("sms.sandbox is on: none of them is called, the sandbox stands in", "yellow") if is_sandbox else "",
-        table(
-            ("plugin", "distribution", "version", "problem"),
-            [(one.name, one.distribution, one.version, one.problem) for one in found],
-            title="installed",
-        )
+        _installed("plugin", found, "installed")
         if found
         else "no provider plugin is installed; pip install one, such as otp-twilio",
+        _installed("gateway", gateways, "tables of gateways, for the plugin http") if gateways else "",
         table(
             ("instance", "plugin", "channels", "code made by", "state"),
             [
@@ -109,6 +109,12 @@ def test(options: Options, name: str, phone: str, channel: str, *, reason: str) 
     )
     options.say(document, fields({**shown, "seconds": f"{found.seconds:.1f}"}), note)
     return ExitCode.OK if found.outcome == "accepted" else ExitCode.REFUSED
+
+
+def _installed(kind: str, found: Sequence[PluginFound], title: str) -> Rows:
+    """A table of what distributions bring."""
+    rows = [(one.name, one.distribution, one.version, one.problem) for one in found]
+    return table((kind, "distribution", "version", "problem"), rows, title=title)
 
 
 def _loaded(one: InstanceLoaded) -> Any:

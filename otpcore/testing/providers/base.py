@@ -112,7 +112,9 @@ class ContractBase:
         assert message.recipient == request.recipient.e164
         assert message.channel == request.channel
         if request.text is not None:
-            assert message.text == request.text
+            assert message.text == request.text, (
+                "the text that arrived is another: send request.text as it is, as one value of the request"
+            )
 
     def make_gone(self, simulator: Any) -> None:
         """Let every verification at the vendor come to its end: an hour passes."""

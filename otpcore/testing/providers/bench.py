@@ -41,6 +41,7 @@ __all__ = [
     "Bench",
     "Silence",
     "name_of",
+    "why_in_doubt",
 ]
 
 CODE = "7301946528"
@@ -123,6 +124,11 @@ async def standing_still() -> AsyncIterator[list[float]]:
 def name_of(fault: Fault) -> str:
     """For the ids of tests."""
     return fault.value
+
+
+def why_in_doubt(failure: ProviderError) -> str:
+    """What to change where an answer that was lost is not ``ambiguous``."""
+    return f"the vendor may have done the work: raise `ambiguous`, and not {failure}"
 
 
 def _addresses() -> ReceiptAddresses:

@@ -113,9 +113,12 @@ async def assert_refused(bench: Bench, provider: Provider, forgery: Forgery) -> 
         await provider.parse_receipt(forgery.request, PATIENCE)
     except ReceiptRefused as refusal:
         bench.assert_unreadable(refusal)
+        return
     except ProviderError as error:
-        pytest.fail(
-            f"a receipt with {forgery.what} was not refused but broke parse_receipt: {error.summary}; {forgery.advice}"
+        words = (
+            f"a receipt with {forgery.what} was not refused but broke parse_receipt: {error.summary}. Refuse it: raise "
+            "ReceiptRefused(ReceiptFault.MALFORMED, ...) where it cannot be read"
         )
     else:
-        pytest.fail(f"a receipt was taken with {forgery.what}: {forgery.advice}")
+        words = f"a receipt was taken with {forgery.what}"
+    pytest.fail(f"{words}: {forgery.advice}")

@@ -21,8 +21,9 @@ FIRST_TEST = "test_the_instance_loads_and_starts_as_a_service_does_it"
 
 _NAME = "otpcore-provider-contract"
 _WAITS = (
-    "the test is not over after {limit:g} s: something that it waits for never ends, such as a `start` that waits. "
-    "Every wait needs a timeout that fits into context.timeout; a suite that needs longer sets `watchdog`"
+    "the test is not over after {limit:g} s: something that it waits for never ends, such as a `start` that waits, or "
+    "a blocking call in an async hook, which holds up the whole event loop: make such a hook a plain `def`. Every wait "
+    "needs a timeout that fits into context.timeout; a suite that needs longer sets `watchdog`"
 )
 
 

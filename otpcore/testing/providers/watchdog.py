@@ -84,7 +84,9 @@ class Watchdog:
             if left:
                 signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - self._began), 0.001), interval)
         if self._has_fired:
-            raise pytest.fail.Exception(self._words.format(limit=self._limit, place=self._place)) from error
+            raise pytest.fail.Exception(
+                self._words.format(limit=self._limit, place=self._place), pytrace=False
+            ) from None  # where it stood is in the words; the event loop's own lines say nothing more
 
     def _bark(self, _number: int, frame: FrameType | None) -> None:
         if self._is_armed and not _is_idle(frame):
