@@ -119,6 +119,33 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
+TESTS = """
+from django.test import SimpleTestCase, TestCase
+from otp_django.testing import OTPTestMixin
+
+
+class PhoneTest(OTPTestMixin, TestCase):
+    def test_a_phone_is_verified(self):
+        self.client.post("/phone/", {"phone": "+359871234567"})
+        answer = self.client.post("/phone/code/", {"code": self.otp_outbox.code})
+        self.assertEqual(answer.status_code, 302)
+
+
+class OtherTest(SimpleTestCase):  # in parallel, Django gives each class a process
+    def test_something_else(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("options", ["", "--parallel 2"])
+def test_the_test_runner_of_django_runs_the_tests_of_a_project(project, options):
+    (project.place / "tests.py").write_text(TESTS)
+    said = project.run(f"python -W error::RuntimeWarning manage.py test {options} 2>&1")
+    assert "Found 2 test(s)." in said
+    assert "no issues" in said, "the checks ran"
+    assert "Ran 2 tests" in said
+
+
 def lines_of_code() -> int:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     return sum(1 for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#"))
