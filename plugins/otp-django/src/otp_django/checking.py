@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Note
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 
-from otp_django.conf import database_alias, load, own
+from otp_django.conf import NEW_KEYS, database_alias, load, own
 from otp_django.databases import is_of_a_test
 from otp_django.running import service
 from otpcore import Operator, OTPConfigurationError, OTPError
@@ -31,9 +34,13 @@ def read(**_: Any) -> Sequence[CheckMessage]:
             load()
         else:
             own()
+        resolve_url(own().verified_url)
     except OTPConfigurationError as error:
-        message, _dot, fix = str(error).partition(" Fix: ")
-        return [Error(message, hint=fix or None, obj="settings.OTPCORE", id="otp.E001")]
+        return [_error(error, obj="settings.OTPCORE", id="otp.E001")]
+    except NoReverseMatch:
+        told = f"OTPCORE: verified_url: {own().verified_url!r} is neither an address nor the name of a view"
+        fix = "write it as '/account/', or as a view's name in the URLconf, such as 'shop:account'"
+        return [Error(told, hint=fix, obj="settings.OTPCORE", id="otp.E001")]
     return []
 
 
@@ -45,8 +52,7 @@ def find(**_: Any) -> Sequence[CheckMessage]:
         with Operator(service().settings) as operator:
             found = operator.findings()
     except (OTPError, OTPConfigurationError) as error:
-        message, _dot, fix = str(error).partition(" Fix: ")
-        return [Error(message, hint=fix or None, obj="otpcore", id="otp.E002")]
+        return [_error(error, obj="otpcore", id="otp.E002")]
     return [_message(one) for one in found if one.level in _KINDS]
 
 
@@ -58,4 +64,23 @@ _KINDS: Mapping[str, tuple[type[Error | Note], str]] = {
 
 def _message(one: Finding) -> CheckMessage:
     kind, name = _KINDS[one.level]
-    return kind(f"{one.about}: {one.detail}", hint=one.fix or None, obj="otpcore", id=name)
+    return kind(f"{one.about}: {one.detail}", hint=_fix(one.fix), obj="otpcore", id=name)
+
+
+def _error(error: Exception, **where: str) -> Error:
+    message, _dot, fix = str(error).partition(" Fix: ")
+    return Error(message, hint=_fix(fix), **where)
+
+
+_FIXES: Sequence[tuple[str, str]] = (
+    (r", or run `otp init`$", ""),
+    (r"\botp (?=[a-z])", "manage.py otp "),
+    (r"^.*\botp init\b.*$", NEW_KEYS),
+)
+"""What otpcore's own fixes say otherwise here: the settings are the project's, and so are the commands."""
+
+
+def _fix(told: str) -> str | None:
+    for pattern, here in _FIXES:
+        told = re.sub(pattern, here, told)
+    return told or None

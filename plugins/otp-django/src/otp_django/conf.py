@@ -13,9 +13,12 @@ from django.conf import settings
 from otp_django.databases import storage_url
 from otpcore import OTPConfigurationError, Settings, SettingsError, load_settings
 
-__all__ = ["SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "own"]
+__all__ = ["NEW_KEYS", "SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "own"]
 
 SETTING = "OTPCORE"
+
+NEW_KEYS = f"{SETTING}['keys'] = what `otp keys new` prints"
+"""How a project without keys gets them; ``otp init`` would write files that it never reads."""
 
 UNIX = "unix"
 """In ``trusted_proxies``: those who connect over a Unix socket, of whom Django knows no address."""

@@ -10,7 +10,10 @@ from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from otpcore.cli import ExitCode, run_command
+from otp_django.conf import NEW_KEYS
+from otpcore.cli import CommandError as CommandRefused
+from otpcore.cli import ExitCode, Options, run_command
+from otpcore.cli.exits import explain
 
 __all__ = ["Command"]
 
@@ -47,6 +50,11 @@ class Command(BaseCommand):
 
 
 def _run(words: Sequence[str]) -> int:
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command == "init":
+        told = CommandRefused("otp init writes settings that a project does not read", NEW_KEYS, ExitCode.USAGE)
+        Options(json="--json" in words).say_error(explain(told))
+        return told.code
     return run_command(["--app", _APP, *words])
 
 
