@@ -152,7 +152,11 @@ def lines_of_code() -> int:
 
 
 def test_the_tutorial_is_as_short_as_it_says():
-    assert lines_of_code() <= 11
+    assert lines_of_code() <= 12
+
+
+def test_the_keys_are_for_their_owner_alone(project):
+    assert (project.place / "otp.keys.toml").stat().st_mode & 0o077 == 0
 
 
 def wait_until_it_listens(url: str) -> None:
@@ -189,7 +193,8 @@ def verify(project: Project, url: str, phone: str, read: Callable[[], str] | Non
         wrong = post(asked, code=str(int(code) + 1).rjust(6, "0")[-6:])
         assert "You can try 4 more times." in wrong.text
         done = post(wrong, code=code)
-        assert (done.url.path, done.history[0].status_code) == ("/", 302)
+        assert (done.url.path, done.history[0].status_code) == ("/admin/login/", 302)
+        assert done.status_code == 200, "the tutorial ends on a page that is there"
         assert client.get("/phone/code/").url.path == "/phone/"
 
 
