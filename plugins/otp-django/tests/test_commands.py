@@ -14,6 +14,11 @@ from otp_django import checking
 from otp_django.management.commands.otp import Command
 from otp_django_settings import otpcore_settings
 
+from otpcore.operator.findings.host import CHECKS
+from otpcore.operator.findings.routing import ROUTING_CHECKS
+
+SANDBOX = "otp.W005"
+
 
 def found(*, deploy=False):
     return {
@@ -32,8 +37,8 @@ def test_a_check_reads_the_settings_and_opens_nothing(monkeypatch):
 
 def test_a_check_for_deployment_finds_what_the_doctor_finds(tables):
     told = found(deploy=True)
-    assert ("otp.W001", "sandbox") in told
-    assert told["otp.W001", "sandbox"].hint == "in [sms]: sandbox = false"
+    assert (SANDBOX, "sandbox") in told
+    assert told[SANDBOX, "sandbox"].hint == "in [sms]: sandbox = false"
     with override_settings(OTPCORE=otpcore_settings(sms={}, otp_sms_provider="nobody_there")):
         problems = {key for key in found(deploy=True) if key[0] == "otp.E003"}
     assert problems, "rules name an instance whose plugin is not installed"
@@ -87,6 +92,21 @@ def test_what_would_write_a_settings_file_is_refused(capsys):
     assert "OTPCORE['keys'] = what `otp keys new` prints" in said.err
     code, said = run(capsys, "--json", "init")
     assert (code, json.loads(said.out)["error"]["fix"]) == (2, "OTPCORE['keys'] = what `otp keys new` prints")
+
+
+def test_one_note_can_be_silenced_and_the_others_stay(tables):
+    told = {name for name, _ in found(deploy=True)}
+    assert len(told) > 3
+    with override_settings(SILENCED_SYSTEM_CHECKS=[SANDBOX]):
+        left = {
+            one.id for one in run_checks(tags=["otp"], include_deployment_checks=True) if not one.is_silenced()
+        }
+    assert left == told - {SANDBOX}
+
+
+def test_every_subject_has_an_id():
+    assert {*checking._NOTES} == {*CHECKS, *ROUTING_CHECKS}
+    assert len({*checking._NOTES.values()}) == len(checking._NOTES)
 
 
 def test_a_check_for_deployment_says_that_the_database_is_away(tables, monkeypatch):

@@ -13,7 +13,6 @@ from django.urls import NoReverseMatch
 
 from otp_django.conf import NEW_KEYS, database_alias, load, own
 from otp_django.databases import is_of_a_test
-from otp_django.running import service
 from otpcore import Operator, OTPConfigurationError, OTPError
 from otpcore.operator import Finding
 
@@ -29,11 +28,8 @@ def read(**_: Any) -> Sequence[CheckMessage]:
     keep nothing, and tests use an outbox.
     """
     try:
-        alias = database_alias()
-        if alias is None or not is_of_a_test(alias):
+        if not _keeps_nothing():
             load()
-        else:
-            own()
         resolve_url(own().verified_url)
     except OTPConfigurationError as error:
         return [_error(error, obj="settings.OTPCORE", id="otp.E001")]
@@ -46,25 +42,52 @@ def read(**_: Any) -> Sequence[CheckMessage]:
 
 def find(**_: Any) -> Sequence[CheckMessage]:
     """What stands in the way of sending, or soon will: the store is opened for it, and nothing is sent."""
-    if read():
-        return []  # which is told already
+    if read() or _keeps_nothing():
+        return []  # which is told already; or there is nothing to open
     try:
-        with Operator(service().settings) as operator:
+        with Operator(load()) as operator:
             found = operator.findings()
     except (OTPError, OTPConfigurationError) as error:
         return [_error(error, obj="otpcore", id="otp.E002")]
-    return [_message(one) for one in found if one.level in _KINDS]
+    return [_message(one) for one in found if one.level in ("problem", "note")]
 
 
-_KINDS: Mapping[str, tuple[type[Error | Note], str]] = {
-    "problem": (Error, "otp.E003"),
-    "note": (Note, "otp.W001"),
+_NOTES: Mapping[str, str] = {
+    "settings": "otp.W002",
+    "keys": "otp.W003",
+    "store": "otp.W004",
+    "sandbox": "otp.W005",
+    "credentials": "otp.W006",
+    "network": "otp.W007",
+    "limits": "otp.W008",
+    "number data": "otp.W009",
+    "texts": "otp.W010",
+    "sending": "otp.W011",
+    "kept keys": "otp.W012",
+    "rules": "otp.W013",
+    "providers": "otp.W014",
+    "carrying": "otp.W015",
+    "alphabets": "otp.W016",
+    "receipts": "otp.W017",
+    "retries": "otp.W018",
+    "workers": "otp.W019",
+    "clock": "otp.W020",
 }
+"""By what they are about, so that a project can silence one and see the others. An id never gets another meaning."""
+
+_OTHER_NOTES = "otp.W001"
+
+
+def _keeps_nothing() -> bool:
+    alias = database_alias()
+    return alias is not None and is_of_a_test(alias)
 
 
 def _message(one: Finding) -> CheckMessage:
-    kind, name = _KINDS[one.level]
-    return kind(f"{one.about}: {one.detail}", hint=_fix(one.fix), obj="otpcore", id=name)
+    told = f"{one.about}: {one.detail}"
+    if one.level == "problem":
+        return Error(told, hint=_fix(one.fix), obj="otpcore", id="otp.E003")
+    return Note(told, hint=_fix(one.fix), obj="otpcore", id=_NOTES.get(one.about, _OTHER_NOTES))
 
 
 def _error(error: Exception, **where: str) -> Error:

@@ -9,11 +9,12 @@ from typing import Any
 
 import attrs
 from django.conf import settings
+from django.core import mail
 
 from otp_django.databases import storage_url
 from otpcore import OTPConfigurationError, Settings, SettingsError, load_settings
 
-__all__ = ["NEW_KEYS", "SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "own"]
+__all__ = ["NEW_KEYS", "SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "load_to_send", "own"]
 
 SETTING = "OTPCORE"
 
@@ -112,6 +113,26 @@ def load() -> Settings:
     except OTPConfigurationError as error:
         wrong = error.with_traceback(None)
     raise wrong from None
+
+
+def load_to_send() -> Settings:
+    """As ``load``; while Django's test environment is set up, the sandbox stands in for every provider.
+
+    A test that forgets the outbox would send messages to people otherwise, and pay for them.
+
+    Raises:
+        SettingsError: As ``load``; or a test runs with settings of production, which have no sandbox.
+        RoutingSyntaxError: A rule cannot be read.
+    """
+    read = load()
+    if read.sms.sandbox or not hasattr(mail, "outbox"):  # which is there in tests alone
+        return read
+    if read.environment == "production":
+        raise SettingsError(
+            'OTPCORE: environment: is "production" in a test without an outbox, which sends nothing to people. '
+            "Fix: OTPTestMixin of otp_django.testing, or another environment in the settings of tests"
+        )
+    return attrs.evolve(read, sms=attrs.evolve(read.sms, sandbox=True))
 
 
 def _load() -> Settings:
