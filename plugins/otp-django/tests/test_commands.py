@@ -98,9 +98,7 @@ def test_one_note_can_be_silenced_and_the_others_stay(tables):
     told = {name for name, _ in found(deploy=True)}
     assert len(told) > 3
     with override_settings(SILENCED_SYSTEM_CHECKS=[SANDBOX]):
-        left = {
-            one.id for one in run_checks(tags=["otp"], include_deployment_checks=True) if not one.is_silenced()
-        }
+        left = {one.id for one in run_checks(tags=["otp"], include_deployment_checks=True) if not one.is_silenced()}
     assert left == told - {SANDBOX}
 
 

@@ -31,11 +31,12 @@ class Hidden(Mapping[str, Any]):
     """The project's ``OTPCORE``, to be read as the dictionary that it was; no ``repr`` and no debug page shows it.
 
     A ``dict`` would not do: the debug page goes through it and masks by name, and neither a database URL nor most
-    credentials of providers have a name that it knows.
+    credentials of providers have a name that it knows. A section of it, such as ``settings.OTPCORE["keys"]``, is hidden
+    the same; a value in it is not, once a variable holds it.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+        self._values = {name: Hidden(one) if isinstance(one, Mapping) else one for name, one in values.items()}
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
