@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from otpcore.models import Outcome
+from otpcore.providers.loading import named_by
+from otpcore.routing import channel_of
 from otpcore.service.measures import checked_window
 from otpcore.service.obstacles import Scene, obstacles
 from otpcore.service.service import Service
@@ -24,9 +27,10 @@ async def read_status(service: Service, window: float) -> Status:
     found = await service.store.status(since, now)
     world = service.settings.world
     found = attrs.evolve(found, workers=tuple(one for one in found.workers if world.own(one.name) is not None))
+    stored = await service.store.settings()
     scene = Scene(
         settings=service.settings,
-        stored=await service.store.settings(),
+        stored=stored,
         found=found,
         next_due=await service.store.next_due(),
         forced=service.forced,
@@ -36,7 +40,7 @@ async def read_status(service: Service, window: float) -> Status:
     return Status(
         since=since,
         now=now,
-        routes=_routes(service, found),
+        routes=_routes(service, found, stored),
         workers=tuple(
             WorkerStatus(
                 name=world.own(worker.name) or "",
@@ -51,7 +55,7 @@ async def read_status(service: Service, window: float) -> Status:
     )
 
 
-def _routes(service: Service, found: StoreStatus) -> tuple[RouteStatus, ...]:
+def _routes(service: Service, found: StoreStatus, stored: Mapping[str, str]) -> tuple[RouteStatus, ...]:
     """A row for each instance and prefix with something to tell; one without prefix for each other instance."""
     rows: defaultdict[tuple[str, str], dict[str, Any]] = defaultdict(lambda: {"failed": {}})
     for delivered in found.deliveries:
@@ -70,7 +74,11 @@ def _routes(service: Service, found: StoreStatus) -> tuple[RouteStatus, ...]:
         rows[waiting.instance, waiting.prefix].update(queued=waiting.count, oldest=waiting.oldest)
     breakers = {breaker.instance: breaker for breaker in found.breakers}
     told = {instance for instance, _ in rows}
-    for instance in {*breakers, *service.providers, *service.settings.providers} - told:
+    rules = [
+        *service.settings.rule_texts.values(),
+        *(text for name, text in stored.items() if channel_of(name) is not None),
+    ]
+    for instance in {*breakers, *service.providers, *service.settings.providers, *named_by(rules)} - told:
         rows[instance, ""] = {}
     threshold = service.settings.retry.breaker_threshold
     return tuple(

@@ -54,7 +54,7 @@ class KeySettings:
 
     def _fix(self, beside: str | None) -> str:
         if self.index or self.code or self.current:
-            return "restore the keys that were used"
+            return "restore the keys that were used; if nothing is stored yet, remove them and run `otp keys new`"
         if beside is not None:
             return f"{new_keys_beside(beside)} (if there were keys, restore those)"
         return "otp init, which writes a settings file and keys; or pass the keys that `otp keys new` prints"

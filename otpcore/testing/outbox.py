@@ -122,8 +122,12 @@ class Outbox:
         return DeliveryReceipt(reference=request.delivery_id)
 
     def _completed(self, settings: Mapping[str, Any] | None, arguments: dict[str, Any]) -> dict[str, Any]:
+        from otpcore.stores.memory.store import MemoryStore  # noqa: PLC0415 - heavy: at first use
+
         given = {**self.settings, **(settings or {})}
         completed = {"settings": given, "providers": self.providers, "clock": self.clock, **arguments}
+        if given["storage"] == self.settings["storage"]:
+            completed.setdefault("store", MemoryStore(is_of_a_test=True))
         clock, runner = completed["clock"], completed.get("runner") or given["retry"].get("runner")
         if runner == "inline" and isinstance(clock, FakeClock):
             completed["runner"] = InlineRunner(sleep=partial(_let_pass, clock))

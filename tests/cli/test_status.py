@@ -53,3 +53,11 @@ def test_a_time_that_is_none_is_wrong_usage(otp: Otp, desk: Desk, since: str) ->
 def test_before_anything_was_sent_the_instances_are_there(otp: Otp, desk: Desk) -> None:
     (route,) = otp("status", "--json").document["routes"]
     assert (route["instance"], route["accepted"], route["breaker"]["is_open"]) == ("mada", 0, False)
+
+
+def test_an_instance_that_the_rules_name_is_there_without_settings_of_its_own(otp: Otp, desk: Desk) -> None:
+    desk.write(sms={"sandbox": True}, otp_sms_provider="Twilio")
+    assert {"mada", "twilio"} == {route["instance"] for route in otp("status", "--json").document["routes"]}
+    assert "no instance is configured" not in otp("status").out
+    otp("routes", "set", "Sinch")
+    assert "sinch" in {route["instance"] for route in otp("status", "--json").document["routes"]}

@@ -256,6 +256,12 @@ def test_unusable_keys_are_named_with_the_fix_and_never_shown(keys: KeySettings,
     assert "hush" not in message
 
 
+def test_wrong_keys_of_a_start_and_of_one_that_has_data_have_their_fix_each() -> None:
+    message = refusal(KeySettings(index="abc").check)
+    assert "restore the keys that were used" in message
+    assert "if nothing is stored yet, remove them and run `otp keys new`" in message
+
+
 def test_keys_written_with_padding_are_good() -> None:
     KeySettings(index=GOOD + "=", code={"k1": GOOD + "="}, current="k1").check()
 

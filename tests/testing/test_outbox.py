@@ -48,3 +48,10 @@ async def test_in_the_background_a_retry_waits_until_the_clock_has_come_to_it(ot
         otp_outbox.clock.advance(1)
         await told.wait_for(EventType.DELIVERY_ACCEPTED)
         assert await otp.verify(PHONE, otp_outbox.code)
+
+
+@pytest.mark.parametrize(("storage", "warned"), [({}, 0), ({"storage": {"store": "memory", "outbox": True}}, 1)])
+def test_the_store_of_the_ready_services_warns_of_nothing(otp_outbox, caplog, storage, warned):
+    with otp_outbox.blocking_service(storage) as otp:
+        assert otp.verify(PHONE, otp_outbox.code if otp.send_sms(PHONE) else "")
+    assert sum("memory store" in record.message for record in caplog.records) == warned

@@ -51,12 +51,14 @@ class MemoryStore(Store):
 
     Args:
         keeps_outbox: As in ``UnitsOfWork``.
+        is_of_a_test: It is meant to be thrown away, and warns of nothing.
     """
 
     durable = False
 
-    def __init__(self, *, keeps_outbox: bool = False) -> None:
+    def __init__(self, *, keeps_outbox: bool = False, is_of_a_test: bool = False) -> None:
         self.keeps_outbox = keeps_outbox
+        self._is_of_a_test = is_of_a_test
         self._worlds = MemoryRows.of_worlds()
         self._rows = self._worlds[World.REAL]
         self._lock = threading.Lock()
@@ -71,6 +73,8 @@ class MemoryStore(Store):
 
     async def start(self, exit_stack: AsyncExitStack) -> None:  # noqa: ARG002 - nothing to close
         """Warn: this store is for tests and trials."""
+        if self._is_of_a_test:
+            return
         _logger.warning(
             "the memory store keeps nothing when this process ends; for real users, in [storage]: store = 'sql'",
             extra=fields("store_opened", reason="memory"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
@@ -10,6 +11,11 @@ from otp_django import about, aotp, client_of, otp
 
 def broken(_request):
     raise ZeroDivisionError("a bug of the project")
+
+
+def holds_sections(_request):
+    keys, providers = settings.OTPCORE["keys"], settings.OTPCORE["providers"]
+    raise ZeroDivisionError(len(keys), len(providers))
 
 
 def send(request):
@@ -29,6 +35,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("phone/", include("otp_django.urls")),
     path("broken/", broken),
+    path("holds-sections/", holds_sections),
     path("send/", send),
     path("send-async/", send_async),
     path("who/", who),

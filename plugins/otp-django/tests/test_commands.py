@@ -10,8 +10,14 @@ import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
+from otp_django import checking
 from otp_django.management.commands.otp import Command
 from otp_django_settings import otpcore_settings
+
+from otpcore.operator.findings.host import CHECKS
+from otpcore.operator.findings.routing import ROUTING_CHECKS
+
+SANDBOX = "otp.W005"
 
 
 def found(*, deploy=False):
@@ -31,11 +37,74 @@ def test_a_check_reads_the_settings_and_opens_nothing(monkeypatch):
 
 def test_a_check_for_deployment_finds_what_the_doctor_finds(tables):
     told = found(deploy=True)
-    assert ("otp.W001", "sandbox") in told
-    assert told["otp.W001", "sandbox"].hint == "in [sms]: sandbox = false"
+    assert (SANDBOX, "sandbox") in told
+    assert told[SANDBOX, "sandbox"].hint == "in [sms]: sandbox = false"
     with override_settings(OTPCORE=otpcore_settings(sms={}, otp_sms_provider="nobody_there")):
         problems = {key for key in found(deploy=True) if key[0] == "otp.E003"}
     assert problems, "rules name an instance whose plugin is not installed"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_right"),
+    [("/", True), ("https://shop.example/in", True), ("otp:send", True), ("account", False), ("otp:nothing", False)],
+)
+def test_a_check_follows_where_a_verified_phone_leads(value, is_right):
+    with override_settings(OTPCORE=otpcore_settings(verified_url=value)):
+        told = found()
+    assert [*told] == ([] if is_right else [("otp.E001", "OTPCORE")])
+    assert all(repr(value) in one.msg and "URLconf" in one.hint for one in told.values())
+
+
+def test_missing_keys_are_told_as_a_project_has_them(tables):
+    with override_settings(OTPCORE=otpcore_settings(sms={}, keys={})):
+        (told,) = found(deploy=True).values()
+    assert (told.id, told.hint) == ("otp.E002", "OTPCORE['keys'] = what `otp keys new` prints")
+
+
+@pytest.mark.parametrize(
+    ("fix", "here"),
+    [
+        ("run `otp init`, or name one with --settings or --app", "OTPCORE['keys'] = what `otp keys new` prints"),
+        ("correct the path, or run `otp init`", "correct the path"),
+        ("start the host, or `otp worker`", "start the host, or `manage.py otp worker`"),
+        ("otp keys rotate --retire k1", "manage.py otp keys rotate --retire k1"),
+        ("in [otp]: app = 'Shop'", "in [otp]: app = 'Shop'"),
+        ("", None),
+    ],
+)
+def test_a_fix_names_the_commands_of_the_project(fix, here):
+    assert checking._fix(fix) == here
+
+
+def test_every_fix_of_a_project_can_be_typed_there(tables):
+    for sections in ({}, {"keys": {}}, {"sms": {}}, {"otp_sms_provider": "", "sms": {"retry": True}}):
+        with override_settings(OTPCORE=otpcore_settings(**sections)):
+            hints = [one.hint or "" for one in found(deploy=True).values()]
+        told = " ".join(hints).replace("what `otp keys new`", "").replace("manage.py otp ", "")
+        assert hints
+        assert "otp " not in told
+        assert "--app" not in told
+
+
+def test_what_would_write_a_settings_file_is_refused(capsys):
+    code, said = run(capsys, "init")
+    assert (code, said.out) == (2, "")
+    assert "OTPCORE['keys'] = what `otp keys new` prints" in said.err
+    code, said = run(capsys, "--json", "init")
+    assert (code, json.loads(said.out)["error"]["fix"]) == (2, "OTPCORE['keys'] = what `otp keys new` prints")
+
+
+def test_one_note_can_be_silenced_and_the_others_stay(tables):
+    told = {name for name, _ in found(deploy=True)}
+    assert len(told) > 3
+    with override_settings(SILENCED_SYSTEM_CHECKS=[SANDBOX]):
+        left = {one.id for one in run_checks(tags=["otp"], include_deployment_checks=True) if not one.is_silenced()}
+    assert left == told - {SANDBOX}
+
+
+def test_every_subject_has_an_id():
+    assert {*checking._NOTES} == {*CHECKS, *ROUTING_CHECKS}
+    assert len({*checking._NOTES.values()}) == len(checking._NOTES)
 
 
 def test_a_check_for_deployment_says_that_the_database_is_away(tables, monkeypatch):

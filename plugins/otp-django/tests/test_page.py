@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import get_commands
 from django.test import RequestFactory, override_settings
-from otp_django import conf, verified_phone
+from otp_django import checking, conf, verified_phone
 from otp_django.checking import find
 from otp_django_settings import KEY
 
@@ -51,6 +51,11 @@ def test_the_settings_are_ones_that_can_be_used(monkeypatch):
 def test_the_keys_of_the_app_are_those_of_the_table():
     section = PAGE.partition("\n## Settings\n")[2].partition("\n## ")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == conf._OWN
+
+
+def test_the_ids_of_notes_are_those_of_the_table():
+    told = dict(re.findall(r"^\| `(otp\.W\d+)` \| ([^|]+) \|$", PAGE, re.MULTILINE))
+    assert told == {checking._OTHER_NOTES: "all else"} | {name: about for about, name in checking._NOTES.items()}
 
 
 class Session(dict):

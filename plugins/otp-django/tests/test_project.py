@@ -119,13 +119,44 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return made
 
 
+TESTS = """
+from django.test import SimpleTestCase, TestCase
+from otp_django.testing import OTPTestMixin
+
+
+class PhoneTest(OTPTestMixin, TestCase):
+    def test_a_phone_is_verified(self):
+        self.client.post("/phone/", {"phone": "+359871234567"})
+        answer = self.client.post("/phone/code/", {"code": self.otp_outbox.code})
+        self.assertEqual(answer.status_code, 302)
+
+
+class OtherTest(SimpleTestCase):  # in parallel, Django gives each class a process
+    def test_something_else(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize("options", ["", "--parallel 2"])
+def test_the_test_runner_of_django_runs_the_tests_of_a_project(project, options):
+    (project.place / "tests.py").write_text(TESTS)
+    said = project.run(f"python -W error::RuntimeWarning manage.py test {options} 2>&1")
+    assert "Found 2 test(s)." in said
+    assert "no issues" in said, "the checks ran"
+    assert "Ran 2 tests" in said
+
+
 def lines_of_code() -> int:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     return sum(1 for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#"))
 
 
 def test_the_tutorial_is_as_short_as_it_says():
-    assert lines_of_code() <= 11
+    assert lines_of_code() <= 12
+
+
+def test_the_keys_are_for_their_owner_alone(project):
+    assert (project.place / "otp.keys.toml").stat().st_mode & 0o077 == 0
 
 
 def wait_until_it_listens(url: str) -> None:
@@ -162,7 +193,8 @@ def verify(project: Project, url: str, phone: str, read: Callable[[], str] | Non
         wrong = post(asked, code=str(int(code) + 1).rjust(6, "0")[-6:])
         assert "You can try 4 more times." in wrong.text
         done = post(wrong, code=code)
-        assert (done.url.path, done.history[0].status_code) == ("/", 302)
+        assert (done.url.path, done.history[0].status_code) == ("/admin/login/", 302)
+        assert done.status_code == 200, "the tutorial ends on a page that is there"
         assert client.get("/phone/code/").url.path == "/phone/"
 
 

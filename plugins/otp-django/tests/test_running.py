@@ -9,12 +9,12 @@ from typing import ClassVar
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.test import AsyncClient, Client, SimpleTestCase, override_settings
-from otp_django import aotp, otp, running, testing
+from otp_django import aotp, conf, otp, running, testing
 from otp_django.asgi import get_asgi_application
 from otp_django.wsgi import get_wsgi_application
 from otp_django_settings import otpcore_settings
 
-from otpcore import AsyncOTPService, DeliveryError, OTPService
+from otpcore import AsyncOTPService, DeliveryError, OTPService, SettingsError
 
 pytestmark = pytest.mark.usefixtures("tables")
 PHONE = "+359871234567"
@@ -147,3 +147,20 @@ def test_the_project_s_service_is_back_after_the_outbox():
     with testing.sending_to_outbox():
         assert running.service() is not before
     assert running.service() is before
+
+
+def test_a_test_without_an_outbox_sends_nothing_to_people(tables):
+    with override_settings(OTPCORE=otpcore_settings(sms={})):
+        assert not conf.load().sms.sandbox, "the checks see what the project says"
+        assert otp.settings.sms.sandbox
+    with (
+        override_settings(OTPCORE=otpcore_settings(sms={}, environment="production")),
+        pytest.raises(SettingsError, match="Fix: OTPTestMixin"),
+    ):
+        otp.send_sms("+359871234567")
+
+
+def test_outside_of_tests_the_provider_is_the_projects_own(tables, monkeypatch):
+    monkeypatch.delattr("django.core.mail.outbox")
+    with override_settings(OTPCORE=otpcore_settings(sms={})):
+        assert not conf.load_to_send().sms.sandbox

@@ -33,6 +33,14 @@ def test_the_debug_page_shows_that_there_are_settings_and_none_of_them(tables):
     assert SECRET not in str(get_default_exception_reporter_filter().get_safe_settings()["OTPCORE"])
 
 
+def test_a_section_in_a_variable_of_the_project_is_hidden_too(tables):
+    page = page_of_the_error("/holds-sections/")
+    assert "ZeroDivisionError" in page
+    assert "providers" in page
+    assert KEY not in page
+    assert SECRET not in page
+
+
 def test_nor_does_a_project_that_masks_other_names(tables, monkeypatch):
     monkeypatch.setattr(SafeExceptionReporterFilter, "hidden_settings", re.compile("NOTHING_OF_THE_KIND"))
     page = page_of_the_error("/broken/")

@@ -111,6 +111,17 @@ def test_a_refusal_is_told_in_a_sentence(client):
         assert errors(post(client, "/phone/", phone="+359881234567")) == ["This number cannot be reached."]
 
 
+def test_while_sending_is_paused_the_time_stands_in_the_place_of_later(client, otp_outbox):
+    otp.operator.sending.pause(for_=3600, by="the test")
+    (told,) = errors(post(client, "/phone/", phone=PHONE))
+    assert told == "No code could be sent. Try again in 60 minutes."
+    otp.operator.sending.resume(by="the test")
+    otp_outbox.fail("unavailable", times=9)
+    (told,) = errors(post(client, "/phone/", phone=PHONE))
+    assert told.startswith("No code could be sent. ")
+    assert told.count("ry again") == 1
+
+
 def test_a_code_that_was_guessed_at_too_often_says_so(client, otp_outbox):
     post(client, "/phone/", phone=PHONE)
     for _ in range(5):

@@ -38,6 +38,16 @@ def test_the_status_is_that_of_the_table(raising, reason):
     assert app.test_client().get("/").json == {"error": "RateLimited", "reason": reason, "try_channel": None}
 
 
+def test_when_it_may_be_tried_again_stands_in_the_place_of_later(raising):
+    app, errors = raising
+    errors.append(RateLimited("paused", retry_after=3600))
+    page = app.test_client().get("/", headers=BROWSER).text
+    assert "No code could be sent. Try again in 60 minutes." in page
+    errors[0] = RateLimited("paused")
+    page = app.test_client().get("/", headers=BROWSER).text
+    assert "No code could be sent. Please try again later." in page
+
+
 def test_json_or_a_page_by_what_is_asked_for(raising):
     app, errors = raising
     errors.append(DeliveryError("permanent", try_channel="call"))

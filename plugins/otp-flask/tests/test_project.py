@@ -98,9 +98,9 @@ def until(holds: Callable[[], object], told: Callable[[], object]) -> None:
 def readme(tmp_path: Path) -> Project:
     """As a person would make it."""
     keys, _, _ = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    words, _, file = keys.strip().partition(" > ")
     project = Project(tmp_path)
-    (tmp_path / file).write_text(project.run(*words.replace("otp ", "otpcore ", 1).split()).stdout)
+    project.run(*keys.replace("otp ", "otpcore ", 1).split())
+    assert (tmp_path / "otp.keys.toml").stat().st_mode & 0o077 == 0, "the keys are their owner's alone"
     (app,) = re.findall(r"```python\n# app\.py\n(.*?)```", README, re.DOTALL)
     (tmp_path / "app.py").write_text(app)
     return project

@@ -13,6 +13,7 @@ from otpcore import OTPError, Verification, known_as
 
 __all__ = ["said_of", "said_of_code"]
 
+_NOT_SENT = _("No code could be sent.")
 _LATER = _("No code could be sent. Please try again later.")
 _SAID: Mapping[tuple[str, str], str | Promise] = {
     ("InvalidPhoneNumber", ""): _("Enter a phone number, with + and the country code."),
@@ -29,8 +30,9 @@ _MINUTE = 60
 
 def said_of(error: OTPError) -> str:
     """One or two sentences in the active language; with when to try again, where that is known."""
-    told = str(_SAID.get(known_as(error), _LATER))
-    return f"{told} {_when(error.retry_after)}" if error.retry_after else told
+    if not error.retry_after:
+        return str(_SAID.get(known_as(error), _LATER))
+    return f"{_SAID.get(known_as(error), _NOT_SENT)} {_when(error.retry_after)}"
 
 
 def said_of_code(verification: Verification) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Note
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 
-from otp_django.conf import load
-from otp_django.running import service
+from otp_django.conf import NEW_KEYS, database_alias, load, own
+from otp_django.databases import is_of_a_test
 from otpcore import Operator, OTPConfigurationError, OTPError
 from otpcore.operator import Finding
 
@@ -19,34 +22,88 @@ TAG = "otp"
 
 
 def read(**_: Any) -> Sequence[CheckMessage]:
-    """That the settings can be used; nothing is opened, so that ``migrate`` can make the tables."""
+    """That the settings can be used; nothing is opened, so that ``migrate`` can make the tables.
+
+    Django's test runner checks when it has put a database in memory in the place of the project's: there otpcore can
+    keep nothing, and tests use an outbox.
+    """
     try:
-        load()
+        if not _keeps_nothing():
+            load()
+        resolve_url(own().verified_url)
     except OTPConfigurationError as error:
-        message, _dot, fix = str(error).partition(" Fix: ")
-        return [Error(message, hint=fix or None, obj="settings.OTPCORE", id="otp.E001")]
+        return [_error(error, obj="settings.OTPCORE", id="otp.E001")]
+    except NoReverseMatch:
+        told = f"OTPCORE: verified_url: {own().verified_url!r} is neither an address nor the name of a view"
+        fix = "write it as '/account/', or as a view's name in the URLconf, such as 'shop:account'"
+        return [Error(told, hint=fix, obj="settings.OTPCORE", id="otp.E001")]
     return []
 
 
 def find(**_: Any) -> Sequence[CheckMessage]:
     """What stands in the way of sending, or soon will: the store is opened for it, and nothing is sent."""
-    if read():
-        return []  # which is told already
+    if read() or _keeps_nothing():
+        return []  # which is told already; or there is nothing to open
     try:
-        with Operator(service().settings) as operator:
+        with Operator(load()) as operator:
             found = operator.findings()
     except (OTPError, OTPConfigurationError) as error:
-        message, _dot, fix = str(error).partition(" Fix: ")
-        return [Error(message, hint=fix or None, obj="otpcore", id="otp.E002")]
-    return [_message(one) for one in found if one.level in _KINDS]
+        return [_error(error, obj="otpcore", id="otp.E002")]
+    return [_message(one) for one in found if one.level in ("problem", "note")]
 
 
-_KINDS: Mapping[str, tuple[type[Error | Note], str]] = {
-    "problem": (Error, "otp.E003"),
-    "note": (Note, "otp.W001"),
+_NOTES: Mapping[str, str] = {
+    "settings": "otp.W002",
+    "keys": "otp.W003",
+    "store": "otp.W004",
+    "sandbox": "otp.W005",
+    "credentials": "otp.W006",
+    "network": "otp.W007",
+    "limits": "otp.W008",
+    "number data": "otp.W009",
+    "texts": "otp.W010",
+    "sending": "otp.W011",
+    "kept keys": "otp.W012",
+    "rules": "otp.W013",
+    "providers": "otp.W014",
+    "carrying": "otp.W015",
+    "alphabets": "otp.W016",
+    "receipts": "otp.W017",
+    "retries": "otp.W018",
+    "workers": "otp.W019",
+    "clock": "otp.W020",
 }
+"""By what they are about, so that a project can silence one and see the others. An id never gets another meaning."""
+
+_OTHER_NOTES = "otp.W001"
+
+
+def _keeps_nothing() -> bool:
+    alias = database_alias()
+    return alias is not None and is_of_a_test(alias)
 
 
 def _message(one: Finding) -> CheckMessage:
-    kind, name = _KINDS[one.level]
-    return kind(f"{one.about}: {one.detail}", hint=one.fix or None, obj="otpcore", id=name)
+    told = f"{one.about}: {one.detail}"
+    if one.level == "problem":
+        return Error(told, hint=_fix(one.fix), obj="otpcore", id="otp.E003")
+    return Note(told, hint=_fix(one.fix), obj="otpcore", id=_NOTES.get(one.about, _OTHER_NOTES))
+
+
+def _error(error: Exception, **where: str) -> Error:
+    message, _dot, fix = str(error).partition(" Fix: ")
+    return Error(message, hint=_fix(fix), **where)
+
+
+_FIXES: Sequence[tuple[str, str]] = (
+    (r", or run `otp init`$", ""),
+    (r"\botp (?=[a-z])", "manage.py otp "),
+    (r"^.*\botp init\b.*$", NEW_KEYS),
+)
+"""What otpcore's own fixes say otherwise here: the settings are the project's, and so are the commands."""
+
+
+def _fix(told: str) -> str | None:
+    for pattern, here in _FIXES:
+        told = re.sub(pattern, here, told)
+    return told or None

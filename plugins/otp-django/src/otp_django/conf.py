@@ -9,13 +9,17 @@ from typing import Any
 
 import attrs
 from django.conf import settings
+from django.core import mail
 
 from otp_django.databases import storage_url
 from otpcore import OTPConfigurationError, Settings, SettingsError, load_settings
 
-__all__ = ["SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "own"]
+__all__ = ["NEW_KEYS", "SETTING", "UNIX", "Hidden", "Own", "database_alias", "hide", "load", "load_to_send", "own"]
 
 SETTING = "OTPCORE"
+
+NEW_KEYS = f"{SETTING}['keys'] = what `otp keys new` prints"
+"""How a project without keys gets them; ``otp init`` would write files that it never reads."""
 
 UNIX = "unix"
 """In ``trusted_proxies``: those who connect over a Unix socket, of whom Django knows no address."""
@@ -27,11 +31,12 @@ class Hidden(Mapping[str, Any]):
     """The project's ``OTPCORE``, to be read as the dictionary that it was; no ``repr`` and no debug page shows it.
 
     A ``dict`` would not do: the debug page goes through it and masks by name, and neither a database URL nor most
-    credentials of providers have a name that it knows.
+    credentials of providers have a name that it knows. A section of it, such as ``settings.OTPCORE["keys"]``, is hidden
+    the same; a value in it is not, once a variable holds it.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+        self._values = {name: Hidden(one) if isinstance(one, Mapping) else one for name, one in values.items()}
 
     def __getitem__(self, key: str) -> Any:
         return self._values[key]
@@ -109,6 +114,26 @@ def load() -> Settings:
     except OTPConfigurationError as error:
         wrong = error.with_traceback(None)
     raise wrong from None
+
+
+def load_to_send() -> Settings:
+    """As ``load``; while Django's test environment is set up, the sandbox stands in for every provider.
+
+    A test that forgets the outbox would send messages to people otherwise, and pay for them.
+
+    Raises:
+        SettingsError: As ``load``; or a test runs with settings of production, which have no sandbox.
+        RoutingSyntaxError: A rule cannot be read.
+    """
+    read = load()
+    if read.sms.sandbox or not hasattr(mail, "outbox"):  # which is there in tests alone
+        return read
+    if read.environment == "production":
+        raise SettingsError(
+            'OTPCORE: environment: is "production" in a test without an outbox, which sends nothing to people. '
+            "Fix: OTPTestMixin of otp_django.testing, or another environment in the settings of tests"
+        )
+    return attrs.evolve(read, sms=attrs.evolve(read.sms, sandbox=True))
 
 
 def _load() -> Settings:

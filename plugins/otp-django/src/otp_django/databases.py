@@ -13,10 +13,11 @@ from sqlalchemy import URL
 
 from otpcore import SettingsError
 
-__all__ = ["is_in_memory", "storage_url"]
+__all__ = ["is_in_memory", "is_of_a_test", "storage_url"]
 
 _INSTEAD = "OTPCORE['storage'] = {'url': ...} names another place"
 _TLS = ("ca", "cert", "key")  # of OPTIONS["ssl"] of MySQL, as the driver takes them
+_MADE_BY_RUNNER = "file:memorydb_"  # ``DatabaseCreation`` of Django's SQLite begins a test's name so
 _OF_DJANGO = {
     "postgresql": frozenset({"pool", "isolation_level", "server_side_binding", "cursor_factory", "client_encoding"}),
     "mysql": frozenset({"charset", "isolation_level", "init_command", "sql_mode", "use_unicode", "conv"}),
@@ -52,6 +53,11 @@ def is_in_memory(alias: str) -> bool:
     """An SQLite database that only Django's own connection sees, as in its tests."""
     name = str(connections[alias].settings_dict["NAME"])
     return connections[alias].vendor == "sqlite" and (name in ("", ":memory:") or "mode=memory" in name)
+
+
+def is_of_a_test(alias: str) -> bool:
+    """A database in memory that Django's test runner has made in the place of the project's, or cloned from that."""
+    return alias in connections and str(connections[alias].settings_dict["NAME"]).startswith(_MADE_BY_RUNNER)
 
 
 def _sqlite(alias: str, database: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def service() -> OTPService:
         if _held.of_test is not None:
             return _held.of_test
         if _held.made is None:
-            _held.made = OTPService(conf.load())
+            _held.made = OTPService(conf.load_to_send())
         return _held.made
 
 
@@ -74,7 +74,7 @@ async def running_here() -> AsyncIterator[None]:
         OTPConfigurationError: Something must be corrected before anything can be sent.
         StoreError: The store cannot be used.
     """
-    async with AsyncOTPService(conf.load()) as opened:
+    async with AsyncOTPService(conf.load_to_send()) as opened:
         _held.of_loop = asyncio.get_running_loop(), opened
         try:
             yield

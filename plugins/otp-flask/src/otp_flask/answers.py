@@ -10,7 +10,8 @@ from otpcore import OTPError, Verification, known_as
 
 __all__ = ["said_of", "said_of_code"]
 
-_LATER = "No code could be sent. Please try again later."
+_NOT_SENT = "No code could be sent."
+_LATER = f"{_NOT_SENT} Please try again later."
 _SAID: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("InvalidPhoneNumber", ""): "Enter a phone number, with + and the country code.",
@@ -28,8 +29,9 @@ _MINUTE = 60
 
 def said_of(error: OTPError) -> str:
     """One or two sentences in English; with when to try again, where that is known."""
-    told = _SAID.get(known_as(error), _LATER)
-    return f"{told} {_when(error.retry_after)}" if error.retry_after else told
+    if not error.retry_after:
+        return _SAID.get(known_as(error), _LATER)
+    return f"{_SAID.get(known_as(error), _NOT_SENT)} {_when(error.retry_after)}"
 
 
 def said_of_code(verification: Verification | None) -> str:
