@@ -121,19 +121,22 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 TESTS = """
 from django.test import SimpleTestCase, TestCase
+from otp_django import otp, testing
 from otp_django.testing import OTPTestMixin
+from otpcore import SettingsError
 
 
 class PhoneTest(OTPTestMixin, TestCase):
     def test_a_phone_is_verified(self):
         self.client.post("/phone/", {"phone": "+359871234567"})
-        answer = self.client.post("/phone/code/", {"code": self.otp_outbox.code})
+        answer = self.client.post("/phone/code/", {"code": testing.outbox.code})
         self.assertEqual(answer.status_code, 302)
 
 
 class OtherTest(SimpleTestCase):  # in parallel, Django gives each class a process
-    def test_something_else(self):
-        pass
+    def test_nothing_is_sent_without_an_outbox(self):
+        with self.assertRaisesMessage(SettingsError, "in tests use otp_django.testing"):
+            otp.send_sms("+359871234567")
 """
 
 
@@ -144,6 +147,7 @@ def test_the_test_runner_of_django_runs_the_tests_of_a_project(project, options)
     assert "Found 2 test(s)." in said
     assert "no issues" in said, "the checks ran"
     assert "Ran 2 tests" in said
+    assert "memory store" not in said
 
 
 def lines_of_code() -> int:
