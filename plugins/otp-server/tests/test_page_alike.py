@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import statistics
@@ -30,6 +31,7 @@ from otpcore.testing import wrong_code
 CLASSES = ("sent", "blocked", "landline", "failed", "decoy")
 VISITS = int(os.environ.get("OTP_SERVER_VISITS", "4"))  # of each class; `nox -s alike` makes 200
 ENOUGH_FOR_MEDIANS = 100
+FIRSTS = itertools.count(0, 1_000)  # a second try is of other people: the first has used up what these may
 _ENDS = {"blocked": ErrorKind.BLOCKED, "landline": ErrorKind.REJECTED_NUMBER, "failed": ErrorKind.MISCONFIGURED}
 _OWN = re.compile(
     r"[0-9a-f]{64}|/v/[A-Za-z0-9_-]{22}|\+\d{4}\*+\d\d|data-(?:lasts|wait)=\"\d+\"|PT\d+S|>\d:\d\d<|\d more minutes?"
@@ -134,23 +136,24 @@ def _shape(answer: httpx.Response) -> tuple[int, tuple[str, ...], str, str]:
 def test_everybody_is_answered_alike(live: httpx.Client, vendor: Vendor) -> None:
     shapes: dict[str, list[Any]] = {}
     times: dict[str, list[list[float]]] = {kind: [] for kind in CLASSES}
-    for number in range(VISITS):
+    first = next(FIRSTS)
+    for number in range(first, first + VISITS):
         for kind in CLASSES:
             shape, taken = _visit(live, vendor, kind, number)
             times[kind].append(taken)
             assert shapes.setdefault("sent", shape) == shape, kind
     assert "No tries are left" in str(shapes["sent"][-2])
     middle = {kind: statistics.median(sum(one[1:-1]) for one in times[kind]) for kind in CLASSES}
-    # the least of each: a machine that is busy elsewhere only ever adds
-    least = {kind: min(sum(one[1:-1]) for one in times[kind]) for kind in CLASSES}
+    # the least of each step: a machine that is busy elsewhere only ever adds
+    least = {kind: sum([*map(min, zip(*times[kind], strict=True))][1:-1]) for kind in CLASSES}
     assert max(least.values()) < 3 * min(least.values()), (least, middle)
     if VISITS >= ENOUGH_FOR_MEDIANS:
         assert max(middle.values()) < 1.2 * min(middle.values()), middle
 
 
 def test_what_a_vendor_takes_long_for_is_not_waited_for(live: httpx.Client, vendor: Vendor) -> None:
-    person = _opened(live, "sent", 900)
-    phone = "+359880009000"
+    person = _opened(live, "sent", 999_900)
+    phone = "+359889999000"
     with person.client, contextlib.ExitStack() as stack:
         person.look()
         stack.callback(vendor.free.set)
@@ -171,10 +174,10 @@ def test_what_was_asked_for_is_sent_though_the_server_ends(tmp_path: Any, run_se
         run_server(f"sqlite:///{tmp_path}/otp.sqlite3", providers={"acme": vendor}, **sections) as server,
         server.client(Kind.LIVE) as made,
     ):
-        person = _opened(made, "sent", 901)
+        person = _opened(made, "sent", 999_901)
         with person.client:
             person.look()
             vendor.free.clear()
             person.asks("call")
         threading.Timer(0.5, vendor.free.set).start()
-    assert vendor.seen["+359880009010"] == vendor.answered["+359880009010"] == 2
+    assert vendor.seen["+359889999010"] == vendor.answered["+359889999010"] == 2
