@@ -63,11 +63,11 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path, content, proble
     ("settings", "problem"),
     [
         ({}, "providers.acme.gateway: give the name of a gateway (africastalking, "),
-        ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: give the name of a gateway"),
+        ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: is there, and gateway_file too"),
         ({"gateway": "infobob"}, "providers.acme.gateway: there is no gateway 'infobob'; did you mean 'infobip'?"),
         ({"gateway": 5}, "providers.acme.gateway: must be the name of a gateway, or its table"),
         ({"gateway_file": ""}, "providers.acme.gateway_file: must be the path of a file"),
-        ({"gateway": "vonage_sms"}, "providers.acme.api_key: is required"),
+        ({"gateway": "vonage_sms"}, "providers.acme.api_key: is required: of the dashboard, API settings"),
         ({"gateway": "infobip", "api_key": "k"}, "providers.acme.base_url: is required: the URL that the gateway has"),
         ({"gateway": "telegram", "sender": "a b"}, "providers.acme.sender: is not of the form"),
         ({"gateway": "telegram", "base_url": "http://x.example"}, "base_url: plain http would show codes"),

@@ -57,6 +57,22 @@ def test_another_account_is_refused(capture):
         assert not simulator.inbox
 
 
+NUMBERS = ("+359871234567", "+989121234567", "+14155550123", "+447700900123", "+4915123456789", "+390612345678")
+
+
+@pytest.mark.parametrize("gateway", built_in())
+async def test_a_message_arrives_at_its_number_whatever_the_country(gateway, request_to, anyio_backend_name):
+    with GatewaySimulator(gateway) as simulator:
+        made = create_provider(ProviderContext(instance="acme", settings=simulator.provider_settings()))
+        async with AsyncExitStack() as stack:
+            await made.start(stack)
+            for channel in sorted(made.channels):
+                for index, number in enumerate(NUMBERS):
+                    told = f"{channel}-{index}"
+                    await made._send(request_to(number, channel=channel, delivery_id=told, idempotency_key=told))
+        assert [message.recipient for message in simulator.inbox] == list(NUMBERS) * len(made.channels)
+
+
 def test_what_no_channel_of_the_gateway_has_is_not_found():
     with GatewaySimulator("vonage_sms") as simulator:
         assert sent(simulator, {"method": "POST", "path": "/sms/xml", "headers": {}})[0] == 404

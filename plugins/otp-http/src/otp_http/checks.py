@@ -22,6 +22,7 @@ OF_EVERY_INSTANCE = ("gateway", "gateway_file", "base_url", "allow_plain_http", 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RECIPIENT = frozenset({"e164", "digits", "zeros", "national", "number"})
 _LIFE_NAMES = frozenset({"life", "life_ms", "life_minutes", "life_hhmm", "expires_unix", "expires_iso"})
+_RECEIPT_METHODS = ("GET", "POST")
 _NEEDED: Mapping[str, tuple[str, ...]] = {  # of a proof, by its kind
     "address": (),
     "hmac": ("header", "key"),
@@ -140,6 +141,8 @@ def _of_form(key: str, request: Request) -> Iterator[Problem]:
         yield f"{key}.path", "begins with /; what comes before is base_url"
     if len(request.code_lengths) not in (0, 2):
         yield f"{key}.code_lengths", "is a list of two: the shortest and the longest"
+    if request.life is not None and request.life.min > request.life.max:
+        yield f"{key}.life", "min is more than max; both are seconds"
     yield from _of_pattern(f"{key}.sender", request.sender)
 
 
@@ -193,6 +196,11 @@ def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
     proof = receipts.proof
     yield from _of_statuses(receipts.statuses)
     yield from _of_meanings("receipts.codes", receipts.codes)
+    for method in receipts.methods:
+        if method not in _RECEIPT_METHODS:
+            yield "receipts.methods", f"{method!r} is none that reports come with; write GET, POST or both"
+    if not receipts.methods:
+        yield "receipts.methods", "is empty; write GET, POST or both"
     if receipts.items and "*" not in receipts.items.split("."):
         yield "receipts.items", "has no *, so it leads to no list; write the whole path in status, reference and so on"
     if receipts.codes and not receipts.code:
