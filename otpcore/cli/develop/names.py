@@ -9,12 +9,9 @@ import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.errors import quoted
-from otpcore.providers.provider import PROVIDERS, SIMULATORS, installed
+from otpcore.providers.provider import HTTP_GATEWAYS, PROVIDERS, SIMULATORS, installed
 
-__all__ = ["GATEWAYS", "Names", "names_of"]
-
-GATEWAYS = "otpcore.http_gateways"
-"""In which ``otp-http`` looks for tables."""
+__all__ = ["Names", "names_of"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _LONGEST = 30  # characters; lines of what is written stay within their width
@@ -70,7 +67,7 @@ def names_of(typed: str) -> Names:
     names = Names(slug=typed.removeprefix("otp-").removeprefix("otp_").replace("_", "-"))
     if names.slug in _TAKEN:
         raise _taken(names, "is a package of otpcore's own")
-    for group in (PROVIDERS, SIMULATORS, GATEWAYS):
+    for group in (PROVIDERS, SIMULATORS, HTTP_GATEWAYS):
         for one in installed(group):
             if one.name == names.name:
                 raise _taken(names, f"is installed already: {one.origin} brings it")

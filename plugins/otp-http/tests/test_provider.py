@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 from otp_http import catalogue, create_provider
+from otp_http.catalogue import GROUP, built_in
 from otp_http.simulator import GatewaySimulator
 
 from otpcore import AsyncOTPService
+from otpcore.errors import UnknownProviderError
 from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
+from otpcore.providers.provider import load_provider
 from otpcore.testing import Outbox
 
 TOML = """
@@ -77,6 +81,15 @@ def test_settings_that_are_wrong_are_refused(settings, problem):
     with pytest.raises(SettingsError) as refused:
         made(**settings)
     assert problem in str(refused.value)
+
+
+def test_each_gateway_in_the_box_is_registered_so_that_the_core_knows_its_name():
+    found = {point.name: point.value for point in entry_points(group=GROUP) if point.dist.name == "otp-http"}
+    assert found == dict.fromkeys(built_in(), "otp_http.gateways")
+    for name, plugin in (("infobip", None), ("acme", "infobip")):
+        with pytest.raises(UnknownProviderError) as refused:
+            load_provider(name, plugin, ProviderContext(instance=name, settings={}))
+        assert f'Fix: in [providers.{name}]: gateway = "infobip"' in str(refused.value)
 
 
 def test_a_package_brings_a_table_by_an_entry_point(tmp_path, monkeypatch):
