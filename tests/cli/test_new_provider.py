@@ -207,6 +207,7 @@ def test_what_is_written_is_in_style(receipts: str, name: str, kind: tuple[str, 
     python(package, "ruff", "format", "--check", "--no-cache")
     prose = [line for file in package.rglob("*.md") for line in file.read_text().splitlines() if line[:1] != "|"]
     assert max(map(len, prose)) <= 120
+    assert kind or f"`otp demo --with {name.replace('-', '_')}` sends through it too" in "\n".join(prose)
 
 
 @pytest.mark.parametrize("kind", [(), ("--table",)], ids=["code", "table"])

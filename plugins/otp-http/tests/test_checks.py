@@ -123,3 +123,13 @@ def test_all_mistakes_are_said_at_once(own_table):
     with pytest.raises(SettingsError) as refused:
         load(table)
     assert str(refused.value).startswith("3 settings of the gateway's table are wrong:\n  ")
+
+
+def test_a_text_that_cannot_be_read_is_the_only_mistake_that_is_said(own_table):
+    texts = {"to": "{e164}", "text": "{text}", "from": "{sender}", "ttl": "{life_minutes:number}"}
+    own_table["settings"]["sender"] = {"meaning": "who it is from"}
+    own_table["send"]["sms"] |= {"json": texts, "life": {"min": 60}, "sender": "[A-Z]+"}
+    with pytest.raises(SettingsError) as refused:
+        load(own_table)
+    assert str(refused.value).startswith("providers.acme.gateway.send.sms.json.ttl: ")
+    assert "\n" not in str(refused.value)

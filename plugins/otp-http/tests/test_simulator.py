@@ -57,6 +57,28 @@ def test_another_account_is_refused(capture):
         assert not simulator.inbox
 
 
+@pytest.mark.parametrize(
+    ("gateway", "name", "other"),
+    [
+        ("africastalking", "username", "another"),
+        ("messente", "username", "another"),
+        ("mobica", "user", "another"),
+        ("telesign", "customer_id", "12345678-9ABC-DEF0-1234-56789ABCDEF1"),
+        ("vonage_sms", "api_key", "another"),
+    ],
+)
+async def test_the_name_of_another_account_is_refused(gateway, name, other, request_to, anyio_backend_name):
+    with GatewaySimulator(gateway) as simulator:
+        settings = {**simulator.provider_settings(), name: other}
+        made = create_provider(ProviderContext(instance="acme", settings=settings))
+        async with AsyncExitStack() as stack:
+            await made.start(stack)
+            with pytest.raises(ProviderError) as refused:
+                await made._send(request_to())
+    assert refused.value.kind is ErrorKind.MISCONFIGURED
+    assert not simulator.inbox
+
+
 NUMBERS = ("+359871234567", "+989121234567", "+14155550123", "+447700900123", "+4915123456789", "+390612345678")
 
 

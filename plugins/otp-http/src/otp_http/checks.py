@@ -126,6 +126,8 @@ def _of_request(table: Table, channel: str, request: Request) -> Iterator[Proble
         yield key, str(error)
     names = _names(request)
     yield from _of_form(key, request)
+    if names is None:
+        return  # what a text that cannot be read would have named is not known
     yield from _of_content(key, request, names)
     yield from _of_unused(key, request, names)
     if table.receipts is not None and table.receipts.proof.kind == "address" and "receipt_url" not in names:
@@ -263,12 +265,10 @@ def _of_pattern(key: str, pattern: str, groups: int = 0) -> Iterator[Problem]:
         yield key, "has no group: put brackets round what it is to find"
 
 
-def _names(request: Request) -> set[str]:
+def _names(request: Request) -> set[str] | None:
+    """The placeholders of all its texts; None where one cannot be read, which is told of already."""
     nodes = [getattr(request, part) for part in ("path", "query", "form", "json", "headers")]
-    found: set[str] = set()
-    for node in nodes:
-        try:
-            found.update(names_in(compiled(node)))
-        except PlaceholderError:
-            continue  # told of already
-    return found
+    try:
+        return {name for node in nodes for name in names_in(compiled(node))}
+    except PlaceholderError:
+        return None
