@@ -88,4 +88,4 @@ def _fix_of(typed: str) -> str:
     """The nearest name that can be one."""
     meant = "-".join(re.findall(r"[a-z0-9]+", typed.casefold()))[:_LONGEST].strip("-").lstrip("0123456789-")
     said = f"at most {_LONGEST} of a to z and 0 to 9, a letter first, words apart by a hyphen"
-    return f"{said}: {meant or 'acme'}"
+    return f"{said}: {meant}" if meant else f"{said}, such as acme"

@@ -35,7 +35,7 @@ def providers(options: Options) -> ExitCode:
         if found
         else "no provider plugin is installed; pip install one, such as otp-twilio",
         table(
-            ("instance", "plugin", "channels", "code made by", "state"),
+            ("instance", "distribution", "channels", "code made by", "state"),
             [
                 (
                     one.instance,
@@ -113,7 +113,8 @@ def test(options: Options, name: str, phone: str, channel: str, *, reason: str) 
 
 def _loaded(one: InstanceLoaded) -> Any:
     if one.error:
-        return text(f"broken: {one.error}", "red")
+        message = one.error.partition("Fix: ")[0].rstrip(" .;:")
+        return text(f"broken: {message}\nfix: {one.fix}", "red")
     if one.unconfirmed:
         return text(f"loaded; unconfirmed: {', '.join(one.unconfirmed)}", "yellow")
     return text("loaded", "green")

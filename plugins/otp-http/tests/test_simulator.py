@@ -79,6 +79,17 @@ async def test_the_name_of_another_account_is_refused(gateway, name, other, requ
     assert not simulator.inbox
 
 
+async def test_a_gateway_that_is_not_there_is_told_with_the_key_of_its_setting(
+    telegram, request_to, anyio_backend_name
+):
+    settings = {**telegram.provider_settings(), "base_url": f"{telegram.base_url}/elsewhere"}
+    made = create_provider(ProviderContext(instance="w4", settings=settings))
+    async with AsyncExitStack() as stack:
+        await made.start(stack)
+        with pytest.raises(ProviderError, match=r"not found: check providers\.w4\.base_url"):
+            await made._send(request_to(channel="telegram"))
+
+
 NUMBERS = ("+359871234567", "+989121234567", "+14155550123", "+447700900123", "+4915123456789", "+390612345678")
 
 
