@@ -47,12 +47,13 @@ def test_a_channel_that_works_is_named_where_sms_does_not(
     assert [message.channel for message in telegram.inbox] == ["telegram"]
 
 
-def test_rules_for_sms_that_lead_to_a_broken_instance_stay_a_problem(
-    otp: Otp, desk: Desk, telegram: GatewaySimulator
+@pytest.mark.parametrize(("sms", "messages"), [("Sinch", "Telegram"), ("Telegram", "Sinch")])
+def test_rules_that_lead_to_a_broken_instance_stay_a_problem(
+    otp: Otp, desk: Desk, telegram: GatewaySimulator, sms: str, messages: str
 ) -> None:
     desk.write(
-        otp_sms_provider="Sinch",
-        otp_telegram_provider="Telegram",
+        otp_sms_provider=sms,
+        otp_telegram_provider=messages,
         providers={"telegram": telegram.provider_settings(), "sinch": {}},
     )
     doctor = otp("doctor", "--json")
