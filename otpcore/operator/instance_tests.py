@@ -79,7 +79,9 @@ def _order(desk: Desk, name: str, phone: str, channel: str) -> SendOrder:
     )
     if order.channel not in provider.channels:
         able = ", ".join(sorted(provider.channels))
-        raise InvalidArgument(f"channel: {quoted(name)} cannot do it. Fix: take one of {able}")
+        raise InvalidArgument(
+            f"channel: the instance {quoted(name)} does not do {order.channel}. Fix: --channel, one of: {able}"
+        )
     if service.live.rules.route(order.phone, order.channel).test_number:
         raise InvalidArgument("phone: is a test number of the settings, and no provider is called for it")
     return attrs.evolve(order, test=name)

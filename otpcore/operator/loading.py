@@ -12,6 +12,7 @@ import attrs
 from otpcore.clock import utc_now
 from otpcore.errors import OTPConfigurationError, PluginLoadError, quoted
 from otpcore.operator.desk import Desk
+from otpcore.operator.fixes import told_of
 from otpcore.operator.results.upkeep import InstanceLoaded, PluginFound
 from otpcore.providers.instances import PATIENCE, Instances
 from otpcore.providers.loading import Loaded, forced_names, load_providers, named_by
@@ -132,7 +133,12 @@ def plugins(group: str = PROVIDERS) -> tuple[PluginFound, ...]:
 def seen_instances(loaded: Loaded) -> tuple[InstanceLoaded, ...]:
     """Those that can be used, then those that cannot, with the reason."""
     usable = [_instance(name, one) for name, one in loaded.providers.items()]
-    return (*usable, *(InstanceLoaded(instance=name, error=str(error)) for name, error in loaded.broken.items()))
+    return (*usable, *(_broken(name, error) for name, error in loaded.broken.items()))
+
+
+def _broken(name: str, error: OTPConfigurationError) -> InstanceLoaded:
+    _, fix = told_of(error)
+    return InstanceLoaded(instance=name, error=str(error), fix=fix)
 
 
 def _instance(name: str, one: Provider) -> InstanceLoaded:

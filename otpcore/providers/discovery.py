@@ -18,6 +18,7 @@ from otpcore.errors import PluginLoadError, UnknownProviderError
 from otpcore.events import fields
 
 __all__ = [
+    "HTTP_GATEWAYS",
     "PROVIDERS",
     "RETRY_RUNNERS",
     "SIMULATORS",
@@ -32,6 +33,9 @@ PROVIDERS = "otpcore.providers"
 STORES = "otpcore.stores"
 RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
+HTTP_GATEWAYS = "otpcore.http_gateways"
+"""Tables of gateways, which the plugin ``http`` reads; each may be named by ``gateway``."""
+
 _OUR_GROUPS = "otpcore."  # how their names begin
 
 _OURS = frozenset({"http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
@@ -114,6 +118,11 @@ def find(group: str, name: str, *, subject: str, section: str = "providers.NAME"
             return plugin
     if not every:
         installed(STORES)  # says so where nothing can be found at all
+    if group == PROVIDERS and any(gateway.name == name.casefold() for gateway in installed(HTTP_GATEWAYS)):
+        raise UnknownProviderError(
+            f"{subject}: no plugin {name!r} is installed, but a gateway of this name is. "
+            f'Fix: in [{section}]: gateway = "{name.casefold()}", without plugin'
+        )
     names = [plugin.name for plugin in every]
     near = difflib.get_close_matches(name.casefold(), names, 1)
     meant = near[0] if near else "module:factory"

@@ -24,7 +24,15 @@ from otpcore.providers import discovery as _discovery
 from otpcore.providers.addresses import ReceiptAddresses
 from otpcore.providers.answers import Answers
 from otpcore.providers.checks import explained, fix_of, raised_at, register
-from otpcore.providers.discovery import PROVIDERS, RETRY_RUNNERS, SIMULATORS, STORES, InstalledPlugin, installed
+from otpcore.providers.discovery import (
+    HTTP_GATEWAYS,
+    PROVIDERS,
+    RETRY_RUNNERS,
+    SIMULATORS,
+    STORES,
+    InstalledPlugin,
+    installed,
+)
 from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, secrets_of
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
 from otpcore.providers.receipts import UnusableAnswerError, proven
@@ -44,6 +52,7 @@ from otpcore.providers.requests import (
 from otpcore.providers.threads import NoThreadError, ThreadSlots
 
 __all__ = [
+    "HTTP_GATEWAYS",
     "PROVIDERS",
     "RETRY_RUNNERS",
     "SIMULATORS",

@@ -8,7 +8,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.routing import rule_setting
 from otpcore.service.routes import Asked, Rules
 
-__all__ = ["why_nobody"]
+__all__ = ["command_over", "why_nobody"]
 
 
 def why_nobody(rules: Rules, phone: PhoneNumber, channel: Channel, asked: Asked) -> NoRouteError:
@@ -16,7 +16,9 @@ def why_nobody(rules: Rules, phone: PhoneNumber, channel: Channel, asked: Asked)
     if not rules.covers(channel):
         others = "" if channel in (Channel.SMS, Channel.CALL) else ", and no instance of those for SMS can do it"
         fix = f'set {rule_setting(channel)}, such as "twilio;mada:+35987"'
-        return NoRouteError(f"there are no routing rules for {channel}{others}; {fix}", reason="no_rules")
+        instead = _instead(rules, phone, channel, asked)
+        way = f". Fix: {instead}, or {fix}" if instead else f"; {fix}"
+        return NoRouteError(f"there are no routing rules for {channel}{others}{way}", reason="no_rules")
     if drained := rules.drained_of(phone, channel, asked):
         names = ", ".join(drained)
         return NoRouteError(
@@ -26,12 +28,25 @@ def why_nobody(rules: Rules, phone: PhoneNumber, channel: Channel, asked: Asked)
         )
     unfit = rules.unfit(phone, channel, asked)
     if not unfit:
-        return NoRouteError(
-            f"no provider of the routing rules serves {phone.masked} by {channel}; see otp routes explain"
-        )
+        instead = _instead(rules, phone, channel, asked)
+        way = f". Fix: {instead}, or see `otp routes explain PHONE`" if instead else "; see otp routes explain"
+        return NoRouteError(f"no provider of the routing rules serves {phone.masked} by {channel}{way}")
     why = "; ".join(f"{name} cannot carry {what}" for name, what in unfit.items())
     return NoRouteError(
         f"nothing was sent to {phone.masked} by {channel}: {why}. Fix: send without it, or name a provider in the routing "
         "rules that carries it; `otp routes explain` says who is left out",
         reason="cannot_carry",
     )
+
+
+def command_over(channel: Channel) -> str:
+    """The command that sends over a channel."""
+    if channel is Channel.CALL:
+        return "otp call PHONE"
+    return "otp send PHONE" if channel is Channel.SMS else f"otp send PHONE --channel {channel}"
+
+
+def _instead(rules: Rules, phone: PhoneNumber, channel: Channel, asked: Asked) -> str:
+    """How the number is reached over another channel; empty where it is not, too."""
+    served = (one for one in rules.channels if one != channel and rules.route(phone, one, asked).candidates)
+    return ", ".join(f'send over {one} (channel="{one}", `{command_over(one)}`)' for one in served)

@@ -251,7 +251,8 @@ def test_a_clock_that_was_never_set_is_a_problem() -> None:
 @pytest.mark.parametrize(
     "value",
     ["", " AC1", "AC1\n", "'AC1'", '"AC1"', "${TWILIO_TOKEN}", "$TOKEN", "{{ token }}", "%TOKEN%", "<token>", "xxxxxxxx",
-     "****", "...", "changeme", "CHANGE-ME", "replace_me", "TODO", "your-token", "Your token here", "password"],
+     "****", "...", "changeme", "CHANGE-ME", "replace_me", "TODO", "your-token", "Your token here", "password",
+     "of the portal", "of-the-access-key", "the secret of the API key", "of bell", "AKIAIOSFODNN7EXAMPLE"],
 )  # fmt: skip
 def test_a_credential_that_no_vendor_gives_out_is_noted_and_not_shown(value: str) -> None:
     settings = Settings.from_mapping({"providers": {"acme": {"token": value, "deeper": {"name": "fine"}}}})
@@ -263,7 +264,19 @@ def test_a_credential_that_no_vendor_gives_out_is_noted_and_not_shown(value: str
 
 @pytest.mark.parametrize(
     "value",
-    ["AC" + "0" * 32, "my-shop", "https://example.com/api", "p$word", "a b", "Todorov", "+35987", "x", "secret!9"],
+    [
+        "AC" + "0" * 32,
+        "my-shop",
+        "https://example.com/api",
+        "p$word",
+        "a b",
+        "Todorov",
+        "+35987",
+        "x",
+        "secret!9",
+        "AKIAIOSFODNN7",
+        "of",
+    ],
 )
 def test_a_credential_that_may_be_meant_is_left_alone(value: str) -> None:
     (only,) = _findings.credentials(Settings.from_mapping({"providers": {"acme": {"token": value}}}))

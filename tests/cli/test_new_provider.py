@@ -151,7 +151,8 @@ def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left(
         ("akmé", ExitCode.USAGE, "no name for a provider", ": akm"),
         ("a" * 31, ExitCode.USAGE, "no name for a provider", "at most 30"),
         ("../acme", ExitCode.USAGE, "no name for a provider", ": acme"),
-        ("€", ExitCode.USAGE, "no name for a provider", ": acme"),
+        ("€", ExitCode.USAGE, "no name for a provider", "by a hyphen, such as acme"),
+        ("български", ExitCode.USAGE, "no name for a provider", "by a hyphen, such as acme"),
         ("twilio", ExitCode.REFUSED, "otp-twilio is a package of otpcore's own", "such as twilio-sms"),
         ("otp-core", ExitCode.REFUSED, "otp-core is a package of otpcore's own", "such as core-sms"),
         ("acme", ExitCode.REFUSED, "otp-acme is installed already: otp-acme 0.1.0 brings it", "such as acme-sms"),
@@ -224,6 +225,7 @@ def test_what_is_written_is_in_style(receipts: str, name: str, kind: tuple[str, 
     python(package, "ruff", "format", "--check", "--no-cache")
     prose = [line for file in package.rglob("*.md") for line in file.read_text().splitlines() if line[:1] != "|"]
     assert max(map(len, prose)) <= 120
+    assert kind or f"`otp demo --with {name.replace('-', '_')}` sends through it too" in "\n".join(prose)
 
 
 @pytest.mark.parametrize("kind", [(), ("--table",)], ids=["code", "table"])

@@ -159,7 +159,11 @@ def test_providers_lists_installed_loaded_and_broken(otp: Otp, desk: Desk) -> No
     assert instances["mada_eu"]["error"] is None
     assert "providers.sinch.application_key" in instances["sinch"]["error"]
     assert "no plugin 'old' is installed" in instances["old"]["error"]
-    assert "broken: " in otp("providers").out
+    shown = otp("providers").out
+    assert shown.count("broken: ") == shown.count("fix: ") == 2
+    assert "fix: install the package that brings it" in shown
+    assert "Fix: " not in shown
+    assert "run `otp doctor`" in instances["sinch"]["fix"]
 
 
 def test_providers_lists_the_tables_of_gateways_that_other_distributions_bring(

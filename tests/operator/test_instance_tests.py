@@ -73,7 +73,7 @@ async def test_a_test_that_cannot_be_made_sends_nothing(scene: Scene) -> None:
     operator = scene.otp.operator
     with pytest.raises(InvalidArgument, match="no instance 'nobody' is loaded"):
         await operator.instances.test("nobody", PHONE, by="ann")
-    with pytest.raises(InvalidArgument, match="take one of call, sms"):
+    with pytest.raises(InvalidArgument, match=r"'second' does not do whatsapp\. Fix: --channel, one of: call, sms"):
         await operator.instances.test("second", PHONE, "whatsapp", by="ann")
     await operator.sending.pause(by="ann")
     with pytest.raises(RateLimited):

@@ -146,6 +146,13 @@ def test_the_installation_of_a_name_that_nobody_vouches_for_is_never_advised(sit
     assert "pip install" not in str(caught.value)
 
 
+def test_a_gateway_taken_for_a_plugin_is_told_where_it_is_named(site):
+    install(site, "otp-tables", group="otpcore.http_gateways", name="acme")
+    with pytest.raises(UnknownProviderError) as caught:
+        load("Acme")
+    assert 'Fix: in [providers.Acme]: gateway = "acme", without plugin' in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["mada", "Sinch", "twilio"])
 def test_a_package_of_ours_that_is_missing_is_named(monkeypatch, name):
     monkeypatch.setattr(_discovery, "installed", lambda group: ())

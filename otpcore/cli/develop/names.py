@@ -9,12 +9,9 @@ import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.errors import quoted
-from otpcore.providers.provider import PROVIDERS, SIMULATORS, installed
+from otpcore.providers.provider import HTTP_GATEWAYS, PROVIDERS, SIMULATORS, installed
 
-__all__ = ["GATEWAYS", "Names", "names_of"]
-
-GATEWAYS = "otpcore.http_gateways"
-"""In which ``otp-http`` looks for tables."""
+__all__ = ["Names", "names_of"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _LONGEST = 30  # characters; lines of what is written stay within their width
@@ -70,7 +67,7 @@ def names_of(typed: str) -> Names:
     names = Names(slug=typed.removeprefix("otp-").removeprefix("otp_").replace("_", "-"))
     if names.slug in _TAKEN:
         raise _taken(names, "is a package of otpcore's own")
-    for group in (PROVIDERS, SIMULATORS, GATEWAYS):
+    for group in (PROVIDERS, SIMULATORS, HTTP_GATEWAYS):
         for one in installed(group):
             if one.name == names.name:
                 raise _taken(names, f"is installed already: {one.origin} brings it")
@@ -91,4 +88,4 @@ def _fix_of(typed: str) -> str:
     """The nearest name that can be one."""
     meant = "-".join(re.findall(r"[a-z0-9]+", typed.casefold()))[:_LONGEST].strip("-").lstrip("0123456789-")
     said = f"at most {_LONGEST} of a to z and 0 to 9, a letter first, words apart by a hyphen"
-    return f"{said}: {meant or 'acme'}"
+    return f"{said}: {meant}" if meant else f"{said}, such as acme"

@@ -35,7 +35,7 @@ def providers(options: Options) -> ExitCode:
         else "no provider plugin is installed; pip install one, such as otp-twilio",
         _installed("gateway", gateways, "tables of gateways, for the plugin http") if gateways else "",
         table(
-            ("instance", "plugin", "channels", "code made by", "state"),
+            ("instance", "distribution", "channels", "code made by", "state"),
             [
                 (
                     one.instance,
@@ -119,7 +119,8 @@ def _installed(kind: str, found: Sequence[PluginFound], title: str) -> Rows:
 
 def _loaded(one: InstanceLoaded) -> Any:
     if one.error:
-        return text(f"broken: {one.error}", "red")
+        message = one.error.partition("Fix: ")[0].rstrip(" .;:")
+        return text(f"broken: {message}\nfix: {one.fix}", "red")
     if one.unconfirmed:
         return text(f"loaded; unconfirmed: {', '.join(one.unconfirmed)}", "yellow")
     return text("loaded", "green")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 
 from otpcore.errors import ErrorKind, ProviderError
+from otpcore.models import Channel
 from otpcore.operator.findings.checks import Found, Level
 from otpcore.providers.loading import Loaded
 from otpcore.providers.provider import Provider
@@ -33,13 +34,18 @@ async def _ask(name: str, provider: Provider, timeout: float) -> Found:
         return Found(
             Level.NOTE,
             f"{name}: {provider.info.display_name} cannot be asked without sending",
-            f"send yourself one message: otp send PHONE, with rules that lead it to {name}",
+            f"send yourself one message: otp instances test {name} PHONE{_over(provider)}",
         )
     try:
         state = await provider.check_account(timeout)
     except ProviderError as error:
         return Found(Level.PROBLEM, str(error), _fix(name, error))
     return Found(Level.OK, f"{name}: {state.summary}")
+
+
+def _over(provider: Provider) -> str:
+    """How the test is told its channel; SMS need not be said."""
+    return "" if Channel.SMS in provider.channels else f" --channel {min(provider.channels)}"
 
 
 def _fix(name: str, error: ProviderError) -> str:

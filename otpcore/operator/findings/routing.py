@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -18,6 +18,7 @@ from otpcore.operator.loading import RoutingView
 from otpcore.providers.provider import PROVIDERS, installed
 from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
+from otpcore.service.no_route import command_over
 from otpcore.service.status import ObstacleKind, Status, Stops
 from otpcore.stores.counts import KeyUse
 
@@ -85,26 +86,43 @@ def _other_rules(channel: Channel) -> str:
     )
 
 
+def _is_served(view: RoutingView, channel: Channel) -> bool:
+    """Whether an instance of the rules can do it."""
+    in_force = view.rules.in_force(channel)
+    return in_force is not None and bool(view.loaded.capable(channel).intersection(in_force.table.instances))
+
+
+def _instead(channel: Channel, working: Sequence[Channel]) -> str:
+    """What works already, for SMS: it is what a send goes over where nothing is said."""
+    ways = " or ".join(f"`{command_over(one)}`" for one in working)
+    return f"send with {ways}; for SMS " if channel is Channel.SMS and ways else ""
+
+
 def _rules(routing: Routing) -> Iterator[Found]:
     view = routing.view
     for name, error in view.refused.items():
         yield Found(
             Level.PROBLEM, f"the stored {name} is refused: {error}", f"otp routes set --clear{_over(channel_of(name))}"
         )
+    working = [channel for channel in view.rules.channels if _is_served(view, channel)]
     for channel in view.rules.channels:
         in_force = view.rules.in_force(channel)
-        able = view.loaded.capable(channel)
         if in_force is None:
-            level = Level.PROBLEM if channel is Channel.SMS else Level.NOTE
+            level = Level.PROBLEM if channel is Channel.SMS and not working else Level.NOTE
             yield Found(
                 level,
-                f"{channel}: no rules, nobody is served",
-                f"`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above the first [section]",
+                f"{channel}: no rules, so nothing goes over it",
+                f"{_instead(channel, working)}`otp routes set RULES{_over(channel)}`, or {rule_setting(channel)} above "
+                "the first [section]",
             )
-        elif not able.intersection(in_force.table.instances):
+        elif channel not in working:
             has_own = rule_setting(channel) in {**view.setup.settings.rule_texts, **view.stored}
-            level = Level.PROBLEM if has_own or channel is Channel.SMS else Level.NOTE
-            yield Found(level, f"{channel}: no instance of the rules can do it", _other_rules(channel))
+            # Rules that are written for SMS may be meant for another channel, whose instances can all be used.
+            is_meant = bool(working) and view.loaded.broken.keys().isdisjoint(in_force.table.instances)
+            wanted = not is_meant if channel is Channel.SMS else has_own
+            level = Level.PROBLEM if wanted else Level.NOTE
+            fix = _instead(channel, working) + _other_rules(channel)
+            yield Found(level, f"{channel}: no instance of the rules can do it", fix)
         else:
             yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
 

@@ -137,6 +137,7 @@ class InstanceLoaded(Shown):
         code_owner: Who makes the code; None: it could not be loaded.
         unconfirmed: What of its plugin is known neither from the vendor's software nor from its documents.
         error: Why it could not be loaded or started; None: it could.
+        fix: What to do about that; None: likewise.
     """
 
     instance: str
@@ -147,6 +148,7 @@ class InstanceLoaded(Shown):
     code_owner: str | None = None
     unconfirmed: tuple[str, ...] = ()
     error: str | None = None
+    fix: str | None = None
 
 
 @attrs.frozen(kw_only=True)

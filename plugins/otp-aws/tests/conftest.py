@@ -40,7 +40,7 @@ class Bench:
 
     def provider(self, **settings):
         """An instance that has not been started; a setting that is None is left out."""
-        values = {**self.simulator.provider_settings(), **settings}
+        values = {**self.simulator.provider_settings(), **self.simulator.topic_settings(), **settings}
         values = {key: value for key, value in values.items() if value is not None}
         return create_provider(
             ProviderContext(instance="aws", settings=values, clock=self.simulator.clock, timeout=_PATIENCE)

@@ -17,6 +17,11 @@ _ENDS = {
 }
 
 
+def told_by(simulator):
+    """Settings of an instance to which its topic reports."""
+    return {**simulator.provider_settings(), **simulator.topic_settings()}
+
+
 class TestAws(ProviderContract):
     required_settings = ("region", "origination_identity", "access_key_id", "secret_access_key")
     secret_settings = ("secret_access_key",)
@@ -65,6 +70,10 @@ class TestAws(ProviderContract):
             yield simulator
 
     @pytest.fixture
+    def provider_settings(self, simulator):
+        return told_by(simulator)
+
+    @pytest.fixture
     def plugin(self):
         return "otp_aws:create_provider"
 
@@ -98,7 +107,7 @@ class TestAwsWithLentKeys(TestAws):
     @pytest.fixture
     def provider_settings(self, simulator):
         simulator.session_token = "FwoGZXIvYXdzEXAMPLE=="
-        return {key: value for key, value in simulator.provider_settings().items() if key != "voice_identity"}
+        return {key: value for key, value in told_by(simulator).items() if key != "voice_identity"}
 
 
 class TestAwsWithFeedback(TestAws):
@@ -108,7 +117,7 @@ class TestAwsWithFeedback(TestAws):
 
     @pytest.fixture
     def provider_settings(self, simulator):
-        settings = simulator.provider_settings() | {"message_feedback": True}
+        settings = told_by(simulator) | {"message_feedback": True}
         del settings["voice_identity"]
         return settings
 

@@ -118,3 +118,10 @@ def test_what_a_forger_reports_is_refused_and_changes_nothing(scene):
     assert application.statuses == [403, 403]
     assert not application.outcomes
     assert not second.requests
+
+
+def test_the_settings_of_a_simulator_name_its_topic_only_where_it_reports():
+    with AwsSimulator() as aws:
+        assert not {"sns_topic_arn", "sns_certificates"} & aws.provider_settings().keys()
+        aws.receipts_url = "http://127.0.0.1:9/receipts/aws"
+        assert aws.topic_settings().items() <= aws.provider_settings().items()

@@ -34,6 +34,12 @@ WRONG = {
     "send/sms/json/list": [([{"x": "{e16}"}], "send.sms.json.list.0.x: {e16}")],
     "send/sms/content": [("code", "and no {code}"), ("voice", "must be one of text, code")],
     "send/sms/life": [({"min": 30}, "send.sms.life: is not used; write one of")],
+    "send/sms": [
+        (
+            {"path": "/", "json": {"to": "{e164}", "text": "{text}{life}"}, "life": {"min": 86400, "max": 300}},
+            "send.sms.life: min is more than max; both are seconds",
+        )
+    ],
     "send/sms/languages": [({"en": "en"}, "send.sms.languages: is not used")],
     "send/sms/sender": [("x", "send.sms.sender: is not used"), ("(", "is no regular expression")],
     "send/sms/code_lengths": [([4], "is a list of two")],
@@ -75,6 +81,7 @@ WRONG_RECEIPTS = {
         ({"ok": "undelivered: blockd"}, "receipts.statuses.ok: 'blockd' is no kind; did you mean 'blocked'?"),
     ],
     "items": [("data.payload", "receipts.items: has no *, so it leads to no list")],
+    "methods": [(["POST", "FETCH"], "receipts.methods: 'FETCH' is none that"), ([], "receipts.methods: is empty")],
     "codes": [({"1": "blocked"}, "receipts.code: is needed beside codes")],
     "proof": [
         ({"kind": "address"}, "send.sms: never says {receipt_url}"),
@@ -150,3 +157,13 @@ def test_all_mistakes_are_said_at_once(own_table):
     with pytest.raises(SettingsError) as refused:
         load(table)
     assert str(refused.value).startswith("3 settings of the gateway's table are wrong:\n  ")
+
+
+def test_a_text_that_cannot_be_read_is_the_only_mistake_that_is_said(own_table):
+    texts = {"to": "{e164}", "text": "{text}", "from": "{sender}", "ttl": "{life_minutes:number}"}
+    own_table["settings"]["sender"] = {"meaning": "who it is from"}
+    own_table["send"]["sms"] |= {"json": texts, "life": {"min": 60}, "sender": "[A-Z]+"}
+    with pytest.raises(SettingsError) as refused:
+        load(own_table)
+    assert str(refused.value).startswith("providers.acme.gateway.send.sms.json.ttl: ")
+    assert "\n" not in str(refused.value)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 
 import pytest
 from otp_http import catalogue, create_provider
+from otp_http.catalogue import GROUP, built_in
 from otp_http.simulator import GatewaySimulator
 
 from otpcore import AsyncOTPService
+from otpcore.errors import UnknownProviderError
 from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
+from otpcore.providers.provider import load_provider
 from otpcore.testing import Outbox
 
 TOML = """
@@ -63,11 +67,11 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path, content, proble
     ("settings", "problem"),
     [
         ({}, "providers.acme.gateway: give the name of a gateway (africastalking, "),
-        ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: give the name of a gateway"),
+        ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: is there, and gateway_file too"),
         ({"gateway": "infobob"}, "providers.acme.gateway: there is no gateway 'infobob'; did you mean 'infobip'?"),
         ({"gateway": 5}, "providers.acme.gateway: must be the name of a gateway, or its table"),
         ({"gateway_file": ""}, "providers.acme.gateway_file: must be the path of a file"),
-        ({"gateway": "vonage_sms"}, "providers.acme.api_key: is required"),
+        ({"gateway": "vonage_sms"}, "providers.acme.api_key: is required: of the dashboard, API settings"),
         ({"gateway": "infobip", "api_key": "k"}, "providers.acme.base_url: is required: the URL that the gateway has"),
         ({"gateway": "telegram", "sender": "a b"}, "providers.acme.sender: is not of the form"),
         ({"gateway": "telegram", "base_url": "http://x.example"}, "base_url: plain http would show codes"),
@@ -77,6 +81,15 @@ def test_settings_that_are_wrong_are_refused(settings, problem):
     with pytest.raises(SettingsError) as refused:
         made(**settings)
     assert problem in str(refused.value)
+
+
+def test_each_gateway_in_the_box_is_registered_so_that_the_core_knows_its_name():
+    found = {point.name: point.value for point in entry_points(group=GROUP) if point.dist.name == "otp-http"}
+    assert found == dict.fromkeys(built_in(), "otp_http.gateways")
+    for name, plugin in (("infobip", None), ("acme", "infobip")):
+        with pytest.raises(UnknownProviderError) as refused:
+            load_provider(name, plugin, ProviderContext(instance=name, settings={}))
+        assert f'Fix: in [providers.{name}]: gateway = "infobip"' in str(refused.value)
 
 
 def test_a_package_brings_a_table_by_an_entry_point(tmp_path, monkeypatch):

@@ -57,6 +57,55 @@ def test_another_account_is_refused(capture):
         assert not simulator.inbox
 
 
+@pytest.mark.parametrize(
+    ("gateway", "name", "other"),
+    [
+        ("africastalking", "username", "another"),
+        ("messente", "username", "another"),
+        ("mobica", "user", "another"),
+        ("telesign", "customer_id", "12345678-9ABC-DEF0-1234-56789ABCDEF1"),
+        ("vonage_sms", "api_key", "another"),
+    ],
+)
+async def test_the_name_of_another_account_is_refused(gateway, name, other, request_to, anyio_backend_name):
+    with GatewaySimulator(gateway) as simulator:
+        settings = {**simulator.provider_settings(), name: other}
+        made = create_provider(ProviderContext(instance="acme", settings=settings))
+        async with AsyncExitStack() as stack:
+            await made.start(stack)
+            with pytest.raises(ProviderError) as refused:
+                await made._send(request_to())
+    assert refused.value.kind is ErrorKind.MISCONFIGURED
+    assert not simulator.inbox
+
+
+async def test_a_gateway_that_is_not_there_is_told_with_the_key_of_its_setting(
+    telegram, request_to, anyio_backend_name
+):
+    settings = {**telegram.provider_settings(), "base_url": f"{telegram.base_url}/elsewhere"}
+    made = create_provider(ProviderContext(instance="w4", settings=settings))
+    async with AsyncExitStack() as stack:
+        await made.start(stack)
+        with pytest.raises(ProviderError, match=r"not found: check providers\.w4\.base_url"):
+            await made._send(request_to(channel="telegram"))
+
+
+NUMBERS = ("+359871234567", "+989121234567", "+14155550123", "+447700900123", "+4915123456789", "+390612345678")
+
+
+@pytest.mark.parametrize("gateway", built_in())
+async def test_a_message_arrives_at_its_number_whatever_the_country(gateway, request_to, anyio_backend_name):
+    with GatewaySimulator(gateway) as simulator:
+        made = create_provider(ProviderContext(instance="acme", settings=simulator.provider_settings()))
+        async with AsyncExitStack() as stack:
+            await made.start(stack)
+            for channel in sorted(made.channels):
+                for index, number in enumerate(NUMBERS):
+                    told = f"{channel}-{index}"
+                    await made._send(request_to(number, channel=channel, delivery_id=told, idempotency_key=told))
+        assert [message.recipient for message in simulator.inbox] == list(NUMBERS) * len(made.channels)
+
+
 def test_what_no_channel_of_the_gateway_has_is_not_found():
     with GatewaySimulator("vonage_sms") as simulator:
         assert sent(simulator, {"method": "POST", "path": "/sms/xml", "headers": {}})[0] == 404

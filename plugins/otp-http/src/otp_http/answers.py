@@ -21,18 +21,19 @@ __all__ = ["Judge", "is_proven"]
 _LONGEST_REFERENCE = 255
 _LONGEST_WAIT = 86_400.0  # seconds
 
+# {base_url} stands for the key of the setting.
 # What a status means where neither the vendor's code nor the table says anything; by its class behind these.
 _BY_STATUS: Mapping[int, Meaning] = {
     401: Meaning(ErrorKind.MISCONFIGURED, "the credentials were refused"),
     402: Meaning(ErrorKind.MISCONFIGURED, "the account has no credit"),
     403: Meaning(ErrorKind.MISCONFIGURED, "the account may not do this"),
-    404: Meaning(ErrorKind.MISCONFIGURED, "not found: check base_url"),
+    404: Meaning(ErrorKind.MISCONFIGURED, "not found: check {base_url}"),
     408: Meaning(ErrorKind.AMBIGUOUS, "the request took too long"),
     429: Meaning(ErrorKind.THROTTLED, "too many requests"),
 }
 _BY_CLASS: Mapping[int, Meaning] = {
     2: Meaning(ErrorKind.AMBIGUOUS, "the answer does not say that the message was taken"),
-    3: Meaning(ErrorKind.MISCONFIGURED, "a redirect: check base_url"),
+    3: Meaning(ErrorKind.MISCONFIGURED, "a redirect: check {base_url}"),
     4: Meaning(ErrorKind.MISCONFIGURED, "the request was refused"),
     5: Meaning(ErrorKind.AMBIGUOUS, "the gateway had an internal error"),
 }
@@ -58,17 +59,19 @@ class Judge:
         table: How they are read.
         codes: What the vendor's codes mean.
         http: What HTTP statuses mean, before the rules for all vendors.
+        base_url: The key of the setting, for messages.
     """
 
     table: Answer
     codes: Meanings
     http: Mapping[int, Meaning]
+    base_url: str
 
     @classmethod
-    def of(cls, table: Answer) -> Judge:
+    def of(cls, table: Answer, base_url: str = "base_url") -> Judge:
         """Read the meanings of a table, which has been checked."""
         http = {int(status): Meaning.read(text) for status, text in table.http.items()}
-        return cls(table, Meanings.read(table.codes), http)
+        return cls(table, Meanings.read(table.codes), http, base_url)
 
     def receipt(self, answer: HttpAnswer) -> DeliveryReceipt:
         """What an acceptance says.
@@ -99,7 +102,7 @@ class Judge:
             meaning = self.http.get(status) or _BY_STATUS.get(status) or _BY_CLASS.get(status // 100, _UNREADABLE)
             if code and _status_fits(self.table.accepted, status):
                 meaning = Meaning(ErrorKind(self.table.otherwise), "a code of the gateway that its table does not list")
-        words = meaning.words or "the gateway refused the message"
+        words = meaning.words.replace("{base_url}", self.base_url) or "the gateway refused the message"
         return ProviderError(meaning.kind, words, self._wait(answer, said), shown or f"http-{status}")
 
     def _wait(self, answer: HttpAnswer, said: Any) -> float | None:

@@ -55,7 +55,9 @@ def table_of(context: ProviderContext) -> Table:
     """
     prefix, said = f"providers.{context.instance}", context.settings
     gateway, file = said.get("gateway"), said.get("gateway_file")
-    if (gateway is None) == (file is None):
+    if gateway is not None and file is not None:
+        raise SettingsError(f"{prefix}.gateway: is there, and gateway_file too; write one of the two, not both")
+    if gateway is None and file is None:
         raise SettingsError(
             f"{prefix}.gateway: give the name of a gateway ({', '.join(packaged())}) or its table, or gateway_file"
         )

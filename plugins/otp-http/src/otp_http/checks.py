@@ -23,6 +23,7 @@ OF_EVERY_INSTANCE = ("gateway", "gateway_file", "base_url", "allow_plain_http", 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RECIPIENT = frozenset({"e164", "digits", "zeros", "national", "number"})
 _LIFE_NAMES = frozenset({"life", "life_ms", "life_minutes", "life_hhmm", "expires_unix", "expires_iso"})
+_RECEIPT_METHODS = ("GET", "POST")
 _NEEDED: Mapping[str, tuple[str, ...]] = {  # of a proof, by its kind
     "address": (),
     "hmac": ("header", "key"),
@@ -126,6 +127,8 @@ def _of_request(table: Table, channel: str, request: Request) -> Iterator[Proble
         yield key, str(error)
     names = _names(request)
     yield from _of_form(key, request)
+    if names is None:
+        return  # what a text that cannot be read would have named is not known
     yield from _of_content(key, request, names)
     yield from _of_unused(key, request, names)
     if table.receipts is not None and table.receipts.proof.kind == "address" and "receipt_url" not in names:
@@ -141,6 +144,8 @@ def _of_form(key: str, request: Request) -> Iterator[Problem]:
         yield f"{key}.path", "begins with /; what comes before is base_url"
     if len(request.code_lengths) not in (0, 2):
         yield f"{key}.code_lengths", "is a list of two: the shortest and the longest"
+    if request.life is not None and request.life.min > request.life.max:
+        yield f"{key}.life", "min is more than max; both are seconds"
     yield from _of_pattern(f"{key}.sender", request.sender)
 
 
@@ -197,6 +202,11 @@ def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
     proof = receipts.proof
     yield from _of_statuses(receipts.statuses)
     yield from _of_meanings("receipts.codes", receipts.codes)
+    for method in receipts.methods:
+        if method not in _RECEIPT_METHODS:
+            yield "receipts.methods", f"{method!r} is none that reports come with; write GET, POST or both"
+    if not receipts.methods:
+        yield "receipts.methods", "is empty; write GET, POST or both"
     if receipts.items and "*" not in receipts.items.split("."):
         yield "receipts.items", "has no *, so it leads to no list; write the whole path in status, reference and so on"
     if receipts.codes and not receipts.code:
@@ -259,12 +269,10 @@ def _of_pattern(key: str, pattern: str, groups: int = 0) -> Iterator[Problem]:
         yield key, "has no group: put brackets round what it is to find"
 
 
-def _names(request: Request) -> set[str]:
+def _names(request: Request) -> set[str] | None:
+    """The placeholders of all its texts; None where one cannot be read, which is told of already."""
     nodes = [getattr(request, part) for part in ("path", "query", "form", "json", "headers")]
-    found: set[str] = set()
-    for node in nodes:
-        try:
-            found.update(names_in(compiled(node)))
-        except PlaceholderError:
-            continue  # told of already
-    return found
+    try:
+        return {name for node in nodes for name in names_in(compiled(node))}
+    except PlaceholderError:
+        return None

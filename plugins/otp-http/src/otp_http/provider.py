@@ -55,7 +55,7 @@ def create_provider(context: ProviderContext) -> HttpProvider:
         context=context,
         table=table,
         settings=settings,
-        channels={Channel(name): _Way.of(table, name) for name in table.send},
+        channels={Channel(name): _Way.of(table, name, context.instance) for name in table.send},
         reader=reader,
     )
 
@@ -69,9 +69,10 @@ class _Way:
     judge: Judge = attrs.field(repr=False)
 
     @classmethod
-    def of(cls, table: Table, name: str) -> _Way:
+    def of(cls, table: Table, name: str, instance: str) -> _Way:
         request = table.send[name]
-        return cls(request=request, composer=Composer.of(request, table.auth), judge=Judge.of(table.answer_of(name)))
+        judge = Judge.of(table.answer_of(name), f"providers.{instance}.base_url")
+        return cls(request=request, composer=Composer.of(request, table.auth), judge=judge)
 
     @property
     def carries(self) -> Carries:
@@ -200,7 +201,9 @@ class _Accountable(HttpProvider):
         if answer.status == 429 or answer.status >= _SERVER_ERROR:  # noqa: PLR2004 - too many requests (RFC 6585)
             raise ProviderError(ErrorKind.UNAVAILABLE, "the gateway did not answer", answer.retry_after)
         raise ProviderError(
-            ErrorKind.MISCONFIGURED, "the gateway does not know the account: check base_url and credentials"
+            ErrorKind.MISCONFIGURED,
+            "the gateway does not know the account: "
+            f"check base_url and the credentials of providers.{self.context.instance}",
         )
 
 

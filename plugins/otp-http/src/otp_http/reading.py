@@ -90,11 +90,11 @@ def _spellings(candidate: str, how: NumberFormat) -> tuple[str, ...]:
 
 
 def _candidates(number: str, how: NumberFormat, region: str) -> Iterator[str]:
-    """Numbers that may be written so."""
+    """Numbers that may be written so; those with their country first, as 00359… begins like a national 0…, too."""
+    yield from (number, f"+{number}", f"+{number.removeprefix('00')}")
     for prefix, instead in how.prefixes.items():
         if number.startswith(instead):
             yield prefix + number.removeprefix(instead)
-    yield from (number, f"+{number}", f"+{number.removeprefix('00')}")
     if code := phonenumbers.country_code_for_region(region):
         yield from (f"+{code}{number.removeprefix('0')}", f"+{code}{number}")
 

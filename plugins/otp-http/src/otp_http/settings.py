@@ -62,8 +62,8 @@ def _class_of(table: Table) -> type[object]:
 
 
 def _field(setting: Setting) -> Any:
-    default: Any = attrs.NOTHING if setting.must_be_given else setting.default
-    return attrs.field(type=str, default=default, repr=not setting.secret, validator=_of_form(setting))
+    """One that must be given has a default too: what is missing is then told by the check, with its meaning."""
+    return attrs.field(type=str, default=setting.default, repr=not setting.secret, validator=_of_form(setting))
 
 
 def _must_be_there(needed: bool) -> Callable[[Any, attrs.Attribute[str], str], None]:

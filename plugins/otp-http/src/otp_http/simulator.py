@@ -37,6 +37,7 @@ from otp_http.reading import Asked, account_values, asked, recipient_of
 from otp_http.requests import body_signature
 from otp_http.sections import Answer, PriceAt, Receipts, Setting
 from otp_http.texts import text_of
+from otp_http.values import HOST_OR_SETTING
 from otpcore.providers import Channel, Price, ReceiptRequest
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
 
@@ -175,8 +176,8 @@ class GatewaySimulator(Simulator):
             if request.headers.get(signing.header.lower()) != wanted:
                 return False
         given = {**said, **found}
-        secrets = (name for name, setting in self.table.settings.items() if setting.secret)
-        return all(given.get(name, self.account[name]) == self.account[name] for name in secrets)
+        known = (name for name, setting in self.table.settings.items() if _is_of_account(name, setting))
+        return all(given.get(name, self.account[name]) == self.account[name] for name in known)
 
     def _take(self, message: Asked) -> SimulatedAnswer:
         answer = self.table.answer_of(message.channel)
@@ -313,6 +314,11 @@ def _priced(said: Any, how: PriceAt | None, price: Price | None) -> Any:
     if how.currency.startswith("=") and path != how.amount:
         return place(place(said, how.amount, str(price.amount)), path, price.currency)
     return place(said, how.amount, f"{price.currency} {price.amount}" if path == how.amount else str(price.amount))
+
+
+def _is_of_account(name: str, setting: Setting) -> bool:
+    """Whether it says whose account it is: a secret, or what each instance has to say and no send may say for itself."""
+    return setting.secret or (setting.must_be_given and name not in HOST_OR_SETTING)
 
 
 def _value(name: str, setting: Setting) -> str:

@@ -65,7 +65,7 @@ class AwsSimulator(Simulator):
         self._messages: set[str] = set()
 
     def provider_settings(self) -> dict[str, Any]:
-        """Settings of an instance that sends, calls and believes the topic."""
+        """Settings of an instance that sends and calls, and believes the topic where it reports anywhere."""
         return {
             "region": self.region,
             "access_key_id": self.access_key_id,
@@ -73,10 +73,13 @@ class AwsSimulator(Simulator):
             **({"session_token": self.session_token} if self.session_token else {}),
             "origination_identity": self.from_number,
             "voice_identity": self.from_number,
-            "sns_topic_arn": self.topic.arn,
-            "sns_certificates": [self.topic.certificate],
+            **(self.topic_settings() if self.receipts_url else {}),
             "base_url": self.base_url,
         }
+
+    def topic_settings(self) -> dict[str, Any]:
+        """Settings of an instance that believes the topic."""
+        return {"sns_topic_arn": self.topic.arn, "sns_certificates": [self.topic.certificate]}
 
     def handle(self, request: SimulatedRequest) -> SimulatedAnswer:
         """Answer one request."""
