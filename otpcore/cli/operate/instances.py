@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from otpcore.cli.develop.names import GATEWAYS
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, make_service, operate, operator_name, parse_channel, run
 from otpcore.cli.layout import Rows, fields, table, text
@@ -13,6 +13,7 @@ from otpcore.cli.options import Options
 from otpcore.clock import when
 from otpcore.operator.loading import plugins
 from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested, PluginFound
+from otpcore.providers.provider import HTTP_GATEWAYS
 
 __all__ = ["drain", "providers", "status", "take_back", "test"]
 
@@ -21,7 +22,7 @@ def providers(options: Options) -> ExitCode:
     """List plugins and instances."""
     host = load_host(options)
     found, instances = plugins(), operate(host, lambda operator: operator.instances.list())
-    is_sandbox, gateways = host.settings.sms.sandbox, plugins(GATEWAYS)
+    is_sandbox, gateways = host.settings.sms.sandbox, plugins(HTTP_GATEWAYS)
     options.say(
         {
             "sandbox": is_sandbox,
@@ -30,10 +31,8 @@ def providers(options: Options) -> ExitCode:
             "instances": [one.to_dict() for one in instances],
         },
         text("sms.sandbox is on: none of them is called, the sandbox stands in", "yellow") if is_sandbox else "",
-        _installed("plugin", found, "installed")
-        if found
-        else "no provider plugin is installed; pip install one, such as otp-twilio",
-        _installed("gateway", gateways, "tables of gateways, for the plugin http") if gateways else "",
+        _installed(found) if found else "no provider plugin is installed; pip install one, such as otp-twilio",
+        _gateways(gateways) if gateways else "",
         table(
             ("instance", "distribution", "channels", "code made by", "state"),
             [
@@ -111,10 +110,22 @@ def test(options: Options, name: str, phone: str, channel: str, *, reason: str) 
     return ExitCode.OK if found.outcome == "accepted" else ExitCode.REFUSED
 
 
-def _installed(kind: str, found: Sequence[PluginFound], title: str) -> Rows:
-    """A table of what distributions bring."""
+def _installed(found: Sequence[PluginFound]) -> Rows:
     rows = [(one.name, one.distribution, one.version, one.problem) for one in found]
-    return table((kind, "distribution", "version", "problem"), rows, title=title)
+    return table(("plugin", "distribution", "version", "problem"), rows, title="installed")
+
+
+def _gateways(found: Sequence[PluginFound]) -> Rows:
+    """Tables come by the dozen: a row for each distribution."""
+    rows = [
+        (distribution, version, ", ".join(one.name for one in brought))
+        for (distribution, version), brought in groupby(sorted(found, key=_whose), key=_whose)
+    ]
+    return table(("distribution", "version", "gateways"), rows, title="tables of gateways, for the plugin http")
+
+
+def _whose(one: PluginFound) -> tuple[str, str]:
+    return one.distribution, one.version
 
 
 def _loaded(one: InstanceLoaded) -> Any:

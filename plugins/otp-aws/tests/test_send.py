@@ -115,7 +115,7 @@ async def test_what_would_cost_more_than_the_highest_price_is_not_sent(bench, fa
     async with bench.instance(max_price="0.04", max_price_per_minute=".04") as provider:
         for send in (provider.send_sms(bench.delivery()), provider.call(bench.delivery(channel=Channel.CALL))):
             failure = await failure_of(send)
-            assert (failure.kind, failure.provider_code) == (ErrorKind.MISCONFIGURED, "PRICE_OVER_THRESHOLD")
+            assert (failure.kind, failure.provider_code) == (ErrorKind.LIMIT_REACHED, "PRICE_OVER_THRESHOLD")
     async with bench.instance(max_price="0.05") as provider:
         await provider.send_sms(bench.delivery())
     assert len(bench.simulator.inbox) == 1

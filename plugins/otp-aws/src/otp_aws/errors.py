@@ -69,7 +69,7 @@ REASONS: Mapping[str, tuple[ErrorKind, str]] = {
     "INVALID_IDENTITY_FOR_DESTINATION_COUNTRY": (_MISCONFIGURED, "the sender cannot send to this country"),
     "INVALID_PARAMETER": (_MISCONFIGURED, "a parameter is invalid"),
     "MAXIMUM_SIZE_EXCEEDED": (_MISCONFIGURED, "the text is too long"),
-    "PRICE_OVER_THRESHOLD": (_MISCONFIGURED, "the message would cost more than the instance's max_price"),
+    "PRICE_OVER_THRESHOLD": (_LIMIT, "the message would cost more than the instance's max_price"),
     "RESOURCE_NOT_ACCESSIBLE": (_MISCONFIGURED, "the account may not use the sender or another resource"),
     "SENDER_ID_NOT_REGISTERED": (_MISCONFIGURED, "the sender ID is not registered"),
     "SENDER_ID_NOT_SUPPORTED": (_MISCONFIGURED, "the country knows no sender IDs"),
