@@ -61,7 +61,7 @@ def simulate(
     """Run a vendor's simulator to develop against, until Ctrl-C: prints the settings to use, then each message.
 
     Without --reveal numbers and texts are hidden. With --json each line is one document: first the settings. Both are
-    options of otp itself (otp --reveal simulate …) and may stand behind the name too.
+    options of otp itself (otp --reveal simulate) and may stand behind the name too.
     """
     from otpcore.cli.develop import simulate as _simulate
 

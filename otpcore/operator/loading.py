@@ -16,14 +16,14 @@ from otpcore.operator.fixes import told_of
 from otpcore.operator.results.upkeep import InstanceLoaded, PluginFound
 from otpcore.providers.instances import PATIENCE, Instances
 from otpcore.providers.loading import Loaded, forced_names, load_providers, named_by
-from otpcore.providers.provider import PROVIDERS, Provider, installed
+from otpcore.providers.provider import HTTP_GATEWAYS, PROVIDERS, Provider, installed
 from otpcore.providers.sandbox import Sandbox
 from otpcore.routing import channel_of
 from otpcore.service.routes import Rules
 from otpcore.service.setup import Setup
 from otpcore.settings.tree import Settings
 
-__all__ = ["RoutingView", "instances_of", "load_instances", "open_view", "plugins", "seen_instances"]
+__all__ = ["RoutingView", "gateways", "instances_of", "load_instances", "open_view", "plugins", "seen_instances"]
 
 
 @attrs.frozen(kw_only=True)
@@ -125,8 +125,17 @@ async def load_instances(setup: Setup, *rules: str, patience: float = PATIENCE) 
         yield loaded
 
 
-def plugins(group: str = PROVIDERS) -> tuple[PluginFound, ...]:
-    """Every provider plugin that is installed, or what is in another group of entry points."""
+def plugins() -> tuple[PluginFound, ...]:
+    """Every provider plugin that is installed."""
+    return _found(PROVIDERS)
+
+
+def gateways() -> tuple[PluginFound, ...]:
+    """Every table of a gateway that is installed, for the plugin ``http``."""
+    return _found(HTTP_GATEWAYS)
+
+
+def _found(group: str) -> tuple[PluginFound, ...]:
     return tuple(PluginFound(**attrs.asdict(one)) for one in installed(group))
 
 

@@ -11,9 +11,8 @@ from otpcore.cli.host import load_host, make_service, operate, operator_name, pa
 from otpcore.cli.layout import Rows, fields, table, text
 from otpcore.cli.options import Options
 from otpcore.clock import when
-from otpcore.operator.loading import plugins
+from otpcore.operator.loading import gateways, plugins
 from otpcore.operator.results.upkeep import InstanceLoaded, InstanceState, InstanceTested, PluginFound
-from otpcore.providers.provider import HTTP_GATEWAYS
 
 __all__ = ["drain", "providers", "status", "take_back", "test"]
 
@@ -22,17 +21,17 @@ def providers(options: Options) -> ExitCode:
     """List plugins and instances."""
     host = load_host(options)
     found, instances = plugins(), operate(host, lambda operator: operator.instances.list())
-    is_sandbox, gateways = host.settings.sms.sandbox, plugins(HTTP_GATEWAYS)
+    is_sandbox, tables = host.settings.sms.sandbox, gateways()
     options.say(
         {
             "sandbox": is_sandbox,
             "installed": [one.to_dict() for one in found],
-            "gateways": [one.to_dict() for one in gateways],
+            "gateways": [one.to_dict() for one in tables],
             "instances": [one.to_dict() for one in instances],
         },
         text("sms.sandbox is on: none of them is called, the sandbox stands in", "yellow") if is_sandbox else "",
         _installed(found) if found else "no provider plugin is installed; pip install one, such as otp-twilio",
-        _gateways(gateways) if gateways else "",
+        _gateways(tables) if tables else "",
         table(
             ("instance", "distribution", "channels", "code made by", "state"),
             [
