@@ -40,7 +40,8 @@ class Tests:
         found = set(self.by_line.get((mutant.file, mutant.line), ()))
         for name in mutant.names:
             found.update(*(self.by_line.get(line, ()) for line in self.uses.get(name, ())))
-        if not found:  # a default of a class: whoever imports it
+        # A default is set on import, which is not the work of the test during which it happened to be imported.
+        if not found or (mutant.function is None and not mutant.names):
             found = {test for (file, _), tests in self.by_line.items() if file == mutant.file for test in tests}
         return sorted(found, key=self.seconds.__getitem__)
 

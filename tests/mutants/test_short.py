@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import coverage_map
 from .sites import mutants_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,6 +38,20 @@ def test_every_constant_and_comparison_is_changed_once(tmp_path: Path) -> None:
         assert changed != SOURCE
         compile(changed, "limits.py", "exec")
     assert "count > LIMIT" in ast.unparse(found[3].tree(SOURCE))
+
+
+def test_a_default_is_tried_with_all_that_run_through_its_file(tmp_path: Path) -> None:
+    """Not only with the one during which the file happened to be imported."""
+    (tmp_path / "limits.py").write_text(SOURCE)
+    by_line = {
+        ("limits.py", 4): frozenset({"first"}),
+        ("limits.py", 5): frozenset({"second"}),
+        ("other.py", 4): frozenset({"third"}),
+    }
+    tests = coverage_map.Tests(seconds={"first": 2.0, "second": 1.0, "third": 3.0}, by_line=by_line, uses={})
+    default, *inside = (one for one in mutants_of(tmp_path, "limits.py") if one.line > 2)
+    assert tests.of(default) == ["second", "first"]
+    assert [tests.of(one) for one in inside] == [["second"]] * 4
 
 
 def test_a_change_is_noticed_explained_or_named() -> None:

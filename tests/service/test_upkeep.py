@@ -85,6 +85,30 @@ async def test_a_purge_counts_what_no_runner_has_counted(otp_outbox: Outbox) -> 
         assert await store.series(began, otp_outbox.clock(), timedelta(days=1)) == ()
 
 
+async def test_a_purge_counts_all_that_no_runner_has_counted_before_it_removes_it(otp_outbox: Outbox) -> None:
+    """However many portions that takes: each is a day at most."""
+    store, began = MemoryStore(), otp_outbox.clock()
+    async with otp_outbox.service(store=store) as otp:
+        for _ in range(2):
+            await otp.send_sms(PHONE)
+            otp_outbox.clock.advance(timedelta(days=3).total_seconds())
+        otp_outbox.clock.advance(timedelta(days=23, hours=1).total_seconds())  # the older one is to go
+        await otp.purge()
+        found = await store.series(began, otp_outbox.clock(), timedelta(days=1))
+        assert [one.accepted for one in found] == [1, 1]
+
+
+async def test_a_purge_removes_all_that_is_old_however_much_there_is(
+    otp_outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otpcore.service.upkeep._PURGE_LIMIT", 2)
+    async with otp_outbox.service() as otp:
+        for number in range(5):
+            await otp.send_sms(f"+35987123456{number}")
+        otp_outbox.clock.advance(timedelta(days=365).total_seconds())
+        assert (await otp.purge()).challenges == 5
+
+
 async def test_a_turn_shows_a_worker_that_runs_nothing_unless_it_says_so(otp_outbox: Outbox) -> None:
     async with otp_outbox.service() as otp:
         await otp._retries.upkeep()

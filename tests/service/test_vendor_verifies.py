@@ -9,6 +9,7 @@ from otpcore import (
     CheckRequest,
     CheckResult,
     CodeOwner,
+    DeliveryError,
     DeliveryReceipt,
     DeliveryRequest,
     ErrorKind,
@@ -29,6 +30,7 @@ class Vendor:
     """A vendor that owns its codes, one living verification a phone, in the manner of Twilio Verify."""
 
     scope: str = "vendor:1"
+    can_send: bool = True
     can_check: bool = True
     lose_answers: int = 0
     codes: dict[str, str] = attrs.field(factory=dict)
@@ -44,6 +46,8 @@ class Vendor:
     async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
         assert request.code is None
         assert request.text is None
+        if not self.can_send:
+            raise ProviderError(ErrorKind.UNAVAILABLE, "down")
         if request.recipient.e164 not in self.codes:
             self.started += 1
             self.codes[request.recipient.e164] = f"{self.started:04d}"
@@ -140,3 +144,14 @@ async def test_a_verification_the_vendor_no_longer_has_is_expired_and_a_resend_s
         otp_outbox.clock.advance(31)
         await otp.send_sms(PHONE)
         assert await otp.verify(PHONE, vendor.codes[PHONE])
+
+
+async def test_a_code_is_incorrect_where_the_vendor_started_nothing_that_could_have_expired(
+    otp_outbox: Outbox,
+) -> None:
+    vendor = Vendor(can_send=False)
+    async with otp_outbox.service(providers={"vendor": vendor}) as otp:
+        with pytest.raises(DeliveryError):
+            await otp.send_sms(PHONE)
+        assert (await otp.verify(PHONE, "0001")).status is VerificationStatus.INCORRECT
+        assert vendor.checks == []

@@ -14,12 +14,14 @@ from otpcore.stores.commands import Refusal
 from otpcore.stores.lifecycle import failure_keys, mark_of
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import DeliveryRecord
-from otpcore.stores.rows import OutrunError
+from otpcore.stores.rows import OutrunError, Rows
 from otpcore.stores.steps import Accepted, CallInstance, Ended, FailoverRef, Queued
+from otpcore.stores.transactions import auditing, choosing
 from otpcore.stores.transactions import begin as _beginning
-from otpcore.stores.transactions import choosing
+from otpcore.stores.transactions import changes as _changes
 from otpcore.stores.transactions import limits as _limits
 from otpcore.stores.transactions import retry as _retrying
+from otpcore.stores.transactions import series as _series
 from otpcore.testing.stores.slots import _ended
 from otpcore.testing.stores.world import CHANNELS, MADA, START, World
 
@@ -210,6 +212,45 @@ async def test_claims_of_which_nobody_heard_wait_again_and_do_not_count(world: W
     assert (row.lease_until, row.attempts, row.due_at) == (None, made, world.now)
     await world.store._write(lambda rows: _retrying.unclaim(rows, None, world.now))  # the claim itself had failed
     assert (await failover.view()).schedule == (row,)
+
+
+async def test_changes_of_whose_claim_nobody_heard_are_due_at_once_and_were_not_tried() -> None:
+    async with AsyncExitStack() as stack:
+        store = MemoryStore(keeps_outbox=True)
+        await store.start(stack)
+        world = World(store=store)
+        await (await world.begin()).answer(Outcome.ACCEPTED)
+        lease = timedelta(seconds=30)
+        for _ in range(2):
+            claimed = await store.claim_changes("owner", limit=10, lease=lease, now=world.now)
+            assert [one.tries for one in claimed] == [1]
+            await store._write(lambda rows, claimed=claimed: _changes.unclaim(rows, "owner", claimed, world.now))
+
+
+async def test_a_portion_that_somebody_else_has_counted_is_not_counted_again(world: World) -> None:
+    """Two processes read it at the same time; the second one adds nothing."""
+    await (await world.begin()).answer(Outcome.ACCEPTED)
+    now = world.later(3600)
+    portion = await world.store._read(lambda rows: _series.gather(rows, now))
+    assert portion is not None
+    assert [await world.store._write(lambda rows: _series.add(rows, portion)) for _ in range(2)] == [True, False]
+    assert [one.accepted for one in await world.store.series(START, now, timedelta(days=1))] == [1]
+
+
+async def test_a_setting_that_was_not_there_is_not_written_over_what_somebody_else_has_written_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two operators who saw nothing there at the same time: the second one looks again."""
+    await world.store.write_setting("rules", "Mada")
+
+    def late(rows: Rows) -> bool:
+        with monkeypatch.context() as patched:
+            patched.setattr(rows, "setting", lambda _: None)  # as it was when it was read
+            return auditing.write_setting(rows, "rules", "Twilio", None, None)
+
+    with pytest.raises(OutrunError):
+        await world.store._write(late)
+    assert await world.store.settings() == {"rules": "Mada"}
 
 
 @pytest.mark.parametrize(("after", "kind"), [(270, CallInstance), (270.001, Ended)])

@@ -37,11 +37,12 @@ class AuditTests(StoreBase):
         assert (latest.target, latest.reason) == ("sms", "mada is down")
         assert json.loads(latest.detail) == {"setting": "rules", "before": "Mada", "after": "Twilio"}
         assert json.loads(first.detail) == {"setting": "rules", "before": None, "after": "Mada"}
+        assert latest.detail.index("after") < latest.detail.index("before") < latest.detail.index("setting")
         assert latest.number > first.number > 0
 
     async def test_audit_what_changed_nothing_is_not_written(self, world: World) -> None:
         record = _record(world)
-        await world.store.write_setting("paused", "on")
+        assert await world.store.write_setting("paused", "on")
         assert not await world.store.write_setting("paused", "on", audit=record)
         assert not await world.store.write_setting("never there", None, audit=record)
         assert await world.store.reset_counters("phone-1/", audit=record) == 0

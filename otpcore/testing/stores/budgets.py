@@ -63,6 +63,14 @@ class BudgetTests(StoreBase):
         await verify(world, "phone-1")
         assert await budget_used(world) == [1]
 
+    async def test_budgets_a_phone_that_verifies_in_the_next_window_leaves_that_one_unused(self, world: World) -> None:
+        rule = BudgetRule(windows=(BudgetWindow(least=1, length=timedelta(minutes=2)),), enforce=True)
+        await counted(world, "phone-1", rule)
+        world.later(120)
+        await verify(world, "phone-1", rule)
+        assert await budget_used(world) == [0]
+        assert isinstance(await world.ask(budget=BUDGET, budget_rule=rule), Begun)
+
     async def test_budgets_a_late_acceptance_of_what_has_verified_is_not_counted(self, world: World) -> None:
         route = world.core("mada", "backup")
         failover = await world.begin(route, budget=BUDGET)

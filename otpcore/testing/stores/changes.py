@@ -12,6 +12,7 @@ import pytest
 from otpcore import models
 from otpcore.models import ChallengeState, Outcome
 from otpcore.stores.changes import Change, ChangeRecord
+from otpcore.stores.steps import CallInstance
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import World
@@ -59,6 +60,19 @@ class OutboxTests(StoreBase):
             (Change.UNDELIVERED, delivery, None),
             (Change.ENDED, "", ChallengeState.UNSENDABLE),
         ]
+
+    async def test_outbox_tells_of_an_end_where_an_acceptance_came_to_nothing_only_if_nobody_goes_on(
+        self, told: World
+    ) -> None:
+        failover = await told.begin(told.core("mada", "backup"))
+        for instance, goes_on in (("mada", True), ("backup", False)):
+            called = failover.delivery.id
+            await told.undelivered(instance=instance, delivery_id=called, reference="M1")
+            step = await failover.answer(Outcome.ACCEPTED, reference="M1")
+            assert isinstance(step, CallInstance) is goes_on
+            ended = [] if goes_on else [(Change.ENDED, "", ChallengeState.UNSENDABLE)]
+            found = [(kind, of, state) for kind, _, of, state, _ in await _kinds(told)]
+            assert found == [(Change.UNDELIVERED, called, None), *ended]
 
     @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.UNAVAILABLE])
     async def test_outbox_tells_that_nothing_could_be_sent(self, told: World, outcome: Outcome) -> None:

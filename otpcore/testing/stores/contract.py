@@ -111,6 +111,7 @@ from otpcore.testing.stores.watching import (  # noqa: E402 - after the registra
     BreakerStatusTests,
     CountTests,
     PuttingOffTests,
+    ReportedTests,
     SignOfLifeTests,
     WaitingTests,
 )
@@ -172,6 +173,7 @@ class StoreContract(
     SeriesTests,
     OutboxTests,
     CountTests,
+    ReportedTests,
     WaitingTests,
     BreakerStatusTests,
     PuttingOffTests,

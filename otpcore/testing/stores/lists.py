@@ -44,6 +44,14 @@ class ListTests(StoreBase):
             found = await _all(world, which, limit)
             assert len({one.id for one in found}) == len(found) == 7
 
+    async def test_lists_have_no_next_page_after_one_that_has_all_the_rest(self, world: World) -> None:
+        for number in range(3):
+            await world.begin(phone=f"phone-{number}")
+        for which in _BOTH:
+            first = await _page(world, which, limit=1)
+            page = await _page(world, which, after=first.cursor, limit=2)
+            assert (len(page.items), page.cursor) == (2, None)
+
     async def test_lists_of_nothing_are_an_empty_page(self, world: World) -> None:
         for which in _BOTH:
             page = await _page(world, which)
@@ -167,6 +175,12 @@ class ListTests(StoreBase):
         assert page.items == ()
         assert page.cursor is not None
         assert [one.id for one in await _all(world, wanted, 1, page.cursor)] == [delivery.id]
+        world.later(1)
+        await (await world.begin(phone="phone-2")).answer(Outcome.MISCONFIGURED)
+        monkeypatch.setattr("otpcore.stores.transactions.lists.EXAMINED", 100)
+        for outcome in (Outcome.ACCEPTED, Outcome.MISCONFIGURED):  # the oldest of all, and the newest
+            page = await _page(world, DeliveryFilter(outcome=outcome), limit=1)
+            assert ([one.outcome for one in page.items], page.cursor) == ([outcome], None)
 
     async def test_lists_are_of_one_world(self, world: World) -> None:
         there = attrs.evolve(world, store=world.store.within(models.World.SANDBOX))

@@ -11,6 +11,7 @@ import pytest
 from otpcore.models import ChallengeState, Outcome, ReceiptOutcome, ReceiptStatus
 from otpcore.stores.steps import Accepted, CallInstance
 from otpcore.testing.stores.base import StoreBase
+from otpcore.testing.stores.replacing import NEW
 from otpcore.testing.stores.scenes import accepted, outcomes_of, state_of
 from otpcore.testing.stores.world import Failover, World
 
@@ -165,6 +166,17 @@ class QuestionTests(StoreBase):
         resend = await world.resend(failover.id, world.core("mada"), charges=())
         assert not await _may_go(world, delivery_id=slow)
         assert await _may_go(world, delivery_id=resend.delivery.id)
+
+    async def test_question_a_code_that_was_replaced_may_not_go_out_even_if_the_new_one_did_not(
+        self, world: World
+    ) -> None:
+        failover = await world.begin(world.core("mada"))
+        slow = failover.delivery.id
+        world.later(31)
+        again = await world.resend(failover.id, world.core("backup"), code=NEW)
+        assert not await _may_go(world, delivery_id=slow)
+        await again.answer(Outcome.UNAVAILABLE)
+        assert not await _may_go(world, delivery_id=slow)
 
     async def test_question_the_end_of_a_life_is_the_stores(self, world: World) -> None:
         failover = await world.begin(world.core("mada"))

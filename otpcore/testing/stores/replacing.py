@@ -149,6 +149,13 @@ class ReplacedVendorCodeTests(StoreBase):
         assert [one.instance for one in (await world.reserve()).deliveries] == ["mada"]
         assert (await first.view()).challenge.state is ChallengeState.SENDING
 
+    async def test_replacing_by_a_vendors_code_nothing_that_we_made_is_right_any_more(self, world: World) -> None:
+        first = await accepted(world)
+        world.later(30)
+        again = await world.resend(first.id, world.vendor(), code=NEW)
+        await again.answer(Outcome.ACCEPTED, reference="V1")
+        assert not (await first.view()).challenge.core_recorded, "the new one waits for an instance that carries it"
+
     async def test_replacing_a_vendors_verification_is_cancelled_before_the_next_start(self, world: World) -> None:
         first = await accepted(world, world.vendor(), reference="V1")
         world.later(30)
@@ -164,13 +171,14 @@ class ReplacedVendorCodeTests(StoreBase):
         self, world: World
     ) -> None:
         first = await world.begin(world.vendor())
-        world.later(30)
-        again = await world.resend(first.id, world.vendor(), code=NEW)
+        world.later(10)  # its call is given up
+        again = await world.resend(first.id, world.vendor(), channel=Channel.CALL, code=NEW)
         mark: Any = again.step.mark
         assert (mark.delivery_id, mark.reference) == (first.delivery.id, "")
 
     async def test_replacing_leaves_a_vendors_slot_to_a_call_that_may_be_under_way(self, world: World) -> None:
         first = await world.begin(world.vendor())
+        world.later(9.999999)
         again = await world.resend(first.id, world.vendor(), channel=Channel.CALL, code=NEW)
         assert isinstance(again.step, CallInstance)
         assert again.step.mark is None

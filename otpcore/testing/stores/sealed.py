@@ -64,7 +64,7 @@ class SealedTests(StoreBase):
         assert await _delete(world, "one", expect=old)
         assert not await _delete(world, "one")
         assert await _get(world, "one") is None
-        world.later(0.001)
+        world.later(0.000001)  # the least that two times differ by
         assert await _put(world, "one", b"2", expect=0) > old
         assert await _put(world, "one", b"3", expect=old) is None
 
@@ -105,6 +105,17 @@ class SealedTests(StoreBase):
             await _put(world, "!", b"new")  # before all of them
         assert [one.key for one in found] == sorted(keys)
         assert [one.sealed.decode() for one in found] == sorted(keys)
+
+    async def test_records_that_fill_a_page_are_the_last_where_none_follow(self, world: World) -> None:
+        for key in ("a", "b"):
+            await _put(world, key, b"1")
+        first, both = await _list(world, limit=1), await _list(world, limit=2)
+        assert ([one.key for one in first.items], first.cursor) == (["a"], "a")
+        assert ([one.key for one in both.items], both.cursor) == (["a", "b"], None)
+
+    async def test_records_refuse_a_page_without_room(self, world: World) -> None:
+        with pytest.raises(InvalidArgument, match="limit"):
+            await _list(world, limit=0)
 
     async def test_records_are_of_one_world(self, world: World) -> None:
         there = attrs.evolve(world, store=world.store.within(models.World.SANDBOX))

@@ -7,14 +7,14 @@ from typing import Any
 
 import attrs
 
-from otpcore.models import Outcome
+from otpcore.models import Outcome, ReceiptStatus
 from otpcore.stores.counts import OutcomeCount, RouteCount, StoreStatus, Waiting
 from otpcore.stores.records import WorkerRecord
 from otpcore.stores.steps import PutOff, Queued
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.world import Failover, World
 
-__all__ = ["BreakerStatusTests", "CountTests", "PuttingOffTests", "SignOfLifeTests", "WaitingTests"]
+__all__ = ["BreakerStatusTests", "CountTests", "PuttingOffTests", "ReportedTests", "SignOfLifeTests", "WaitingTests"]
 
 _MINUTE = timedelta(seconds=60)
 
@@ -58,6 +58,32 @@ class CountTests(StoreBase):
         await silent.answer(Outcome.AMBIGUOUS)
         await _approve(world, silent, "phone-3")  # it arrived, but nobody can say through whom
         assert (await _status(world)).verified == (RouteCount(instance="mada", prefix="+35988", count=1),)
+
+
+class ReportedTests(StoreBase):
+    """What vendors reported of a challenge's deliveries."""
+
+    async def test_reported_each_receipt_is_told_of_once(self, world: World) -> None:
+        failover = await world.with_retries().begin(world.core("mada"))
+        await failover.answer(Outcome.AMBIGUOUS, reference="M1")
+        retry = await world.claim_next()
+        await retry.answer(Outcome.ACCEPTED, reference="M1")  # the same message, which the repeat took over
+        await world.delivered(reference="M1")
+        told = [(one.delivery_id, one.reference, one.status) for one in (await failover.view()).receipts]
+        assert told == [(retry.answered.id, "M1", ReceiptStatus.DELIVERED)]
+
+    async def test_reported_what_came_before_anybody_knew_the_reference_is_told_if_its_account_said_it(
+        self, world: World
+    ) -> None:
+        await world.undelivered(reference="M1")
+        await world.undelivered(instance="backup", reference="M1")
+        failover = await world.begin(world.core("mada"))
+        await world.delivered(delivery_id=failover.delivery.id, reference="M1")  # so it is called; still no answer
+        told = [(one.instance, one.delivery_id, one.status) for one in (await failover.view()).receipts]
+        assert sorted(told) == [
+            ("mada", "", ReceiptStatus.UNDELIVERED),
+            ("mada", failover.delivery.id, ReceiptStatus.DELIVERED),
+        ]
 
 
 class WaitingTests(StoreBase):
