@@ -36,6 +36,7 @@ RULE_SETTING = re.compile(r"otp_([a-z][a-z0-9_]{0,19})_provider")
 """The setting that holds the rules of a channel, in the store and in the settings file."""
 
 _INSTANCE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_LONGEST_NAME = 64  # every store has room for it, and every screen
 _PREFIX = re.compile(r"\+[1-9][0-9]{0,14}")
 _SPACE = re.compile(r"\s*")
 
@@ -228,6 +229,8 @@ def _parse_rule(text: str, at: int, seen: set[tuple[str, str]]) -> tuple[Rule, i
     name = _INSTANCE.match(text, at)
     if not name:
         raise _error("a provider name is expected here, beginning with an ASCII letter", text, at + 1)
+    if len(name[0]) > _LONGEST_NAME:
+        raise _error(f"a provider name has at most {_LONGEST_NAME} characters", text, at + _LONGEST_NAME + 1)
     instance = name[0].casefold()
     end = _skip_space(text, name.end())
     if text[end : end + 1] == ":":

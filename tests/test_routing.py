@@ -185,6 +185,7 @@ def test_a_forced_list_that_is_not_a_list_of_names_is_refused(forced, column):
         ("Mada:+359,+48,+359", 15, "mada has the prefix +359 twice"),
         ("Mada:+359;Sinch;mada: +359", 23, "mada has the prefix +359 twice"),
         ("Twilio\x00", 7, "not part of a provider name"),
+        (f"Sinch; {'m' * 65}", 72, "a provider name has at most 64 characters"),
         ("Twilio\ud800", 7, "not part of a provider name"),
     ],
 )

@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 _SQL_SCHEMES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
-_INSTANCE = re.compile(r"[a-z][a-z0-9_-]*")  # an instance as routing rules write it, folded
+_INSTANCE = re.compile(r"[a-z][a-z0-9_-]{0,63}")  # an instance as routing rules write it, folded
 
 
 def _good_rules(_: Settings, attribute: attrs.Attribute[str], value: str) -> None:
@@ -108,7 +108,7 @@ def _usable_test_numbers(instance: Settings, _: attrs.Attribute[SmsSettings], va
 def _good_providers(_: Settings, __: attrs.Attribute[Any], value: Mapping[str, Mapping[str, Any]]) -> None:
     for name, settings in value.items():
         if not _INSTANCE.fullmatch(name.casefold()):
-            raise SettingsError(f"providers.{name}: a name is an ASCII letter, then letters, digits, - and _")
+            raise SettingsError(f"providers.{name}: a name is an ASCII letter, then up to 63 letters, digits, - and _")
         if not isinstance(settings.get("plugin", ""), str):
             raise SettingsError(f"providers.{name}.plugin: must be text: an entry point or module:factory")
 

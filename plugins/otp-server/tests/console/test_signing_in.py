@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,9 +51,9 @@ def people(console: Any) -> People:
 
 
 @pytest.fixture
-def somebody(console: Any, people: People, request: pytest.FixtureRequest) -> Iterator[Somebody]:
+def somebody(console: Any, people: People) -> Iterator[Somebody]:
     """An operator; what the test counted from its address is forgotten afterwards."""
-    name = f"p{abs(hash(request.node.name)) % 10**9}"
+    name = f"p{secrets.token_hex(4)}"  # another one for a second try too
     yield Somebody(console.server.do(people.add(name, Role.OPERATOR, by="the test")))
     store = console.server.server.records.store
     for one in console.server.do(console.server.server.records.every("console-tries")):
@@ -95,8 +95,8 @@ def test_an_unknown_name_takes_as_long(console: Any, somebody: Somebody) -> None
         return time.perf_counter() - begun
 
     taken("warms-up")
-    known, unknown = ([taken(name) for _ in range(5)] for name in (somebody.name, "stranger"))
-    assert 0.5 < statistics.median(known) / statistics.median(unknown) < 2
+    known, unknown = (min(taken(name) for _ in range(5)) for name in (somebody.name, "stranger"))
+    assert 0.5 < known / unknown < 2, "the least of each: what a busy machine adds says nothing"
 
 
 def test_digits_are_taken_once(console: Any, somebody: Somebody) -> None:
