@@ -202,6 +202,9 @@ def test_instance_names_know_no_case() -> None:
         "providers: names must differ in more than case: mada, Mada"
     )
     assert from_mapping_refusal(providers={"2nd": {}}).startswith("providers.2nd: a name is")
+    longest = "m" * 64  # as in rules
+    assert Settings(providers={longest: {}}, otp_sms_provider=longest).providers == {longest: {}}
+    assert from_mapping_refusal(providers={f"{longest}m": {}}).startswith(f"providers.{longest}m: a name is")
     assert from_mapping_refusal(providers={"mada": {"plugin": 5}}).startswith("providers.mada.plugin: must be text")
 
 
