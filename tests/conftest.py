@@ -14,7 +14,7 @@ from otpcore.stores.sql.store import upgrade
 
 from .own_servers import postgres_server
 from .preloaded import Preloaded, preloaded
-from .servers import mariadb_database
+from .servers import empty, mariadb_database
 
 pytest_plugins = ["otpcore.testing.fixtures"]
 
@@ -108,6 +108,13 @@ def postgres_url() -> Iterator[str]:
     with postgres_server() as url:
         upgrade(url)
         yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> str:
+    """As above, emptied: another test may have paused all sending there."""
+    empty(postgres_url)
+    return postgres_url
 
 
 @pytest.fixture(scope="session")

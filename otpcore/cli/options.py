@@ -143,7 +143,11 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _StderrHandler(logging.StreamHandler[Any]):
-    """Ours, to be told from a host's handlers."""
+    """Ours, to be told from a host's handlers; it writes to what is standard error by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -47,10 +47,12 @@ class Observers:
     def emit(self, event: object) -> None:
         """Tell everyone, in the order in which they were added."""
         for hooks in self.listeners:
+            where = ""
             try:
                 hooks.relay.otp_event(event=event)
             except BaseException as error:
                 if ends_the_caller(error):
                     raise
-                about = fields("observer_raised", reason=type(error).__name__)
-                _logger.error("observer %s: otp_event raised %s", hooks.origin, raised_at(error), extra=about)
+                where, about = raised_at(error), fields("observer_raised", reason=type(error).__name__)
+            if where:  # outside the handler: logging prints what is being handled where a handler of the host's fails
+                _logger.error("observer %s: otp_event raised %s", hooks.origin, where, extra=about)

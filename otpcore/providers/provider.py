@@ -265,22 +265,25 @@ class Provider:
         if timeout <= 0:
             raise self._error(ErrorKind.UNAVAILABLE, "no time was left to call it")
         progress = _Progress()
-        failure: ProviderError | ReceiptRefused | None = None
+        failed: BaseException | None = None
         with anyio.move_on_after(timeout):
             try:
                 answer = await self._answer(hook, {} if request is None else {"request": request}, progress)
             except BaseException as error:
                 if ends_the_caller(error):
                     raise
-                failure = self._failure_of(hook, request, error)
+                failed = error
             else:
                 if issubclass(type(answer), expected):  # isinstance would believe what the answer says of itself
                     return cast("T", answer)
-                failure = self._error(
+                failed = self._error(
                     ErrorKind.AMBIGUOUS, f"answered {_type_name(answer)} instead of {expected.__name__}"
                 )
-        if failure is not None:
-            raise failure  # outside the handler: the original and its cause may quote the number, the code or a credential
+        if failed is not None:
+            # Outside the handler: the original and its cause may quote the number, the code or a credential, and would
+            # be the context of what is raised, and of what the host's logging says of a handler that fails.
+            failure, failed = self._failure_of(hook, request, failed), None
+            raise failure
         if progress.waiting_for_thread:
             raise self._error(ErrorKind.UNAVAILABLE, f"no worker thread was free within {timeout:g} s")
         raise self._error(ErrorKind.AMBIGUOUS, f"no answer within {timeout:g} s")

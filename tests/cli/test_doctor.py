@@ -47,28 +47,28 @@ def test_a_store_in_use_is_shown_with_its_revision(otp: Otp, desk: Desk) -> None
     assert "tables at" in store
 
 
-def test_a_server_is_named_with_the_pooler_before_it(otp: Otp, desk: Desk, postgres_url: str) -> None:
-    desk.write(storage={"url": postgres_url})
+def test_a_server_is_named_with_the_pooler_before_it(otp: Otp, desk: Desk, empty_postgres_url: str) -> None:
+    desk.write(storage={"url": empty_postgres_url})
     [direct] = found(otp("doctor", "--json"), "store", "ok")
     assert "(postgresql 18." in direct
     assert "pooler" not in direct
-    with pgbouncer_before(postgres_url) as url:
+    with pgbouncer_before(empty_postgres_url) as url:
         desk.write(storage={"url": url})
         [pooled] = found(otp("doctor", "--json"), "store", "ok")
     assert "a pooler stands before it" in pooled
 
 
-def test_a_server_that_takes_no_writes_is_a_problem(otp: Otp, desk: Desk, postgres_url: str) -> None:
-    desk.write(storage={"url": f"{postgres_url}&options=-cdefault_transaction_read_only%3Don"})
+def test_a_server_that_takes_no_writes_is_a_problem(otp: Otp, desk: Desk, empty_postgres_url: str) -> None:
+    desk.write(storage={"url": f"{empty_postgres_url}&options=-cdefault_transaction_read_only%3Don"})
     ended = otp("doctor", "--json")
     assert ended.code == ExitCode.REFUSED
     [problem] = found(ended, "store", "problem")
     assert "takes no writes" in problem
 
 
-def test_a_server_that_refuses_is_told_in_its_own_words(otp: Otp, desk: Desk, postgres_url: str) -> None:
+def test_a_server_that_refuses_is_told_in_its_own_words(otp: Otp, desk: Desk, empty_postgres_url: str) -> None:
     desk.write(
-        storage={"url": postgres_url.replace("/postgres?", "/nowhere?").replace("postgresql+psycopg", "postgres")}
+        storage={"url": empty_postgres_url.replace("/postgres?", "/nowhere?").replace("postgresql+psycopg", "postgres")}
     )
     [problem] = found(otp("doctor", "--json"), "store", "problem")
     assert 'database "nowhere" does not exist' in problem

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import subprocess
 import sys
 from importlib.metadata import entry_points, version
@@ -12,6 +14,7 @@ import pytest
 
 from otpcore import cli
 from otpcore.cli.exits import MEANINGS, CommandError, ExitCode, explain
+from otpcore.cli.options import Options
 from otpcore.errors import (
     DeliveryError,
     ErrorKind,
@@ -143,3 +146,21 @@ def test_logs_go_to_standard_error_and_only_when_asked_for(otp: Otp, desk: Desk)
     assert (first["logger"], first["event"]) == ("otpcore.config", "settings_read")
     assert loud.document == quiet.document
     assert "otpcore.config: settings read from" in otp("routes", "show", "--verbose").err
+
+
+def test_what_is_logged_goes_to_what_is_standard_error_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = io.StringIO(), io.StringIO()
+    logger = logging.getLogger("otpcore")
+    before, level = list(logger.handlers), logger.level
+    try:
+        monkeypatch.setattr("sys.stderr", first)
+        Options().configure_logging()
+        logger.warning("once")
+        first.close()
+        monkeypatch.setattr("sys.stderr", second)
+        logger.warning("again")
+    finally:
+        logger.handlers[:] = before
+        logger.setLevel(level)
+    [line] = second.getvalue().splitlines()
+    assert line.endswith("WARNING otpcore: again")

@@ -181,7 +181,7 @@ def test_a_worker_delivers_what_the_vendor_did_not_take(learner: Learner) -> Non
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'shared.sqlite3'}"
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("empty_postgres_url")
     empty(url)
     return url
 

@@ -76,9 +76,9 @@ def table_locked(url: str):
     engine.dispose()
 
 
-async def test_a_caller_who_gives_up_before_the_store_does_hears_what_keeps_it(otp_outbox, postgres_url):
+async def test_a_caller_who_gives_up_before_the_store_does_hears_what_keeps_it(otp_outbox, empty_postgres_url):
     store = SqlStore(
-        make_url(postgres_url)
+        make_url(empty_postgres_url)
         .update_query_dict({"options": "-cdefault_transaction_read_only=on"})
         .render_as_string(hide_password=False)
     )

@@ -7,6 +7,7 @@ import itertools
 import logging
 import pickle
 import sqlite3
+import sys
 import traceback
 from collections.abc import Awaitable, Iterator
 from contextlib import closing, contextmanager
@@ -235,8 +236,12 @@ def _logging_everything(stream: io.StringIO) -> Iterator[None]:
 
 
 class _Everything(logging.Formatter):
-    """A record with all that it carries, as a JSON formatter would write it."""
+    """A record with all that it carries, as a JSON formatter would write it.
+
+    With it comes what is being handled: ``logging`` prints that, as the context of its own error, where a handler fails.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         carried = {name: value for name, value in vars(record).items() if not isinstance(value, float)}  # times
-        return f"{super().format(record)} {carried!r}"
+        handled = "" if sys.exc_info()[1] is None else traceback.format_exc()
+        return f"{super().format(record)} {carried!r} {handled}"

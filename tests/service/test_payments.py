@@ -129,7 +129,7 @@ async def test_a_vendor_is_not_asked_whether_its_code_confirms_a_payment(otp_out
 async def test_every_store_keeps_payments_apart(
     otp_outbox: Outbox, request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/otp.sqlite3" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    url = f"sqlite:///{tmp_path}/otp.sqlite3" if kind == "sqlite" else request.getfixturevalue("empty_postgres_url")
     settings = {**otp_outbox.settings, "storage": {"store": "sql", "url": url}, "otp": {"cooldown": 0}}
     async with AsyncOTPService(settings, providers=otp_outbox.providers) as otp:
         challenge = await otp.send_sms(PHONE, payment=BOOKS)
