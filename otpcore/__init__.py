@@ -150,6 +150,7 @@ __all__ = [
     "hookimpl",
     "known_as",
     "load_settings",
+    "parse_code",
     "parse_phone",
     "parse_rules",
 ]
@@ -179,6 +180,7 @@ _MODULES = {
     ),
     "otpcore.operator.asynchronous": ("AsyncOperator",),
     "otpcore.operator.blocking": ("Operator",),
+    "otpcore.codes": ("parse_code",),
     "otpcore.phone.numbers": ("PhoneNumber", "parse_phone"),
     "otpcore.prices": ("Price",),
     "otpcore.providers.delivered": ("DeliveredMessage",),

@@ -11,12 +11,13 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import secrets
 from typing import TYPE_CHECKING
 
 import attrs
 
-from otpcore.errors import SettingsError, StoreError
+from otpcore.errors import InvalidArgument, SettingsError, StoreError
 from otpcore.models import World
 from otpcore.phone.characters import is_mark, plain
 from otpcore.phone.spellings import same_phone
@@ -26,12 +27,24 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["KeyRing", "ReceiptProofs", "digest_length", "is_bound", "make_code", "normalise_code"]
+__all__ = [
+    "KeyRing",
+    "ReceiptProofs",
+    "digest_length",
+    "is_bound",
+    "make_code",
+    "normalise_code",
+    "parse_code",
+    "typed_code",
+]
 
 _LONGEST_SHOWN = 64
 _LOOK_UP_DIGITS = 32
 _BOUND = "bound."  # before the subject of a code that is bound to a payment
 _PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
+_CODE = re.compile(r"[0-9]{4,10}")
+_LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
+_LONGEST_TYPED = 64  # no code is nearly so long
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
 
 
@@ -48,6 +61,32 @@ def normalise_code(text: str) -> str:
     if text.isascii() and text.isdigit():
         return text
     return "".join(character for character in plain(text) if character != " " and not is_mark(character))
+
+
+def typed_code(text: object) -> str:
+    """A code as it was meant, whatever it is.
+
+    Raises:
+        InvalidArgument: It is no text.
+    """
+    if not isinstance(text, str):
+        raise InvalidArgument(f"code must be text, not {type(text).__name__}: a number has lost its leading zeros")
+    return normalise_code(text[:_LOOKED_AT])[:_LONGEST_TYPED]
+
+
+def parse_code(text: str) -> str:
+    """A code as a person types or pastes it, for a form that tells at once what can be none: its digits in ASCII.
+
+    Spaces, marks and what nobody sees do not matter, nor do the digits of other scripts. ``verify`` reads what it is
+    given in the same way, so a host need not.
+
+    Raises:
+        InvalidArgument: It is no text, or not 4 to 10 digits. It is never quoted.
+    """
+    meant = typed_code(text)
+    if not _CODE.fullmatch(meant):
+        raise InvalidArgument("code: has 4 to 10 digits, and nothing else")
+    return meant
 
 
 def is_bound(subject: str) -> bool:

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 
-from otpcore.codes import normalise_code
+from otpcore.codes import parse_code, typed_code
 from otpcore.errors import InvalidArgument
 from otpcore.events import fields
 from otpcore.messages.payments import Payment, payment_text
@@ -30,12 +30,10 @@ __all__ = [
     "check_storable",
     "check_text",
     "findable",
-    "given_code",
     "guess_of",
     "is_id",
     "named_channel",
     "order_of",
-    "typed_code",
 ]
 
 _logger = logging.getLogger("otpcore.limits")
@@ -47,11 +45,8 @@ _MOST_ITEMS = 10  # of metadata
 _LONGEST_ITEM_NAME = 40  # characters
 _LONGEST_ITEM = 200  # characters
 _LONGEST_CLIENT = 1_000  # characters; of more, the end: the nearest proxy wrote it
-_GIVEN_CODE = re.compile(r"[0-9]{4,10}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
-_LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
-_LONGEST_CODE = 64  # no code is nearly so long
 
 
 def order_of(
@@ -80,7 +75,7 @@ def order_of(
     check_storable(purpose=purpose, locale=locale, message=message)
     check_short(purpose=purpose, locale=locale)
     check_app(app)
-    own_code = given_code(code)
+    own_code = None if code is None else parse_code(code)
     bound = _checked_payment(payment)
     _check_said(own_code, message, bound, verifiable=verifiable)
     is_strict = settings.number_policy == "valid"
@@ -288,31 +283,6 @@ def findable(challenge_id: str) -> str:
     """
     check_text(challenge_id=challenge_id)
     return "" if _UNSTORABLE.search(challenge_id) else challenge_id
-
-
-def typed_code(code: object) -> str:
-    """A code as it was meant.
-
-    Raises:
-        InvalidArgument: It is no text.
-    """
-    if not isinstance(code, str):
-        raise InvalidArgument(f"code must be text, not {type(code).__name__}: a number has lost its leading zeros")
-    return normalise_code(code[:_LOOKED_AT])[:_LONGEST_CODE]
-
-
-def given_code(code: object) -> str | None:
-    """A code that the host made, as it is sent; None: it made none.
-
-    Raises:
-        InvalidArgument: It is no text, or not 4 to 10 digits. It is never quoted.
-    """
-    if code is None:
-        return None
-    meant = typed_code(code)
-    if not _GIVEN_CODE.fullmatch(meant):
-        raise InvalidArgument("code: has 4 to 10 digits, and nothing else")
-    return meant
 
 
 class Clients:

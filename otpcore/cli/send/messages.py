@@ -14,6 +14,7 @@ from otpcore.cli.layout import fields
 from otpcore.cli.options import Options
 from otpcore.cli.send.sandbox import message_lines, plain_messages
 from otpcore.clock import when
+from otpcore.codes import parse_code
 from otpcore.events import Event, EventType
 from otpcore.messages.texts import check_message
 from otpcore.models import Challenge, ChallengeState, Channel, Verification
@@ -21,7 +22,7 @@ from otpcore.operator.fixes import error_of_end, fix_of
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.hooks import hookimpl
 from otpcore.runners.worker import WorkerRunner
-from otpcore.service.arguments import check_app, given_code, is_id
+from otpcore.service.arguments import check_app, is_id
 from otpcore.service.setup import Setup
 
 __all__ = ["Order", "send", "verify"]
@@ -114,7 +115,8 @@ def _require_content(order: Order) -> None:
     """
     _require_app(order.app)
     try:
-        given_code(order.code)
+        if order.code is not None:
+            parse_code(order.code)
     except ValueError as error:
         raise CommandError(f"--{error}", "give 4 to 10 digits", ExitCode.USAGE) from error
     if order.relayed and order.code is None:
