@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from otpcore import SettingsError
+from otpcore import InvalidArgument, SettingsError, parse_code
 from otpcore.codes import KeyRing, make_code
 from otpcore.models import World
 from otpcore.service.service import new_id
@@ -142,3 +142,16 @@ def test_a_code_that_replaces_another_is_under_the_key_of_its_challenge(keys: Ke
     assert not keys.matches("challenge", "123457", digest)
     with pytest.raises(SettingsError, match="missing"):
         keys.digest("challenge", "123456", "missing")
+
+
+@pytest.mark.parametrize(
+    "typed", ["163406", " 163-406. ", "\u3164163406\u200b", "`163406`", "\u0661\u0666\u0663\u0664\u0660\u0666"]
+)
+def test_a_form_reads_a_code_as_verify_does(typed):
+    assert parse_code(typed) == "163406"
+
+
+@pytest.mark.parametrize("typed", ["", "163", "12345678901", "16340O", "1\u00b263406", 163406, None])
+def test_what_can_be_no_code_is_refused(typed):
+    with pytest.raises(InvalidArgument, match="^code"):
+        parse_code(typed)
