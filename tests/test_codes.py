@@ -153,5 +153,5 @@ def test_a_form_reads_a_code_as_verify_does(typed):
 
 @pytest.mark.parametrize("typed", ["", "163", "12345678901", "16340O", "1\u00b263406", 163406, None])
 def test_what_can_be_no_code_is_refused(typed):
-    with pytest.raises(InvalidArgument, match="^code"):
+    with pytest.raises(InvalidArgument, match=r"^code"):
         parse_code(typed)
