@@ -80,15 +80,8 @@ MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
 AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
 BY_TWO = ["-q", "-n", "2", "--dist", "loadfile"]
-IN_PARALLEL = [
-    "-n",
-    "4",
-    "--dist",
-    "loadfile",
-    "--no-loadscope-reorder",
-    "--durations",
-    "15",
-]  # in the order of tests/conftest.py
+# In the order of tests/conftest.py.
+IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
 
 
 def group(name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """``python -m benchmarks.passage``: what a reader passes through, counted.
 
 The files and functions of ``otpcore`` that one accepted send and one verification run through, with the memory store and a
-provider in this process; the lines of code; and what is too long to be read in one sitting.
+provider in this process; the lines of code; and what is too long to be read in one sitting, by ``lengths.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import io
 import logging
 import sys
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Self
@@ -20,14 +19,11 @@ from typing import Any, Self
 import attrs
 
 import otpcore
+from benchmarks.lengths import LONGEST_FILE, LONGEST_FUNCTION, docstring, long_files, long_functions, spanned
 from benchmarks.ours import Gateway, settings
 from otpcore import AsyncOTPService
 
-__all__ = ["Length", "Passage", "code_lines", "long_files", "long_functions", "main", "of_send_and_verification"]
-
-LONGEST_FILE = 400
-LONGEST_FUNCTION = 45
-"""Lines, as the file has them."""
+__all__ = ["Passage", "code_lines", "main", "of_send_and_verification"]
 
 _ROOT = Path(otpcore.__file__).parent
 _REPOSITORY = _ROOT.parent
@@ -60,14 +56,6 @@ class Passage:
     def files(self) -> list[str]:
         """Their files, from the package on."""
         return sorted({function.partition(":")[0] for function in self.functions})
-
-
-@attrs.frozen
-class Length:
-    """Something long, and where it stands."""
-
-    place: str
-    lines: int
 
 
 async def of_send_and_verification() -> tuple[Passage, Passage]:
@@ -120,55 +108,19 @@ def code_lines(root: Path = _ROOT, *, without: str = "testing") -> int:
     return sum(_code_lines(file.read_text()) for file in files)
 
 
-def long_files(root: Path = _ROOT) -> list[Length]:
-    """Files that are longer than ``LONGEST_FILE`` lines."""
-    found = (Length(_place(file), len(file.read_text().splitlines())) for file in sorted(root.rglob("*.py")))
-    return [one for one in found if one.lines > LONGEST_FILE]
-
-
-def long_functions(root: Path = _ROOT) -> list[Length]:
-    """Functions that are longer than ``LONGEST_FUNCTION`` lines, their docstrings left out."""
-    return [one for file in sorted(root.rglob("*.py")) for one in _functions(file) if one.lines > LONGEST_FUNCTION]
-
-
-def _functions(file: Path) -> Iterator[Length]:
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            described = _docstring(node)
-            yield Length(
-                f"{_place(file)}:{node.name}",
-                (node.end_lineno or node.lineno) - node.lineno + 1 - len(described),
-            )
-
-
 def _code_lines(text: str) -> int:
     tree = ast.parse(text)
     left_out: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            left_out.update(_docstring(node))
+            left_out.update(docstring(node))
         elif isinstance(node, ast.Import | ast.ImportFrom):
-            left_out.update(_lines(node))
+            left_out.update(spanned(node))
     found: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NOT_CODE:
             found.update(range(token.start[0], token.end[0] + 1))
     return len(found - left_out)
-
-
-def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> range:
-    first = node.body[0] if node.body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        return _lines(first)
-    return range(0)
-
-
-def _lines(node: ast.stmt) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
-
-
-def _place(file: Path) -> str:
-    return str(file.relative_to(_REPOSITORY)) if file.is_relative_to(_REPOSITORY) else str(file)
 
 
 def main() -> int:
@@ -184,7 +136,7 @@ def main() -> int:
     print(f"lines of code without testing: {code_lines()}")
     for what, found, limit in (
         ("files", long_files(), LONGEST_FILE),
-        ("functions", long_functions(), LONGEST_FUNCTION),
+        ("functions", long_functions(_ROOT), LONGEST_FUNCTION),
     ):
         print(f"{what} over {limit} lines: {len(found)}")
         for one in found:

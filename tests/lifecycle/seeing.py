@@ -9,8 +9,9 @@ from otpcore.stores.commands import ChallengeView
 from otpcore.stores.lifecycle import OVER
 from otpcore.stores.records import ChallengeRecord, CounterRecord, DeliveryRecord, FailureRecord
 
+from .caller import PHONE
 from .kept import FOREVER
-from .sides import PHONE, Sides, at, same
+from .sides import Sides, at, same
 
 Views = Mapping[str, ChallengeView]
 

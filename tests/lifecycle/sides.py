@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from otpcore.errors import ErrorKind
 from otpcore.events import EventType
-from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome, Receipt, ReceiptStatus, RetryJob
-from otpcore.rate_limits.admission import Admission, Barrier, Charge, LimitReason
-from otpcore.retrying import RetryPolicy
+from otpcore.models import ChallengeState, Channel, Outcome, Receipt, ReceiptStatus, RetryJob
 from otpcore.stores.commands import (
     Begun,
     ClaimRule,
@@ -31,9 +29,7 @@ from otpcore.stores.steps import (
     CallInstance,
     CallResult,
     CancelLate,
-    Candidate,
     Ended,
-    FailoverPlan,
     FailoverRef,
     Queued,
     Step,
@@ -41,16 +37,10 @@ from otpcore.stores.steps import (
 )
 from otpcore.testing.stores.world import CHANNELS
 
-from .kept import DENIED, PAUSED, UNLESS_VERIFIED, Failover, Reserved, Rules, Said, Windows
-from .told import Heard, ToldModel
+from .caller import PHONE, START, Caller
+from .kept import Failover, Reserved, Rules, Said, Windows
+from .told import Heard
 
-START = datetime(2030, 1, 1, 12, tzinfo=UTC)
-PHONE = "phone"
-BARRIERS = {
-    PAUSED: Barrier(reason=LimitReason.PAUSED),
-    DENIED: Barrier(reason=LimitReason.DENIED),
-    UNLESS_VERIFIED: Barrier(reason=LimitReason.DENIED, unless_verified=True),
-}
 _NO_NEWS: Mapping[EventType, str] = {}
 _KINDS = {
     CallInstance: "call",
@@ -62,7 +52,7 @@ _KINDS = {
 }
 
 
-class Sides:
+class Sides(Caller):
     """Both sides of one person's challenges.
 
     Args:
@@ -71,18 +61,12 @@ class Sides:
     """
 
     def __init__(self, store: Store, wait: Callable[[Coroutine[Any, Any, Any]], Any], rules: Rules) -> None:
+        super().__init__(rules)
         self.store = store
         self.wait = wait
-        self.rules = rules
-        self.model = ToldModel(rules)
-        self.numbers = itertools.count(1)
         self.routes = dict(rules.routes)  # in force
         self.called: dict[str, DeliveryRecord] = {}
         self.barrier = ""  # that stands now
-
-    @property
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.model.now)
 
     # Sending.
 
@@ -91,19 +75,6 @@ class Sides:
         newest = self.model.of(purpose)
         same(found and found.id, newest and newest.id, "latest")
         return found
-
-    def asked(self, client: str, barrier: str) -> Admission:
-        """Every limit of one send."""
-        charges = [
-            Charge(key=f"{PHONE}/send/{window}", limit=limit, window=timedelta(seconds=window), reason="phone")
-            for limit, window in self.rules.limits
-        ]
-        if client:
-            limit, window = self.rules.toll
-            key = f"{PHONE}/send/toll-{client}"
-            toll = Charge(key=key, limit=limit, window=timedelta(seconds=window), reason="client", refundable=False)
-            charges.append(toll)
-        return Admission(charges=tuple(charges), barrier=BARRIERS.get(barrier))
 
     def begin(self, new: NewSend, failover: Failover, barrier: str) -> tuple[Said, ChallengeRecord | None, Windows]:
         """What both say; with a refusal, the living challenge; and what it was charged to, else."""
@@ -331,78 +302,6 @@ class Sides:
                 phone_key=phone_key,
                 now=self.now,
             )
-        )
-
-    # What the service would pass.
-
-    def new_send(
-        self,
-        purpose: str,
-        channel: str,
-        client: str,
-        living: ChallengeRecord | None,
-        barrier: str,
-        key: str,
-        route: tuple[str, ...],
-    ) -> tuple[NewSend, FailoverRef, Failover]:
-        number, rules = next(self.numbers), self.rules
-        challenge = living or ChallengeRecord(
-            id=f"c{number}",
-            subject=purpose,
-            phone_key=PHONE,
-            phone_sealed=b"sealed",
-            phone_masked="+359•••567",
-            key_id=key,
-            purpose=purpose,
-            state=ChallengeState.SENDING,
-            max_attempts=rules.attempts,
-            first_sent_at=self.now,
-            expires_at=self.now,
-            code_digest="digest",
-            code_sealed=f"{key}:sealed".encode(),
-            locale="en",
-        )
-        failover = Failover(challenge.id, channel, f"host-{number}", f"s{number}", route=route)
-        ref = FailoverRef(
-            challenge_id=challenge.id, channel=Channel(channel), send_id=failover.send, token=failover.owner
-        )
-        new = NewSend(
-            challenge=challenge,
-            is_resend=living is not None,
-            send_id=failover.send,
-            token=failover.owner,
-            channel=Channel(channel),
-            plan=self._plan(failover),
-            life=timedelta(seconds=rules.life),
-            cap=timedelta(seconds=rules.cap),
-            renewal=timedelta(seconds=rules.renewal),
-            asked=self.asked(client, barrier),
-            client=client,
-        )
-        return new, ref, failover
-
-    def _plan(self, failover: Failover, *, go_on: bool = True) -> FailoverPlan:
-        rules = self.rules
-        route = tuple(
-            Candidate(instance=one, owner=CodeOwner.PROVIDER, scope=rules.scopes[one])
-            if one in rules.scopes
-            else Candidate(instance=one)
-            for one in failover.route
-        )
-        most = rules.retries.get(failover.channel)
-        policy = None if most is None else RetryPolicy(max_retries=most, first_delay=1, max_delay=30, jitter=0)
-        return FailoverPlan(
-            delivery_id=f"d{next(self.numbers)}",
-            route=route,
-            untried=tuple(one for one in route if one.instance not in failover.tried) if go_on else (),
-            is_retry=failover.is_retry,
-            call_lease=timedelta(seconds=rules.call_lease),
-            cooldown=timedelta(seconds=rules.cooldown),
-            min_useful_life=timedelta(seconds=rules.useful_life),
-            retry=policy,
-            breaker_threshold=rules.breaker_from,
-            barrier=BARRIERS.get(failover.barrier),
-            hold=timedelta(seconds=rules.hold),
         )
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from typing import Any
 
 import anyio
 import attrs
@@ -13,147 +10,25 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from otp_mada.simulator import MadaSimulator
-from otp_sinch.simulator import SinchSimulator
-from otp_twilio import Mode
-from otp_twilio.simulator import TwilioSimulator
 
 from otpcore import (
     AsyncOTPService,
     Carries,
     ChallengeState,
     Channel,
-    CheckRequest,
-    CheckResult,
     CodeOwner,
     DeliveryError,
-    DeliveryReceipt,
-    DeliveryRequest,
-    ErrorKind,
     Feature,
     InvalidArgument,
     NoRouteError,
-    ProviderError,
-    ProviderInfo,
-    Receipt,
-    ReceiptRequest,
-    ReceiptStatus,
-    RetryJob,
-    hookimpl,
 )
-from otpcore.clock import utc_now
 from otpcore.messages.texts import render_sms
-from otpcore.runners.worker import WorkerRunner
-from otpcore.stores.memory.store import MemoryStore
-from otpcore.testing import FakeClock, Outbox
+from otpcore.testing import Outbox
 
-PHONE = "+359871234567"
+from .instances import PAYMENT, PHONE, Instance, VendorInstance, Vendors, service, vendor
+
 OTHER = "+359881234567"
-PAYMENT = "Pay 100 EUR to Bob: {code}"
 HASH = "FA+9qCX9VSu"
-TWILIO_WITH_CALLS = "+15005550006"
-
-
-@attrs.define(eq=False)
-class Instance:
-    """A provider that carries what it says, and is down as long as it is told to be."""
-
-    owner: CodeOwner = CodeOwner.CORE
-    carries: Mapping[Channel, Carries] = attrs.field(factory=dict)
-    is_down: bool = False
-    asked: list[DeliveryRequest] = attrs.field(factory=list)
-
-    @hookimpl
-    def describe(self) -> ProviderInfo:
-        scope = f"scope:{id(self)}" if self.owner is CodeOwner.PROVIDER else ""
-        return ProviderInfo(display_name="Instance", code_owner=self.owner, code_scope=scope, carries=self.carries)
-
-    @hookimpl
-    async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
-        return self._take(request)
-
-    @hookimpl
-    async def call(self, request: DeliveryRequest) -> DeliveryReceipt:
-        return self._take(request)
-
-    @hookimpl
-    def parse_receipt(self, request: ReceiptRequest) -> Receipt:
-        return Receipt(status=ReceiptStatus.UNDELIVERED, delivery_id=request.body.decode())
-
-    def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
-        self.asked.append(request)
-        if self.is_down:
-            raise ProviderError(ErrorKind.UNAVAILABLE, "down")
-        return DeliveryReceipt(reference=request.delivery_id)
-
-
-class Landline(Instance):
-    """Carries SMS only, and the number takes none."""
-
-    @hookimpl
-    def describe(self) -> ProviderInfo:
-        return ProviderInfo(display_name="Landline", channels=frozenset({Channel.SMS}))
-
-    def _take(self, request: DeliveryRequest) -> DeliveryReceipt:
-        raise ProviderError(ErrorKind.REJECTED_NUMBER, "a landline")
-
-
-class VendorInstance(Instance):
-    """One whose vendor owns the code."""
-
-    @hookimpl
-    async def check_code(self, request: CheckRequest) -> CheckResult:
-        return CheckResult.INCORRECT
-
-
-def vendor(carries: Mapping[Channel, Carries] | None = None) -> VendorInstance:
-    return VendorInstance(CodeOwner.PROVIDER, carries or {})
-
-
-def service(instances: Mapping[str, object], **given: Any) -> AsyncOTPService:
-    outbox = Outbox()
-    extra = given.pop("settings", {})
-    return AsyncOTPService({**outbox.settings, **extra}, providers=instances, clock=outbox.clock, **given)
-
-
-class Vendors:
-    """Running simulators of Twilio and Sinch, and a service that is routed to them by rules."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self.twilio = stack.enter_context(TwilioSimulator())
-        self.sinch = stack.enter_context(SinchSimulator())
-        self.clock = FakeClock()
-
-    def service(self, rules: str, *, store: MemoryStore | None = None, **otp: Any) -> AsyncOTPService:
-        """With a store, retries are on and nobody runs them."""
-        sender = {"plugin": "twilio", "from_number": TWILIO_WITH_CALLS}
-        return AsyncOTPService(
-            {
-                **Outbox().settings,
-                "otp_sms_provider": rules,
-                "otp": otp,
-                "sms": {"retry": store is not None},
-                "routing": {"reload_every": 0.1},
-                "providers": {
-                    "verify": {"plugin": "twilio", **self.twilio.provider_settings(Mode.VERIFY)},
-                    "texts": {**self.twilio.provider_settings(Mode.MESSAGING), **sender},
-                    "sinch": self.sinch.provider_settings(),
-                    "basic": {"plugin": "sinch", **self.sinch.provider_settings(), "auth": "basic"},
-                },
-            },
-            store=store,
-            runner=None if store is None else WorkerRunner(),
-            clock=utc_now if store is None else self.clock,
-        )
-
-    @property
-    def nobody_was_asked(self) -> bool:
-        return not self.twilio.requests and not self.sinch.requests
-
-
-@pytest.fixture
-def vendors() -> Iterator[Vendors]:
-    with ExitStack() as stack:
-        yield Vendors(stack)
 
 
 # Row by row: the vendors' own plugins, over HTTP.
@@ -289,95 +164,6 @@ async def test_a_text_of_ours_has_the_hash_once(vendors: Vendors) -> None:
         await otp.send_sms(PHONE)
     (message,) = vendors.twilio.inbox
     assert message.text.count(HASH) == 1
-
-
-# Every later failover of the same send.
-
-RETRY = {"sms": {"retry": True}, "retry": {"runner": "inline", "first_delay": 0.01, "max_delay": 0.02}}
-
-
-async def test_a_retry_asks_only_those_who_carry_the_text() -> None:
-    flaky, generic = Instance(is_down=True), vendor()
-    async with service({"generic": generic, "flaky": flaky}, settings=RETRY) as otp:
-
-        async def mend() -> None:
-            while len(flaky.asked) < 3:
-                await anyio.sleep(0.005)
-            flaky.is_down = False
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(mend)
-            challenge = await otp.send_sms(PHONE, message=PAYMENT)
-            tasks.cancel_scope.cancel()
-        assert (challenge.state, challenge.provider) == (ChallengeState.SENT, "flaky")
-        assert len(flaky.asked) >= 3
-        assert {request.text for request in flaky.asked} == {flaky.asked[0].text}
-        assert flaky.asked[0].text is not None
-        assert flaky.asked[0].text.startswith("Pay 100 EUR to Bob: ")
-        assert generic.asked == []
-
-
-async def test_a_retry_whose_rules_now_name_only_others_sends_nothing_else(vendors: Vendors) -> None:
-    store = MemoryStore()
-    async with vendors.service("texts", store=store) as otp:
-        vendors.twilio.down()
-        challenge = await otp.send_sms(PHONE, message=PAYMENT)
-        assert challenge.state is ChallengeState.QUEUED
-        vendors.twilio.up()
-        await store.write_setting("otp_sms_provider", "verify;sinch")
-        vendors.clock.advance(2)
-        await otp.run_retry(RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=vendors.clock()))
-        (view,) = await store.view(challenge_id=challenge.id)
-        assert view.challenge.state is ChallengeState.UNSENDABLE
-        assert vendors.nobody_was_asked
-
-
-async def test_the_next_instance_after_a_receipt_carries_the_text_too() -> None:
-    first, generic, last = Instance(), vendor(), Instance()
-    async with service({"first": first, "generic": generic, "last": last}) as otp:
-        await otp.send_sms(PHONE, message=PAYMENT)
-        lost = ReceiptRequest(url="https://host.example/", body=first.asked[0].delivery_id.encode())
-        await otp.handle_receipt("first", lost)
-        assert (len(first.asked), len(generic.asked), len(last.asked)) == (1, 0, 1)
-        assert last.asked[0].text == first.asked[0].text
-
-
-async def test_a_resend_asks_for_what_it_says_itself() -> None:
-    outbox, generic, words = Outbox(), vendor(), Instance()
-    otp = AsyncOTPService(outbox.settings, providers={"generic": generic, "words": words}, clock=outbox.clock)
-    async with otp:
-        first = await otp.send_sms(PHONE)
-        assert first.provider == "generic"
-        outbox.clock.advance(31)
-        again = await otp.send_sms(PHONE, message=PAYMENT)
-        assert (again.id, again.provider) == (first.id, "words")
-        outbox.clock.advance(31)
-        assert (await otp.send_sms(PHONE)).provider == "generic", "the latest send has no text of its own"
-
-
-async def test_a_probe_does_not_try_one_that_cannot_carry_it() -> None:
-    outbox, generic = Outbox(), vendor()
-    generic.is_down = True
-    otp = AsyncOTPService(
-        {**outbox.settings, "retry": {"runner": "inline", "breaker_threshold": 1}},
-        providers={"generic": generic},
-        clock=outbox.clock,
-    )
-    async with otp:
-        with pytest.raises(DeliveryError):
-            await otp.send_sms(PHONE)
-        outbox.clock.advance(31)
-        with pytest.raises(NoRouteError):
-            await otp.send_sms(PHONE, message=PAYMENT)
-        assert len(generic.asked) == 1
-
-
-@pytest.mark.parametrize(("message", "hint"), [(None, "call"), (PAYMENT, None)])
-async def test_the_other_channel_is_named_only_if_it_carries_the_text(message: str | None, hint: str | None) -> None:
-    async with service({"landline": Landline(), "generic": vendor()}) as otp:
-        with pytest.raises(DeliveryError) as failed:
-            await otp.send_sms(PHONE, message=message)
-    assert failed.value.try_channel == hint
 
 
 def test_the_error_travels_between_processes_with_its_reason() -> None:

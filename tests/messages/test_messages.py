@@ -1,4 +1,4 @@
-"""What people receive, what it costs as SMS, and what they type back."""
+"""What people receive: our texts and a host's, with lines for machines, and what a call says."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import re
 import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from otpcore.codes import normalise_code
 from otpcore.errors import SettingsError
 from otpcore.messages.texts import (
     check_android_hash,
@@ -26,14 +23,6 @@ from otpcore.messages.wordings import WORDINGS
 CODE = "123456"
 HASH = "FA+9qCX9VSu"
 LATIN = {"de", "en", "es", "fr", "it", "pt", "tr"}
-# 3GPP TS 23.038, read off the standard's two tables, apart from the code under test.
-GSM_BASIC = (
-    "@\u00a3$\u00a5\u00e8\u00e9\u00f9\u00ec\u00f2\u00c7\n\u00d8\u00f8\r\u00c5\u00e5"
-    "\u0394_\u03a6\u0393\u039b\u03a9\u03a0\u03a8\u03a3\u0398\u039e\u00c6\u00e6\u00df\u00c9"
-    " !\"#\u00a4%&'()*+,-./0123456789:;<=>?\u00a1ABCDEFGHIJKLMNOPQRSTUVWXYZ\u00c4\u00d6\u00d1\u00dc\u00a7"
-    "\u00bfabcdefghijklmnopqrstuvwxyz\u00e4\u00f6\u00f1\u00fc\u00e0"
-)
-GSM_EXTENSION = "\f^{}\\[~]|\u20ac"
 
 
 TELL_NOBODY = {
@@ -312,107 +301,3 @@ def test_a_custom_call_is_spoken_twice_with_a_pause_between():
 def test_a_call_with_minutes_never_speaks_a_zero():
     assert call(message="{code} {minutes}", code="1", minutes=0).startswith("1 1.")
     assert call(message="{code} {minutes}", code="1", minutes=4).startswith("1 4.")
-
-
-@pytest.mark.parametrize(
-    ("text", "encoding", "units", "count"),
-    [
-        ("", "GSM-7", 0, 1),
-        ("a" * 160, "GSM-7", 160, 1),
-        ("a" * 161, "GSM-7", 161, 2),
-        ("a" * 306, "GSM-7", 306, 2),
-        ("a" * 307, "GSM-7", 307, 3),
-        ("€" * 80, "GSM-7", 160, 1),
-        ("€" * 81, "GSM-7", 162, 2),
-        ("a" * 152 + "€" + "a" * 152, "GSM-7", 306, 3),  # the escape pair moves to the second part as a whole
-        ("a" * 151 + "€" + "a" * 153, "GSM-7", 306, 2),
-        ("ç" * 70, "UCS-2", 70, 1),
-        ("ç" * 71, "UCS-2", 71, 2),
-        ("ç" * 134, "UCS-2", 134, 2),
-        ("ç" * 135, "UCS-2", 135, 3),
-        ("😀" * 35, "UCS-2", 70, 1),
-        ("😀" * 36, "UCS-2", 72, 2),
-        ("ç" * 66 + "😀" + "ç" * 66, "UCS-2", 134, 3),
-        ("ç" * 65 + "😀" + "ç" * 67, "UCS-2", 134, 2),
-        ("€" * 35 + "ç" * 35, "UCS-2", 70, 1),  # no escapes in UCS-2
-        ("\ud83d", "UCS-2", 1, 1),
-    ],
-)
-def test_segments_are_counted_as_networks_do(text, encoding, units, count):
-    counted = segments(text)
-    assert (counted.encoding, counted.units, counted.count) == (encoding, units, count)
-
-
-def test_the_gsm_alphabet_is_the_standards():
-    everything = map(chr, range(0x3000))
-    in_gsm = {character: cost.units for character in everything if (cost := segments(character)).encoding == "GSM-7"}
-    assert in_gsm == dict.fromkeys(GSM_BASIC, 1) | dict.fromkeys(GSM_EXTENSION, 2)
-    assert len(in_gsm) == 127 + 10
-
-
-@given(st.text(st.sampled_from("a€ç😀"), max_size=400))
-def test_segments_hold_all_units_and_waste_at_most_one_each(text):
-    counted = segments(text)
-    alone, joined = (160, 153) if counted.encoding == "GSM-7" else (70, 67)
-    if counted.units <= alone:
-        assert counted.count == 1
-    else:
-        assert counted.units <= counted.count * joined
-        assert counted.units > (counted.count - 1) * (joined - 1)
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "123456",
-        "123 456",
-        " 123-456\n",
-        "123\u2011456",  # non-breaking hyphen
-        "123\u2212456",  # minus
-        "123\u2014456",
-        "1\u00a02\u20093\u30004\u200b5\ufeff6",
-        "123\u30fc456",  # what a Japanese keyboard gives for a hyphen
-        "\u202a123456\u202c",
-        "\uff11\uff12\uff13\uff14\uff15\uff16",  # full width
-        "\u0661\u0662\u0663\u0664\u0665\u0666",  # Arabic-Indic
-        "\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6",  # Persian
-        "\u0967\u0968\u0969\u096a\u096b\u096c",  # Devanagari
-        "123456.",
-        "#123456",  # from the last line of our own texts
-        "\u201c123456\u201d",
-        "(123-456),",
-        "\u2066123456\u2069!",
-        "1\ufe0f\u20e32\ufe0f\u20e33\ufe0f\u20e3456",  # keycaps
-        "12\u00ad3\u034f4\ufe0e56",
-        "\u2800123456\u3164",
-        "<123456>",
-        "1, 2, 3, 4, 5, 6.",  # as our own calls say it
-        "123.456",
-        "12/34/56",
-        "123\u2027456",
-        "(123) 456",
-        "\ufffc123\u2065456\uffff",
-    ],
-)
-def test_a_code_is_recognised_however_it_is_typed(typed):
-    assert normalise_code(typed) == "123456"
-
-
-@given(st.data())
-def test_what_surrounds_a_code_or_cannot_be_seen_does_not_matter(data):
-    between = st.text("\u200b\u200e\ufeff\u00ad\ufe0f\u034f \t\n\u00a0\u3000\u2800-\u2013\u2212.,;/_\u00b7", max_size=4)
-    around = st.text("\"'`.,;:!?#*()[]{}<>/\\|@_~=+\u00ab\u00bb\u201e\u2026\u3002 \u200b", max_size=6)
-    inside = "".join(digit + data.draw(between) for digit in "163406")
-    assert normalise_code(data.draw(around) + inside + data.draw(around)) == "163406"
-
-
-@pytest.mark.parametrize("typed", ["12345O", "12e4", "\u2460\u2461", "1\u00b2", "", "abc"])
-def test_what_is_no_digit_stays_and_makes_no_code(typed):
-    assert normalise_code(typed) == typed
-
-
-@given(st.text())
-def test_normalising_twice_changes_nothing_more_and_invents_no_digits(typed):
-    once = normalise_code(typed)
-    assert normalise_code(once) == once
-    assert sum(map(str.isdecimal, once)) == sum(map(str.isdecimal, typed))

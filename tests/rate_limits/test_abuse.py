@@ -1,79 +1,20 @@
-"""Limits through the service: each kind refuses with its reason, switches are obeyed while running, and all is recorded."""
+"""Limits through the service: each kind refuses with its reason, for exactly so many, and all is recorded."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import types
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from otpcore import (
-    AsyncOTPService,
-    ChallengeState,
-    DeliveryError,
-    EventType,
-    RateLimited,
-    RetryDue,
-    RetryJob,
-    RetryOver,
-)
-from otpcore.models import Channel
-from otpcore.rate_limits.admission import RefusalRecord
-from otpcore.service.switches import PAUSED, Switch, prefix_setting, switch_text
-from otpcore.stores.memory.store import MemoryStore
-from otpcore.testing import EventRecorder, Outbox, wrong_code
+from otpcore import DeliveryError, EventType, RateLimited
+from otpcore.testing import Outbox, wrong_code
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
-
-PHONE = "+359871234567"
-OTHERS = [f"+35988123{number:04d}" for number in range(100, 10_000, 101)]
-GERMAN = "+4915112345678"
-WAITING = {"sms": {"retry": True}, "retry": {"first_delay": 1, "jitter": 0}}
-
-
-class Nobody:
-    """A runner that leaves retries to the test."""
-
-    async def start(self, *_: object) -> None:
-        pass
-
-    async def submit(self, *_: object) -> None:
-        pass
-
-
-def reasons(recorder: EventRecorder, kind: EventType) -> list[str]:
-    return [event.reason or event.detail for event in recorder.of(kind)]
-
-
-class Host:
-    """A service in a memory store that outlives it, and an operator at the store."""
-
-    def __init__(self, outbox: Outbox, limits: Mapping[str, Any], **settings: Any) -> None:
-        self.store, self.recorder = MemoryStore(), EventRecorder()
-        self.outbox = outbox
-        limits = {"phone": [], "client": [], "neighbours": [], **limits}
-        self.settings = {"limits": limits, **settings}
-        self.otp = self.service()
-
-    def service(self) -> AsyncOTPService:
-        return self.outbox.service(self.settings, store=self.store, observers=[self.recorder], runner=Nobody())
-
-    async def switch(self, prefix: str = "", *, allows: bool = False, off: bool = False) -> None:
-        text = None if off else switch_text(Switch(prefix=prefix, allows=allows))
-        await self.store.write_setting(prefix_setting(prefix) if prefix else PAUSED, text)
-
-    async def refusals(self) -> list[RefusalRecord]:
-        return list(await self.store.refusals(100))
-
-
-async def refused(otp: AsyncOTPService, phone: str, **more: Any) -> RateLimited:
-    with pytest.raises(RateLimited) as caught:
-        await otp.send_sms(phone, **more)
-    return caught.value
+from .hosts import GERMAN, OTHERS, PHONE, SATELLITES, Host, reasons, refused
 
 
 @pytest.mark.parametrize(
@@ -227,45 +168,9 @@ def test_exactly_so_many_of_several_processes_on_one_file_get_through(
     assert sum(int(sent) for _, sent in ended) == 20
 
 
-# Allowed and denied.
-
-
-async def test_denied_numbers_are_not_sent_to_unless_they_verified_before(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {})
-    async with host.otp as otp:
-        await otp.send_sms(PHONE)
-        await otp.verify(PHONE, otp_outbox.code)
-    for lists in ({"deny": ["+359"]}, {"allow": ["+49"]}, {"allow": ["+", "+49"], "deny": ["+3598"]}):
-        host.settings["limits"] = {"phone": [], "client": [], **lists}
-        async with host.service() as otp:
-            error = await refused(otp, OTHERS[0])
-            assert (error.reason, error.retry_after) == ("denied", None)
-            await otp.send_sms(GERMAN)
-            assert (await otp.send_sms(PHONE)).state is ChallengeState.SENT
-        otp_outbox.clock.advance(400)
-
-
-async def test_an_operators_denial_takes_force_while_running_and_exempts_nobody(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {"deny": ["+49"]})
-    async with host.otp as otp:
-        await otp.send_sms(PHONE)
-        await otp.verify(PHONE, otp_outbox.code)
-        await host.switch("+35987")
-        await host.switch("+4915", allows=True)
-        otp_outbox.clock.advance(5)
-        assert (await refused(otp, PHONE)).reason == "denied"
-        await otp.send_sms(OTHERS[0])
-        await otp.send_sms(GERMAN)
-        await host.switch("+35987", allows=True)
-        otp_outbox.clock.advance(5)
-        await otp.send_sms(PHONE)
-        assert reasons(host.recorder, EventType.SWITCHES_CHANGED) == ["+35987: deny", "+4915: allow", "+35987: allow"]
-
-
-# Countries.
+# Numbers without a region.
 
 NOWHERE = [f"+1357555013{digit}" for digit in range(1, 6)]  # in no region's range
-SATELLITES = ["+88213300000", "+88213300001", "+883510000000094", "+80012345678"]
 
 
 @pytest.mark.parametrize(
@@ -287,115 +192,6 @@ async def test_a_number_of_no_region_counts_all_the_same(
             await otp.send_sms(phone)
         for phone in numbers[2:]:
             assert (await refused(otp, phone)).reason in ("country", "unverified")
-
-
-async def test_regions_are_allowed_and_denied(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {"allow": ["us", "+35988"], "deny": ["CA"]}, otp={"number_policy": "possible"})
-    async with host.otp as otp:
-        await otp.send_sms("+12025550123")
-        await otp.send_sms(OTHERS[0])
-        for phone in ("+14165550123", "+18765550123", PHONE, GERMAN, SATELLITES[0]):
-            assert (await refused(otp, phone)).reason == "denied"
-
-
-async def test_none_at_all_is_sent_where_the_limit_says_so(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {"country": ["9/1h"], "countries": {"JM": ["0/1d"]}, "prefix": {"+35988": ["0/1h"]}})
-    async with host.otp as otp:
-        for phone in ("+18765550123", "+16585550123", OTHERS[0]):
-            error = await refused(otp, phone)
-            assert (error.reason, error.http_status, error.retry_after) == ("denied", 403, None)
-        await otp.send_sms("+12025550123")
-        assert [one.reason for one in await host.refusals()] == ["denied"] * 3
-
-
-async def test_an_operator_denies_a_region_while_running(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {})
-    async with host.otp as otp:
-        await host.switch("BG")
-        await host.switch("+35988", allows=True)
-        otp_outbox.clock.advance(5)
-        assert (await refused(otp, PHONE)).reason == "denied"
-        await otp.send_sms(OTHERS[0])
-        assert reasons(host.recorder, EventType.SWITCHES_CHANGED) == ["+35988: allow", "BG: deny"]
-
-
-# Paused.
-
-
-async def test_while_paused_nothing_is_sent_and_codes_are_verified(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {})
-    async with host.otp as otp:
-        await otp.send_sms(PHONE)
-        await host.switch()
-        otp_outbox.clock.advance(5)
-        for send in (otp.send_sms, otp.call):
-            with pytest.raises(RateLimited, match="paused"):
-                await send(OTHERS[0])
-        assert await otp.verify(PHONE, otp_outbox.code)
-        await host.switch(off=True)
-        otp_outbox.clock.advance(5)
-        await otp.send_sms(OTHERS[0])
-        assert len(otp_outbox.messages) == 2
-
-
-async def queued(host: Host, otp: AsyncOTPService) -> RetryJob:
-    """A retry that is due in a second."""
-    host.outbox.fail("unavailable")
-    challenge = await otp.send_sms(PHONE)
-    assert challenge.state is ChallengeState.QUEUED
-    due_at = await host.store.next_due()
-    assert due_at is not None
-    return RetryJob(challenge_id=challenge.id, channel=Channel.SMS, due_at=due_at)
-
-
-async def test_what_waits_is_put_off_while_paused_and_sent_afterwards(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {}, **WAITING)
-    async with host.otp as otp:
-        job = await queued(host, otp)
-        await host.switch()
-        otp_outbox.clock.advance(5)
-        for _ in range(4):
-            left = await otp.run_retry(job)
-            assert isinstance(left, RetryDue)
-            job = left.job
-            assert otp_outbox.messages == []
-            otp_outbox.clock.advance(5)
-        ((row, _),) = await host.store.retries(10)
-        assert row.attempts == 0
-        await host.switch(off=True)
-        otp_outbox.clock.advance(5)
-        assert await otp.run_retry(job) == RetryOver()
-        assert await otp.verify(PHONE, otp_outbox.code)
-
-
-async def test_what_waits_for_a_denied_number_ends(otp_outbox: Outbox) -> None:
-    host = Host(otp_outbox, {"phone": ["1/1d"]}, **WAITING)
-    async with host.otp as otp:
-        job = await queued(host, otp)
-        await host.switch("+35987")
-        otp_outbox.clock.advance(5)
-        assert await otp.run_retry(job) == RetryOver()
-        assert otp_outbox.messages == []
-        assert reasons(host.recorder, EventType.UNSENDABLE) == ["denied"]
-        assert [(one.asked, one.reason) for one in await host.refusals()] == [("retry", "denied")]
-        assert [one.count for one in await host.store.counters("", otp_outbox.clock()) if "/send/" in one.key] == [0]
-
-
-@pytest.mark.parametrize(
-    "limits", [{"countries": {"BG": ["0/1d"]}}, {"prefix": {"+35987": ["0/1h"]}}, {"global": ["0/1d"]}], ids=str
-)
-async def test_what_waits_for_a_number_to_which_nothing_may_go_any_more_ends(
-    otp_outbox: Outbox, limits: dict[str, Any]
-) -> None:
-    host = Host(otp_outbox, {}, **WAITING)
-    async with host.otp as otp:
-        job = await queued(host, otp)
-    host.settings["limits"] = {**host.settings["limits"], **limits}
-    async with host.service() as otp:  # the settings were changed, and the host started again
-        otp_outbox.clock.advance(5)
-        assert await otp.run_retry(job) == RetryOver()
-        assert otp_outbox.messages == []
-        assert reasons(host.recorder, EventType.UNSENDABLE) == ["denied"]
 
 
 # Budgets and neighbours.

@@ -14,7 +14,7 @@ from otpcore.clock import utc_now
 from otpcore.settings.tree import generate_keys
 from otpcore.testing import FakeClock
 
-from .test_receipts import PHONE, Scene, said
+from .carriers import PHONE, Scene, said
 
 _LATE = [
     (["lost M1"], ("sent", True, None, "first"), ["undelivered", "accepted"]),

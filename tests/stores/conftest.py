@@ -30,6 +30,15 @@ async def sql_world(database: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A world around a started memory store, where a file names no other."""
+    store = MemoryStore()
+    async with AsyncExitStack() as stack:
+        await store.start(stack)
+        yield World(store=store)
+
+
+@pytest.fixture
 def new_world() -> Callable[[], World]:
     """Worlds without a store, for whoever only wants requests and a clock."""
     return lambda: World(store=MemoryStore())

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import pytest
 
-from otpcore.models import Channel, CodeOwner, Outcome, ReceiptOutcome
+from otpcore.models import Channel, CodeOwner, Outcome
 from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.stores.commands import Refusal
 from otpcore.stores.lifecycle import failure_keys, mark_of
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.stores.records import DeliveryRecord
 from otpcore.stores.rows import OutrunError, Rows
-from otpcore.stores.steps import Accepted, CallInstance, Ended, FailoverRef, Queued
+from otpcore.stores.steps import CallInstance, Ended, Queued
 from otpcore.stores.transactions import auditing, choosing
 from otpcore.stores.transactions import begin as _beginning
 from otpcore.stores.transactions import changes as _changes
@@ -27,14 +26,6 @@ from otpcore.testing.stores.world import CHANNELS, MADA, START, World
 
 COUNTER = "phone-1/send/600"
 SCOPE = "twilio:VA1"
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    store = MemoryStore()
-    async with AsyncExitStack() as stack:
-        await store.start(stack)
-        yield World(store=store)
 
 
 async def test_what_was_charged_to_a_send_that_did_not_begin_comes_back(world: World) -> None:
@@ -76,13 +67,6 @@ async def test_a_code_that_would_live_just_long_enough_is_sent_again(
     await world.resend(failover.id)
     world.now = world.at(after)
     assert (await world.resend(failover.id)).reason is refusal
-
-
-async def test_a_receipt_that_came_before_the_answer_is_told_as_applied(world: World) -> None:
-    failover = await world.begin(world.core("mada", "backup"))
-    await world.undelivered(delivery_id=failover.delivery.id, reference="M1")
-    recorded = await failover.record(Outcome.ACCEPTED, reference="M1")
-    assert [(one.delivery_id, one.applied) for one in recorded.receipts] == [(failover.answered.id, True)]
 
 
 def test_the_newest_verification_is_cancelled_at_the_vendor() -> None:
@@ -298,81 +282,6 @@ async def test_a_mark_goes_with_the_challenge_whose_verification_it_means(world:
         assert (slot is not None) is kept
 
 
-@pytest.mark.parametrize(("after", "kind"), [(270, CallInstance), (270.001, Ended)])
-async def test_an_undelivered_message_is_sent_by_the_next_for_as_long_as_its_code_is_useful(
-    world: World, after: float, kind: type
-) -> None:
-    failover = await world.with_retries().begin(world.core("mada", "backup"))
-    await failover.answer(Outcome.ACCEPTED, reference="M1")
-    world.now = world.at(269)
-    received = await world.undelivered(reference="M1")
-    world.now = world.at(after)
-    assert type((await world.go_on(received, world.core("backup"))).step) is kind
-
-
-@pytest.mark.parametrize(("after", "goes_on"), [(270, True), (270.001, False)])
-async def test_an_undelivered_message_is_of_use_to_the_next_for_as_long_as_its_code(
-    world: World, after: float, *, goes_on: bool
-) -> None:
-    """Its row is leased to who heard of it, so that no worker sends it too, and no retry was made yet."""
-    failover = await world.with_retries().begin(world.core("mada", "backup"))
-    await failover.answer(Outcome.ACCEPTED, reference="M1")
-    world.now = world.at(after)
-    received = await world.undelivered(reference="M1", retried=(Channel.SMS,))
-    assert isinstance(received.follows, FailoverRef) is goes_on
-    assert [(row.lease_until is not None, row.attempts) for row in (await failover.view()).schedule] == [
-        (True, 0)
-    ] * goes_on
-
-
-async def test_a_receipt_without_a_reference_contradicts_none_with_one(world: World) -> None:
-    failover = await world.begin()
-    for reference, outcome in (("", "early"), ("M1", "early"), ("M1", "replayed")):
-        received = await world.undelivered(delivery_id=failover.delivery.id, reference=reference)
-        assert (received.outcome, received.contradicts) == (outcome, False)
-    assert (await world.undelivered(delivery_id=failover.delivery.id, reference="M2")).contradicts
-
-
-async def test_a_receipt_is_written_to_the_latest_send_under_its_reference_and_to_no_other(world: World) -> None:
-    """A vendor that gives a reference to two sends reports on the message that it sent last."""
-    first = await world.begin(world.core("mada", "backup"))
-    await first.answer(Outcome.ACCEPTED, reference="M1")
-    for instance, reference in (("backup", "M1"), ("mada", "M2"), ("mada", "M1")):
-        world.later(30)
-        await (await world.resend(first.id, world.core(instance))).answer(Outcome.ACCEPTED, reference=reference)
-    await world.undelivered(reference="M1")
-    outcomes = [str(delivery.outcome) for delivery in (await first.view()).deliveries]
-    assert outcomes == ["accepted", "accepted", "accepted", "undelivered"]
-
-
-@pytest.mark.parametrize(("after", "outcome"), [(9.999, ReceiptOutcome.EARLY), (10, ReceiptOutcome.APPLIED)])
-async def test_a_receipt_waits_for_the_answer_for_as_long_as_the_call_has_its_lease(
-    world: World, after: float, outcome: ReceiptOutcome
-) -> None:
-    failover = await world.begin()
-    world.now = world.at(after)
-    assert (await world.undelivered(delivery_id=failover.delivery.id)).outcome is outcome
-
-
-@pytest.mark.parametrize("is_delivered_first", [True, False])
-async def test_of_receipts_before_the_answer_the_delivery_is_final(world: World, *, is_delivered_first: bool) -> None:
-    """The person has the message; nobody sends him another."""
-    failover = await world.begin(world.core("mada", "backup"))
-    for is_delivered in (is_delivered_first, not is_delivered_first):
-        await (world.delivered if is_delivered else world.undelivered)(reference="M1")
-    assert isinstance(await failover.answer(Outcome.ACCEPTED, reference="M1"), Accepted)
-
-
-async def test_a_receipt_of_an_earlier_try_counts_for_the_try_that_took_its_message_over(world: World) -> None:
-    failover = await world.with_retries().begin()
-    await failover.answer(Outcome.AMBIGUOUS)
-    retry = await world.claim_next()
-    await world.undelivered(delivery_id=failover.answered.id, reference="M1")
-    await retry.answer(Outcome.ACCEPTED, reference="M1")
-    delivery = (await failover.view()).deliveries[-1]
-    assert (delivery.outcome, delivery.provider_code) == (Outcome.UNDELIVERED, "30003")
-
-
 async def test_nobody_takes_a_slot_that_was_taken_since_it_was_found_free(world: World) -> None:
     """Two verifications of one number at one vendor would end each other."""
     await world.begin(world.vendor())
@@ -397,26 +306,6 @@ async def test_a_purge_without_a_limit_leaves_nothing_and_one_with_a_limit_ends_
     times = {"challenges_before": later, "deliveries_before": later, "phone_key": None, "now": later}
     assert (await world.store.purge(**times, limit=1)).receipts == 1
     assert (await world.store.purge(**times)).receipts == 1002
-
-
-async def test_a_receipt_is_of_every_try_under_the_reference_of_its_message(world: World) -> None:
-    """The repeat found the message of the first try at the vendor: there is one message, and it did not arrive."""
-    failover = await world.with_retries().begin()
-    await failover.answer(Outcome.AMBIGUOUS, reference="M1")
-    retry = await world.claim_next()
-    await retry.answer(Outcome.ACCEPTED, reference="M1")
-    await world.undelivered(reference="M1")
-    assert [one.outcome for one in (await failover.view()).deliveries] == [Outcome.UNDELIVERED, Outcome.UNDELIVERED]
-
-
-async def test_a_receipt_without_a_reference_is_of_its_delivery_alone(world: World) -> None:
-    """Of two tries without a reference, each may have sent a message."""
-    failover = await world.with_retries().begin()
-    await failover.answer(Outcome.AMBIGUOUS)
-    retry = await world.claim_next()
-    await retry.answer(Outcome.ACCEPTED)
-    await world.undelivered(delivery_id=retry.answered.id)
-    assert [one.outcome for one in (await failover.view()).deliveries] == [Outcome.AMBIGUOUS, Outcome.UNDELIVERED]
 
 
 async def test_what_was_never_found_is_approved_for_nobody(world: World) -> None:
