@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import subprocess
 from pathlib import Path
 from types import ModuleType
@@ -10,6 +11,11 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("git") is None or not (ROOT / ".git").exists(), reason="git says which files there are"
+)
 
 
 @pytest.fixture
