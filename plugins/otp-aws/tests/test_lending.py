@@ -1,4 +1,4 @@
-"""Credentials that are lent, by whom ever: kept, renewed in time and by one, and used for as long as they last."""
+"""Credentials that are lent, by whomever: kept, renewed in time and by one, and used for as long as they last."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 import anyio
+import attrs
 import pytest
 
 from otpcore.providers import ErrorKind
@@ -87,7 +88,8 @@ async def test_without_credentials_nothing_is_sent_and_nothing_in_doubt(bench, l
 async def test_who_does_not_answer_leaves_the_send_half_of_its_time(bench, lender, failure_of):
     lender.fail(Fault.HANG, times=None)
     async with bench.lent() as provider:
-        object.__setattr__(provider.client.source.context, "timeout", 0.4)
+        source = provider.client.source
+        source.context = attrs.evolve(source.context, timeout=0.4)
         with anyio.fail_after(5):
             failure = await failure_of(provider.send_sms(bench.delivery()))
     assert failure.kind is ErrorKind.UNAVAILABLE
