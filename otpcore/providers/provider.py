@@ -235,9 +235,10 @@ class Provider:
             )
         if failure is not None:
             raise failure
-        if type(state.summary) is not str:
-            raise self._error(ErrorKind.UNAVAILABLE, "answered a summary that is no text")
-        return AccountState(summary=state.summary[:_LONGEST_SUMMARY])
+        words = (state.summary, state.warning, state.fix)
+        if not all(type(one) is str for one in words):
+            raise self._error(ErrorKind.UNAVAILABLE, "answered a summary, warning or fix that is no text")
+        return AccountState(**{name: getattr(state, name)[:_LONGEST_SUMMARY] for name in ("summary", "warning", "fix")})
 
     async def parse_receipt(self, request: ReceiptRequest, timeout: float) -> ReceiptAnswer:
         """Prove and read a delivery callback. Only where ``reads_receipts``.

@@ -231,9 +231,13 @@ class AccountState:
     Args:
         summary: What was asked and answered, in the provider's own fixed words, such as "the Verify service is there".
             Never the vendor's text.
+        warning: What works now and soon will not, in such words; empty: nothing.
+        fix: What an operator does about the warning.
     """
 
     summary: str
+    warning: str = ""
+    fix: str = ""
 
 
 def _lower_case_names(headers: Mapping[str, str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class _Verdict:
         gone: Ids of the deliveries whose verification the vendor no longer has.
         error: Of the last check that was not answered.
         incorrect: Some vendor said that the code is wrong.
-        was_asked: A check was made.
+        was_asked: A check was made, now or by an attempt before this one that found a verification gone.
     """
 
     approved: tuple[str, ...] = ()
@@ -225,10 +225,10 @@ async def _ask_vendors(
 ) -> _Verdict:
     """Ask each distinct vendor verification once; within a scope, the first answer other than GONE settles it."""
     checks = list(_checks(reservation.deliveries, reservation.marked))
+    verdict = _Verdict(was_asked=any(one.gone for one in reservation.deliveries))
     if not checks:
-        return _Verdict()
-    phone, metadata = _sent_to(service, challenge, guess), _metadata_of(service, challenge)
-    verdict, settled = _Verdict(), set[str]()
+        return verdict
+    phone, metadata, settled = _sent_to(service, challenge, guess), _metadata_of(service, challenge), set[str]()
     for check in checks:
         if check.scope in settled:
             continue

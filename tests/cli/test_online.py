@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from otp_aws.simulator import AwsSimulator
+from otp_aws.simulator.topic import certificate_of
 from otp_sinch.simulator import SinchSimulator
 from otp_twilio.settings import Mode
 from otp_twilio.simulator import TwilioSimulator
@@ -152,3 +155,33 @@ def test_the_sandbox_asks_nobody(otp: Otp, desk: Desk, twilio: TwilioSimulator, 
     desk.write(otp_sms_provider=RULES, providers=instances, sms={"sandbox": True})
     assert otp("doctor", "--online").code == ExitCode.OK
     assert not twilio.requests
+
+
+def test_what_will_not_last_is_a_note_with_its_fix(otp: Otp, desk: Desk) -> None:
+    ends = datetime.now(UTC) + timedelta(days=10)
+    with AwsSimulator() as aws:
+        pinned = {"sns_certificates": [certificate_of("sns", datetime(2020, 1, 1, tzinfo=UTC), ends)]}
+        settings = {**aws.provider_settings(), **aws.topic_settings(), **pinned}
+        desk.write(otp_sms_provider="Aws", providers={"aws": settings})
+        ended = otp("doctor", "--online", "--json")
+    assert ended.code == ExitCode.OK, "it works now"
+    checks = [one for one in ended.document["checks"] if one["about"] == "online"]
+    right, soon = (one for one in checks if one["detail"].startswith("aws: "))
+    assert right["level"] == "ok"
+    assert right["detail"].startswith("aws: the credentials of the settings are right")
+    assert soon["level"] == "note"
+    assert f"is good after {ends:%Y-%m-%d}" in soon["detail"]
+    assert soon["fix"] == "put the next certificate of SNS beside it in providers.aws.sns_certificates"
+
+
+def test_the_fix_of_a_provider_goes_before_the_general_one(
+    otp: Otp, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AwsSimulator() as aws:
+        settings = {**aws.provider_settings(), "access_key_id": "", "secret_access_key": ""}
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", aws.access_key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        desk.write(otp_sms_provider="Aws", providers={"aws": settings})
+        level, detail, fix = online(otp("doctor", "--online", "--json"))["aws"]
+    assert (level, "misconfigured" in detail) == ("problem", True)
+    assert "the keys of the environment" in fix

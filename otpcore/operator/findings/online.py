@@ -18,7 +18,7 @@ async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Found]:
     """What each instance's vendor says, all at once; none takes longer than ``otp.provider_timeout``."""
     if settings.sms.sandbox:
         return [Found(Level.NOTE, "the sandbox is on: no vendor is asked", "in [sms]: sandbox = false")]
-    found: dict[str, Found] = {}
+    found: dict[str, list[Found]] = {}
 
     async def ask(name: str, provider: Provider) -> None:
         found[name] = await _ask(name, provider, settings.otp.provider_timeout)
@@ -26,21 +26,23 @@ async def ask_vendors(settings: Settings, loaded: Loaded) -> list[Found]:
     async with anyio.create_task_group() as tasks:
         for name, provider in loaded.providers.items():
             tasks.start_soon(ask, name, provider)
-    return [found[name] for name in loaded.providers]
+    return [one for name in loaded.providers for one in found[name]]
 
 
-async def _ask(name: str, provider: Provider, timeout: float) -> Found:
+async def _ask(name: str, provider: Provider, timeout: float) -> list[Found]:
     if not provider.checks_account:
-        return Found(
+        asked = Found(
             Level.NOTE,
             f"{name}: {provider.info.display_name} cannot be asked without sending",
             f"send yourself one message: otp instances test {name} PHONE{_over(provider)}",
         )
+        return [asked]
     try:
         state = await provider.check_account(timeout)
     except ProviderError as error:
-        return Found(Level.PROBLEM, str(error), _fix(name, error))
-    return Found(Level.OK, f"{name}: {state.summary}")
+        return [Found(Level.PROBLEM, str(error), _fix(name, error))]
+    soon = [Found(Level.NOTE, f"{name}: {state.warning}", state.fix)] if state.warning else []
+    return [Found(Level.OK, f"{name}: {state.summary}"), *soon]
 
 
 def _over(provider: Provider) -> str:
@@ -49,9 +51,11 @@ def _over(provider: Provider) -> str:
 
 
 def _fix(name: str, error: ProviderError) -> str:
+    if error.fix:
+        return error.fix
     if error.kind is ErrorKind.MISCONFIGURED:
         return f"correct providers.{name} in the settings (URL, credentials, ids): what the vendor's console shows"
-    return error.fix or (
+    return (
         f"see whether the URL of providers.{name} is the vendor's, and whether this machine reaches the vendor "
         "(network, proxy, the vendor's status page), then ask again"
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from otpcore.models import Outcome, ReceiptStatus, UnsendableReason
+from otpcore.models import ChallengeState, Outcome, ReceiptStatus, UnsendableReason
 from otpcore.stores.changes import Change
-from otpcore.stores.lifecycle import after_receipt, why_refused
-from otpcore.stores.records import DeliveryRecord, ReceiptRecord, changed
+from otpcore.stores.lifecycle import after_receipt, in_force, into, sending_over, why_refused
+from otpcore.stores.records import ChallengeRecord, DeliveryRecord, ReceiptRecord, changed
 from otpcore.stores.rows import Rows
 from otpcore.stores.transactions.changes import note
 
@@ -29,18 +29,23 @@ def _of_same_send(rows: Rows, receipt: ReceiptRecord, delivery: DeliveryRecord) 
     return named is not None and named.send_id == delivery.send_id
 
 
-def heed(rows: Rows, delivery: DeliveryRecord, heard: Sequence[ReceiptRecord]) -> DeliveryRecord:
-    """Let them count, whatever the answer was; the delivery as it is now."""
+def heed(
+    rows: Rows, delivery: DeliveryRecord, heard: Sequence[ReceiptRecord], known: DeliveryRecord | None
+) -> DeliveryRecord:
+    """Let them count, whatever the answer was; the delivery as it is now. ``known``: as it was before the answer."""
+    is_told = known is not None and known.outcome is Outcome.UNDELIVERED
     for one in heard:
         if not one.applied:
             rows.apply_receipt(one, delivery.id)
     for one in sorted(heard, key=lambda one: one.status is ReceiptStatus.DELIVERED):  # which is final
-        delivery = write_receipt(rows, delivery, one)
+        delivery = write_receipt(rows, delivery, one, is_told=is_told)
     return delivery
 
 
-def write_receipt(rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord) -> DeliveryRecord:
-    """Write what one receipt says to its delivery."""
+def write_receipt(
+    rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord, *, is_told: bool = False
+) -> DeliveryRecord:
+    """Write what one receipt says to its delivery. ``is_told``: the outbox has been told that it did not arrive."""
     outcome = after_receipt(delivery.outcome, receipt.status)
     changes: dict[str, Any] = {"outcome": outcome, "reference": delivery.reference or receipt.reference}
     if outcome is Outcome.UNDELIVERED and receipt.provider_code:
@@ -53,7 +58,7 @@ def write_receipt(rows: Rows, delivery: DeliveryRecord, receipt: ReceiptRecord) 
         return delivery
     if "delivered_at" in changes:
         note(rows, Change.DELIVERED, delivery.challenge_id, delivery.id)
-    elif outcome is Outcome.UNDELIVERED and delivery.outcome is not outcome:
+    elif outcome is Outcome.UNDELIVERED and delivery.outcome is not outcome and not is_told:
         note(rows, Change.UNDELIVERED, delivery.challenge_id, delivery.id)
     return changed(delivery, **changes)
 
@@ -69,3 +74,25 @@ def refused_by(rows: Rows, sent: Iterable[DeliveryRecord]) -> UnsendableReason:
     undelivered = [one for one in sent if one.outcome is Outcome.UNDELIVERED]
     reported = {one.id: {said.kind for said in heard_of(rows, one) if said.kind is not None} for one in undelivered}
     return why_refused(sent, reported)
+
+
+def taken_back(
+    rows: Rows, before: ChallengeRecord | None, challenge: ChallengeRecord, delivery: DeliveryRecord
+) -> ChallengeRecord:
+    """An acceptance that is known to have come to nothing, though the state says ``sent`` already.
+
+    ``before``: the challenge as it was before the answer. Its end, if that had come, was told then.
+    """
+    changes: dict[str, Any] = {"state": into(challenge, ChallengeState.UNDELIVERED), "confirmed": False}
+    if not rows.schedules(challenge.id):
+        deliveries = in_force(challenge, rows.deliveries(challenge.id))
+        if any(one.outcome is Outcome.ACCEPTED for one in deliveries):
+            return challenge
+        of_this = [one for one in deliveries if one.send_id == delivery.send_id]
+        state, changes["reason"] = sending_over(of_this, refused_by(rows, of_this), other_row=False)
+        changes["state"] = into(challenge, state)
+    rows.update_challenge(challenge.id, **changes)
+    had_ended = before is not None and before.state is ChallengeState.UNSENDABLE
+    if changes["state"] is ChallengeState.UNSENDABLE and not had_ended:
+        note(rows, Change.ENDED, challenge.id, state=ChallengeState.UNSENDABLE)
+    return changed(challenge, **changes)

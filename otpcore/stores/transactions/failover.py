@@ -51,7 +51,7 @@ from otpcore.stores.transactions.choosing import (
     take_slot,
     waits_of,
 )
-from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by
+from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by, taken_back
 from otpcore.stores.transactions.limits import give_back_late, is_open, of_send, refund, use_budget
 from otpcore.stores.wanted import Wanted
 
@@ -63,6 +63,7 @@ def record(
     wanted = Wanted(challenge_id=ref.challenge_id, delivery_id=delivery.id, reference=result.reference, breakers=True)
     rows.prefetch(wanted, now)
     moment = rows.now(now)
+    before, known = rows.challenge(ref.challenge_id), rows.delivery(delivery.id)
     accepts = result.outcome is Outcome.ACCEPTED
     sent = rows.accept(ref.challenge_id, delivery.code_number, moment) if accepts else None
     challenge = sent or rows.challenge(ref.challenge_id)
@@ -81,13 +82,14 @@ def record(
         return Recorded(step=Stopped(challenge=challenge))
     if is_owed:
         give_back_late(rows, ref, plan, moment)
-    delivery = changed(delivery, **answer)
+    delivery = changed(known or delivery, **answer)
     heard = heard_of(rows, delivery)
     if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
     news = note_answer(rows, plan, delivery, result.words, moment) if result.is_asked else ()
     if heard:
-        step = _overruled(rows, ref, sent, heed(rows, delivery, heard), heard, plan, moment)
+        delivery = heed(rows, delivery, heard, known)
+        step = _overruled(rows, ref, before, sent, delivery, heard, plan, moment)
     elif sent is not None:
         step = accepted(rows, challenge, delivery)
     else:
@@ -203,13 +205,14 @@ def _recorded(
 def _overruled(
     rows: Rows,
     ref: FailoverRef,
+    before: ChallengeRecord | None,
     sent: ChallengeRecord | None,
     delivery: DeliveryRecord,
     heard: Sequence[ReceiptRecord],
     plan: FailoverPlan,
     now: datetime,
 ) -> Step:
-    """What follows where receipts came before the answer; ``sent``: the answer was an acceptance."""
+    """What follows where receipts came before the answer; ``sent``: the answer was an acceptance. ``before``: both."""
     if delivery.outcome is Outcome.ACCEPTED and (
         taken := sent or rows.accept(ref.challenge_id, delivery.code_number, now)
     ):
@@ -218,25 +221,9 @@ def _overruled(
     if challenge is None:
         return Stopped(challenge=None)
     if sent is not None:
-        challenge = _taken_back(rows, sent, delivery)
+        challenge = taken_back(rows, before, sent, delivery)
     stops = any(forbids(one.kind) for one in heard)
     return _recorded(rows, own_row(rows, ref), challenge, delivery, plan, now, stops=stops)
-
-
-def _taken_back(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> ChallengeRecord:
-    """An acceptance that is known to have come to nothing, though the state says ``sent`` already."""
-    changes: dict[str, Any] = {"state": into(challenge, ChallengeState.UNDELIVERED), "confirmed": False}
-    if not rows.schedules(challenge.id):
-        deliveries = in_force(challenge, rows.deliveries(challenge.id))
-        if any(one.outcome is Outcome.ACCEPTED for one in deliveries):
-            return challenge
-        of_this = [one for one in deliveries if one.send_id == delivery.send_id]
-        state, changes["reason"] = sending_over(of_this, refused_by(rows, of_this), other_row=False)
-        changes["state"] = into(challenge, state)
-    rows.update_challenge(challenge.id, **changes)
-    if changes["state"] is ChallengeState.UNSENDABLE:
-        note(rows, Change.ENDED, challenge.id, state=ChallengeState.UNSENDABLE)
-    return changed(challenge, **changes)
 
 
 def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -> Accepted:

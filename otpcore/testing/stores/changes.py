@@ -10,11 +10,11 @@ import attrs
 import pytest
 
 from otpcore import models
-from otpcore.models import ChallengeState, Outcome
+from otpcore.models import ChallengeState, Outcome, UnsendableReason
 from otpcore.stores.changes import Change, ChangeRecord
 from otpcore.stores.steps import CallInstance
 from otpcore.testing.stores.base import StoreBase
-from otpcore.testing.stores.scenes import accepted
+from otpcore.testing.stores.scenes import accepted, state_of
 from otpcore.testing.stores.world import World
 
 __all__ = ["OutboxTests"]
@@ -73,6 +73,35 @@ class OutboxTests(StoreBase):
             ended = [] if goes_on else [(Change.ENDED, "", ChallengeState.UNSENDABLE)]
             found = [(kind, of, state) for kind, _, of, state, _ in await _kinds(told)]
             assert found == [(Change.UNDELIVERED, called, None), *ended]
+
+    @pytest.mark.parametrize("is_swept", [False, True])
+    @pytest.mark.parametrize("is_early", [False, True])
+    async def test_outbox_tells_of_an_end_once_though_an_acceptance_comes_late_and_to_nothing(
+        self, told: World, *, is_early: bool, is_swept: bool
+    ) -> None:
+        failover = await told.begin(told.core("mada"))
+        called = failover.delivery.id
+        report = {"delivery_id": called, "reference": "M1"}
+        if is_early:
+            await told.undelivered(**report)
+        told.later(31)
+        if not is_early:
+            await told.undelivered(**report)
+        if is_swept:
+            await told.store.sweep(unretried=(models.Channel.SMS,), limit=10, now=told.now)
+        else:
+            await told.store.drop(failover.id, told.now)
+        await failover.answer(Outcome.ACCEPTED, reference="M1")
+        assert await state_of(failover) == (ChallengeState.UNSENDABLE, False, UnsendableReason.FAILED)
+        found = [(kind, of, state) for kind, _, of, state, _ in await _kinds(told)]
+        assert sorted(found) == [(Change.ENDED, "", ChallengeState.UNSENDABLE), (Change.UNDELIVERED, called, None)]
+
+    async def test_outbox_tells_of_an_arrival_once_though_the_answer_comes_later(self, told: World) -> None:
+        failover = await told.begin(told.core("mada"))
+        called = failover.delivery.id
+        await told.delivered(delivery_id=called, reference="M1")
+        await failover.answer(Outcome.ACCEPTED, reference="M1")
+        assert [(kind, of) for kind, _, of, _, _ in await _kinds(told)] == [(Change.DELIVERED, called)]
 
     @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.UNAVAILABLE])
     async def test_outbox_tells_that_nothing_could_be_sent(self, told: World, outcome: Outcome) -> None:

@@ -145,6 +145,27 @@ class SeriesTests(StoreBase):
         await _fold(world)
         assert [one.delivered for one in await _series(world)] == [1]
 
+    @pytest.mark.parametrize(("back", "told"), [(SETTLED, 3), (SETTLED + 1, 2), (3600, 2)])
+    async def test_series_count_nothing_twice_when_the_clock_is_set_back(
+        self, world: World, back: int, told: int
+    ) -> None:
+        """What happens in a time that is counted already, and is lived again, is left out; nothing else is."""
+        await accepted(world, phone="phone-1", reference="M1")
+        world.later(3600)
+        await accepted(world, phone="phone-2", reference="M2")
+        world.later(1)
+        await _fold(world, wait=SETTLED)
+        world.later(-back)
+        await accepted(world, phone="phone-3", reference="M3")
+        for _ in range(3):
+            await _fold(world, wait=0)
+        world.later(back)
+        await _fold(world)
+        assert sum(one.accepted for one in await _series(world)) == told
+        await accepted(world, phone="phone-4", reference="M4")
+        await _fold(world)
+        assert sum(one.accepted for one in await _series(world)) == told + 1
+
     async def test_series_count_each_of_several_verifications_of_a_phone(self, world: World) -> None:
         for number in range(3):
             failover = await accepted(world, subject=f"subject-{number}", reference=f"M{number}")

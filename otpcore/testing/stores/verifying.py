@@ -312,6 +312,7 @@ class GivingBackTests(StoreBase):
         ids = [delivery.id for delivery in reservation.deliveries]
         await world.store.settle(reservation, give_back=False, gone=ids, now=world.now)
         assert [delivery.gone for delivery in (await failover.view()).deliveries] == [True]
+        assert [delivery.gone for delivery in (await world.reserve()).deliveries] == [True], "the next attempt knows"
 
     async def test_gone_deliveries_that_were_purged_meanwhile_are_no_trouble(self, world: World) -> None:
         await world.begin()

@@ -68,12 +68,13 @@ async def test_a_message_of_another_customer_is_refused_though_sns_has_signed_it
     assert error.fault is ReceiptFault.SIGNATURE
 
 
-async def test_another_key_is_refused_and_the_address_of_its_certificate_named(bench):
+async def test_another_key_is_refused_with_the_address_of_its_certificate_and_the_fix(bench):
     bench.simulator.topic.key = "new"
     error = await refusal_of(bench, bench.report(), sns_certificates=[certificate_of("sns")])
     assert error.fault is ReceiptFault.SIGNATURE
-    assert error.summary.endswith(
-        "it names https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-00000000000000000000000000000000.pem"
+    assert error.summary == (
+        "of sns_certificates it is signed with none of them; put the one of this address beside them: "
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-00000000000000000000000000000000.pem"
     )
 
 
@@ -90,6 +91,19 @@ async def test_a_certificate_is_good_for_its_time(bench, since, until):
     days = [datetime(2026, 11, 22, tzinfo=UTC) + timedelta(days=number) for number in (since, until)]
     error = await refusal_of(bench, bench.report(), sns_certificates=[certificate_of("sns", *days)])
     assert error.fault is ReceiptFault.SIGNATURE
+    assert "with one of them that is not valid now" in error.summary
+
+
+@pytest.mark.parametrize(
+    ("lasting", "warned"), [([31], False), ([30], True), ([30, 400], False), ([400, 30], False), ([-5, 2], True)]
+)
+async def test_doctor_warns_while_no_certificate_lasts_for_thirty_days(bench, lasting, warned):
+    ends = [bench.now + timedelta(days=days) for days in lasting]
+    pinned = [certificate_of("sns", datetime(2020, 1, 1, tzinfo=UTC), end) for end in ends]
+    async with bench.instance(sns_certificates=pinned) as provider:
+        state = await provider.check_account()
+    assert (f"good after {max(ends):%Y-%m-%d}" in state.warning) is warned
+    assert bool(state.warning) is ("providers.aws.sns_certificates" in state.fix) is warned
 
 
 @pytest.mark.parametrize(

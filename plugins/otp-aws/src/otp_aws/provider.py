@@ -45,8 +45,8 @@ _INDIA = "+91"
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_:/-]{1,64}")
 _FEATURES = frozenset(Feature) - {Feature.TEMPLATE_ID}
 _TIERS = {
-    "PRODUCTION": "the credentials are right, and the account may send to everybody",
-    "SANDBOX": "the credentials are right; the account is in the sandbox, which reaches verified numbers only",
+    "PRODUCTION": ", and the account may send to everybody",
+    "SANDBOX": "; the account is in the sandbox, which reaches verified numbers only",
 }
 
 
@@ -149,12 +149,17 @@ class AwsProvider:
     @hookimpl
     async def check_account(self) -> AccountState:
         """Read the account's attributes, which costs nothing: whether it is still in the sandbox is one of them."""
-        listed = (await self.client.call("DescribeAccountAttributes", {})).get("AccountAttributes")
-        if not isinstance(listed, list):
-            raise ProviderError(ErrorKind.MISCONFIGURED, "the answer lists no account attributes: check base_url")
-        known = (one for one in listed if isinstance(one, dict) and one.get("Name") == "ACCOUNT_TIER")
-        tier = next((str(one.get("Value")) for one in known), "")
-        return AccountState(summary=_TIERS.get(tier, "the credentials are right"))
+        source = self.client.source.name
+        try:
+            answer = await self.client.call("DescribeAccountAttributes", {})
+        except ProviderError as error:
+            if error.kind is not ErrorKind.MISCONFIGURED or error.fix:
+                raise
+            fix = f"see region, base_url and policy, and whether the keys of {source} are those of the account"
+            failure = ProviderError(error.kind, error.summary, error.retry_after, error.provider_code, fix=fix)
+        else:
+            return self._account(answer.get("AccountAttributes"), source)
+        raise failure
 
     @hookimpl
     async def parse_receipt(self, request: ReceiptRequest) -> Receipt | ReceiptAnswer:
@@ -174,6 +179,21 @@ class AwsProvider:
             self.topic.confirmation_url(message),
         )
         return ReceiptAnswer()
+
+    def _account(self, listed: object, source: str) -> AccountState:
+        if not isinstance(listed, list):
+            raise ProviderError(ErrorKind.MISCONFIGURED, "the answer lists no account attributes: check base_url")
+        known = (one for one in listed if isinstance(one, dict) and one.get("Name") == "ACCOUNT_TIER")
+        tier = next((str(one.get("Value")) for one in known), "")
+        summary = f"the credentials of {source} are right{_TIERS.get(tier, '')}"
+        ends = self.topic.ends_soon(self.context.clock()) if self.topic is not None else None
+        if ends is None:
+            return AccountState(summary=summary)
+        return AccountState(
+            summary=summary,
+            warning=f"no certificate of sns_certificates is good after {ends:%Y-%m-%d}: receipts are refused from then on",
+            fix=f"put the next certificate of SNS beside it in providers.{self.context.instance}.sns_certificates",
+        )
 
     def _common(self, request: DeliveryRequest) -> dict[str, Any]:
         """What a message and a call have in common; our id comes back with each event."""

@@ -7,7 +7,7 @@ or the URL.
 A message names the address of the certificate with which it is signed. It is not fetched: reading a receipt asks no
 server, and an unsigned request could bring the question about. The certificates are settings (``sns_certificates``),
 so a new one is an operator's act; the refusal of what it signs names its address, once that is seen to be one of
-SNS's.
+SNS's. Several are believed at once, so that the next stands beside the one before.
 
 Sources: docs.aws.amazon.com, "Verifying the signatures of Amazon SNS messages", "Parsing Amazon SNS message formats",
 "Amazon SNS message delivery retries".
@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from otpcore.http import readings
 from otpcore.providers import ReceiptFault, ReceiptRefused, ReceiptRequest
 
-__all__ = ["AHEAD", "CONFIRMATIONS", "NOTIFICATION", "OLDEST", "Topic", "certificates_in", "text_to_sign"]
+__all__ = ["AHEAD", "CONFIRMATIONS", "NOTIFICATION", "OLDEST", "SOON", "Topic", "certificates_in", "text_to_sign"]
 
 NOTIFICATION = "Notification"
 CONFIRMATIONS = frozenset({"SubscriptionConfirmation", "UnsubscribeConfirmation"})
@@ -42,6 +42,9 @@ OLDEST = timedelta(minutes=65)
 
 AHEAD = timedelta(minutes=5)
 """How far ahead of ours the clock of SNS may be."""
+
+SOON = timedelta(days=30)
+"""How long before the last certificate ends somebody has to know."""
 
 _OF_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _OF_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
@@ -94,16 +97,26 @@ class Topic:
             raise ReceiptRefused(ReceiptFault.SIGNATURE, "it is of another topic than sns_topic_arn")
         if not self._is_of_sns(message["SigningCertURL"], r"/[A-Za-z0-9._-]+\.pem"):
             raise ReceiptRefused(ReceiptFault.SIGNATURE, "its certificate is not at an address of SNS in this region")
-        if not any(_signed_with(one, message) for one in self.certificates if _is_valid(one, now)):
+        signers = [one for one in self.certificates if _signed_with(one, message)]
+        if not any(_is_valid(one, now) for one in signers):
+            known = "with one of them that is not valid now" if signers else "with none of them"
             raise ReceiptRefused(
                 ReceiptFault.SIGNATURE,
-                "it is not signed with a certificate of sns_certificates that is valid now; it names "
+                f"of sns_certificates it is signed {known}; put the one of this address beside them: "
                 + message["SigningCertURL"],
             )
         sent_at = _moment(message["Timestamp"])
         if sent_at is None or not -AHEAD <= now - sent_at <= OLDEST:
             raise ReceiptRefused(ReceiptFault.STALE, "its time is too long ago or ahead; is this host's clock right?")
         return message
+
+    def ends_soon(self, now: datetime) -> datetime | None:
+        """When the last of the certificates ends, where that is soon; None: not soon.
+
+        SNS signs with one, the newest it has, so what counts is whether one lasts.
+        """
+        last = max(one.not_valid_after_utc for one in self.certificates)
+        return last if last - now <= SOON else None
 
     def confirmation_url(self, message: Mapping[str, Any]) -> str:
         """The address that a proven message asks to be opened.
