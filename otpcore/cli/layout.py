@@ -102,7 +102,7 @@ class Prose:
 
 
 _GLUE = "\x1f"  # a blank that does not end a line
-_WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`")
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`|\([^()]{1,40}\)")
 _NOTHING = "-"
 _GAP = "  "
 

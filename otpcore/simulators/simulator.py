@@ -19,6 +19,7 @@ import email.utils
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from otpcore.clock import in_utc
@@ -38,6 +39,8 @@ class Simulator:
         requests: Everything that arrived, oldest first; faults too.
         answers: What ``handle`` answered to each of them, or the exception that it raised; None: a fault came instead.
         paths: Where it answers, such as ``("POST /messages",)``: the contract suite names them where another is asked.
+        numbers: Numbers (E.164) at which it does not deliver as usual, each with what it does in a few words: ``otp
+            simulate`` names them.
         inbox: What people received, oldest first.
         clock: In UTC, whatever zone the one that is set has; the vendor's expiry follows it. A test may replace it at any time.
         callbacks: What it sent to URLs of its customer, oldest first.
@@ -45,6 +48,7 @@ class Simulator:
     """
 
     paths: Sequence[str] = ()
+    numbers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.requests: list[SimulatedRequest] = []

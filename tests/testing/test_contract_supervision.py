@@ -123,7 +123,7 @@ def test_a_single_test_tells_why_it_has_no_chance(pytester):
 def test_the_first_failure_ends_a_run_that_asks_for_it(pytester):
     reports = run(pytester, "AcceptsNot", "", "-x")
     assert len([one for one in reports if one.failed]) == 1
-    assert told(next(one for one in reports if one.failed)).startswith("a message was not accepted")
+    assert told(next(one for one in reports if one.failed)).startswith("Failed: a message was not accepted")
 
 
 def test_a_gate_that_holds_is_no_result_of_another_test(pytester):
