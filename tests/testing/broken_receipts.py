@@ -165,7 +165,7 @@ BROKEN = (
     Broken(
         Text,
         "changed_on_the_way",
-        "nothing of this callback could be forged",
+        "does `callback` make and sign it as the vendor does?",
         TextSuite,
         {"callback": unsigned, "signed": {"body"}},
     ),

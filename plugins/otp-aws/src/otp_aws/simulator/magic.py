@@ -99,5 +99,5 @@ ENDS: Mapping[str, tuple[str, ...]] = {
 
 def told() -> dict[str, str]:
     """What becomes of messages and calls to each of these numbers, in a few words."""
-    refusals = {number: " ".join(filter(None, (one.exception, one.reason))) for number, one in REFUSALS.items()}
+    refusals = {number: one.reason or one.exception for number, one in REFUSALS.items()}
     return refusals | {number: ends[-1] for number, ends in ENDS.items()}
