@@ -58,7 +58,7 @@ class Price:
         Args:
             amount: Digits with or without a decimal point, a whole number, or a ``Decimal``. Where a vendor writes what
                 it charges below zero, the plugin turns it round first. JSON numbers are exact where
-                ``json.loads(…, parse_float=Decimal)`` has read them.
+                ``HttpAnswer.json()`` or ``json.loads(…, parse_float=Decimal)`` has read them.
             currency: Letters in any case.
 
         Returns:

@@ -52,7 +52,10 @@ def simulate(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Such as twilio; or module:class of a simulator of your own."),
+        typer.Argument(
+            metavar="NAME",
+            help="Such as twilio; or module:class of a simulator of your own, or the .toml file of a gateway's table.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 0,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Of this machine; 0.0.0.0: all of them.")] = "127.0.0.1",

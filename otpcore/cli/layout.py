@@ -6,7 +6,10 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from otpcore.clock import when
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,11 +21,15 @@ __all__ = ["Prose", "Rows", "fields", "prose", "table", "text"]
 class Rows:
     """Rows under a head. Where they are too wide, columns that say nothing are left out, or each becomes lines of name and value.
 
-    A line that is too long even so is left to the terminal, which breaks it without putting anything in between.
+    Before that, times lose their year and seconds, and the columns that can be spared go, the first of them first. A line
+    that is too long even so is left to the terminal, which breaks it without putting anything in between.
     """
 
-    def __init__(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str) -> None:
+    def __init__(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str, spare: Sequence[str] = ()
+    ) -> None:
         self._columns = columns
+        self._spare = spare
         self._values = [tuple(row) for row in rows]
         self._title = title
 
@@ -34,12 +41,22 @@ class Rows:
         every = range(len(self._columns))
         said = [place for place in every if any(row[place].plain != _NOTHING for row in rows)]
         is_one_line_each = not any("\n" in cell.plain for row in rows for cell in row)
-        for places in (every, said) if is_one_line_each else ():
-            lines = self._aligned(rows, places)
+        shortened = [
+            [_shortened(value, cell) for value, cell in zip(*both, strict=True)]
+            for both in zip(self._values, rows, strict=True)
+        ]
+        tries = [(rows, every), (rows, said), *((shortened, places) for places in self._fewer(said))]
+        for shown, places in tries if is_one_line_each else ():
+            lines = self._aligned(shown, places)
             if all(line.cell_len <= options.max_width for line in lines):
                 yield Text("\n").join([Text(), *lines, Text()])
                 return
         yield Text("\n").join(self._lines(rows))
+
+    def _fewer(self, places: Sequence[int]) -> Iterable[Sequence[int]]:
+        """The columns, then without one after another of those that can be spared; nothing where none can."""
+        for count in range(len(self._spare) + 1) if self._spare else ():
+            yield [place for place in places if self._columns[place] not in self._spare[:count]]
 
     def _aligned(self, rows: list[list[Text]], places: Sequence[int]) -> list[Text]:
         """A line for the head, one below it, and one for each row."""
@@ -102,7 +119,7 @@ class Prose:
 
 
 _GLUE = "\x1f"  # a blank that does not end a line
-_WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`")
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: UTC| [+-]\d\d:\d\d)?|`[^`]*`|\([^()]{1,40}\)")
 _NOTHING = "-"
 _GAP = "  "
 
@@ -119,9 +136,16 @@ def prose(words: str, style: str = "", *, indent: str = "") -> Prose:
     return Prose(words, style, indent)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Rows:
-    """Rows under a head; nothing is shown as a dash."""
-    return Rows(columns, rows, title)
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", spare: Sequence[str] = ()) -> Rows:
+    """Rows under a head; nothing is shown as a dash, and a ``datetime`` as a time of the reader's.
+
+    Args:
+        columns: Their heads.
+        rows: A value for each column.
+        title: Above it.
+        spare: Columns that a narrow terminal does without, the least telling first.
+    """
+    return Rows(columns, rows, title, spare)
 
 
 def fields(values: Mapping[str, Any]) -> Text:
@@ -149,4 +173,13 @@ def _cell(value: Any) -> Text:
         return value
     if isinstance(value, bool):
         return Text("yes" if value else "no")
+    if isinstance(value, datetime):
+        return Text(when(value))
     return Text(_NOTHING if value is None or value == "" else str(value))
+
+
+def _shortened(value: Any, cell: Text) -> Text:
+    """The cell on a narrow terminal: of a time month, day and minute, in the reader's own time zone."""
+    from rich.text import Text
+
+    return Text(f"{value.astimezone():%m-%d %H:%M}") if isinstance(value, datetime) else cell

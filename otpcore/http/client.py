@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -146,7 +147,7 @@ class HttpAnswer:
         return next((value for name, value in self.headers.items() if name.lower() == "content-type"), "")
 
     def json(self) -> Any:
-        """The body as JSON.
+        """The body as JSON; a number with a point or an exponent is a ``Decimal``, with all digits that the vendor wrote.
 
         Raises:
             ProviderError: ``ambiguous``: it is not JSON, so nobody knows what the vendor did.
@@ -157,7 +158,10 @@ class HttpAnswer:
         return decoded[0]
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; empty when it is anything else. For error bodies, where the status already says no."""
+        """The body as a JSON object, read as by ``json``; empty when it is anything else.
+
+        For error bodies, where the status already says no.
+        """
         decoded = _decode(self)
         return decoded[0] if decoded is not None and isinstance(decoded[0], dict) else {}
 
@@ -316,5 +320,5 @@ def _decode(answer: HttpAnswer) -> tuple[Any] | None:
     """The JSON value in a tuple; None when it is not JSON. No exception leaves: it would quote the body."""
     for text in readings(answer.body, answer.content_type):
         with contextlib.suppress(ValueError, RecursionError):
-            return (jsonlib.loads(text),)
+            return (jsonlib.loads(text, parse_float=Decimal),)
     return None

@@ -132,6 +132,11 @@ def load_instance(
     return load() if sandbox is None else sandbox.stand_in(name, load)
 
 
+def plugin_of(own: Mapping[str, Any]) -> str | None:
+    """The plugin that the settings of an instance name; None: that of the instance's name."""
+    return own.get("plugin") or (_OF_GATEWAYS if _GATEWAY & own.keys() else None)
+
+
 def _load(
     name: str,
     settings: Settings,
@@ -143,7 +148,8 @@ def _load(
     if name in objects:
         return provider_from_object(name, objects[name], thread_slots=slots, addresses=addresses)
     own = dict(settings.providers.get(name, {}))
-    plugin = own.pop("plugin", None) or (_OF_GATEWAYS if _GATEWAY & own.keys() else None)
+    plugin = plugin_of(own)
+    own.pop("plugin", None)
     network = _network(name, own, settings)
     context = ProviderContext(
         instance=name,

@@ -17,8 +17,9 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Self
 
 from otpcore.clock import in_utc
@@ -36,14 +37,22 @@ class Simulator:
 
     Attributes:
         requests: Everything that arrived, oldest first; faults too.
+        answers: What ``handle`` answered to each of them, or the exception that it raised; None: a fault came instead.
+        paths: Where it answers, such as ``("POST /messages",)``: the contract suite names them where another is asked.
+        numbers: Numbers (E.164) at which it does not deliver as usual, each with what it does in a few words: ``otp
+            simulate`` names them.
         inbox: What people received, oldest first.
         clock: In UTC, whatever zone the one that is set has; the vendor's expiry follows it. A test may replace it at any time.
         callbacks: What it sent to URLs of its customer, oldest first.
         on_message: Called with each message that comes into the inbox, where it is set.
     """
 
+    paths: Sequence[str] = ()
+    numbers: Mapping[str, str] = MappingProxyType({})
+
     def __init__(self) -> None:
         self.requests: list[SimulatedRequest] = []
+        self.answers: list[SimulatedAnswer | Exception | None] = []
         self.inbox: list[SimulatedMessage] = []
         self.on_message: Callable[[SimulatedMessage], object] | None = None
         self._clock: Callable[[], datetime] = _utc_now
@@ -205,10 +214,9 @@ class Simulator:
         headers = {name.lower(): value for name, value in connection.headers.items()}
         request = SimulatedRequest(connection.command, path, query, headers, connection.body)
         with self._state:
-            self.requests.append(request)
             fault = self._next_fault()
             works = fault in (None, Fault.RESET_AFTER_WORK, Fault.HANG_AFTER_WORK)
-            answer = self.handle(request) if works else None
+            answer = self._work(request, works=works)
             answered = self._announce()
         try:
             if fault is None and answer is not None:
@@ -218,6 +226,18 @@ class Simulator:
             answered.set()
         if fault is not None:
             _FAULTS[fault](connection)
+
+    def _work(self, request: SimulatedRequest, *, works: bool) -> SimulatedAnswer | None:
+        """Note the request and its answer; None: it does no work."""
+        self.requests.append(request)
+        self.answers.append(None)
+        try:
+            answer = self.handle(request) if works else None
+        except Exception as error:
+            self.answers[-1] = error
+            raise
+        self.answers[-1] = answer
+        return answer
 
     def _announce(self) -> threading.Event:
         """Queue what ``handle`` reported, to be sent when the event is set."""

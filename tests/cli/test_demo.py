@@ -18,6 +18,7 @@ from otpcore.providers import discovery as _discovery
 
 from ..preloaded import Preloaded  # noqa: TID252 - tests are no package that could be imported by name
 from .desk import Otp, registered
+from .test_output import run, terminal
 
 
 def test_the_demo_shows_every_act_and_every_claim_holds(directory: Path, forked: Preloaded) -> None:
@@ -49,6 +50,23 @@ def test_the_demo_shows_every_act_and_every_claim_holds(directory: Path, forked:
         assert shown in ran.stdout
     assert "[NO]" not in ran.stdout
     assert list(directory.iterdir()) == []
+
+
+def test_on_a_terminal_of_80_columns_every_line_fits(
+    otp: Otp, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def one(stage: Stage) -> None:
+        await stage.send("+359871234567", "mada")
+        await stage.approve("+359871234567", stage.read("mada", "+359871234567").code)
+
+    del otp
+    monkeypatch.setattr(_demo, "ACTS", (("An SMS", one),))
+    with terminal(80, monkeypatch) as shown:
+        run(["demo"])
+        lines = shown().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith("(True, True)") for line in lines), "what belongs together stays together"
+    assert any("`otp demo --with " in line and line.count("`") == 2 for line in lines), "a command is whole"
 
 
 def test_a_claim_that_does_not_hold_ends_the_demo_with_a_failure(otp: Otp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from otpcore.cli.exits import ExitCode
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
+from .test_output import run, terminal
 
 WIDTH = 80  # columns of a usual terminal
 
@@ -48,6 +50,31 @@ def test_challenges_are_listed_by_phone_time_and_state(otp: Otp) -> None:
     assert refused.code == ExitCode.USAGE
     assert "state: is none of sending, sent" in refused.err
     assert otp("challenges", "list", "--since", "yesterday").code == ExitCode.USAGE
+
+
+def test_on_a_narrow_terminal_a_challenge_is_one_line(otp: Otp, monkeypatch: pytest.MonkeyPatch) -> None:
+    late, early = otp("challenges", "list", "--json").document["challenges"]
+    piped = otp("challenges", "list").out
+    assert "default" in piped
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", piped), "a pipe has room for all of it"
+    with terminal(WIDTH, monkeypatch) as shown:
+        run(["challenges", "list"])
+        lines = shown().splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert "purpose" not in "".join(lines)
+    for one in (late, early):
+        (line,) = [line for line in lines if one["id"] in line]
+        assert all(word in line for word in (one["phone"], one["state"]))
+        assert re.match(r"\d\d-\d\d \d\d:\d\d  ", line)
+
+
+def test_on_a_narrow_terminal_a_delivery_is_one_line(otp: Otp, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [one["challenge_id"] for one in otp("deliveries", "list", "--json").document["deliveries"]]
+    with terminal(WIDTH, monkeypatch) as shown:
+        run(["deliveries", "list"])
+        lines = shown().splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert [len([line for line in lines if one in line and "accepted" in line]) for one in ids] == [1, 1]
 
 
 def test_deliveries_are_listed(otp: Otp) -> None:

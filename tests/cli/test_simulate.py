@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import os
 import pty
@@ -19,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from otpcore import OTPService
+from otpcore import DeliveryError, OTPService
 from otpcore.cli.develop import simulate as _simulate
 from otpcore.cli.exits import ExitCode
 from otpcore.testing import Outbox
@@ -115,6 +116,9 @@ def test_programs_read_one_document_a_line(reveal: bool, forked: Preloaded) -> N
         assert running.stdout is not None
         first = json.loads(running.stdout.readline())
         assert first["simulator"] == "mada"
+        assert {*first["needed"], *first["optional"]} == set(first["providers"]["mada"])
+        assert first["send"] == ['otp_sms_provider = "mada"', f"otp send {PHONE}"]
+        assert "+359888010002" in first["numbers"]
         with hosting("mada", first["providers"]) as otp:
             assert first["providers"]["mada"]["url"].startswith(first["url"])
             otp.send_sms(PHONE)
@@ -199,6 +203,67 @@ def test_those_that_are_installed_are_listed(otp: Otp) -> None:
     assert re.search(r"^twilio +otp-twilio +0\.1\.0 ", otp("simulate", "--list").out, re.MULTILINE)
     ended = otp("simulate")
     assert (ended.code, "otp simulate --list" in ended.err) == (ExitCode.USAGE, True)
+
+
+def head(forked: Preloaded, *words: str) -> str:
+    """What it prints before the first message."""
+    with subprocess.Popen([forked.otp, "simulate", *words], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = []
+        while not lines or not lines[-1].startswith("# what people receive"):
+            lines.append(running.stdout.readline())
+            assert lines[-1], "".join(lines)
+        running.terminate()
+    return "".join(lines)
+
+
+def test_what_is_needed_stands_before_what_is_optional(forked: Preloaded) -> None:
+    needed, _, optional = head(forked, "telnyx", "--port", "0").partition("# optional:\n")
+    assert set(tomllib.loads(needed)["providers"]["telnyx"]) == {"gateway", "base_url", "api_key", "sender"}
+    assert set(tomllib.loads(optional.partition("#")[0])) == {"messaging_profile_id", "public_key"}
+    with hosting("telnyx", tomllib.loads(needed)["providers"]):
+        pass  # it loads
+
+
+@pytest.mark.parametrize(("vendor", "number"), [("smsapi", "+359880000013"), ("telnyx", "+359880000013")])
+def test_the_numbers_that_fail_are_named_and_do(vendor: str, number: str, forked: Preloaded) -> None:
+    with simulating(forked, vendor) as (providers, running), hosting(vendor, providers) as otp:
+        assert running.stdout is not None
+        told = head(forked, vendor, "--port", "0")
+        assert re.search(rf"^#   \{number} +\w", told, re.MULTILINE)
+        assert f'# to send one, with otp_sms_provider = "{vendor}":\n#   otp send {PHONE}\n' in told
+        with pytest.raises(DeliveryError):
+            otp.send_sms(number)
+        assert otp.send_sms(PHONE).state == "sent"
+
+
+@pytest.mark.parametrize("vendor", ["aws", "sinch", "twilio", "whatsapp"])
+def test_every_simulator_names_its_numbers_and_fits_80_columns(vendor: str, forked: Preloaded) -> None:
+    told = head(forked, vendor, "--port", "0")
+    assert len(re.findall(r"^#   \+\d{11,12} +\w", told, re.MULTILINE)) > 5
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_the_file_of_a_gateway_s_table_is_enough(forked: Preloaded, directory: Path) -> None:
+    table = importlib.resources.files("otp_http.gateways").joinpath("infobip.toml").read_text(encoding="utf-8")
+    (directory / "my gateway.toml").write_text(table, encoding="utf-8")
+    with simulating(forked, "./my gateway.toml", "--reveal") as (providers, running):
+        assert running.stdout is not None
+        assert providers["my_gateway"]["gateway_file"] == str(directory / "my gateway.toml")
+        with hosting("my_gateway", providers) as otp:
+            challenge = otp.send_sms(PHONE)
+            code = max(re.findall(r"\d+", running.stdout.readline().partition(": ")[2]), key=len)
+            assert otp.verify(PHONE, code, challenge_id=challenge.id)
+
+
+def test_a_file_that_is_no_table_is_told_with_a_fix(otp: Otp, directory: Path) -> None:
+    missing = otp("simulate", "none.toml")
+    assert (missing.code, "none.toml: there is no such file" in missing.err) == (ExitCode.CONFIGURATION, True)
+    (directory / "bad.toml").write_text("name = 1\n", encoding="utf-8")
+    wrong = otp("simulate", "bad.toml")
+    assert wrong.code == ExitCode.CONFIGURATION
+    assert "gateway_file" in wrong.err
+    assert "fix: " in wrong.err
 
 
 def test_a_reader_that_goes_away_ends_it(forked: Preloaded) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import AsyncExitStack
+from decimal import Decimal
 
 import anyio
 import httpx
@@ -21,6 +22,7 @@ import pytest
 from otpcore.errors import ErrorKind, ProviderError
 from otpcore.http import transport as _http_transport
 from otpcore.http.client import HttpAnswer
+from otpcore.prices import Price
 from otpcore.providers.hooks import ProviderContext
 from otpcore.settings.network import Network
 from otpcore.simulators.exchange import Fault, SimulatedAnswer
@@ -310,6 +312,16 @@ def test_a_body_that_is_no_json_is_ambiguous_and_not_quoted(body):
     assert caught.value.kind is ErrorKind.AMBIGUOUS
     assert caught.value.__context__ is None
     assert answer.json_object() == {}
+
+
+def test_numbers_of_an_answer_keep_every_digit():
+    body = b'{"price": 0.00750, "id": 12345678901234567890.5, "parts": 2, "rate": 1e-7}'
+    answer = HttpAnswer(status=200, body=body)
+    for said in (answer.json(), answer.json_object()):
+        assert str(Price.read(said["price"], "USD")) == "0.00750 USD"
+        assert str(said["id"]) == "12345678901234567890.5"
+        assert (type(said["parts"]), said["parts"]) == (int, 2)
+        assert said["rate"] == Decimal("0.0000001")
 
 
 def test_the_body_of_an_answer_stays_out_of_repr():

@@ -48,6 +48,8 @@ class Acme(Simulator):
             return SimulatedAnswer.json(200, {"active": True})
         sort, _, identity = request.path.strip("/").partition("/")
         if request.method == "POST":
+            if sort not in ("messages", "start_verification"):
+                return SimulatedAnswer.json(404, {"error": 404})
             return self.refusal(request.json()) or getattr(self, sort)(request.json())
         verification = self.find(identity)
         if verification is None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from otpcore.errors import ErrorKind, ProviderError
+import attrs
 
-from .acme import Text
+from otpcore.errors import ErrorKind, ProviderError
+from otpcore.models import Channel
+from otpcore.providers.requests import DeliveryReceipt
+
+from .acme import Codes, Text
 from .broken import Broken
 
 
@@ -60,8 +64,56 @@ class ReadsTextAsItComes(Text):
         super().check(request)
 
 
+class AsksAnotherPath(Text):
+    path = "/nessages"
+
+
+class StumblesBeforeItSends(Text):
+    def body(self, request):
+        return {**super().body(request), "reply": {}["reply"]}
+
+
+class LeavesAFieldOut(Text):
+    def body(self, request):
+        return {"recipient" if name == "to" else name: text for name, text in super().body(request).items()}
+
+
+class HasAnotherToken(Text):
+    async def open(self, exit_stack):
+        self.settings = attrs.evolve(self.settings, token="another")
+        return await super().open(exit_stack)
+
+
+class TakesAcceptanceForRefusal(Text):
+    def receipt(self, answer, request):
+        raise self.error(answer, request)
+
+
+class NeverAsks(Text):
+    async def send(self, request):
+        return DeliveryReceipt()
+
+
+class CallsAnotherPath(Codes):
+    """A vendor with two paths, of which one is wrong."""
+
+    async def send(self, request):
+        self.path = "/verification_calls" if request.channel is Channel.CALL else "/start_verification"
+        return await super().send(request)
+
+
+ACCEPTED = "plain_message_is_accepted"
 DOUBT = "the vendor may have done the work: raise `ambiguous`, and not contract: unavailable"
 BROKEN = (
+    Broken(AsksAnotherPath, ACCEPTED, 'POST /nessages and answered 404: {"error": 404}.\nFix: ask for the path'),
+    Broken(StumblesBeforeItSends, ACCEPTED, "Fix: the simulator was asked nothing. See that the hook is reached"),
+    Broken(
+        LeavesAFieldOut, ACCEPTED, "raised KeyError('to'), so that no answer came; the request has the fields recip"
+    ),
+    Broken(HasAnotherToken, ACCEPTED, 'answered 401: {"error": 401}.\nFix: send the credentials of the settings'),
+    Broken(TakesAcceptanceForRefusal, ACCEPTED, "return DeliveryReceipt"),
+    Broken(NeverAsks, ACCEPTED, "the simulator's inbox is empty"),
+    Broken(CallsAnotherPath, f"{ACCEPTED} and call", "was not accepted over call"),
     Broken(RaisesAnotherError, "has_its_kind_and_code and 13", "ended with contract: ambiguous: raised ValueError"),
     Broken(AnswersNothing, "has_its_kind_and_code and 13", "ended with contract: ambiguous: answered NoneType"),
     Broken(ForgetsToAwait, "has_its_kind_and_code and 13", "ended with contract: ambiguous: answered coroutine"),

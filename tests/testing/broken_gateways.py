@@ -75,6 +75,7 @@ class ProvesNothing(Hive):
 
 
 BROKEN = (
+    Broken(TellsNoAddress, "vendor_reports_is_read", "was told no address for this message", suite=BellSuite),
     Broken(TellsNoAddress, "told_an_address", "pass on context.receipt_url", suite=BellSuite),
     Broken(
         TellsTheAddressNone, "without_a_public_url", "answers None where otp.receipts_url is not set", suite=BellSuite

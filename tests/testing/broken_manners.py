@@ -34,6 +34,12 @@ class Prints(Text):
         return await super().send(request)
 
 
+class PrintsReceipts(Text):
+    def read(self, request):
+        print("reported")  # noqa: T201 - what must be noticed
+        return super().read(request)
+
+
 class WritesToStderr(Text):
     def error(self, answer, request):
         os.write(2, b"refused\n")
@@ -140,8 +146,9 @@ class SaysTooLittle(Text):
 HANGING = MappingProxyType({"watchdog": 0.5})
 BROKEN = (
     Broken(IgnoresTheSender, "sender_that_a_host_names", "request.sender was ignored"),
-    Broken(Prints, "nothing_is_printed", "log through context.logger instead"),
-    Broken(WritesToStderr, "nothing_is_printed", "prints to stdout or stderr"),
+    Broken(Prints, "nothing_is_printed and not receipt", "log through context.logger instead"),
+    Broken(PrintsReceipts, "nothing_is_printed_of_a_receipt", "log through context.logger instead"),
+    Broken(WritesToStderr, "nothing_is_printed and not receipt", "prints to stdout or stderr"),
     Broken(LeavesItsClientOpen, "left_behind", "push the closing of each client on the exit stack"),
     Broken(LeavesAThread, "left_behind", "threads are left behind after the instance was closed: ['acme-poller']"),
     Broken(Blocks, "does_not_answer_in_time", "use `def` (a plain hook runs in a thread of its own)", said=HANGING),

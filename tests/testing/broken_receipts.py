@@ -124,8 +124,14 @@ def unsigned(suite, simulator, request, receipt, status):
     return attrs.evolve(told(simulator, {"id": receipt.reference, "status": "arrived"}), headers={}, body=b"", url="")
 
 
+def raising(suite, simulator, request, receipt, status):
+    return simulator.requests[-1].form()["callback"]
+
+
 NO_SIGNATURE = "is told an address of each message"
 BROKEN = (
+    Broken(HasAnotherKey, "vendor_reports_is_read", "does `callback` make and sign it as the vendor does?"),
+    Broken(Text, "vendor_reports_is_read", "`callback` of the suite raised KeyError", TextSuite, {"callback": raising}),
     Broken(GivesAReasonForSuccess, "genuine_receipt and delivered and not undelivered", "none beside DELIVERED"),
     Broken(TakesProgressForFailure, "report_of_progress", "`status` is None for whatever is not final"),
     Broken(GivesAReasonForProgress, "report_of_progress", "none beside progress"),
@@ -159,7 +165,7 @@ BROKEN = (
     Broken(
         Text,
         "changed_on_the_way",
-        "nothing of this callback could be forged",
+        "does `callback` make and sign it as the vendor does?",
         TextSuite,
         {"callback": unsigned, "signed": {"body"}},
     ),

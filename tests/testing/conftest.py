@@ -15,6 +15,6 @@ from .suites import TextSuite
 @pytest.fixture(scope="session")
 def imported_before() -> None:
     """pytester forgets what an inner run imports first, and what is written in C or Rust is not imported twice."""
-    for name in ("otpcore.http.transport", "trio"):
+    for name in ("cattrs", "httpcore", "otpcore.http.causes", "otpcore.http.proxy", "otpcore.http.transport", "trio"):
         importlib.import_module(name)
     Bench(suite=TextSuite(), simulator=Acme(), plugin="", settings={}).foreign_proof("delivery-1")

@@ -49,6 +49,8 @@ def test_whoever_breaks_a_promise_fails_where_it_is_tested(pytester):
     plugins = ["no:cacheprovider", "no:hypothesispytest", "no:xdist", "no:timeout"]
     run = pytester.inline_run(
         *(__file__, "--import-mode=importlib", "-o", "python_classes=Broken", "-k", chosen),
+        # What one leaves behind is freed in another's test.
+        *("-W", "ignore::pytest.PytestUnraisableExceptionWarning"),
         *(part for plugin in plugins for part in ("-p", plugin)),
     )
     reports = [report for report in run.getreports("pytest_runtest_logreport") if report.when == "call"]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from otpcore.models import Channel
+
 from .acme import Acme
+from .broken_beginnings import AsksAnotherPath, CallsAnotherPath, StumblesBeforeItSends
 from .broken_manners import Blocks, ComputesForEver, FailsToLoad, FailsToStart, WaitsInStart
-from .suites import TextSuite
+from .broken_receipts import HasAnotherKey
+from .suites import CodeSuite, TextSuite
 
 
 class LoadsNot(TextSuite):
@@ -50,3 +54,38 @@ class ComputesIts(TextSuite):
 class WaitsIts(TextSuite):
     provider = WaitsInStart
     watchdog = 0.5
+
+
+class AcceptsNot(TextSuite):
+    provider = AsksAnotherPath
+
+    @pytest.fixture
+    def simulator(self):
+        with Acme() as simulator:
+            simulator.paths = ("POST /messages", "GET /account")
+            yield simulator
+
+
+class SendsNot(TextSuite):
+    provider = StumblesBeforeItSends
+
+
+class CallsNot(CodeSuite):
+    provider = CallsAnotherPath
+
+
+class ReadsNot(TextSuite):
+    provider = HasAnotherKey
+
+
+class ReportsNot(TextSuite):
+    """Its own method is wrong."""
+
+    def callback(self, simulator, request, receipt, status):
+        return {}["url"]
+
+
+class DeclaresMore(TextSuite):
+    """Says that it calls, too."""
+
+    channels = (Channel.SMS, Channel.CALL)

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import attrs
 
-from otpcore.cli.layout import text
+from otpcore.cli.layout import prose
 from otpcore.cli.options import Options
 from otpcore.events import Event, EventType
 from otpcore.models import Challenge, Channel, Verification
@@ -24,6 +24,7 @@ __all__ = ["RULES", "VENDORS", "ClaimError", "Clock", "Stage", "Story", "Watcher
 RULES = "Twilio;Mada:+35987,+35988;Sinch"
 VENDORS = ("mada", "sinch", "twilio")
 
+_INDENT = "   "
 _NAMED = 5  # simulators at the end
 _PATIENCE = 15.0  # seconds; what is waited for comes within four
 
@@ -45,7 +46,7 @@ class Story:
 
     def set_scene(self, simulators: Mapping[str, Simulator], settings: Settings) -> None:
         """Before the first act."""
-        self._print("Nothing leaves this machine: the vendors are simulators, the numbers are made up.", "bold")
+        self._print("Nothing leaves this machine: vendors are simulators, numbers are made up.", "bold")
         for name, simulator in simulators.items():
             self.tell(f"{name:<8} {simulator.base_url}")
         self.tell(f"database {settings.database_url}")
@@ -54,13 +55,14 @@ class Story:
     def begin(self, title: str) -> None:
         """A new act."""
         self.acts.append({"title": title, "told": [], "claims": []})
-        self._print(f"\n{len(self.acts)}. {title}", "bold")
+        self._print()
+        self._print(f"{len(self.acts)}. {title}", "bold")
 
     def tell(self, line: str) -> None:
         """What happens."""
         if self.acts:
             self.acts[-1]["told"].append(line)
-        self._print(f"   {line}")
+        self._print(line, indent=_INDENT)
 
     def claim(self, what: str, *, holds: bool) -> None:
         """What must be so.
@@ -69,21 +71,22 @@ class Story:
             ClaimError: It is not.
         """
         self.acts[-1]["claims"].append({"claim": what, "holds": holds})
-        self._print(f"   {'[ok]' if holds else '[NO]'} {what}", "green" if holds else "bold red")
+        self._print(f"{'[ok]' if holds else '[NO]'} {what}", "green" if holds else "bold red", indent=_INDENT)
         if not holds:
             raise ClaimError(what)
 
     def end(self, others: Sequence[str]) -> None:
         """Every claim has held; these simulators did not take part."""
         count = sum(len(act["claims"]) for act in self.acts)
-        self._print(f"\nAll {count} claims held.", "bold green")
+        self._print()
+        self._print(f"All {count} claims held.", "bold green")
         if others:
             more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
             self._print(f"Also installed: {', '.join(others[:_NAMED])}{more}; such as `otp demo --with {others[0]}`.")
 
-    def _print(self, line: str, style: str = "") -> None:
+    def _print(self, line: str = "", style: str = "", *, indent: str = "") -> None:
         if self.out is not None:
-            self.out.say({}, text(line, style))
+            self.out.say({}, prose(line, style, indent=indent))
 
 
 class Clock:

@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
+from otpcore.cli.develop.pasting import Instance, instance_of, is_table
 from otpcore.cli.develop.simulators import make_simulator, settings_of
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.layout import table
@@ -113,21 +115,23 @@ class _Teller:
 
     def tell_settings(self, name: str, host: str, simulator: Simulator) -> None:
         """What an instance needs that talks to it, ready to be pasted into ``otpcore.toml``."""
-        settings = settings_of(name, simulator)
-        module, _, own_class = name.partition(":")
-        instance = own_class.removesuffix("Simulator").lower() or "vendor" if own_class else module.casefold()
-        if own_class:
-            settings = {"plugin": "module:function of your provider", **settings}
+        instance = instance_of(name, simulator, settings_of(name, simulator))
         if self.options.json:
-            self._say({"simulator": name, "url": simulator.base_url, "providers": {instance: settings}})
+            self._say(_document(name, simulator, instance))
             return
-        beyond = [] if is_loopback(host) else _BEYOND_LOOPBACK
-        lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
+        shown = Path(name).name if is_table(name) else name
+        who, command = instance.sending
         self._say(
-            f"# {name} at {simulator.base_url} until Ctrl-C; the settings to use:",
-            *beyond,
-            f"[providers.{instance}]",
-            *lines,
+            f"# {shown} at {simulator.base_url} until Ctrl-C; the settings to use:",
+            *([] if is_loopback(host) else _BEYOND_LOOPBACK),
+            f"[providers.{instance.name}]",
+            *(f"{key} = {_toml(value)}" for key, value in instance.needed.items()),
+            *(["# optional:"] if instance.optional else []),
+            *(f"{key} = {_toml(value)}" for key, value in instance.optional.items()),
+            *(["# numbers at which it does not deliver as usual:"] if instance.numbers else []),
+            *(f"#   {number:<14} {what}" for number, what in instance.numbers.items()),
+            f"# to send one, with {who}:",
+            f"#   {command}",
             "# what people receive:" + ("" if self.options.reveal else " (--reveal shows numbers and texts)"),
         )
 
@@ -153,9 +157,23 @@ class _Teller:
 
 
 _BEYOND_LOOPBACK = [
-    "# from other machines and containers: this port under the name by which they know this machine;",
-    "# most providers refuse plain http there (some have allow_plain_http = true)",
+    "# from other machines and containers: this port under the name by which they",
+    "# know this machine; most providers refuse plain http there (some have",
+    "# allow_plain_http = true)",
 ]
+
+
+def _document(name: str, simulator: Simulator, instance: Instance) -> dict[str, Any]:
+    """The first line for programs."""
+    return {
+        "simulator": name,
+        "url": simulator.base_url,
+        "providers": {instance.name: {**instance.needed, **instance.optional}},
+        "needed": list(instance.needed),
+        "optional": list(instance.optional),
+        "numbers": dict(instance.numbers),
+        "send": list(instance.sending),
+    }
 
 
 def _start(simulator: Simulator, host: str, port: int) -> None:

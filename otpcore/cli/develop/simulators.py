@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from otpcore.cli.develop.pasting import is_table
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.host import find_modules_in
-from otpcore.errors import quoted
+from otpcore.errors import PluginLoadError, quoted
 from otpcore.providers.provider import SIMULATORS, load_target
 from otpcore.simulators.simulator import Simulator
 
 __all__ = ["make_simulator", "settings_of"]
+
+_TABLES = "otp_http.simulator:GatewaySimulator"
+"""What makes the simulator of a table in a file; named, as the core imports no plugin."""
 
 
 def make_simulator(name: str) -> Simulator:
@@ -20,6 +25,8 @@ def make_simulator(name: str) -> Simulator:
         PluginLoadError: None of that name is installed, or it cannot be imported.
         CommandError: What is there is no simulator, or cannot be made.
     """
+    if is_table(name):
+        return _of_table(Path(name))
     if ":" in name:
         find_modules_in(".")
     make = load_target(SIMULATORS, name)
@@ -32,6 +39,29 @@ def make_simulator(name: str) -> Simulator:
     if not isinstance(made, Simulator):
         raise _unusable(name, "what it makes does not inherit otpcore.simulators.Simulator")
     return made
+
+
+def _of_table(file: Path) -> Simulator:
+    """The simulator of a gateway's table, which reports of itself.
+
+    Raises:
+        CommandError: There is no such file, or the package that reads tables is not installed.
+        SettingsError: The table is wrong.
+    """
+    if not file.is_file():
+        raise CommandError(
+            f"{file}: there is no such file",
+            "name the file of a gateway's table, or `otp simulate --list`",
+            ExitCode.CONFIGURATION,
+        )
+    try:
+        make = load_target(SIMULATORS, _TABLES)
+    except PluginLoadError as error:
+        raise CommandError(
+            f"{file}: nothing is installed that reads a gateway's table", "pip install otp-http", ExitCode.CONFIGURATION
+        ) from error
+    simulator: Simulator = make(file, reporting=True)
+    return simulator
 
 
 def settings_of(name: str, simulator: Simulator) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import table
 from otpcore.cli.options import Options, parse_span
-from otpcore.clock import when
 from otpcore.operator.results.lists import SeriesStep
 
 __all__ = ["Asked", "challenges", "deliveries", "series"]
@@ -49,7 +48,8 @@ def challenges(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> Exi
         {"challenges": [one.to_dict() for one in page.items], "cursor": page.cursor},
         table(
             ("first sent", "id", "phone", "purpose", "state", "provider"),
-            [(when(one.first_sent_at), one.id, one.phone, one.purpose, one.state, one.provider) for one in page.items],
+            [(one.first_sent_at, one.id, one.phone, one.purpose, one.state, one.provider) for one in page.items],
+            spare=("purpose", "provider"),
         )
         if page.items
         else _nothing(page.cursor),
@@ -72,12 +72,13 @@ def deliveries(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> Exi
             ),
             [
                 (
-                    when(one.recorded_at),
+                    one.recorded_at,
                     *(one.challenge_id, one.provider, one.prefix, one.channel, one.outcome, one.provider_code),
                     *((one.price,) if is_priced else ()),
                 )
                 for one in page.items
             ],
+            spare=("rule prefix", "channel", "vendor's code"),
         )
         if page.items
         else _nothing(page.cursor),

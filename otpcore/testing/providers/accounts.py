@@ -24,6 +24,7 @@ class AccountTests(ContractBase):
         return bench
 
     @pytest.mark.anyio
+    @pytest.mark.usefixtures("accepting")  # credentials that are wrong are told of once
     async def test_an_account_that_works_is_said_to_and_nothing_is_sent(self, asking: Bench) -> None:
         async with asking.open() as provider:
             states = [await provider.check_account(PATIENCE) for _ in range(2)]

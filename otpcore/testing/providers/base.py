@@ -95,17 +95,20 @@ class ContractBase:
         plugin: str | Callable[[ProviderContext], object],
         provider_settings: Mapping[str, Any],
     ) -> Bench:
-        """Where each test works."""
+        """Where each test works: the instance loads and starts."""
         target = plugin if isinstance(plugin, str) else f"{plugin.__module__}:{plugin.__qualname__}"
-        supervisor = Supervisor.of(request.config)
-        supervisor.reached(request.node)
+        Supervisor.of(request.config).reached(request.node)
         return Bench(
             suite=self,
             simulator=simulator,
             plugin=target,
             settings=dict(provider_settings),
-            on_start=lambda: supervisor.started(request.node),
         )
+
+    @pytest.fixture
+    def accepting(self, bench: Bench) -> Bench:
+        """The bench, where a plain message is accepted: for tests that need one."""
+        return bench
 
     def assert_delivered(self, message: SimulatedMessage, request: DeliveryRequest) -> None:
         """The person got what was to be sent."""

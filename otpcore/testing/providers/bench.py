@@ -35,6 +35,7 @@ __all__ = [
     "CODE",
     "IN_DOUBT",
     "PATIENCE",
+    "QUOTED",
     "SILENT_FAULTS",
     "STATUSES",
     "WRONG_URL",
@@ -74,6 +75,10 @@ _LIFE = timedelta(minutes=5)
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
+QUOTED = (
+    "an error shows the full number, the code, the client or metadata, or would without the core: its summary is a fixed "
+    "text of yours"
+)
 _TAKEN = (
     "the vendor did not do it, and the hook answered {answer}: only an answer that the vendor's page lists as "
     "acceptance is one; raise ProviderError for every other"
@@ -147,7 +152,6 @@ class Bench:
         plugin: As ``load_provider`` takes it.
         settings: Of an instance that talks to the simulator.
         addresses: For receipts of a vendor that signs nothing.
-        on_start: Called when an instance has started.
     """
 
     suite: ContractBase
@@ -156,7 +160,6 @@ class Bench:
     settings: dict[str, Any]
     numbers: set[str] = attrs.field(factory=set)
     addresses: ReceiptAddresses = attrs.field(factory=_addresses)
-    on_start: Callable[[], object] = lambda: None
     _ids: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1))
     _began_at: dict[str, datetime] = attrs.field(factory=dict)
 
@@ -185,7 +188,6 @@ class Bench:
         provider = self.provider(**context)
         async with AsyncExitStack() as stack:
             await provider.start(stack)
-            self.on_start()
             yield provider
 
     def delivery(
@@ -273,10 +275,7 @@ class Bench:
         if failure is None:
             pytest.fail(_TAKEN.format(answer=repr(answer) if isinstance(answer, enum.Enum) else type(answer).__name__))
         self.assert_unreadable(failure)
-        assert failure.summary != WORDS_LEFT_OUT, (
-            "an error shows the full number, the code, the client or metadata, or would without the core: its summary "
-            "is a fixed text of yours"
-        )
+        assert failure.summary != WORDS_LEFT_OUT, QUOTED
         assert failure.provider == _INSTANCE
         return failure
 
@@ -342,6 +341,12 @@ class Bench:
             else:
                 shown = value in text
             assert not shown, f"{where} shows {what}: {text}"
+
+    def masked(self, text: str) -> str:
+        """The text with nothing of that in it."""
+        for _, value in self._readable():
+            text = text.replace(value, "…") if value else text
+        return text
 
     def _now(self) -> datetime:
         return self.simulator.clock()  # a test may have replaced it since

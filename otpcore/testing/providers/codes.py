@@ -24,11 +24,11 @@ class CodeTests(ContractBase):
     """Checking and cancelling; skipped where otpcore owns the code."""
 
     @pytest.fixture
-    def owned(self, bench: Bench) -> Bench:
-        """The bench, where the vendor owns the code."""
+    def owned(self, accepting: Bench) -> Bench:
+        """The bench, where the vendor owns the code, and has started a verification."""
         if self.code_owner is CodeOwner.CORE:
             pytest.skip("otpcore owns the code")
-        return bench
+        return accepting
 
     @pytest.fixture
     def cancelling(self, owned: Bench) -> Bench:

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.providers.bench",
     "otpcore.testing.providers.codes",
     "otpcore.testing.providers.faults",
+    "otpcore.testing.providers.gates",
     "otpcore.testing.providers.loading",
     "otpcore.testing.providers.manners",
     "otpcore.testing.providers.offline",
@@ -21,6 +22,7 @@ pytest.register_assert_rewrite(
     "otpcore.testing.providers.reports",
     "otpcore.testing.providers.sends",
     "otpcore.testing.providers.settings",
+    "otpcore.testing.providers.wire",
 )
 
 from otpcore.testing.providers.accounts import AccountTests  # noqa: E402 - after the registration
@@ -28,6 +30,7 @@ from otpcore.testing.providers.base import Refusal  # noqa: E402 - the same
 from otpcore.testing.providers.bench import Bench  # noqa: E402 - the same
 from otpcore.testing.providers.codes import CodeTests  # noqa: E402 - the same
 from otpcore.testing.providers.faults import FaultTests  # noqa: E402 - the same
+from otpcore.testing.providers.gates import GateTests  # noqa: E402 - the same
 from otpcore.testing.providers.loading import LoadingTests  # noqa: E402 - the same
 from otpcore.testing.providers.manners import MannerTests  # noqa: E402 - the same
 from otpcore.testing.providers.outcomes import OutcomeTests  # noqa: E402 - the same
@@ -53,6 +56,7 @@ class ProviderContract(
     FaultTests,
     SendTests,
     LoadingTests,
+    GateTests,
 ):
     """What every provider must do, on asyncio and on trio, shown against its vendor's simulator.
 

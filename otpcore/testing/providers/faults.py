@@ -37,80 +37,80 @@ class FaultTests(ContractBase):
 
     @pytest.mark.anyio
     async def test_a_refused_connection_is_unavailable_and_the_next_send_works(
-        self, bench: Bench, channel: Channel
+        self, accepting: Bench, channel: Channel
     ) -> None:
-        async with bench.open() as provider:
-            bench.simulator.down()
-            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        async with accepting.open() as provider:
+            accepting.simulator.down()
+            failure = await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
             assert failure.kind is ErrorKind.UNAVAILABLE, "without a connection certainly nothing was sent"
-            bench.simulator.up()
-            await provider.send(bench.delivery(channel), PATIENCE)
-        assert len(bench.simulator.inbox) == 1
+            accepting.simulator.up()
+            await provider.send(accepting.delivery(channel), PATIENCE)
+        assert len(accepting.simulator.inbox) == 1
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", IN_DOUBT, ids=name_of)
     async def test_what_breaks_after_the_vendor_read_it_is_ambiguous_and_sent_once(
-        self, bench: Bench, channel: Channel, fault: Fault
+        self, accepting: Bench, channel: Channel, fault: Fault
     ) -> None:
-        bench.simulator.fail(fault, times=None)
-        async with bench.open() as provider:
-            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        accepting.simulator.fail(fault, times=None)
+        async with accepting.open() as provider:
+            failure = await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
         assert failure.kind is ErrorKind.AMBIGUOUS, why_in_doubt(failure)
-        assert len(bench.simulator.requests) == 1, "a send is never repeated in secret"
+        assert len(accepting.simulator.requests) == 1, "a send is never repeated in secret"
 
     @pytest.mark.anyio
-    async def test_a_vendor_who_does_not_answer_in_time_is_ambiguous(self, bench: Bench) -> None:
-        async with bench.open(timeout=self.short_timeout) as provider:
-            silence = bench.silence(provider, send_hook(self.channels[0]))
-            failures = await bench.unanswered(
-                silence, lambda: provider.send(bench.delivery(self.channels[0]), silence.outer)
+    async def test_a_vendor_who_does_not_answer_in_time_is_ambiguous(self, accepting: Bench) -> None:
+        async with accepting.open(timeout=self.short_timeout) as provider:
+            silence = accepting.silence(provider, send_hook(self.channels[0]))
+            failures = await accepting.unanswered(
+                silence, lambda: provider.send(accepting.delivery(self.channels[0]), silence.outer)
             )
         for failure in failures:
             assert failure.kind is ErrorKind.AMBIGUOUS, why_in_doubt(failure)
-        assert len(bench.simulator.requests) == len(failures), "a send is never repeated in secret"
+        assert len(accepting.simulator.requests) == len(failures), "a send is never repeated in secret"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", _BROKEN_CONNECTIONS, ids=name_of)
     async def test_a_connection_that_breaks_when_it_is_used_again_is_ambiguous_and_sent_once(
-        self, bench: Bench, channel: Channel, fault: Fault
+        self, accepting: Bench, channel: Channel, fault: Fault
     ) -> None:
-        async with bench.open() as provider:
-            await provider.send(bench.delivery(channel), PATIENCE)
-            before = len(bench.simulator.requests)
-            bench.simulator.fail(fault, times=None)
-            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        async with accepting.open() as provider:
+            await provider.send(accepting.delivery(channel), PATIENCE)
+            before = len(accepting.simulator.requests)
+            accepting.simulator.fail(fault, times=None)
+            failure = await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
             assert failure.kind is ErrorKind.AMBIGUOUS, why_in_doubt(failure)
-            assert len(bench.simulator.requests) == before + 1, "a send is never repeated in secret"
+            assert len(accepting.simulator.requests) == before + 1, "a send is never repeated in secret"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", STATUSES, ids=name_of)
     async def test_a_bare_http_status_has_the_kind_that_the_author_says(
-        self, bench: Bench, channel: Channel, fault: Fault
+        self, accepting: Bench, channel: Channel, fault: Fault
     ) -> None:
-        bench.simulator.fail(fault, times=None)
-        async with bench.open() as provider:
-            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        accepting.simulator.fail(fault, times=None)
+        async with accepting.open() as provider:
+            failure = await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
         kind = getattr(self, f"kind_of_{fault.value}")
         assert failure.kind is kind, (
             f"without a code of the vendor's this status means `{kind}`; if this vendor means another, "
             f"`kind_of_{fault.value}` of the suite says so"
         )
-        assert len(bench.simulator.requests) == 1, "neither repeated in secret nor redirected"
-        assert not bench.simulator.inbox
+        assert len(accepting.simulator.requests) == 1, "neither repeated in secret nor redirected"
+        assert not accepting.simulator.inbox
         if fault is Fault.HTTP_429:
             assert failure.retry_after == 7, "the vendor said how long to wait"
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [*WRONG_URL, Fault.HTTP_418], ids=name_of)
     async def test_a_wrong_url_is_misconfigured_and_sent_nothing(
-        self, bench: Bench, channel: Channel, fault: Fault
+        self, accepting: Bench, channel: Channel, fault: Fault
     ) -> None:
-        bench.simulator.fail(fault, times=None)
-        async with bench.open() as provider:
-            failure = await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+        accepting.simulator.fail(fault, times=None)
+        async with accepting.open() as provider:
+            failure = await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
         assert failure.kind is ErrorKind.MISCONFIGURED, (
             "a wrong URL sends nothing until an operator corrects it: every 4xx and redirect that the vendor's page "
             "does not list is `misconfigured`"
         )
         assert failure.summary, "what an operator has to look at"
-        assert len(bench.simulator.requests) == 1, "it stays wrong"
+        assert len(accepting.simulator.requests) == 1, "it stays wrong"

@@ -13,7 +13,7 @@ from otpcore.messages.carrying import Feature
 from otpcore.models import Channel, ReceiptStatus
 from otpcore.simulators.exchange import Fault
 from otpcore.testing.providers.bench import PATIENCE, Bench
-from otpcore.testing.providers.reporting import ReportingBase
+from otpcore.testing.providers.reporting import ReportingBase, read, sent
 
 __all__ = ["MannerTests"]
 
@@ -27,14 +27,14 @@ class MannerTests(ReportingBase):
     """What a guest in the host's process does and does not."""
 
     @pytest.mark.anyio
-    async def test_nothing_is_left_behind_when_it_is_closed(self, bench: Bench) -> None:
+    async def test_nothing_is_left_behind_when_it_is_closed(self, accepting: Bench) -> None:
         before = set(threading.enumerate())
-        async with bench.open() as provider:
-            await provider.send(bench.delivery(self.channels[0]), PATIENCE)
+        async with accepting.open() as provider:
+            await provider.send(accepting.delivery(self.channels[0]), PATIENCE)
         with anyio.move_on_after(_AWHILE):
-            while bench.simulator.connections or _threads_since(before):  # noqa: ASYNC110 - neither sets an event
+            while accepting.simulator.connections or _threads_since(before):  # noqa: ASYNC110 - neither sets an event
                 await anyio.sleep(0.01)
-        assert not bench.simulator.connections, (
+        assert not accepting.simulator.connections, (
             "a connection to the vendor is still open after the instance was closed: push the closing of each client "
             "on the exit stack of `start`"
         )
@@ -44,55 +44,68 @@ class MannerTests(ReportingBase):
         )
 
     @pytest.mark.anyio
-    async def test_nothing_is_printed(self, bench: Bench, channel: Channel, capfd: pytest.CaptureFixture[str]) -> None:
+    async def test_nothing_is_printed(
+        self, accepting: Bench, channel: Channel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         capfd.readouterr()
-        async with bench.open() as provider:
-            request = bench.delivery(channel)
-            receipt = await provider.send(request, PATIENCE)
-            if provider.reads_receipts:
-                callback = self.callback(bench.simulator, request, receipt, ReceiptStatus.DELIVERED)
-                await provider.parse_receipt(callback, PATIENCE)
-            bench.simulator.fail(Fault.HTTP_500)
+        async with accepting.open() as provider:
+            request = accepting.delivery(channel)
+            await provider.send(request, PATIENCE)
+            accepting.simulator.fail(Fault.HTTP_500)
             with pytest.raises(ProviderError):
-                await provider.send(bench.delivery(channel), PATIENCE)
-        printed = capfd.readouterr()
-        assert not printed.out + printed.err, (
-            "the provider prints to stdout or stderr, which belong to the host: log through context.logger instead"
-        )
+                await provider.send(accepting.delivery(channel), PATIENCE)
+        _assert_nothing_printed(capfd)
 
     @pytest.mark.anyio
-    async def test_the_sender_that_a_host_names_reaches_the_vendor(self, bench: Bench, channel: Channel) -> None:
-        carried = bench.provider().info.carried(channel)
+    async def test_nothing_is_printed_of_a_receipt(
+        self, reporting: Bench, channel: Channel, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        capfd.readouterr()
+        async with reporting.open() as provider:
+            request, taken = await sent(reporting, provider, channel)
+            await read(provider, self.callback(reporting.simulator, request, taken, ReceiptStatus.DELIVERED))
+        _assert_nothing_printed(capfd)
+
+    @pytest.mark.anyio
+    async def test_the_sender_that_a_host_names_reaches_the_vendor(self, accepting: Bench, channel: Channel) -> None:
+        carried = accepting.provider().info.carried(channel)
         if Feature.SENDER not in carried.features:
             pytest.skip("the instance says that it carries no sender")
         sender = self.caller if channel is Channel.CALL else self.sender
         assert carried.takes(Feature.SENDER, sender), (
             f"set `sender` of the suite (calls: `caller`) to one that describe() takes: {carried.forms[Feature.SENDER]}"
         )
-        assert sender not in map(str, bench.settings.values()), (
+        assert sender not in map(str, accepting.settings.values()), (
             "set `sender` or `caller` to another than the instance's own"
         )
         try:
-            async with bench.open() as provider:
-                await provider.send(attrs.evolve(bench.delivery(channel), sender=sender), PATIENCE)
+            async with accepting.open() as provider:
+                await provider.send(attrs.evolve(accepting.delivery(channel), sender=sender), PATIENCE)
         except ProviderError as error:
             pytest.fail(
                 f"the sender {sender} was refused ({error}): set `sender` or `caller` to one that the simulator knows"
             )
-        assert bench.was_told(sender.removeprefix("+")), (
+        assert accepting.was_told(sender.removeprefix("+")), (
             f"request.sender was ignored, though describe() says that {channel} carries a sender: pass it on to the "
             "vendor, or take Feature.SENDER out of `carries`"
         )
 
     @pytest.mark.anyio
-    async def test_what_it_says_of_the_android_hash_is_true(self, bench: Bench) -> None:
-        if Channel.SMS not in self.channels or not bench.provider().info.words_text(Channel.SMS):
+    async def test_what_it_says_of_the_android_hash_is_true(self, accepting: Bench) -> None:
+        if Channel.SMS not in self.channels or not accepting.provider().info.words_text(Channel.SMS):
             pytest.skip("otpcore words the text, or there is none")
-        async with bench.open() as provider:
-            await provider.send(attrs.evolve(bench.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)
-        assert bench.was_told(_ANDROID_HASH) == provider.info.carried(Channel.SMS).takes(Feature.ANDROID_HASH), (
+        async with accepting.open() as provider:
+            await provider.send(attrs.evolve(accepting.delivery(Channel.SMS), android_hash=_ANDROID_HASH), PATIENCE)
+        assert accepting.was_told(_ANDROID_HASH) == provider.info.carried(Channel.SMS).takes(Feature.ANDROID_HASH), (
             "pass request.android_hash on exactly where `carries` of describe() names Feature.ANDROID_HASH"
         )
+
+
+def _assert_nothing_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    printed = capfd.readouterr()
+    assert not printed.out + printed.err, (
+        "the provider prints to stdout or stderr, which belong to the host: log through context.logger instead"
+    )
 
 
 def _threads_since(before: set[threading.Thread]) -> list[str]:

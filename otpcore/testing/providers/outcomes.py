@@ -18,11 +18,11 @@ class OutcomeTests(ContractBase):
     """Telling outcomes; skipped where the provider does not."""
 
     @pytest.fixture
-    def telling(self, bench: Bench) -> Bench:
+    def telling(self, accepting: Bench) -> Bench:
         """The bench, where the provider reports outcomes."""
-        if not bench.provider().reports_outcomes:
+        if not accepting.provider().reports_outcomes:
             pytest.skip("the provider does not implement report_outcome")
-        return bench
+        return accepting
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("approved", [True, False])

@@ -22,35 +22,33 @@ class PriceTests(ReportingBase):
     """What a message costs, wherever the vendor may say it."""
 
     @pytest.mark.anyio
-    async def test_the_price_in_an_answer_is_the_vendors(self, bench: Bench, channel: Channel) -> None:
-        async with bench.open() as provider:
-            _, taken = await _sent(bench, provider, channel)
-        self._assert_price(bench.simulator, channel, _ANSWER, taken.price)
+    async def test_the_price_in_an_answer_is_the_vendors(self, accepting: Bench, channel: Channel) -> None:
+        async with accepting.open() as provider:
+            _, taken = await _sent(accepting, provider, channel)
+        self._assert_price(accepting.simulator, channel, _ANSWER, taken.price)
 
     @pytest.mark.anyio
     async def test_the_price_of_a_message_whose_answer_was_lost_is_the_vendors(
-        self, bench: Bench, channel: Channel
+        self, accepting: Bench, channel: Channel
     ) -> None:
-        async with bench.open() as provider:
-            first = bench.delivery(channel)
-            bench.simulator.fail(Fault.RESET_AFTER_WORK)
-            await bench.failure(provider.send(first, PATIENCE))
-            taken = await provider.send(bench.delivery(channel, repeat_of=first), PATIENCE)
-        said = _ANSWER if len(bench.simulator.inbox) > 1 else _REPEAT
-        self._assert_price(bench.simulator, channel, said, taken.price)
+        async with accepting.open() as provider:
+            first = accepting.delivery(channel)
+            accepting.simulator.fail(Fault.RESET_AFTER_WORK)
+            await accepting.failure(provider.send(first, PATIENCE))
+            taken = await provider.send(accepting.delivery(channel, repeat_of=first), PATIENCE)
+        said = _ANSWER if len(accepting.simulator.inbox) > 1 else _REPEAT
+        self._assert_price(accepting.simulator, channel, said, taken.price)
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("status", list(ReceiptStatus), ids=str)
     async def test_the_price_in_a_receipt_is_the_vendors(
-        self, bench: Bench, channel: Channel, status: ReceiptStatus
+        self, reporting: Bench, channel: Channel, status: ReceiptStatus
     ) -> None:
-        if not bench.provider().reads_receipts:
-            pytest.skip("the provider reads no receipts")
-        async with bench.open() as provider:
-            request, taken = await _sent(bench, provider, channel)
-            callback = self.callback(bench.simulator, request, taken, status)
+        async with reporting.open() as provider:
+            request, taken = await _sent(reporting, provider, channel)
+            callback = self.callback(reporting.simulator, request, taken, status)
             (receipt,) = (await provider.parse_receipt(callback, PATIENCE)).receipts
-        self._assert_price(bench.simulator, channel, _RECEIPT, receipt.price)
+        self._assert_price(reporting.simulator, channel, _RECEIPT, receipt.price)
 
     def _assert_price(self, simulator: Simulator, channel: Channel, said: str, price: Price | None) -> None:
         charged = simulator.inbox[-1].price

@@ -51,11 +51,11 @@ class ReportingBase(ContractBase):
         return None
 
     @pytest.fixture
-    def reporting(self, bench: Bench) -> Bench:
-        """The bench, where the provider reads receipts."""
-        if not bench.provider().reads_receipts:
+    def reporting(self, accepting: Bench) -> Bench:
+        """The bench, where the provider reads receipts, and has read a genuine one."""
+        if not accepting.provider().reads_receipts:
             pytest.skip("the provider reads no receipts")
-        return bench
+        return accepting
 
     @pytest.fixture
     def addressing(self, reporting: Bench) -> Bench:

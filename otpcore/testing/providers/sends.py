@@ -37,18 +37,18 @@ class SendTests(ContractBase):
     """What a provider is, and what becomes of a message."""
 
     @pytest.mark.anyio
-    async def test_it_starts_and_stops_as_often_as_it_is_made(self, bench: Bench) -> None:
+    async def test_it_starts_and_stops_as_often_as_it_is_made(self, accepting: Bench) -> None:
         for _ in range(2):
-            async with bench.open() as provider:
-                await provider.send(bench.delivery(self.channels[0]), PATIENCE)
+            async with accepting.open() as provider:
+                await provider.send(accepting.delivery(self.channels[0]), PATIENCE)
 
     @pytest.mark.anyio
-    async def test_an_accepted_message_arrives_once_and_intact(self, bench: Bench, channel: Channel) -> None:
-        async with bench.open() as provider:
-            request = bench.delivery(channel)
+    async def test_an_accepted_message_arrives_once_and_intact(self, accepting: Bench, channel: Channel) -> None:
+        async with accepting.open() as provider:
+            request = accepting.delivery(channel)
             receipt = await provider.send(request, PATIENCE)
-        assert len(bench.simulator.inbox) == 1, "one send is one message"
-        (message,) = bench.simulator.inbox
+        assert len(accepting.simulator.inbox) == 1, "one send is one message"
+        (message,) = accepting.simulator.inbox
         self.assert_delivered(message, request)
         if self.code_owner is CodeOwner.PROVIDER:
             assert len(message.code) in provider.info.code_lengths, "set `code_lengths` in describe()"
@@ -56,31 +56,31 @@ class SendTests(ContractBase):
             assert receipt.reference == message.reference, "`reference` of the DeliveryReceipt is the vendor's id"
 
     @pytest.mark.anyio
-    async def test_a_text_without_a_code_arrives_as_it_is(self, bench: Bench, channel: Channel) -> None:
-        if self.code_owner is not CodeOwner.CORE or bench.provider().info.words_text(channel):
+    async def test_a_text_without_a_code_arrives_as_it_is(self, accepting: Bench, channel: Channel) -> None:
+        if self.code_owner is not CodeOwner.CORE or accepting.provider().info.words_text(channel):
             pytest.skip("the vendor words the text")
-        async with bench.open() as provider:
-            request = attrs.evolve(bench.delivery(channel), code=None, text="Your parcel is at the door.")
+        async with accepting.open() as provider:
+            request = attrs.evolve(accepting.delivery(channel), code=None, text="Your parcel is at the door.")
             await provider.send(request, PATIENCE)
-        (message,) = bench.simulator.inbox
+        (message,) = accepting.simulator.inbox
         self.assert_delivered(message, request)
 
     @pytest.mark.anyio
-    async def test_two_instances_live_side_by_side(self, bench: Bench) -> None:
+    async def test_two_instances_live_side_by_side(self, accepting: Bench) -> None:
         channel = self.channels[0]
         async with AsyncExitStack() as stack:
-            staying = await stack.enter_async_context(bench.open())
-            async with bench.open() as leaving:
-                await leaving.send(bench.delivery(channel), PATIENCE)
-            await staying.send(bench.delivery(channel), PATIENCE)
-        assert len(bench.simulator.inbox) == 2
+            staying = await stack.enter_async_context(accepting.open())
+            async with accepting.open() as leaving:
+                await leaving.send(accepting.delivery(channel), PATIENCE)
+            await staying.send(accepting.delivery(channel), PATIENCE)
+        assert len(accepting.simulator.inbox) == 2
 
     @pytest.mark.anyio
     async def test_a_refusal_of_the_vendor_has_its_kind_and_code(
-        self, bench: Bench, refusal: Refusal, channel: Channel
+        self, accepting: Bench, refusal: Refusal, channel: Channel
     ) -> None:
-        async with bench.open() as provider:
-            failure = await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
+        async with accepting.open() as provider:
+            failure = await accepting.failure(provider.send(_armed(accepting, refusal, channel), PATIENCE))
         assert failure.kind is refusal.kind, _WRONG_KIND.format(
             which=refusal.provider_code or "this refusal", refusal=refusal, failure=failure
         )
@@ -90,79 +90,81 @@ class SendTests(ContractBase):
     @pytest.mark.anyio
     @pytest.mark.parametrize("fault", [Fault.CLOSE_AFTER_READ, Fault.RESET_AFTER_WORK], ids=name_of)
     async def test_a_repeat_sends_no_more_than_the_author_says(
-        self, bench: Bench, channel: Channel, fault: Fault
+        self, accepting: Bench, channel: Channel, fault: Fault
     ) -> None:
         arrived = fault is Fault.RESET_AFTER_WORK
-        async with bench.open() as provider:
-            first = bench.delivery(channel)
-            bench.simulator.fail(fault)
-            failure = await bench.failure(provider.send(first, PATIENCE))
+        async with accepting.open() as provider:
+            first = accepting.delivery(channel)
+            accepting.simulator.fail(fault)
+            failure = await accepting.failure(provider.send(first, PATIENCE))
             assert failure.kind is ErrorKind.AMBIGUOUS, why_in_doubt(failure)
-            again = bench.delivery(channel, repeat_of=first)
+            again = accepting.delivery(channel, repeat_of=first)
             receipt = await provider.send(again, PATIENCE)
-            assert len(bench.simulator.inbox) == (self.messages_after_repeat if arrived else 1)
+            assert len(accepting.simulator.inbox) == (self.messages_after_repeat if arrived else 1)
             if self.code_owner is CodeOwner.PROVIDER:
-                code = bench.simulator.inbox[-1].code
-                verdict = await provider.check_code(bench.check(again, receipt.reference, code), PATIENCE)
+                code = accepting.simulator.inbox[-1].code
+                verdict = await provider.check_code(accepting.check(again, receipt.reference, code), PATIENCE)
                 assert verdict is CheckResult.APPROVED, "the code that the person has last must verify"
 
     @pytest.mark.anyio
-    async def test_cancellation_passes_at_once_and_leaves_the_provider_usable(self, bench: Bench) -> None:
+    async def test_cancellation_passes_at_once_and_leaves_the_provider_usable(self, accepting: Bench) -> None:
         channel = self.channels[0]
-        async with bench.open(timeout=60.0) as provider:
-            bench.simulator.fail(Fault.HANG)
+        async with accepting.open(timeout=60.0) as provider:
+            accepting.simulator.fail(Fault.HANG)
             began = anyio.current_time()
             with anyio.move_on_after(_MIDWAY) as scope:
                 try:
-                    await provider.send(bench.delivery(channel), 60.0)
+                    await provider.send(accepting.delivery(channel), 60.0)
                 except ProviderError:
                     assert scope.cancel_called, "it failed before context.timeout was over"
             assert scope.cancelled_caught, _SWALLOWED
             assert anyio.current_time() - began < PATIENCE
-            await provider.send(bench.delivery(channel), PATIENCE)
+            await provider.send(accepting.delivery(channel), PATIENCE)
 
     @pytest.mark.anyio
     async def test_nothing_readable_is_shown_or_logged(
-        self, bench: Bench, channel: Channel, caplog: pytest.LogCaptureFixture
+        self, accepting: Bench, channel: Channel, caplog: pytest.LogCaptureFixture
     ) -> None:
         for logger in (None, "otpcore"):  # whatever level a host has given them
             caplog.set_level(logging.DEBUG, logger=logger)
-        simulator = bench.simulator
-        async with bench.open() as provider:
-            request = bench.delivery(channel)
+        simulator = accepting.simulator
+        async with accepting.open() as provider:
+            request = accepting.delivery(channel)
             receipt = await provider.send(request, PATIENCE)
             if self.code_owner is CodeOwner.PROVIDER:
                 code = simulator.inbox[-1].code
                 for tried in (self.wrong_code(code), code):
-                    await provider.check_code(bench.check(request, receipt.reference, tried), PATIENCE)
+                    await provider.check_code(accepting.check(request, receipt.reference, tried), PATIENCE)
             for fault in _QUICK_FAULTS:
                 simulator.fail(fault)
-                await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+                await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
                 if self.code_owner is CodeOwner.PROVIDER:
                     simulator.fail(fault)
-                    await bench.failure(provider.check_code(bench.check(request, receipt.reference, code), PATIENCE))
+                    await accepting.failure(
+                        provider.check_code(accepting.check(request, receipt.reference, code), PATIENCE)
+                    )
             simulator.down()
-            await bench.failure(provider.send(bench.delivery(channel), PATIENCE))
+            await accepting.failure(provider.send(accepting.delivery(channel), PATIENCE))
             simulator.up()
-        made = load_target(PROVIDERS, bench.plugin)(bench.context())
+        made = load_target(PROVIDERS, accepting.plugin)(accepting.context())
         for shown in (repr(made), str(made), repr(provider)):
-            bench.assert_safe(shown, "the provider's repr")
-        bench.assert_records_unreadable(caplog.records)
+            accepting.assert_safe(shown, "the provider's repr")
+        accepting.assert_records_unreadable(caplog.records)
 
     @pytest.mark.anyio
     async def test_no_refusal_shows_or_logs_anything_readable(
-        self, bench: Bench, refusal: Refusal, channel: Channel, caplog: pytest.LogCaptureFixture
+        self, accepting: Bench, refusal: Refusal, channel: Channel, caplog: pytest.LogCaptureFixture
     ) -> None:
         for logger in (None, "otpcore"):  # whatever level a host has given them
             caplog.set_level(logging.DEBUG, logger=logger)
-        async with bench.open() as provider:
-            await bench.failure(provider.send(_armed(bench, refusal, channel), PATIENCE))
-        bench.assert_records_unreadable(caplog.records)
+        async with accepting.open() as provider:
+            await accepting.failure(provider.send(_armed(accepting, refusal, channel), PATIENCE))
+        accepting.assert_records_unreadable(caplog.records)
 
 
-def _armed(bench: Bench, refusal: Refusal, channel: Channel) -> DeliveryRequest:
+def _armed(accepting: Bench, refusal: Refusal, channel: Channel) -> DeliveryRequest:
     """The request that the vendor refuses in this way."""
     if isinstance(refusal.number_or_arm, str):
-        return bench.delivery(channel, number=refusal.number_or_arm)
-    refusal.number_or_arm(bench.simulator)
-    return bench.delivery(channel)
+        return accepting.delivery(channel, number=refusal.number_or_arm)
+    refusal.number_or_arm(accepting.simulator)
+    return accepting.delivery(channel)

@@ -10,16 +10,15 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from _pytest.runner import runtestprotocol
 
-from otpcore.errors import PluginLoadError, SettingsError
+from otpcore.testing.providers.courses import Course, Stop, Visit, made, visit_of, visits_of
 from otpcore.testing.providers.watchdog import Watchdog
 
-__all__ = ["FIRST_TEST", "Supervisor"]
-
-FIRST_TEST = "test_the_instance_loads_and_starts_as_a_service_does_it"
-"""The test without which no other makes sense; every other is skipped once it has failed."""
+__all__ = ["Supervisor"]
 
 _NAME = "otpcore-provider-contract"
+_BEFORE = "{gate} comes before this test, and fails:\n{said}"
 _WAITS = (
     "the test is not over after {limit:g} s: something that it waits for never ends, such as a `start` that waits, or "
     "a blocking call in an async hook, which holds up the whole event loop: make such a hook a plain `def`. Every wait "
@@ -28,35 +27,14 @@ _WAITS = (
 
 
 @attrs.define(eq=False)
-class _Course:
-    """How far the tests of one class have come.
+class Supervisor:
+    """A plugin of the running pytest, which the first collected suite registers; it leaves other tests alone.
 
-    Args:
-        reached: The author's fixtures have worked.
-        started: The event loops on which an instance has started.
-        stopped: Why nothing more is tried, and which test has found it, by event loop; under "": on none.
+    Before a test that needs a gate, the gate is tried in this process, unless it was: so it holds for a single test, in
+    any order, and in each process of pytest-xdist. A gate that fails out of turn is told by the test that needed it.
     """
 
-    reached: bool = False
-    started: set[str] = attrs.field(factory=set)
-    stopped: dict[str, tuple[str, str]] = attrs.field(factory=dict)
-
-    def why_not(self, item: pytest.Item) -> str:
-        """Why this test has no chance; empty: it has. The one that found it may be tried once more, as by a rerun."""
-        for loop in ("", _event_loop_of(item)):
-            why, found_by = self.stopped.get(loop, ("", ""))
-            if found_by == item.nodeid:
-                self.stopped.pop(loop)
-            elif why:
-                return why
-        return ""
-
-
-@attrs.define(eq=False)
-class Supervisor:
-    """A plugin of the running pytest, which the first collected suite registers; it leaves other tests alone."""
-
-    _courses: dict[type, _Course] = attrs.field(factory=dict)
+    _courses: dict[type, Course] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, config: pytest.Config) -> Supervisor:
@@ -72,14 +50,20 @@ class Supervisor:
         """The fixtures of this test's class work."""
         self._course_of(item).reached = True
 
-    def started(self, item: pytest.Item) -> None:
-        """An instance has started in this test."""
-        self._course_of(item).started.add(_event_loop_of(item))
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Try the gates that it needs first."""
+        if isinstance(item, pytest.Function) and _is_supervised(item):
+            course = self._course_of(item)
+            for visit in visits_of(item):
+                if not course.stops(item) and not course.is_passed(visit):
+                    _try(course, visit, item)
+        return (yield)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip what has no chance."""
-        if _is_supervised(item):
+        if isinstance(item, pytest.Function) and _is_supervised(item):
             why = self._course_of(item).why_not(item)
             if why:
                 pytest.skip(why)
@@ -88,25 +72,32 @@ class Supervisor:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note what makes the rest hopeless: fixtures that fail, and an instance that does not load or start."""
+        """Note what becomes of gates, and fixtures that fail."""
         report = yield
-        if _is_supervised(item) and report.failed and call.excinfo is not None:
+        if isinstance(item, pytest.Function) and _is_supervised(item):
             course = self._course_of(item)
-            if call.when == "setup" and not course.reached:
-                course.stopped[""] = (f"the fixtures of the suite fail: see {item.name}", item.nodeid)
-            elif call.when == "call" and _does_not_load(item, course, call.excinfo.value):
-                loop = _event_loop_of(item) if course.started else ""
-                course.stopped[loop] = (f"the instance does not load: see {item.name}", item.nodeid)
+            visit = visit_of(item)
+            if call.when == "setup" and report.failed and not course.reached:
+                course.stop(None, Stop("the fixtures of the suite fail", item.nodeid))
+            elif call.when == "call" and visit is not None:
+                if report.failed:
+                    course.stop(visit, Stop(visit.gate.why, item.nodeid))
+                else:
+                    course.passed.add(visit)
         return report
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
         """Run a test under a watchdog."""
         limit: float = getattr(pyfuncitem.cls, "watchdog", 0)
+        if _is_supervised(pyfuncitem):
+            words = self._course_of(pyfuncitem).told_by(pyfuncitem)
+            if words:
+                pytest.fail(words, pytrace=False)
         if not _is_supervised(pyfuncitem) or not limit:
             return (yield)
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
-            with Watchdog(limit, is_loading=True):
+            with Watchdog(limit):
                 return (yield)
         test = pyfuncitem.obj
         pyfuncitem.obj = _within(limit, test)
@@ -115,8 +106,25 @@ class Supervisor:
         finally:
             pyfuncitem.obj = test
 
-    def _course_of(self, item: pytest.Item) -> _Course:
-        return self._courses.setdefault(getattr(item, "cls", type(None)), _Course())
+    def _course_of(self, item: pytest.Item) -> Course:
+        return self._courses.setdefault(getattr(item, "cls", type(None)), Course())
+
+
+def _try(course: Course, visit: Visit, item: pytest.Function) -> None:
+    """Run a gate out of turn; what it says is told by the test that needs it, as it may not be among those that run."""
+    gate = made(visit, item)
+    if gate is None:  # the author's class has taken it out
+        return
+    reports = runtestprotocol(gate, log=False, nextitem=item)
+    said = "\n".join(f"{one.longreprtext}\n{one.caplog}".rstrip() for one in reports if one.failed)
+    for place, stop in list(course.stopped.items()):
+        if stop.found_by != gate.nodeid:
+            continue
+        if place is None:  # the fixtures fail: so they do for the test itself
+            course.stopped.pop(place)
+        else:
+            words = _BEFORE.format(gate=visit.gate.test, said=said)
+            course.stopped[place] = attrs.evolve(stop, found_by=item.nodeid, words=words)
 
 
 def _within(limit: float, test: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,15 +144,3 @@ def _within(limit: float, test: Callable[..., Any]) -> Callable[..., Any]:
 def _is_supervised(item: pytest.Item) -> bool:
     """Whether it is a test of a contract suite; its base is not imported, as it imports this."""
     return getattr(getattr(item, "cls", None), "is_provider_contract", False)
-
-
-def _event_loop_of(item: pytest.Item) -> str:
-    parameters = getattr(item, "callspec", None)
-    backend = parameters.params.get("anyio_backend", "") if parameters else ""
-    return backend if isinstance(backend, str) else str(backend[0])
-
-
-def _does_not_load(item: pytest.Item, course: _Course, error: BaseException) -> bool:
-    if getattr(item, "originalname", "") == FIRST_TEST:
-        return True
-    return not course.started and isinstance(error, PluginLoadError | SettingsError)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import pytest
 
 import otpcore
+from otpcore.providers.provider import load_provider
 
 __all__ = ["Watchdog"]
 
@@ -54,12 +55,11 @@ class Watchdog:
 
     Args:
         limit: Seconds.
-        is_loading: There is no event loop; a provider is being loaded.
     """
 
-    def __init__(self, limit: float, *, is_loading: bool = False) -> None:
+    def __init__(self, limit: float) -> None:
         self._limit = limit
-        self._words = _LOADS if is_loading else _BLOCKS
+        self._words = _BLOCKS
         self._is_armed = False
         self._has_fired = False
         self._place = ""
@@ -91,7 +91,9 @@ class Watchdog:
     def _bark(self, _number: int, frame: FrameType | None) -> None:
         if self._is_armed and not _is_idle(frame):
             self._has_fired = True
-            self._place = self._place or _place_of(frame)
+            if not self._place:
+                self._place = _place_of(frame)
+                self._words = _LOADS if _is_loading(frame) else _BLOCKS
             raise _BlockedError
 
 
@@ -100,6 +102,13 @@ def _is_idle(frame: FrameType | None) -> bool:
     while frame is not None and frame.f_globals.get("__name__") in _PRIMITIVES:
         frame = frame.f_back
     return frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _WAITING
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Whether a provider is being loaded."""
+    while frame is not None and frame.f_code is not load_provider.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def _place_of(frame: FrameType | None) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from otp_http.meanings import Meaning
 from otp_http.sections import Answer
 from otpcore.providers import ErrorKind
 
-__all__ = ["REFUSED", "UNREACHABLE", "refusal_of"]
+__all__ = ["REFUSED", "UNREACHABLE", "numbers_of", "refusal_of"]
 
 REFUSED: Mapping[str, ErrorKind] = MappingProxyType(
     {
@@ -32,3 +32,11 @@ def refusal_of(answer: Answer, recipient: str) -> str:
     kind = REFUSED.get(recipient)
     listed = (code for code, text in answer.codes.items() if code not in answer.duplicates)
     return next((code for code in listed if Meaning.read(answer.codes[code]).kind is kind), "")
+
+
+def numbers_of(answers: Iterable[Answer], *, can_report: bool) -> dict[str, str]:
+    """What becomes of messages to each of these numbers, where one of the answers lists it."""
+    known = list(answers)
+    codes = {number: dict.fromkeys(code for one in known if (code := refusal_of(one, number))) for number in REFUSED}
+    said = {number: f"{REFUSED[number]}, code {', '.join(codes[number])}" for number in REFUSED if codes[number]}
+    return said | ({UNREACHABLE: "taken, and reported as not delivered"} if can_report else {})

@@ -28,7 +28,7 @@ from urllib.parse import urlencode, urlsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from otp_http.catalogue import find, from_file
-from otp_http.magic import UNREACHABLE, refusal_of
+from otp_http.magic import UNREACHABLE, numbers_of, refusal_of
 from otp_http.meanings import DELIVERED, UNDELIVERED, nearest
 from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
@@ -79,6 +79,11 @@ class GatewaySimulator(Simulator):
         self.account = {name: _value(name, setting) for name, setting in self.table.settings.items()}
         if (receipts := self.table.receipts) is not None and receipts.proof.kind == "ed25519":
             self.account |= dict.fromkeys(names_in(compiled(receipts.proof.key)), public)
+        self.paths = tuple(
+            sorted({f"{send.method} {filled(send.path, self.account)}" for send in self.table.send.values()})
+        )
+        answers = map(self.table.answer_of, self.table.send)
+        self.numbers = numbers_of(answers, can_report=self.table.receipts is not None and reporting)
         self.amount = Decimal("0.0525")
         self.refusals: dict[str, str] = {}
         self.region = ""

@@ -81,6 +81,14 @@ MAGIC_NUMBERS: Mapping[str, Magic] = {
     "+359888010005": Magic(with_message_id=False),
 }
 _ORDINARY = Magic()
+_TOLD = {
+    "+359888010001": "a SOAP fault: Client",
+    "+359888010002": "a SOAP fault: Server",
+    "+359888010003": "a SOAP fault: Server; the message arrives",
+    "+359888010004": "an answer without commandStatus; the message arrives",
+    "+359888010005": "an answer without messageId; the message arrives",
+    "+35988800nnnn": "commandStatus nnnn, such as 0088: too fast",
+}
 
 
 @attrs.frozen
@@ -120,6 +128,7 @@ class MadaSimulator(Simulator):
 
     def __init__(self) -> None:
         super().__init__()
+        self.paths, self.numbers = (f"POST {_PATH}",), _TOLD
         self.username = "otpcore"
         self.password = "simulated-password"  # noqa: S105 - of a simulated account
         self.senders = {"otpcore"}

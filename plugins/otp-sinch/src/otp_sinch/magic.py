@@ -8,7 +8,7 @@ import attrs
 
 from otp_sinch.answers import VerificationStatus
 
-__all__ = ["MAGIC_NUMBERS", "Ending"]
+__all__ = ["MAGIC_NUMBERS", "Ending", "told"]
 
 
 @attrs.frozen
@@ -48,3 +48,14 @@ MAGIC_NUMBERS: Mapping[str, Ending | int] = {
     "+46701740639": 50301,
 }
 """What a start for these numbers leads to: an ending, or an ``errorCode`` (whose first three digits are the HTTP status)."""
+
+
+def told() -> dict[str, str]:
+    """The same in a few words."""
+    return {number: _words(what) for number, what in MAGIC_NUMBERS.items()}
+
+
+def _words(what: Ending | int) -> str:
+    if isinstance(what, int):
+        return f"errorCode {what}"
+    return f"{what.status}: {what.reason}{'' if what.at_once else ', later'}"

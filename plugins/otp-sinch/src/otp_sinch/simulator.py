@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from otp_sinch.answers import VerificationStatus
-from otp_sinch.magic import MAGIC_NUMBERS
+from otp_sinch.magic import MAGIC_NUMBERS, told
 from otp_sinch.signing import decode_secret, signature, signed_headers, string_to_sign
 from otpcore.providers import Channel, Price
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest, Simulator
@@ -119,6 +119,7 @@ class SinchSimulator(Simulator):
 
     def __init__(self) -> None:
         super().__init__()
+        self.numbers = told()
         self._latest: dict[tuple[str, str], _Verification] = {}
 
     def provider_settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import attrs
 
 from otpcore.simulators import SimulatedAnswer
 
-__all__ = ["CALLED", "DELIVERED", "ENDS", "REFUSALS", "Refused", "field_refused", "refused"]
+__all__ = ["CALLED", "DELIVERED", "ENDS", "REFUSALS", "Refused", "field_refused", "refused", "told"]
 
 
 @attrs.frozen(kw_only=True)
@@ -95,3 +95,9 @@ ENDS: Mapping[str, tuple[str, ...]] = {
     "+12065550163": ("VOICE_INITIATED", "VOICE_FAILED"),
 }
 """Who is taken and does not get it, over the channel that the events name, and what is reported."""
+
+
+def told() -> dict[str, str]:
+    """What becomes of messages and calls to each of these numbers, in a few words."""
+    refusals = {number: one.reason or one.exception for number, one in REFUSALS.items()}
+    return refusals | {number: ends[-1] for number, ends in ENDS.items()}

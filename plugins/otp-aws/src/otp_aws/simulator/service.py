@@ -12,7 +12,7 @@ from typing import Any
 
 from otp_aws.client import SERVICE, TARGET
 from otp_aws.signing import Credentials, signed_headers
-from otp_aws.simulator.magic import CALLED, DELIVERED, ENDS, REFUSALS, Refused, field_refused, refused
+from otp_aws.simulator.magic import CALLED, DELIVERED, ENDS, REFUSALS, Refused, field_refused, refused, told
 from otp_aws.simulator.shapes import OPERATIONS, wrong_field
 from otp_aws.simulator.topic import SimulatedTopic
 from otpcore.providers import Channel
@@ -59,6 +59,7 @@ class AwsSimulator(Simulator):
 
     def __init__(self) -> None:
         super().__init__()
+        self.numbers = told()
         arn = f"arn:aws:sns:{self.region}:123456789012:otp-events"
         self.topic = SimulatedTopic(arn=arn, clock=lambda: self.clock())  # noqa: PLW0108 - a test may replace the clock
         self.feedback: dict[str, str] = {}

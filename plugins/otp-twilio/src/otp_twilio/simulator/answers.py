@@ -24,6 +24,7 @@ __all__ = [
     "Failure",
     "error",
     "new_sid",
+    "told",
 ]
 
 FAILS_LATER = "+15005550998"
@@ -138,3 +139,21 @@ VERIFY_FAILURES: Mapping[str, Failure] = {
     "+15005550212": Failure(429, 60212, "Too many concurrent requests for phone number"),
     "+15005550410": Failure(403, 60410, "The destination phone number has been temporarily blocked", Channel.SMS),
 }
+
+
+def told() -> dict[str, str]:
+    """What becomes of what is sent to each number that is not a person's, by each API, in a few words."""
+    apis: tuple[tuple[str, Mapping[str, Failure], Mapping[str, End]], ...] = (
+        ("SMS", MESSAGE_FAILURES, MESSAGE_ENDS),
+        ("call", CALL_FAILURES, CALL_ENDS),
+        ("Verify", VERIFY_FAILURES, {}),
+    )
+    said: dict[str, list[str]] = {}
+    for api, failures, ends in apis:
+        for number, failure in failures.items():
+            said.setdefault(number, []).append(f"{api} {failure.code}")
+        for number, end in ends.items():
+            said.setdefault(number, []).append(f"{api} {' '.join(end.statuses[-1:]) or 'never answered'}")
+    said[FAILS_LATER] = ["taken, and fails"]
+    said[NEVER_ARRIVES] = ["taken, and never arrives"]
+    return {number: ", ".join(said[number]) for number in sorted(said)}

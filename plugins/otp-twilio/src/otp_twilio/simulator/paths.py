@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from otp_twilio.simulator.account import SimulatedAccount
-from otp_twilio.simulator.answers import error
+from otp_twilio.simulator.answers import error, told
 from otp_twilio.simulator.messaging import SimulatedCalls, SimulatedMessages, SimulatedResource
 from otp_twilio.simulator.verify import SimulatedVerify
 from otpcore.simulators import SimulatedAnswer, SimulatedRequest
@@ -24,6 +24,7 @@ class TwilioSimulator(SimulatedAccount):
 
     def __init__(self) -> None:
         super().__init__()
+        self.numbers = told()
         self._verify = SimulatedVerify(self)
         self._messages = SimulatedMessages(self)
         self._resources: dict[str, SimulatedResource] = {
