@@ -104,13 +104,8 @@ class Embedding:
             SettingsError: All that is wrong, each with its key and the fix, in the words of the framework's users.
             RoutingSyntaxError: A rule cannot be read.
         """
-        values = self.checked(given)
-        tree = {name: value for name, value in values.items() if name not in self.keys}
-        if _FILE in values and tree:
-            there = ", ".join(map(str, tree))
-            raise self.error(f"{_FILE} names a file, and {there} stand here. Fix: write them there")
         try:
-            return load_settings(values[_FILE]) if _FILE in values else Settings.from_mapping(tree)
+            return self._read(self.checked(given))
         except OTPConfigurationError as error:
             wrong = self.spelling(given).retold(error).with_traceback(None)
         raise wrong from None  # without the frames in which the values lie open
@@ -136,6 +131,15 @@ class Embedding:
     def keys(self) -> tuple[str, ...]:
         """Those that otpcore does not know, sorted."""
         return tuple(sorted((_FILE, _PROXIES, *self.own)))
+
+    def _read(self, values: Mapping[str, Any]) -> Settings:
+        tree = {name: value for name, value in values.items() if name not in self.keys}
+        if _FILE not in values:
+            return Settings.from_mapping(tree)
+        if tree:
+            there = ", ".join(map(str, tree))
+            raise self.error(f"{_FILE} names a file, and {there} stand here. Fix: write them there")
+        return load_settings(values[_FILE])
 
 
 def in_sandbox(settings: Settings, *, refused: SettingsError) -> Settings:

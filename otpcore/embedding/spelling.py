@@ -15,7 +15,7 @@ import attrs
 
 from otpcore.errors import OTPConfigurationError, OTPError
 
-__all__ = ["Spelling"]
+__all__ = ["COMMANDS", "Spelling"]
 
 E = TypeVar("E", bound=OTPError | OTPConfigurationError)
 
@@ -25,6 +25,15 @@ _AT_THE_TOP = re.compile(r"(?P<tick>`?)(?P<key>otp_\w+)(?P=tick) above the first
 _ITSELF_AT_THE_TOP = "above the first [section]"
 _SECTION_OF_ITS_OWN = re.compile(r"under a (?P<section>\[\w+\]) of its own")
 _SECTION = re.compile(r"(?:(?<=\s)|(?<=\()|^)\[(?P<section>[a-z_]+(?:\.(?:[\w-]+|<\w+>))*)\]")
+COMMANDS = (
+    *("audit", "call", "challenges", "db", "deliveries", "demo", "doctor", "init", "instances", "keys", "limits"),
+    *("new-provider", "pause", "providers", "purge", "resume", "retries", "routes", "sandbox", "send", "series"),
+    *("simulate", "status", "verify", "worker"),
+)
+"""The first words of otpcore's commands, by which one is told that stands in a sentence without marks round it."""
+_COMMAND = (
+    rf"\b(?!otp (?:init|keys new)\b)otp (?=(?:{'|'.join(COMMANDS)})\b)|(?<=`)(?!otp (?:init|keys new)\b)otp (?=[a-z])"
+)
 _INIT = re.compile(r"^(?P<before>(?:[^\n]*Fix: )?)[^\n]*`otp init`[^\n]*", re.MULTILINE)
 
 
@@ -56,7 +65,7 @@ class Spelling:
             text = _SECTION.sub(lambda found: self._path(found["section"].split(".")), text)
         before = self.command.removesuffix("otp")
         behind = f"(?<!{re.escape(before)})" if before else ""
-        return re.sub(rf"{behind}\botp (?!init\b|keys new\b)(?=[a-z-])", f"{self.command} ", text)
+        return re.sub(f"{behind}(?:{_COMMAND})", f"{self.command} ", text)
 
     def retold(self, error: E) -> E:
         """The error, whose text says what helps in the words of this host."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from otpcore import InvalidArgument, RoutingSyntaxError, Settings, SettingsError, StoreError
-from otpcore.embedding import Spelling
+from otpcore.cli import tree
+from otpcore.embedding import Spelling, spelling
 from otpcore.operator.fixes import FIXES
 
 DJANGO = Spelling(command="manage.py otp", settings="OTPCORE")
@@ -41,6 +42,8 @@ NO_HOST = ("testing", "embedding", "otp_server", "_pyinstaller")  # otp-server r
         ("otp keys rotate --retire k1", "manage.py otp keys rotate --retire k1"),
         ("`otp keys new` prints some", "`otp keys new` prints some"),
         ("no keys. Fix: make keys with `otp init`", 'no keys. Fix: in OTPCORE: "keys": what `otp keys new` prints'),
+        ("the settings of otp stand here, otp in them", "the settings of otp stand here, otp in them"),
+        ("see `otp ours`, which a plugin brings", "see `manage.py otp ours`, which a plugin brings"),
         ("", ""),
     ],
 )  # fmt: skip
@@ -48,6 +51,10 @@ def test_settings_and_commands_are_written_as_a_project_has_them(text, told):
     assert DJANGO.told(text) == told
     assert DJANGO.told(told) == told, "twice is as once"
     assert PLAIN.told(text) == text
+
+
+def test_the_commands_are_those_that_there_are():
+    assert sorted({*tree.COMMANDS, *tree.GROUPS}) == [*spelling.COMMANDS]
 
 
 def test_each_host_has_words_of_its_own():
