@@ -18,11 +18,20 @@ __all__ = ["CODE_ATTRIBUTES", "PHONE_ATTRIBUTES", "code_typed", "phone_typed"]
 _SHORTEST, _LONGEST = 4, 10  # digits of a code, whatever the settings or a vendor make of it
 
 CODE_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
-    {"autocomplete": "one-time-code", "inputmode": "numeric", "autocapitalize": "off", "spellcheck": "false"}
+    {
+        "autocomplete": "one-time-code",
+        "inputmode": "numeric",
+        "autocapitalize": "off",
+        "spellcheck": "false",
+        "dir": "ltr",
+    }
 )
-"""Of the input for a code: browsers and phones offer the code that has just arrived, and show digits to type with."""
+"""Of the input for a code: browsers and phones offer the code that has just arrived, and show digits to type with.
 
-PHONE_ATTRIBUTES: Mapping[str, str] = MappingProxyType({"autocomplete": "tel", "inputmode": "tel"})
+Digits run from left to right in every language.
+"""
+
+PHONE_ATTRIBUTES: Mapping[str, str] = MappingProxyType({"autocomplete": "tel", "inputmode": "tel", "dir": "ltr"})
 """Of the input for a phone number."""
 
 
