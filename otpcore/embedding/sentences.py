@@ -58,30 +58,32 @@ class Translation(Protocol):
         """The form of the sentence for this number, with ``%(num)d`` for it."""
 
 
-_ENGLISH = NullTranslations()
+_ENGLISH: Translation = NullTranslations()
 
 
-def said_of(error: OTPError, translation: Translation = _ENGLISH) -> str:
+def said_of(error: OTPError, translation: Translation | None = None) -> str:
     """One or two sentences about a send or a verification; with when to try again, where that is known.
 
     Args:
         error: What was raised.
-        translation: Into the language of the person; not given: English.
+        translation: Into the language of the person; None: English.
     """
+    into = translation or _ENGLISH
     if not error.retry_after:
-        return translation.gettext(_SAID.get(known_as(error), _LATER))
-    return f"{translation.gettext(_SAID.get(known_as(error), _NOT_SENT))} {_when(error.retry_after, translation)}"
+        return into.gettext(_SAID.get(known_as(error), _LATER))
+    return f"{into.gettext(_SAID.get(known_as(error), _NOT_SENT))} {_when(error.retry_after, into)}"
 
 
-def said_of_code(verification: Verification | None, translation: Translation = _ENGLISH) -> str:
+def said_of_code(verification: Verification | None, translation: Translation | None = None) -> str:
     """One or two sentences about a code that is not right, or about none that was asked for (None).
 
     Args:
         verification: As ``verify`` returned it.
-        translation: Into the language of the person; not given: English.
+        translation: Into the language of the person; None: English.
     """
+    into = translation or _ENGLISH
     left = verification.attempts_left if verification is not None else 0
-    return _counted(_WRONG, left, translation) if left else translation.gettext(_USED_UP)
+    return _counted(_WRONG, left, into) if left else into.gettext(_USED_UP)
 
 
 def _when(seconds: float, translation: Translation) -> str:
