@@ -65,9 +65,12 @@ def test_with_a_settings_file_a_fix_stands_as_that_file_has_it_and_works_there(t
 
 
 def test_an_error_of_a_send_says_what_helps_in_the_words_of_the_project():
-    with override_settings(OTPCORE=otpcore_settings(sms={}, keys={})), pytest.raises(SettingsError) as raised:
+    forgetful = otpcore_settings(
+        storage={"store": "memory"}, retry={"runner": "worker"}, sms={"sandbox": True, "retry": True}
+    )
+    with override_settings(OTPCORE=forgetful), pytest.raises(SettingsError) as raised:
         otp.send_sms("+359871234567")
-    assert 'Fix: in OTPCORE: "keys": what `otp keys new` prints' in str(raised.value)
+    assert entry_of(str(raised.value)) == {"storage": {"store": "sql"}}
 
 
 def test_the_keys_that_are_told_of_are_taken(capsys):
