@@ -25,7 +25,7 @@ class ErrorAnswer:
 
     status: int
     content: Mapping[str, str | None]
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
 
 
 def answer_to(error: OTPError) -> ErrorAnswer:

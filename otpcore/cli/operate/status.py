@@ -14,7 +14,6 @@ from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import prose, table, text
 from otpcore.cli.options import Options
 from otpcore.clock import when
-from otpcore.embedding import Spelling
 
 __all__ = ["check", "status"]
 
@@ -24,7 +23,7 @@ _LABELS = {Stops.EVERYBODY: "stops sending", Stops.SOME: "in the way", Stops.NOB
 
 def status(options: Options, window: float) -> ExitCode:
     """Show what is in the way now, and the last ``window`` seconds."""
-    found = _told(operate(load_host(options), lambda operator: operator.status(window=window)), options.spelling)
+    found = _told(operate(load_host(options), lambda operator: operator.status(window=window)), options)
     options.say(
         found.to_dict(),
         *_obstacle_lines(found.obstacles),
@@ -51,7 +50,7 @@ def status(options: Options, window: float) -> ExitCode:
 def check(options: Options) -> ExitCode:
     """One line: whether anything stops everybody. What cannot be asked is not ready either."""
     try:
-        found = _told(operate(load_host(options), lambda operator: operator.status(window=0)), options.spelling)
+        found = _told(operate(load_host(options), lambda operator: operator.status(window=0)), options)
     except (OTPError, OTPConfigurationError, CommandError) as error:
         told = explain(error)
         options.say(
@@ -69,9 +68,9 @@ def check(options: Options) -> ExitCode:
     return ExitCode.OK if found.is_ready else ExitCode.REFUSED
 
 
-def _told(found: Status, spelling: Spelling) -> Status:
+def _told(found: Status, options: Options) -> Status:
     """What is in the way, in the words of the host."""
-    told = spelling.told
+    told = options.spelling.told
     return attrs.evolve(
         found, obstacles=tuple(attrs.evolve(one, detail=told(one.detail), fix=told(one.fix)) for one in found.obstacles)
     )
