@@ -85,7 +85,8 @@ def test_every_fix_of_a_project_can_be_typed_there(tables):
         assert "--app" not in told
 
 
-def test_what_would_write_a_settings_file_is_refused(capsys):
+def test_what_would_write_a_settings_file_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code, said = run(capsys, "init")
     assert (code, said.out) == (2, "")
     assert 'in OTPCORE: "keys": what `otp keys new` prints' in said.err

@@ -57,7 +57,9 @@ def test_what_is_compiled_is_what_is_written(locale):
     made = BytesIO()
     write_mo(made, written)
     made.seek(0)
-    assert catalogue(locale)._catalog == gettext.GNUTranslations(made)._catalog
+    compiled, anew = catalogue(locale), gettext.GNUTranslations(made)
+    assert compiled.info()["plural-forms"] == anew.info()["plural-forms"]
+    assert {**compiled._catalog, "": ""} == {**anew._catalog, "": ""}, "but for the date in the head"
 
 
 @pytest.mark.parametrize("locale", CATALOGUES)

@@ -60,11 +60,13 @@ def test_what_helps_is_told_as_an_app_has_settings_and_commands(make, tmp_path):
     assert "in [sms]: sandbox = false" in {one["fix"] for one in json.loads(told.stdout)["checks"]}
 
 
-def test_what_would_write_a_settings_file_is_refused_where_none_is_read(make):
+def test_what_would_write_a_settings_file_is_refused_where_none_is_read(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     app, _ = make()
     ran = run(app, "init")
     assert ran.exit_code == 2
     assert 'fix: in app.config["OTPCORE"]: "keys": what `otp keys new` prints' in ran.stderr
+    assert not (tmp_path / "otpcore.toml").exists()
 
 
 def test_the_usage_names_the_command_of_flask(make):
