@@ -14,6 +14,7 @@ from otpcore import errors
 PUBLIC = (
     "otpcore",
     "otpcore.cli",
+    "otpcore.embedding",
     "otpcore.http",
     "otpcore.messages",
     "otpcore.operator",

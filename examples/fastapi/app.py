@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Body, Depends, FastAPI, Request, Response
@@ -19,11 +17,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from otpcore import AsyncOTPService, OTPError, ReceiptRequest, UnknownProviderError, known_as
+from otpcore import AsyncOTPService, OTPError, ReceiptRequest, UnknownProviderError
+from otpcore.embedding import TrustedProxies, answer_to
 
 logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 PUBLIC_URL = os.environ["PUBLIC_URL"].rstrip("/")
-PROXIES = [ip_network(one.strip()) for one in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")]
+PROXIES = TrustedProxies.of([*os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(","), "unix"])
 otp = AsyncOTPService.from_settings()
 
 
@@ -34,10 +33,8 @@ async def lifespan(_):
 
 
 async def refused(_, error):
-    name, reason = known_as(error)  # a page chooses its text by them; str(error) is for the log
-    content = {"error": name, "reason": reason, "try_channel": getattr(error, "try_channel", None)}
-    headers = {"Retry-After": f"{error.retry_after + 1:.0f}"} if error.retry_after else {}
-    return JSONResponse(content, error.http_status, headers)
+    told = answer_to(error)
+    return JSONResponse(told.content, told.status, told.headers)
 
 
 async def not_understood(_, error):  # FastAPI's own answer would repeat what was sent
@@ -54,22 +51,10 @@ async def unknown(_, __):
     return JSONResponse({"error": "UnknownProviderError", "reason": ""}, HTTPStatus.NOT_FOUND)
 
 
-def is_ours(hop):
-    """A proxy of ours, with or without its port, or whoever connected to our Unix socket."""
-    found = re.fullmatch(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+", hop)
-    try:
-        address = ip_address((found[1] or found[2]) if found else hop)
-    except ValueError:
-        return not hop
-    return any((getattr(address, "ipv4_mapped", None) or address) in network for network in PROXIES)
-
-
 async def who_asks(request: Request):
-    """The nearest address that is not ours. A header is read where one of ours sent it, and there from its end."""
+    """The nearest address that is not ours; over our Unix socket there is no other end to name."""
     peer = request.client.host if request.client else ""
-    forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-    hops = [peer, *reversed(re.findall(r"[^\s,]+", forwarded))]
-    return next((hop for hop in hops if not is_ours(hop)), hops[-1])
+    return PROXIES.client_of(peer, ",".join(request.headers.getlist("x-forwarded-for")))
 
 
 Client = Annotated[str, Depends(who_asks)]

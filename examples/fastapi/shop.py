@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated
@@ -14,7 +13,8 @@ import otp_server
 from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from otpcore import AsyncOTPService, OTPError, known_as
+from otpcore import AsyncOTPService, OTPError
+from otpcore.embedding import answer_to
 
 otp = AsyncOTPService.from_settings()
 ACCOUNTS = {"ann": "+359871234567", "bob": "+359887654321"}  # your database
@@ -34,9 +34,8 @@ def number_of(user: Annotated[str, Header()]) -> str:
 
 
 async def refused(_, error):
-    name, reason = known_as(error)
-    headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else {}
-    return JSONResponse({"error": name, "reason": reason}, error.http_status, headers)
+    told = answer_to(error)
+    return JSONResponse(told.content, told.status, told.headers)
 
 
 Number = Annotated[str, Depends(number_of)]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from otpcore.cli.exits import CommandError, ExitCode
     from otpcore.cli.host import operator_for, operator_name, run, service_for, settings_for
     from otpcore.cli.options import Options
+    from otpcore.embedding.spelling import Spelling
 
 __all__ = [
     "CommandError",
@@ -43,11 +44,13 @@ def main() -> None:
     sys.exit(run_command(sys.argv[1:]))
 
 
-def run_command(words: Sequence[str]) -> int:
+def run_command(words: Sequence[str], *, spelling: Spelling | None = None) -> int:
     """Run one command, such as ``["--json", "status"]``, for a framework whose command line has these commands too.
 
     Args:
         words: What would follow ``otp``; ``--app`` names the host's service.
+        spelling: How the framework's users write settings and commands, in which words all is told that helps; None: as
+            ``otp`` does.
 
     Returns:
         The ``ExitCode`` with which ``otp`` would end.
@@ -56,4 +59,4 @@ def run_command(words: Sequence[str]) -> int:
     from otpcore.cli.plain import write_what_fits  # noqa: PLC0415 - as above
 
     write_what_fits()
-    return run_words(words)
+    return run_words(words, spelling)

@@ -14,6 +14,7 @@ import otpcore
 from otpcore.cli.exits import MEANINGS, CommandError, ExitCode, Explanation, explain
 from otpcore.cli.options import Options
 from otpcore.cli.tree import tree_of
+from otpcore.embedding.spelling import Spelling
 from otpcore.errors import shortened
 
 __all__ = ["run"]
@@ -30,13 +31,15 @@ _EPILOG = "\n".join(
 )
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code."""
-    options = Options(json="--json" in arguments)
+def run(arguments: Sequence[str], spelling: Spelling | None = None) -> int:
+    """Run one command, told in these words; the exit code."""
+    options = Options(json="--json" in arguments, spelling=spelling or Spelling())
     try:
         first, rest = _global_options_apart(arguments)
         asked = [*first, *rest] or ["--help"]
-        ended = tree_of(rest, _otp, epilog=_EPILOG)(asked, prog_name="otp", obj=options, standalone_mode=False)
+        ended = tree_of(rest, _otp, epilog=_EPILOG)(
+            asked, prog_name=options.spelling.command, obj=options, standalone_mode=False
+        )
     except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever it is, it ends as one line and an exit code

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from otpcore.cli.exits import CommandError, ExitCode, Explanation
+from otpcore.embedding.spelling import Spelling
 from otpcore.events import fields as log_fields
 from otpcore.events import fields_of
 
@@ -40,6 +41,7 @@ class Options:
         json: One JSON document on standard output instead of text.
         reveal: Show full numbers and codes.
         verbose: Log everything.
+        spelling: How people write settings and commands here.
     """
 
     settings: Path | None = None
@@ -47,6 +49,7 @@ class Options:
     json: bool = False
     reveal: bool = False
     verbose: bool = False
+    spelling: Spelling = attrs.field(factory=Spelling)
 
     def say(self, document: Mapping[str, Any], *lines: Any) -> None:
         """Print a result: the document for programs, or the lines (text, or rich's own) for people."""
@@ -55,16 +58,17 @@ class Options:
             sys.stdout.flush()
             return
         if all(map(_is_plain, lines)):
-            sys.stdout.write("".join(f"{line}\n" for line in lines if line))
+            sys.stdout.write("".join(f"{self.spelling.told(line)}\n" for line in lines if line))
             sys.stdout.flush()
             return
         out = console()
         for line in filter(None, lines):
             # A terminal breaks long lines by itself; text that is broken here cannot be copied.
-            out.print(line, soft_wrap=True)
+            out.print(self.spelling.told(line) if isinstance(line, str) else line, soft_wrap=True)
 
     def note(self, line: str) -> None:
         """Tell people something that is no result; with ``--json`` as a record of the log, so that every line is one."""
+        line = self.spelling.told(line)
         if self.json:
             _logger.warning("%s", line, extra=log_fields("note"))
             return
@@ -72,6 +76,7 @@ class Options:
 
     def say_error(self, told: Explanation) -> None:
         """Print an error: one document on standard output, or a line and the fix on standard error."""
+        told = attrs.evolve(told, message=self.spelling.told(told.message), fix=self.spelling.told(told.fix))
         if self.json:
             self.say(told.to_dict())
             return

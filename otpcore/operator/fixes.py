@@ -37,7 +37,7 @@ FIXES: Mapping[tuple[str, str], str] = MappingProxyType(
             "ask the person for another number; `otp challenges show PHONE` says what each provider answered"
         ),
         ("DeliveryError", "failed"): (
-            f"try again, or let otpcore do so by itself (in [sms], [call] or [channels.NAME]: retry = true); `otp status` shows who fails, or {_OTHER_PROVIDER}"
+            f"try again, or let otpcore do so by itself (in [sms]: retry = true, and so for each other channel); `otp status` shows who fails, or {_OTHER_PROVIDER}"
         ),
         ("DeliveryError", "limit_reached"): (
             f"wait until the provider's own limit for this number ends, or {_OTHER_PROVIDER}"

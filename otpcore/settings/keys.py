@@ -57,7 +57,7 @@ class KeySettings:
             return "restore the keys that were used; if nothing is stored yet, remove them and run `otp keys new`"
         if beside is not None:
             return f"{new_keys_beside(beside)} (if there were keys, restore those)"
-        return "otp init, which writes a settings file and keys; or pass the keys that `otp keys new` prints"
+        return "make them and a settings file with `otp init`, or pass the keys that `otp keys new` prints"
 
     def _problems(self) -> Iterator[str]:
         if not self.code:

@@ -153,7 +153,7 @@ def test_one_fix_is_told_and_it_leads_out(otp: Otp, desk: Desk, case: Case) -> N
 def test_without_any_file_init_leads_out(otp: Otp, directory: Path) -> None:
     del directory
     ended = otp("limits", "show", "--json")
-    assert ended.document["error"]["fix"].startswith("otp init")
+    assert "with `otp init`" in ended.document["error"]["fix"]
     assert otp("init").code == ExitCode.OK
     assert otp("limits", "show").code == ExitCode.OK
 

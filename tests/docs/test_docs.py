@@ -27,6 +27,7 @@ from otpcore import (
 )
 from otpcore.cli.exits import MEANINGS
 from otpcore.cli.tree import COMMANDS, GROUPS
+from otpcore.embedding import Spelling
 from otpcore.events import EventType, Work
 from otpcore.models import Outcome, ReceiptOutcome, UnsendableReason
 from otpcore.providers import hooks as hookspecs
@@ -98,6 +99,15 @@ def test_the_public_names_are_those_of_the_reference():
         path.parent for path in (ROOT / "otpcore").rglob("__init__.py") if "from_modules" in path.read_text("utf-8")
     ]
     assert {".".join(face.relative_to(ROOT).parts) for face in faces} == set(said)
+
+
+def test_the_page_about_embedding_runs_and_its_table_of_words_is_true():
+    page = PAGES["docs/reference/embedding.md"]
+    (program,) = blocks(page, "python")
+    exec(compile(program, "embedding.md", "exec"), {})
+    (words,) = (table for table in tables(page.partition("## The host's words")[2].partition("\n## ")[0]) if table)
+    for text, told in words:
+        assert Spelling(command="manage.py otp", settings="OTPCORE").told(text) == told
 
 
 def test_what_examples_and_pages_import_is_public():
@@ -199,8 +209,7 @@ def test_the_examples_answer_what_the_errors_say(name):
     source = "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob(f"examples/{name}/**/*.py")))
     extension = ROOT / f"plugins/otp-{name}/src/otp_{name}/errors.py"  # where there is one, it answers
     answers = extension.read_text(encoding="utf-8") if extension.exists() else source
-    assert "error.http_status" in answers
-    assert "Retry-After" in answers
+    assert "answer_to(error)" in answers
     assert not re.search(r"\b4[0-9][0-9]\b|\b50[0-9]\b", source), "a status of its own"
 
 
@@ -288,6 +297,7 @@ def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
         "docs/reference/commands.md": {"python": 1, "toml": 1},
         "docs/reference/databases.md": {},
         "docs/reference/delivery-receipts.md": {},
+        "docs/reference/embedding.md": {"python": 1},
         "docs/reference/errors.md": {"text": 1},
         "docs/reference/events.md": {},
         "docs/reference/exit-codes.md": {},

@@ -30,6 +30,7 @@ from otpcore import (
     ReceiptRefused,
     ReceiptRequest,
 )
+from otpcore import embedding as _embedding
 from otpcore import operator as _operator
 from otpcore.http import HttpAnswer
 from otpcore.simulators import SimulatedAnswer, SimulatedMessage, SimulatedRequest, Simulator
@@ -62,6 +63,11 @@ TOLD = {
             ReceiptRefused,
             HttpAnswer,
         ),
+    ),
+    "For frameworks": (
+        *(_embedding.Embedding, _embedding.Spelling, _embedding.TrustedProxies, _embedding.ErrorAnswer),
+        *(_embedding.answer_to, _embedding.said_of, _embedding.said_of_code),
+        *(_embedding.code_typed, _embedding.phone_typed, _embedding.in_sandbox),
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from django.http import JsonResponse
 from django.utils.deprecation import MiddlewareMixin
 
-from otpcore import OTPError, UnknownProviderError, known_as
+from otpcore import OTPError, UnknownProviderError
+from otpcore.embedding import answer_to
 
 
 class WrongRequestError(Exception):
@@ -25,10 +26,8 @@ class JsonErrors(MiddlewareMixin):
     def process_exception(self, _request, error):
         match error:
             case OTPError():
-                name, reason = known_as(error)  # a page chooses its text by them; str(error) is for the log
-                content = {"error": name, "reason": reason, "try_channel": getattr(error, "try_channel", None)}
-                headers = {"Retry-After": f"{error.retry_after + 1:.0f}"} if error.retry_after else {}
-                return JsonResponse(content, status=error.http_status, headers=headers)
+                told = answer_to(error)
+                return JsonResponse(told.content, status=told.status, headers=told.headers)
             case WrongRequestError():
                 content = {"error": "WrongRequest", "reason": error.reason}
                 return JsonResponse(content, status=HTTPStatus.UNPROCESSABLE_ENTITY)

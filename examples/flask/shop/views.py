@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, redirect, render_template, url_for
 from flask_wtf import FlaskForm
 from otp_flask import current_otp, verified, verified_phone
-from otp_flask.answers import said_of, said_of_code
 from otp_flask.forms import OTPCodeField, PhoneField
 from wtforms import SubmitField
 from wtforms.validators import InputRequired
 
 from otpcore import OTPError, RateLimited
+from otpcore.embedding import said_of, said_of_code
 
 phone = Blueprint("phone", __name__)
 account = Blueprint("account", __name__)

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from otpcore import BreakerStatus, Obstacle, OTPConfigurationError, OTPError, RouteStatus, Stops
+import attrs
+
+from otpcore import BreakerStatus, Obstacle, OTPConfigurationError, OTPError, RouteStatus, Status, Stops
 from otpcore.cli.exits import CommandError, ExitCode, explain
 from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import prose, table, text
@@ -21,7 +23,7 @@ _LABELS = {Stops.EVERYBODY: "stops sending", Stops.SOME: "in the way", Stops.NOB
 
 def status(options: Options, window: float) -> ExitCode:
     """Show what is in the way now, and the last ``window`` seconds."""
-    found = operate(load_host(options), lambda operator: operator.status(window=window))
+    found = _told(operate(load_host(options), lambda operator: operator.status(window=window)), options)
     options.say(
         found.to_dict(),
         *_obstacle_lines(found.obstacles),
@@ -48,7 +50,7 @@ def status(options: Options, window: float) -> ExitCode:
 def check(options: Options) -> ExitCode:
     """One line: whether anything stops everybody. What cannot be asked is not ready either."""
     try:
-        found = operate(load_host(options), lambda operator: operator.status(window=0))
+        found = _told(operate(load_host(options), lambda operator: operator.status(window=0)), options)
     except (OTPError, OTPConfigurationError, CommandError) as error:
         told = explain(error)
         options.say(
@@ -64,6 +66,14 @@ def check(options: Options) -> ExitCode:
         "ready" if found.is_ready else "not ready: " + "; ".join(one.told for one in in_the_way),
     )
     return ExitCode.OK if found.is_ready else ExitCode.REFUSED
+
+
+def _told(found: Status, options: Options) -> Status:
+    """What is in the way, in the words of the host."""
+    told = options.spelling.told
+    return attrs.evolve(
+        found, obstacles=tuple(attrs.evolve(one, detail=told(one.detail), fix=told(one.fix)) for one in found.obstacles)
+    )
 
 
 def _obstacle_lines(found: tuple[Obstacle, ...]) -> Iterator[Any]:

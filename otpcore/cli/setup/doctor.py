@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import attrs
+
 from otpcore.cli.exits import CommandError, ExitCode, explain
 from otpcore.cli.host import load_host, run
 from otpcore.cli.layout import prose
@@ -22,7 +24,9 @@ _STYLES = {"ok": "green", "note": "yellow", "problem": "red"}
 def doctor(options: Options, *, online: bool) -> ExitCode:
     """Run every check and list what was found; what stops sending now comes first. ``online``: the vendors are asked too."""
     with options.progress("asking the vendors" if online else "looking"):
-        found = _examined(options, online=online)
+        examined = _examined(options, online=online)
+    told = options.spelling.told
+    found = [attrs.evolve(one, detail=told(one.detail), fix=told(one.fix)) for one in examined]
     problems = [one for one in found if one.level == "problem"]
     is_well = not problems
     options.say(

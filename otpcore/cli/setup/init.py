@@ -19,6 +19,12 @@ _IN_THE_WAY = (_SETTINGS, "otpcore.yaml", "otpcore.json", _SECRETS)  # the first
 
 def init(options: Options, directory: Path, *, force: bool) -> ExitCode:
     """Write both files."""
+    if options.spelling.settings:
+        raise CommandError(
+            f"otp init writes a settings file, which is not read here: the settings are in {options.spelling.settings}",
+            "make keys with `otp init`",
+            ExitCode.USAGE,
+        )
     there = [str(directory / name) for name in _IN_THE_WAY if (directory / name).exists()]
     if there and not force:
         raise CommandError(

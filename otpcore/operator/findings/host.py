@@ -26,7 +26,11 @@ __all__ = ["CHECKS"]
 def _settings(host: Setup) -> Iterator[Found]:
     settings = host.settings
     if not settings.files and settings.keys.missing:
-        yield Found(Level.NOTE, "no settings file was read", "run `otp init`, or name one with --settings or --app")
+        yield Found(
+            Level.NOTE,
+            "there are no keys, and no settings file was read",
+            "run `otp init`, or name one with --settings or --app",
+        )
     else:
         read = ", ".join(settings.files) or "what the host and the environment say"
         yield Found(Level.OK, f"{read} (environment: {settings.environment})")
@@ -42,7 +46,7 @@ def _settings(host: Setup) -> Iterator[Found]:
 def _keys(host: Setup) -> Iterator[Found]:
     if host.settings.needs_throw_away_keys:
         beside = host.settings.directory
-        there = new_keys_beside(beside) if beside is not None else "otp init"
+        there = new_keys_beside(beside) if beside is not None else "make keys with `otp init`"
         yield Found(Level.NOTE, "there are none: every process of the sandbox makes its own", there)
         return
     make_keys(host.settings)

@@ -38,7 +38,7 @@ def test_a_check_reads_the_settings_and_opens_nothing(monkeypatch):
 def test_a_check_for_deployment_finds_what_the_doctor_finds(tables):
     told = found(deploy=True)
     assert (SANDBOX, "sandbox") in told
-    assert told[SANDBOX, "sandbox"].hint == "in [sms]: sandbox = false"
+    assert told[SANDBOX, "sandbox"].hint == 'in OTPCORE: "sms": {"sandbox": False}'
     with override_settings(OTPCORE=otpcore_settings(sms={}, otp_sms_provider="nobody_there")):
         problems = {key for key in found(deploy=True) if key[0] == "otp.E003"}
     assert problems, "rules name an instance whose plugin is not installed"
@@ -58,17 +58,16 @@ def test_a_check_follows_where_a_verified_phone_leads(value, is_right):
 def test_missing_keys_are_told_as_a_project_has_them(tables):
     with override_settings(OTPCORE=otpcore_settings(sms={}, keys={})):
         (told,) = found(deploy=True).values()
-    assert (told.id, told.hint) == ("otp.E002", "OTPCORE['keys'] = what `otp keys new` prints")
+    assert (told.id, told.hint) == ("otp.E002", 'in OTPCORE: "keys": what `otp keys new` prints')
 
 
 @pytest.mark.parametrize(
     ("fix", "here"),
     [
-        ("run `otp init`, or name one with --settings or --app", "OTPCORE['keys'] = what `otp keys new` prints"),
-        ("correct the path, or run `otp init`", "correct the path"),
+        ("run `otp init`, or name one with --settings or --app", 'in OTPCORE: "keys": what `otp keys new` prints'),
         ("start the host, or `otp worker`", "start the host, or `manage.py otp worker`"),
         ("otp keys rotate --retire k1", "manage.py otp keys rotate --retire k1"),
-        ("in [otp]: app = 'Shop'", "in [otp]: app = 'Shop'"),
+        ("in [otp]: app = 'Shop'", 'in OTPCORE: "otp": {"app": "Shop"}'),
         ("", None),
     ],
 )
@@ -86,12 +85,13 @@ def test_every_fix_of_a_project_can_be_typed_there(tables):
         assert "--app" not in told
 
 
-def test_what_would_write_a_settings_file_is_refused(capsys):
+def test_what_would_write_a_settings_file_is_refused(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code, said = run(capsys, "init")
     assert (code, said.out) == (2, "")
-    assert "OTPCORE['keys'] = what `otp keys new` prints" in said.err
+    assert 'in OTPCORE: "keys": what `otp keys new` prints' in said.err
     code, said = run(capsys, "--json", "init")
-    assert (code, json.loads(said.out)["error"]["fix"]) == (2, "OTPCORE['keys'] = what `otp keys new` prints")
+    assert (code, json.loads(said.out)["error"]["fix"]) == (2, 'in OTPCORE: "keys": what `otp keys new` prints')
 
 
 def test_one_note_can_be_silenced_and_the_others_stay(tables):

@@ -50,7 +50,7 @@ def test_the_settings_are_ones_that_can_be_used(monkeypatch):
 
 def test_the_keys_of_the_app_are_those_of_the_table():
     section = PAGE.partition("\n## Settings\n")[2].partition("\n## ")[0]
-    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == conf._OWN
+    assert tuple(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == conf.EMBEDDING.keys
 
 
 def test_the_ids_of_notes_are_those_of_the_table():

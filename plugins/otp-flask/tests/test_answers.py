@@ -7,9 +7,9 @@ import logging
 import pytest
 from flask import Blueprint
 from otp_flask import OTP
-from otp_flask.answers import said_of_code
 
 from otpcore import ANSWERS, DeliveryError, OTPError, RateLimited
+from otpcore.embedding import said_of_code
 
 PHONE = "+359871234567"
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

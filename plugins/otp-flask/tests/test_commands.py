@@ -47,6 +47,34 @@ def test_wrong_settings_are_said_as_everywhere(make):
     assert "otp.length" in ran.stderr
 
 
+def test_what_helps_is_told_as_an_app_has_settings_and_commands(make, tmp_path):
+    app, _ = make(sms={}, providers={})
+    told = run(app, "doctor")
+    assert 'fix: in app.config["OTPCORE"]: "sms": {"retry": True}' in told.stdout
+    assert "`flask otp routes set RULES`" in told.stdout
+    assert "in [" not in told.stdout
+    with_file, _ = make("filed")
+    (tmp_path / "mine.toml").write_text(f'[storage]\nurl = "sqlite:///{tmp_path}/o.sqlite3"\n[sms]\nsandbox = true\n')
+    with_file.config["OTPCORE"] = {"settings_file": str(tmp_path / "mine.toml")}
+    told = run(with_file, "doctor", "--json")
+    assert "in [sms]: sandbox = false" in {one["fix"] for one in json.loads(told.stdout)["checks"]}
+
+
+def test_what_would_write_a_settings_file_is_refused_where_none_is_read(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app, _ = make()
+    ran = run(app, "init")
+    assert ran.exit_code == 2
+    assert 'fix: in app.config["OTPCORE"]: "keys": what `otp keys new` prints' in ran.stderr
+    assert not (tmp_path / "otpcore.toml").exists()
+
+
+def test_the_usage_names_the_command_of_flask(make):
+    app, _ = make()
+    assert "Usage: flask otp [OPTIONS]" in run(app, "--help").stdout
+    assert "see `flask otp send --help`" in run(app, "send").stderr
+
+
 def test_flask_lists_it(make):
     app, _ = make()
     assert "Every command of otp" in app.test_cli_runner().invoke(args=["--help"]).output

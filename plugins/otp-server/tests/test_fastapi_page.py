@@ -138,7 +138,7 @@ def test_what_is_refused_is_answered_by_the_table(shop: Shop):
         shop.post(f"/codes/{named}", code=f"{(int(code) + 1) % 1_000_000:06}")
     refused = shop.post("/codes")
     assert refused.status_code == 429, refused.text
-    assert refused.json() == {"error": "RateLimited", "reason": "max_attempts"}
+    assert refused.json() == {"error": "RateLimited", "reason": "max_attempts", "try_channel": None}
     assert int(refused.headers["Retry-After"]) > 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.core.checks import Warning as Note
 from django.shortcuts import resolve_url
 from django.urls import NoReverseMatch
 
-from otp_django.conf import NEW_KEYS, database_alias, load, own
+from otp_django.conf import database_alias, load, own, spelling
 from otp_django.databases import is_of_a_test
 from otpcore import Operator, OTPConfigurationError, OTPError
 from otpcore.operator import Finding
@@ -84,7 +83,7 @@ def _keeps_nothing() -> bool:
 
 
 def _message(one: Finding) -> CheckMessage:
-    told = f"{one.about}: {one.detail}"
+    told = f"{one.about}: {spelling().told(one.detail)}"
     if one.level == "problem":
         return Error(told, hint=_fix(one.fix), obj="otpcore", id="otp.E003")
     return Note(told, hint=_fix(one.fix), obj="otpcore", id=_NOTES.get(one.about, _OTHER_NOTES))
@@ -95,15 +94,5 @@ def _error(error: Exception, **where: str) -> Error:
     return Error(message, hint=_fix(fix), **where)
 
 
-_FIXES: Sequence[tuple[str, str]] = (
-    (r", or run `otp init`$", ""),
-    (r"\botp (?=[a-z])", "manage.py otp "),
-    (r"^.*\botp init\b.*$", NEW_KEYS),
-)
-"""What otpcore's own fixes say otherwise here: the settings are the project's, and so are the commands."""
-
-
 def _fix(told: str) -> str | None:
-    for pattern, here in _FIXES:
-        told = re.sub(pattern, here, told)
-    return told or None
+    return spelling().told(told) or None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 from django import forms
@@ -10,11 +9,11 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from otp_django.running import service
-from otpcore import InvalidPhoneNumber, parse_phone
+from otpcore import InvalidPhoneNumber
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, code_typed, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
 
-_SHORTEST, _LONGEST = 4, 10  # digits of a code, whatever the settings or a vendor make of it
 _TYPED = 32  # characters: a code that is pasted with what stands around it
 
 
@@ -25,7 +24,7 @@ class OTPCodeField(forms.CharField):
     digits to type with.
     """
 
-    default_error_messages = {"invalid": _("Enter the code that was sent to you: digits only.")}
+    default_error_messages = {"invalid": _(ENTER_CODE)}
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("label", _("Code"))
@@ -34,14 +33,7 @@ class OTPCodeField(forms.CharField):
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         """Attributes of the input."""
-        told = super().widget_attrs(widget)
-        return {
-            **told,
-            "autocomplete": "one-time-code",
-            "inputmode": "numeric",
-            "autocapitalize": "off",
-            "spellcheck": "false",
-        }
+        return {**super().widget_attrs(widget), **CODE_ATTRIBUTES}
 
     def to_python(self, value: Any) -> str:
         """Its digits.
@@ -50,13 +42,8 @@ class OTPCodeField(forms.CharField):
             ValidationError: It is no code.
         """
         typed = super().to_python(value) or ""
-        plain = "".join(
-            one for one in typed if unicodedata.category(one)[0] not in "ZCP"
-        )  # spaces, unseen marks, hyphens
-        if not plain and not typed.strip():
-            return ""
-        digits = "".join(str(unicodedata.decimal(one, "x")) for one in plain)
-        if not (digits.isdecimal() and _SHORTEST <= len(digits) <= _LONGEST):
+        digits = code_typed(typed)
+        if typed.strip() and not digits:
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return digits
 
@@ -68,7 +55,7 @@ class PhoneField(forms.CharField):
         region: Of numbers without ``+``, such as ``BG``; None: ``otp.default_region``.
     """
 
-    default_error_messages = {"invalid": _("Enter a phone number, with + and the country code.")}
+    default_error_messages = {"invalid": _(ENTER_PHONE)}
 
     def __init__(self, *, region: str | None = None, **kwargs: Any) -> None:
         self.region = region
@@ -79,7 +66,7 @@ class PhoneField(forms.CharField):
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         """Attributes of the input."""
-        return {**super().widget_attrs(widget), "autocomplete": "tel", "inputmode": "tel"}
+        return {**super().widget_attrs(widget), **PHONE_ATTRIBUTES}
 
     def to_python(self, value: Any) -> str:
         """The number in E.164.
@@ -90,13 +77,7 @@ class PhoneField(forms.CharField):
         typed = super().to_python(value)
         if not typed:
             return ""
-        said = service().settings.otp
         try:
-            found = parse_phone(
-                typed,
-                default_region=self.region or said.default_region,
-                require_valid=said.number_policy == "valid",
-            )
+            return phone_typed(typed, service().settings, self.region)
         except InvalidPhoneNumber:
             raise ValidationError(self.error_messages["invalid"], code="invalid") from None
-        return found.e164

@@ -93,7 +93,7 @@ def _without_frames(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except (OTPError, OTPConfigurationError) as error:
-            told = error.with_traceback(None)
+            told = conf.spelling().retold(error).with_traceback(None)
         del args, kwargs
         raise told from None
 
@@ -120,7 +120,7 @@ def _awaited(
         try:
             return cast("R", await _called(name, args, kwargs))
         except (OTPError, OTPConfigurationError) as error:
-            told = error.with_traceback(None)
+            told = conf.spelling().retold(error).with_traceback(None)
         del args, kwargs
         raise told from None
 

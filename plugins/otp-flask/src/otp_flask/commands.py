@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
+from otp_flask.conf import spelling
+from otp_flask.running import active_app
 from otpcore.cli import run_command
 
 __all__ = ["otp_command"]
@@ -20,4 +22,4 @@ _UNTOUCHED = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @with_appcontext
 def otp_command(context: click.Context, words: tuple[str, ...]) -> None:
     """Every command of otp, such as `otp status`, with the settings of this app."""
-    context.exit(run_command(["--app", _APP, *words]))
+    context.exit(run_command(["--app", _APP, *words], spelling=spelling(active_app())))

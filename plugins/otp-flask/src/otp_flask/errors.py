@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from otp_flask.answers import said_of
-from otpcore import OTPError, known_as
+from otpcore import OTPError
+from otpcore.embedding import answer_to, said_of
 
 __all__ = ["answer", "register", "wants_page"]
 
@@ -26,15 +24,13 @@ def answer(error: OTPError) -> Response:
     program chooses what to say, and ``try_channel``, another channel that may reach the number. The text of the error
     is for the log alone.
     """
-    status = error.http_status
+    told = answer_to(error)
     if wants_page():
-        response = _page(status, said_of(error))
+        response = _page(told.status, said_of(error))
     else:
-        name, reason = known_as(error)
-        response = jsonify(error=name, reason=reason, try_channel=getattr(error, "try_channel", None))
-        response.status_code = status
-    if error.retry_after:
-        response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+        response = jsonify(told.content)
+        response.status_code = told.status
+    response.headers.update(told.headers)
     return response
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,18 +13,10 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("otp_flask.forms needs WTForms. Fix: pip install 'otp-flask[forms]'") from missing
 
 from otp_flask.extension import current_otp
-from otpcore import InvalidPhoneNumber, parse_phone
+from otpcore import InvalidPhoneNumber
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, code_typed, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
-
-_SHORTEST, _LONGEST = 4, 10  # digits of a code, whatever the settings or a vendor make of it
-_PHONE_ATTRIBUTES = {"autocomplete": "tel", "inputmode": "tel"}
-_CODE_ATTRIBUTES = {
-    "autocomplete": "one-time-code",
-    "inputmode": "numeric",
-    "autocapitalize": "off",
-    "spellcheck": "false",
-}
 
 
 class PhoneField(StringField):
@@ -38,7 +29,7 @@ class PhoneField(StringField):
     widget = TelInput()
 
     def __init__(self, label: str = "Phone number", *args: Any, region: str | None = None, **kwargs: Any) -> None:
-        kwargs["render_kw"] = {**_PHONE_ATTRIBUTES, **(kwargs.get("render_kw") or {})}
+        kwargs["render_kw"] = {**PHONE_ATTRIBUTES, **(kwargs.get("render_kw") or {})}
         super().__init__(label, *args, **kwargs)
         self.region = region
 
@@ -52,16 +43,10 @@ class PhoneField(StringField):
         self.data = typed
         if not typed:
             return
-        said = current_otp.service.settings.otp
         try:
-            found = parse_phone(
-                typed,
-                default_region=self.region or said.default_region,
-                require_valid=said.number_policy == "valid",
-            )
+            self.data = phone_typed(typed, current_otp.service.settings, self.region)
         except InvalidPhoneNumber:
-            raise ValidationError("Enter a phone number, with + and the country code.") from None
-        self.data = found.e164
+            raise ValidationError(ENTER_PHONE) from None
 
 
 class OTPCodeField(StringField):
@@ -74,7 +59,7 @@ class OTPCodeField(StringField):
     widget = TextInput()
 
     def __init__(self, label: str = "Code", *args: Any, **kwargs: Any) -> None:
-        kwargs["render_kw"] = {**_CODE_ATTRIBUTES, **(kwargs.get("render_kw") or {})}
+        kwargs["render_kw"] = {**CODE_ATTRIBUTES, **(kwargs.get("render_kw") or {})}
         super().__init__(label, *args, **kwargs)
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:
@@ -84,15 +69,9 @@ class OTPCodeField(StringField):
             ValidationError: It is no code.
         """
         typed = str(valuelist[0]) if valuelist else ""
-        self.data = ""
-        if not typed:
-            return
-        # Spaces, unseen marks and hyphens go.
-        plain = "".join(one for one in typed if unicodedata.category(one)[0] not in "ZCP")
-        digits = "".join(str(unicodedata.decimal(one, "x")) for one in plain)
-        if not (digits.isdecimal() and _SHORTEST <= len(digits) <= _LONGEST):
-            raise ValidationError("Enter the code that was sent to you: digits only.")
-        self.data = digits
+        self.data = code_typed(typed)
+        if typed and not self.data:
+            raise ValidationError(ENTER_CODE)
 
     def _value(self) -> str:
         return ""

@@ -10,8 +10,8 @@ from typing import Any, TextIO, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from otp_django.conf import NEW_KEYS
-from otpcore.cli import ExitCode, Options, run_command
+from otp_django.conf import spelling
+from otpcore.cli import ExitCode, run_command
 
 __all__ = ["Command"]
 
@@ -48,20 +48,7 @@ class Command(BaseCommand):
 
 
 def _run(words: Sequence[str]) -> int:
-    command = next((word for word in words if not word.startswith("-")), "")
-    if command == "init":
-        return _refuse(Options(json="--json" in words))
-    return run_command(["--app", _APP, *words])
-
-
-def _refuse(options: Options) -> int:
-    """As otp shows errors."""
-    message, code = "otp init writes a settings file, which a Django project does not read", ExitCode.USAGE
-    if options.json:
-        options.say({"error": {"type": "CommandError", "message": message, "fix": NEW_KEYS, "exit_code": int(code)}})
-    else:
-        sys.stderr.write(f"error: {message}\nfix: {NEW_KEYS}\n")
-    return code
+    return run_command(["--app", _APP, *words], spelling=spelling())
 
 
 def _without_djangos(words: Sequence[str]) -> list[str]:
