@@ -16,6 +16,7 @@ import nox
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 from tests.interpreters import cpythons, with_pyenv
+from tests.whole import RULES
 
 os.environ["PATH"] = with_pyenv(os.environ)  # nox looks for interpreters there
 
@@ -88,6 +89,8 @@ IN_PARALLEL = [
     "--no-loadscope-reorder",
     "--durations",
     "15",
+    "--timeout",
+    "300",
 ]  # in the order of tests/conftest.py
 
 
@@ -110,9 +113,15 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, against the built wheels."""
+    """Every promise, against the built wheels, in at most ten minutes on two cores; ``whole`` has the variations."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    run_tests(session, *(session.posargs or [*IN_PARALLEL, "--timeout", "300"]))
+    run_tests(session, *(session.posargs or [*IN_PARALLEL, "-m", "not whole"]))
+
+
+@nox.session(venv_backend="none")
+def whole(session: nox.Session) -> None:
+    """The variations that ``tests`` leaves out, after it in its environment: tests/whole.py says which, and what it has instead."""
+    session.notify("tests", [*IN_PARALLEL, "-m", "whole", *sorted({rule.place for rule in RULES})])
 
 
 @nox.session
