@@ -113,15 +113,15 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every promise, against the built wheels, in at most ten minutes on two cores; ``whole`` has the variations."""
+    """Every promise, against the built wheels, in at most ten minutes on two cores.
+
+    ``nox -s tests -- --whole`` runs the variations that are left out; tests/whole.py says which, and what is run instead.
+    """
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    run_tests(session, *(session.posargs or [*IN_PARALLEL, "-m", "not whole"]))
-
-
-@nox.session(venv_backend="none")
-def whole(session: nox.Session) -> None:
-    """The variations that ``tests`` leaves out, after it in its environment: tests/whole.py says which, and what it has instead."""
-    session.notify("tests", [*IN_PARALLEL, "-m", "whole", *sorted({rule.place for rule in RULES})])
+    if session.posargs == ["--whole"]:
+        run_tests(session, *IN_PARALLEL, "-m", "whole", *sorted({rule.place for rule in RULES}))
+    else:
+        run_tests(session, *(session.posargs or [*IN_PARALLEL, "-m", "not whole"]))
 
 
 @nox.session

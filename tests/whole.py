@@ -1,4 +1,4 @@
-"""What ``nox -s tests`` leaves to ``nox -s whole``: variations, each with what the default run has instead.
+"""What ``nox -s tests`` leaves to ``nox -s tests -- --whole``: variations, each with what the default run has instead.
 
 This is the one place that names them: the tests that a rule of ``RULES`` fits get the marker ``whole``.
 """
