@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,6 +80,18 @@ def test_a_title_says_which_class_has_the_test(request):
 def test_each_expression_of_a_rule_is_looked_for():
     rule = Rule(place="tests", tests="one", but="two", instead="")
     assert [rule.fits("tests/a.py", name) for name in ("one", "one two", "two", "")] == [True, False, False, False]
+
+
+def test_each_test_is_collected_in_one_of_both():
+    def collected(*options):
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *options, "tests/races/test_sending.py"]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return {line for line in said.splitlines() if "::" in line}
+
+    default, whole = collected("-m", "not whole"), collected("-m", "whole")
+    assert default | whole == collected()
+    assert {"[trio tasks" in name for name in whole} == {True}
+    assert {"[trio tasks" in name for name in default} == {False}
 
 
 def test_ci_runs_both():

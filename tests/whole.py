@@ -50,6 +50,11 @@ _BROWSER = "its main path in the browser, and what it says without one"
 _PLUGIN = "plugins/otp-server/tests"
 
 RULES = (
+    # What providers do besides their contract, on the second event loop.
+    *(
+        Rule(place=f"plugins/otp-{name}/tests", tests="trio", but=r"^Test\w+\.", instead="the contract on trio")
+        for name in ("aws", "http", "mada", "sinch", "twilio")
+    ),
     # The contract of providers: parts over one instance of a plugin, or on one event loop.
     Rule(
         place="plugins/otp-http/tests/test_contract.py",
