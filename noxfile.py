@@ -16,6 +16,7 @@ import nox
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 from tests.interpreters import cpythons, with_pyenv
+from tests.whole import RULES
 
 os.environ["PATH"] = with_pyenv(os.environ)  # nox looks for interpreters there
 
@@ -81,7 +82,7 @@ MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
 BY_TWO = ["-q", "-n", "2", "--dist", "loadfile"]
 # In the order of tests/conftest.py.
-IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15"]
+IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15", "--timeout", "300"]
 
 
 def group(name: str) -> list[str]:
@@ -103,9 +104,15 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, against the built wheels."""
+    """Every promise, against the built wheels, in at most ten minutes on two cores.
+
+    ``nox -s tests -- --whole`` runs the variations that are left out; tests/whole.py says which, and what is run instead.
+    """
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    run_tests(session, *(session.posargs or [*IN_PARALLEL, "--timeout", "300"]))
+    if session.posargs == ["--whole"]:
+        run_tests(session, *IN_PARALLEL, "-m", "whole", *sorted({rule.place for rule in RULES}))
+    else:
+        run_tests(session, *(session.posargs or [*IN_PARALLEL, "-m", "not whole"]))
 
 
 @nox.session

@@ -15,6 +15,7 @@ from otpcore.stores.sql.store import upgrade
 from .own_servers import postgres_server
 from .preloaded import Preloaded, preloaded
 from .servers import empty, mariadb_database
+from .whole import mark
 
 pytest_plugins = ["otpcore.testing.fixtures"]
 
@@ -65,8 +66,10 @@ LONGEST = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files of ``LONGEST`` before all others."""
+    """Put the files of ``LONGEST`` before all others, and mark what only the whole runs."""
+    mark(items)
     root = Path(__file__).parent.parent
     ranks = {root / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))

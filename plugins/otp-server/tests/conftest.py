@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from webhook_receiver import Receiver, listening
 
 from otpcore import AsyncOTPService
 from otpcore.cli.main import run
+from otpcore.stores.sql.store import upgrade
 from otpcore.testing import Outbox
 
 KEY = "b3RwY29yZS50ZXN0aW5nIGtleSwgbmV2ZXIgZm9yIHVzZXJzISE"
@@ -58,9 +60,10 @@ class Running:
         return made
 
     def client(self, kind: Kind = Kind.TEST, app: str = "", scopes: Any = tuple(Scope), **more: Any) -> httpx.Client:
-        """One with a key."""
+        """One with a key, and without TLS: to read the certificates of all authorities takes longer than most tests."""
         token = self.token(kind, app, scopes, **more)
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE, verify=False)
 
     def code(self) -> str:
         """Of the latest message that the sandbox kept."""
@@ -114,10 +117,11 @@ def settings_at(url: str, **sections: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, run_server: Callable[..., contextlib.AbstractContextManager[Running]]
+) -> Iterator[Running]:
     """A server on SQLite that the tests of a file share."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('server')}/otp.sqlite3"
-    with running(settings_at(url)) as server:
+    with run_server(f"sqlite:///{tmp_path_factory.mktemp('server')}/otp.sqlite3") as server:
         yield server
 
 
@@ -129,10 +133,17 @@ def client(shared: Running) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def run_server() -> Callable[..., contextlib.AbstractContextManager[Running]]:
-    """A server of a test's own: its URL of the database, and sections of settings."""
+def run_server(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., contextlib.AbstractContextManager[Running]]:
+    """A server of a test's own: its URL of the database, which has its tables, and sections of settings."""
+    migrated = tmp_path_factory.mktemp("migrated") / "otp.sqlite3"
+    upgrade(f"sqlite:///{migrated}")
 
     def run(url: str, providers: Mapping[str, object] | None = None, **sections: Any) -> Any:
+        scheme, _, file = url.partition(":///")
+        if scheme == "sqlite" and not Path(file).exists():
+            shutil.copy(migrated, file)  # making them takes longer than most tests
         return running(settings_at(url, **sections), providers)
 
     return run
@@ -237,7 +248,6 @@ def postgres() -> Iterator[str]:
     if os.environ.get("OTPCORE_TEST_SERVERS") == "none":
         pytest.skip("OTPCORE_TEST_SERVERS=none: PostgreSQL is left out")
     own_servers = pytest.importorskip("tests.own_servers", reason="PostgreSQL is started by the repository's tests")
-    from otpcore.stores.sql.store import upgrade  # noqa: PLC0415 - SQLAlchemy is loaded where it is needed
 
     with own_servers.postgres_server() as url:
         upgrade(url)
