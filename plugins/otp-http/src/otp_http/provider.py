@@ -112,11 +112,10 @@ class HttpProvider:
     @hookimpl
     def describe(self) -> ProviderInfo:
         """What this instance is."""
-        receipts = self.table.receipts
         return ProviderInfo(
             display_name=self.table.name,
             channels=frozenset(self.channels),
-            signs_receipts=receipts is None or receipts.proof.kind != "address",
+            signs_receipts=self.reader is None or self.reader.proof.kind != "address",
             carries={channel: way.carries for channel, way in self.channels.items()},
             unconfirmed=self.table.unconfirmed,
         )

@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -32,10 +33,11 @@ from otp_http.magic import UNREACHABLE, refusal_of
 from otp_http.meanings import DELIVERED, UNDELIVERED, nearest
 from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
-from otp_http.proofs import filled, signature
+from otp_http.proofs import filled, hmac_of, proof_of, signature
 from otp_http.reading import Asked, account_values, asked, recipient_of
+from otp_http.receipt_sections import Proof, Receipts
 from otp_http.requests import body_signature
-from otp_http.sections import Answer, PriceAt, Receipts, Setting
+from otp_http.sections import Answer, PriceAt, Setting
 from otp_http.texts import text_of
 from otp_http.values import HOST_OR_SETTING
 from otpcore.providers import Channel, Price, ReceiptRequest
@@ -91,7 +93,11 @@ class GatewaySimulator(Simulator):
 
     def provider_settings(self) -> dict[str, Any]:
         """Settings of an instance that uses this account."""
-        return {**self._named, "base_url": self.base_url, **self.account}
+        return {
+            **self._named,
+            "base_url": self.base_url,
+            **{key: value for key, value in self.account.items() if value},
+        }
 
     def refuse(self, code: str, *, times: int = 1) -> None:
         """Refuse the next messages with this code of the gateway."""
@@ -148,6 +154,11 @@ class GatewaySimulator(Simulator):
         elif how.split:
             body = {name: how.split.join(as_text(one[name]) for one in said) for name in said[0]}
         return self._signed(how, body, url or self.told.get(reports[0][0], ("", ""))[1] or self.receipts_at)
+
+    @property
+    def proof(self) -> Proof:
+        """What proves its reports: its signature, where the account has the key of it."""
+        return proof_of(self._receipts, self.account)
 
     @property
     def _receipts(self) -> Receipts:
@@ -273,7 +284,26 @@ class GatewaySimulator(Simulator):
         return place({}, before.rstrip("."), each) if before else each
 
     def _signed(self, how: Receipts, said: Any, url: str) -> ReceiptRequest:
-        method, headers, body = how.methods[0], {}, b""
+        """The request with this report, proven as the account has its reports proven."""
+        proof, now = self.proof, self.clock()
+        if proof.kind == "query":
+            mark = "&" if urlsplit(url).query else "?"
+            url += mark + urlencode({proof.field: filled(proof.value, self.account)})
+        stamp = str(int(now.timestamp()))
+        if proof.timestamp_field:
+            said = {**said, proof.timestamp_field: stamp}
+        headers = {proof.timestamp: stamp} if proof.timestamp else {}
+        headers |= {proof.nonce: secrets.token_hex(10)} if proof.nonce else {}
+        made = self._written_report(how, said, url, headers)
+        if proof.kind == "hmac" and proof.field:
+            said = {**said, proof.field: hmac_of(proof, made, self.account)}
+            return self._written_report(how, said, url, headers)
+        proven = signature(proof, made, self.account, now, self._private)
+        return ReceiptRequest(method=made.method, url=made.url, headers={**made.headers, **proven}, body=made.body)
+
+    @staticmethod
+    def _written_report(how: Receipts, said: Any, url: str, headers: Mapping[str, str]) -> ReceiptRequest:
+        method, headers, body = how.methods[0], dict(headers), b""
         if how.json_field:
             said = {how.json_field: json.dumps(said)}
         if how.body == "json":
@@ -282,15 +312,7 @@ class GatewaySimulator(Simulator):
             url = f"{url}{'&' if '?' in url else '?'}{urlencode(said)}"
         else:
             headers["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(said).encode()
-        proof = how.proof
-        if proof.kind == "query":
-            mark = "&" if urlsplit(url).query else "?"
-            url += mark + urlencode({proof.field: filled(proof.value, self.account)})
-        if proof.timestamp:
-            headers[proof.timestamp] = str(int(self.clock().timestamp()))
-        made = ReceiptRequest(method=method, url=url, headers=headers, body=body)
-        proven = signature(proof, made, self.account, self._private)
-        return ReceiptRequest(method=method, url=url, headers={**headers, **proven}, body=body)
+        return ReceiptRequest(method=method, url=url, headers=headers, body=body)
 
     def challenge(self, url: str, answer: str) -> ReceiptRequest:
         """The GET by which the gateway has an address proven, and waits for ``answer``."""

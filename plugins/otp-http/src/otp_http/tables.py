@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import attrs
 
-from otp_http.sections import Accepted, Answer, Auth, NumberFormat, Receipts, Request, Setting
+from otp_http.receipt_sections import Receipts
+from otp_http.sections import Accepted, Answer, Auth, NumberFormat, Request, Setting
 
 __all__ = ["PARTS", "Account", "Source", "Table"]
 
