@@ -22,6 +22,18 @@ WRONG = {
     "send/sms/jsn": [({}, "send.sms.jsn: unknown key; did you mean providers.acme.gateway.send.sms.json?")],
     "send/sms/path": [(..., "path: is required"), ("messages", "send.sms.path: begins with /")],
     "send/sms/method": [("GET", "send.sms.method: a GET has no body"), ("PATCH", "must be one of POST, GET, PUT")],
+    "send/sms/json": [("{text}", "send.sms.json: must be a table or a list")],
+    "outcomes": [
+        (
+            {"approvd": {"path": "/a", "accepted": {"path": "ok"}}},
+            "outcomes.approvd: is no end of a code; did you mean",
+        ),
+        (
+            {"unused": {"path": "/{refrence}", "accepted": {"path": "ok"}}},
+            "outcomes.unused.path: {refrence} is neither",
+        ),
+        ({"unused": {"path": "/a", "accepted": {"status": [200]}}}, "outcomes.unused.accepted.path: is required"),
+    ],
     "send/sms/form": [({"to": "{e164}"}, "send.sms.json: a request has one body")],
     "send/sms/json/text": [
         ("{txt}", "send.sms.json.text: {txt} is neither a value nor a setting; did you mean 'text'?"),

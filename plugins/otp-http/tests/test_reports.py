@@ -23,7 +23,7 @@ DOCUMENTED = json.loads((CAPTURES / "documented" / "receipts.json").read_text(en
 SECRET = "a-long-random-text-of-ours"
 NOW = datetime.fromisoformat("2026-12-01T00:00:00+00:00")
 URL = "https://otp.example/receipts/http"
-WITHOUT = {"smsapi", "kavenegar", "kavenegar_text", "mobica", "webhook"}
+WITHOUT = {"smsapi", "kavenegar", "kavenegar_text", "link_mobility", "mobica", "webhook"}
 """No report of theirs was found in a document of theirs."""
 
 EVERY = [(gateway, report) for gateway, reports in DOCUMENTED.items() for report in reports]

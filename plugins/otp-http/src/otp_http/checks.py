@@ -12,7 +12,7 @@ from otp_http.proofs import BODY_DIGEST, URL_DIGEST, secret_names
 from otp_http.receipt_sections import Proof, Receipts
 from otp_http.sections import Answer, BodyHmac, Request
 from otp_http.signing import SIGNED_PARTS
-from otp_http.tables import PARTS, Table
+from otp_http.tables import OUTCOMES, PARTS, Table
 from otp_http.texts import problems_of_text
 from otp_http.values import HOST_OR_SETTING, METADATA, VALUES
 from otpcore.providers import Channel
@@ -36,6 +36,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {  # of a proof, by its kind
     "query": ("field", "value"),
 }
 
+_OF_OUTCOMES = ("reference", "delivery_id", "e164", "digits")
 _HEADERS = {"timestamp": ("the signed time", "the time"), "nonce": ("what is said once", "it")}
 
 Problem = tuple[str, str]
@@ -53,6 +54,7 @@ def problems(table: Table) -> Iterator[Problem]:
         yield from _of_answer(f"send.{channel}.answer" if request.answer else "answer", answer)
     if table.receipts is not None:
         yield from _of_receipts(table, table.receipts)
+    yield from _of_outcomes(table)
     yield from _of_sources(table)
 
 
@@ -143,6 +145,8 @@ def _of_request(table: Table, channel: str, request: Request) -> Iterator[Proble
 def _of_form(key: str, request: Request) -> Iterator[Problem]:
     if request.form and request.json:
         yield f"{key}.json", "a request has one body: form or json"
+    if not _is_json(request.json):
+        yield f"{key}.json", "must be a table or a list"
     if (request.form or request.json) and request.method == "GET":
         yield f"{key}.method", 'a GET has no body; write "POST", or put the fields into query'
     if not request.path.startswith("/"):
@@ -152,6 +156,10 @@ def _of_form(key: str, request: Request) -> Iterator[Problem]:
     if request.life is not None and request.life.min > request.life.max:
         yield f"{key}.life", "min is more than max; both are seconds"
     yield from _of_pattern(f"{key}.sender", request.sender)
+
+
+def _is_json(value: Any, body: str = "json") -> bool:
+    return isinstance(value, Mapping) or (body == "json" and isinstance(value, list))
 
 
 def _of_content(key: str, request: Request, names: Collection[str]) -> Iterator[Problem]:
@@ -184,11 +192,7 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
         )
     if accepted.is_ and not accepted.path:
         yield f"{key}.accepted.is", "needs path beside it"
-    if answer.body == "text":
-        for name, problem in problems_of_text(answer):
-            yield f"{key}.{name}", problem
-    elif answer.pattern:
-        yield f"{key}.pattern", 'goes with body = "text", and with nothing else'
+    yield from _of_body(key, answer)
     yield from _of_pattern(f"{key}.pattern", answer.pattern)
     yield from _of_pattern(f"{key}.retry_after.pattern", answer.retry_after.pattern, groups=1)
     if answer.codes and not answer.code:
@@ -201,6 +205,18 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
     for status in answer.http:
         if not re.fullmatch("[2-5][0-9]{2}", status):
             yield f"{key}.http.{status}", "is no HTTP status"
+
+
+def _of_body(key: str, answer: Answer) -> Iterator[Problem]:
+    """How an answer is written, and its examples."""
+    odd = [name for name in ("accepted", "refused") if not _is_json(getattr(answer.examples, name), answer.body)]
+    for name in odd:
+        yield f"{key}.examples.{name}", "must be a table" + (" or a list" if answer.body == "json" else "")
+    if answer.body == "text" and not odd:
+        for name, problem in problems_of_text(answer):
+            yield f"{key}.{name}", problem
+    elif answer.body != "text" and answer.pattern:
+        yield f"{key}.pattern", 'goes with body = "text", and with nothing else'
 
 
 def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
@@ -285,6 +301,20 @@ def _of_signature(table: Table, signature: Proof) -> Iterator[Problem]:
         return  # told of already
     if not any(name in table.settings and not table.settings[name].must_be_given for name in names):
         yield f"{key}.key", "holds no setting that may be left out; with this key at hand it is receipts.proof"
+
+
+def _of_outcomes(table: Table) -> Iterator[Problem]:
+    for name, how in table.outcomes.items():
+        key = f"outcomes.{name}"
+        if name not in OUTCOMES:
+            yield key, f"is no end of a code; {nearest(name, OUTCOMES)}"
+        known = {*_OF_OUTCOMES, *table.settings}
+        for part in ("path", "query", "form", "json"):
+            yield from _of_text(f"{key}.{part}", getattr(how, part), known)
+        if not how.accepted.path:
+            yield f"{key}.accepted.path", "is required: an HTTP status alone says nothing"
+        if how.gone and not table.answer.code:
+            yield f"{key}.gone", "needs answer.code: the path of the code"
 
 
 def _of_sources(table: Table) -> Iterator[Problem]:

@@ -165,13 +165,13 @@ class Examples:
     """Answers from the vendor's documents; the simulator answers in their shape.
 
     Args:
-        accepted: To a message that it took; where an id is a number, the simulator's ids are numbers too. Of a text:
+        accepted: To a message that it took, a table or a list; where an id is a number, the simulator's ids are numbers too. Of a text:
             ``text`` with the names of values in braces, such as ``"OK:{id}"``, and an example of each value.
         refused: To one that it did not, in the same way.
     """
 
-    accepted: Mapping[str, Any] = attrs.field(factory=dict)
-    refused: Mapping[str, Any] = attrs.field(factory=dict)
+    accepted: Any = attrs.field(factory=dict)
+    refused: Any = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -222,7 +222,7 @@ class Request:
         path: Behind the base URL.
         query: Fields of the URL.
         form: Fields of a form in the body.
-        json: A JSON body.
+        json: A JSON body, a table or a list.
         headers: For this request.
         life: Which lives the vendor takes; None: any.
         languages: BCP 47 tags and the vendor's names of them; empty: the language is passed on as it is, if at all.
@@ -238,7 +238,7 @@ class Request:
     method: Literal["POST", "GET", "PUT"] = "POST"
     query: Mapping[str, Any] = attrs.field(factory=dict)
     form: Mapping[str, Any] = attrs.field(factory=dict)
-    json: Mapping[str, Any] = attrs.field(factory=dict)
+    json: Any = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     life: Life | None = None
     languages: Mapping[str, str] = attrs.field(factory=dict)

@@ -34,7 +34,7 @@ from otp_http.meanings import DELIVERED, UNDELIVERED, nearest
 from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
 from otp_http.proofs import filled, hmac_of, proof_of, signature
-from otp_http.reading import Asked, account_values, asked, recipient_of
+from otp_http.reading import Asked, account_values, asked, ended, recipient_of
 from otp_http.receipt_sections import Proof, Receipts
 from otp_http.requests import body_signature
 from otp_http.sections import Answer, PriceAt, Setting
@@ -59,6 +59,7 @@ class GatewaySimulator(Simulator):
         refusals: The code with which a message to a number (E.164) is refused; empty: it is taken.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
         told: By the gateway's id of a message, or ours where it gives none: our id, and where it is to be reported.
+        outcomes: By the gateway's id of a message: how it was told that it ended, ``approved`` or ``unused``.
         receipts_at: Where it reports of all messages, as it is set at the gateway; empty: where each message says.
     """
 
@@ -85,6 +86,7 @@ class GatewaySimulator(Simulator):
         self.refusals: dict[str, str] = {}
         self.region = ""
         self.told: dict[str, tuple[str, str]] = {}
+        self.outcomes: dict[str, str] = {}
         self.receipts_at = ""
         self._next: list[str] = []
         self._status = self.statuses(DELIVERED)[0] if reporting and self._can_deliver else ""
@@ -126,6 +128,9 @@ class GatewaySimulator(Simulator):
             wanted = account.accepted.is_ or ("simulated",)
             body = place({}, account.accepted.path, wanted[0]) if account.accepted.path else {}
             return SimulatedAnswer.json(next(iter(account.accepted.status), 200), body)
+        if (told := ended(self.table, request)) is not None:
+            name, outcome = told
+            return self._hear(name, outcome) if self._is_known(request, outcome.values) else SimulatedAnswer.empty(401)
         message = asked(self.table, request)
         if message is None:
             return SimulatedAnswer.empty(404)
@@ -190,6 +195,15 @@ class GatewaySimulator(Simulator):
         known = (name for name, setting in self.table.settings.items() if _is_of_account(name, setting))
         return all(given.get(name, self.account[name]) == self.account[name] for name in known)
 
+    def _hear(self, name: str, outcome: Asked) -> SimulatedAnswer:
+        """What became of a code; of a message that it does not know, or was told of before, it wants to hear nothing."""
+        how, answer, reference = self.table.outcomes[name], self.table.answer, outcome.values.get("reference", "")
+        if how.gone and (reference in self.outcomes or reference not in self.told):
+            return self._refused(answer, how.gone[0])
+        self.outcomes[reference] = name
+        body = place({}, how.accepted.path, how.accepted.is_[0] if how.accepted.is_ else "heard")
+        return self._written(answer, next(iter(how.accepted.status), 200), body)
+
     def _take(self, message: Asked) -> SimulatedAnswer:
         answer = self.table.answer_of(message.channel)
         recipient, values = recipient_of(message.values, self.table.number, self.region), message.values
@@ -223,7 +237,7 @@ class GatewaySimulator(Simulator):
         return str(number) if isinstance(example, str) and example.isdecimal() else f"sim-{number:08}"
 
     def _accepted(self, answer: Answer, reference: str | int) -> SimulatedAnswer:
-        body: Any = dict(answer.examples.accepted)
+        body = answer.examples.accepted
         accepted = answer.accepted
         wanted = {as_text(value) for value in accepted.is_}
         if accepted.path and accepted.path != answer.reference and as_text(look_up(body, accepted.path)) not in wanted:
@@ -242,7 +256,7 @@ class GatewaySimulator(Simulator):
 
     def _refused(self, answer: Answer, code: str) -> SimulatedAnswer:
         code, _, detail = code.replace("*", _ANY).partition("/")
-        body: Any = dict(answer.examples.refused)
+        body = answer.examples.refused
         path = next((one for one in answer.code if look_up(body, one) is not None), answer.code[0])
         is_number = isinstance(look_up(body, path), int) and code.isdecimal() and str(int(code)) == code  # not "07"
         body = place(body, path, int(code) if is_number else code)

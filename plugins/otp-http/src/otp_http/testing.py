@@ -159,6 +159,9 @@ def _attributes(table: Table, unset: Collection[str]) -> dict[str, Any]:
         "messages_after_repeat": 1 if table.answer.duplicates else 2,
         "signed": _signed(proof),
         "receipt_lifetime": proof.tolerance if proof is not None and _has_time(proof) else None,
+        "told_by_number": False,
+        "told_of_approvals": "approved" in table.outcomes,
+        "told_of_failures": "unused" in table.outcomes,
         "prices": tuple(where for where, price in _prices(table) if price is not None),
         "receipt_text": receipts.answer if receipts is not None else "",
     }
