@@ -101,6 +101,34 @@ def test_a_field_that_comes_twice_is_signed_twice():
     assert refusal(PLIVO, evolve(genuine, body=genuine.body + b"&Status=failed")) is ReceiptFault.SIGNATURE
 
 
+def test_fields_in_a_field_with_what_would_part_them_replaced():
+    proof = Proof(
+        kind="hmac",
+        field="sig",
+        key="{secret}",
+        hash="sha512",
+        signed="{fields}",
+        written="&{name}={value}",
+        replaced="&=",
+        timestamp_field="timestamp",
+    )
+    fields = {"messageId": "m1", "client-ref": "a=1&b=2", "to": "Söhne & Co", "timestamp": "1772366400"}
+    fields["sig"] = (  # by vonage-http-client 1.5.2
+        "9e1af9bdd979c4735e0b5192bbd76c5b1dae74db8a04866667281b1201803516"
+        "b2a896b655c1e486d2274627e5e56bdee27166ccc6df8e0188545af91dcf2106"
+    )
+    posted = ReceiptRequest(url="https://otp.example/r?ours=1", body=urlencode(fields).encode())
+    fetched = ReceiptRequest(method="GET", url=f"https://otp.example/r?{urlencode(fields)}")
+    assert refusal(proof, posted) is refusal(proof, fetched) is None
+    capitals = urlencode(fields | {"sig": fields["sig"].upper()}).encode()
+    assert refusal(proof, evolve(posted, body=capitals)) is None
+    for name, value in fields.items():
+        other = urlencode(fields | {name: f"{value}1"}).encode()
+        assert refusal(proof, evolve(posted, body=other)) is ReceiptFault.SIGNATURE
+    assert refusal(proof, evolve(posted, body=posted.body + b"&sig=1")) is ReceiptFault.SIGNATURE
+    assert refusal(proof, evolve(posted, body=posted.body + b"&to=1")) is ReceiptFault.SIGNATURE
+
+
 def with_token(token, body=BODY):
     return ReceiptRequest(url="https://otp.example/r", headers={"Authorization": f"Bearer {token}"}, body=body)
 
