@@ -40,7 +40,7 @@ def test_an_address_for_reports_fits_into_what_vonage_takes():
 async def test_one_that_is_signed_is_told_no_address_that_is_too_long(request_to, anyio_backend_name):
     class Addresses:
         def address(self, instance, delivery_id):
-            return "https://example.com/" + "r" * (81 if delivery_id == "long" else 80)
+            return "https://example.com/" + "r" * (80 if delivery_id == "short" else 81)
 
     context = ProviderContext(
         instance="vonage", settings={**VONAGE, "signature_secret": "s"}, addresses=Addresses(), timeout=1
