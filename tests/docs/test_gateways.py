@@ -14,10 +14,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import attrs
 import pytest
-from otp_http import sections
+from otp_http import receipt_sections, sections
 from otp_http.catalogue import built_in, find
+from otp_http.placeholders import compiled, names_in
 from otp_http.simulator import GatewaySimulator
-from otp_http.tables import Account, Source, Table
+from otp_http.tables import Account, Outcome, Source, Table
 from otp_http.values import VALUES
 
 from otpcore import DeliveryError, OTPService
@@ -35,6 +36,7 @@ TABLES = {name: find(name) for name in built_in()}
 PROOFS = {
     "address": "at an address of each message",
     "hmac": "signed (HMAC)",
+    "jwt": "signed (JWT)",
     "ed25519": "signed (Ed25519)",
     "basic": "user and password",
     "header": "a secret in a header",
@@ -53,10 +55,11 @@ SECTIONS = {
     "answer.retry_after": sections.Wait,
     "answer.price": sections.PriceAt,
     "answer.examples": sections.Examples,
-    "receipts": sections.Receipts,
-    "receipts.proof": sections.Proof,
-    "receipts.challenge": sections.Challenge,
+    "receipts": receipt_sections.Receipts,
+    "receipts.proof": receipt_sections.Proof,
+    "receipts.challenge": receipt_sections.Challenge,
     "account": Account,
+    "outcomes.END": Outcome,
     "sources.PART": Source,
 }
 
@@ -69,12 +72,23 @@ def rows_of_gateways() -> Iterator[str]:
             ", ".join(table.send),
             table.regions,
             " · ".join(dict.fromkeys(_content(request) for request in table.send.values())),
-            PROOFS[table.receipts.proof.kind] if table.receipts else "no",
+            _proof(table),
+            " and ".join(table.outcomes) or "no",
             _life(table),
             _price(table),
             _certainty(table),
         )
         yield f"| {' | '.join(cells)} |"
+
+
+def _proof(table: Table) -> str:
+    if table.receipts is None:
+        return "no"
+    proof, signature = table.receipts.proof, table.receipts.signature
+    if signature is None:
+        return PROOFS[proof.kind]
+    (key,) = names_in(compiled(signature.key))
+    return f"{PROOFS[proof.kind]}; with `{key}` {PROOFS[signature.kind]}"
 
 
 def _content(request: sections.Request) -> str:

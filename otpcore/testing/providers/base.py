@@ -70,6 +70,7 @@ class ContractBase:
     receipt_text: ClassVar[str] = ""
     prices: ClassVar[Collection[str]] = ()
     told_by_number: ClassVar[bool] = True
+    told_of_approvals: ClassVar[bool] = True
     told_of_failures: ClassVar[bool] = True
 
     @pytest.fixture

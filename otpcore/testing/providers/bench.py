@@ -139,7 +139,7 @@ def why_in_doubt(failure: ProviderError) -> str:
 def _addresses() -> ReceiptAddresses:
     keys = generate_keys(datetime.now(UTC))
     ring = KeyRing(index=keys.index, code=keys.code, current=keys.current)
-    return ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/receipts")
+    return ReceiptAddresses(proofs=ring.receipt_proofs, base="https://example.com/r")
 
 
 @attrs.define(eq=False, repr=False, kw_only=True)

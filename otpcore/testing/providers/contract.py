@@ -130,6 +130,7 @@ class ProviderContract(
     - ``prices``: where the vendor says what it charges: ``"answer"`` to a send, ``"repeat"`` (what it is asked after an
       answer that was lost), ``"receipt"``; default none. The simulator's messages have the ``price``.
     - ``told_by_number``: False where an outcome can be told of a message whose reference is known alone; default True.
+    - ``told_of_approvals``: False where the vendor is told only of codes that were not typed; default True.
     - ``told_of_failures``: False where the vendor is told only of codes that were typed; default True.
 
     Methods to override where the vendor is different:

@@ -35,8 +35,11 @@ class OutcomeTests(ContractBase):
             before = len(telling.simulator.requests)
             outcome = telling.outcome(request, receipt.reference if by == "reference" else "", approved=approved)
             await provider.report_outcome(outcome, PATIENCE)
-            is_heard = (approved or self.told_of_failures) and (by == "reference" or self.told_by_number)
-            words = "the vendor heard nothing" if is_heard else "see told_by_number and told_of_failures"
+            wants = self.told_of_approvals if approved else self.told_of_failures
+            is_heard = wants and (by == "reference" or self.told_by_number)
+            words = (
+                "the vendor heard nothing" if is_heard else "see told_by_number, told_of_approvals, told_of_failures"
+            )
             assert (len(telling.simulator.requests) > before) is is_heard, words
             await provider.report_outcome(outcome, PATIENCE)
         assert len(telling.simulator.inbox) == 1, "an outcome is no message"
@@ -57,7 +60,7 @@ class OutcomeTests(ContractBase):
             request, receipt = await _sent(telling, provider, self.channels[0])
             telling.simulator.fail(fault, times=None)
             before = len(telling.simulator.requests)
-            outcome = telling.outcome(request, receipt.reference, approved=True)
+            outcome = telling.outcome(request, receipt.reference, approved=self.told_of_approvals)
             await telling.failure(provider.report_outcome(outcome, PATIENCE))
         assert len(telling.simulator.requests) == before + 1
 

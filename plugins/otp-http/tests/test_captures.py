@@ -16,7 +16,7 @@ from otp_http.catalogue import built_in
 from otpcore.providers import Channel, DeliveryRequest, PhoneNumber, ProviderContext, ProviderError
 
 CAPTURES = [one for one in captures() if one.gateway in built_in()]
-WITHOUT = frozenset({"mobica", "msg91", "webhook"})  # there is no SDK of the vendor's
+WITHOUT = frozenset({"link_mobility", "mobica", "msg91", "webhook"})  # there is no SDK of the vendor's
 OWN_BASE_URL = "https://gateway.example.com"
 
 # What is ours to decide, field by field, and why.

@@ -22,6 +22,18 @@ WRONG = {
     "send/sms/jsn": [({}, "send.sms.jsn: unknown key; did you mean providers.acme.gateway.send.sms.json?")],
     "send/sms/path": [(..., "path: is required"), ("messages", "send.sms.path: begins with /")],
     "send/sms/method": [("GET", "send.sms.method: a GET has no body"), ("PATCH", "must be one of POST, GET, PUT")],
+    "send/sms/json": [("{text}", "send.sms.json: must be a table or a list")],
+    "outcomes": [
+        (
+            {"approvd": {"path": "/a", "accepted": {"path": "ok"}}},
+            "outcomes.approvd: is no end of a code; did you mean",
+        ),
+        (
+            {"unused": {"path": "/{refrence}", "accepted": {"path": "ok"}}},
+            "outcomes.unused.path: {refrence} is neither",
+        ),
+        ({"unused": {"path": "/a", "accepted": {"status": [200]}}}, "outcomes.unused.accepted.path: is required"),
+    ],
     "send/sms/form": [({"to": "{e164}"}, "send.sms.json: a request has one body")],
     "send/sms/json/text": [
         ("{txt}", "send.sms.json.text: {txt} is neither a value nor a setting; did you mean 'text'?"),
@@ -91,6 +103,22 @@ WRONG_RECEIPTS = {
         ({"kind": "hmac", "header": "x", "key": "k", "signed": "{timestamp}{body}"}, "receipts.proof.timestamp: is"),
         ({"kind": "hmac", "header": "x", "key": "k", "timestamp": "t"}, "receipts.proof.signed: must hold {timestamp}"),
         ({"kind": "magic"}, "receipts.proof.kind: must be one of address, hmac"),
+        ({"kind": "hmac", "key": "k"}, 'receipts.proof.header: or field is needed with kind = "hmac"'),
+        ({"kind": "hmac", "key": "k", "header": "x", "field": "y"}, "receipts.proof.header: or field is needed"),
+        ({"kind": "hmac", "key": "k", "header": "x", "nonce": "n"}, "receipts.proof.signed: must hold {nonce}"),
+        ({"kind": "hmac", "key": "k", "header": "x", "signed": "{nonce}{body}"}, "receipts.proof.nonce: is needed"),
+        ({"kind": "hmac", "key": "k", "field": "sig"}, "receipts.proof.signed: must hold {fields}"),
+        ({"kind": "jwt", "header": "x", "key": "k"}, 'receipts.proof.claims: is needed with kind = "jwt"'),
+        ({"kind": "jwt", "header": "x", "key": "k", "claims": {"iss": "A"}}, "proof.claims: has neither {body_sha256}"),
+        (
+            {"kind": "jwt", "header": "x", "key": "k", "claims": {"h": "{body_sha256}", "iss": "{tokn}"}},
+            "receipts.proof.claims.iss: {tokn} is neither a value nor a setting; did you mean 'token'?",
+        ),
+    ],
+    "signature": [
+        ({"kind": "header", "header": "x", "value": "{token}"}, "receipts.signature.kind: must be one of hmac, jwt"),
+        ({"kind": "hmac", "header": "x", "key": "{token}"}, "receipts.signature.key: holds no setting that may be"),
+        ({"kind": "hmac", "header": "x", "key": "{tokn}"}, "receipts.signature.key: {tokn} is neither"),
     ],
     "challenge": [({"token": "t", "secret": "{no}", "answer": "c"}, "receipts.challenge.secret: {no}")],
 }

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from otp_http.receipt_sections import Challenge, Proof, Receipts
 from otp_http.receipts import ReceiptReader
-from otp_http.sections import Challenge, Proof, Receipts
 from sendings import NOW
 
 from otpcore.providers import ReceiptFault, ReceiptRefused, ReceiptRequest

@@ -24,7 +24,9 @@ CAPTURES = [one for one in captures() if one.gateway in built_in()]
 def sent(simulator, request, **headers):
     """The status and body of the simulator's answer to a request as an SDK made it."""
     connection = http.client.HTTPConnection(simulator.base_url.removeprefix("http://"))
-    body = json.dumps(request["json"]) if "json" in request else urlencode(request.get("form", {}))
+    body = (
+        json.dumps(request["json"], separators=(",", ":")) if "json" in request else urlencode(request.get("form", {}))
+    )
     target = request["path"] + (f"?{urlencode(request['query'])}" if request.get("query") else "")
     connection.request(request["method"], target, body, {**request["headers"], **headers})
     answer = connection.getresponse()

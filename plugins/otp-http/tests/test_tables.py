@@ -18,6 +18,7 @@ def parts(table):
         "codes": any(answer.codes for answer in answers),
         "life": any(request.life for request in table.send.values()),
         "account": table.account,
+        "outcomes": table.outcomes,
         "price": any(answer.price for answer in answers) or (table.receipts and table.receipts.price),
         "receipts": table.receipts,
         "statuses": table.receipts,

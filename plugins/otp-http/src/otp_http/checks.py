@@ -8,9 +8,11 @@ from typing import Any
 
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED, Meaning, nearest
 from otp_http.placeholders import PlaceholderError, compiled, names_in
-from otp_http.proofs import SIGNED_PARTS, secret_names
-from otp_http.sections import Answer, BodyHmac, Proof, Receipts, Request
-from otp_http.tables import PARTS, Table
+from otp_http.proofs import BODY_DIGEST, URL_DIGEST, secret_names
+from otp_http.receipt_sections import Proof, Receipts
+from otp_http.sections import Answer, BodyHmac, Request
+from otp_http.signing import SIGNED_PARTS
+from otp_http.tables import OUTCOMES, PARTS, Table
 from otp_http.texts import problems_of_text
 from otp_http.values import HOST_OR_SETTING, METADATA, VALUES
 from otpcore.providers import Channel
@@ -26,12 +28,16 @@ _LIFE_NAMES = frozenset({"life", "life_ms", "life_minutes", "life_hhmm", "expire
 _RECEIPT_METHODS = ("GET", "POST")
 _NEEDED: Mapping[str, tuple[str, ...]] = {  # of a proof, by its kind
     "address": (),
-    "hmac": ("header", "key"),
+    "hmac": ("key",),
+    "jwt": ("header", "key", "claims"),
     "ed25519": ("header", "key"),
     "basic": ("user", "password"),
     "header": ("header", "value"),
     "query": ("field", "value"),
 }
+
+_OF_OUTCOMES = ("reference", "delivery_id", "e164", "digits")
+_HEADERS = {"timestamp": ("the signed time", "the time"), "nonce": ("what is said once", "it")}
 
 Problem = tuple[str, str]
 
@@ -48,6 +54,7 @@ def problems(table: Table) -> Iterator[Problem]:
         yield from _of_answer(f"send.{channel}.answer" if request.answer else "answer", answer)
     if table.receipts is not None:
         yield from _of_receipts(table, table.receipts)
+    yield from _of_outcomes(table)
     yield from _of_sources(table)
 
 
@@ -138,6 +145,8 @@ def _of_request(table: Table, channel: str, request: Request) -> Iterator[Proble
 def _of_form(key: str, request: Request) -> Iterator[Problem]:
     if request.form and request.json:
         yield f"{key}.json", "a request has one body: form or json"
+    if not _is_json(request.json):
+        yield f"{key}.json", "must be a table or a list"
     if (request.form or request.json) and request.method == "GET":
         yield f"{key}.method", 'a GET has no body; write "POST", or put the fields into query'
     if not request.path.startswith("/"):
@@ -147,6 +156,10 @@ def _of_form(key: str, request: Request) -> Iterator[Problem]:
     if request.life is not None and request.life.min > request.life.max:
         yield f"{key}.life", "min is more than max; both are seconds"
     yield from _of_pattern(f"{key}.sender", request.sender)
+
+
+def _is_json(value: Any, body: str = "json") -> bool:
+    return isinstance(value, Mapping) or (body == "json" and isinstance(value, list))
 
 
 def _of_content(key: str, request: Request, names: Collection[str]) -> Iterator[Problem]:
@@ -179,11 +192,7 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
         )
     if accepted.is_ and not accepted.path:
         yield f"{key}.accepted.is", "needs path beside it"
-    if answer.body == "text":
-        for name, problem in problems_of_text(answer):
-            yield f"{key}.{name}", problem
-    elif answer.pattern:
-        yield f"{key}.pattern", 'goes with body = "text", and with nothing else'
+    yield from _of_body(key, answer)
     yield from _of_pattern(f"{key}.pattern", answer.pattern)
     yield from _of_pattern(f"{key}.retry_after.pattern", answer.retry_after.pattern, groups=1)
     if answer.codes and not answer.code:
@@ -196,6 +205,18 @@ def _of_answer(key: str, answer: Answer) -> Iterator[Problem]:
     for status in answer.http:
         if not re.fullmatch("[2-5][0-9]{2}", status):
             yield f"{key}.http.{status}", "is no HTTP status"
+
+
+def _of_body(key: str, answer: Answer) -> Iterator[Problem]:
+    """How an answer is written, and its examples."""
+    odd = [name for name in ("accepted", "refused") if not _is_json(getattr(answer.examples, name), answer.body)]
+    for name in odd:
+        yield f"{key}.examples.{name}", "must be a table" + (" or a list" if answer.body == "json" else "")
+    if answer.body == "text" and not odd:
+        for name, problem in problems_of_text(answer):
+            yield f"{key}.{name}", problem
+    elif answer.body != "text" and answer.pattern:
+        yield f"{key}.pattern", 'goes with body = "text", and with nothing else'
 
 
 def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
@@ -213,10 +234,9 @@ def _of_receipts(table: Table, receipts: Receipts) -> Iterator[Problem]:
         yield "receipts.code", "is needed beside codes: the path of the code"
     if not (receipts.reference or receipts.delivery_id or proof.kind == "address"):
         yield "receipts.reference", "is needed, or delivery_id: a report names its message"
-    for name in _NEEDED[proof.kind]:
-        if not getattr(proof, name):
-            yield f"receipts.proof.{name}", f'is needed with kind = "{proof.kind}"'
-    yield from _of_proof(table, proof)
+    yield from _of_proof(table, "receipts.proof", proof)
+    if receipts.signature is not None:
+        yield from _of_signature(table, receipts.signature)
     if receipts.challenge is not None:
         yield from _of_text("receipts.challenge.secret", receipts.challenge.secret, table.settings)
 
@@ -233,16 +253,68 @@ def _of_statuses(statuses: Mapping[str, str]) -> Iterator[Problem]:
             yield from _of_meanings("receipts.statuses", {status: kind})
 
 
-def _of_proof(table: Table, proof: Proof) -> Iterator[Problem]:
+def _of_proof(table: Table, key: str, proof: Proof) -> Iterator[Problem]:
+    for name in _NEEDED[proof.kind]:
+        if not getattr(proof, name):
+            yield f"{key}.{name}", f'is needed with kind = "{proof.kind}"'
+    if proof.kind == "hmac" and bool(proof.header) is bool(proof.field):
+        yield f"{key}.header", 'or field is needed with kind = "hmac", one of the two: where the signature stands'
     for name in secret_names(proof):
-        yield from _of_text(f"receipts.proof.{name}", getattr(proof, name), table.settings)
+        yield from _of_text(f"{key}.{name}", getattr(proof, name), table.settings)
+    if proof.kind == "jwt":
+        yield from _of_claims(table, f"{key}.claims", proof.claims)
+        return
     for part in re.findall(r"\{([a-z_]+)\}", proof.signed):
         if part not in SIGNED_PARTS:
-            yield "receipts.proof.signed", f"{{{part}}} cannot be signed; {nearest(part, SIGNED_PARTS)}"
-    if "{timestamp}" in proof.signed and not proof.timestamp:
-        yield "receipts.proof.timestamp", "is needed: the header with the signed time"
-    if proof.timestamp and "{timestamp}" not in proof.signed:
-        yield "receipts.proof.signed", "must hold {timestamp}, or the time could be changed"
+            yield f"{key}.signed", f"{{{part}}} cannot be signed; {nearest(part, SIGNED_PARTS)}"
+    yield from _of_moment(key, proof)
+
+
+def _of_moment(key: str, proof: Proof) -> Iterator[Problem]:
+    """What tells one report from the same one later: its time, and what is said once."""
+    for part, name in (("timestamp", proof.timestamp), ("nonce", proof.nonce)):
+        if f"{{{part}}}" in proof.signed and not name:
+            yield f"{key}.{part}", f"is needed: the header with {_HEADERS[part][0]}"
+        if name and f"{{{part}}}" not in proof.signed:
+            yield f"{key}.signed", f"must hold {{{part}}}, or {_HEADERS[part][1]} could be changed"
+    if (proof.field or proof.timestamp_field) and proof.kind == "hmac" and "{fields}" not in proof.signed:
+        yield f"{key}.signed", "must hold {fields}, or they could be changed"
+
+
+def _of_claims(table: Table, key: str, claims: Mapping[str, str]) -> Iterator[Problem]:
+    digests = (BODY_DIGEST, URL_DIGEST)
+    if claims and not set(digests) & set(claims.values()):
+        yield key, f"has neither {BODY_DIGEST} nor {URL_DIGEST}: any report could be put beside such a token"
+    for name, text in claims.items():
+        if text not in digests:
+            yield from _of_text(f"{key}.{name}", text, table.settings)
+
+
+def _of_signature(table: Table, signature: Proof) -> Iterator[Problem]:
+    key = "receipts.signature"
+    if signature.kind not in ("hmac", "jwt", "ed25519"):
+        yield f"{key}.kind", "must be one of hmac, jwt, ed25519; what is no signature goes into receipts.proof"
+    yield from _of_proof(table, key, signature)
+    try:
+        names = tuple(names_in(compiled(signature.key)))
+    except PlaceholderError:
+        return  # told of already
+    if not any(name in table.settings and not table.settings[name].must_be_given for name in names):
+        yield f"{key}.key", "holds no setting that may be left out; with this key at hand it is receipts.proof"
+
+
+def _of_outcomes(table: Table) -> Iterator[Problem]:
+    for name, how in table.outcomes.items():
+        key = f"outcomes.{name}"
+        if name not in OUTCOMES:
+            yield key, f"is no end of a code; {nearest(name, OUTCOMES)}"
+        known = {*_OF_OUTCOMES, *table.settings}
+        for part in ("path", "query", "form", "json"):
+            yield from _of_text(f"{key}.{part}", getattr(how, part), known)
+        if not how.accepted.path:
+            yield f"{key}.accepted.path", "is required: an HTTP status alone says nothing"
+        if how.gone and not table.answer.code:
+            yield f"{key}.gone", "needs answer.code: the path of the code"
 
 
 def _of_sources(table: Table) -> Iterator[Problem]:

@@ -15,16 +15,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from otp_http.placeholders import LEFT_OUT, Template, compiled
+from otp_http.receipt_sections import Proof, Receipts
 from otp_http.requests import encoded, keyed
-from otp_http.sections import Proof
+from otp_http.signing import covered, field_of, signed_time
+from otp_http.tokens import claims_in, token_of
 from otpcore.providers import ReceiptFault, ReceiptRefused, ReceiptRequest
 
-__all__ = ["SIGNED_PARTS", "check", "filled", "secret_names", "signature"]
+__all__ = ["BODY_DIGEST", "URL_DIGEST", "check", "filled", "hmac_of", "proof_of", "secret_names", "signature"]
 
-SIGNED_PARTS = frozenset({"body", "timestamp", "url", "method"})
-"""What may be signed."""
+BODY_DIGEST, URL_DIGEST = "{body_sha256}", "{url_sha256}"
+"""What a claim may be, besides settings."""
 
 _TIME = re.compile("[0-9]{1,11}")
+_LEEWAY = 1  # second
 
 
 def filled(text: str, settings: Mapping[str, str]) -> str:
@@ -39,6 +42,12 @@ def secret_names(proof: Proof) -> tuple[str, ...]:
     return tuple(name for name in ("key", "prefix", "user", "password", "value") if getattr(proof, name))
 
 
+def proof_of(receipts: Receipts, settings: Mapping[str, str]) -> Proof:
+    """What proves the reports of an instance with these settings: its vendor's signature where its key is set."""
+    signed = receipts.signature
+    return signed if signed is not None and not _missing(signed.key, settings) else receipts.proof
+
+
 def check(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str], now: datetime) -> None:
     """See that a request is the gateway's.
 
@@ -51,29 +60,39 @@ def check(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str], no
     Raises:
         ReceiptRefused: It is not proven, or too old.
     """
+    if proof.kind == "jwt":
+        _check_claims(proof, request, settings, now)
+        return
     _CHECKS[proof.kind](proof, request, settings)
-    if proof.timestamp:
-        text = request.headers.get(proof.timestamp.lower(), "")
-        if not _TIME.fullmatch(text) or abs(now.timestamp() - int(text)) > proof.tolerance:
-            raise ReceiptRefused(ReceiptFault.STALE, "its signed time is too far from now")
+    if proof.timestamp or proof.timestamp_field:
+        text = signed_time(proof, request)
+        _fresh(proof, int(text) if _TIME.fullmatch(text) else None, now)
 
 
-def signature(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str], private: str = "") -> dict[str, str]:
+def signature(
+    proof: Proof, request: ReceiptRequest, settings: Mapping[str, str], now: datetime, private: str = ""
+) -> dict[str, str]:
     """The headers that prove a request, as the gateway makes them; for the simulator.
 
     Args:
         proof: What proves it.
         request: What is signed; with the header of its time, where there is one.
         settings: Of the instance, by name.
+        now: Aware UTC, for a token.
         private: Base64 of the private key, for Ed25519.
     """
     match proof.kind:
-        case "hmac":
-            digest = keyed(_key(proof, settings), _said(proof, request), proof.hash)
-            return {proof.header: filled(proof.prefix, settings) + encoded(digest, proof.encoding)}
+        case "hmac" if proof.header:
+            return {proof.header: hmac_of(proof, request, settings)}
+        case "jwt":
+            issued = int(now.timestamp())
+            said = {name: value for name, value in _claims(proof, request, settings).items() if value}
+            claims = {"iat": issued, "nbf": issued, "exp": issued + proof.tolerance, **said}
+            token = token_of(claims, _key(proof, settings), proof.hash)
+            return {proof.header: filled(proof.prefix, settings) + token}
         case "ed25519":
             key = Ed25519PrivateKey.from_private_bytes(base64.b64decode(private))
-            return {proof.header: encoded(key.sign(_said(proof, request)), "base64")}
+            return {proof.header: encoded(key.sign(covered(proof, request)), "base64")}
         case "basic":
             return {"Authorization": _basic(proof, settings)}
         case "header":
@@ -82,17 +101,61 @@ def signature(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str]
             return {}
 
 
+def hmac_of(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str]) -> str:
+    """The HMAC of a request as the gateway writes it."""
+    digest = keyed(_key(proof, settings), covered(proof, request), proof.hash)
+    return filled(proof.prefix, settings) + encoded(digest, proof.encoding)
+
+
 def _check_hmac(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str]) -> None:
     _set(proof.key, settings)
-    (wanted,) = signature(proof, request, settings).values()
-    _same(_header(proof, request), wanted)
+    wanted = hmac_of(proof, request, settings)
+    given = field_of(request, proof.field) if proof.field else _header(proof, request)
+    if proof.encoding == "hex":  # some write it in capitals
+        given, wanted = given.lower(), wanted.lower()
+    several = [each.strip() for each in given.split(proof.separator)] if proof.separator else [given]
+    if not any(_is_same(each, wanted) for each in several):
+        raise _forged()
+
+
+def _check_claims(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str], now: datetime) -> None:
+    """Whether a token of this vendor says all that it must of this request, and is of now."""
+    _set(proof.key, settings)
+    given, prefix = _header(proof, request), filled(proof.prefix, settings)
+    token = given.removeprefix(prefix)
+    claims = claims_in(token, _key(proof, settings), proof.hash) if given.startswith(prefix) else None
+    if claims is None:
+        raise _forged()
+    for name, wanted in _claims(proof, request, settings).items():
+        said = claims.get(name, "")
+        _same(said if isinstance(said, str) else "?", wanted)
+    times = {name: claims.get(name) for name in ("iat", "nbf", "exp")}
+    if any(type(moment) is not int for moment in times.values() if moment is not None):
+        raise _forged()
+    _fresh(proof, times["nbf"] if times["iat"] is None else times["iat"], now)
+    if times["exp"] is not None and now.timestamp() > times["exp"] + _LEEWAY:
+        raise ReceiptRefused(ReceiptFault.STALE, "its token has expired")
+
+
+def _claims(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str]) -> dict[str, str]:
+    """What a token of this request says; the digest of a body that is empty is not said."""
+    digests = {
+        BODY_DIGEST: hashlib.sha256(request.body).hexdigest() if request.body else "",
+        URL_DIGEST: hashlib.sha256(request.url.encode()).hexdigest(),
+    }
+    return {name: digests[text] if text in digests else filled(text, settings) for name, text in proof.claims.items()}
+
+
+def _fresh(proof: Proof, signed_at: int | None, now: datetime) -> None:
+    if signed_at is None or abs(now.timestamp() - signed_at) > proof.tolerance:
+        raise ReceiptRefused(ReceiptFault.STALE, "its signed time is too far from now")
 
 
 def _check_ed25519(proof: Proof, request: ReceiptRequest, settings: Mapping[str, str]) -> None:
     key, is_genuine = _set(proof.key, settings), True
     try:
         given = base64.b64decode(_header(proof, request), validate=True)
-        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)).verify(given, _said(proof, request))
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(key)).verify(given, covered(proof, request))
     except (InvalidSignature, ValueError):  # ValueError: not Base64, or of another length
         is_genuine = False
     if not is_genuine:
@@ -135,19 +198,26 @@ _CHECKS: Mapping[str, Callable[[Proof, ReceiptRequest, Mapping[str, str]], None]
 
 def _set(text: str, settings: Mapping[str, str]) -> str:
     """A secret that is there: an empty one would be everybody's."""
-    node = compiled(text)
-    names = node.names if isinstance(node, Template) else ()
-    missing = [name for name in names if not settings.get(name)]
-    if missing:
+    if missing := _missing(text, settings):
         raise ReceiptRefused(
             ReceiptFault.SIGNATURE, f"the setting {missing[0]} is not set, by which it would be proven"
         )
     return filled(text, settings)
 
 
+def _missing(text: str, settings: Mapping[str, str]) -> list[str]:
+    """The settings of a text that are not set."""
+    node = compiled(text)
+    return [name for name in (node.names if isinstance(node, Template) else ()) if not settings.get(name)]
+
+
 def _same(given: str, wanted: str) -> None:
-    if not hmac.compare_digest(given.encode(), wanted.encode()):
+    if not _is_same(given, wanted):
         raise _forged()
+
+
+def _is_same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
 
 
 def _forged() -> ReceiptRefused:
@@ -175,15 +245,3 @@ def _key(proof: Proof, settings: Mapping[str, str]) -> bytes:
                 raise ReceiptRefused(ReceiptFault.SIGNATURE, "the key in the settings is not Base64") from None
         case _:
             return key
-
-
-def _said(proof: Proof, request: ReceiptRequest) -> bytes:
-    """What is signed: the bytes of the body are put in as they are."""
-    parts: Mapping[str, bytes] = {
-        "{body}": request.body,
-        "{timestamp}": request.headers.get(proof.timestamp.lower(), "").encode() if proof.timestamp else b"",
-        "{url}": request.url.encode(),
-        "{method}": request.method.encode(),
-    }
-    pieces = re.split(r"(\{[a-z]+\})", proof.signed)
-    return b"".join(parts[piece] if piece in parts else piece.encode() for piece in pieces)

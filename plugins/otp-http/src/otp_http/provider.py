@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -11,6 +12,7 @@ import attrs
 from otp_http.answers import Judge, is_proven
 from otp_http.catalogue import table_of
 from otp_http.paths import parsed
+from otp_http.placeholders import compiled, names_in
 from otp_http.receipts import ReceiptReader
 from otp_http.requests import Composer
 from otp_http.sections import Request
@@ -26,17 +28,20 @@ from otpcore.providers import (
     DeliveryRequest,
     ErrorKind,
     Feature,
+    OutcomeRequest,
     ProviderContext,
     ProviderError,
     ProviderInfo,
     ReceiptAnswer,
     ReceiptRequest,
+    SettingsError,
     hookimpl,
 )
 
 __all__ = ["HttpProvider", "create_provider"]
 
 _SERVER_ERROR = 500
+_DELIVERY_ID = 40  # characters
 _BY_PLACEHOLDER = {"sender": Feature.SENDER, "template_id": Feature.TEMPLATE_ID}
 _OF_A_WORDED_TEXT = {"android_hash": Feature.ANDROID_HASH, "app": Feature.APP}
 
@@ -50,14 +55,35 @@ def create_provider(context: ProviderContext) -> HttpProvider:
     table = table_of(context)
     settings = settings_of(context, table)
     reader = ReceiptReader.of(table.receipts, settings.values) if table.receipts is not None else None
-    made = _CLASSES[table.receipts is not None, table.account is not None]
-    return made(
+    _see_that_addresses_fit(context, table, reader)
+    return _class_of(table)(
         context=context,
         table=table,
         settings=settings,
         channels={Channel(name): _Way.of(table, name, context.instance) for name in table.send},
         reader=reader,
     )
+
+
+def _see_that_addresses_fit(context: ProviderContext, table: Table, reader: ReceiptReader | None) -> None:
+    """Refuse addresses for reports that the vendor would cut or refuse, where they are the proof."""
+    if reader is None or reader.proof.kind != "address" or reader.table.longest_address is None:
+        return
+    most, length = reader.table.longest_address, len(context.receipt_url("0" * _DELIVERY_ID) or "")
+    if length > most:
+        raise SettingsError(
+            f"providers.{context.instance}: {table.name} takes addresses for reports of at most {most} characters, and "
+            f"those of this instance have {length}. Fix: make otp.receipts_url or the instance's name shorter, by "
+            f"{length - most} together" + _or_sign(context, reader)
+        )
+
+
+def _or_sign(context: ProviderContext, reader: ReceiptReader) -> str:
+    """The other way, where the vendor can sign."""
+    if reader.table.signature is None:
+        return ""
+    name = next(iter(names_in(compiled(reader.table.signature.key))))
+    return f"; or set providers.{context.instance}.{name} and have reports sent to one address for all messages"
 
 
 @attrs.frozen(kw_only=True)
@@ -112,11 +138,10 @@ class HttpProvider:
     @hookimpl
     def describe(self) -> ProviderInfo:
         """What this instance is."""
-        receipts = self.table.receipts
         return ProviderInfo(
             display_name=self.table.name,
             channels=frozenset(self.channels),
-            signs_receipts=receipts is None or receipts.proof.kind != "address",
+            signs_receipts=self.reader is None or self.reader.proof.kind != "address",
             carries={channel: way.carries for channel, way in self.channels.items()},
             unconfirmed=self.table.unconfirmed,
         )
@@ -173,7 +198,8 @@ class HttpProvider:
         """Where the gateway may report of this delivery; empty: the table or the settings do not say that it may."""
         if self.reader is None:
             return ""
-        return self.context.receipt_url(delivery_id) or ""
+        url, most = self.context.receipt_url(delivery_id) or "", self.reader.table.longest_address
+        return url if most is None or len(url) <= most else ""
 
 
 class _Reporting(HttpProvider):
@@ -207,13 +233,33 @@ class _Accountable(HttpProvider):
         )
 
 
-class _ReportingAccountable(_Reporting, _Accountable):
-    """Both."""
+class _Told(HttpProvider):
+    """One whose gateway wants to know what became of a code."""
+
+    @hookimpl
+    async def report_outcome(self, request: OutcomeRequest) -> None:
+        """Tell it, where the table says how; of a message whose reference is not known, nothing can be said."""
+        how = self.table.outcomes.get("approved" if request.approved else "unused")
+        if how is None or not request.reference:
+            return
+        values = {
+            **self.settings.values,
+            "reference": request.reference,
+            "delivery_id": request.delivery_id,
+            "e164": request.recipient.e164,
+            "digits": request.recipient.digits,
+        }
+        answer = await self._asked(Composer.of(how, self.table.auth), values)
+        heard = attrs.evolve(self.table.answer, accepted=how.accepted, reference="", price=None, duplicates=how.gone)
+        Judge.of(heard, f"providers.{self.context.instance}.base_url").receipt(answer)
 
 
-_CLASSES: Mapping[tuple[bool, bool], type[HttpProvider]] = {
-    (False, False): HttpProvider,
-    (True, False): _Reporting,
-    (False, True): _Accountable,
-    (True, True): _ReportingAccountable,
-}
+@functools.cache
+def _made_of(*abilities: type[HttpProvider]) -> type[HttpProvider]:
+    return type("HttpProvider", abilities, {}) if abilities else HttpProvider
+
+
+def _class_of(table: Table) -> type[HttpProvider]:
+    """One with a hook for each thing that the gateway can do."""
+    can = ((_Reporting, table.receipts), (_Accountable, table.account), (_Told, table.outcomes))
+    return _made_of(*(ability for ability, there in can if there))

@@ -14,12 +14,12 @@ import phonenumbers
 from otp_http.paths import as_text
 from otp_http.placeholders import Node, Template, compiled, names_in
 from otp_http.sections import NumberFormat, Request
-from otp_http.tables import Table
+from otp_http.tables import Outcome, Table
 from otp_http.values import written
 from otpcore.providers import PhoneNumber
 from otpcore.simulators import SimulatedRequest
 
-__all__ = ["Asked", "account_values", "asked", "recipient_of"]
+__all__ = ["Asked", "account_values", "asked", "ended", "recipient_of"]
 
 _OPENING = {"e164": "", "digits": "+", "zeros": "+"}
 
@@ -56,6 +56,15 @@ def asked(table: Table, request: SimulatedRequest) -> Asked | None:
         if how.method == request.method and _fits(how, request, reading):
             found.append((reading.literals, Asked(channel=channel, values=reading.values)))
     return max(found, key=lambda one: one[0])[1] if found else None
+
+
+def ended(table: Table, request: SimulatedRequest) -> tuple[str, Asked] | None:
+    """How it ended with a code, as a request tells it; None: the request tells no such thing."""
+    for name, how in table.outcomes.items():
+        reading = _Reading()
+        if how.method == request.method and _fits(how, request, reading):
+            return name, Asked(channel="", values=reading.values)
+    return None
 
 
 def account_values(table: Table, request: SimulatedRequest) -> Mapping[str, str] | None:
@@ -99,7 +108,7 @@ def _candidates(number: str, how: NumberFormat, region: str) -> Iterator[str]:
         yield from (f"+{code}{number.removeprefix('0')}", f"+{code}{number}")
 
 
-def _fits(how: Request, request: SimulatedRequest, reading: _Reading) -> bool:
+def _fits(how: Request | Outcome, request: SimulatedRequest, reading: _Reading) -> bool:
     path = compiled(how.path)
     if not _match(path, request.path, reading, inside="[^/]*"):
         return False

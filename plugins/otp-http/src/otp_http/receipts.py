@@ -13,8 +13,8 @@ import attrs
 from otp_http.meanings import DELIVERED, PROGRESS, Meaning, Meanings, plain_code
 from otp_http.paths import as_text, each, first, look_up, parsed
 from otp_http.prices import price_in
-from otp_http.proofs import check, filled
-from otp_http.sections import Challenge, Receipts
+from otp_http.proofs import check, filled, proof_of
+from otp_http.receipt_sections import Challenge, Proof, Receipts
 from otpcore.http import readings
 from otpcore.providers import Receipt, ReceiptAnswer, ReceiptFault, ReceiptRefused, ReceiptRequest, ReceiptStatus
 
@@ -52,19 +52,21 @@ class ReceiptReader:
         table: How.
         statuses: What a status means, in lower case.
         codes: What the vendor's codes mean.
+        proof: What proves its reports.
         settings: Of the instance, by name.
     """
 
     table: Receipts
     statuses: Mapping[str, _Status]
     codes: Meanings
+    proof: Proof
     settings: Mapping[str, str] = attrs.field(repr=False)
 
     @classmethod
     def of(cls, table: Receipts, settings: Mapping[str, str]) -> ReceiptReader:
         """Read the meanings of a table, which has been checked."""
         statuses = {status.casefold(): _Status.read(text) for status, text in table.statuses.items()}
-        return cls(table, statuses, Meanings.read(table.codes), settings)
+        return cls(table, statuses, Meanings.read(table.codes), proof_of(table, settings), settings)
 
     def read(self, request: ReceiptRequest, now: datetime) -> ReceiptAnswer:
         """What the gateway reports, and what it waits for.
@@ -79,7 +81,7 @@ class ReceiptReader:
         query = _pairs(_query(request.url))
         if (how := self.table.challenge) is not None and request.method == "GET" and how.token in query:
             return self._answered(how, query)
-        check(self.table.proof, request, self.settings, now)
+        check(self.proof, request, self.settings, now)
         if request.method not in self.table.methods:
             raise _malformed("it came by another HTTP method than the gateway's reports")
         said = self._said(request, query)

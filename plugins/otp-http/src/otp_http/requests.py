@@ -15,7 +15,7 @@ import attrs
 
 from otp_http.placeholders import LEFT_OUT, Node, Template, compiled, fill, names_in
 from otp_http.sections import Auth, BodyHmac, Request
-from otp_http.tables import Account
+from otp_http.tables import Account, Outcome
 
 __all__ = ["Composed", "Composer", "body_signature", "encoded", "keyed"]
 
@@ -67,7 +67,7 @@ class Composer:
     names: frozenset[str]
 
     @classmethod
-    def of(cls, request: Request | Account, auth: Auth) -> Composer:
+    def of(cls, request: Request | Account | Outcome, auth: Auth) -> Composer:
         """Read the templates of a table, which has been checked."""
         said = {**auth.headers, **(request.headers if isinstance(request, Request) else {})}
         if auth.bearer:

@@ -12,19 +12,16 @@ __all__ = [
     "Answer",
     "Auth",
     "BodyHmac",
-    "Challenge",
     "Examples",
     "Life",
     "NumberFormat",
     "PriceAt",
-    "Proof",
-    "Receipts",
     "Request",
     "Setting",
     "Wait",
 ]
 
-Hash = Literal["sha1", "sha256", "sha512"]
+Hash = Literal["sha1", "sha256", "sha384", "sha512"]
 Encoding = Literal["hex", "base64"]
 
 
@@ -168,13 +165,13 @@ class Examples:
     """Answers from the vendor's documents; the simulator answers in their shape.
 
     Args:
-        accepted: To a message that it took; where an id is a number, the simulator's ids are numbers too. Of a text:
+        accepted: To a message that it took, a table or a list; where an id is a number, the simulator's ids are numbers too. Of a text:
             ``text`` with the names of values in braces, such as ``"OK:{id}"``, and an example of each value.
         refused: To one that it did not, in the same way.
     """
 
-    accepted: Mapping[str, Any] = attrs.field(factory=dict)
-    refused: Mapping[str, Any] = attrs.field(factory=dict)
+    accepted: Any = attrs.field(factory=dict)
+    refused: Any = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -225,7 +222,7 @@ class Request:
         path: Behind the base URL.
         query: Fields of the URL.
         form: Fields of a form in the body.
-        json: A JSON body.
+        json: A JSON body, a table or a list.
         headers: For this request.
         life: Which lives the vendor takes; None: any.
         languages: BCP 47 tags and the vendor's names of them; empty: the language is passed on as it is, if at all.
@@ -241,7 +238,7 @@ class Request:
     method: Literal["POST", "GET", "PUT"] = "POST"
     query: Mapping[str, Any] = attrs.field(factory=dict)
     form: Mapping[str, Any] = attrs.field(factory=dict)
-    json: Mapping[str, Any] = attrs.field(factory=dict)
+    json: Any = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict)
     life: Life | None = None
     languages: Mapping[str, str] = attrs.field(factory=dict)
@@ -250,101 +247,3 @@ class Request:
     gsm_only: bool = False
     most_parts: int | None = None
     answer: Answer | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Proof:
-    """What proves that a receipt is the vendor's.
-
-    Args:
-        kind: ``address``: the vendor signs nothing, and is told another address with each message. ``hmac`` and
-            ``ed25519``: it signs. ``basic``, ``header``, ``query``: it brings a secret.
-        header: That carries the signature or the secret.
-        key: Of the signature.
-        key_encoding: How the key is written, or that it is hashed before it is used.
-        hash: Of an HMAC.
-        encoding: Of the signature.
-        prefix: Before the signature.
-        signed: What is signed: ``{body}``, ``{timestamp}``, ``{url}``, ``{method}``.
-        timestamp: The header with the time at which it was signed, in Unix seconds.
-        tolerance: Seconds that this time may be away from now.
-        user: Of HTTP Basic authentication.
-        password: Of HTTP Basic authentication.
-        field: Of the query, for a secret in the URL.
-        value: What the header or field must be.
-    """
-
-    kind: Literal["address", "hmac", "ed25519", "basic", "header", "query"]
-    header: str = ""
-    key: str = ""
-    key_encoding: Literal["raw", "base64", "sha256"] = "raw"
-    hash: Hash = "sha256"
-    encoding: Encoding = "hex"
-    prefix: str = ""
-    signed: str = "{body}"
-    timestamp: str = ""
-    tolerance: int = 300
-    user: str = ""
-    password: str = ""
-    field: str = ""
-    value: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class Challenge:
-    """A GET by which the vendor has the address proven, as Meta does.
-
-    Args:
-        token: Field of the query with a secret.
-        secret: What it must be.
-        answer: Field that is sent back.
-    """
-
-    token: str
-    secret: str
-    answer: str
-
-
-@attrs.frozen(kw_only=True)
-class Receipts:
-    """How the vendor reports what became of a message.
-
-    Args:
-        proof: What proves that it is the vendor.
-        methods: HTTP verbs.
-        body: Where the fields are.
-        json_field: The field that holds JSON; empty: none does.
-        items: Path of the reports, ``*`` for each of a list; empty: the whole is one.
-        split: The fields are lists joined by this; empty: they are not.
-        reference: Path of the vendor's id in a report.
-        delivery_id: Path of ours.
-        status: Paths of the status; the first that is there counts.
-        detail: Path of what tells two meanings of one status apart; ``status/detail`` then goes before ``status``.
-        code: Path of the vendor's code.
-        statuses: The status and what it means: ``delivered``, ``progress``, ``undelivered`` or ``undelivered: kind``.
-        codes: The code and its kind, before that of the status.
-        answer: What the vendor waits for.
-        type: Path of what kind of request it is.
-        ignored: Those that hold no report.
-        price: Where the price is.
-        challenge: How the vendor has the address proven.
-    """
-
-    proof: Proof
-    methods: tuple[str, ...] = ("POST",)
-    body: Literal["form", "json", "query"] = "json"
-    json_field: str = ""
-    items: str = ""
-    split: str = ""
-    reference: str = ""
-    delivery_id: str = ""
-    status: tuple[str, ...]
-    detail: str = ""
-    code: str = ""
-    statuses: Mapping[str, str]
-    codes: Mapping[str, str] = attrs.field(factory=dict)
-    answer: str = ""
-    type: str = ""
-    ignored: tuple[str, ...] = ()
-    price: PriceAt | None = None
-    challenge: Challenge | None = None

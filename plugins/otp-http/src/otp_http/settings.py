@@ -12,7 +12,7 @@ from otp_http.proofs import filled
 from otp_http.sections import Setting
 from otp_http.tables import Table
 from otpcore.http import check_base_url
-from otpcore.providers import ProviderContext
+from otpcore.providers import ProviderContext, SettingsError
 
 __all__ = ["InstanceSettings", "settings_of"]
 
@@ -42,6 +42,7 @@ def settings_of(context: ProviderContext, table: Table) -> InstanceSettings:
     read = attrs.evolve(context, settings=said).structure(_class_of(table))
     values = {name: str(getattr(read, name)) for name in table.settings}
     base_url: str = read.base_url or filled(table.base_url, values)  # type: ignore[attr-defined] # made below
+    _see_that_sender_fits(table, values, context.instance)
     checked = check_base_url(
         base_url,
         key=f"providers.{context.instance}.base_url",
@@ -49,6 +50,17 @@ def settings_of(context: ProviderContext, table: Table) -> InstanceSettings:
     )
     secrets = frozenset(name for name, setting in table.settings.items() if setting.secret)
     return InstanceSettings(base_url=checked, values=values, secrets=secrets)
+
+
+def _see_that_sender_fits(table: Table, values: Mapping[str, str], instance: str) -> None:
+    """Refuse a sender that no host could name either: the gateway would refuse each message."""
+    sender = values.get("sender", "")
+    for request in table.send.values():
+        if sender and request.sender and not re.fullmatch(request.sender, sender):
+            raise SettingsError(
+                f"providers.{instance}.sender: is no sender that {table.name} takes ({request.sender}): "
+                f"{table.settings['sender'].meaning}"
+            )
 
 
 def _class_of(table: Table) -> type[object]:

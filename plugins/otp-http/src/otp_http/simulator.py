@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -32,10 +33,11 @@ from otp_http.magic import UNREACHABLE, numbers_of, refusal_of
 from otp_http.meanings import DELIVERED, UNDELIVERED, nearest
 from otp_http.paths import as_text, look_up, place
 from otp_http.placeholders import compiled, names_in
-from otp_http.proofs import filled, signature
-from otp_http.reading import Asked, account_values, asked, recipient_of
+from otp_http.proofs import filled, hmac_of, proof_of, signature
+from otp_http.reading import Asked, account_values, asked, ended, recipient_of
+from otp_http.receipt_sections import Proof, Receipts
 from otp_http.requests import body_signature
-from otp_http.sections import Answer, PriceAt, Receipts, Setting
+from otp_http.sections import Answer, PriceAt, Setting
 from otp_http.texts import text_of
 from otp_http.values import HOST_OR_SETTING
 from otpcore.providers import Channel, Price, ReceiptRequest
@@ -57,6 +59,7 @@ class GatewaySimulator(Simulator):
         refusals: The code with which a message to a number (E.164) is refused; empty: it is taken.
         region: Whose national numbers it takes, such as ``"BG"``, where its table writes numbers so.
         told: By the gateway's id of a message, or ours where it gives none: our id, and where it is to be reported.
+        outcomes: By the gateway's id of a message: how it was told that it ended, ``approved`` or ``unused``.
         receipts_at: Where it reports of all messages, as it is set at the gateway; empty: where each message says.
     """
 
@@ -88,6 +91,7 @@ class GatewaySimulator(Simulator):
         self.refusals: dict[str, str] = {}
         self.region = ""
         self.told: dict[str, tuple[str, str]] = {}
+        self.outcomes: dict[str, str] = {}
         self.receipts_at = ""
         self._next: list[str] = []
         self._status = self.statuses(DELIVERED)[0] if reporting and self._can_deliver else ""
@@ -96,7 +100,11 @@ class GatewaySimulator(Simulator):
 
     def provider_settings(self) -> dict[str, Any]:
         """Settings of an instance that uses this account."""
-        return {**self._named, "base_url": self.base_url, **self.account}
+        return {
+            **self._named,
+            "base_url": self.base_url,
+            **{key: value for key, value in self.account.items() if value},
+        }
 
     def refuse(self, code: str, *, times: int = 1) -> None:
         """Refuse the next messages with this code of the gateway."""
@@ -125,6 +133,9 @@ class GatewaySimulator(Simulator):
             wanted = account.accepted.is_ or ("simulated",)
             body = place({}, account.accepted.path, wanted[0]) if account.accepted.path else {}
             return SimulatedAnswer.json(next(iter(account.accepted.status), 200), body)
+        if (told := ended(self.table, request)) is not None:
+            name, outcome = told
+            return self._hear(name, outcome) if self._is_known(request, outcome.values) else SimulatedAnswer.empty(401)
         message = asked(self.table, request)
         if message is None:
             return SimulatedAnswer.empty(404)
@@ -155,6 +166,11 @@ class GatewaySimulator(Simulator):
         return self._signed(how, body, url or self.told.get(reports[0][0], ("", ""))[1] or self.receipts_at)
 
     @property
+    def proof(self) -> Proof:
+        """What proves its reports: its signature, where the account has the key of it."""
+        return proof_of(self._receipts, self.account)
+
+    @property
     def _receipts(self) -> Receipts:
         if self.table.receipts is None:
             raise ValueError(f"{self.table.name} reports nothing")
@@ -183,6 +199,15 @@ class GatewaySimulator(Simulator):
         given = {**said, **found}
         known = (name for name, setting in self.table.settings.items() if _is_of_account(name, setting))
         return all(given.get(name, self.account[name]) == self.account[name] for name in known)
+
+    def _hear(self, name: str, outcome: Asked) -> SimulatedAnswer:
+        """What became of a code; of a message that it does not know, or was told of before, it wants to hear nothing."""
+        how, answer, reference = self.table.outcomes[name], self.table.answer, outcome.values.get("reference", "")
+        if how.gone and (reference in self.outcomes or reference not in self.told):
+            return self._refused(answer, how.gone[0])
+        self.outcomes[reference] = name
+        body = place({}, how.accepted.path, how.accepted.is_[0] if how.accepted.is_ else "heard")
+        return self._written(answer, next(iter(how.accepted.status), 200), body)
 
     def _take(self, message: Asked) -> SimulatedAnswer:
         answer = self.table.answer_of(message.channel)
@@ -217,7 +242,7 @@ class GatewaySimulator(Simulator):
         return str(number) if isinstance(example, str) and example.isdecimal() else f"sim-{number:08}"
 
     def _accepted(self, answer: Answer, reference: str | int) -> SimulatedAnswer:
-        body: Any = dict(answer.examples.accepted)
+        body = answer.examples.accepted
         accepted = answer.accepted
         wanted = {as_text(value) for value in accepted.is_}
         if accepted.path and accepted.path != answer.reference and as_text(look_up(body, accepted.path)) not in wanted:
@@ -236,7 +261,7 @@ class GatewaySimulator(Simulator):
 
     def _refused(self, answer: Answer, code: str) -> SimulatedAnswer:
         code, _, detail = code.replace("*", _ANY).partition("/")
-        body: Any = dict(answer.examples.refused)
+        body = answer.examples.refused
         path = next((one for one in answer.code if look_up(body, one) is not None), answer.code[0])
         is_number = isinstance(look_up(body, path), int) and code.isdecimal() and str(int(code)) == code  # not "07"
         body = place(body, path, int(code) if is_number else code)
@@ -278,7 +303,26 @@ class GatewaySimulator(Simulator):
         return place({}, before.rstrip("."), each) if before else each
 
     def _signed(self, how: Receipts, said: Any, url: str) -> ReceiptRequest:
-        method, headers, body = how.methods[0], {}, b""
+        """The request with this report, proven as the account has its reports proven."""
+        proof, now = self.proof, self.clock()
+        if proof.kind == "query":
+            mark = "&" if urlsplit(url).query else "?"
+            url += mark + urlencode({proof.field: filled(proof.value, self.account)})
+        stamp = str(int(now.timestamp()))
+        if proof.timestamp_field:
+            said = {**said, proof.timestamp_field: stamp}
+        headers = {proof.timestamp: stamp} if proof.timestamp else {}
+        headers |= {proof.nonce: secrets.token_hex(10)} if proof.nonce else {}
+        made = self._written_report(how, said, url, headers)
+        if proof.kind == "hmac" and proof.field:
+            said = {**said, proof.field: hmac_of(proof, made, self.account)}
+            return self._written_report(how, said, url, headers)
+        proven = signature(proof, made, self.account, now, self._private)
+        return ReceiptRequest(method=made.method, url=made.url, headers={**made.headers, **proven}, body=made.body)
+
+    @staticmethod
+    def _written_report(how: Receipts, said: Any, url: str, headers: Mapping[str, str]) -> ReceiptRequest:
+        method, headers, body = how.methods[0], dict(headers), b""
         if how.json_field:
             said = {how.json_field: json.dumps(said)}
         if how.body == "json":
@@ -287,15 +331,7 @@ class GatewaySimulator(Simulator):
             url = f"{url}{'&' if '?' in url else '?'}{urlencode(said)}"
         else:
             headers["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(said).encode()
-        proof = how.proof
-        if proof.kind == "query":
-            mark = "&" if urlsplit(url).query else "?"
-            url += mark + urlencode({proof.field: filled(proof.value, self.account)})
-        if proof.timestamp:
-            headers[proof.timestamp] = str(int(self.clock().timestamp()))
-        made = ReceiptRequest(method=method, url=url, headers=headers, body=body)
-        proven = signature(proof, made, self.account, self._private)
-        return ReceiptRequest(method=method, url=url, headers={**headers, **proven}, body=body)
+        return ReceiptRequest(method=method, url=url, headers=headers, body=body)
 
     def challenge(self, url: str, answer: str) -> ReceiptRequest:
         """The GET by which the gateway has an address proven, and waits for ``answer``."""

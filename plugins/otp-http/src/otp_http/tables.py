@@ -7,12 +7,28 @@ from typing import Any, Literal
 
 import attrs
 
-from otp_http.sections import Accepted, Answer, Auth, NumberFormat, Receipts, Request, Setting
+from otp_http.receipt_sections import Receipts
+from otp_http.sections import Accepted, Answer, Auth, NumberFormat, Request, Setting
 
-__all__ = ["PARTS", "Account", "Source", "Table"]
+__all__ = ["OUTCOMES", "PARTS", "Account", "Outcome", "Source", "Table"]
 
-PARTS = ("request", "answer", "codes", "life", "receipts", "statuses", "receipt_codes", "proof", "account", "price")
+PARTS = (
+    "request",
+    "answer",
+    "codes",
+    "life",
+    "receipts",
+    "statuses",
+    "receipt_codes",
+    "proof",
+    "account",
+    "price",
+    "outcomes",
+)
 """The parts of a table whose source is named."""
+
+OUTCOMES = ("approved", "unused")
+"""How a challenge may end that a gateway is told of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +47,32 @@ class Account:
     path: str
     accepted: Accepted
     method: Literal["GET", "POST"] = "GET"
+    query: Mapping[str, Any] = attrs.field(factory=dict)
+    form: Mapping[str, Any] = attrs.field(factory=dict)
+    json: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """A request that tells the vendor how it ended with a code: ``approved``, it was typed; ``unused``, it was not.
+
+    Its placeholders are settings, ``{reference}`` (the vendor's id; without one nothing is told), ``{delivery_id}``,
+    ``{e164}`` and ``{digits}``.
+
+    Args:
+        path: Behind the base URL.
+        accepted: What the answer looks like once the vendor has heard it.
+        gone: Codes, at the path of ``answer.code``, that say that there is nothing left to be told of.
+        method: HTTP verb.
+        query: Fields of the URL.
+        form: Fields of a form in the body.
+        json: A JSON body.
+    """
+
+    path: str
+    accepted: Accepted
+    gone: tuple[str, ...] = ()
+    method: Literal["POST", "PUT", "DELETE"] = "POST"
     query: Mapping[str, Any] = attrs.field(factory=dict)
     form: Mapping[str, Any] = attrs.field(factory=dict)
     json: Mapping[str, Any] = attrs.field(factory=dict)
@@ -67,6 +109,7 @@ class Table:
         answer: How answers are read.
         receipts: How it reports; None: it does not.
         account: How the account is looked at; None: it cannot be.
+        outcomes: How it is told what became of a code; empty: it is told nothing.
         sources: Where each part is known from.
     """
 
@@ -81,6 +124,7 @@ class Table:
     answer: Answer = attrs.field(factory=Answer)
     receipts: Receipts | None = None
     account: Account | None = None
+    outcomes: Mapping[str, Outcome] = attrs.field(factory=dict)
     sources: Mapping[str, Source] = attrs.field(factory=dict)
 
     def answer_of(self, channel: str) -> Answer:

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +22,9 @@ import pytest
 
 from otp_http.catalogue import find, from_file
 from otp_http.meanings import DELIVERED, PROGRESS, UNDELIVERED
-from otp_http.sections import PriceAt, Receipts
+from otp_http.proofs import BODY_DIGEST, URL_DIGEST, proof_of
+from otp_http.receipt_sections import Proof, Receipts
+from otp_http.sections import PriceAt
 from otp_http.simulator import GatewaySimulator
 from otp_http.tables import Table
 from otpcore.providers import (
@@ -49,17 +51,19 @@ class GatewayContract(ProviderContract):
 
     Attributes:
         gateway: The name of one that is installed, or the file of a table.
+        unset: Settings that the instance leaves out, such as the key of a signature: reports are then proven without it.
         recipient: A number (E.164) of a country that the gateway serves.
     """
 
     gateway: ClassVar[str | Path] = ""
+    unset: ClassVar[tuple[str, ...]] = ()
     kind_of_http_503 = ErrorKind.AMBIGUOUS  # the gateway may have done the work
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Say of the suite what the table says; what the class says itself goes before."""
         super().__init_subclass__(**more)
         if cls.gateway:
-            for name, value in _attributes(table_of(cls.gateway)).items():
+            for name, value in _attributes(table_of(cls.gateway), cls.unset).items():
                 if name not in vars(cls):
                     setattr(cls, name, value)
 
@@ -67,6 +71,7 @@ class GatewayContract(ProviderContract):
     def simulator(self) -> Iterator[GatewaySimulator]:
         """The gateway."""
         with GatewaySimulator(self.gateway) as simulator:
+            simulator.account |= dict.fromkeys(self.unset, "")
             yield simulator
 
     @pytest.fixture
@@ -96,7 +101,7 @@ class GatewayContract(ProviderContract):
         """Several reports in one request, where the gateway does that; at the address of a message there is but one."""
         assert isinstance(simulator, GatewaySimulator)
         how = _receipts(simulator)
-        if how.proof.kind == "address" or not (how.items.endswith("*") or how.split):
+        if simulator.proof.kind == "address" or not (how.items.endswith("*") or how.split):
             return None
         said = [
             (receipt.reference or request.delivery_id, simulator.statuses(_ENDS[status])[0], "")
@@ -118,7 +123,7 @@ class GatewayContract(ProviderContract):
         assert isinstance(simulator, GatewaySimulator)
         statuses = simulator.statuses(meaning)
         status = statuses[0] if statuses else "a status that no table lists"
-        url = "" if _receipts(simulator).proof.kind == "address" else _URL
+        url = "" if simulator.proof.kind == "address" else _URL
         return _as_signed(simulator.report(receipt.reference or request.delivery_id, status, url=url))
 
 
@@ -141,18 +146,22 @@ def _receipts(simulator: GatewaySimulator) -> Receipts:
     return simulator.table.receipts
 
 
-def _attributes(table: Table) -> dict[str, Any]:
+def _attributes(table: Table, unset: Collection[str]) -> dict[str, Any]:
     """What the table says, in the words of the suite."""
     needed = [name for name, setting in table.settings.items() if setting.must_be_given]
-    receipts = table.receipts
+    receipts, given = table.receipts, {name: "given" for name in table.settings if name not in unset}
+    proof = proof_of(receipts, given) if receipts is not None else None
     return {
         "channels": tuple(map(Channel, table.send)),
         "required_settings": (*needed, *(() if table.base_url else ("base_url",))),
-        "secret_settings": tuple(name for name, setting in table.settings.items() if setting.secret),
+        "secret_settings": tuple(name for name in given if table.settings[name].secret),
         "refusals": tuple(refusal for channel in table.send for refusal in _refusals(table, channel)),
         "messages_after_repeat": 1 if table.answer.duplicates else 2,
-        "signed": _signed(receipts),
-        "receipt_lifetime": receipts.proof.tolerance if receipts is not None and receipts.proof.timestamp else None,
+        "signed": _signed(proof),
+        "receipt_lifetime": proof.tolerance if proof is not None and _has_time(proof) else None,
+        "told_by_number": False,
+        "told_of_approvals": "approved" in table.outcomes,
+        "told_of_failures": "unused" in table.outcomes,
         "prices": tuple(where for where, price in _prices(table) if price is not None),
         "receipt_text": receipts.answer if receipts is not None else "",
     }
@@ -164,14 +173,25 @@ def _prices(table: Table) -> Iterator[tuple[str, PriceAt | None]]:
     yield "receipt", table.receipts.price if table.receipts is not None else None
 
 
-def _signed(receipts: Receipts | None) -> frozenset[str]:
+_COVERING: Mapping[str, tuple[str, ...]] = {
+    "body": ("{body}", "{fields}", BODY_DIGEST),
+    "url": ("{url}", "{query}", URL_DIGEST),
+}
+
+
+def _signed(proof: Proof | None) -> frozenset[str]:
     """What the gateway's signature covers."""
-    if receipts is None or receipts.proof.kind == "address":
+    if proof is None or proof.kind == "address":
         return frozenset()
-    if receipts.proof.kind not in ("hmac", "ed25519"):
+    if proof.kind not in ("hmac", "jwt", "ed25519"):
         return frozenset({"secret"})
-    parts = {"body": "{body}", "url": "{url}", "headers": "{timestamp}"}
-    return frozenset(name for name, part in parts.items() if part in receipts.proof.signed)
+    said = " ".join(proof.claims.values()) if proof.kind == "jwt" else proof.signed
+    words = {word for word, parts in _COVERING.items() if any(part in said for part in parts)}
+    return frozenset(words | ({"headers"} if proof.timestamp or proof.nonce else set()))
+
+
+def _has_time(proof: Proof) -> bool:
+    return proof.kind == "jwt" or bool(proof.timestamp or proof.timestamp_field)
 
 
 def _refusals(table: Table, channel: str) -> Iterator[Refusal]:

@@ -18,6 +18,7 @@ import pathlib
 import sys
 from typing import Any
 
+import attrs
 from asking import ASKED
 from loopback import Loopback, redirected
 from sdks import SDKS, Case
@@ -43,13 +44,12 @@ def _signed(gateway: str) -> dict[str, Any]:
     """Each documented report as the vendor signs it, and the settings that prove it."""
     signer, signed = SIGNERS[gateway], []
     for report in REPORTS[gateway]:
-        body = json.dumps(report["json"], separators=(",", ":")).encode()
-        headers = signer.sign(body)
-        if not signer.believe(body, headers):
+        made = signer.sign(report)
+        if not signer.believe(made):
             sys.exit(f"{gateway}: the SDK does not believe a report that is signed as the table says.")
-        if signer.believe(body + b" ", headers):
+        if signer.believe(made.changed()):
             sys.exit(f"{gateway}: the SDK believes a report that was changed.")
-        signed.append({"headers": headers, "body": body.decode(), "expect": report["expect"]})
+        signed.append({**attrs.asdict(made), "headers": dict(made.headers), "expect": report["expect"]})
     return {"settings": dict(signer.settings()), "now": ASKED["now"], "signed": signed}
 
 
