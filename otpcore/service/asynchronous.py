@@ -11,16 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from otpcore.clock import utc_now
 from otpcore.messages.payments import Payment
-from otpcore.models import (
-    Challenge,
-    Channel,
-    ReceiptResult,
-    RetryDue,
-    RetryElsewhere,
-    RetryJob,
-    RetryOver,
-    Verification,
-)
+from otpcore.models import Challenge, Channel, ReceiptResult, RetryDue, RetryElsewhere, RetryJob, RetryOver, Verification
 from otpcore.phone.numbers import PhoneNumber, look_up_phone
 from otpcore.providers.delivered import DeliveredMessage
 from otpcore.providers.loading import ForcedProviders
@@ -354,6 +345,11 @@ class AsyncOTPService:
     def store(self) -> Store:
         """The open store, as the world of these settings sees it: for services that stand on it (lists, records, outbox)."""
         return self._service.store
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that the rules in force offer, whether or not their providers work now; a test number takes any."""
+        return self._service.live.rules.offered
 
     @property
     def settings(self) -> Settings:
