@@ -27,7 +27,15 @@ if TYPE_CHECKING:
         SwitchesSeen,
         SwitchState,
     )
-    from otpcore.operator.results.lists import ChallengeListed, ChallengePage, DeliveryListed, DeliveryPage, SeriesStep
+    from otpcore.operator.results.lists import (
+        ChallengeListed,
+        ChallengePage,
+        CostSeen,
+        CostsSeen,
+        DeliveryListed,
+        DeliveryPage,
+        SeriesStep,
+    )
     from otpcore.operator.results.routes import (
         Checked,
         Explained,
@@ -62,6 +70,8 @@ __all__ = [
     "ChallengeSeen",
     "Change",
     "Checked",
+    "CostSeen",
+    "CostsSeen",
     "DeliveryListed",
     "DeliveryPage",
     "DeliverySeen",
@@ -124,6 +134,8 @@ _MODULES = {
     "otpcore.operator.results.lists": (
         "ChallengeListed",
         "ChallengePage",
+        "CostSeen",
+        "CostsSeen",
         "DeliveryListed",
         "DeliveryPage",
         "SeriesStep",
