@@ -24,6 +24,7 @@ __all__ = [
     "Explained",
     "Message",
     "MessageBody",
+    "Money",
     "OutcomeBody",
     "PageBody",
     "ProblemDocument",
@@ -212,6 +213,13 @@ class ExplainBody(Body):
     locale: Locale | None = None
 
 
+class Money(BaseModel):
+    """What a vendor charges for a message or call."""
+
+    amount: str = Field(description="Exact: read it as a decimal number, and not as a float.", examples=["0.00750"])
+    currency: str = Field(description="ISO 4217.", examples=["USD"])
+
+
 class Delivery(BaseModel):
     """One message that was handed to a provider."""
 
@@ -222,6 +230,9 @@ class Delivery(BaseModel):
     is_retry: bool
     at: datetime
     delivered_at: datetime | None
+    price: Money | None = Field(
+        description="As its vendor said last, in the answer or a receipt; null: it did not say."
+    )
 
 
 class Verification(BaseModel):
