@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         KeyNeed,
         PluginFound,
     )
-    from otpcore.operator.words import checked_name, checked_reason
+    from otpcore.operator.words import checked_name, checked_reason, setting_in_words
 
 __all__ = [
     "AsyncOperator",
@@ -108,6 +108,7 @@ __all__ = [
     "Version",
     "checked_name",
     "checked_reason",
+    "setting_in_words",
 ]
 
 _MODULES = {
@@ -164,7 +165,7 @@ _MODULES = {
         "KeyNeed",
         "PluginFound",
     ),
-    "otpcore.operator.words": ("checked_name", "checked_reason"),
+    "otpcore.operator.words": ("checked_name", "checked_reason", "setting_in_words"),
 }
 
 if not TYPE_CHECKING:
