@@ -55,6 +55,7 @@ async def _carry(server: Server, caller: Caller, body: MessageBody) -> Answered:
     asked = {"/locale": body.locale, "/text": body.text, "/code": body.code}
     try:
         sent = await send(
+            server,
             caller,
             body.to,
             asked=[pointer for pointer, value in asked.items() if value is not None],

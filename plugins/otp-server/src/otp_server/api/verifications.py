@@ -85,6 +85,7 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
     bind = None if body.bind is None else body.bind.model_dump()
     asked = {"/locale": body.locale, "/bind": bind}
     challenge = await send(
+        server,
         caller,
         body.to,
         asked=[pointer for pointer, value in asked.items() if value is not None],
@@ -148,6 +149,7 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
     if wait > 0:
         raise ProblemError("too_early", retry_after=wait)
     sent = await send(
+        server,
         caller,
         whole.phone,
         asked=["/channel"] if body.channel else [],
