@@ -24,6 +24,22 @@ OfPhone = Annotated[
 OfInstance = Annotated[
     str, typer.Option("--instance", metavar="NAME", help="Only of this provider instance, or tried there last.")
 ]
+OfPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", metavar="PREFIX", help="Only those that came there by this prefix of the rules; '': by default."
+    ),
+]
+OverChannel = Annotated[
+    str | None, typer.Option("--channel", metavar="WORD", help="Only over this channel, such as sms.")
+]
+OfOutcome = Annotated[
+    str | None,
+    typer.Option("--outcome", metavar="WORD", help="Only what came to this, such as accepted or throttled."),
+]
+OfCode = Annotated[
+    str, typer.Option("--provider-code", metavar="CODE", help="Only those that the vendor answered with this code.")
+]
 After = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where a page before ended, which says how.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many, the latest first.")]
 
@@ -53,17 +69,10 @@ def list_deliveries(
     until: Until = None,
     phone: OfPhone = None,
     instance: OfInstance = "",
-    prefix: Annotated[
-        str | None,
-        typer.Option(metavar="PREFIX", help="Only those that came there by this prefix of the rules; '': by default."),
-    ] = None,
-    channel: Annotated[str | None, typer.Option(metavar="WORD", help="Only over this channel, such as sms.")] = None,
-    outcome: Annotated[
-        str | None, typer.Option(metavar="WORD", help="Only what came to this, such as accepted or throttled.")
-    ] = None,
-    provider_code: Annotated[
-        str, typer.Option(metavar="CODE", help="Only those that the vendor answered with this code.")
-    ] = "",
+    prefix: OfPrefix = None,
+    channel: OverChannel = None,
+    outcome: OfOutcome = None,
+    provider_code: OfCode = "",
     after: After = None,
     limit: Limit = 50,
 ) -> ExitCode:
@@ -79,6 +88,37 @@ def list_deliveries(
         "provider_code": provider_code,
     }
     return _lists.deliveries(_options(context), _lists.Asked(since, until, after, limit), asked)
+
+
+def cost_of_deliveries(
+    context: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    phone: OfPhone = None,
+    instance: OfInstance = "",
+    prefix: OfPrefix = None,
+    channel: OverChannel = None,
+    outcome: OfOutcome = None,
+    provider_code: OfCode = "",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by", metavar="WORD", help="Tell apart by day, instance, prefix or channel; may be given again."
+        ),
+    ] = None,
+) -> ExitCode:
+    """Sum what deliveries cost, as their vendors said: exactly, currencies apart."""
+    from otpcore.cli.operate import lists as _lists
+
+    asked = {
+        "phone": phone,
+        "instance": instance,
+        "prefix": prefix,
+        "channel": channel,
+        "outcome": outcome,
+        "provider_code": provider_code,
+    }
+    return _lists.cost(_options(context), since, until, asked, by or [])
 
 
 def series(

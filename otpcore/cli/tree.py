@@ -73,7 +73,10 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
             "cancel": _operations.cancel_challenge,
         },
     ),
-    "deliveries": ("What was handed to providers.", {"list": _lists.list_deliveries}),
+    "deliveries": (
+        "What was handed to providers.",
+        {"list": _lists.list_deliveries, "cost": _lists.cost_of_deliveries},
+    ),
     "limits": (
         "Who may send to whom, and how often.",
         {

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
         SwitchesSeen,
         SwitchState,
     )
-    from otpcore.operator.results.lists import ChallengeListed, ChallengePage, DeliveryListed, DeliveryPage, SeriesStep
+    from otpcore.operator.results.lists import (
+        ChallengeListed,
+        ChallengePage,
+        CostSeen,
+        CostsSeen,
+        DeliveryListed,
+        DeliveryPage,
+        SeriesStep,
+    )
     from otpcore.operator.results.routes import (
         Checked,
         Explained,
@@ -52,7 +60,7 @@ if TYPE_CHECKING:
         KeyNeed,
         PluginFound,
     )
-    from otpcore.operator.words import checked_name, checked_reason
+    from otpcore.operator.words import checked_name, checked_reason, setting_in_words
 
 __all__ = [
     "AsyncOperator",
@@ -62,6 +70,8 @@ __all__ = [
     "ChallengeSeen",
     "Change",
     "Checked",
+    "CostSeen",
+    "CostsSeen",
     "DeliveryListed",
     "DeliveryPage",
     "DeliverySeen",
@@ -98,6 +108,7 @@ __all__ = [
     "Version",
     "checked_name",
     "checked_reason",
+    "setting_in_words",
 ]
 
 _MODULES = {
@@ -124,6 +135,8 @@ _MODULES = {
     "otpcore.operator.results.lists": (
         "ChallengeListed",
         "ChallengePage",
+        "CostSeen",
+        "CostsSeen",
         "DeliveryListed",
         "DeliveryPage",
         "SeriesStep",
@@ -152,7 +165,7 @@ _MODULES = {
         "KeyNeed",
         "PluginFound",
     ),
-    "otpcore.operator.words": ("checked_name", "checked_reason"),
+    "otpcore.operator.words": ("checked_name", "checked_reason", "setting_in_words"),
 }
 
 if not TYPE_CHECKING:

@@ -99,6 +99,7 @@ class Deliveries(_Twin[AsyncDeliveries]):
     """As ``AsyncOperator.deliveries``, blocking."""
 
     list = _blocking(AsyncDeliveries.list)
+    cost = _blocking(AsyncDeliveries.cost)
 
 
 class Retries(_Twin[AsyncRetries]):

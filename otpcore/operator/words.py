@@ -1,13 +1,16 @@
-"""What an operator says of a change: free text, kept without the numbers of people in it."""
+"""What an operator says of a change, kept without the numbers of people in it; and what it changed, in words."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 
 from otpcore.errors import InvalidArgument
 from otpcore.service.arguments import check_storable, check_text
+from otpcore.service.switches import PAUSED, drain_setting, drained, prefix_setting, stored_switches
 
-__all__ = ["LONGEST_NAME", "LONGEST_REASON", "checked_name", "checked_reason"]
+__all__ = ["LONGEST_NAME", "LONGEST_REASON", "checked_name", "checked_reason", "setting_in_words"]
 
 LONGEST_NAME = 100
 """Characters of who made a change."""
@@ -15,6 +18,8 @@ LONGEST_NAME = 100
 LONGEST_REASON = 500
 """Characters of why."""
 
+_DRAINED = drain_setting("")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d")
 _SHORTEST_NUMBER = 9  # digits; with a plus sign before them, seven
 _DIGITS = re.compile(r"(?<![\w+])(\+?)([0-9](?:[ \-./()]{0,2}[0-9]){6,17})(?!\w)")
 _DATE = re.compile(r"[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}")
@@ -57,3 +62,27 @@ def _masked(found: re.Match[str]) -> str:
     if _DATE.match(found[2]) or (len(digits) < _SHORTEST_NUMBER and not found[1]):
         return found[0]
     return f"{found[1]}…{digits[-_TOLD:]}"
+
+
+def setting_in_words(name: str, value: str | None, moment: Callable[[datetime], str]) -> str:
+    """A stored setting as the trail tells what it was and is.
+
+    Args:
+        name: Of the setting, as in ``Change.detail``.
+        value: As it is stored; None: it was not, or is not.
+        moment: How a time is written.
+    """
+    if name.startswith(_DRAINED):
+        if value is None:
+            return "in use"
+        since = drained({name: value})[name.removeprefix(_DRAINED)]
+        return f"drained since {moment(since)}" if since is not None else "drained"
+    is_switch = name == PAUSED or name.startswith(prefix_setting(""))
+    if is_switch and value is None:
+        return "not paused" if name == PAUSED else "left to the settings"
+    found = stored_switches({name: value}) if is_switch and value is not None else ()
+    for switch in found:
+        word = "paused" if name == PAUSED else "allowed" if switch.allows else "denied"
+        end = "until it is switched again" if switch.until is None else f"until {moment(switch.until)}"
+        return f"{word} {end}"
+    return "none" if value is None else _MOMENT.sub(lambda at: moment(datetime.fromisoformat(at[0])), value)

@@ -305,18 +305,16 @@ class AsyncOTPService:
             StoreError: The store did not do its work; the vendor may try again.
         """
         check_text(instance=instance)
-        service = self._service
-        return await receive(service, instance, request, self._runner.submit)
+        return await receive(self._service, instance, request, self._runner.submit)
 
     async def run_retry(self, job: RetryJob) -> RetryDue | RetryElsewhere | RetryOver:
         """Claim and run one due retry, for retry runners with a queue of their own, as ``RetryHost.run_retry`` does."""
-        self._opened()
+        _ = self._service  # refuses, unless it is open
         return await self._retries.run_retry(job)
 
     async def purge(self, *, phone: str | None = None) -> PurgeCount:
         """Remove what is older than ``storage.keep_*``; with ``phone``, everything about one person."""
-        service = self._service
-        return await purge(service, self._look_up(phone) if phone is not None else None)
+        return await purge(self._service, self._look_up(phone) if phone is not None else None)
 
     def sandbox_inbox(self, phone: str | None = None) -> tuple[DeliveredMessage, ...]:
         """What people would have received from this service, newest last; with ``phone``, what this one would have.
@@ -356,6 +354,11 @@ class AsyncOTPService:
         return self._service.store
 
     @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels that the rules in force offer, whether or not their providers work now; a test number takes any."""
+        return self._service.live.rules.offered
+
+    @property
     def settings(self) -> Settings:
         """The settings, read if they were not yet.
 
@@ -385,9 +388,6 @@ class AsyncOTPService:
 
     @property
     def _service(self) -> Service:
-        return self._opened()
-
-    def _opened(self) -> Service:
         if self._open_service is None:
             raise RuntimeError("this AsyncOTPService is not open; use it as `async with AsyncOTPService(...) as otp:`")
         return self._open_service

@@ -244,6 +244,16 @@ class Rules:
             return True
         return bool(self._table(channel).rules) or (channel is Channel.CALL and self.in_force(channel) is not None)
 
+    @property
+    def offered(self) -> tuple[Channel, ...]:
+        """The channels that have rules of their own, or that an instance of those for SMS can do."""
+
+        def has_own(channel: Channel) -> bool:
+            name = rule_setting(channel)
+            return self.forced is None and (name in self._stored or name in self._file)
+
+        return tuple(one for one in self.channels if has_own(one) or self._table(one).rules)
+
     def in_force(self, channel: Channel) -> RulesInForce | None:
         """The rules of a channel and where they come from; None: there are none."""
         if self.forced is not None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Reservation,
     )
     from otpcore.stores.contract import Store
+    from otpcore.stores.costs import Cost, Costs, CostSums
     from otpcore.stores.counts import KeyUse, OutcomeCount, RouteCount, StoreStatus, Waiting
     from otpcore.stores.crew import Crew, still_wanted
     from otpcore.stores.derived_rows import DerivedRows
@@ -84,6 +85,9 @@ __all__ = [
     "Charged",
     "ClaimBatch",
     "ClaimRule",
+    "Cost",
+    "CostSums",
+    "Costs",
     "CounterRecord",
     "Crew",
     "DeliveryFilter",
@@ -164,6 +168,7 @@ _MODULES = {
         "Reservation",
     ),
     "otpcore.stores.contract": ("Store",),
+    "otpcore.stores.costs": ("Cost", "CostSums", "Costs"),
     "otpcore.stores.counts": ("KeyUse", "OutcomeCount", "RouteCount", "StoreStatus", "Waiting"),
     "otpcore.stores.crew": ("Crew", "still_wanted"),
     "otpcore.stores.derived_rows": ("DerivedRows",),

@@ -6,12 +6,15 @@ from collections.abc import Collection
 from datetime import datetime
 
 from otpcore.models import Channel
+from otpcore.stores.costs import Costs, CostSums
 from otpcore.stores.lists import ChallengeFilter, DeliveryFilter, Page
 from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord
 from otpcore.stores.transactions import lists
 from otpcore.stores.units import UnitsOfWork
 
 __all__ = ["ListCommands"]
+
+_SUMMED = 1_000  # deliveries in one read
 
 
 class ListCommands(UnitsOfWork):
@@ -40,6 +43,31 @@ class ListCommands(UnitsOfWork):
         """
         which = DeliveryFilter() if wanted is None else wanted
         return await self._read(lambda rows: lists.page(rows, which, after, limit))
+
+    async def cost(
+        self, wanted: DeliveryFilter | None = None, *, apart_by: Collection[str] = (), limit: int | None = None
+    ) -> Costs:
+        """What deliveries cost, as their vendors said: exact sums, currencies apart.
+
+        It reads a thousand at a time, each time as a page of the list, so that neither memory nor a lock grows with what is
+        kept; time does, where there is no limit.
+
+        Args:
+            wanted: Which; None: all.
+            apart_by: Of ``day``, ``instance``, ``prefix`` and ``channel``, what sums are told apart by.
+            limit: At most so many, the latest first, from 1 on; None: all.
+
+        Raises:
+            InvalidArgument: ``apart_by`` names something else, or the limit is less than 1.
+        """
+        sums, after, left = CostSums(apart_by), None, limit
+        while True:
+            size = _SUMMED if left is None else min(_SUMMED, left)
+            page = await self.list_deliveries(wanted, after=after, limit=size)
+            sums.add(page.items)
+            after, left = page.cursor, None if left is None else left - size
+            if after is None or left == 0:
+                return Costs(items=sums.items(), is_whole=after is None)
 
     async def list_challenges(
         self, wanted: ChallengeFilter | None = None, *, after: str | None = None, limit: int = 50

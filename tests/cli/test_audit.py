@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_every_change_is_listed_with_the_systems_user_and_the_reason(otp: Otp, d
     ]
     shown = otp("audit").out
     assert "mada is back" in shown
+    words = " ".join(shown.split())
+    assert "paused: not paused -> paused until it is switched again" in words
+    assert "paused: paused until it is switched again -> not paused" in words
+    denied = r"limits\.prefix\.\+49: left to the settings -> denied until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
+    assert re.search(denied, words)
+    raw = otp("audit", "--action", "sending.pause", "--json").document["changes"][0]["detail"]
+    assert raw["after"].startswith("on until switched since ")
     assert changes(otp, "--action", "sending.deny") == [("ann", "sending.deny", "+49", "")]
     latest = otp("audit", "--limit", "1", "--json").document["changes"][0]
     assert latest["action"] == "sending.resume"
@@ -70,6 +78,8 @@ def test_an_instance_is_drained_and_taken_back(otp: Otp, desk: Desk) -> None:
     assert "draining" in otp("routes", "explain", PHONE).out
     assert "drained since" in otp("instances", "status").out
     assert otp("verify", PHONE, desk.code()).code == ExitCode.OK
+    drained = " ".join(otp("audit", "--action", "instances.drain").out.split())
+    assert "drained.mada: in use -> drained since " in drained
     assert otp("instances", "take-back", "mada").code == ExitCode.OK
     assert otp("send", OTHER_PHONE).code == ExitCode.OK
     assert "in use" in otp("instances", "status").out

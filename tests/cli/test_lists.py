@@ -104,6 +104,24 @@ def test_the_price_of_a_delivery_is_shown_where_there_is_one(otp: Otp, desk: Des
     assert "0.00750 USD" in otp("challenges", "show", late["challenge_id"]).out
 
 
+def test_what_deliveries_cost_is_summed(otp: Otp, desk: Desk) -> None:
+    (unknown,) = otp("deliveries", "cost", "--json").document["costs"]
+    assert (unknown["sums"], unknown["priced"], unknown["unpriced"]) == ({}, 0, 2)
+    late, early = otp("deliveries", "list", "--json").document["deliveries"]
+    with closing(sqlite3.connect(desk.directory / "otpcore.sqlite3")) as database, database:
+        database.execute("UPDATE otp_delivery SET price = '0.10 EUR' WHERE id = ?", (late["id"],))
+        database.execute("UPDATE otp_delivery SET price = '0.2 EUR' WHERE id = ?", (early["id"],))
+    (cost,) = otp("deliveries", "cost", "--json").document["costs"]
+    assert (cost["sums"], cost["day"]) == ({"EUR": "0.30"}, None)
+    (cost,) = otp("deliveries", "cost", "--since", "20m", "--by", "day", "--by", "instance", "--json").document["costs"]
+    assert (cost["sums"], cost["day"], cost["instance"]) == ({"EUR": "0.10"}, late["recorded_at"][:10], "mada")
+    lines = otp("deliveries", "cost", "--by", "day", "--by", "instance", "--by", "prefix", "--by", "channel").out
+    assert all(len(line) <= WIDTH for line in lines.splitlines())
+    assert "0.30 EUR" in lines
+    assert otp("deliveries", "cost", "--instance", "nobody").out == "nothing left\n"
+    assert otp("deliveries", "cost", "--by", "country").code == ExitCode.USAGE
+
+
 def test_counts_over_time_are_shown(otp: Otp) -> None:
     assert "is counted within a minute" in otp("series").out
     otp("purge")

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from otpcore import AsyncOTPService, DeliveryError, InvalidArgument, InvalidPhoneNumber, Operator
+from otpcore import (
+    AsyncOTPService,
+    DeliveryError,
+    DeliveryReceipt,
+    DeliveryRequest,
+    InvalidArgument,
+    InvalidPhoneNumber,
+    Operator,
+    Price,
+    hookimpl,
+)
 from otpcore.operator import ChallengePage
 from otpcore.testing import Outbox
 
 from .scenes import BY, OTHER_PHONE, PHONE, on_file
+
+NOTHING = {"day": None, "instance": None, "prefix": None, "channel": None}
 
 
 @pytest.fixture
@@ -108,6 +122,33 @@ async def test_deliveries_are_listed_by_what_is_asked_for(otp: AsyncOTPService) 
         ({"until": every[1].recorded_at, "limit": 5}, every[2:]),
     ):
         assert (await deliveries.list(**wanted)).items == expected, wanted
+
+
+async def test_what_deliveries_cost_is_summed_as_they_are_listed(otp_outbox: Outbox, settings: dict[str, Any]) -> None:
+    class Priced(Outbox):
+        @hookimpl
+        async def send_sms(self, request: DeliveryRequest) -> DeliveryReceipt:
+            return attrs.evolve(await super().send_sms(request), price=Price.read("0.05", "EUR"))
+
+    priced = Priced(clock=otp_outbox.clock)
+    async with otp_outbox.service(settings, providers={"priced": priced}) as otp:
+        for phone in (PHONE, OTHER_PHONE):
+            await otp.send_sms(phone)
+        await otp.call(PHONE)
+        cost = otp.operator.deliveries.cost
+        assert [one.to_dict() for one in (await cost(apart_by="channel")).items] == [
+            {**NOTHING, "channel": "call", "sums": {}, "priced": 0, "unpriced": 1},
+            {**NOTHING, "channel": "sms", "sums": {"EUR": "0.10"}, "priced": 2, "unpriced": 0},
+        ]
+        (mine,) = (await cost(phone=PHONE, channel="sms")).items
+        assert (mine.sums["EUR"], mine.priced) == (Decimal("0.05"), 1)
+        day = (await cost(channel="sms", apart_by=["day"])).to_dict()["items"][0]["day"]
+        assert day == f"{otp_outbox.clock():%Y-%m-%d}"
+        assert not (await cost(limit=1)).is_whole
+        wrongs: list[dict[str, Any]] = [{"apart_by": "country"}, {"apart_by": 1}, {"limit": 0}, {"outcome": "lost"}]
+        for wrong in wrongs:
+            with pytest.raises(InvalidArgument):
+                await cost(**wrong)
 
 
 async def test_a_delivery_outlives_what_is_known_of_its_person(otp: AsyncOTPService, otp_outbox: Outbox) -> None:

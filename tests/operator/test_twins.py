@@ -44,6 +44,7 @@ METHODS = {
     "challenges show": "challenges.show",
     "challenges cancel": "challenges.cancel",
     "deliveries list": "deliveries.list",
+    "deliveries cost": "deliveries.cost",
     "limits show": "limits.show",
     "limits reset": "limits.reset",
     "limits deny": "sending.deny",

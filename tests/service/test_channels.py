@@ -249,3 +249,14 @@ async def test_the_hint_follows_the_order_of_the_rules() -> None:
         assert str(refused.value).startswith("not sent: permanent (try by viber)")
         await otp.send(PHONE, channel=refused.value.try_channel)
         assert [request.channel for request in one.taken] == [VIBER]
+
+
+async def test_a_service_names_the_channels_that_its_rules_offer() -> None:
+    async with AsyncOTPService(routed("texts")) as otp:
+        assert otp.channels == (Channel.SMS, Channel.CALL)
+    async with AsyncOTPService(routed("whatsapp")) as otp:
+        assert otp.channels == (Channel.SMS, WHATSAPP)  # SMS has rules, though nobody of them can do it
+    async with AsyncOTPService(routed("texts", otp_viber_provider="viber")) as otp:
+        assert set(otp.channels) == {Channel.SMS, Channel.CALL, VIBER}
+    async with AsyncOTPService(Outbox().settings, providers={"all": Messenger(WHATSAPP)}) as otp:
+        assert otp.channels == (WHATSAPP,)

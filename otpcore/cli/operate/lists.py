@@ -1,4 +1,4 @@
-"""``otp challenges list``, ``otp deliveries list`` and ``otp series``: what happened, by time."""
+"""``otp challenges list``, ``otp deliveries list``, ``otp deliveries cost`` and ``otp series``: what happened, by time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, operate
 from otpcore.cli.layout import table
 from otpcore.cli.options import Options, parse_span
-from otpcore.operator.results.lists import SeriesStep
+from otpcore.operator.results.lists import CostSeen, SeriesStep
 
-__all__ = ["Asked", "challenges", "deliveries", "series"]
+__all__ = ["Asked", "challenges", "cost", "deliveries", "series"]
 
 
 @attrs.frozen
@@ -85,6 +85,28 @@ def deliveries(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> Exi
         _more(page.cursor),
     )
     return ExitCode.OK
+
+
+def cost(
+    options: Options, since: str | None, until: str | None, wanted: Mapping[str, Any], by: Sequence[str]
+) -> ExitCode:
+    """Sums of what vendors charge."""
+    arguments = {**wanted, "since": _ago(since, "--since"), "until": _ago(until, "--until"), "apart_by": tuple(by)}
+    found = operate(load_host(options), lambda operator: operator.deliveries.cost(**arguments))
+    options.say(
+        {"costs": [one.to_dict() for one in found.items]},
+        table(
+            (*by, "with a price", "without one", "cost"),
+            [(*(getattr(one, name) for name in by), one.priced, one.unpriced, _sums(one)) for one in found.items],
+        )
+        if found.items
+        else "nothing left",
+    )
+    return ExitCode.OK
+
+
+def _sums(cost: CostSeen) -> str:
+    return ", ".join(f"{amount:f} {currency}" for currency, amount in cost.sums.items())
 
 
 def series(options: Options, since: str, until: str | None, step: str, by: Sequence[str]) -> ExitCode:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from datetime import datetime
 
 from otpcore.cli.exits import ExitCode
 from otpcore.cli.host import load_host, operate, operator_name
@@ -13,11 +11,9 @@ from otpcore.cli.options import Options
 from otpcore.clock import when
 from otpcore.operator.asynchronous import AsyncOperator
 from otpcore.operator.results.upkeep import Change, Erased
+from otpcore.operator.words import setting_in_words
 
 __all__ = ["audit", "purge"]
-
-_SINCE = re.compile(r" since \S+")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:\+\d\d:\d\d)")
 
 
 def purge(options: Options, phone: str | None, *, confirmed: bool, reason: str) -> ExitCode:
@@ -69,15 +65,14 @@ def _detail(change: Change) -> str:
     told = dict(change.detail)
     words = []
     if "setting" in told:
-        before, after = (_value(told.pop(name, None)) for name in ("before", "after"))
-        words.append(f"{told.pop('setting')}: {before} -> {after}")
+        name = told.pop("setting")
+        before, after = (setting_in_words(name, told.pop(one, None), when) for one in ("before", "after"))
+        words.append(f"{name}: {before} -> {after}")
     return ", ".join([*words, *(f"{name}: {_value(value)}" for name, value in sorted(told.items()))])
 
 
 def _value(value: object) -> str:
-    """As people read it: times to the second, in the words of every other time; a switch without the time of its making."""
-    if value is None:
-        return "none"
-    if not isinstance(value, str):
-        return json.dumps(value)
-    return _TIME.sub(lambda found: when(datetime.fromisoformat(found[0])), _SINCE.sub("", value))
+    """As people read it: times to the second, in the words of every other time."""
+    if value is None or isinstance(value, str):
+        return setting_in_words("", value, when)
+    return json.dumps(value)

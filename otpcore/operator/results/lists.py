@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 import attrs
 
 from otpcore.operator.results.shown import Shown
 from otpcore.prices import Price
 
-__all__ = ["ChallengeListed", "ChallengePage", "DeliveryListed", "DeliveryPage", "SeriesStep"]
+__all__ = ["ChallengeListed", "ChallengePage", "CostSeen", "CostsSeen", "DeliveryListed", "DeliveryPage", "SeriesStep"]
 
 
 @attrs.frozen(kw_only=True)
@@ -111,6 +112,42 @@ class DeliveryPage(Shown):
 
     items: tuple[DeliveryListed, ...]
     cursor: str | None
+
+
+@attrs.frozen(kw_only=True)
+class CostSeen(Shown):
+    """What some deliveries cost.
+
+    Args:
+        day: On which they were recorded, in UTC; None where costs are not told apart by it.
+        instance: Likewise.
+        prefix: The rule prefix, likewise.
+        channel: Likewise.
+        sums: By currency, what their vendors charge, as they said last; exact.
+        priced: How many of them are in the sums.
+        unpriced: How many left, or may have, while their vendors said no price.
+    """
+
+    day: date | None = None
+    instance: str | None = None
+    prefix: str | None = None
+    channel: str | None = None
+    sums: Mapping[str, Decimal]
+    priced: int
+    unpriced: int
+
+
+@attrs.frozen(kw_only=True)
+class CostsSeen(Shown):
+    """What the deliveries of a filter cost.
+
+    Args:
+        items: In the order of what they are told apart by; none: nothing left.
+        is_whole: False: older ones were not looked at.
+    """
+
+    items: tuple[CostSeen, ...]
+    is_whole: bool
 
 
 @attrs.frozen(kw_only=True)

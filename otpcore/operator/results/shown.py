@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ class Shown:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: times as ISO 8601 in UTC, exact numbers as text, words instead of enums, lists for tuples."""
+        """Ready for JSON: times and days as ISO 8601 in UTC, exact numbers as text, words instead of enums, lists for tuples."""
         plain: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)  # type: ignore[arg-type] # each is an attrs class
         return plain
 
@@ -28,4 +28,4 @@ def _plain(_: Any, __: Any, value: Any) -> Any:
         return value.value
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return value.isoformat() if isinstance(value, datetime) else value
+    return value.isoformat() if isinstance(value, date) else value

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
+import attrs
 import pytest
 
+from otpcore import models
+from otpcore.errors import InvalidArgument
 from otpcore.models import Outcome, ReceiptOutcome
 from otpcore.prices import Price
+from otpcore.stores.costs import Costs
+from otpcore.stores.lists import DeliveryFilter
 from otpcore.testing.stores.base import StoreBase
 from otpcore.testing.stores.scenes import accepted
 from otpcore.testing.stores.world import Failover, World
@@ -122,6 +128,72 @@ class PriceTests(StoreBase):
         await world.delivered(delivery_id=first, reference="M1", price=_CENT)
         prices = [one.price for one in (await failover.view()).deliveries]
         assert sorted(map(str, prices)) == ["0.01 EUR", "None"]
+
+    async def test_price_sums_are_exact_and_of_each_currency(self, world: World) -> None:
+        largest = "999999999.999999999999"
+        for number, (amount, currency) in enumerate(
+            [(largest, "EUR"), (largest, "EUR"), ("0.000000000001", "EUR"), ("1E+3", "USD"), ("0", "SEK")]
+        ):
+            await _sent(world, number, Price(amount=Decimal(amount), currency=currency))
+        (cost,) = (await world.store.cost()).items
+        assert {currency: f"{amount:f}" for currency, amount in cost.sums.items()} == {
+            "EUR": "1999999999.999999999999",
+            "SEK": "0",
+            "USD": "1000",
+        }
+        assert (cost.priced, cost.unpriced, cost.day, cost.instance) == (5, 0, None, None)
+
+    async def test_price_sums_count_what_may_have_left_without_one(self, world: World) -> None:
+        assert (await world.store.cost()) == Costs(items=(), is_whole=True)
+        await _sent(world, 0, _CENT)
+        await _sent(world, 1, None)
+        for number, outcome in enumerate((Outcome.AMBIGUOUS, Outcome.THROTTLED, Outcome.BLOCKED), 2):
+            await (await world.begin(world.core("mada"), phone=f"phone-{number}")).answer(outcome)
+        await world.begin(world.core("mada"), phone="phone-5")
+        (cost,) = (await world.store.cost()).items
+        assert (cost.sums, cost.priced, cost.unpriced) == ({"EUR": Decimal("0.01")}, 1, 3)
+
+    async def test_price_sums_are_told_apart_and_filtered(self, world: World) -> None:
+        for number, (instance, price) in enumerate([("mada", _CENT), ("backup", _MORE), ("mada", _CENT)]):
+            await _sent(world, number, price, instance)
+            world.later(86_400)
+        days = [world.at(86_400 * day).date() for day in range(3)]
+        found = await world.store.cost(apart_by=("instance", "day"))
+        assert [(one.day, one.instance, one.sums["EUR"], one.channel) for one in found.items] == [
+            (days[0], "mada", _CENT.amount, None),
+            (days[1], "backup", _MORE.amount, None),
+            (days[2], "mada", _CENT.amount, None),
+        ]
+        (mada,) = (await world.store.cost(DeliveryFilter(instance="mada"), apart_by=["channel", "prefix"])).items
+        assert (mada.channel, mada.prefix, mada.sums["EUR"], mada.priced) == ("sms", "", Decimal("0.02"), 2)
+        (latest,) = (await world.store.cost(DeliveryFilter(since=world.at(2 * 86_400)))).items
+        assert latest.priced == 1
+
+    async def test_price_sums_go_through_every_page_and_stop_where_they_are_told_to(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("otpcore.stores.list_commands._SUMMED", 2)
+        for number in range(5):
+            await _sent(world, number, _CENT)
+        for limit, priced, is_whole in ((None, 5, True), (5, 5, True), (3, 3, False), (1, 1, False), (9, 5, True)):
+            found = await world.store.cost(limit=limit)
+            assert ([one.priced for one in found.items], found.is_whole) == ([priced], is_whole)
+
+    async def test_price_sums_are_of_one_world(self, world: World) -> None:
+        there = attrs.evolve(world, store=world.store.within(models.World.SANDBOX))
+        await _sent(world, 0, _CENT)
+        assert (await there.store.cost()).items == ()
+
+    @pytest.mark.parametrize("wrong", [{"apart_by": ["country"]}, {"limit": 0}])
+    async def test_price_sums_refuse_what_cannot_be_meant(self, world: World, wrong: dict[str, Any]) -> None:
+        with pytest.raises(InvalidArgument):
+            await world.store.cost(**wrong)
+
+
+async def _sent(world: World, number: int, price: Price | None, instance: str = "mada") -> None:
+    """A message to somebody of their own."""
+    failover = await world.begin(world.core(instance), phone=f"phone-{number}")
+    await failover.answer(Outcome.ACCEPTED, reference=f"M{number}", price=price)
 
 
 async def _price_of(failover: Failover) -> object:

@@ -17,7 +17,7 @@ CANARY = "+359877700777"
 OTHERS = ("/v1/receipts/", "/v1/relay/")
 """Where vendors and auth systems are answered in words of theirs."""
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-PATIENT_REASONS = {"no_rules", "failed", "misconfigured"}
+PATIENT_REASONS = {"failed", "misconfigured"}
 """Of a 503 that is no fault of the server: there are no rules for a channel, and no provider took it."""
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from console_scenes import gateways
+from otp_server.keys import Kind, Scope
 from otp_server.server import Server
 from otp_server.webhooks import teller
 from otp_server.webhooks.calling import Caller, is_public
 from standardwebhooks import Webhook, WebhookVerificationError
 from webhook_receiver import Receiver
 
-from otpcore import AsyncOTPService, SettingsError
+from otpcore import AsyncOTPService, Price, SettingsError
 from otpcore.providers import Network
 from otpcore.testing import wrong_code
 
@@ -64,6 +66,38 @@ def test_an_app_hears_what_changed_and_can_prove_it(
     whole = b"".join(body for _, body in receiver.heard)
     assert phone[1:].encode() not in whole
     assert code.encode() not in whole
+
+
+def test_an_app_hears_what_its_messages_cost(
+    run_server: Callable[..., Any], tmp_path: Path, receiver: Receiver, phone: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/otp.sqlite3"
+    apps = {"shop": {"webhook": {"url": receiver.url, "secrets": [SECRET]}}}
+    mada, twilio = gateways()
+    mada.price = Price.read("0.00750", "USD")
+    with (
+        run_server(
+            url,
+            {"mada": mada, "twilio_eu": twilio},
+            storage={"url": url, "outbox": True},
+            server={"apps": apps, "webhook_networks": ["127.0.0.0/8"]},
+            otp={"cooldown": 0},
+        ) as server,
+        server.client(Kind.LIVE, app="shop") as shop,
+        server.client(Kind.LIVE, app="shop", scopes=[Scope.VERIFY]) as without,
+    ):
+        begun = shop.post(START, json={"to": phone}).json()
+        assert receiver.wait(1)[0]["data"]["costs"] == [{"amount": "0.00750", "currency": "USD"}]
+        mada.price = None
+        shop.post(f"{START}/{begun['id']}/resend", json={})
+        mada.price = Price.read("0.1", "USD")
+        shop.post(f"{START}/{begun['id']}/resend", json={})
+        shop.post(f"{START}/{begun['id']}/check", json={"code": mada.codes[-1]})
+        approved = next(one for one in receiver.wait(4) if one["type"] == "verification.approved")
+        assert approved["data"]["costs"] == [{"amount": "0.10750", "currency": "USD"}]
+        prices = [one["price"] for one in shop.get(f"{START}/{begun['id']}").json()["deliveries"]]
+        assert prices == [{"amount": "0.00750", "currency": "USD"}, None, {"amount": "0.1", "currency": "USD"}]
+        assert without.get(f"{START}/{begun['id']}").json()["deliveries"] is None
 
 
 def test_what_was_not_heard_is_told_again_under_the_same_id_until_it_is_given_up(

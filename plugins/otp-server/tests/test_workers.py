@@ -121,6 +121,24 @@ def test_one_that_is_killed_is_replaced_and_the_others_go_on(host: Path, token: 
     assert not any(psutil.pid_exists(pid) for pid in before)
 
 
+def test_the_inbox_shows_what_any_of_them_sent(host: Path, token: str, serve: Callable[..., Any]) -> None:
+    running = serve(host, "--workers", "2", OTPCORE_APP="host:otp")
+    headers, codes = {"Authorization": f"Bearer {token}"}, {}
+    for number in range(12):  # each over a connection of its own: none of the two processes takes all of them
+        begun = httpx.post(running.url + START, json={"to": f"+3598712300{number:02}"}, headers=headers, timeout=60)
+        shown = httpx.get(f"{running.url}/v1/inbox", headers=headers, timeout=60).json()["messages"]
+        found = {one["verification"]: one["code"] for one in shown}
+        codes[begun.json()["id"]] = found[begun.json()["id"]]
+        assert codes.items() <= found.items()
+        assert shown[0]["verification"] == begun.json()["id"], "the latest first"
+    for challenge_id, code in codes.items():
+        checked = httpx.post(
+            f"{running.url}{START}/{challenge_id}/check", json={"code": code}, headers=headers, timeout=60
+        )
+        assert checked.json()["valid"]
+    assert running.end(signal.SIGTERM) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_all_of_them_answer_what_is_under_way(
     number: signal.Signals, token: str, host: Path, serve: Callable[..., Any]

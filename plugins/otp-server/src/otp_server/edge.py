@@ -68,7 +68,7 @@ class Edge:
             return
         own_id = _id_of(scope)
         token = _request_id.set(own_id)
-        begun, status = time.perf_counter(), 0
+        begun, status, before = time.perf_counter(), 0, scope.get("root_path", "")
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -91,11 +91,12 @@ class Edge:
                 response.headers["Connection"] = "close"
             await response(scope, receive, answer)
         finally:
-            self._measures.request(scope["method"], _route_of(scope), status, time.perf_counter() - begun)
+            route = _route_of(scope, before)
+            self._measures.request(scope["method"], route, status, time.perf_counter() - begun)
             _logger.info(
                 "%s %s %s %.0f ms %s",
                 scope["method"],
-                _route_of(scope),
+                route,
                 status,
                 (time.perf_counter() - begun) * 1e3,
                 own_id,
@@ -121,14 +122,18 @@ def _id_of(scope: Scope) -> str:
     return secrets.token_hex(12)
 
 
-def _route_of(scope: Scope) -> str:
-    """The route's template: an address may hold what is no affair of a log."""
+def _route_of(scope: Scope, before: str) -> str:
+    """The route's template: an address may hold what is no affair of a log.
+
+    Args:
+        scope: As those who answered have left it.
+        before: What was before our paths when the request came; a console that is mounted has added its own.
+    """
     route, endpoint, app = scope.get("route"), scope.get("endpoint"), scope.get("app")
-    if route is not None:  # FastAPI says so; Starlette tells the endpoint alone
-        return str(route.path)
-    if endpoint is None or app is None:
-        return "(none)"
-    return next((one.path for one in app.routes if getattr(one, "endpoint", None) is endpoint), "(none)")
+    found = route.path if route is not None else None  # some versions of Starlette tell the endpoint alone
+    if found is None and endpoint is not None and app is not None:
+        found = next((one.path for one in app.routes if getattr(one, "endpoint", None) is endpoint), None)
+    return "(none)" if found is None else f"{scope.get('root_path', '').removeprefix(before)}{found}"
 
 
 async def _read(scope: Scope, receive: Receive) -> Receive:

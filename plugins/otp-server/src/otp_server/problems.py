@@ -33,10 +33,14 @@ OURS: Mapping[str, Answer] = {
     "too_large": Answer(413, False, "the body is too large"),
     "media_type": Answer(415, False, "the body must be application/json"),
     "malformed": Answer(400, False, "the request cannot be read"),
-    "invalid": Answer(422, False, "the body is not what this address takes"),
+    "invalid": Answer(422, False, "the body, or a parameter of the address, is not what this address takes"),
     "key_reused": Answer(422, False, "this Idempotency-Key came with another request before"),
     "not_this_app": Answer(422, False, "the app of this key may not use this purpose or this channel"),
     "not_this_country": Answer(422, False, "the app of this key may not send to the country of this number"),
+    "no_such_channel": Answer(422, False, "the routing rules offer no such channel; `channels` are those they do"),
+    "not_carried": Answer(
+        422, False, "no provider of this number and channel carries the language, text, code or payment of the request"
+    ),
     "too_early": Answer(429, True, "another message may be sent later"),
     "bug": Answer(500, False, "something went wrong here; the operator finds it by the request's id"),
     "misconfigured": Answer(503, False, "the service cannot do this until an operator acts"),
@@ -55,7 +59,8 @@ class Problem:
         detail: One line for people.
         retry_after: Seconds; None: waiting does not help, or it is not known for how long.
         try_channel: Another channel that may reach the number; empty: none is known.
-        errors: Of a body, each with its ``pointer`` and ``reason``.
+        errors: Each with its ``reason``, and the ``pointer`` into a body or the ``parameter`` of an address.
+        channels: Over which this app may send; empty: they are not what is wrong.
     """
 
     type: str
@@ -65,6 +70,7 @@ class Problem:
     retry_after: float | None = None
     try_channel: str = ""
     errors: Sequence[Mapping[str, str]] = ()
+    channels: Sequence[str] = ()
 
 
 class ProblemError(Exception):
@@ -73,14 +79,20 @@ class ProblemError(Exception):
     Args:
         reason: Of ``OURS``.
         retry_after: Seconds.
-        errors: Of a body.
+        errors: As for ``Problem``.
+        channels: Likewise.
     """
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, errors: Sequence[Mapping[str, str]] = ()
+        self,
+        reason: str,
+        *,
+        retry_after: float | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+        channels: Sequence[str] = (),
     ) -> None:
         super().__init__(reason)
-        self.problem = _ours(reason, retry_after=retry_after, errors=errors)
+        self.problem = _ours(reason, retry_after=retry_after, errors=errors, channels=channels)
 
 
 def problem_of(error: Exception) -> Problem:
@@ -126,6 +138,8 @@ def respond(problem: Problem, request_id: str) -> Response:
         document["try_channel"] = problem.try_channel
     if problem.errors:
         document["errors"] = [dict(one) for one in problem.errors]
+    if problem.channels:
+        document["channels"] = list(problem.channels)
     if problem.status == 401:  # noqa: PLR2004 - RFC 9110 wants the scheme with it
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(document, problem.status, headers, media_type=MEDIA_TYPE)
@@ -137,8 +151,8 @@ def is_final(problem: Problem) -> bool:
 
 
 def faults_of(found: Sequence[Any]) -> list[dict[str, str]]:
-    """What pydantic found wrong with a body, by its place, which begins with ``body``; what stood there is not told."""
-    return [{"pointer": _pointer(one["loc"]), "reason": str(one["type"])} for one in found]
+    """What pydantic found wrong, by its place, which begins with ``body`` or ``query``; what stood there is not told."""
+    return [{**_place(one["loc"]), "reason": str(one["type"])} for one in found]
 
 
 def every_problem() -> list[dict[str, Any]]:
@@ -154,6 +168,11 @@ def every_problem() -> list[dict[str, Any]]:
 async def problems_page(_: Request) -> Response:
     """All problems with their meaning."""
     return JSONResponse(every_problem())
+
+
+def _place(place: Sequence[Any]) -> dict[str, str]:
+    """Of a body a pointer; of an address the parameter, which is always one of ours."""
+    return {"parameter": str(place[1])} if place[:1] == ("query",) else {"pointer": _pointer(place)}
 
 
 def _pointer(place: Sequence[Any]) -> str:

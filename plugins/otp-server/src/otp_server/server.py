@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from otp_server.keys import ApiKeys, Kind
 from otp_server.measures import Measures
+from otp_server.received import Shared
 from otp_server.settings import ServerSettings, read_settings
 from otp_server.vault import Records, Vault
 from otp_server.webhooks.attempts import Attempts
@@ -56,6 +57,9 @@ class Server:
             stack.callback(self._end_tasks)  # they end before the services that they work with
             self.records = Records(store=self._live.store.within(World.REAL), vault=self.vault)
             self.keys = ApiKeys(self.records)
+            self.inbox = Shared(server=self)
+            if not self.is_sandbox:
+                self.tasks.start_soon(self.inbox.run)
             self.teller = Teller(self.settings, self.vault, Attempts(self.records), self._network)
             if self.settings.tells_anybody:
                 self._tell()

@@ -114,10 +114,10 @@ class AppSettings:
     webhook: WebhookSettings = attrs.field(factory=WebhookSettings)
     relay: RelaysSettings = attrs.field(factory=RelaysSettings)
 
-    def allows(self, *, purpose: str, channels: Sequence[str]) -> bool:
-        """Whether its codes may be for this purpose, and go over these channels."""
-        may_purpose = not self.purposes or purpose in self.purposes
-        return may_purpose and (not self.channels or set(channels) <= set(self.channels))
+    def takes(self, purpose: str, *, over: str | None = None) -> bool:
+        """Whether its codes may be for this purpose, and go over this channel; None: over whichever."""
+        may_go = over is None or not self.channels or over in self.channels
+        return may_go and (not self.purposes or purpose in self.purposes)
 
     def reaches(self, phone: PhoneNumber) -> bool:
         """Whether its codes may go to this number's country."""

@@ -144,6 +144,21 @@ def test_what_a_message_costs_is_told_where_the_vendor_says_it(scene: Scene) -> 
     assert [row.count("0.00750 USD") for row in priced] == [1]
 
 
+def test_the_deliveries_that_fit_a_filter_are_summed(scene: Scene) -> None:
+    browser = scene.console.browser("vera")
+    assert "Cost of" not in text_of(browser.get("/deliveries", instance="twilio_eu"))
+    earlier = scene.do(scene.service.operator.deliveries.cost()).items
+    for number, price in enumerate((Price.read("0.1", "EUR"), Price.read("0.2", "EUR"), Price.read("1.5", "SEK"))):
+        scene.mada.price = price
+        scene.send(f"+44740012{4_000 + number * 100}")
+    scene.mada.price = None
+    told = text_of(browser.get("/deliveries"))
+    unpriced = "".join(f", and {one.unpriced} have no price" for one in earlier if one.unpriced)
+    usd = "".join(f" and {one.sums['USD']:f} USD" for one in earlier if "USD" in one.sums)
+    assert f"Cost of all that fit the filter: 0.3 EUR and 1.5 SEK{usd}{unpriced}." in told
+    assert "Cost of" not in text_of(browser.get("/deliveries", prefix="+999"))
+
+
 def test_a_message_that_did_not_arrive_is_told_with_what_was_done(scene: Scene, phone: str) -> None:
     begun = scene.send(phone)
     scene.report(begun.id, "undelivered")

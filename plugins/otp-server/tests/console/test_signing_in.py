@@ -13,6 +13,7 @@ import httpx
 import pyotp
 import pytest
 from console_client import Browser, text_of
+from otp_server.console import throttle
 from otp_server.console.people import NewAccount, People
 from otp_server.console_settings import Role
 
@@ -120,6 +121,42 @@ def test_trying_is_throttled_for_all_processes_together(serve_console: Any, run_
             assert "This was tried too often." in text_of(answer)
         others = [somebody.signs_in(browsers[0], name=f"n{number}").status_code for number in range(21)]
         assert (others[0], others[-1]) == (422, 429)  # thirty from one address, whatever the name
+
+
+def test_a_stranger_keeps_nobody_out(serve_console: Any, tmp_path: Any) -> None:
+    own = {"trusted_proxies": ["127.0.0.1"]}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
+        ann = Somebody(console.server.do(People(console.server.server.records).add("ann", Role.VIEWER, by="the test")))
+        at_home, stranger = console.browser(""), console.browser("")
+        at_home.client.headers["X-Forwarded-For"] = "192.0.2.1"
+        stranger.client.headers["X-Forwarded-For"] = "198.51.100.1"
+        statuses = [ann.signs_in(stranger, password="wrong").status_code for _ in range(11)]
+        assert statuses == [422] * 10 + [429]
+        assert ann.signs_in(at_home, digits=ann.fresh()).status_code == 303
+
+
+def test_many_strangers_together_guess_no_better_and_keep_out_no_one_who_is_known(
+    serve_console: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"trusted_proxies": ["127.0.0.1"]}
+    monkeypatch.setitem(throttle._MOST, "name", 12)
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
+        ann = Somebody(console.server.do(People(console.server.server.records).add("ann", Role.VIEWER, by="the test")))
+        browser = console.browser("")
+
+        def tries(address: str, **otherwise: str) -> int:
+            browser.client.headers["X-Forwarded-For"] = address
+            return ann.signs_in(browser, **otherwise).status_code
+
+        assert tries("192.0.2.1") == 303
+        statuses = [tries(f"198.51.100.{number}", password="wrong") for number in range(14)]
+        assert statuses == [422] * 11 + [429] * 3  # ann's own try was the first of twelve
+        assert tries("192.0.2.2", password="wrong") == 429
+        assert [tries("192.0.2.1", password="wrong") for _ in range(11)] == [422] * 10 + [429]
+        monkeypatch.setitem(throttle._MOST, "name", 13)
+        assert tries("192.0.2.3", password="wrong") == 422, (
+            "what was refused, and what came from a known one, counts not"
+        )
 
 
 def test_one_customer_of_an_ipv6_network_is_one_address(serve_console: Any, tmp_path: Any) -> None:

@@ -35,7 +35,7 @@ def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
 
 
 async def _decoy(server: Server, caller: Caller, request: Request, body: StartBody) -> Answered:
-    caller.check(purpose=body.purpose, channels=tuple(body.ladder), to=None)
+    caller.check(purpose=body.purpose, channels=body.named, to=None)
     check_page(caller, body.page or PageBody())
     page_url, expires_at = await open_decoy(server, caller, request, body)
     return Answered(status=202, body=Decoy(page_url=page_url, expires_at=expires_at))

@@ -10,10 +10,13 @@ from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import Message, MessageBody, OutcomeBody
+from otp_server.api.sending import send
 from otp_server.api.views import Seen, deliveries_of, look_up
 from otp_server.idempotency import DESCRIBED, Answered, once
 from otp_server.keys import Scope
+from otp_server.problems import ProblemError
 from otp_server.server import Server
+from otpcore import InvalidArgument
 
 __all__ = ["router"]
 
@@ -48,18 +51,24 @@ def router(server: Server, route_class: type[APIRoute] = APIRoute) -> APIRouter:
 
 
 async def _carry(server: Server, caller: Caller, body: MessageBody) -> Answered:
-    caller.check(purpose=body.purpose, channels=(body.channel,), to=body.to)
-    sent = await caller.service.send(
-        body.to,
-        channel=body.channel,
-        purpose=body.purpose,
-        client=body.client.ip if body.client else None,
-        locale=body.locale,
-        message=body.text,
-        code=body.code,
-        verifiable=False,
-        app=caller.app,
-    )
+    caller.check(purpose=body.purpose, channels={"/channel": body.channel}, to=body.to)
+    asked = {"/locale": body.locale, "/text": body.text, "/code": body.code}
+    try:
+        sent = await send(
+            server,
+            caller,
+            body.to,
+            asked=[pointer for pointer, value in asked.items() if value is not None],
+            channel=body.channel,
+            purpose=body.purpose,
+            client=body.client.ip if body.client else None,
+            locale=body.locale,
+            message=body.text,
+            code=body.code,
+            verifiable=False,
+        )
+    except InvalidArgument:  # all else has its pattern: whether a text has a place for the code, the core says
+        raise ProblemError("invalid", errors=[{"pointer": "/text", "reason": "value_error"}]) from None
     message = await _told(server, caller, await look_up(caller, sent.id, verifiable=False))
     return Answered(status=202, body=message, headers={"Location": f"/v1/messages/{sent.id}"})
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from otpcore import Payment
+
 __all__ = [
     "Attempt",
     "AttemptPage",
@@ -22,6 +24,7 @@ __all__ = [
     "Explained",
     "Message",
     "MessageBody",
+    "Money",
     "OutcomeBody",
     "PageBody",
     "ProblemDocument",
@@ -44,6 +47,11 @@ def _given(name: str) -> dict[str, Any]:
 
 def _address(text: str) -> str:
     return str(ipaddress.ip_address(text))
+
+
+def _payee(text: str) -> str:
+    """Payments of the core are exact about who is paid; what else they hold has its pattern here."""
+    return Payment(payee=text, amount="1", currency="EUR").payee
 
 
 Plain = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # which PostgreSQL cannot store
@@ -89,7 +97,11 @@ class PageBody(Body):
 class BindBody(Body):
     """A payment that the code confirms, and it alone; the person reads it."""
 
-    payee: Annotated[Plain, Field(min_length=1, max_length=70, description="Who is paid.", examples=["Linden Books"])]
+    payee: Annotated[
+        Plain,
+        AfterValidator(_payee),
+        Field(min_length=1, max_length=70, description="Who is paid.", examples=["Linden Books"]),
+    ]
     amount: Annotated[
         str, Field(pattern=r"^[0-9]{1,15}([.,][0-9]{1,4})?$", description="As it is read.", examples=["49.90"])
     ]
@@ -128,6 +140,12 @@ class StartBody(Body):
         if self.channel is not None and self.channels is not None and self.channel not in self.channels:
             raise ValueError("channel must be one of channels")
         return self
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The channels that it names, each by the pointer to its place."""
+        listed = {f"/channels/{place}": one for place, one in enumerate(self.channels or ())}
+        return listed or {"/channel": self.channel or "sms"}
 
     @property
     def ladder(self) -> list[str]:
@@ -195,6 +213,13 @@ class ExplainBody(Body):
     locale: Locale | None = None
 
 
+class Money(BaseModel):
+    """What a vendor charges for a message or call."""
+
+    amount: str = Field(description="Exact: read it as a decimal number, and not as a float.", examples=["0.00750"])
+    currency: str = Field(description="ISO 4217.", examples=["USD"])
+
+
 class Delivery(BaseModel):
     """One message that was handed to a provider."""
 
@@ -205,6 +230,9 @@ class Delivery(BaseModel):
     is_retry: bool
     at: datetime
     delivered_at: datetime | None
+    price: Money | None = Field(
+        description="As its vendor said last, in the answer or a receipt; null: it did not say."
+    )
 
 
 class Verification(BaseModel):
@@ -322,3 +350,4 @@ class ProblemDocument(BaseModel):
     retry_after: int | None = None
     try_channel: str | None = None
     errors: list[dict[str, str]] | None = None
+    channels: list[str] | None = Field(default=None, description="Over which this app may send.")

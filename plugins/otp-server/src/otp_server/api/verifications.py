@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from otp_server.api.auth import Caller, caller_of
 from otp_server.api.schemas import CancelBody, CheckBody, Checked, ResendBody, StartBody, Status, Unbound, Verification
+from otp_server.api.sending import send
 from otp_server.api.views import Seen, look_up, told
 from otp_server.bindings import payment_of
 from otp_server.idempotency import DESCRIBED, Answered, once
@@ -80,15 +81,18 @@ async def _start(server: Server, caller: Caller, request: Request, body: StartBo
     ladder = body.ladder
     if body.page is not None:
         check_page(caller, body.page)
-    caller.check(purpose=body.purpose, channels=tuple(ladder), to=body.to)
+    caller.check(purpose=body.purpose, channels=body.named, to=body.to)
     bind = None if body.bind is None else body.bind.model_dump()
-    challenge = await caller.service.send(
+    asked = {"/locale": body.locale, "/bind": bind}
+    challenge = await send(
+        server,
+        caller,
         body.to,
+        asked=[pointer for pointer, value in asked.items() if value is not None],
         channel=ladder[0],
         purpose=body.purpose,
         client=body.client.ip if body.client else None,
         locale=body.locale,
-        app=caller.app,
         payment=payment_of(bind),
     )
     seen = await look_up(caller, challenge.id)
@@ -137,20 +141,22 @@ async def _resend(server: Server, caller: Caller, verification_id: str, body: Re
     latest = str(deliveries[-1].channel) if deliveries else "sms"
     channel = _after(latest, said["channels"]) if body.channel == _NEXT else body.channel or latest
     (whole,) = await caller.service.operator.challenges.show(verification_id, reveal=True)
-    caller.check(purpose=challenge.purpose, channels=(channel,), to=whole.phone)
+    caller.check(purpose=challenge.purpose, channels={"/channel": channel}, to=whole.phone)
     if status_of(challenge) in _FINAL:
         raise ProblemError("over")
     until = next((one for over, one in challenge.cooldowns.items() if over == channel), None)
     wait = 0.0 if until is None else (until - datetime.now(UTC)).total_seconds()
     if wait > 0:
         raise ProblemError("too_early", retry_after=wait)
-    sent = await caller.service.send(
+    sent = await send(
+        server,
+        caller,
         whole.phone,
+        asked=["/channel"] if body.channel else [],
         channel=channel,
         purpose=challenge.purpose,
         client=body.client.ip if body.client else None,
         locale=said["locale"],
-        app=caller.app,
         payment=payment_of(said["bind"]),
     )
     if sent.id != verification_id:  # it ended just now, and what went out is another verification's

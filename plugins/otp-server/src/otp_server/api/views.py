@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from otp_server.api.auth import Caller
-from otp_server.api.schemas import Delivery, Verification
+from otp_server.api.schemas import Delivery, Money, Verification
 from otp_server.keys import Scope
 from otp_server.problems import ProblemError
 from otp_server.statuses import status_of
@@ -75,5 +75,6 @@ def _delivery(one: DeliveryRecord) -> Delivery:
         channel=str(one.channel),
         outcome=str(one.outcome),
         provider_code=one.provider_code or None,
+        price=None if one.price is None else Money(amount=f"{one.price.amount:f}", currency=one.price.currency),
         **values,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import attrs
 from starlette.requests import Request
@@ -15,7 +13,7 @@ from otp_server.console.asking import person_of
 from otp_server.console.desk import Desk
 from otp_server.console.frame import show
 from otp_server.console.words import moment_of, plural
-from otpcore.operator import Change
+from otpcore.operator import Change, setting_in_words
 
 __all__ = ["routes"]
 
@@ -24,8 +22,7 @@ _AT_ONCE = 200
 _LOOKED_AT = 2000  # changes, for those of one person
 _LONGEST = 200
 _HIGHEST = 2**53
-_FOR_PROGRAMS = {"setting"}
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")
+_OF_SETTINGS = {"setting", "before", "after"}
 
 _DONE: Mapping[str, str] = {
     "sending.pause": "Paused sending",
@@ -123,16 +120,15 @@ def _heading(found: Found, action: str, by: str) -> str:
 
 
 def _told(change: Change) -> Sequence[tuple[str, str]]:
-    """What else was found out, ready to be shown; what is empty, and what only programs need, is left out."""
-    told = []
+    """What was and is, and what else was found out, ready to be shown; what is empty is left out."""
+    told, setting = [], change.detail.get("setting")
+    if setting is not None:
+        before, after = (setting_in_words(setting, change.detail.get(one), moment_of) for one in ("before", "after"))
+        told += [("was", before), ("is", after)]
     for name, value in change.detail.items():
-        if name in _FOR_PROGRAMS or value in ("", None) or isinstance(value, dict):
+        if (setting is not None and name in _OF_SETTINGS) or value in ("", None) or isinstance(value, dict):
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         text = {"True": "yes", "False": "no"}.get(text, text)
-        told.append((name.replace("_", " "), _MOMENT.sub(_shorter, text)))
+        told.append((name.replace("_", " "), setting_in_words("", text, moment_of)))
     return told
-
-
-def _shorter(found: re.Match[str]) -> str:
-    return f"{moment_of(datetime.fromisoformat(found[0]))}"

@@ -25,6 +25,7 @@ from otpcore.operator import ChallengePage, DeliveryPage
 __all__ = ["routes"]
 
 _ROWS = 50
+_SUMMED = 5_000  # deliveries whose prices are added up for a page
 _INVALID = 422
 _PREFIX = re.compile(r"\+[0-9]{1,9}")  # what is longer may be somebody's number, which belongs into no address
 _DELIVERIES = ("from", "until", "instance", "prefix", "outcome", "channel", "code")
@@ -45,13 +46,15 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     async def deliveries(request: Request) -> Response:
         await person_of(desk, request)
         asked = Read.of(request.query_params, _DELIVERIES)
-        page = await _deliveries(desk, asked, request.query_params.get("after"))
+        wanted = _wanted(asked)
+        page = await _deliveries(desk, asked, wanted, request.query_params.get("after"))
         values = {
             **_common(asked, page, request),
             "items": [(one, outcome_of(one)) for one in page.items],
             "summary": _summary([outcome_of(one) for one in page.items]),
             "outcomes": {str(word): told.text for word, told in OUTCOMES.items()},
             "instances": await _instances(desk, asked),
+            "cost": await _cost(desk, wanted, page),
             "way": way,
             "exact": partial(exact, datetime.now(UTC)),
         }
@@ -76,11 +79,11 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     ]
 
 
-async def _deliveries(desk: Desk, asked: Read, after: str | None) -> DeliveryPage:
+def _wanted(asked: Read) -> dict[str, Any]:
     prefix = asked.given("prefix")
     if prefix not in (None, _BY_DEFAULT) and not _PREFIX.fullmatch(prefix or ""):
         asked.errors["prefix"] = _SAID["prefix"]
-    wanted: dict[str, Any] = {
+    return {
         "since": asked.time("from"),
         "until": asked.time("until"),
         "instance": asked.typed["instance"],
@@ -89,12 +92,28 @@ async def _deliveries(desk: Desk, asked: Read, after: str | None) -> DeliveryPag
         "outcome": asked.given("outcome"),
         "provider_code": asked.typed["code"],
     }
+
+
+async def _deliveries(desk: Desk, asked: Read, wanted: Mapping[str, Any], after: str | None) -> DeliveryPage:
     if not asked.errors:
         try:
             return await desk.operator.deliveries.list(**wanted, after=after, limit=_ROWS)
         except InvalidArgument as error:
             _note(asked, error)
     return DeliveryPage(items=(), cursor=None)
+
+
+async def _cost(desk: Desk, wanted: Mapping[str, Any], page: DeliveryPage) -> str:
+    """What all that fits the filter cost, in a sentence; empty: the vendors of those on the page say no prices."""
+    if not any(one.price for one in page.items):
+        return ""
+    found = await desk.operator.deliveries.cost(**wanted, limit=_SUMMED)
+    total = " and ".join(f"{amount:f} {currency}" for one in found.items for currency, amount in one.sums.items())
+    unpriced = sum(one.unpriced for one in found.items)
+    of = "all that fit the filter" if found.is_whole else f"the newest {_SUMMED:,} that fit the filter"
+    without = f", and {unpriced:,} have no price" if unpriced else ""
+    more = "" if found.is_whole else " otp deliveries cost sums all."
+    return f"Cost of {of}: {total or 'unknown'}{without}.{more}"
 
 
 async def _verifications(desk: Desk, asked: Read, after: str | None) -> ChallengePage:

@@ -70,7 +70,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     async def searched(request: Request) -> Response:
         person = await person_of(desk, request)
         form = await read_form(desk, request, person.binding)
-        found = _reference(desk.server, form.get("to", ""))
+        found = await _reference(desk.server, form.get("to", ""))
         return _to(request, found) if found is not None else await _page(desk, request, form.get("to", ""))
 
     return [Route("/inbox", shown), Route("/inbox", searched, methods=["POST"])]
@@ -80,7 +80,7 @@ async def at_home(server: Server, request: Request) -> Response:
     """The page of a sandbox for whoever sits at its machine, who needs no console for it."""
     desk = Desk(server=server)
     typed = dict(parse_qsl((await request.body()).decode(errors="replace"))).get("to", "")
-    found = _reference(server, typed) if typed else None
+    found = await _reference(server, typed) if typed else None
     if found is not None:
         return _to(request, found)
     is_fresh = request.query_params.get("refresh") != "off"
@@ -143,13 +143,16 @@ async def _letter(server: Server, message: DeliveredMessage) -> Letter:
     )
 
 
-def _reference(server: Server, typed: str) -> str | None:
+async def _reference(server: Server, typed: str) -> str | None:
     """What stands for a number in an address; None: it is none, or nothing was sent to it."""
     try:
-        found = server.sandbox.sandbox_inbox(typed)
+        meant = await server.sandbox.operator.look_up(typed)
     except InvalidPhoneNumber:
         return None
-    return _reference_of(server, found[-1]) if found else None
+    for one in await received(server):
+        if await server.sandbox.operator.look_up(one.phone.e164) == meant:
+            return _reference_of(server, one)
+    return None
 
 
 def _reference_of(server: Server, message: DeliveredMessage) -> str:

@@ -35,8 +35,8 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     async def sign_in(request: Request) -> Response:
         form = await read_form(desk, request, _BINDING)
         name = form.get("name", "").strip().lower()[:_LONGEST_NAME]
-        throttle = Throttle(desk.records)
-        again = await throttle.charge(name, request.client.host if request.client is not None else "")
+        throttle, address = Throttle(desk.records), request.client.host if request.client is not None else ""
+        again = await throttle.charge(name, address)
         if again is not None:
             _logger.warning("console: signing in was tried too often")
             return _page(desk, request, {"again": again}, name=name, status=_TOO_OFTEN)
@@ -44,7 +44,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         if account is None:
             _logger.warning("console: signing in was refused")
             return _page(desk, request, {"is_wrong": True}, name=name, status=_REFUSED)
-        await throttle.forget(name)
+        await throttle.proven(name, address)
         word = await Sessions(desk).begin(account)
         _logger.info("console: %s signed in", account.name)
         response = Response(

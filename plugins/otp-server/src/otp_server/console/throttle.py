@@ -11,15 +11,20 @@ from otpcore import StoreError
 
 __all__ = ["Throttle"]
 
-_NAMESPACE = "console-tries"
+_NAMESPACE, _KNOWN = "console-tries", "console-known"
 _WINDOW = timedelta(minutes=15)
-_MOST = {"name": 10, "address": 30}
+_REMEMBERED = timedelta(days=30)
+_MOST = {"address": 30, "name from there": 10, "name": 100}
 _TRIES = 20
 _SIX, _CUSTOMERS = 6, 64
 
 
 class Throttle:
-    """How often may be tried: ten times in a quarter of an hour under a name, thirty times from an address.
+    """How often may be tried in a quarter of an hour: thirty times from an address, ten of them under one name.
+
+    Under one name a hundred times from anywhere: so many addresses together guess no better. That keeps no owner out who has
+    signed in from the same address within thirty days, since from there the name is not counted so (OWASP's advice against
+    locking accounts, with the address for the device).
 
     Args:
         records: Where it is counted.
@@ -31,17 +36,26 @@ class Throttle:
     async def charge(self, name: str, address: str) -> datetime | None:
         """Count a try under this name and from this address; from when on one may try again, None: now.
 
-        What is refused is not counted, so that who goes on trying keeps the owner out no longer.
+        What is refused is counted no further, so that who goes on trying keeps the owner out no longer.
         """
-        ends = [await self._charged("address", _whose(address)), await self._charged("name", name)]
-        return max((one for one in ends if one is not None), default=None)
+        there = _whose(address)
+        is_known = await self._records.get(_KNOWN, self._key("known", name, there)) is not None
+        counters = {"address": (there,), "name from there": (name, there), **({} if is_known else {"name": (name,)})}
+        for what, words in counters.items():
+            ends = await self._charged(what, *words)
+            if ends is not None:
+                return ends
+        return None
 
-    async def forget(self, name: str) -> None:
-        """What was counted under a name, after it was proven."""
-        await self._records.delete(_NAMESPACE, self._key("name", name))
+    async def proven(self, name: str, address: str) -> None:
+        """Somebody has signed in: what they got wrong before is forgotten, and where they are is known."""
+        there = _whose(address)
+        await self._records.delete(_NAMESPACE, self._key("name from there", name, there))
+        until = datetime.now(UTC) + _REMEMBERED
+        await self._records.put(_KNOWN, self._key("known", name, there), {}, expires_at=until)
 
-    async def _charged(self, what: str, text: str) -> datetime | None:
-        key = self._key(what, text)
+    async def _charged(self, what: str, *words: str) -> datetime | None:
+        key = self._key(what, *words)
         for _ in range(_TRIES):
             now = datetime.now(UTC)
             kept = await self._records.get(_NAMESPACE, key)
@@ -57,8 +71,8 @@ class Throttle:
                 return None
         raise StoreError("other requests kept counting; try again")
 
-    def _key(self, what: str, text: str) -> str:
-        return self._records.vault.digest("console tries", what, text)
+    def _key(self, what: str, *words: str) -> str:
+        return self._records.vault.digest("console tries", what, *words)
 
 
 def _whose(address: str) -> str:

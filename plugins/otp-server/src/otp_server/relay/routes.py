@@ -61,7 +61,7 @@ async def _handover(server: Server, adapter: Adapter, request: Request) -> Hando
     if allowed is None or settings is None:
         raise ProblemError("unauthorized")
     message = adapter.read(body).worded_by(settings.text)
-    if not allowed.allows(purpose=message.purpose, channels=(message.channel,)):
+    if not allowed.takes(message.purpose, over=message.channel):
         raise ProblemError("not_this_app")
     service = server.service_of(settings.kind)
     region = service.settings.otp.default_region

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import attrs
 
@@ -10,7 +11,7 @@ from otp_server.keys import Kind
 from otp_server.statuses import status_of
 from otp_server.vault import Vault
 from otpcore import ChallengeState
-from otpcore.stores import ChallengeRecord, Change, ChangeRecord
+from otpcore.stores import ChallengeRecord, Change, ChangeRecord, CostSums, DeliveryRecord
 
 __all__ = ["WebhookEvent", "event_of"]
 
@@ -42,7 +43,9 @@ class WebhookEvent:
     about: str = ""
 
 
-def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: ChallengeRecord) -> WebhookEvent:
+def event_of(
+    vault: Vault, kind: Kind, change: ChangeRecord, challenge: ChallengeRecord, deliveries: Iterable[DeliveryRecord]
+) -> WebhookEvent:
     """The event of a change.
 
     Args:
@@ -50,6 +53,7 @@ def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: Challeng
         kind: Of the keys that work in its world.
         change: Of the outbox.
         challenge: As it stands now.
+        deliveries: What was handed to providers for it until now.
     """
     about = "verification" if challenge.verifiable else "message"
     word = _WORDS.get(change.kind) or _ENDS.get(change.state or ChallengeState.UNSENDABLE, "failed")
@@ -62,6 +66,7 @@ def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: Challeng
         "purpose": challenge.purpose,
         "confirmed": challenge.confirmed,
         "test": kind is Kind.TEST,
+        "costs": _costs(deliveries),
     }
     body = {"type": name, "timestamp": change.happened_at.isoformat(), "data": data}
     event_id = vault.digest("webhook", str(kind), str(change.number), challenge.id, name)[:32]
@@ -72,3 +77,12 @@ def event_of(vault: Vault, kind: Kind, change: ChangeRecord, challenge: Challeng
         body=json.dumps(body, separators=(",", ":")).encode(),
         about=challenge.phone_key,
     )
+
+
+def _costs(deliveries: Iterable[DeliveryRecord]) -> list[dict[str, str]]:
+    """What vendors have said until now that all its messages cost, one exact sum for each currency."""
+    sums = CostSums()
+    sums.add(deliveries)
+    return [
+        {"amount": f"{amount:f}", "currency": currency} for one in sums.items() for currency, amount in one.sums.items()
+    ]

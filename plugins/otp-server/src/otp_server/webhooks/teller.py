@@ -125,7 +125,7 @@ class Teller:
         target = self._target(views[0].challenge.app) if views else None
         if target is None:
             return None
-        event = event_of(self._vault, outbox.kind, change, views[0].challenge)
+        event = event_of(self._vault, outbox.kind, change, views[0].challenge, views[0].deliveries)
         if await self.attempts.off_since(event.app, target.url) is not None:
             return None
         called = await self._call(target, event)
