@@ -27,18 +27,7 @@ nox.options.sessions = ["lint", "imports", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
-PLUGINS = [
-    "plugins/otp-aws",
-    "plugins/otp-django",
-    "plugins/otp-flask",
-    "plugins/otp-http",
-    "plugins/otp-mada",
-    "plugins/otp-rabbitmq",
-    "plugins/otp-redis",
-    "plugins/otp-server",
-    "plugins/otp-sinch",
-    "plugins/otp-twilio",
-]
+PLUGINS = sorted(str(path.parent) for path in pathlib.Path("plugins").glob("*/pyproject.toml"))
 PROVIDERS = ["plugins/otp-aws", "plugins/otp-http", "plugins/otp-mada", "plugins/otp-sinch", "plugins/otp-twilio"]
 CAPTURES = pathlib.Path("plugins/otp-http/tests/captures")
 PLUGINS_WITH_TESTS = [f"{plugin}[tests]" for plugin in PLUGINS]
