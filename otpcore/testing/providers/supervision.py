@@ -77,7 +77,9 @@ class Supervisor:
         if isinstance(item, pytest.Function) and _is_supervised(item):
             course = self._course_of(item)
             visit = visit_of(item)
-            if call.when == "setup" and report.failed and not course.reached:
+            if report.skipped:
+                course.forget_untold(item)
+            elif call.when == "setup" and report.failed and not course.reached:
                 course.stop(None, Stop("the fixtures of the suite fail", item.nodeid))
             elif call.when == "call" and visit is not None:
                 if report.failed:
