@@ -9,7 +9,7 @@ from otpcore.lazily import from_modules
 if TYPE_CHECKING:
     from otpcore.embedding.answers import ErrorAnswer, answer_to
     from otpcore.embedding.clients import TrustedProxies
-    from otpcore.embedding.forms import CODE_ATTRIBUTES, PHONE_ATTRIBUTES, code_typed, phone_typed
+    from otpcore.embedding.forms import CODE_ATTRIBUTES, PHONE_ATTRIBUTES, phone_typed
     from otpcore.embedding.sentences import ENTER_CODE, ENTER_PHONE, SENTENCES, Translation, said_of, said_of_code
     from otpcore.embedding.settings import Embedding, Hidden, in_sandbox
     from otpcore.embedding.spelling import Spelling
@@ -27,7 +27,6 @@ __all__ = [
     "Translation",
     "TrustedProxies",
     "answer_to",
-    "code_typed",
     "in_sandbox",
     "phone_typed",
     "said_of",
@@ -37,7 +36,7 @@ __all__ = [
 _MODULES = {
     "otpcore.embedding.answers": ("ErrorAnswer", "answer_to"),
     "otpcore.embedding.clients": ("TrustedProxies",),
-    "otpcore.embedding.forms": ("CODE_ATTRIBUTES", "PHONE_ATTRIBUTES", "code_typed", "phone_typed"),
+    "otpcore.embedding.forms": ("CODE_ATTRIBUTES", "PHONE_ATTRIBUTES", "phone_typed"),
     "otpcore.embedding.sentences": (
         "ENTER_CODE",
         "ENTER_PHONE",

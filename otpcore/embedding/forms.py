@@ -1,21 +1,17 @@
-"""What is typed into a form: a code, and a phone number."""
+"""What is typed into a form: a code (``otpcore.parse_code`` reads it), and a phone number."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from otpcore.phone.characters import plain
 from otpcore.phone.numbers import parse_phone
 
 if TYPE_CHECKING:
     from otpcore.settings.tree import Settings
 
-__all__ = ["CODE_ATTRIBUTES", "PHONE_ATTRIBUTES", "code_typed", "phone_typed"]
-
-_SHORTEST, _LONGEST = 4, 10  # digits of a code, whatever the settings or a vendor make of it
+__all__ = ["CODE_ATTRIBUTES", "PHONE_ATTRIBUTES", "phone_typed"]
 
 CODE_ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
@@ -35,24 +31,12 @@ PHONE_ATTRIBUTES: Mapping[str, str] = MappingProxyType({"autocomplete": "tel", "
 """Of the input for a phone number."""
 
 
-def code_typed(text: str) -> str:
-    """The digits of a code as a person types or pastes it: spaces, hyphens and other punctuation go.
-
-    Digits of other scripts become those of ASCII.
-
-    Returns:
-        4 to 10 digits; empty where the text cannot be a code.
-    """
-    digits = "".join(one for one in plain(text) if unicodedata.category(one)[0] not in "ZP")
-    is_code = digits.isascii() and digits.isdecimal() and _SHORTEST <= len(digits) <= _LONGEST
-    return digits if is_code else ""
-
-
 def phone_typed(text: str, settings: Settings, region: str | None = None) -> str:
     """The number in E.164, by ``otp.number_policy``.
 
     Args:
-        text: As it was typed.
+        text: As it was typed, with the space before it if there is one: an unescaped ``+`` of a form is read as a space,
+            and without that some numbers would be another person's.
         settings: Of the service.
         region: Of numbers without ``+``, such as ``BG``; None: ``otp.default_region``.
 

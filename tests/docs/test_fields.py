@@ -67,7 +67,7 @@ TOLD = {
     "For frameworks": (
         *(_embedding.Embedding, _embedding.Spelling, _embedding.TrustedProxies, _embedding.ErrorAnswer),
         *(_embedding.answer_to, _embedding.said_of, _embedding.said_of_code),
-        *(_embedding.code_typed, _embedding.phone_typed, _embedding.in_sandbox),
+        *(_embedding.phone_typed, _embedding.in_sandbox),
     ),
     "For simulators": (Simulator, SimulatedRequest, SimulatedAnswer, SimulatedMessage),
     "For tests": (Outbox, DeliveredMessage, FakeClock, EventRecorder, wrong_code, Refusal, CrashFactory),

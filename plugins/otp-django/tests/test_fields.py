@@ -17,6 +17,8 @@ from otp_django.forms import CodeForm, PhoneForm
         ("12\u200b3456", "123456"),
         ("\u0661\u0662\u0663\u0664", "1234"),
         ("0123456789", "0123456789"),
+        ("`123456`", "123456"),  # marks of every kind, and what nobody sees, as `verify` takes them
+        ("\u3164123456=", "123456"),
     ],
 )
 def test_a_code_is_read_as_it_is_typed(typed, digits):
@@ -46,6 +48,13 @@ def test_browsers_are_told_what_the_fields_are_for():
 @pytest.mark.parametrize("typed", ["+359 87 123 4567", "+359871234567", "(+359) 87-123-4567"])
 def test_a_phone_becomes_e164(typed):
     assert PhoneField().clean(typed) == "+359871234567"
+
+
+@pytest.mark.parametrize("typed", [" 6463092483", "\u00a06598586168"])
+def test_a_plus_that_a_form_did_not_escape_leads_to_nobody_else(typed):
+    """It is read as a space; without that these would be two numbers of the United States."""
+    with pytest.raises(ValidationError, match="country code"):
+        PhoneField(region="US").clean(typed)
 
 
 def test_a_region_serves_numbers_without_a_country_code():

@@ -55,13 +55,16 @@ def test_a_phone_is_verified_once_and_the_session_knows_it(client, otp_outbox):
     refused = post(client, "/phone/code/", code=wrong_code(code))
     assert (refused.status_code, errors(refused)) == (200, ["This is not the code. You can try 4 more times."])
     assert heard == []
+    before = client.session.session_key
     done = post(client, "/phone/code/", code=f"{code[:3]} {code[3:]}")
     assert (done.status_code, done["Location"]) == (302, "/")
+    assert client.session.session_key != before, "whoever knew the session before is out"
     assert heard == [("VerifyCodeView", PHONE, "default")]
     request = RequestFactory().get("/")
     request.session = client.session
     assert verified_phone(request) == PHONE
     assert verified_phone(request, "login") is None
+    assert (verified_phone(request, within=60), verified_phone(request, within=0)) == (PHONE, None)
     assert client.get("/phone/code/")["Location"] == "/phone/", "it is over, and cannot be verified again"
 
 

@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from otp_django.running import service
-from otpcore import InvalidPhoneNumber
-from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, code_typed, phone_typed
+from otpcore import InvalidArgument, InvalidPhoneNumber, parse_code
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
 
@@ -42,10 +42,12 @@ class OTPCodeField(forms.CharField):
             ValidationError: It is no code.
         """
         typed = super().to_python(value) or ""
-        digits = code_typed(typed)
-        if typed.strip() and not digits:
-            raise ValidationError(self.error_messages["invalid"], code="invalid")
-        return digits
+        if not typed:
+            return ""
+        try:
+            return parse_code(typed)
+        except InvalidArgument:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 class PhoneField(forms.CharField):
@@ -61,6 +63,9 @@ class PhoneField(forms.CharField):
         self.region = region
         kwargs.setdefault("label", _("Phone number"))
         kwargs.setdefault("max_length", 64)
+        kwargs.setdefault(
+            "strip", False
+        )  # a space before it is a + that a form did not escape: not for us to take away
         super().__init__(**kwargs)
         self.widget.input_type = "tel"
 
@@ -75,7 +80,7 @@ class PhoneField(forms.CharField):
             ValidationError: It is not one number, or one that cannot be sent to.
         """
         typed = super().to_python(value)
-        if not typed:
+        if not typed.strip():
             return ""
         try:
             return phone_typed(typed, service().settings, self.region)

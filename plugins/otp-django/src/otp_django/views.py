@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,19 @@ else:
     _View = object  # the project's class brings the view
 
 
-def verified_phone(request: HttpRequest, purpose: str = "default") -> str | None:
-    """The number, in E.164, that this session has verified for the purpose; None: none."""
-    found = _kept(request, purpose).get("verified")
-    return found if isinstance(found, str) else None
+def verified_phone(request: HttpRequest, purpose: str = "default", *, within: float | None = None) -> str | None:
+    """The number, in E.164, that this session has verified for the purpose; None: none.
+
+    Args:
+        request: Of the session.
+        purpose: What the code was for.
+        within: Seconds since it was verified; None: as long as the session lasts.
+    """
+    kept = _kept(request, purpose)
+    phone, at = kept.get("verified"), kept.get("at")
+    if not isinstance(phone, str) or not isinstance(at, int | float):
+        return None
+    return phone if within is None or time.time() - at <= within else None
 
 
 class _Step(_View):
@@ -77,11 +87,11 @@ class _Step(_View):
         self.keep({"challenge": challenge.id, "phone": challenge.phone.e164})
         return challenge
 
-    def kept(self) -> dict[str, str]:
+    def kept(self) -> dict[str, Any]:
         """What the session has of this purpose."""
         return _kept(self.request, self.purpose)
 
-    def keep(self, values: dict[str, str]) -> None:
+    def keep(self, values: dict[str, Any]) -> None:
         """Put this in its place."""
         self.request.session[_SESSION] = {**self.request.session.get(_SESSION, {}), self.purpose: values}
 
@@ -147,7 +157,8 @@ class OTPVerifyMixin(_Step):
         if not verification:
             form.add_error("code", said_of_code(verification))
             return self.form_invalid(form)
-        self.keep({"verified": kept["phone"]})
+        self.request.session.cycle_key()  # who knew the session before the person proved anything, has it no more
+        self.keep({"verified": kept["phone"], "at": time.time()})
         phone_verified.send(type(self), request=self.request, phone=kept["phone"], purpose=self.purpose)
         return self.phone_verified(kept["phone"])
 
@@ -192,7 +203,7 @@ class VerifyCodeView(OTPVerifyMixin, FormView):  # type: ignore[type-arg] # the 
         return resolve_url(own().verified_url)
 
 
-def _kept(request: HttpRequest, purpose: str) -> dict[str, str]:
+def _kept(request: HttpRequest, purpose: str) -> dict[str, Any]:
     if not hasattr(request, "session"):
         raise ImproperlyConfigured("otp_django.views need django.contrib.sessions and its middleware")
     kept = request.session.get(_SESSION, {}).get(purpose, {})

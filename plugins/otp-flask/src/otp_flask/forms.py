@@ -13,8 +13,8 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("otp_flask.forms needs WTForms. Fix: pip install 'otp-flask[forms]'") from missing
 
 from otp_flask.extension import current_otp
-from otpcore import InvalidPhoneNumber
-from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, code_typed, phone_typed
+from otpcore import InvalidArgument, InvalidPhoneNumber, parse_code
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
 
@@ -69,9 +69,13 @@ class OTPCodeField(StringField):
             ValidationError: It is no code.
         """
         typed = str(valuelist[0]) if valuelist else ""
-        self.data = code_typed(typed)
-        if typed and not self.data:
-            raise ValidationError(ENTER_CODE)
+        self.data = ""
+        if not typed:
+            return
+        try:
+            self.data = parse_code(typed)
+        except InvalidArgument:
+            raise ValidationError(ENTER_CODE) from None
 
     def _value(self) -> str:
         return ""
