@@ -45,8 +45,8 @@ class AsyncChallenges:
         """
         store = self._desk.service.store
         check_text(target=target)
-        if is_id(target):
-            views = await store.view(challenge_id=findable(target))
+        if is_id(wanted := target.strip()):
+            views = await store.view(challenge_id=findable(wanted))
         elif _LETTER.search(target):
             raise InvalidArgument(
                 "target: is neither the id of a challenge nor a phone number. Fix: take an id that challenges.list shows"

@@ -68,7 +68,7 @@ class ChallengePage(Page):
         return self.shown(
             request,
             self.list_template,
-            lambda operator: {"items": operator.challenges.show(request.POST.get("phone", "").strip())},
+            lambda operator: {"items": operator.challenges.show(request.POST.get("phone", ""))},
             is_person=True,
         )
 

@@ -19,13 +19,14 @@ from otpcore.testing import Outbox, wrong_code
 
 REASON = "ticket 4711"
 LIMITS = {"phone": ["3/1d"], "client": []}
+OF_THE_US = {"default_region": "US"}
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory, serve_console: Any) -> Iterator[Scene]:
     mada, twilio = gateways()
     url = f"sqlite:///{tmp_path_factory.mktemp('person')}/otp.sqlite3"
-    with serve_console(url, {"mada": mada, "twilio_eu": twilio}, limits=LIMITS) as console:
+    with serve_console(url, {"mada": mada, "twilio_eu": twilio}, limits=LIMITS, otp=OF_THE_US) as console:
         yield Scene(console, mada, twilio)
 
 
@@ -81,7 +82,8 @@ def test_an_address_that_names_nobody_leads_to_the_search(scene: Scene, referenc
     [
         ("", "Type a whole number, or the id of a verification."),
         ("+359871234567 +359871234568", "This is not one whole number."),
-        ("12 34", "This is not one whole number."),
+        ("12 x 34", "This is not one whole number."),
+        (" 6463092483", "This is not one whole number."),  # a + that was not escaped; else somebody's in the US
         ("vrf_unknown_and_long_enough", "No verification with this id is kept."),
         ("<b>", "This is not one whole number."),
         ("+43 664 1234567 ext. 5", "This is not one whole number."),

@@ -76,7 +76,8 @@ class _Pages:
         kind = next((one for one in _KINDS if form.get(one, "").strip()), None)
         if kind is None:
             return await self._search(request, {"phone": "Fill one of the three."})
-        target = _Target(kind=kind, name=form[kind].strip())
+        # The space before a number stays: it may be the + that a form did not escape.
+        target = _Target(kind=kind, name=form[kind] if kind == "phone" else form[kind].strip())
         try:
             await self._desk.operator.limits.show(**target.arguments)
         except (InvalidArgument, InvalidPhoneNumber):

@@ -77,12 +77,12 @@ class _Pages:
         """To the page of what was typed. A number goes there as a reference, and is kept nowhere."""
         person = await person_of(self._desk, request)
         form = await read_form(self._desk, request, person.binding)
-        typed = form.get("q", "").strip()
-        if not typed:
+        typed = form.get("q", "")  # the space before a number may be the + that a form did not escape
+        if not typed.strip():
             return await self._search(request, "Type a whole number, or the id of a verification.")
-        if _ID.fullmatch(typed):
-            if await self._desk.operator.challenges.show(typed):
-                return done(self._desk, request, f"/verification/{typed}")
+        if _ID.fullmatch(wanted := typed.strip()):
+            if await self._desk.operator.challenges.show(wanted):
+                return done(self._desk, request, f"/verification/{wanted}")
             return await self._search(request, "No verification with this id is kept.", typed)
         try:
             await self._desk.operator.limits.show(typed)

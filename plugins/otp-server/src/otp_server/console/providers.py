@@ -152,7 +152,7 @@ async def _send(desk: Desk, name: str, asked: Asked) -> InstanceTested:
     Raises:
         FormError: Nothing was sent.
     """
-    phone, channel = asked.form.get("to", "").strip(), asked.form.get("channel", "sms")
+    phone, channel = asked.form.get("to", ""), asked.form.get("channel", "sms")
     try:
         return await desk.operator.instances.test(name, phone, channel, by=asked.by, reason=asked.reason)
     except InvalidPhoneNumber:
