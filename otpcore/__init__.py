@@ -31,6 +31,7 @@ from otpcore.errors import (
 from otpcore.lazily import from_modules
 
 if TYPE_CHECKING:
+    from otpcore.codes import parse_code
     from otpcore.events import Event, EventType
     from otpcore.messages.carrying import Carries, Feature
     from otpcore.messages.payments import Payment

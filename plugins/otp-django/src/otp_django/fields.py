@@ -79,7 +79,7 @@ class PhoneField(forms.CharField):
         Raises:
             ValidationError: It is not one number, or one that cannot be sent to.
         """
-        typed = super().to_python(value)
+        typed = super().to_python(value) or ""
         if not typed.strip():
             return ""
         try:
