@@ -269,8 +269,8 @@ def test_the_trail_tells_times_as_every_other_command_does(otp: Otp, desk: Desk)
     otp("pause", "--for", "30m")
     otp("resume")
     told = otp("audit").out
-    assert re.search(r"paused: none -> on until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", told)
-    assert " -> none" in told
+    assert re.search(r"paused: not paused -> paused until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", told)
+    assert " -> not paused" in told
     assert not re.search(r"\dT\d|null|\"", told)
 
 

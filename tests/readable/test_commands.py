@@ -44,6 +44,7 @@ RUNS: list[tuple[str, ...]] = [
     ("challenges", "list", "--state", "PHONE"),
     ("challenges", "list", "--since", "PHONE"),
     ("deliveries", "list", "--phone", "-"),
+    ("deliveries", "cost", "--by", "day"),
     ("deliveries", "list", "--prefix", "PHONE", "--after", "PHONE"),
     ("series", "--by", "prefix"),
     ("series", "--by", "PHONE"),

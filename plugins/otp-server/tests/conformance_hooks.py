@@ -9,7 +9,7 @@ import schemathesis
 
 _OURS = {"bug", "store_error", "otp_error"}
 """Reasons of errors that nothing in a request may cause."""
-_BEYOND = {("", "value_error"), ("/page/return_url", "not_registered")}
+_BEYOND = {("", "value_error"), ("/text", "value_error"), ("/page/return_url", "not_registered")}
 """Faults that no schema can name: one field that does not fit another one, or the settings."""
 _numbers = itertools.count(1)
 
