@@ -93,7 +93,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every promise, against the built wheels, in at most ten minutes on two cores.
+    """Every promise, against the built wheels.
 
     ``nox -s tests -- --whole`` runs the variations that are left out; tests/whole.py says which, and what is run instead.
     """

@@ -79,6 +79,27 @@ RULES = (
     Rule(place="plugins/otp-aws/tests/test_contract.py", tests="trio", but="^TestAws[.]", instead=_LOOP),
     Rule(place="tests/testing/test_provider_contract.py", tests="trio", but="^Test(Text|Codes)[.]", instead=_LOOP),
     Rule(place="tests/testing/test_receipt_contract.py", tests="trio", but="^TestBell[.]", instead=_LOOP),
+    Rule(
+        place="plugins/otp-http/tests/test_contract.py",
+        tests="^Test_(africastalking|clickatell|link_mobility|messagebird|messente|mobica|msg91|plivo|sinch_sms|telesign|telnyx)",
+        instead="the contract of the other tables over the same engine, and of each table its requests",
+    ),
+    # Faults and places that are searched: the second event loop.
+    *(
+        Rule(place=place, tests="trio", instead="the same on asyncio, and the contracts on trio")
+        for place in ("tests/faults", "tests/readable")
+    ),
+    # Tools: what is written or told in several forms.
+    Rule(
+        place="tests/cli/test_new_provider.py",
+        tests=r"passes_as_it_is_written\[(get|json|none)\]",
+        instead="the suite of a form, as a wheel and of a table",
+    ),
+    Rule(
+        place="tests/testing/test_contract_supervision.py",
+        tests=r"\[(SendsNot|ReportsNot)\]",
+        instead="the other gates that fail",
+    ),
     # Stores: one of two servers that take the same statements, or the same scripts.
     Rule(place="tests/stores/test_contract_mariadb.py", but=_MAIN, instead=f"{_SOME}PostgreSQL"),
     Rule(place="tests/stores/test_contract_example.py", but=_MAIN, instead=f"{_SOME}four stores"),
@@ -87,8 +108,11 @@ RULES = (
     ),
     Rule(place="tests/lifecycle", tests=r"\[mariadb", instead="the same histories on four stores"),
     Rule(place="tests/chaos/test_engines.py", tests=r"\[mariadb", but="-killed", instead="MariaDB killed"),
-    Rule(place=f"{_PLUGIN}/test_killed.py", tests=r"\[postgres", instead="the same on SQLite"),
-    Rule(place=f"{_PLUGIN}/test_conformance.py", tests=r"\[postgres", instead="the same on SQLite"),
+    Rule(
+        place="tests/chaos/test_retries.py", tests=r"\[mada\]", instead="killed at every step of another vendor's retry"
+    ),
+    Rule(place=_PLUGIN, tests=r"\[postgres", but="erased_person", instead="the same on SQLite"),
+    Rule(place="plugins/otp-django/tests/test_mariadb.py", but="names_the_command", instead="the project on SQLite"),
     # Races: the same calls by others, or another number of them.
     Rule(place="tests/races", tests=r"\[trio tasks", instead="tasks of asyncio, threads and processes"),
     Rule(place="tests/races", tests=r"-[46]\]", instead="as many codes as the limit, and two hundred"),
