@@ -304,11 +304,17 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Builds every wheel; the core alone, and each plugin with nothing but the core, pass their tests."""
+    """Builds every wheel; ``nox -s alone`` tries each with nothing but the core's."""
     session.install("-q", "build")
     shutil.rmtree("dist", ignore_errors=True)
     for folder in (".", *PLUGINS):
         session.run("python", "-m", "build", "--wheel", "--outdir", "dist", folder, silent=True)
+
+
+@nox.session(venv_backend="none")
+def alone(session: nox.Session) -> None:
+    """The core alone, and each plugin with nothing but the core, pass their tests, from their wheels."""
+    session.notify("wheels")
     session.notify("core_alone")
     for plugin in PLUGINS:
         if plugin != "plugins/otp-redis":  # which `valkey` tries alone

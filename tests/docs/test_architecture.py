@@ -61,7 +61,7 @@ def test_every_session_and_every_file_that_a_contributor_runs_is_there():
     }
     named = {one for line in re.findall(r"nox -s ([a-z_ ]+)", CONTRIBUTING) for one in line.split()}
     assert named <= sessions
-    assert sessions - named == {"core_alone", "plugin_alone"}, "which the wheels start"
+    assert sessions - named == {"core_alone", "plugin_alone"}, "which `alone` starts"
     for path in re.findall(r"(?:tests|plugins)/[\w/-]+\.py", COMMANDS):
         assert (ROOT / path).exists(), path
 
