@@ -157,7 +157,7 @@ async def test_a_server_that_stops_answering_holds_nobody_for_ever(tmp_path, any
                 told.append(str(refused.value))
 
             os.kill(server.process.pid, signal.SIGSTOP)
-            os.waitpid(server.process.pid, os.WUNTRACED)  # it has stopped, and answers no half of what follows
+            os.waitpid(server.process.pid, os.WUNTRACED)  # noqa: ASYNC222 - until it has stopped, and answers no half
             try:
                 with anyio.fail_after(30):
                     async with anyio.create_task_group() as group:
