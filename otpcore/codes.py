@@ -20,7 +20,7 @@ import attrs
 from otpcore.errors import InvalidArgument, SettingsError, StoreError
 from otpcore.models import World
 from otpcore.phone.characters import is_mark, plain
-from otpcore.phone.spellings import same_phone
+from otpcore.phone.numbers import same_phone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,6 +16,7 @@ from otpcore.phone.numbers import PhoneNumber
 from otpcore.prices import Price
 
 __all__ = [
+    "TEST_INSTANCE",
     "Challenge",
     "ChallengeState",
     "Channel",
@@ -35,7 +36,6 @@ __all__ = [
     "VerificationStatus",
     "World",
     "instance_of",
-    "name_of",
 ]
 
 
@@ -377,14 +377,10 @@ class Verification:
         return iter((self.request_valid, self.code_valid))
 
 
-_INSTANCE = "test:"  # the colon keeps it apart from every instance that rules could name
+TEST_INSTANCE = "test:"
+"""How the name of what stands for a provider begins in the deliveries to a test number; no rule could name it, for the colon."""
 
 
 def instance_of(name: str) -> str:
     """What stands for a provider in the deliveries to a test number."""
-    return f"{_INSTANCE}{name}"
-
-
-def name_of(instance: str | None) -> str:
-    """The name of the test number that this instance stands for; empty: it is a provider's."""
-    return instance.removeprefix(_INSTANCE) if instance and instance.startswith(_INSTANCE) else ""
+    return f"{TEST_INSTANCE}{name}"

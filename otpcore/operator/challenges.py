@@ -13,7 +13,7 @@ from otpcore.operator.results.challenges import ChallengeSeen, DeliverySeen, Mom
 from otpcore.operator.results.lists import ChallengePage
 from otpcore.rate_limits.admission import RefusalRecord
 from otpcore.service.arguments import check_text, findable, is_id
-from otpcore.service.deadline import Deadline
+from otpcore.service.service import Deadline
 from otpcore.service.verifying import cancel
 from otpcore.stores.commands import ChallengeView
 from otpcore.stores.lifecycle import is_living

@@ -11,9 +11,9 @@ from otpcore.models import Outcome, RetryJob
 from otpcore.operator.desk import Desk
 from otpcore.operator.results.upkeep import InstanceTested
 from otpcore.service.arguments import LONGEST_NAME, Clients, order_of
-from otpcore.service.deadline import Deadline
 from otpcore.service.following_up import follow_up
 from otpcore.service.sending import SendOrder, send
+from otpcore.service.service import Deadline
 
 __all__ = ["send_test"]
 

@@ -17,8 +17,8 @@ from otpcore.rate_limits.admission import BudgetRecord, BudgetRule, LimitReason,
 from otpcore.rate_limits.clients import names_nobody
 from otpcore.service.arguments import check_storable
 from otpcore.service.charging import Origin, charges_of, closed, counter_key, stronger
+from otpcore.service.live import Switches
 from otpcore.service.measures import checked_count
-from otpcore.service.switches import Switches
 from otpcore.settings.tree import Limit, is_prefix
 from otpcore.stores.lifecycle import FOREVER
 from otpcore.stores.records import CounterRecord, FailureRecord
@@ -124,13 +124,15 @@ class AsyncLimits:
                 if names_nobody(client):
                     raise InvalidArgument("client: names nobody, and nothing is counted by it. Fix: give its address")
                 key = service.client_key(client)
-                return _Target(shown=key[:_KEY_SHOWN], owner=key, reason=LimitReason.CLIENT, limits=limits.of("client"))
+                return _Target(
+                    shown=key[:_KEY_SHOWN], owner=key, reason=LimitReason.CLIENT, limits=limits.lists["client"]
+                )
             case (None, None, str()):
                 target = checked_target(prefix)
                 if is_prefix(target):
                     own = tuple(limits.prefix_limits.get(target, ()))
                     return _Target(shown=target, owner=target, reason=LimitReason.PREFIX, limits=own)
-                own = tuple(limits.country_limits.get(target, limits.of("country")))
+                own = tuple(limits.country_limits.get(target, limits.lists["country"]))
                 return _Target(shown=target, owner=target, reason=LimitReason.COUNTRY, limits=own)
         raise InvalidArgument("one of phone, client and prefix is needed. Fix: name exactly one of them")
 

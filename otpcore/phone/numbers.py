@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from otpcore.errors import InvalidPhoneNumber
-from otpcore.phone.spellings import mobile_spelling, same_phone
-from otpcore.phone.written import Written, read_written
+from otpcore.phone.plans import ARGENTINA, RENUMBERED, TWO_SPELLINGS
+from otpcore.phone.written import LOST_PLUS, Written, read_written, why_not_understood
 
 if TYPE_CHECKING:
     import phonenumbers
@@ -24,6 +24,8 @@ __all__ = [
     "parse_phone",
     "reached_by_sms",
     "region_of",
+    "same_phone",
+    "spellings_of",
 ]
 
 _NO_REGION = "001"  # libphonenumber's region of numbers without a country
@@ -31,30 +33,7 @@ _LONGEST = 15  # digits of E.164
 _SHORTEST = 2  # digits of a number after its calling code, for libphonenumber
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 _NEVER = r"(?!)"
-_LOST_PLUS = "; write it with a leading + and country code (a form sends + as %2B: as + it arrives as a space)"
-
-# What was dialled before a country changed its numbers, and is dialled now; nobody else has either of them.
-_RENUMBERED = {
-    52: ((r"\+52(?:1|01|044|045)([0-9]{10})", r"+52\1"),),  # Mexico, 2019: prefixes of mobiles were dropped
-    55: ((r"\+55([0-9]{2})([6-9][0-9]{7})", r"+55\g<1>9\2"),),  # Brazil, 2016: every mobile has a ninth digit
-    84: (  # Vietnam, 2018: mobiles of eleven digits have ten
-        (r"\+8416([2-9][0-9]{7})", r"+843\1"),
-        (r"\+841(?:8([68][0-9]{7})|9(9[0-9]{7}))", r"+845\1\2"),
-        (r"\+8412([68][0-9]{7})", r"+847\1"),
-        (r"\+8412([345][0-9]{7})", r"+848\1"),
-        (r"\+84120([0-9]{7})", r"+8470\1"),
-        (r"\+84121([0-9]{7})", r"+8479\1"),
-        (r"\+84122([0-9]{7})", r"+8477\1"),
-        (r"\+84127([0-9]{7})", r"+8481\1"),
-        (r"\+84129([0-9]{7})", r"+8482\1"),
-    ),
-    225: (  # Ivory Coast, 2021: mobiles have two digits more before them, by their operator
-        (r"\+225([04-9][0-3][0-9]{6})", r"+22501\1"),
-        (r"\+225([04-9][4-6][0-9]{6})", r"+22505\1"),
-        (r"\+225([04-9][7-9][0-9]{6})", r"+22507\1"),
-    ),
-    229: ((r"\+229([0-9]{8})", r"+22901\1"),),  # Benin, 2024: every number has 01 before it
-}
+_THEIR_BEGINNINGS = tuple(form.partition("{")[0] for *_, other, kept in TWO_SPELLINGS for form in (other, kept))
 
 
 @attrs.frozen(repr=False)
@@ -117,11 +96,11 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
         written = read_written(text)
         number, has_plus = _understood(written, default_region), written.has_plus
         if number is None:
-            raise InvalidPhoneNumber(_why_not_understood(written, default_region))
+            raise InvalidPhoneNumber(why_not_understood(written, default_region))
     # Not is_possible_number: that also takes a number without its area code, which nobody can dial from abroad.
     if not _is_possible(number):
         raise InvalidPhoneNumber(
-            "not a possible phone number: its length does not fit its country" + ("" if has_plus else _LOST_PLUS)
+            "not a possible phone number: its length does not fit its country" + ("" if has_plus else LOST_PLUS)
         )
     if require_valid:
         kind = phonenumbers.number_type(number)  # one look-up for both: not valid is what it calls unknown
@@ -155,15 +134,33 @@ def look_up_phone(text: str, *, default_region: str | None = None) -> PhoneNumbe
         if _is_possible(number) or (not written.has_plus and len(found.digits) <= _LONGEST):
             return found
     if not written.has_plus:
-        raise InvalidPhoneNumber(_why_not_understood(written, default_region))
+        raise InvalidPhoneNumber(why_not_understood(written, default_region))
     if not 1 <= len(written.digits) <= _LONGEST or written.digits.startswith("0"):
         raise InvalidPhoneNumber("not a phone number: after the + stand 1 to 15 digits, and the first of them is not 0")
     return PhoneNumber(f"+{written.digits}")
 
 
 def reached_by_sms(phone: PhoneNumber) -> PhoneNumber:
-    """The number as an SMS finds it, which is not always as it was written."""
-    return PhoneNumber(mobile_spelling(phone.e164))
+    """The number as an SMS finds it: in Argentina with the 9 of mobiles, however it was written."""
+    _, plain, form, _ = ARGENTINA
+    found = plain.fullmatch(phone.e164)
+    return phone if found is None else PhoneNumber(form.format(found[1]))
+
+
+def same_phone(e164: str) -> str:
+    """One number for all spellings of one phone: what it is looked up and counted by."""
+    return spellings_of(e164)[0]
+
+
+def spellings_of(e164: str) -> tuple[str, ...]:
+    """Every way to write this phone, first the one under which it is kept; almost always there is one."""
+    if not e164.startswith(_THEIR_BEGINNINGS):  # every number comes here several times, and hardly any has two
+        return (e164,)
+    for other, kept, other_form, kept_form in TWO_SPELLINGS:
+        found = other.fullmatch(e164) or kept.fullmatch(e164)
+        if found is not None:
+            return kept_form.format(found[1]), other_form.format(found[1])
+    return (e164,)
 
 
 def is_whole_number(prefix: str) -> bool:
@@ -282,7 +279,7 @@ def _check_national(written: Written, number: phonenumbers.PhoneNumber) -> None:
     likelier = _is_valid(number) and _is_mobile(number) >= _is_mobile(international)
     usual = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
     if written.begins_with_space or not likelier or not _is_written_so(written.digits, usual):
-        raise InvalidPhoneNumber(f"these digits are a number with a + before them, and another one without{_LOST_PLUS}")
+        raise InvalidPhoneNumber(f"these digits are a number with a + before them, and another one without{LOST_PLUS}")
 
 
 def _is_written_so(digits: str, usual: str) -> bool:
@@ -303,25 +300,15 @@ def _check_country_code(number: phonenumbers.PhoneNumber) -> None:
 
 def _renumbered(number: phonenumbers.PhoneNumber) -> phonenumbers.PhoneNumber:
     """What it is today."""
-    if number.country_code not in _RENUMBERED:
+    if number.country_code not in RENUMBERED:
         return number
     e164 = _e164(number)
-    changes = ((re.fullmatch(old, e164), form) for old, form in _RENUMBERED[number.country_code])
+    changes = ((re.fullmatch(old, e164), form) for old, form in RENUMBERED[number.country_code])
     expanded = next((found.expand(form) for found, form in changes if found is not None), None)
     if expanded is None or _is_valid(number):
         return number
     today = _libphonenumber(expanded, None)
     return today if today is not None and _is_possible(today) else number
-
-
-def _why_not_understood(written: Written, default_region: str | None) -> str:
-    if not written.digits:
-        return "not a phone number: it has no digits"
-    if written.has_plus:
-        return "not a phone number: it is too short or too long, or no country has this calling code"
-    if default_region:
-        return f"not a phone number{_LOST_PLUS}"
-    return "not a phone number; write it with a leading + and country code, or set otp.default_region"
 
 
 def _libphonenumber(text: str, region: str | None) -> phonenumbers.PhoneNumber | None:

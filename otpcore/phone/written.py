@@ -14,7 +14,10 @@ import attrs
 from otpcore.errors import InvalidPhoneNumber
 from otpcore.phone.characters import plain
 
-__all__ = ["Written", "read_written"]
+__all__ = ["LOST_PLUS", "Written", "read_written", "why_not_understood"]
+
+LOST_PLUS = "; write it with a leading + and country code (a form sends + as %2B: as + it arrives as a space)"
+"""What may have happened to a number without a plus sign, and what to do."""
 
 _LONGEST = 1_000  # characters, most of them invisible; nobody writes a number in so many
 _SPREADSHEET = "write it as text, with a leading + and country code; a spreadsheet has turned it into a number"
@@ -120,3 +123,14 @@ def _why_not(number: str) -> str:
 
 def _digits(text: str) -> str:
     return "".join(character for character in text if character.isdigit())
+
+
+def why_not_understood(written: Written, default_region: str | None) -> str:
+    """Why this is no number, for people."""
+    if not written.digits:
+        return "not a phone number: it has no digits"
+    if written.has_plus:
+        return "not a phone number: it is too short or too long, or no country has this calling code"
+    if default_region:
+        return f"not a phone number{LOST_PLUS}"
+    return "not a phone number; write it with a leading + and country code, or set otp.default_region"

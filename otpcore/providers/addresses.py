@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from otpcore.errors import ReceiptFault, ReceiptRefused
+from otpcore.providers.requests import ProviderInfo, ReceiptRequest
+
 if TYPE_CHECKING:
     from otpcore.codes import ReceiptProofs
 
-__all__ = ["ReceiptAddresses"]
+__all__ = ["ReceiptAddresses", "proven"]
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -41,3 +44,19 @@ class ReceiptAddresses:
         """
         *_, delivery_id, proof = ("", "", *url.partition("#")[0].partition("?")[0].split("/"))
         return delivery_id if delivery_id and self.proofs.hold(instance, delivery_id, proof) else ""
+
+
+def proven(
+    request: ReceiptRequest, instance: str, info: ProviderInfo, addresses: ReceiptAddresses | None
+) -> ReceiptRequest:
+    """The request for the plugin: with the delivery whose address it was sent to, where that is all the proof there is.
+
+    Raises:
+        ReceiptRefused: The vendor signs nothing, and it was sent to no address of this instance's.
+    """
+    if info.signs_receipts:
+        return attrs.evolve(request, delivery_id="")
+    delivery_id = "" if addresses is None else addresses.proven(instance, request.url)
+    if not delivery_id:
+        raise ReceiptRefused(ReceiptFault.SIGNATURE, "it was sent to no address that this instance was given", instance)
+    return attrs.evolve(request, delivery_id=delivery_id)

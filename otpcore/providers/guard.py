@@ -1,30 +1,26 @@
-"""What the code of others may raise and answer, and how much of it goes on: neither its secrets nor an end of the process."""
+"""What the code of others may raise, and how much of it goes on: neither its secrets nor an end of the process."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import re
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 
 import anyio
 
 from otpcore.errors import ErrorKind, ProviderError
-from otpcore.rate_limits.clients import client_address
+from otpcore.providers.answers import quotes
 
-__all__ = ["EscapedError", "clean_error", "ends_the_caller", "quotes", "reference_problem", "secrets_of"]
+__all__ = ["EscapedError", "clean_error", "ends_the_caller"]
 
 LONGEST_WAIT = 86_400.0
 """Seconds; no code lives longer, so a longer wait says no more."""
 WORDS_LEFT_OUT = "it quoted the number or the code, or what the host said, so its words are left out"
 """What an error says instead of a summary that may not be shown."""
 
-_LONGEST_REFERENCE = 255
 _LONGEST_CODE = 64
-_LONG_NUMBER = 7  # digits that stand together by chance in no text
-_SHORT_WORD = 4  # characters; shorter metadata stand in a text by chance
 _LONGEST_SUMMARY = 200
 _LONGEST_FIX = 300
 
@@ -55,51 +51,6 @@ def ends_the_caller(error: BaseException) -> bool:
     if isinstance(error, GeneratorExit):  # the event loop throws the caller away
         return True
     return not isinstance(error, Exception) and _is_cancellation(error) and _is_being_cancelled()
-
-
-def secrets_of(request: object, *, in_parts: bool = False) -> tuple[str, ...]:
-    """What nothing that comes back may show: the number, and where the request has them the code, the client and metadata.
-
-    Args:
-        in_parts: The client's address on its own too; that takes a moment, and words may quote it.
-    """
-    recipient, code = getattr(request, "recipient", None), getattr(request, "code", None)
-    known = (recipient.digits if recipient is not None else "", code or "")
-    return (
-        *(text for text in known if text),
-        *(text for text in _said_in(request, in_parts) if len(text) >= _SHORT_WORD),
-    )
-
-
-def _said_in(request: object, in_parts: bool) -> Iterator[str]:
-    """What the host said, as far as the plugin has left it alone."""
-    client, metadata = getattr(request, "client", None), getattr(request, "metadata", None)
-    if isinstance(client, str):
-        yield client
-        if in_parts:
-            yield client_address(client)
-    if isinstance(metadata, Mapping):
-        yield from (text for text in metadata.values() if isinstance(text, str))
-
-
-def quotes(text: str, secrets: Collection[str]) -> bool:
-    """Whether one of the secrets stands in the text: a long one anywhere, a short one as a word of its own."""
-    return any(secret in text and _stands_out(secret, text) for secret in secrets)
-
-
-def _stands_out(secret: str, text: str) -> bool:
-    if len(secret) >= _LONG_NUMBER:
-        return True
-    return re.search(rf"(?<![0-9A-Za-z]){re.escape(secret)}(?![0-9A-Za-z])", text) is not None
-
-
-def reference_problem(reference: object) -> str:
-    """Why no store could keep this as a vendor's reference; empty: it can."""
-    if not isinstance(reference, str):
-        return f"answered a reference of type {type(reference).__name__} instead of str"
-    if len(reference) > _LONGEST_REFERENCE or not reference.isprintable():
-        return f"answered a reference that is longer than {_LONGEST_REFERENCE} characters or not printable"
-    return ""
 
 
 def clean_error(error: ProviderError, instance: str, secrets: Collection[str]) -> ProviderError:

@@ -50,6 +50,10 @@ class Instances:
     opened is closed where it was opened. One that no rule names any more is stopped when the last code that it may have
     sent has expired, and started again if a code of it is checked after all.
 
+    Attributes:
+        ready: Those that are started and that rules name, by name: they may be called at once.
+        report_outcomes: One of them wants to know how challenges end.
+
     Args:
         loaded: What could be loaded at the start.
         load: Loads another one by name.
@@ -67,6 +71,8 @@ class Instances:
         clock: Callable[[], datetime],
         patience: float = PATIENCE,
     ) -> None:
+        self.ready: dict[str, Provider] = {}
+        self.report_outcomes = any(one.reports_outcomes for one in loaded.providers.values())
         self._patience = patience
         self._loaded = loaded
         self._load = load
@@ -177,7 +183,10 @@ class Instances:
         for name in list(self._stops):
             if name in named:
                 self._idle_since.pop(name, None)
-            elif now - self._idle_since.setdefault(name, now) > self._longest_life:
+                self.ready[name] = self._loaded.providers[name]
+                continue
+            self.ready.pop(name, None)
+            if now - self._idle_since.setdefault(name, now) > self._longest_life:
                 _logger.info(
                     "provider %s is stopped: no rule names it, and its last code has expired",
                     name,
@@ -219,7 +228,9 @@ class Instances:
         if name in self._stops:
             return
         if name not in self._loaded.providers:
-            self._loaded.providers[name] = await anyio.to_thread.run_sync(self._load, name)  # imports, may read files
+            loaded = await anyio.to_thread.run_sync(self._load, name)  # imports, may read files
+            self._loaded.providers[name] = loaded
+            self.report_outcomes = self.report_outcomes or loaded.reports_outcomes
         self._loaded.broken.pop(name, None)
         provider = self._loaded.providers[name]
         with anyio.move_on_after(self._patience) as limit:
@@ -237,7 +248,7 @@ class Instances:
         try:
             async with AsyncExitStack() as stack:
                 await provider.start(stack)
-                self._stops[name] = stop
+                self._stops[name], self.ready[name] = stop, provider
                 self._told.discard(name)
                 started = True
                 task_status.started()
@@ -251,7 +262,9 @@ class Instances:
         finally:
             if self._stops.get(name) is stop:
                 del self._stops[name]
+                self.ready.pop(name, None)
 
     def _stop(self, name: str) -> None:
         self._stops.pop(name).set()
+        self.ready.pop(name, None)
         self._idle_since.pop(name, None)

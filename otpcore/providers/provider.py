@@ -21,8 +21,8 @@ from otpcore.events import fields
 from otpcore.models import Channel
 from otpcore.providers import checks as _hook_checks
 from otpcore.providers import discovery as _discovery
-from otpcore.providers.addresses import ReceiptAddresses
-from otpcore.providers.answers import Answers
+from otpcore.providers.addresses import ReceiptAddresses, proven
+from otpcore.providers.answers import Answers, UnusableAnswerError, secrets_of
 from otpcore.providers.checks import explained, fix_of, raised_at, register
 from otpcore.providers.discovery import (
     HTTP_GATEWAYS,
@@ -33,9 +33,8 @@ from otpcore.providers.discovery import (
     InstalledPlugin,
     installed,
 )
-from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller, secrets_of
+from otpcore.providers.guard import EscapedError, clean_error, ends_the_caller
 from otpcore.providers.hooks import ProviderContext, ProviderHooks
-from otpcore.providers.receipts import UnusableAnswerError, proven
 from otpcore.providers.requests import (
     AccountState,
     CancelRequest,

@@ -20,8 +20,7 @@ from otpcore.clock import utc_now
 from otpcore.errors import ErrorKind, OTPConfigurationError, ProviderError, ReceiptFault, ReceiptRefused, SettingsError
 from otpcore.events import fields
 from otpcore.models import Channel, Receipt, ReceiptStatus
-from otpcore.phone.numbers import PhoneNumber
-from otpcore.phone.spellings import same_phone
+from otpcore.phone.numbers import PhoneNumber, same_phone
 from otpcore.providers.delivered import DeliveredMessage, message_of
 from otpcore.providers.hooks import hookimpl
 from otpcore.providers.provider import Provider, provider_from_object

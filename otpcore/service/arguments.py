@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from otpcore.codes import parse_code, typed_code
-from otpcore.errors import InvalidArgument
+from otpcore.errors import InvalidArgument, SettingsError
 from otpcore.events import fields
 from otpcore.messages.payments import Payment, payment_text
 from otpcore.messages.texts import check_message, has_place
@@ -15,10 +15,9 @@ from otpcore.models import Channel
 from otpcore.phone.numbers import look_up_phone, parse_phone
 from otpcore.rate_limits.clients import is_list, names_nobody
 from otpcore.service.extras import NOTHING_SAID, Extras
-from otpcore.service.guesses import Guess
 from otpcore.service.sending import SendOrder
 from otpcore.service.service import recipient
-from otpcore.service.verifying import require_id
+from otpcore.service.verifying import Guess
 from otpcore.settings.apps import APP
 from otpcore.settings.sections import OtpSettings
 
@@ -117,7 +116,7 @@ def guess_of(
     check_storable(purpose=purpose)
     check_short(purpose=purpose)
     check_app(app)
-    require_id(settings.verify_by, challenge_id)
+    _require_id(settings.verify_by, challenge_id)
     if phone is None and challenge_id is None:
         raise InvalidArgument("verify needs a phone or a challenge_id, and both are None")
     return Guess(
@@ -129,6 +128,12 @@ def guess_of(
         code=typed_code(code),
         payment=_checked_payment(payment),
     )
+
+
+def _require_id(verify_by: str, challenge_id: str | None) -> None:
+    """Refuse a look-up by phone alone where the settings forbid it."""
+    if verify_by == "id" and challenge_id is None:
+        raise SettingsError('otp.verify_by is "id": a phone alone is not enough. Fix: pass challenge_id to verify')
 
 
 def check_text(**given: object) -> None:

@@ -29,14 +29,13 @@ from otpcore.providers.sandbox import inbox_of
 from otpcore.runners.contract import RetryRunner
 from otpcore.service.arguments import Clients, check_text, findable, guess_of, order_of
 from otpcore.service.assembly import make_runner, open_service
-from otpcore.service.deadline import Deadline
 from otpcore.service.diagnosing import diagnosis
 from otpcore.service.following_up import follow_up
 from otpcore.service.lifetime import Lifetime, begin
 from otpcore.service.receipts import receive
 from otpcore.service.retries import Retries
 from otpcore.service.sending import send
-from otpcore.service.service import Service
+from otpcore.service.service import Deadline, Service
 from otpcore.service.setup import Setup
 from otpcore.service.status import Status
 from otpcore.service.status_reading import read_status

@@ -44,7 +44,7 @@ async def cancel_verification(service: Service, instance: str, request: CancelRe
         "instance": instance,
     }
     try:
-        provider = await service.instances.opened(instance, timeout)
+        provider = await service.opened(instance, timeout)
         with service.span(Work.CALL, operation="cancel", instance=instance, channel=request.channel):
             await provider.cancel(request, timeout)
     except ProviderError as error:

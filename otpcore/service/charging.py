@@ -7,8 +7,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from otpcore.phone.numbers import calling_code_of, region_of
-from otpcore.phone.spellings import same_phone, spellings_of
+from otpcore.phone.numbers import calling_code_of, region_of, same_phone, spellings_of
 from otpcore.rate_limits.admission import Barrier, Charge, LimitReason
 from otpcore.settings.tree import Limit, LimitSettings
 
@@ -62,7 +61,7 @@ def neighbour_charges(phone_key: str, block_key: str, settings: LimitSettings) -
             _charge(LimitReason.NEIGHBOURS, phone_key, limit, count=1),
             _charge(LimitReason.NEIGHBOURS, block_key, limit),
         )
-        for limit in settings.of("neighbours")
+        for limit in settings.lists["neighbours"]
     )
 
 
@@ -132,21 +131,21 @@ def _beginnings(e164: str, lengths: Sequence[int]) -> Iterator[str]:
 
 
 def _charges(origin: Origin, settings: LimitSettings) -> Iterator[Charge]:
-    for limit in settings.of("phone"):
+    for limit in settings.lists["phone"]:
         yield _charge(LimitReason.PHONE, origin.phone_key, limit)
     if origin.client_key:
-        for limit in settings.of("client"):
+        for limit in settings.lists["client"]:
             yield _charge(LimitReason.CLIENT, origin.client_key, limit)
     for prefix, limits in settings.prefix_limits.items():
         if any(spelling.startswith(prefix) for spelling in spellings_of(origin.e164)):
             whose = prefix if len(prefix) < len(origin.e164) else origin.phone_key  # no whole number is stored
             for limit in limits:
                 yield _charge(LimitReason.PREFIX, whose, limit)
-    for limit in settings.country_limits.get(origin.region, settings.of("country")):
+    for limit in settings.country_limits.get(origin.region, settings.lists["country"]):
         yield _charge(LimitReason.COUNTRY, origin.region or _NO_COUNTRY, limit)
     for limit in settings.channel_limits.get(origin.channel, ()):
         yield _charge(LimitReason.CHANNEL, origin.channel, limit)
-    for limit in settings.of("global_"):
+    for limit in settings.lists["global_"]:
         yield _charge(LimitReason.GLOBAL, "all", limit)
 
 

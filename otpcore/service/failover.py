@@ -19,10 +19,9 @@ from otpcore.rate_limits.admission import Barrier, LimitReason
 from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.charging import stronger
-from otpcore.service.deadline import Deadline
 from otpcore.service.extras import NOTHING_SAID, Extras, unseal_extras
 from otpcore.service.routes import asked_of
-from otpcore.service.service import Service, new_id, recipient
+from otpcore.service.service import Deadline, Service, new_id, recipient
 from otpcore.settings.by_use import text_for
 from otpcore.settings.sections import OtpSettings
 from otpcore.stores.lifecycle import NOT_SENT
@@ -135,9 +134,7 @@ class Failover:
         self._is_handed_over = False
         try:
             patience = self.service.settings.otp.provider_timeout
-            provider = await self.service.instances.opened(
-                step.delivery.instance, min(patience, self.deadline.left_for_calls())
-            )
+            provider = await self.service.opened(step.delivery.instance, min(patience, self.deadline.left_for_calls()))
             if self.deadline.is_too_close_for_a_call:
                 raise _NotAskedError(ErrorKind.UNAVAILABLE, "no time was left to call it", provider=provider.instance)
             timeout = min(patience, self.deadline.left_for_calls())
@@ -393,6 +390,6 @@ def report_ended(service: Service, channel: Channel | None, challenge: Challenge
         ChallengeState.EXPIRED: EventType.EXPIRED,
     }
     if challenge.state is ChallengeState.EXPIRED:
-        service.outcomes.tell(challenge, approved=False)
+        service.tell_outcome(challenge, approved=False)
     if kind := kinds.get(challenge.state):
         service.emit(kind, challenge, channel=channel, reason=challenge.reason)

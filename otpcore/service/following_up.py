@@ -9,10 +9,9 @@ import anyio
 
 from otpcore.errors import StoreError
 from otpcore.models import Challenge, RetryJob
-from otpcore.service.deadline import Deadline
 from otpcore.service.receipts import receive
 from otpcore.service.sending import SendOrder, Sent, shown
-from otpcore.service.service import Service
+from otpcore.service.service import Deadline, Service
 
 __all__ = ["follow_up"]
 

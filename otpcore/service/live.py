@@ -4,26 +4,72 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otpcore.errors import OTPConfigurationError, StoreError
 from otpcore.events import EventType, fields
-from otpcore.rate_limits.admission import Barrier
-from otpcore.service.charging import none_at_all, stronger
+from otpcore.rate_limits.admission import Barrier, LimitReason
+from otpcore.service.charging import TargetMap, none_at_all, stronger
 from otpcore.service.obstacles import CLIENT_MISSING, CLIENT_SEEN, NOTE_CLIENT_EVERY
 from otpcore.service.overdue import OverdueWatch
 from otpcore.service.routes import Rules
-from otpcore.service.switches import Switches
+from otpcore.service.switches import PAUSED, PREFIX, Switch, stored_switches
+from otpcore.settings.tree import LimitSettings
 from otpcore.stores.lifecycle import is_due
 
 if TYPE_CHECKING:
     from otpcore.service.service import Service
 
-__all__ = ["LiveSettings"]
+__all__ = ["LiveSettings", "Switches"]
 
 _logger = logging.getLogger("otpcore.live")
 _service_logger = logging.getLogger("otpcore.service")
+
+
+class Switches:
+    """The switches in force.
+
+    A pause goes before everything. Then the narrowest prefix or region that an operator switched decides, for verified phones
+    too: an emergency has no exceptions. Then the narrowest one of ``limits.allow`` and ``limits.deny``; where none matches, an
+    empty ``limits.allow`` lets everybody pass. Whom the settings refuse passes once the phone has verified before.
+
+    Args:
+        report: Told of each switch that was changed, in words.
+    """
+
+    def __init__(self, settings: LimitSettings, report: Callable[[str], None] = lambda _: None) -> None:
+        self._listed = TargetMap({**dict.fromkeys(settings.deny, False), **dict.fromkeys(settings.allow, True)})
+        self._is_open = not settings.allow
+        self._report = report
+        self._texts: dict[str, str] = {}
+        self._pause: Switch | None = None
+        self._switched = TargetMap[Switch]({})
+
+    def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
+        """Put what is stored in force."""
+        texts = {name: text for name, text in stored.items() if name == PAUSED or name.startswith(PREFIX)}
+        if texts == self._texts:
+            return
+        before, self._texts = self._texts, texts
+        switches = stored_switches(texts)
+        self._pause = next((switch for switch in switches if not switch.prefix), None)
+        self._switched = TargetMap({switch.prefix: switch for switch in switches if switch.prefix})
+        if not first:
+            for name in sorted(name for name in {**before, **texts} if before.get(name) != texts.get(name)):
+                self._report(f"{name.removeprefix(PREFIX)}: {texts.get(name, 'no longer switched')}")
+
+    def barrier(self, e164: str, now: datetime) -> Barrier | None:
+        """What keeps a number from being sent to; None: nothing."""
+        if self._pause is not None and self._pause.is_on(now):
+            return Barrier(reason=LimitReason.PAUSED, ends_at=self._pause.until)
+        switch = next((one for one in self._switched.matches(e164) if one.is_on(now)), None)
+        if switch is not None:
+            return None if switch.allows else Barrier(reason=LimitReason.DENIED, ends_at=switch.until)
+        if next(self._listed.matches(e164), self._is_open):
+            return None
+        return Barrier(reason=LimitReason.DENIED, unless_verified=True)
 
 
 class LiveSettings:

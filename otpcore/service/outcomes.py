@@ -58,7 +58,7 @@ class Outcomes:
 
     def tell(self, challenge: ChallengeRecord, *, approved: bool) -> None:
         """A challenge is over: whoever carried its code and wants to know hears of it soon. Returns at once, and never fails."""
-        if self._tasks is None or not any(one.reports_outcomes for one in self._service.providers.values()):
+        if self._tasks is None:
             return
         if self._under_way >= _MOST:
             self._report(challenge.id, "too_many")
@@ -84,7 +84,7 @@ class Outcomes:
         """One call to a provider."""
         patience = self._service.settings.otp.provider_timeout
         try:
-            provider = await self._service.instances.opened(instance, patience)
+            provider = await self._service.opened(instance, patience)
             with self._service.span(Work.CALL, operation="report_outcome", instance=instance, channel=request.channel):
                 await provider.report_outcome(request, patience)
         except ProviderError as error:

@@ -13,9 +13,8 @@ from otpcore.errors import ReceiptFault, ReceiptRefused, StoreError, UnknownProv
 from otpcore.events import EventType
 from otpcore.models import Channel, Receipt, ReceiptOutcome, ReceiptResult, RetryJob
 from otpcore.providers.requests import ReceiptRequest
-from otpcore.service.deadline import Deadline
 from otpcore.service.failover import report_end, report_receipt, stored_failover
-from otpcore.service.service import Service, new_id
+from otpcore.service.service import Deadline, Service, new_id
 from otpcore.stores.commands import ReceiptRule, Received
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.steps import CallInstance, Ended, FailoverRef, Queued, Step
@@ -39,7 +38,7 @@ async def receive(
     """
     deadline = Deadline(service.settings.otp.send_timeout)
     timeout = min(service.settings.otp.provider_timeout, deadline.left_for_calls())
-    provider = await service.instances.opened(_reader(service, instance), timeout)
+    provider = await service.opened(_reader(service, instance), timeout)
     try:
         answer = await provider.parse_receipt(request, min(timeout, deadline.left_for_calls()))
     except ReceiptRefused as error:

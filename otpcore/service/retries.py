@@ -12,9 +12,8 @@ import attrs
 from otpcore.errors import OTPConfigurationError, OTPError, StoreError
 from otpcore.events import EventType, Work, fields
 from otpcore.models import RetryDue, RetryElsewhere, RetryJob, RetryOver
-from otpcore.service.deadline import Deadline
 from otpcore.service.failover import report_end, report_ended, stored_failover
-from otpcore.service.service import Service, new_id
+from otpcore.service.service import Deadline, Service, new_id
 from otpcore.service.upkeep import fold, purge_old, sweep, tidy_sandbox
 from otpcore.stores.commands import Claim, ClaimRule
 from otpcore.stores.lifecycle import is_due

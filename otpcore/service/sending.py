@@ -15,12 +15,11 @@ from otpcore.models import Challenge, ChallengeState, Channel, CodeOwner, RetryJ
 from otpcore.phone.numbers import PhoneNumber, region_of
 from otpcore.rate_limits.admission import Admission, Charge, LimitReason
 from otpcore.service.charging import Origin, block_of, budget_of, charges_of, closed, neighbour_charges, stronger
-from otpcore.service.deadline import Deadline
 from otpcore.service.extras import NOTHING_SAID, Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.no_route import why_nobody
 from otpcore.service.routes import Asked, Route, asked_of
-from otpcore.service.service import Service, new_id, recipient
+from otpcore.service.service import Deadline, Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import STOPS, is_living
 from otpcore.stores.records import AuditRecord, ChallengeRecord, changed

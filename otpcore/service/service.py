@@ -1,18 +1,21 @@
-"""A service that is put together: what each of its modules works with."""
+"""What each module of a service works with: the service that is put together, and how long its caller waits."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+import anyio
 import attrs
 
 from otpcore.clock import utc_now
 from otpcore.codes import KeyRing
+from otpcore.errors import StoreError
 from otpcore.events import UNMEASURED, Event, EventLog, EventType, Span, Telemetry, Work
 from otpcore.models import Channel
 from otpcore.phone.numbers import PhoneNumber, reached_by_sms
@@ -31,10 +34,14 @@ from otpcore.stores.commands import LockRule
 from otpcore.stores.contract import Store
 from otpcore.stores.records import ChallengeRecord
 from otpcore.stores.steps import Candidate, FailoverPlan
+from otpcore.stores.trouble import HEARD, Trouble
 
-__all__ = ["Elsewhere", "Service", "new_id", "recipient"]
+__all__ = ["Deadline", "Elsewhere", "Service", "new_id", "recipient"]
 
 _LEASE_MARGIN = 5.0  # seconds beyond the provider timeout
+_RESERVE = 0.1
+"""Of a caller's time, for recording what the last provider said."""
+_LEAST_CALL = 0.5  # seconds
 
 
 @attrs.frozen(kw_only=True)
@@ -115,6 +122,16 @@ class Service:
         event = Event(type=kind, at=self.clock(), **said)
         self.log.write(event)
         self.observers.emit(event)
+
+    def tell_outcome(self, challenge: ChallengeRecord, *, approved: bool) -> None:
+        """A challenge is over: whoever carried its code hears of it, where somebody wants to. Returns at once, and never fails."""
+        if self.instances.report_outcomes:
+            self.outcomes.tell(challenge, approved=approved)
+
+    async def opened(self, instance: str, within: float) -> Provider:
+        """A started instance, for a call to it; what ``Instances.opened`` says. One that is ready is not waited for."""
+        ready = self.instances.ready.get(instance)
+        return ready if ready is not None else await self.instances.opened(instance, within)
 
     def span(self, work: Work, **attributes: str | int) -> Span:
         """What measures this work; nothing does unless somebody asked for it."""
@@ -206,6 +223,54 @@ class Service:
     def recipient_of(self, challenge: ChallengeRecord, channel: Channel) -> PhoneNumber:
         """The number of a stored challenge, as it is reached over this channel."""
         return recipient(self.phone_of(challenge), channel)
+
+
+class Deadline:
+    """The end of one call, on the monotonic clock.
+
+    Args:
+        seconds: From now; ``otp.send_timeout``.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds until the end; below zero once it has passed."""
+        return self._at - time.monotonic()
+
+    def left_for_calls(self) -> float:
+        """Seconds in which providers may be called: what they say must still be recorded in time."""
+        return self.left() - self._seconds * _RESERVE
+
+    @property
+    def is_too_close_for_a_call(self) -> bool:
+        """A provider would have no fair chance to answer."""
+        return self.left_for_calls() < min(_LEAST_CALL, self._seconds * _RESERVE)
+
+    @contextlib.contextmanager
+    def bounding(self, what: str) -> Iterator[None]:
+        """Work with the store that ends at the deadline.
+
+        Args:
+            what: Follows from it, for people.
+
+        Raises:
+            StoreError: The store did not answer in time.
+        """
+        trouble = Trouble()
+        heard = HEARD.set(trouble)
+        try:
+            with anyio.move_on_after(self.left()) as scope:
+                yield
+        finally:
+            HEARD.reset(heard)
+        if scope.cancelled_caught:
+            why = "Something holds a lock in it, or it is overloaded or away; `otp doctor` looks"
+            if isinstance(trouble.last, StoreError):
+                why = f"Its last words: {trouble.last}"
+            raise StoreError(f"the store did not answer within otp.send_timeout ({self._seconds:g} s): {what}. {why}")
 
 
 def new_id() -> str:

@@ -1,22 +1,19 @@
-"""What operators switch in the store: the pause, and prefixes and regions that are denied or allowed; and whom the settings deny."""
+"""What operators switch, as it is stored: the pause, prefixes and regions that are denied or allowed, instances that are drained."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import attrs
 
 from otpcore.events import fields
-from otpcore.rate_limits.admission import Barrier, LimitReason
-from otpcore.service.charging import TargetMap
-from otpcore.settings.tree import LimitSettings
 
 __all__ = [
     "PAUSED",
+    "PREFIX",
     "Switch",
-    "Switches",
     "drain_setting",
     "drained",
     "prefix_setting",
@@ -28,7 +25,8 @@ _logger = logging.getLogger("otpcore.limits")
 
 PAUSED = "paused"
 """The stored setting that pauses all sending."""
-_PREFIX = "limits.prefix."
+PREFIX = "limits.prefix."
+"""How the stored settings of prefixes and regions begin."""
 _DRAINED = "drained."
 _ON, _DENY, _ALLOW = "on", "deny", "allow"
 _SWITCHED = (
@@ -59,7 +57,7 @@ class Switch:
 
 def prefix_setting(prefix: str) -> str:
     """The stored setting of one prefix or region."""
-    return f"{_PREFIX}{prefix}"
+    return f"{PREFIX}{prefix}"
 
 
 def drain_setting(instance: str) -> str:
@@ -93,53 +91,9 @@ def stored_switches(stored: Mapping[str, str]) -> tuple[Switch, ...]:
     return tuple(_read(stored))
 
 
-class Switches:
-    """The switches in force.
-
-    A pause goes before everything. Then the narrowest prefix or region that an operator switched decides, for verified phones
-    too: an emergency has no exceptions. Then the narrowest one of ``limits.allow`` and ``limits.deny``; where none matches, an
-    empty ``limits.allow`` lets everybody pass. Whom the settings refuse passes once the phone has verified before.
-
-    Args:
-        report: Told of each switch that was changed, in words.
-    """
-
-    def __init__(self, settings: LimitSettings, report: Callable[[str], None] = lambda _: None) -> None:
-        self._listed = TargetMap({**dict.fromkeys(settings.deny, False), **dict.fromkeys(settings.allow, True)})
-        self._is_open = not settings.allow
-        self._report = report
-        self._texts: dict[str, str] = {}
-        self._pause: Switch | None = None
-        self._switched = TargetMap[Switch]({})
-
-    def take_up(self, stored: Mapping[str, str], *, first: bool) -> None:
-        """Put what is stored in force."""
-        texts = {name: text for name, text in stored.items() if name == PAUSED or name.startswith(_PREFIX)}
-        if texts == self._texts:
-            return
-        before, self._texts = self._texts, texts
-        switches = stored_switches(texts)
-        self._pause = next((switch for switch in switches if not switch.prefix), None)
-        self._switched = TargetMap({switch.prefix: switch for switch in switches if switch.prefix})
-        if not first:
-            for name in sorted(name for name in {**before, **texts} if before.get(name) != texts.get(name)):
-                self._report(f"{name.removeprefix(_PREFIX)}: {texts.get(name, 'no longer switched')}")
-
-    def barrier(self, e164: str, now: datetime) -> Barrier | None:
-        """What keeps a number from being sent to; None: nothing."""
-        if self._pause is not None and self._pause.is_on(now):
-            return Barrier(reason=LimitReason.PAUSED, ends_at=self._pause.until)
-        switch = next((one for one in self._switched.matches(e164) if one.is_on(now)), None)
-        if switch is not None:
-            return None if switch.allows else Barrier(reason=LimitReason.DENIED, ends_at=switch.until)
-        if next(self._listed.matches(e164), self._is_open):
-            return None
-        return Barrier(reason=LimitReason.DENIED, unless_verified=True)
-
-
 def _read(stored: Mapping[str, str]) -> Iterator[Switch]:
     for name, text in sorted(stored.items()):
-        if name != PAUSED and not name.startswith(_PREFIX):
+        if name != PAUSED and not name.startswith(PREFIX):
             continue
         word, _, times = text.partition(" until ")
         until, _, since = times.partition(" since ")
@@ -156,7 +110,7 @@ def _read(stored: Mapping[str, str]) -> Iterator[Switch]:
             about = fields("switch_unreadable", detail=name)
             _logger.error("the stored %s is left out, it cannot be read: %s", name, text, extra=about)
             continue
-        prefix = "" if name == PAUSED else name.removeprefix(_PREFIX)
+        prefix = "" if name == PAUSED else name.removeprefix(PREFIX)
         yield Switch(prefix=prefix, allows=word == _ALLOW, until=ends_at, since=begun_at)
 
 

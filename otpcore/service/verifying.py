@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
+import hmac
 import logging
-from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import anyio
 import attrs
 
-from otpcore.codes import digest_length
-from otpcore.errors import ErrorKind, ProviderError, RateLimited, SettingsError, StoreError
+from otpcore.codes import digest_length, is_bound
+from otpcore.errors import RateLimited, SettingsError
 from otpcore.events import EventType, Work, fields
-from otpcore.models import ChallengeState, CodeOwner, Verification, VerificationStatus, name_of
+from otpcore.messages.payments import Payment
+from otpcore.models import TEST_INSTANCE, ChallengeState, CodeOwner, Verification, VerificationStatus
 from otpcore.phone.numbers import PhoneNumber
-from otpcore.providers.requests import CheckRequest, CheckResult
+from otpcore.service.asking_vendors import Verdict, ask_vendors, checks_of
 from otpcore.service.cancelling import cancel_at_vendor
-from otpcore.service.deadline import Deadline
-from otpcore.service.extras import unseal_extras
 from otpcore.service.failover import report_ended
-from otpcore.service.guesses import Guess, is_of_this_payment, subject_of
-from otpcore.service.service import Service, recipient
+from otpcore.service.service import Deadline, Service
 from otpcore.stores.commands import RecordedGuess, Reservation, ReservationStatus
-from otpcore.stores.lifecycle import FOREVER, NOT_SENT, OVER, is_living, is_spent
-from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord
+from otpcore.stores.lifecycle import FOREVER, OVER, is_living, is_spent
+from otpcore.stores.records import AuditRecord, ChallengeRecord
 
 _logger = logging.getLogger("otpcore.verifying")
-_CANCELLED_GRACE = 2.0  # seconds in which the attempt of a cancelled caller is still given back
 _sandbox_logger = logging.getLogger("otpcore.sandbox")
 
 _STATUSES = {
@@ -38,26 +34,16 @@ _STATUSES = {
 
 
 @attrs.frozen(kw_only=True)
-class _Verdict:
-    """What the vendors said about one guess.
+class Guess:
+    """What a person typed, and where it should fit. ``code`` is normalised."""
 
-    Args:
-        approved: Ids of the deliveries whose verification was approved.
-        gone: Ids of the deliveries whose verification the vendor no longer has.
-        error: Of the last check that was not answered.
-        incorrect: Some vendor said that the code is wrong.
-        was_asked: A check was made, now or by an attempt before this one that found a verification gone.
-    """
-
-    approved: tuple[str, ...] = ()
-    gone: tuple[str, ...] = ()
-    error: ProviderError | None = None
-    incorrect: bool = False
-    was_asked: bool = False
-
-    @property
-    def answered(self) -> bool:
-        return self.incorrect or bool(self.gone)
+    phone: PhoneNumber | None
+    challenge_id: str | None
+    purpose: str
+    app: str
+    client: str | None = attrs.field(repr=False)
+    code: str = attrs.field(repr=False)
+    payment: Payment | None = None
 
 
 async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
@@ -81,7 +67,7 @@ async def verify(service: Service, guess: Guess, deadline: Deadline) -> Verifica
 async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verification:
     subject = None
     if guess.phone is not None:
-        subject = subject_of(service, guess, guess.phone)
+        subject = _subject_of(service, guess, guess.phone)
     if len(guess.code) != service.settings.otp.length:
         unfit = await _unfit(service, guess, subject)
         if unfit is not None:
@@ -108,9 +94,9 @@ async def _verify(service: Service, guess: Guess, deadline: Deadline) -> Verific
         return _refused(service, challenge, _STATUSES[reservation.status])
     if challenge.core_recorded or guess.phone is None:
         await _require_key(service, reservation, challenge)
-    verdict = _Verdict()
-    if is_of_this_payment(service, guess, challenge):
-        verdict = await _ask_vendors(service, reservation, challenge, guess, deadline)
+    verdict = Verdict()
+    if _is_of_this_payment(service, guess, challenge):
+        verdict = await ask_vendors(service, reservation, challenge, guess.code, guess.phone, deadline)
     if verdict.approved:
         return await _approve(service, reservation, challenge, verdict.approved)
     return await _settle(service, reservation, challenge, verdict)
@@ -129,8 +115,8 @@ async def cancel(service: Service, challenge_id: str, deadline: Deadline, audit:
         report_ended(service, None, view.challenge)
         return False
     service.emit(EventType.CANCELLED, view.challenge)
-    service.outcomes.tell(view.challenge, approved=False)
-    checks = [check for check in _checks(view.deliveries, frozenset()) if check.reference]
+    service.tell_outcome(view.challenge, approved=False)
+    checks = [check for check in checks_of(view.deliveries, frozenset()) if check.reference]
     if not checks:
         return True
     try:
@@ -145,13 +131,31 @@ async def cancel(service: Service, challenge_id: str, deadline: Deadline, audit:
     return True
 
 
+def _subject_of(service: Service, guess: Guess, phone: PhoneNumber) -> str:
+    """The subject of the challenge that is meant, where it is this phone's."""
+    if guess.payment is None:
+        return service.keys.subject(phone.e164, guess.purpose, guess.app)
+    return service.keys.bound_subject(phone.e164, guess.purpose, guess.app, *guess.payment.said)
+
+
+def _is_of_this_payment(service: Service, guess: Guess, challenge: ChallengeRecord) -> bool:
+    """Whether the code of a challenge is for the payment that is guessed, or for none where none is.
+
+    Raises:
+        SettingsError: The key of the challenge is missing here.
+    """
+    if guess.payment is None or not is_bound(challenge.subject):
+        return guess.payment is None and not is_bound(challenge.subject)
+    return hmac.compare_digest(_subject_of(service, guess, service.phone_of(challenge)), challenge.subject)
+
+
 def _fits(service: Service, guess: Guess, challenge: ChallengeRecord) -> bool:
     """The core recorded this code, in constant time; with a key that is missing here nothing fits."""
     if not challenge.core_recorded:
         return False
     try:
         fits = service.keys.matches(challenge.id, guess.code, challenge.code_digest)
-        return is_of_this_payment(service, guess, challenge) and fits
+        return _is_of_this_payment(service, guess, challenge) and fits
     except SettingsError:
         return False
 
@@ -182,7 +186,7 @@ async def _unfit(service: Service, guess: Guess, subject: str | None) -> Verific
         return None
     if not is_living(challenge, service.clock()) or is_spent(challenge):
         return None
-    if not is_of_this_payment(service, guess, challenge):  # which is not told for nothing
+    if not _is_of_this_payment(service, guess, challenge):  # which is not told for nothing
         return None
     lengths = {digest_length(challenge.code_digest)}
     for provider in service.providers.values():
@@ -209,9 +213,9 @@ async def _approve(
 
 def _approved(service: Service, challenge: ChallengeRecord) -> Verification:
     service.emit(EventType.VERIFY_APPROVED, challenge)
-    service.outcomes.tell(challenge, approved=True)
-    if test_number := name_of(challenge.provider):
-        masked = challenge.phone_masked
+    service.tell_outcome(challenge, approved=True)
+    if challenge.provider is not None and challenge.provider.startswith(TEST_INSTANCE):
+        masked, test_number = challenge.phone_masked, challenge.provider.removeprefix(TEST_INSTANCE)
         about = fields("test_number_used", phone=masked, challenge_id=challenge.id, detail=test_number)
         _sandbox_logger.warning(
             "test number %s (%s) is used: its fixed code is accepted", test_number, masked, extra=about
@@ -220,117 +224,8 @@ def _approved(service: Service, challenge: ChallengeRecord) -> Verification:
     return Verification(status=VerificationStatus.APPROVED, attempts_left=left, challenge_id=challenge.id)
 
 
-async def _ask_vendors(
-    service: Service, reservation: Reservation, challenge: ChallengeRecord, guess: Guess, deadline: Deadline
-) -> _Verdict:
-    """Ask each distinct vendor verification once; within a scope, the first answer other than GONE settles it."""
-    checks = list(_checks(reservation.deliveries, reservation.marked))
-    verdict = _Verdict(was_asked=any(one.gone for one in reservation.deliveries))
-    if not checks:
-        return verdict
-    phone, metadata, settled = _sent_to(service, challenge, guess), _metadata_of(service, challenge), set[str]()
-    for check in checks:
-        if check.scope in settled:
-            continue
-        verdict = attrs.evolve(verdict, was_asked=True)
-        try:
-            answer = await _ask(service, check, phone, guess.code, metadata, deadline)
-        except ProviderError as error:
-            settled.add(check.scope)
-            verdict = attrs.evolve(verdict, error=error)
-            continue
-        except anyio.get_cancelled_exc_class():
-            await _break_off(service, reservation, challenge, verdict)
-            raise
-        same = tuple(d.id for d in reservation.deliveries if d.scope == check.scope and d.reference == check.reference)
-        if answer is CheckResult.APPROVED:
-            return attrs.evolve(verdict, approved=same)
-        if answer is CheckResult.INCORRECT:
-            settled.add(check.scope)
-            verdict = attrs.evolve(verdict, incorrect=True)
-        else:
-            verdict = attrs.evolve(verdict, gone=verdict.gone + same)
-    return verdict
-
-
-async def _break_off(service: Service, reservation: Reservation, challenge: ChallengeRecord, verdict: _Verdict) -> None:
-    """The caller was cancelled while a vendor was asked: as if that vendor had not answered."""
-    if challenge.core_recorded or verdict.answered:
-        return
-    with anyio.move_on_after(_CANCELLED_GRACE, shield=True), contextlib.suppress(StoreError):
-        settled = await service.store.settle(reservation, give_back=True, gone=(), now=service.store_now)
-        if settled is not None and settled.given_back:
-            service.emit(EventType.ATTEMPT_GIVEN_BACK, challenge)
-
-
-def _sent_to(service: Service, challenge: ChallengeRecord, guess: Guess) -> PhoneNumber:
-    """The number in the spelling in which it was sent to: that is what the vendor knows."""
-    try:
-        return service.phone_of(challenge)
-    except SettingsError:  # the key is missing here; the vendor can answer all the same
-        if guess.phone is None:
-            raise
-        return guess.phone
-
-
-def _metadata_of(service: Service, challenge: ChallengeRecord) -> Mapping[str, str]:
-    """What the host said of the latest send; nothing where the key is missing here, as with the number."""
-    try:
-        return unseal_extras(service.keys, challenge).metadata
-    except SettingsError:
-        return {}
-
-
-def _checks(deliveries: Sequence[DeliveryRecord], marked: frozenset[str]) -> Iterator[DeliveryRecord]:
-    """One delivery for each vendor verification that may still be checked: newest first, those without reference last.
-
-    Each of the latter: where the vendor finds a verification by delivery id, any of them may be the one that started.
-    """
-    asked = [d for d in reversed(deliveries) if d.owner is CodeOwner.PROVIDER]
-    usable = [d for d in asked if d.scope and d.outcome not in NOT_SENT and not d.gone]
-    seen = set[tuple[str, str]]()
-    for delivery in [*(d for d in usable if d.reference), *(d for d in usable if not d.reference)]:
-        verification = (delivery.scope, delivery.reference)
-        by_recipient = not delivery.reference
-        if verification in seen or (by_recipient and delivery.scope in marked):
-            continue
-        if not by_recipient:
-            seen.add(verification)
-        yield delivery
-
-
-async def _ask(
-    service: Service,
-    check: DeliveryRecord,
-    phone: PhoneNumber,
-    code: str,
-    metadata: Mapping[str, str],
-    deadline: Deadline,
-) -> CheckResult:
-    patience = service.settings.otp.provider_timeout
-    provider = await service.instances.opened(check.instance, min(patience, deadline.left_for_calls()))
-    timeout = min(patience, deadline.left_for_calls())
-    if timeout <= 0:
-        raise ProviderError(
-            ErrorKind.UNAVAILABLE, "others took all the time of this verification", provider=check.instance
-        )
-    request = CheckRequest(
-        challenge_id=check.challenge_id,
-        delivery_id=check.id,
-        recipient=recipient(phone, check.channel),
-        channel=check.channel,
-        code=code,
-        reference=check.reference,
-        metadata=dict(metadata),
-    )
-    with service.span(Work.CALL, operation="check_code", instance=check.instance, channel=check.channel) as span:
-        answer = await provider.check_code(request, timeout)
-        span.note(outcome=answer)
-        return answer
-
-
 async def _settle(
-    service: Service, reservation: Reservation, challenge: ChallengeRecord, verdict: _Verdict
+    service: Service, reservation: Reservation, challenge: ChallengeRecord, verdict: Verdict
 ) -> Verification:
     """Nothing matched."""
     compared = challenge.core_recorded
@@ -378,9 +273,3 @@ def _report_lock(service: Service, reservation: Reservation, challenge: Challeng
             reason="until_reset" if for_good else "until_time",
             detail=None if for_good else f"until {until.isoformat()}",
         )
-
-
-def require_id(verify_by: str, challenge_id: str | None) -> None:
-    """Refuse a look-up by phone alone where the settings forbid it."""
-    if verify_by == "id" and challenge_id is None:
-        raise SettingsError('otp.verify_by is "id": a phone alone is not enough. Fix: pass challenge_id to verify')

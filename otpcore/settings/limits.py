@@ -170,9 +170,11 @@ class LimitSettings:
         between(1, 100),
     )
 
-    def of(self, name: str) -> tuple[Limit, ...]:
-        """One list of limits, read: ``phone``, ``client``, ``country``, ``global_``, ``unverified`` or ``neighbours``."""
-        return self._read[name]
+    @functools.cached_property
+    def lists(self) -> Mapping[str, tuple[Limit, ...]]:
+        """Each list of limits, read: ``phone``, ``client``, ``country``, ``global_``, ``unverified`` and ``neighbours``."""
+        names = ("phone", "client", "country", "global_", "unverified", "neighbours")
+        return {name: _read(getattr(self, name)) for name in names}
 
     @functools.cached_property
     def prefix_limits(self) -> Mapping[str, tuple[Limit, ...]]:
@@ -193,7 +195,7 @@ class LimitSettings:
     def none_at_all(self) -> tuple[str, ...]:
         """The keys of the limits that let nothing through."""
         lists = {
-            **{name.rstrip("_"): self.of(name) for name in ("phone", "client", "country", "global_")},
+            **{name.rstrip("_"): self.lists[name] for name in ("phone", "client", "country", "global_")},
             **{f"prefix.{prefix}": limits for prefix, limits in self.prefix_limits.items()},
             **{f"countries.{region}": limits for region, limits in self.country_limits.items()},
             **{f"channel.{word}": limits for word, limits in self.channel_limits.items()},
@@ -209,15 +211,10 @@ class LimitSettings:
     def budget_rule(self) -> BudgetRule:
         """``unverified`` and how it is applied, read."""
         return BudgetRule(
-            windows=tuple(BudgetWindow(least=limit.count, length=limit.window) for limit in self.of("unverified")),
+            windows=tuple(BudgetWindow(least=limit.count, length=limit.window) for limit in self.lists["unverified"]),
             share=self.unverified_share,
             enforce=self.unverified_mode == "enforce",
         )
-
-    @functools.cached_property
-    def _read(self) -> Mapping[str, tuple[Limit, ...]]:
-        names = ("phone", "client", "country", "global_", "unverified", "neighbours")
-        return {name: _read(getattr(self, name)) for name in names}
 
 
 def _read(texts: tuple[str, ...]) -> tuple[Limit, ...]:

@@ -12,8 +12,7 @@ import attrs
 from otpcore.errors import SettingsError, quoted
 from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
-from otpcore.phone.numbers import is_region
-from otpcore.phone.spellings import same_phone
+from otpcore.phone.numbers import is_region, same_phone
 from otpcore.settings.apps import AppSettings, good_apps, with_app
 from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting

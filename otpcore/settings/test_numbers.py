@@ -11,8 +11,7 @@ from typing import Any
 import attrs
 
 from otpcore.errors import InvalidPhoneNumber, SettingsError
-from otpcore.phone.numbers import parse_phone
-from otpcore.phone.spellings import same_phone
+from otpcore.phone.numbers import parse_phone, same_phone
 from otpcore.settings.fields import full_key, setting
 
 __all__ = ["FixedNumber", "good_test_numbers", "known_test_numbers"]

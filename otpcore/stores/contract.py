@@ -45,7 +45,7 @@ from otpcore.stores.rows import Rows
 from otpcore.stores.sealed_commands import SealedCommands
 from otpcore.stores.series_commands import SeriesCommands
 from otpcore.stores.steps import CallResult, FailoverPlan, FailoverRef, Recorded, Step
-from otpcore.stores.transactions import auditing, begin, breakers, failover, receipts, retry, upkeep, verify
+from otpcore.stores.transactions import auditing, begin, choosing, failover, receipts, retry, upkeep, verify
 from otpcore.stores.transactions.limits import Admitted
 
 __all__ = ["Store"]
@@ -201,7 +201,7 @@ class Store(LimitCommands, ListCommands, SealedCommands, SeriesCommands, ChangeC
         total, late = 0, timedelta()
         while True:  # in small units, so that sends and verifications go on between them
             unit = partial(
-                breakers.wake,
+                choosing.wake,
                 closed=closed,
                 breaker_threshold=breaker_threshold,
                 limit=_WAKE_LIMIT,

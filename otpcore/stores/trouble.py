@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from contextvars import ContextVar
 
 import attrs
 
-__all__ = ["Trouble", "listening", "note_trouble"]
+__all__ = ["HEARD", "Trouble", "note_trouble"]
 
 
 @attrs.define(eq=False)
@@ -18,21 +16,11 @@ class Trouble:
     last: Exception | None = None
 
 
-_heard: ContextVar[Trouble | None] = ContextVar("otpcore_trouble", default=None)
-
-
-@contextlib.contextmanager
-def listening() -> Iterator[Trouble]:
-    """Hear of the troubles of every unit that is asked for within the block; threads work in a copy of its context."""
-    trouble = Trouble()
-    token = _heard.set(trouble)
-    try:
-        yield trouble
-    finally:
-        _heard.reset(token)
+HEARD: ContextVar[Trouble | None] = ContextVar("otpcore_trouble", default=None)
+"""Set by a caller: hears of the troubles of every unit that is asked for meanwhile; threads work in a copy of its context."""
 
 
 def note_trouble(error: Exception | None) -> None:
     """A unit is tried again because of this; None: it has succeeded."""
-    if (trouble := _heard.get()) is not None:
+    if (trouble := HEARD.get()) is not None:
         trouble.last = error

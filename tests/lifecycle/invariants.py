@@ -7,7 +7,7 @@ the person received, what lives at the vendors, whose processes died. The model 
 from __future__ import annotations
 
 from otpcore.models import ChallengeState, Outcome
-from otpcore.service.verifying import _checks
+from otpcore.service.asking_vendors import checks_of
 from otpcore.stores.commands import ChallengeView
 from otpcore.stores.lifecycle import BEGUN, IN_DOUBT, NOT_SENT, OVER, TRANSITIONS, is_living, is_spent
 from otpcore.stores.records import DeliveryRecord
@@ -37,7 +37,7 @@ def delivered_codes_verify(world: World, before: Views, after: Views) -> str:
     """
     for view in living(world, after):
         marked = world.model.marked(view.challenge.id)
-        checks = {(one.scope, one.reference) for one in _checks(view.deliveries, marked)}
+        checks = {(one.scope, one.reference) for one in checks_of(view.deliveries, marked)}
         sent = {d.id for d in view.deliveries if d.id in world.memory.codes} - world.memory.displaced
         for code in {world.memory.codes[one] for one in sent}:
             verification = world.verification(code)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otpcore.models import Channel
-from otpcore.service.verifying import _checks
+from otpcore.service.asking_vendors import checks_of
 from otpcore.stores.commands import Reservation
 from otpcore.stores.contract import Store
 from otpcore.stores.lifecycle import is_living
@@ -292,7 +292,7 @@ class World:
 
     def _ask_vendors(self, reservation: Reservation, code: str) -> Generator[str, str, dict[tuple[str, str], str]]:
         """What was said of each verification, by scope and reference."""
-        found = _checks(reservation.deliveries, reservation.marked)
+        found = checks_of(reservation.deliveries, reservation.marked)
         # These vendors find a verification by recipient, so they say the same of each start without an answer.
         checks = list(dict.fromkeys((check.scope, check.reference) for check in found))
         if reservation.challenge is not None:

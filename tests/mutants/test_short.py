@@ -55,7 +55,7 @@ def test_a_default_is_tried_with_all_that_run_through_its_file(tmp_path: Path) -
 
 
 def test_a_change_is_noticed_explained_or_named() -> None:
-    files = ("otpcore/service/deadline.py", "otpcore/retrying.py")
+    files = ("otpcore/service/service.py", "otpcore/retrying.py")
     lines = (
         "_LEAST_CALL =",
         "_RESERVE =",

@@ -14,8 +14,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from otpcore.errors import InvalidPhoneNumber
-from otpcore.phone.numbers import PhoneNumber, is_whole_number, look_up_phone, parse_phone, reached_by_sms
-from otpcore.phone.spellings import same_phone, spellings_of
+from otpcore.phone.numbers import (
+    PhoneNumber,
+    is_whole_number,
+    look_up_phone,
+    parse_phone,
+    reached_by_sms,
+    same_phone,
+    spellings_of,
+)
 
 NUMBER = "+359871234567"
 

@@ -32,7 +32,8 @@ from otpcore.service.charging import (
     neighbour_charges,
     stronger,
 )
-from otpcore.service.switches import PAUSED, Switch, Switches, prefix_setting, stored_switches, switch_text
+from otpcore.service.live import Switches
+from otpcore.service.switches import PAUSED, Switch, prefix_setting, stored_switches, switch_text
 from otpcore.settings.tree import Settings, parse_seconds
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from otpcore.service.deadline import Deadline
+from otpcore.service.service import Deadline
 
 
 def test_a_tenth_of_the_time_is_kept_for_recording_what_the_last_provider_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -109,7 +110,7 @@ async def test_of_more_receipts_than_there_is_time_for_the_vendor_repeats_the_re
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Slow()
-    monkeypatch.setattr("otpcore.service.deadline.time", SimpleNamespace(monotonic=lambda: store.passed))
+    monkeypatch.setattr("otpcore.service.service.time", SimpleNamespace(monotonic=lambda: store.passed, time=time.time))
     request = said("; ".join(f"queued M{number}; lost M{number}" for number in range(1, 9)))
     sent = []
     async with scene.service(store=store) as otp:

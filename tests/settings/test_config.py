@@ -44,7 +44,7 @@ def test_nothing_said_is_a_valid_set_of_safe_defaults() -> None:
     assert (settings.sms.retry, settings.sms.max_retries) == (False, 20)
     assert (settings.call.retry, settings.call.max_retries) == (False, 2)
     assert (settings.otp.length, settings.otp.life, settings.otp.attempts) == (6, 300.0, 5)
-    assert settings.limits.of("phone") == (Limit(3, 600), Limit(10, 86_400))
+    assert settings.limits.lists["phone"] == (Limit(3, 600), Limit(10, 86_400))
     assert (settings.storage.store, settings.store_name) == (None, "sql")
     assert settings.keys.missing
 

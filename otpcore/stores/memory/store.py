@@ -18,10 +18,9 @@ from otpcore.stores.contract import Store
 from otpcore.stores.derived_rows import DerivedRows
 from otpcore.stores.lifecycle import FOREVER, OVER
 from otpcore.stores.lists import Place
-from otpcore.stores.memory.challenges import ChallengeRows
+from otpcore.stores.memory.challenges import ChallengeRows, ScheduleRows
 from otpcore.stores.memory.changes import ChangeRows
 from otpcore.stores.memory.limits import LimitRows
-from otpcore.stores.memory.schedule import ScheduleRows
 from otpcore.stores.memory.sealed import SealedRows
 from otpcore.stores.memory.series import SeriesRows
 from otpcore.stores.records import (

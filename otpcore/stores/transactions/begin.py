@@ -80,7 +80,8 @@ def begin_charged(rows: Rows, send: NewSend, admitted: Admitted, now: datetime |
     begin_it = _resend if send.is_resend else _start
     begun = begin_it(rows, send, admitted.charges, moment)
     if isinstance(begun, Begun):
-        auditing.note(rows, send.audit, about=send.challenge.phone_key)
+        if send.audit is not None:
+            auditing.note(rows, send.audit, about=send.challenge.phone_key)
         noted = note(rows, send, admitted, moment)
         return changed(begun, noted=noted) if noted else begun
     is_refused = isinstance(begun, Refused)  # else nobody had to send

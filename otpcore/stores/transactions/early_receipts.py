@@ -13,12 +13,18 @@ from otpcore.stores.rows import Rows
 from otpcore.stores.transactions.changes import note
 
 
-def heard_of(rows: Rows, delivery: DeliveryRecord) -> Sequence[ReceiptRecord]:
+def heard_of(
+    rows: Rows, delivery: DeliveryRecord, early: Sequence[ReceiptRecord] | None = None
+) -> Sequence[ReceiptRecord]:
     """All receipts about a delivery, also those that came before anybody knew its reference.
 
     Not those that contradict it: that name it under another reference, or another send's delivery under its reference.
+
+    Args:
+        early: What ``receipts_of`` found, where that has been looked up.
     """
-    found = [one for one in rows.receipts_of(delivery.id, delivery.reference) if one.instance == delivery.instance]
+    early = rows.receipts_of(delivery.id, delivery.reference) if early is None else early
+    found = [one for one in early if one.instance == delivery.instance]
     own = [one for one in found if one.reference in ("", delivery.reference or one.reference)]
     return [one for one in own if one.delivery_id in ("", delivery.id) or _of_same_send(rows, one, delivery)]
 

@@ -40,19 +40,19 @@ from otpcore.stores.steps import (
     Step,
     Stopped,
 )
-from otpcore.stores.transactions.breakers import note_answer
 from otpcore.stores.transactions.changes import note
 from otpcore.stores.transactions.choosing import (
     Choice,
     choose,
     holds_slot,
     not_before,
+    note_answer,
     release_slot,
     take_slot,
     waits_of,
 )
 from otpcore.stores.transactions.early_receipts import has_arrived, heard_of, heed, refused_by, taken_back
-from otpcore.stores.transactions.limits import give_back_late, is_open, of_send, refund, use_budget
+from otpcore.stores.transactions.limits import end_sends, give_back_late, is_open, of_send, refund, use_budget
 from otpcore.stores.wanted import Wanted
 
 
@@ -83,8 +83,9 @@ def record(
     if is_owed:
         give_back_late(rows, ref, plan, moment)
     delivery = changed(known or delivery, **answer)
-    heard = heard_of(rows, delivery)
-    if result.outcome is Outcome.ACCEPTED and not has_arrived(heard):  # else its receipt was charged
+    early = rows.receipts_of(delivery.id, delivery.reference)
+    heard = heard_of(rows, delivery, early) if early else ()
+    if accepts and not (heard and has_arrived(heard)):  # else its receipt was charged
         use_budget(rows, plan.budget_rule, challenge, moment)
     news = note_answer(rows, plan, delivery, result.words, moment) if result.is_asked else ()
     if heard:
@@ -148,13 +149,7 @@ def close(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> Chal
     """The challenge is over: what was sealed goes, and so do its schedule rows."""
     rows.update_challenge(challenge.id, **ERASED, state=into(challenge, state))
     note(rows, Change.ENDED, challenge.id, state=state)
-    return closed(rows, challenge, state)
-
-
-def closed(rows: Rows, challenge: ChallengeRecord, state: ChallengeState) -> ChallengeRecord:
-    """The rest of it, where the challenge's own row says so already."""
-    for row in rows.end_schedules(challenge.id):
-        refund(rows, row)
+    end_sends(rows, challenge.id)
     return changed(challenge, **ERASED, state=state)
 
 
@@ -234,7 +229,7 @@ def accepted(rows: Rows, challenge: ChallengeRecord, delivery: DeliveryRecord) -
     for row in rows.end_schedules(challenge.id):
         if row.send_id != delivery.send_id:
             refund(rows, row)
-    if delivery.delivered_at is None:  # else that is what is told
+    if rows.keeps_outbox and delivery.delivered_at is None:  # else that is what is told
         note(rows, Change.SENT, challenge.id, delivery.id)
     return Accepted(challenge=challenge, delivery=delivery)
 

@@ -83,6 +83,12 @@ def refund(rows: Rows, row: EndedRow, sent: Sequence[DeliveryRecord] | None = No
             rows.refund(charged)
 
 
+def end_sends(rows: Rows, challenge_id: str) -> None:
+    """Every send of a challenge is over: its schedule rows go."""
+    for row in rows.end_schedules(challenge_id):
+        refund(rows, row)
+
+
 def give_back_late(rows: Rows, ref: FailoverRef, plan: FailoverPlan, now: datetime) -> None:
     """Nothing left in the last delivery that was open either: whoever ended the send could not know, and left its charge."""
     row = rows.schedule(ref.challenge_id, ref.channel)

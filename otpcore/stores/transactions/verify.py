@@ -11,6 +11,7 @@ from otpcore.rate_limits.admission import Asked, BudgetRule
 from otpcore.stores.changes import Change
 from otpcore.stores.commands import ChallengeView, LockRule, RecordedGuess, Reservation, ReservationStatus, Settled
 from otpcore.stores.lifecycle import (
+    ERASED,
     FOREVER,
     MAX_GIVEBACKS,
     OVER,
@@ -24,8 +25,8 @@ from otpcore.stores.records import AuditRecord, ChallengeRecord, DeliveryRecord,
 from otpcore.stores.rows import Rows
 from otpcore.stores.transactions import auditing
 from otpcore.stores.transactions.changes import note
-from otpcore.stores.transactions.failover import close, closed
-from otpcore.stores.transactions.limits import note_refusal, note_verified
+from otpcore.stores.transactions.failover import close
+from otpcore.stores.transactions.limits import end_sends, note_refusal, note_verified
 from otpcore.stores.wanted import Wanted
 
 
@@ -181,8 +182,10 @@ def _marked(rows: Rows, challenge: ChallengeRecord, deliveries: Sequence[Deliver
 def _approved(rows: Rows, challenge: ChallengeRecord, budget: BudgetRule, now: datetime) -> ChallengeRecord:
     """What follows once a challenge is consumed."""
     note_verified(rows, budget, challenge, now)
-    note(rows, Change.VERIFIED, challenge.id)
-    return closed(rows, changed(challenge, approved_at=now), ChallengeState.APPROVED)
+    if rows.keeps_outbox:
+        note(rows, Change.VERIFIED, challenge.id)
+    end_sends(rows, challenge.id)
+    return changed(challenge, **ERASED, state=ChallengeState.APPROVED, approved_at=now)
 
 
 def _count_failure(rows: Rows, keys: tuple[str, str], locks: LockRule, now: datetime) -> datetime | None:
