@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,17 @@ LONGEST = (
     "tests/stores/test_upgrading.py",
     "tests/test_benchmarks.py",
 )
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-rerunfailures
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker of pytest-xdist tells pytest-rerunfailures of each test, and asks: without this the question waits 40 ms.
+
+    The server acknowledges what was told only then, and Nagle's algorithm holds the question back for as long.
+    """
+    server = getattr(getattr(config, "failures_db", None), "sock", None)
+    if isinstance(server, socket.socket):
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
