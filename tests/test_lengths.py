@@ -29,6 +29,11 @@ def test_no_python_file_is_longer_than_can_be_read_in_one_sitting(lengths: Modul
     assert [f"{one.place}: {one.lines} lines" for one in lengths.long_files()] == []
 
 
+@pytest.mark.parametrize("folder", ["otpcore", "plugins", "tests", "benchmarks", "examples", "fuzz"])
+def test_no_function_is_longer_than_can_be_read_at_once(lengths: ModuleType, folder: str) -> None:
+    assert [f"{one.place}: {one.lines} lines" for one in lengths.long_functions(ROOT / folder)] == []
+
+
 def test_the_limit_is_the_one_that_contributors_are_told(lengths: ModuleType) -> None:
     told = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert f"at most {lengths.LONGEST_FILE} lines; a function has\n  at most {lengths.LONGEST_FUNCTION};" in told

@@ -6,6 +6,7 @@ The seed decides what everybody means to do and where processes die; how their s
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import random
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -106,25 +108,17 @@ def storm(
         crew = Crew(plant, settings, random.Random(rng.random()), hosts=2, workers=2)
         postman, calm = Postman(plant, random.Random(rng.random())), threading.Event()
         crowd = [Person(plant, crew, random.Random(rng.random())) for _ in range(people)]
-        ends = time.monotonic() + seconds
         weatherman = threading.Thread(target=torment, args=(plant, random.Random(rng.random()), weather, faults, stop))
-        threads = [threading.Thread(target=person.live, args=(ends,)) for person in crowd]
-        bearer = threading.Thread(
-            target=postman.carry, args=(functools.partial(crew.ask, random.Random(rng.random())), calm)
-        )
-        earth = threading.Thread(target=quakes.rage, args=(ends, stop))
-        for thread in (weatherman, earth, bearer, *threads):
-            thread.start()
-        for thread in threads:
-            thread.join()
-        stop.set()
-        weatherman.join()
-        earth.join()
-        for vendor in plant.vendors.all().values():
-            vendor.recover()
-        crew.deadly = False
-        calm.set()
-        bearer.join()
+        ask, ends = functools.partial(crew.ask, random.Random(rng.random())), time.monotonic() + seconds
+        with _running(threading.Thread(target=postman.carry, args=(ask, calm))):
+            with _running(weatherman, threading.Thread(target=quakes.rage, args=(ends, stop))):
+                with _running(*(threading.Thread(target=person.live, args=(ends,)) for person in crowd)):
+                    pass
+                stop.set()
+            for vendor in plant.vendors.all().values():
+                vendor.recover()
+            crew.deadly = False
+            calm.set()
         crew.stop()
         settle(plant, settings, postman)
         if not plant.is_real:
@@ -148,6 +142,16 @@ def storm(
         fail_overs=quakes.fail_overs,
         seconds=seconds,
     )
+
+
+@contextlib.contextmanager
+def _running(*threads: threading.Thread) -> Iterator[None]:
+    """Each runs beside the block, which is over when all of them are."""
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join()
 
 
 def show(title: str, came: Storm) -> None:

@@ -267,76 +267,80 @@ def test_commands_and_exit_codes_are_those_of_the_command_line():
 # All pages.
 
 
+BLOCKS: dict[str, dict[str, int]] = {
+    "docs/index.md": {"python": 1},  # test_tutorials.py
+    "docs/tutorial/first-code.md": {"python": 3, "sh": 6, "toml": 2},  # the same
+    "docs/tutorial/four-machines.md": {"sh": 5, "toml": 2},  # the same
+    "docs/how-to/database-failover.md": {"sh": 2, "toml": 1},  # test_how_to.py
+    "docs/how-to/from-better-auth.md": {"js": 2, "sh": 1},  # plugins/otp-server/tests/test_better_auth_page.py
+    "docs/how-to/from-django-otp.md": {"python": 1, "toml": 1},  # test_how_to.py, as the rest of these
+    "docs/how-to/from-django-phone-verify.md": {"python": 1, "toml": 1},
+    "docs/how-to/from-twilio-verify.md": {"python": 1, "toml": 2},
+    "docs/how-to/keys.md": {"sh": 4},
+    "docs/how-to/limits.md": {"sh": 2, "toml": 3},
+    "docs/how-to/receipts.md": {"python": 1, "sh": 1, "toml": 1},
+    "docs/architecture.md": {"mermaid": 3},  # test_architecture.py
+    "docs/deployment.md": {
+        "python": 6,
+        "sh": 5,
+        "ini": 2,
+        "dockerfile": 1,
+        "toml": 1,
+        "nginx": 1,
+    },  # test_deployment.py
+    "docs/django.md": {"python": 5, "sh": 1},  # executed in plugins/otp-django
+    "docs/reference/channels.md": {},
+    "docs/reference/commands.md": {"python": 1, "toml": 1},
+    "docs/reference/databases.md": {},
+    "docs/reference/delivery-receipts.md": {},
+    "docs/reference/embedding.md": {"python": 1},
+    "docs/reference/errors.md": {"text": 1},
+    "docs/reference/events.md": {},
+    "docs/reference/exit-codes.md": {},
+    "docs/reference/fields-and-arguments.md": {},
+    "docs/reference/hooks.md": {"python": 2},
+    "docs/reference/index.md": {},
+    "docs/reference/logs.md": {},
+    "docs/reference/methods.md": {"python": 1},
+    "docs/reference/numbers.md": {},
+    "docs/reference/opentelemetry.md": {},
+    "docs/reference/operators.md": {"python": 1},
+    "docs/reference/public-names.md": {},
+    "docs/reference/results.md": {"mermaid": 1},
+    "docs/reference/sandbox.md": {},
+    "docs/reference/settings.md": {"toml": 2},
+    "docs/reference/status.md": {},
+    "docs/reference/what-an-instance-carries.md": {},
+    "docs/fastapi.md": {"python": 6},  # executed in plugins/otp-server
+    "docs/faults.md": {},
+    "docs/flask.md": {"python": 8, "sh": 1},  # executed in plugins/otp-flask
+    "docs/licences.md": {},
+    "docs/operating.md": {"python": 1, "sh": 4},  # test_operating.py
+    "docs/performance.md": {},
+    "docs/reliability.md": {},
+    "docs/security.md": {"toml": 1, "python": 1},
+    "docs/service.md": {"python": 1},  # executed in plugins/otp-server
+    "docs/relay/auth0.md": {},  # plugins/otp-server/tests/test_relay_pages.py
+    "docs/relay/authentik.md": {},
+    "docs/relay/kratos.md": {},
+    "docs/relay/logto.md": {},
+    "docs/relay/supabase.md": {},
+    "docs/relay/zitadel.md": {},
+    "docs/gateways.md": {},  # test_gateways.py
+    "docs/writing-a-gateway.md": {"toml": 3, "python": 2},
+    "docs/guide.md": {"python": 5, "sh": 3, "toml": 3, "yaml": 1},  # test_readme.py
+    "docs/writing-a-provider.md": {"sh": 1, "python": 5, "toml": 2},
+    "docs/writing-a-runner.md": {"python": 2, "toml": 1},  # executed in tests/runners
+    "docs/writing-a-store.md": {"python": 2, "toml": 1},  # executed in tests/stores
+}
+"""What a test looks at, of each page by language."""
+
+
 def test_every_block_in_docs_is_one_that_a_test_here_looks_at():
     found = {
         name: Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) for name, page in PAGES.items() if "docs/" in name
     }
-    assert found == {
-        "docs/index.md": {"python": 1},  # test_tutorials.py
-        "docs/tutorial/first-code.md": {"python": 3, "sh": 6, "toml": 2},  # the same
-        "docs/tutorial/four-machines.md": {"sh": 5, "toml": 2},  # the same
-        "docs/how-to/database-failover.md": {"sh": 2, "toml": 1},  # test_how_to.py
-        "docs/how-to/from-better-auth.md": {"js": 2, "sh": 1},  # plugins/otp-server/tests/test_better_auth_page.py
-        "docs/how-to/from-django-otp.md": {"python": 1, "toml": 1},  # test_how_to.py, as the rest of these
-        "docs/how-to/from-django-phone-verify.md": {"python": 1, "toml": 1},
-        "docs/how-to/from-twilio-verify.md": {"python": 1, "toml": 2},
-        "docs/how-to/keys.md": {"sh": 4},
-        "docs/how-to/limits.md": {"sh": 2, "toml": 3},
-        "docs/how-to/receipts.md": {"python": 1, "sh": 1, "toml": 1},
-        "docs/architecture.md": {"mermaid": 3},  # test_architecture.py
-        "docs/deployment.md": {
-            "python": 6,
-            "sh": 5,
-            "ini": 2,
-            "dockerfile": 1,
-            "toml": 1,
-            "nginx": 1,
-        },  # test_deployment.py
-        "docs/django.md": {"python": 5, "sh": 1},  # executed in plugins/otp-django
-        "docs/reference/channels.md": {},
-        "docs/reference/commands.md": {"python": 1, "toml": 1},
-        "docs/reference/databases.md": {},
-        "docs/reference/delivery-receipts.md": {},
-        "docs/reference/embedding.md": {"python": 1},
-        "docs/reference/errors.md": {"text": 1},
-        "docs/reference/events.md": {},
-        "docs/reference/exit-codes.md": {},
-        "docs/reference/fields-and-arguments.md": {},
-        "docs/reference/hooks.md": {"python": 2},
-        "docs/reference/index.md": {},
-        "docs/reference/logs.md": {},
-        "docs/reference/methods.md": {"python": 1},
-        "docs/reference/numbers.md": {},
-        "docs/reference/opentelemetry.md": {},
-        "docs/reference/operators.md": {"python": 1},
-        "docs/reference/public-names.md": {},
-        "docs/reference/results.md": {"mermaid": 1},
-        "docs/reference/sandbox.md": {},
-        "docs/reference/settings.md": {"toml": 2},
-        "docs/reference/status.md": {},
-        "docs/reference/what-an-instance-carries.md": {},
-        "docs/fastapi.md": {"python": 6},  # executed in plugins/otp-server
-        "docs/faults.md": {},
-        "docs/flask.md": {"python": 8, "sh": 1},  # executed in plugins/otp-flask
-        "docs/licences.md": {},
-        "docs/operating.md": {"python": 1, "sh": 4},  # test_operating.py
-        "docs/performance.md": {},
-        "docs/reliability.md": {},
-        "docs/security.md": {"toml": 1, "python": 1},
-        "docs/service.md": {"python": 1},  # executed in plugins/otp-server
-        "docs/relay/auth0.md": {},  # plugins/otp-server/tests/test_relay_pages.py
-        "docs/relay/authentik.md": {},
-        "docs/relay/kratos.md": {},
-        "docs/relay/logto.md": {},
-        "docs/relay/supabase.md": {},
-        "docs/relay/zitadel.md": {},
-        "docs/gateways.md": {},  # test_gateways.py
-        "docs/writing-a-gateway.md": {"toml": 3, "python": 2},
-        "docs/guide.md": {"python": 5, "sh": 3, "toml": 3, "yaml": 1},  # test_readme.py
-        "docs/writing-a-provider.md": {"sh": 1, "python": 5, "toml": 2},
-        "docs/writing-a-runner.md": {"python": 2, "toml": 1},  # executed in tests/runners
-        "docs/writing-a-store.md": {"python": 2, "toml": 1},  # executed in tests/stores
-    }
+    assert found == BLOCKS
 
 
 @pytest.mark.parametrize("page", PAGES)

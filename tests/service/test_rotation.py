@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import subprocess
@@ -242,48 +243,61 @@ def process(python: str, settings: dict[str, Any]) -> Iterator[Process]:
             popen.kill()
 
 
+@attrs.frozen
+class Town:
+    """People whose codes are sent by one process, and verified by another."""
+
+    mada: MadaSimulator
+    python: str
+    storage: str
+    index: str = attrs.field(factory=secret)
+    _numbers: Iterator[int] = attrs.field(factory=itertools.count)
+
+    def serving(self, code: dict[str, str], current: str) -> AbstractContextManager[Process]:
+        """A process with these code keys."""
+        settings = {
+            "otp_sms_provider": "mada",
+            "providers": {"mada": self.mada.provider_settings()},
+            "keys": {"index": self.index, "code": code, "current": current},
+            "storage": {"url": self.storage},
+            "limits": {"phone": []},
+            "sms": {"retry": True},
+            "retry": {"first_delay": 0.05, "poll": 0.05},
+        }
+        return process(self.python, settings)
+
+    def send(self, who: Process, count: int = 3) -> list[str]:
+        """To so many new people; each send fails first."""
+        people = [f"+35987{next(self._numbers):07d}" for _ in range(count)]
+        for person in people:
+            self.mada.fail(Fault.HTTP_503)
+            assert who.ask("send", person, "Open with {code}") in ("queued", "sent")
+        return people
+
+    def code(self, person: str) -> str:
+        """The one that reached them."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            found = [message for message in self.mada.inbox if message.recipient == person]
+            if found:
+                assert found[0].text == f"Open with {found[0].code}"
+                return found[0].code
+            time.sleep(0.02)
+        raise AssertionError("a message was lost")
+
+    def verify(self, who: Process, people: list[str]) -> None:
+        """Each code is right."""
+        answers = [who.ask("verify", person, self.code(person)) for person in people]
+        assert answers == ["approved"] * len(people)
+
+
 def test_two_processes_share_a_store_through_a_whole_rotation(tmp_path: Path, forked: Preloaded) -> None:
     """Sends that fail first are retried by whichever process claims them; each code is verified by the other one."""
-    index, old, new = secret(), secret(), secret()
-    only_old, only_new = {"k1": old}, {"k2": new}
+    only_old, only_new = {"k1": secret()}, {"k2": secret()}
     both = {**only_old, **only_new}
-    numbers = iter(range(10**6))
     with MadaSimulator() as mada:
-
-        def settings(code: dict[str, str], current: str) -> dict[str, Any]:
-            return {
-                "otp_sms_provider": "mada",
-                "providers": {"mada": mada.provider_settings()},
-                "keys": {"index": index, "code": code, "current": current},
-                "storage": {"url": f"sqlite:///{tmp_path / 'otp.sqlite3'}"},
-                "limits": {"phone": []},
-                "sms": {"retry": True},
-                "retry": {"first_delay": 0.05, "poll": 0.05},
-            }
-
-        def serving(code: dict[str, str], current: str) -> AbstractContextManager[Process]:
-            return process(forked.python, settings(code, current))
-
-        def send(who: Process, count: int = 3) -> list[str]:
-            people = [f"+35987{next(numbers):07d}" for _ in range(count)]
-            for person in people:
-                mada.fail(Fault.HTTP_503)
-                assert who.ask("send", person, "Open with {code}") in ("queued", "sent")
-            return people
-
-        def code(person: str) -> str:
-            deadline = time.monotonic() + 30
-            while time.monotonic() < deadline:
-                found = [message for message in mada.inbox if message.recipient == person]
-                if found:
-                    assert found[0].text == f"Open with {found[0].code}"
-                    return found[0].code
-                time.sleep(0.02)
-            raise AssertionError("a message was lost")
-
-        def verify(who: Process, people: list[str]) -> None:
-            assert [who.ask("verify", person, code(person)) for person in people] == ["approved"] * len(people)
-
+        town = Town(mada, forked.python, f"sqlite:///{tmp_path / 'otp.sqlite3'}")
+        serving, send, verify = town.serving, town.send, town.verify
         with serving(only_old, "k1") as first:
             with serving(only_old, "k1") as second:
                 early = send(first, 6) + send(second, 6)
