@@ -81,8 +81,13 @@ RULES = (
     Rule(place="tests/testing/test_receipt_contract.py", tests="trio", but="^TestBell[.]", instead=_LOOP),
     Rule(
         place="plugins/otp-http/tests/test_contract.py",
-        tests="^Test_(africastalking|clickatell|link_mobility|messagebird|messente|mobica|msg91|plivo|sinch_sms|telesign|telnyx)",
+        tests="^Test_(africastalking|clickatell|infobip|kavenegar_text|link_mobility|messagebird|messente|mobica|msg91|plivo)",
         instead="the contract of the other tables over the same engine, and of each table its requests",
+    ),
+    Rule(
+        place="plugins/otp-http/tests/test_contract.py",
+        tests="^Test_(sinch_sms|smsapi|telesign|telnyx|vonage_sms_unsigned|whatsapp)",
+        instead="the same",
     ),
     # Faults and places that are searched: the second event loop.
     *(
@@ -92,12 +97,12 @@ RULES = (
     # Tools: what is written or told in several forms.
     Rule(
         place="tests/cli/test_new_provider.py",
-        tests=r"passes_as_it_is_written\[(get|json|none)\]",
-        instead="the suite of a form, as a wheel and of a table",
+        tests=r"passes_as_it_is_written\[(get|json|none)\]|suite_of_a_table",
+        instead="the suite of a form, as a wheel",
     ),
     Rule(
         place="tests/testing/test_contract_supervision.py",
-        tests=r"\[(SendsNot|ReportsNot)\]",
+        tests=r"\[(SendsNot|ReportsNot)\]|in_another_order.*\[ReadsNot\]",
         instead="the other gates that fail",
     ),
     # Stores: one of two servers that take the same statements, or the same scripts.
@@ -106,12 +111,29 @@ RULES = (
     Rule(
         place="plugins/otp-redis/tests/test_contract.py", tests="^TestCluster", but=_MAIN, instead=f"{_SOME}one server"
     ),
+    Rule(
+        place="tests/stores/test_contract_memory.py",
+        tests="asyncio",
+        instead="the same on trio, and on asyncio four stores",
+    ),
+    Rule(place="tests/stores/test_upgrading.py", tests=r"\[mariadb", instead="PostgreSQL, and a file"),
     Rule(place="tests/lifecycle", tests=r"\[mariadb", instead="the same histories on four stores"),
     Rule(place="tests/chaos/test_engines.py", tests=r"\[mariadb", but="-killed", instead="MariaDB killed"),
     Rule(
         place="tests/chaos/test_retries.py", tests=r"\[mada\]", instead="killed at every step of another vendor's retry"
     ),
-    Rule(place=_PLUGIN, tests=r"\[postgres", but="erased_person", instead="the same on SQLite"),
+    Rule(place=_PLUGIN, tests=r"\[postgres", but="erased_person.*live", instead="the same on SQLite"),
+    Rule(place=f"{_PLUGIN}/test_erasing.py", tests=r"\[redis-test", instead="a person of the other world"),
+    Rule(
+        place=f"{_PLUGIN}/test_workers.py",
+        tests="measurements_are|inbox_shows|sqlite-2",
+        instead="one that is killed, and all that are told to end",
+    ),
+    Rule(
+        place=f"{_PLUGIN}/test_conformance.py",
+        tests="schemathesis",
+        instead="what may be wrong with each field and address; `nox -s conformance` asks for it by name",
+    ),
     Rule(place="plugins/otp-django/tests/test_mariadb.py", but="names_the_command", instead="the project on SQLite"),
     # Races: the same calls by others, or another number of them.
     Rule(place="tests/races", tests=r"\[trio tasks", instead="tasks of asyncio, threads and processes"),
@@ -127,14 +149,16 @@ RULES = (
         instead="the project under gunicorn and under its own server",
     ),
     # Chromium: every page in every state, width and scheme.
-    Rule(
-        place=f"{_PLUGIN}/console/test_frame_browser.py",
-        but=r"page_is_fine\[/-light|without_scripts\[/\]|by_keyboard",
-        instead=_BROWSER,
+    Rule(place=f"{_PLUGIN}/console/test_frame_browser.py", but=r"page_is_fine\[/-light|by_keyboard", instead=_BROWSER),
+    Rule(place=f"{_PLUGIN}/console/test_operating_browser.py", but="by_keyboard", instead=_BROWSER),
+    *(
+        Rule(
+            place=f"{_PLUGIN}/console/test_{name}_browser.py",
+            tests="^test_",
+            instead="the console's frame in the browser, and its pages without one",
+        )
+        for name in ("person", "vendors")
     ),
-    Rule(place=f"{_PLUGIN}/console/test_operating_browser.py", but=r"dropped\[True|by_keyboard", instead=_BROWSER),
-    Rule(place=f"{_PLUGIN}/console/test_person_browser.py", but="shown_once|given_back_without", instead=_BROWSER),
-    Rule(place=f"{_PLUGIN}/console/test_vendors_browser.py", but="copied_with_one_press", instead=_BROWSER),
     Rule(
         place=f"{_PLUGIN}/test_page_browser.py",
         but=r"in_every_width\[en-light|typed_and_right|end_is_announced|filled_in",

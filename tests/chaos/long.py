@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -25,7 +26,7 @@ from otpcore.simulators.exchange import Fault
 from .audit import COUNTED, LATE, LOST, REFUSED, Counts, Weather, audit
 from .crew import Crew
 from .engines import RUNNERS, STORES
-from .people import COOLDOWN, LIFE, RULES, Person
+from .people import COOLDOWN, LIFE, RULES, Person, Story
 from .plant import Plant, open_plant
 from .postman import Postman
 from .processes import PATIENCE
@@ -112,29 +113,19 @@ def storm(
         ask, ends = functools.partial(crew.ask, random.Random(rng.random())), time.monotonic() + seconds
         with _running(threading.Thread(target=postman.carry, args=(ask, calm))):
             with _running(weatherman, threading.Thread(target=quakes.rage, args=(ends, stop))):
-                with _running(*(threading.Thread(target=person.live, args=(ends,)) for person in crowd)):
-                    pass
+                _live(crowd, ends)
                 stop.set()
-            for vendor in plant.vendors.all().values():
-                vendor.recover()
-            crew.deadly = False
+            _make_peace(plant, crew)
             calm.set()
         crew.stop()
         settle(plant, settings, postman)
-        if not plant.is_real:
-            plant.clock.jump(11 * LIFE)  # every life is over
-        worker = plant.worker(settings)
         stories = [story for person in crowd for story in person.stories]
-        plant.wait_until_over((story.phone for story in stories), patience=LIFE + PATIENCE)
-        worker.stop()
+        _outlive(plant, settings, stories)
         counts = audit(plant, stories, weather, postman.heard, retried=retried)
         counts.blame(REFUSED, *postman.wrong)
         counts.reports = postman.outcomes
         counts.late, counts.recovered = crew.lateness.seconds, quakes.recovered
-        if counts.wrong:
-            kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
-            (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
-            counts.wrong.append(f"the log of the processes: {kept}")
+        _keep_log(plant, counts)
     return Storm(
         counts=counts,
         kills=crew.kills,
@@ -142,6 +133,34 @@ def storm(
         fail_overs=quakes.fail_overs,
         seconds=seconds,
     )
+
+
+def _live(crowd: list[Person], ends: float) -> None:
+    with _running(*(threading.Thread(target=person.live, args=(ends,)) for person in crowd)):
+        pass
+
+
+def _outlive(plant: Plant, settings: dict[str, Any], stories: list[Story]) -> None:
+    """Until every challenge is over, and a worker has said so."""
+    if not plant.is_real:
+        plant.clock.jump(11 * LIFE)
+    worker = plant.worker(settings)
+    plant.wait_until_over((story.phone for story in stories), patience=LIFE + PATIENCE)
+    worker.stop()
+
+
+def _make_peace(plant: Plant, crew: Crew) -> None:
+    for vendor in plant.vendors.all().values():
+        vendor.recover()
+    crew.deadly = False
+
+
+def _keep_log(plant: Plant, counts: Counts) -> None:
+    """Where something was wrong."""
+    if counts.wrong:
+        kept = Path(tempfile.mkdtemp(prefix="otpcore-chaos-kept-"))
+        (kept / "processes.log").write_bytes(plant.nursery.log.read_bytes())
+        counts.wrong.append(f"the log of the processes: {kept}")
 
 
 @contextlib.contextmanager

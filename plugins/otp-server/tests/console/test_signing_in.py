@@ -12,8 +12,9 @@ import attrs
 import httpx
 import pyotp
 import pytest
+from argon2 import PasswordHasher
 from console_client import Browser, text_of
-from otp_server.console import throttle
+from otp_server.console import secret_words, throttle
 from otp_server.console.people import NewAccount, People
 from otp_server.console_settings import Role
 
@@ -61,6 +62,16 @@ def somebody(console: Any, people: People) -> Iterator[Somebody]:
         console.server.do(store.delete_record("otp-server.console-tries", one.key, expect=None, now=None))
 
 
+@pytest.fixture
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Passwords are hashed as always, at a small part of the cost: what is tried here is how often one may guess."""
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(secret_words, "_hasher", lambda: quick)
+    secret_words._no_ones.cache_clear()
+    yield
+    secret_words._no_ones.cache_clear()
+
+
 def test_somebody_signs_in_and_out(console: Any, somebody: Somebody) -> None:
     browser = console.browser("")
     answer = somebody.signs_in(browser)
@@ -106,6 +117,7 @@ def test_digits_are_taken_once(console: Any, somebody: Somebody) -> None:
     assert somebody.signs_in(console.browser(""), digits=digits).status_code == 422
 
 
+@pytest.mark.usefixtures("quick_hashes")
 def test_trying_is_throttled_for_all_processes_together(serve_console: Any, run_server: Any, tmp_path: Any) -> None:
     url = f"sqlite:///{tmp_path}/otp.sqlite3"
     with serve_console(url) as first, run_server(url, server={"console": {"path": "/console"}}) as second:
@@ -123,6 +135,7 @@ def test_trying_is_throttled_for_all_processes_together(serve_console: Any, run_
         assert (others[0], others[-1]) == (422, 429)  # thirty from one address, whatever the name
 
 
+@pytest.mark.usefixtures("quick_hashes")
 def test_a_stranger_keeps_nobody_out(serve_console: Any, tmp_path: Any) -> None:
     own = {"trusted_proxies": ["127.0.0.1"]}
     with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
@@ -135,6 +148,7 @@ def test_a_stranger_keeps_nobody_out(serve_console: Any, tmp_path: Any) -> None:
         assert ann.signs_in(at_home, digits=ann.fresh()).status_code == 303
 
 
+@pytest.mark.usefixtures("quick_hashes")
 def test_many_strangers_together_guess_no_better_and_keep_out_no_one_who_is_known(
     serve_console: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +173,7 @@ def test_many_strangers_together_guess_no_better_and_keep_out_no_one_who_is_know
         )
 
 
+@pytest.mark.usefixtures("quick_hashes")
 def test_one_customer_of_an_ipv6_network_is_one_address(serve_console: Any, tmp_path: Any) -> None:
     own = {"trusted_proxies": ["127.0.0.1"]}
     with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
@@ -173,6 +188,7 @@ def test_one_customer_of_an_ipv6_network_is_one_address(serve_console: Any, tmp_
         assert browser.post("/sign-in", name="elsewhere").status_code == 422
 
 
+@pytest.mark.usefixtures("quick_hashes")
 def test_a_right_one_is_forgiven_the_wrong_ones_before(console: Any, somebody: Somebody) -> None:
     for _ in range(9):
         somebody.signs_in(console.browser(""), password="wrong")

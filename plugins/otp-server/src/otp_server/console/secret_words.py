@@ -6,9 +6,13 @@ import functools
 import hmac
 import secrets
 import time
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import RunVar
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 __all__ = ["matching_step", "new_password", "new_seed", "password_fits", "password_hash", "seed_address"]
 
@@ -68,18 +72,21 @@ async def password_fits(kept: str, password: str) -> bool:
     return fits and bool(kept)
 
 
-def _hash(password: str) -> str:
+def _hasher() -> PasswordHasher:
     from argon2 import PasswordHasher  # noqa: PLC0415 - likewise
 
-    return PasswordHasher().hash(password)
+    return PasswordHasher()
+
+
+def _hash(password: str) -> str:
+    return _hasher().hash(password)
 
 
 def _verify(kept: str, password: str) -> bool:
-    from argon2 import PasswordHasher  # noqa: PLC0415 - likewise
     from argon2.exceptions import VerifyMismatchError  # noqa: PLC0415 - likewise
 
     try:
-        return PasswordHasher().verify(kept, password)
+        return _hasher().verify(kept, password)
     except VerifyMismatchError:
         return False
 
