@@ -74,6 +74,7 @@ TESTS = (
     "tests/service/test_receipts.py",
     "tests/service/test_many_receipts.py",
     "tests/service/test_asking_vendors.py",
+    "tests/service/test_payments.py",
     "tests/service/test_run_retry.py",
     "tests/service/test_guessing.py",
     "tests/service/test_vendors_codes.py",
