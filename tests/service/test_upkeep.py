@@ -27,12 +27,17 @@ class Told:
 
 
 class Timed(MemoryStore):
-    """Keeps when it was told to sweep, to count and to purge, and how much a sweep may take at once."""
+    """Keeps when it was told to sweep, to count and to purge, how much a sweep may take, and how often rules were read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.swept, self.folded, self.purged = list[object](), list[object](), list[object]()
         self.limits = set[int]()
+        self.settings_read = 0
+
+    async def settings(self):
+        self.settings_read += 1
+        return await super().settings()
 
     async def sweep(self, **asked):
         self.swept.append(asked["now"])
@@ -58,6 +63,16 @@ async def test_a_sweep_every_five_seconds_a_count_every_ten_and_a_purge_every_te
     assert sorted(set(store.folded)) == [began + timedelta(seconds=10 * turn) for turn in range(130)]
     assert sorted(set(store.purged)) == [began + timedelta(minutes=10 * turn) for turn in range(3)]
     assert min(store.limits) == 200  # what a sandbox has left goes in larger portions
+
+
+async def test_rules_and_switches_are_read_again_every_five_seconds(otp_outbox: Outbox) -> None:
+    store = Timed()
+    async with otp_outbox.service(store=store) as otp:
+        before = store.settings_read
+        for _ in range(50):
+            await otp._retries.claim(1)
+            otp_outbox.clock.advance(1)
+        assert store.settings_read - before == 9  # it had just been opened
 
 
 async def test_what_has_happened_is_counted_less_than_a_minute_later(otp_outbox: Outbox) -> None:
