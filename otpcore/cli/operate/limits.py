@@ -53,7 +53,8 @@ def refused(options: Options, phone: str | None, limit: int) -> ExitCode:
         {"refused": [row.to_dict() for row in rows]},
         table(
             ("last", *columns),
-            [(when(row.last_at), *(getattr(row, column) for column in columns)) for row in rows],
+            [(row.last_at, *(getattr(row, column) for column in columns)) for row in rows],
+            spare=("purpose", "enforced"),
         )
         if rows
         else "nothing was refused",
