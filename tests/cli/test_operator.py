@@ -63,7 +63,7 @@ def test_on_a_narrow_terminal_what_waits_and_what_was_refused_is_a_line_each(
         run(["retries", "list"])
         lines = shown().splitlines()
     assert max(map(len, lines)) <= 80
-    assert [[word in line for word in ("+3598******67", "waiting")] for line in lines if queued in line] == [[True] * 3]
+    assert [[word in line for word in ("+3598******67", "waiting")] for line in lines if queued in line] == [[True] * 2]
     with terminal(80, monkeypatch) as shown:
         run(["limits", "refused"])
         lines = shown().splitlines()
