@@ -68,7 +68,7 @@ def test_on_a_narrow_terminal_what_waits_and_what_was_refused_is_a_line_each(
         run(["limits", "refused"])
         lines = shown().splitlines()
     assert max(map(len, lines)) <= 80
-    assert len([line for line in lines if "phone" in line and "+3598" in line and "sms" in line]) == 1
+    assert len([line for line in lines if "denied" in line and "+3598" in line and "sms" in line]) == 1
 
 
 def test_a_requeued_retry_is_due_at_once(otp: Otp, queued: str) -> None:
