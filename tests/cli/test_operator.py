@@ -13,7 +13,6 @@ from otpcore.cli.exits import ExitCode
 from otpcore.testing import wrong_code
 
 from .desk import OTHER_PHONE, PHONE, Desk, Otp, send_at
-from .test_output import run, terminal
 
 UNKNOWN_ID = "7Y-rvvxNXifcfyo_pSCiDkQq"
 
@@ -52,23 +51,6 @@ def test_retries_that_wait_are_listed(otp: Otp, queued: str) -> None:
     assert (retry["phone"], retry["channel"], retry["under_way"]) == ("+3598******67", "sms", False)
     assert queued in otp("retries", "list").out
     assert otp("retries", "list", "--reveal", "--json").document["retries"][0]["phone"] == PHONE
-
-
-def test_on_a_narrow_terminal_what_waits_and_what_was_refused_is_a_line_each(
-    otp: Otp, desk: Desk, queued: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.write(limits={"phone": ["0/1d"]})
-    assert otp("send", OTHER_PHONE, "--purpose", "change the number").code == ExitCode.RATE_LIMITED
-    with terminal(80, monkeypatch) as shown:
-        run(["retries", "list"])
-        lines = shown().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert [[word in line for word in ("+3598******67", "waiting")] for line in lines if queued in line] == [[True] * 2]
-    with terminal(80, monkeypatch) as shown:
-        run(["limits", "refused"])
-        lines = shown().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert len([line for line in lines if "denied" in line and "+3598" in line and "sms" in line]) == 1
 
 
 def test_a_requeued_retry_is_due_at_once(otp: Otp, queued: str) -> None:

@@ -53,8 +53,7 @@ def refused(options: Options, phone: str | None, limit: int) -> ExitCode:
         {"refused": [row.to_dict() for row in rows]},
         table(
             ("last", *columns),
-            [(row.last_at, *(getattr(row, column) for column in columns)) for row in rows],
-            spare=("purpose", "enforced"),
+            [(when(row.last_at), *(getattr(row, column) for column in columns)) for row in rows],
         )
         if rows
         else "nothing was refused",

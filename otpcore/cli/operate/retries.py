@@ -6,6 +6,7 @@ from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.host import load_host, operate, operator_name
 from otpcore.cli.layout import table
 from otpcore.cli.options import Options
+from otpcore.clock import when
 from otpcore.operator.asynchronous import AsyncOperator
 from otpcore.operator.results.challenges import Ended
 
@@ -21,22 +22,21 @@ def list_retries(options: Options, limit: int) -> ExitCode:
     options.say(
         {"retries": [row.to_dict() for row in rows]},
         table(
-            ("due", "challenge", "phone", "state", "tries", "last", "channel", "purpose", "until"),
+            ("challenge", "phone", "channel", "purpose", "tries", "last", "state", "due", "until"),
             [
                 (
-                    row.due_at,
                     row.challenge_id,
                     row.phone,
-                    "under way" if row.under_way else "waiting",
-                    row.attempts,
-                    " ".join(filter(None, (row.provider, row.provider_code or row.outcome))),
                     row.channel,
                     row.purpose,
-                    row.expires_at,
+                    row.attempts,
+                    " ".join(filter(None, (row.provider, row.provider_code or row.outcome))),
+                    "under way" if row.under_way else "waiting",
+                    when(row.due_at),
+                    when(row.expires_at),
                 )
                 for row in rows
             ],
-            spare=("purpose", "channel", "until", "tries", "last"),
         )
         if rows
         else "nothing waits",
