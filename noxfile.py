@@ -71,7 +71,7 @@ MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 AGAIN = ["--reruns", "1", "--rerun-show-tracebacks", "--max-suite-reruns", "5", "--rerun-exclude-path", "tests/races"]
 BY_TWO = ["-q", "-n", "2", "--dist", "loadfile"]
 # In the order of tests/conftest.py.
-IN_PARALLEL = ["-n", "5", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15", "--timeout", "300"]
+IN_PARALLEL = ["-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "15", "--timeout", "300"]
 
 
 def group(name: str) -> list[str]:

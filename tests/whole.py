@@ -94,6 +94,14 @@ RULES = (
         Rule(place=place, tests="trio", instead="the same on asyncio, and the contracts on trio")
         for place in ("tests/faults", "tests/readable")
     ),
+    *(
+        Rule(
+            place=place,
+            tests="trio",
+            instead="the same on asyncio; on trio the service of the core's own tests, and the contracts",
+        )
+        for place in ("tests/messages", "tests/operator", "tests/rate_limits", "tests/providers/test_sandbox.py")
+    ),
     # Tools: what is written or told in several forms.
     Rule(
         place="tests/cli/test_new_provider.py",

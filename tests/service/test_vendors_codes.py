@@ -18,13 +18,14 @@ from otpcore import (
     CodeOwner,
     DeliveryReceipt,
     DeliveryRequest,
+    EventType,
     ProviderInfo,
     SettingsError,
     VerificationStatus,
     hookimpl,
 )
 from otpcore.stores.memory.store import MemoryStore
-from otpcore.testing import Outbox
+from otpcore.testing import EventRecorder, Outbox
 
 PHONE, OTHER = "+359871234567", "+359881234567"
 RIGHT, WRONG = "1234", "4321"
@@ -159,7 +160,8 @@ async def test_an_attempt_whose_caller_left_while_the_vendor_was_asked_is_given_
         asked.set()
         await anyio.sleep_forever()
 
-    async with otp_outbox.service(providers={"owner": owner}, store=SlowSettle()) as otp:
+    events = EventRecorder()
+    async with otp_outbox.service(providers={"owner": owner}, store=SlowSettle(), observers=[events]) as otp:
         challenge = await otp.send_sms(PHONE)
         owner.meanwhile = hang
         async with anyio.create_task_group() as tasks:
@@ -168,3 +170,4 @@ async def test_an_attempt_whose_caller_left_while_the_vendor_was_asked_is_given_
             tasks.cancel_scope.cancel()
         (view,) = await otp._service.store.view(challenge_id=challenge.id)
         assert (view.challenge.attempts, view.challenge.givebacks) == (0, 1)
+    assert [one.challenge_id for one in events.of(EventType.ATTEMPT_GIVEN_BACK)] == [challenge.id]
