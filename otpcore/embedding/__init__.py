@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otpcore.embedding.sentences import ENTER_CODE, ENTER_PHONE, SENTENCES, Translation, said_of, said_of_code
     from otpcore.embedding.settings import Embedding, Hidden, in_sandbox
     from otpcore.embedding.spelling import Spelling
+    from otpcore.rate_limits.clients import same_client
 
 __all__ = [
     "CODE_ATTRIBUTES",
@@ -31,6 +32,7 @@ __all__ = [
     "phone_typed",
     "said_of",
     "said_of_code",
+    "same_client",
 ]
 
 _MODULES = {
@@ -47,6 +49,7 @@ _MODULES = {
     ),
     "otpcore.embedding.settings": ("Embedding", "Hidden", "in_sandbox"),
     "otpcore.embedding.spelling": ("Spelling",),
+    "otpcore.rate_limits.clients": ("same_client",),
 }
 
 if not TYPE_CHECKING:

@@ -14,6 +14,7 @@ from otpcore.errors import SettingsError
 __all__ = ["TrustedProxies"]
 
 _UNIX = "unix"
+_MAPPED = 96  # bits before an IPv4 address within IPv6 (RFC 4291)
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d+)?|([^:]*):\d+")
 
 
@@ -75,6 +76,10 @@ class TrustedProxies:
 
 def _network(text: str, key: str) -> IPv4Network | IPv6Network:
     try:
-        return ip_network(text.strip())
+        network = ip_network(text.strip())
     except ValueError:
         raise SettingsError(f"{key}: an address or a network is needed, such as 10.0.0.0/8, or '{_UNIX}'") from None
+    inner = getattr(network.network_address, "ipv4_mapped", None)
+    if inner is None or network.prefixlen < _MAPPED:
+        return network
+    return ip_network((inner, network.prefixlen - _MAPPED))

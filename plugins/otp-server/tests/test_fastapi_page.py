@@ -171,3 +171,34 @@ async def test_the_first_and_the_last_snippet_run(monkeypatch: pytest.MonkeyPatc
     exec(snippets()[-1], last)
     with pytest.MonkeyPatch.context() as patch:
         await SimpleNamespace(**last).test_a_code_is_sent(patch)
+
+
+_BEHIND_A_SOCKET = """
+import anyio, httpx, shop
+
+async def main():
+    async with shop.app.router.lifespan_context(shop.app):
+        transport = httpx.ASGITransport(shop.app, client=None)  # as uvicorn tells who calls over a Unix socket
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
+            for user, address in (("ann", "192.0.2.1"), ("bob", "192.0.2.1"), ("bob", "192.0.2.2")):
+                answer = await client.post("/codes", headers={"User": user, "X-Forwarded-For": f"192.0.2.9, {address}"})
+                print(answer.status_code)
+            answer = await client.post("/codes/none", headers={"User": "ann"}, json={"code": 163406})
+            print(answer.status_code, "163406" in answer.text)
+
+anyio.run(main)
+"""
+
+
+def test_behind_a_proxy_on_a_unix_socket_each_person_is_one_client(tmp_path: Path):
+    _, environment = prepared(tmp_path)
+    ran = subprocess.run(
+        [sys.executable, "-c", _BEHIND_A_SOCKET],
+        cwd=SHOP.parent,
+        env={**environment, "OTPCORE_LIMITS__CLIENT": '["1/1h"]'},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert ran.stdout.split("\n") == ["202", "429", "202", "422 False", ""], ran.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,18 @@ def test_a_revoked_or_old_key_or_one_from_elsewhere_is_taken_no_more(shared: Any
     with shared.client(Kind.LIVE, networks=["127.0.0.0/8"]) as client:
         assert client.post(START, json={"to": phone}).status_code == 202
         shared.do(keys.revoke(client.headers["authorization"].split("_")[2], by="the test"))
+
+
+@pytest.mark.parametrize(("address", "is_taken"), [("::ffff:10.0.0.1", True), ("::ffff:11.0.0.1", False), ("", False)])
+def test_a_key_of_a_network_is_taken_at_a_socket_for_both_protocols(address: str, is_taken: bool) -> None:
+    key = ApiKey(
+        id="a",
+        kind=Kind.LIVE,
+        scopes=frozenset(),
+        created_at=datetime.now(UTC),
+        networks=("10.0.0.0/8", "2001:db8::/32"),
+    )
+    assert key.is_taken_from(address) is is_taken
 
 
 def test_two_are_in_use_at_a_time_and_their_use_is_noted(shared: Any, phone: str) -> None:

@@ -88,6 +88,16 @@ def test_a_wrong_code_is_told_and_never_shown_again(visit: Any, pages: Any, api:
     assert person.types(pages.code()).heading == "No tries are left"
 
 
+@pytest.mark.parametrize("typed", ["Code: {}", "G-{}", "{}\u00b2", "{}x"])
+def test_what_cannot_be_a_code_uses_no_try(visit: Any, pages: Any, api: httpx.Client, phone: str, typed: str) -> None:
+    person = visit(page_of(api, phone))
+    person.look()
+    code = pages.code()
+    for _ in range(6):
+        assert person.types(typed.format(code)).says("The code is not complete")
+    assert person.types(f" {code[:3]}-{code[3:]}.").heading == "Your number is confirmed"
+
+
 def test_the_same_form_twice_is_right_twice(visit: Any, pages: Any, api: httpx.Client, phone: str) -> None:
     person = visit(page_of(api, phone))
     person.look()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,18 @@ def test_the_persons_address_counts(relaying: Callable[..., Any], phone: str) ->
             answer = caller.call(server.url, caller.body(phone[:-1] + str(number)))
             assert (answer.status_code == 200 and "error" not in answer.json()) == (number == 0), caller.name
         assert KRATOS.call(server.url, KRATOS.body(phone)).status_code == 200
+
+
+def test_the_persons_address_counts_with_the_port_that_a_gateway_wrote(
+    relaying: Callable[..., Any], phone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with relaying(limits={"phone": [], "client": ["1/1h"]}) as server:
+        for number, caller in enumerate((SUPABASE, AUTH0, LOGTO)):
+            body = json.dumps(caller.body(phone[:-1] + str(number))).replace('.7"', f'.7:{50101 + number}"')
+            answer = caller.call(server.url, body.encode())
+            assert (answer.status_code == 200 and "error" not in answer.json()) == (number == 0), caller.name
+        assert LOGTO.call(server.url, {**LOGTO.body(phone), "ip": "unknown"}).status_code == 200
+    assert "client names nobody" in caplog.text
 
 
 def test_supabase_tries_again_only_what_may_be_over_at_once(relaying: Callable[..., Any], phone: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from otp_server.audits import audit_record
+from otp_server.networks import is_among
 from otp_server.vault import Kept, Records
 from otpcore import InvalidArgument, StoreError
 
@@ -91,13 +92,7 @@ class ApiKey:
 
     def is_taken_from(self, address: str) -> bool:
         """Whether a caller from there may use it."""
-        if not self.networks:
-            return True
-        try:
-            caller = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(caller in ipaddress.ip_network(one) for one in self.networks)
+        return not self.networks or is_among(address, self.networks)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; nothing in it lets anybody in."""

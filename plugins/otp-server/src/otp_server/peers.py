@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Peered", "is_among", "peer_of"]
+__all__ = ["Peered", "peer_of"]
 
 _KEY = "otp_server.peer"
 
@@ -28,12 +27,3 @@ def peer_of(request: Request) -> str:
     """The address of who called; empty: it is not known."""
     peer: Sequence[str] | None = request.scope.get(_KEY) or request.scope.get("client")
     return str(peer[0]) if peer else ""
-
-
-def is_among(address: str, networks: Sequence[str]) -> bool:
-    """Whether an address lies in one of these networks."""
-    try:
-        caller = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(caller in ipaddress.ip_network(one) for one in networks)

@@ -24,6 +24,7 @@ from otp_server.console import create_console
 from otp_server.console_settings import DEFAULT_PORT, ConsoleSettings
 from otp_server.keys import Kind, Scope
 from otp_server.measures import measured_together
+from otp_server.networks import with_mapped
 from otp_server.peers import Peered
 from otp_server.server import Server
 from otp_server.workers import Crew
@@ -209,7 +210,7 @@ def _address(listening: socket.socket) -> str:
 def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     """How uvicorn serves it: no log of addresses beside ours, and word of the caller's address from trusted proxies only."""
     logging.getLogger("uvicorn.access").disabled = True
-    proxies = [*server.settings.trusted_proxies]
+    proxies = with_mapped(server.settings.trusted_proxies)
     return uvicorn.Config(
         Peered(ProxyHeadersMiddleware(app, trusted_hosts=proxies) if proxies else app),  # type: ignore[arg-type] # uvicorn's own types of ASGI
         http=Connection,

@@ -75,6 +75,8 @@ def test_what_stands_in_the_address_narrows_the_list(scene: Scene, asked: dict[s
     ("asked", "said"),
     [
         ({"from": "yesterday"}, "Write a time such as"),
+        ({"from": "0001-01-01T00:00+10:00"}, "Write a time such as"),
+        ({"until": "9999-12-31T23:59-10:00"}, "Write a time such as"),
         ({"prefix": "359"}, "Write +35987"),
         ({"prefix": PHONE}, "Write +35987"),
         ({"channel": "S M S"}, "Write its word"),

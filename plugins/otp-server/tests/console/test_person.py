@@ -86,6 +86,7 @@ def test_an_address_that_names_nobody_leads_to_the_search(scene: Scene, referenc
         (" 6463092483", "This is not one whole number."),  # a + that was not escaped; else somebody's in the US
         ("vrf_unknown_and_long_enough", "No verification with this id is kept."),
         ("<b>", "This is not one whole number."),
+        ("+359871234567\x00", "This is not one whole number."),
         ("+43 664 1234567 ext. 5", "This is not one whole number."),
     ],
 )

@@ -17,6 +17,7 @@ from console_client import Browser, text_of
 from otp_server.console import secret_words, throttle
 from otp_server.console.people import NewAccount, People
 from otp_server.console_settings import Role
+from otp_server.networks import is_among
 
 WRONG = "You are not signed in."
 
@@ -189,6 +190,24 @@ def test_one_customer_of_an_ipv6_network_is_one_address(serve_console: Any, tmp_
 
 
 @pytest.mark.usefixtures("quick_hashes")
+def test_ipv4_addresses_within_ipv6_are_apart(serve_console: Any, tmp_path: Any) -> None:
+    """A socket for both protocols tells IPv4 as ::ffff:0:0/96, and NAT64 as 64:ff9b::/96: each a single /64."""
+    own = {"trusted_proxies": ["127.0.0.1"]}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
+        browser = console.browser("")
+        browser.get("/sign-in")
+        statuses = []
+        for number in range(31):
+            stranger = ("::ffff:198.51.100.1", "64:ff9b::198.51.100.1", "198.51.100.1")[number % 3]
+            browser.client.headers["X-Forwarded-For"] = stranger
+            statuses.append(browser.post("/sign-in", name=f"n{number}").status_code)
+        assert statuses == [422] * 30 + [429]
+        for owner in ("::ffff:192.0.2.1", "64:ff9b::192.0.2.2"):
+            browser.client.headers["X-Forwarded-For"] = owner
+            assert browser.post("/sign-in", name="elsewhere").status_code == 422
+
+
+@pytest.mark.usefixtures("quick_hashes")
 def test_a_right_one_is_forgiven_the_wrong_ones_before(console: Any, somebody: Somebody) -> None:
     for _ in range(9):
         somebody.signs_in(console.browser(""), password="wrong")
@@ -265,6 +284,25 @@ def test_a_header_is_believed_from_the_proxy_alone(serve_console: Any, tmp_path:
     own = {"console": {"trusted_from": ["10.0.0.0/8"]}}
     with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
         assert console.browser("ada").get("/").status_code == 303
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"])
+def test_a_proxy_is_known_however_the_socket_tells_its_address(peer: str) -> None:
+    assert is_among(peer, ["10.0.0.0/8"])
+    assert not is_among(peer, ["10.0.1.0/24", "2001:db8::/64"])
+
+
+@pytest.mark.usefixtures("quick_hashes")
+def test_a_proxy_that_another_one_tells_within_ipv6_is_a_proxy(serve_console: Any, tmp_path: Any) -> None:
+    own = {"trusted_proxies": ["127.0.0.1", "10.0.0.0/8"]}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", server=own) as console:
+        browser = console.browser("")
+        browser.get("/sign-in")
+        statuses = []
+        for number in range(31):
+            browser.client.headers["X-Forwarded-For"] = f"198.51.100.{number % 2}, ::ffff:10.0.0.2"
+            statuses.append(browser.post("/sign-in", name=f"n{number}").status_code)
+        assert statuses == [422] * 31, "two people, and not one proxy"
 
 
 def test_who_is_named_twice_or_has_no_role_is_not_let_in(console: Any) -> None:

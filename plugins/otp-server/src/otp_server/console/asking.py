@@ -13,7 +13,8 @@ from otp_server.console.desk import Desk
 from otp_server.console.sessions import COOKIE, Sessions
 from otp_server.console_settings import Role
 from otp_server.forms import FIELD, check_form, cookie_name
-from otp_server.peers import is_among, peer_of
+from otp_server.networks import is_among
+from otp_server.peers import peer_of
 from otp_server.problems import ProblemError
 
 __all__ = [

@@ -23,7 +23,7 @@ from otp_server.console.standing import again_of, again_told, is_spent, lead_of
 from otp_server.console.timeline import exact, steps_of, took
 from otp_server.console.words import lasting, plural
 from otp_server.problems import ProblemError
-from otpcore import InvalidPhoneNumber, SettingsError
+from otpcore import InvalidArgument, InvalidPhoneNumber, SettingsError
 from otpcore.operator import ChallengeSeen
 
 __all__ = ["routes"]
@@ -86,7 +86,7 @@ class _Pages:
             return await self._search(request, "No verification with this id is kept.", typed)
         try:
             await self._desk.operator.limits.show(typed)
-        except InvalidPhoneNumber:
+        except (InvalidArgument, InvalidPhoneNumber):
             return await self._search(request, "This is not one whole number. Write it with + and its country.", typed)
         return done(self._desk, request, f"/person/{reference_of(self._desk.server.vault, Named.PHONE, typed)}")
 

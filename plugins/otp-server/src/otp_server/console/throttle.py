@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from otp_server.vault import Records
 from otpcore import StoreError
+from otpcore.embedding import same_client
 
 __all__ = ["Throttle"]
 
@@ -16,7 +16,6 @@ _WINDOW = timedelta(minutes=15)
 _REMEMBERED = timedelta(days=30)
 _MOST = {"address": 30, "name from there": 10, "name": 100}
 _TRIES = 20
-_SIX, _CUSTOMERS = 6, 64
 
 
 class Throttle:
@@ -38,7 +37,7 @@ class Throttle:
 
         What is refused is counted no further, so that who goes on trying keeps the owner out no longer.
         """
-        there = _whose(address)
+        there = same_client(address)
         is_known = await self._records.get(_KNOWN, self._key("known", name, there)) is not None
         counters = {"address": (there,), "name from there": (name, there), **({} if is_known else {"name": (name,)})}
         for what, words in counters.items():
@@ -49,7 +48,7 @@ class Throttle:
 
     async def proven(self, name: str, address: str) -> None:
         """Somebody has signed in: what they got wrong before is forgotten, and where they are is known."""
-        there = _whose(address)
+        there = same_client(address)
         await self._records.delete(_NAMESPACE, self._key("name from there", name, there))
         until = datetime.now(UTC) + _REMEMBERED
         await self._records.put(_KNOWN, self._key("known", name, there), {}, expires_at=until)
@@ -73,12 +72,3 @@ class Throttle:
 
     def _key(self, what: str, *words: str) -> str:
         return self._records.vault.digest("console tries", what, *words)
-
-
-def _whose(address: str) -> str:
-    """What one customer of a network has: of IPv6 it is a /64 at least."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((known, _CUSTOMERS), strict=False)) if known.version == _SIX else address

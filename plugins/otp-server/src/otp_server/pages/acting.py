@@ -12,7 +12,16 @@ from otp_server.bindings import payment_of
 from otp_server.pages.records import Page, Pages
 from otp_server.server import Server
 from otp_server.statuses import status_of
-from otpcore import AsyncOTPService, OTPConfigurationError, OTPError, RateLimited, Verification, parse_phone
+from otpcore import (
+    AsyncOTPService,
+    InvalidArgument,
+    OTPConfigurationError,
+    OTPError,
+    RateLimited,
+    Verification,
+    parse_code,
+    parse_phone,
+)
 
 __all__ = ["LEAST_LIFE", "check_code", "is_used", "send_again", "service_of"]
 
@@ -61,7 +70,7 @@ async def check_code(server: Server, token: str, page: Page, code: str, client: 
     is_right = answer is not None and answer.code_valid and not page.is_decoy
     if not is_right and await is_used(server, page):
         return page  # the same form twice, or another window was first
-    is_whole = sum(one.isdigit() for one in code) == otp.length
+    is_whole = _length(code) == otp.length
 
     def noted(old: Page) -> Page:
         if is_right:
@@ -71,6 +80,14 @@ async def check_code(server: Server, token: str, page: Page, code: str, client: 
         return attrs.evolve(old, said="wrong", tries=old.tries + 1)
 
     return await Pages(server=server).change(token, noted) or page
+
+
+def _length(code: str) -> int:
+    """Digits of what was typed, as the core reads it; 0: it is no code, and was compared with none."""
+    try:
+        return len(parse_code(code))
+    except InvalidArgument:
+        return 0
 
 
 async def send_again(server: Server, token: str, channel: str, client: str) -> Page | None:
