@@ -18,6 +18,7 @@ from otpcore.errors import PluginLoadError, UnknownProviderError
 from otpcore.events import fields
 
 __all__ = [
+    "CHECKS",
     "HTTP_GATEWAYS",
     "PROVIDERS",
     "RETRY_RUNNERS",
@@ -35,6 +36,8 @@ RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
 HTTP_GATEWAYS = "otpcore.http_gateways"
 """Tables of gateways, which the plugin ``http`` reads; each may be named by ``gateway``."""
+CHECKS = "otpcore.checks"
+"""Functions that are given the ``Settings``, and refuse what their distribution reads of them; ``otp doctor`` calls each."""
 
 _OUR_GROUPS = "otpcore."  # how their names begin
 

@@ -102,6 +102,28 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert "--port" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("[server]\nprot = 8025\n", "server.prot: unknown key; did you mean server.port?"),
+        (
+            '[server.apps.shop.webhook]\nurl = "https://a.example"\nsecrets = ["whsec_' + "A" * 32 + '"]\n',
+            "storage.outbox: is off",
+        ),
+    ],
+)
+def test_what_it_does_not_start_with_is_what_doctor_finds(
+    site: Path, otp: Callable[..., Any], wrong: str, told: str
+) -> None:
+    assert otp("doctor")[0] == 0
+    (site / "otpcore.toml").write_text(SANDBOX + wrong)
+    assert told in str(otp("serve")[1])
+    code, document = otp("doctor")
+    (problem,) = (one for one in document["checks"] if one["level"] == "problem")
+    assert code == 1
+    assert told in problem["detail"]
+
+
 @pytest.fixture
 def site(tmp_path: Path, otp: Callable[..., Any]) -> Path:
     """A directory with keys, and settings for a sandbox that keeps what it knows."""

@@ -15,9 +15,9 @@ from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
 from otpcore import PhoneNumber
-from otpcore.runners import SettingsError, structure
+from otpcore.runners import Settings, SettingsError, structure
 
-__all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "read_settings"]
+__all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "check", "read_settings"]
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -169,3 +169,15 @@ def read_settings(values: Mapping[str, Any]) -> ServerSettings:
         SettingsError: All that is wrong, each with its key.
     """
     return structure(values, ServerSettings, prefix="server")
+
+
+def check(settings: Settings) -> ServerSettings:
+    """The section ``server`` beside all others, as a start and ``otp doctor`` want it.
+
+    Raises:
+        SettingsError: With these the server does not start.
+    """
+    own = read_settings(settings.server)
+    if own.tells_anybody and not settings.storage.outbox:
+        raise SettingsError("storage.outbox: is off, and webhooks are told from it. Fix: in [storage]: outbox = true")
+    return own
