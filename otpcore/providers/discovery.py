@@ -41,7 +41,7 @@ CHECKS = "otpcore.checks"
 
 _OUR_GROUPS = "otpcore."  # how their names begin
 
-_OURS = frozenset({"http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
+_OURS = frozenset({"aws", "http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
 _logger = logging.getLogger("otpcore.plugins")
 
 
