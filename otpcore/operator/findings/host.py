@@ -20,7 +20,6 @@ from otpcore.providers.discovery import import_target, installed
 from otpcore.service.assembly import make_keys, make_store
 from otpcore.service.setup import Setup
 from otpcore.settings.files import read_settings
-from otpcore.settings.keys import new_keys_beside
 from otpcore.settings.tree import Settings
 
 __all__ = ["CHECKS"]
@@ -60,9 +59,8 @@ def _see_what_others_read(settings: Settings) -> None:
 
 def _keys(host: Setup) -> Iterator[Found]:
     if host.settings.needs_throw_away_keys:
-        beside = host.settings.directory
-        there = new_keys_beside(beside) if beside is not None else "make keys with `otp init`"
-        yield Found(Level.NOTE, "there are none: every process of the sandbox makes its own", there)
+        told = "there are none: every process of the sandbox makes its own"
+        yield Found(Level.NOTE, told, host.settings.makes_keys)
         return
     make_keys(host.settings)
     keys = host.settings.keys

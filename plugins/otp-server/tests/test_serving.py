@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -122,6 +124,18 @@ def test_what_it_does_not_start_with_is_what_doctor_finds(
     (problem,) = (one for one in document["checks"] if one["level"] == "problem")
     assert code == 1
     assert told in problem["detail"]
+
+
+def test_without_keys_the_fix_makes_them_beside_the_settings_that_are_there(
+    tmp_path: Path, otp: Callable[..., Any]
+) -> None:
+    (tmp_path / "otpcore.toml").write_text(SANDBOX)
+    for refused in (("keys", "api", "new"), ("console", "user", "add", "ann"), ("serve", "--workers", "2")):
+        code, document = otp(*refused)
+        assert code == 3
+        (words,) = re.findall(r"otp (keys new --into [^;]+)", document["error"]["fix"])
+    assert otp(*shlex.split(words))[0] == 0
+    assert otp("keys", "api", "new")[0] == 0
 
 
 @pytest.fixture

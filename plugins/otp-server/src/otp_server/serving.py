@@ -81,7 +81,7 @@ def _check_sharing(server: Server) -> None:
         told = (
             "--workers: there are no keys, and each process would make up its own, so none could read another's codes"
         )
-        raise CommandError(told, f"{one}; or make keys to keep: `otp init`", ExitCode.CONFIGURATION)
+        raise CommandError(told, f"{one}; or for keys to keep: {settings.makes_keys}", ExitCode.CONFIGURATION)
     if server.is_sandbox:
         told = "--workers: the inbox of a sandbox is in the memory of one process, so several would each show a part"
         raise CommandError(told, one, ExitCode.CONFIGURATION)
