@@ -126,6 +126,15 @@ def test_what_it_does_not_start_with_is_what_doctor_finds(
     assert told in problem["detail"]
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", "nowhere.invalid"])
+def test_a_host_that_is_none_is_told_with_what_to_do(host: str, tmp_path: Path, otp: Callable[..., Any]) -> None:
+    code, document = otp("serve", "--host", host)
+    assert code == 3
+    assert document["error"]["message"].startswith(f"cannot listen at {host} port 8025: ")
+    (tmp_path / "otpcore.toml").write_text(f'{SANDBOX}[server.console]\nhost = "{host}"\n')
+    assert otp("serve", "--port", "0")[0] == 3
+
+
 def test_without_keys_the_fix_makes_them_beside_the_settings_that_are_there(
     tmp_path: Path, otp: Callable[..., Any]
 ) -> None:

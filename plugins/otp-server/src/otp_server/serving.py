@@ -281,9 +281,10 @@ def _listen(host: str, port: int, setting: str = "--port") -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one, such as a..b
+        why = getattr(error, "strerror", None) or "it is no name of a host"
         raise CommandError(
-            f"cannot listen at {host} port {port}: {error.strerror or type(error).__name__}",
+            f"cannot listen at {host} port {port}: {why}",
             f"give an address of this machine, and a free port with {setting} (0 takes any)",
             ExitCode.CONFIGURATION,
         ) from error
