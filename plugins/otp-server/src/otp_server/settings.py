@@ -6,10 +6,10 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.addresses import parts_of
 from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
@@ -44,7 +44,7 @@ def _good_countries(_: Any, __: Any, value: Sequence[str]) -> None:
 
 
 def _good_address(_: Any, __: Any, value: str) -> None:
-    parts = urlsplit(value)
+    parts = parts_of(value)
     if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
         raise SettingsError("must be the address under which others reach it, such as https://otp.example.com")
 
@@ -69,7 +69,7 @@ def _good_apps(_: Any, __: Any, value: Mapping[str, AppSettings]) -> None:
 
 
 def _good_webhook(_: Any, __: Any, value: str) -> None:
-    parts = urlsplit(value)
+    parts = parts_of(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or parts.username):
         raise SettingsError("must be an address such as https://shop.example.com/otp-events")
 
