@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -139,7 +140,9 @@ class Embedding:
         if tree:
             there = ", ".join(map(str, tree))
             raise self.error(f"{_FILE} names a file, and {there} stand here. Fix: write them there")
-        return load_settings(values[_FILE])
+        if not isinstance(file := values[_FILE], str | os.PathLike | None):
+            raise self.error(f"{_FILE}: must be the path of a settings file")
+        return load_settings(file)
 
 
 def in_sandbox(settings: Settings, *, refused: SettingsError) -> Settings:

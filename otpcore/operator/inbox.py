@@ -28,7 +28,7 @@ async def inbox(desk: Desk, phone: str, *, reveal: bool) -> tuple[InboxMessage, 
     if service.settings.needs_throw_away_keys and not desk.is_live:
         raise SettingsError(
             "the sandbox's throw-away keys are known to the process that sent, and to nobody else. "
-            "Fix: make keys with `otp init`"
+            f"Fix: {service.settings.makes_keys}"
         )
     e164 = desk.number(phone).e164
     found: list[InboxMessage] = []

@@ -18,6 +18,7 @@ from otpcore.errors import PluginLoadError, UnknownProviderError
 from otpcore.events import fields
 
 __all__ = [
+    "CHECKS",
     "HTTP_GATEWAYS",
     "PROVIDERS",
     "RETRY_RUNNERS",
@@ -35,10 +36,12 @@ RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
 HTTP_GATEWAYS = "otpcore.http_gateways"
 """Tables of gateways, which the plugin ``http`` reads; each may be named by ``gateway``."""
+CHECKS = "otpcore.checks"
+"""Functions that are given the ``Settings``, and refuse what their distribution reads of them; ``otp doctor`` calls each."""
 
 _OUR_GROUPS = "otpcore."  # how their names begin
 
-_OURS = frozenset({"http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
+_OURS = frozenset({"aws", "http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
 _logger = logging.getLogger("otpcore.plugins")
 
 

@@ -92,7 +92,8 @@ def make_keys(settings: Settings, world: World | None = None) -> KeyRing:
         keys = throw_away_keys()
         _logger.warning(
             "the sandbox has no keys: throw-away keys were made in memory, and what they protect cannot be read "
-            "by any other process or later; `otp init` makes keys to keep",
+            "by any other process or later; for keys to keep: %s",
+            settings.makes_keys,
             extra=fields("throw_away_keys"),
         )
     keys.check(beside=settings.directory)

@@ -164,6 +164,10 @@ def _read_file(file: Path) -> Mapping[str, Any]:
         line = _line(error)
         kind = _LOADERS[file.suffix].removesuffix("_loader").upper()
         problem = f"line {line} is not valid {kind}" if line else f"is not a table of settings in valid {kind}"
+        if "at end of document" in str(error):
+            problem = (
+                f"is not valid {kind}: it ends before something is complete, such as a list without its last bracket"
+            )
         problem = _twice(kind, content, error, line) or problem
     raise SettingsError(f"{file}: {problem}")
 

@@ -20,7 +20,7 @@ from otpcore.routing import RULE_SETTING, parse_rules
 from otpcore.settings.channels import ChannelSettings, good_channel_rules, good_channels, without_blank_rules
 from otpcore.settings.fields import a_section, not_a_setting, one_of, setting
 from otpcore.settings.files import read_settings
-from otpcore.settings.keys import KeySettings, generate_keys, throw_away_keys
+from otpcore.settings.keys import KeySettings, generate_keys, new_keys_beside, throw_away_keys
 from otpcore.settings.limits import LimitSettings, is_target
 from otpcore.settings.reference import SettingDescription, describe_settings, starter_file
 from otpcore.settings.sections import (
@@ -206,6 +206,11 @@ class Settings:
     def world(self) -> World:
         """Whom a service of these settings reaches."""
         return World.SANDBOX if self.sms.sandbox else World.REAL
+
+    @property
+    def makes_keys(self) -> str:
+        """What makes keys to keep, where there are none: beside the settings file that was read, which ``otp init`` leaves alone."""
+        return "make keys with `otp init`" if self.directory is None else new_keys_beside(self.directory)
 
     @property
     def needs_throw_away_keys(self) -> bool:

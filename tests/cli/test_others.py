@@ -29,14 +29,22 @@ GREET = """
 """
 
 
-def bring(site: Path, distribution: str, command: str, source: str = GREET, function: str = "command") -> None:
+def bring(
+    site: Path,
+    distribution: str,
+    command: str,
+    source: str = GREET,
+    function: str = "command",
+    *,
+    group: str = "otpcore.commands",
+) -> None:
     """A distribution as pip leaves it behind, with one command."""
     module = distribution.replace("-", "_")
     (site / f"{module}.py").write_text(textwrap.dedent(source))
     info = site / f"{module}-1.2.3.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2.3\n")
-    (info / "entry_points.txt").write_text(f"[otpcore.commands]\n{command} = {module}:{function}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{command} = {module}:{function}\n")
 
 
 @pytest.fixture
@@ -55,6 +63,23 @@ def test_a_command_of_another_distribution_runs_as_ours_do(site: Path, otp: Otp)
     assert "fix: name somebody" in refused.err
     assert otp("greet", "--frobnicate").code == 2
     assert "Greet somebody." in otp("--help").out
+
+
+def test_doctor_tells_what_another_distribution_would_not_start_with(site: Path, otp: Otp, desk: Desk) -> None:
+    check = """
+        from otpcore import SettingsError
+
+        def command(settings):
+            if settings.sms.max_retries == 7:
+                raise SettingsError('greet.name: must be a name. Fix: in [greet]: name = "Ann"')
+    """
+    bring(site, "otp-greet", "greet", check, group="otpcore.checks")
+    assert otp("doctor", "--json").document["ok"]
+    desk.write(sms={"max_retries": 7})
+    ended = otp("doctor", "--json")
+    assert ended.code == 1
+    problem = next(one for one in ended.document["checks"] if one["level"] == "problem")
+    assert (problem["detail"], problem["fix"]) == ("greet.name: must be a name", 'in [greet]: name = "Ann"')
 
 
 def test_it_may_stand_below_a_group_of_ours_and_below_one_of_its_own(site: Path, otp: Otp) -> None:

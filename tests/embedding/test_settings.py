@@ -49,6 +49,7 @@ def test_what_is_no_dictionary_stays_what_it_is_and_is_refused(given):
     [
         ({"color": "red"}, "SHOP_OTP: color: unknown; colour is meant?"),
         ({"trusted_proxy": []}, "SHOP_OTP: trusted_proxy: unknown; trusted_proxies is meant?"),
+        ({"settings_file": 3}, "SHOP_OTP: settings_file: must be the path of a settings file"),
         ({"settings_file": "a.toml", "otp": {}}, "SHOP_OTP: settings_file names a file, and otp stand here. Fix: write"),
         ({"otp": {"lenght": 6}}, "otp.lenght"),
         ({"otp": {"length": 4}}, 'otherwise, in shop["SHOP_OTP"]: "otp": {"allow_noncompliant": True}'),

@@ -153,7 +153,7 @@ def test_a_gateway_taken_for_a_plugin_is_told_where_it_is_named(site):
     assert 'Fix: in [providers.Acme]: gateway = "acme", without plugin' in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["mada", "Sinch", "twilio"])
+@pytest.mark.parametrize("name", ["aws", "mada", "Sinch", "twilio"])
 def test_a_package_of_ours_that_is_missing_is_named(monkeypatch, name):
     monkeypatch.setattr(_discovery, "installed", lambda group: ())
     with pytest.raises(UnknownProviderError, match=f"Fix: pip install otp-{name.casefold()}, or in"):

@@ -232,6 +232,11 @@ def test_a_wrong_type_in_the_environment_is_found_also_below_a_plain_value(monke
             'environment = "hush"\nenvironment = """\nhush"""\n',
             "line 2: environment is there already, since line 1. Fix: keep one of the two",
         ),
+        (
+            "otpcore.toml",
+            '[limits]\ndeny = ["hush"\n',
+            "is not valid TOML: it ends before something is complete, such as a list without its last bracket",
+        ),
         ("otpcore.json", '{"hush": 1,\n  hush}', "line 2 is not valid JSON"),
         ("otpcore.json", '["hush"]', "is not a table of settings in valid JSON"),
         ("otpcore.yaml", "hush", "is not a table of settings in valid YAML"),

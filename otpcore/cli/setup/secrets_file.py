@@ -96,7 +96,7 @@ def _with_keys(before: str, text: str) -> str:
     try:
         said = tomllib.loads(before)
     except tomllib.TOMLDecodeError:
-        raise CannotEdit("it is not valid TOML", "correct it: `otp doctor` names the line") from None
+        raise CannotEdit("it is not valid TOML", "correct it: `otp doctor` names the place") from None
     if "keys" in said:
         raise CannotEdit("it has keys", "restore the keys that were used, or delete what is left of them there")
     keys = text.partition("\n\n")[2].partition("\n\n# [providers")[0]

@@ -15,16 +15,19 @@ from otpcore.operator.findings import checks as _checks
 from otpcore.operator.findings import wishes as _wishes
 from otpcore.operator.findings.checks import Found, Level
 from otpcore.operator.findings.places import database_file, database_url
+from otpcore.providers.discovery import CHECKS as CHECKS_OF_OTHERS
+from otpcore.providers.discovery import import_target, installed
 from otpcore.service.assembly import make_keys, make_store
 from otpcore.service.setup import Setup
 from otpcore.settings.files import read_settings
-from otpcore.settings.keys import new_keys_beside
+from otpcore.settings.tree import Settings
 
 __all__ = ["CHECKS"]
 
 
 def _settings(host: Setup) -> Iterator[Found]:
     settings = host.settings
+    _see_what_others_read(settings)
     if not settings.files and settings.keys.missing:
         yield Found(
             Level.NOTE,
@@ -43,11 +46,21 @@ def _settings(host: Setup) -> Iterator[Found]:
             yield Found(Level.NOTE, f"other users can read {file}", f"chmod 600 {shlex.quote(str(file))}")
 
 
+def _see_what_others_read(settings: Settings) -> None:
+    """What a distribution beside otpcore reads of them, such as the section ``server``, and would not start with.
+
+    Raises:
+        OTPConfigurationError: One of them refuses.
+    """
+    for plugin in installed(CHECKS_OF_OTHERS):
+        check = import_target(plugin, CHECKS_OF_OTHERS, subject=f"the settings of {plugin.origin}")
+        check(settings)
+
+
 def _keys(host: Setup) -> Iterator[Found]:
     if host.settings.needs_throw_away_keys:
-        beside = host.settings.directory
-        there = new_keys_beside(beside) if beside is not None else "make keys with `otp init`"
-        yield Found(Level.NOTE, "there are none: every process of the sandbox makes its own", there)
+        told = "there are none: every process of the sandbox makes its own"
+        yield Found(Level.NOTE, told, host.settings.makes_keys)
         return
     make_keys(host.settings)
     keys = host.settings.keys

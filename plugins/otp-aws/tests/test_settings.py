@@ -38,6 +38,7 @@ def make(**values):
         ({"max_price": "1"}, "max_price", "point"),
         ({"max_price_per_minute": "$0.10"}, "max_price_per_minute", "point"),
         ({"voices": {"en": "Matthew"}}, "voices", "VoiceId"),
+        ({"voices": {"english": "MATTHEW"}}, "voices", "for each language"),
         ({"india_template_id": "1107"}, "india_template_id", "india_entity_id"),
         ({"india_entity_id": "11 01"}, "india_entity_id", "without spaces"),
         ({"sns_topic_arn": "otp", "sns_certificates": ["x"]}, "sns_topic_arn", "arn:aws:sns"),

@@ -136,6 +136,7 @@ def test_keys_of_the_command_line_are_taken_by_a_running_server_at_once(
     assert otp("init")[0] == 0
     settings = 'otp_sms_provider = "anyone"\n[sms]\nsandbox = true\n[server.apps.shop]\npurposes = ["sign-in"]\n'
     (tmp_path / "otpcore.toml").write_text(settings)
+    assert [otp("keys", "api", "new", "shop", "--days", many)[0] for many in ("4000000", "99999999999")] == [2, 2]
     code, error = otp("keys", "api", "new", "mall")
     assert (code, "server.apps" in error["error"]["fix"]) == (2, True)
     assert otp("keys", "api", "new")[0] == 2

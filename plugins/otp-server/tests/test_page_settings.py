@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -34,6 +35,27 @@ def test_what_would_not_work_is_refused(page: dict[str, Any], problem: str) -> N
     with pytest.raises(SettingsError) as caught:
         read_settings({"page": page})
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "0"])
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"public_url": "{}"},
+        {"console": {"public_url": "{}"}},
+        {"apps": {"shop": {"webhook": {"url": "{}", "secrets": ["whsec_" + "A" * 32]}}}},
+        {"page": {"return_urls": ["{}"]}},
+        {"page": {"origins": ["{}"]}},
+        {"page": {"help_url": "{}"}},
+    ],
+)
+def test_an_address_whose_port_cannot_be_one_leads_nowhere_and_is_refused(section: dict[str, Any], port: str) -> None:
+    def with_port(asked: str) -> Any:
+        return json.loads(json.dumps(section).replace("{}", f"https://shop.example:{asked}"))
+
+    read_settings(with_port("8443"))
+    with pytest.raises(SettingsError, match="the port of an address must be 1 to 65535"):
+        read_settings(with_port(port))
 
 
 def test_an_app_has_a_page_of_its_own() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -100,6 +102,49 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (3, "")
     assert f"port {port}" in ran.stderr
     assert "--port" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("[server]\nprot = 8025\n", "server.prot: unknown key; did you mean server.port?"),
+        (
+            '[server.apps.shop.webhook]\nurl = "https://a.example"\nsecrets = ["whsec_' + "A" * 32 + '"]\n',
+            "storage.outbox: is off",
+        ),
+    ],
+)
+def test_what_it_does_not_start_with_is_what_doctor_finds(
+    site: Path, otp: Callable[..., Any], wrong: str, told: str
+) -> None:
+    assert otp("doctor")[0] == 0
+    (site / "otpcore.toml").write_text(SANDBOX + wrong)
+    assert told in str(otp("serve")[1])
+    code, document = otp("doctor")
+    (problem,) = (one for one in document["checks"] if one["level"] == "problem")
+    assert code == 1
+    assert told in problem["detail"]
+
+
+@pytest.mark.parametrize("host", ["a..b", ".", "nowhere.invalid"])
+def test_a_host_that_is_none_is_told_with_what_to_do(host: str, tmp_path: Path, otp: Callable[..., Any]) -> None:
+    code, document = otp("serve", "--host", host)
+    assert code == 3
+    assert document["error"]["message"].startswith(f"cannot listen at {host} port 8025: ")
+    (tmp_path / "otpcore.toml").write_text(f'{SANDBOX}[server.console]\nhost = "{host}"\n')
+    assert otp("serve", "--port", "0")[0] == 3
+
+
+def test_without_keys_the_fix_makes_them_beside_the_settings_that_are_there(
+    tmp_path: Path, otp: Callable[..., Any]
+) -> None:
+    (tmp_path / "otpcore.toml").write_text(SANDBOX)
+    for refused in (("keys", "api", "new"), ("console", "user", "add", "ann"), ("serve", "--workers", "2")):
+        code, document = otp(*refused)
+        assert code == 3
+        (words,) = re.findall(r"otp (keys new --into [^;]+)", document["error"]["fix"])
+    assert otp(*shlex.split(words))[0] == 0
+    assert otp("keys", "api", "new")[0] == 0
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ _ACCESS_KEY = re.compile(r"[A-Za-z0-9_]{16,128}")
 _VISIBLE = re.compile(r"[!-~]+")
 _RESOURCE = re.compile(r"[A-Za-z0-9_:/-]{1,256}")
 _PRICE = re.compile(r"[0-9]{0,2}\.[0-9]{1,5}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 _VOICE = re.compile(r"[A-Z]{2,20}")
 _TOPIC = re.compile(r"arn:aws(-cn|-us-gov)?:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
 
@@ -57,7 +58,7 @@ def _together(other: str) -> _Validator:
 
 
 def _voices(_: AwsSettings, __: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
-    if not all(_VOICE.fullmatch(voice) for voice in value.values()):
+    if not all(_LANGUAGE.fullmatch(tag) and _VOICE.fullmatch(voice) for tag, voice in value.items()):
         raise ValueError('must name a VoiceId for each language, such as { en = "MATTHEW" }')
 
 

@@ -78,7 +78,9 @@ def new_key(
     scope: Annotated[list[ScopeName] | None, typer.Option(help="What it may do; not given: verify and read.")] = None,
     note: Annotated[str, typer.Option(metavar="TEXT", help="For people.")] = "",
     reason: Reason = "",
-    lasts: Annotated[int | None, typer.Option("--days", min=1, help="Not given: until it is revoked.")] = None,
+    lasts: Annotated[
+        int | None, typer.Option("--days", min=1, max=3_660, help="Not given: until it is revoked.")
+    ] = None,
     network: Annotated[
         list[str] | None,
         typer.Option("--from", metavar="NETWORK", help="From where it is taken; not given: everywhere."),

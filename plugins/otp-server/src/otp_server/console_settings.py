@@ -7,10 +7,10 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.addresses import parts_of
 from otpcore.runners import SettingsError
 
 __all__ = ["DEFAULT_PORT", "ConsoleSettings", "Role"]
@@ -51,7 +51,7 @@ def _good_path(_: Any, __: Any, value: str) -> None:
 
 
 def _good_address(_: Any, __: Any, value: str) -> None:
-    parts = urlsplit(value)
+    parts = parts_of(value)
     if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query):
         raise SettingsError("must be the address under which browsers reach it, such as https://console.example.com")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.addresses import parts_of
 from otpcore.runners import SettingsError
 
 __all__ = ["DARK_PAPER", "LIGHT_PAPER", "PageSettings", "contrast", "readable_on"]
@@ -25,7 +25,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 def _good_address(text: str) -> bool:
     """An address of the web over TLS (on this machine also without), or of an app."""
-    parts = urlsplit(text)
+    parts = parts_of(text)
     if not text.isascii() or not text.isprintable() or " " in text or ";" in text or "#" in text or "@" in parts.netloc:
         return False
     if parts.scheme == "https":
@@ -45,7 +45,7 @@ def _good_addresses(_: Any, __: Any, value: Sequence[str]) -> None:
 
 def _good_origins(_: Any, __: Any, value: Sequence[str]) -> None:
     for one in value:
-        parts = urlsplit(one)
+        parts = parts_of(one)
         is_known = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
         is_bare = one == f"{parts.scheme}://{parts.netloc}".lower() and bool(_HOST.fullmatch(parts.netloc))
         if not is_known or not is_bare or one.endswith({"https": ":443", "http": ":80"}[parts.scheme]):

@@ -25,7 +25,7 @@ def with_records(options: Options, work: Callable[[Records], Awaitable[T]]) -> T
     if settings.needs_throw_away_keys:
         raise SettingsError(
             "the sandbox has no keys of its own, so whatever is sealed is lost when its process ends. "
-            "Fix: make keys with `otp init`; `otp serve` without settings prints a key for its own run"
+            f"Fix: {settings.makes_keys}; `otp serve` without settings prints a key for its own run"
         )
 
     async def within() -> T:

@@ -16,12 +16,12 @@ from anyio.abc import TaskGroup
 from otp_server.keys import ApiKeys, Kind
 from otp_server.measures import Measures
 from otp_server.received import Shared
-from otp_server.settings import ServerSettings, read_settings
+from otp_server.settings import ServerSettings, check
 from otp_server.vault import Records, Vault
 from otp_server.webhooks.attempts import Attempts
 from otp_server.webhooks.calling import network_of
 from otp_server.webhooks.teller import Teller
-from otpcore import AsyncOTPService, Settings, SettingsError
+from otpcore import AsyncOTPService, Settings
 from otpcore.stores import World
 
 __all__ = ["Server"]
@@ -38,8 +38,7 @@ class Server:
     def __init__(self, service: AsyncOTPService, *, opens: bool = True) -> None:
         self._opens = opens
         self.otp_settings: Settings = service.settings
-        self.settings: ServerSettings = read_settings(service.settings.server)
-        _check_outbox(service.settings, self.settings)
+        self.settings: ServerSettings = check(service.settings)
         self._network = network_of(service.settings)
         self.vault = Vault(service.settings)
         self.measures = Measures()
@@ -118,11 +117,6 @@ def _without_a_warning() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_another)
-
-
-def _check_outbox(settings: Settings, own: ServerSettings) -> None:
-    if own.tells_anybody and not settings.storage.outbox:
-        raise SettingsError("storage.outbox: is off, and webhooks are told from it. Fix: in [storage]: outbox = true")
 
 
 def _sandboxed(settings: Settings) -> Settings:

@@ -82,7 +82,7 @@ def _check_sharing(server: Server) -> None:
         told = (
             "--workers: there are no keys, and each process would make up its own, so none could read another's codes"
         )
-        raise CommandError(told, f"{one}; or make keys to keep: `otp init`", ExitCode.CONFIGURATION)
+        raise CommandError(told, f"{one}; or for keys to keep: {settings.makes_keys}", ExitCode.CONFIGURATION)
     if server.is_sandbox:
         told = "--workers: the inbox of a sandbox is in the memory of one process, so several would each show a part"
         raise CommandError(told, one, ExitCode.CONFIGURATION)
@@ -282,9 +282,10 @@ def _listen(host: str, port: int, setting: str = "--port") -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter: a name that cannot be one, such as a..b
+        why = getattr(error, "strerror", None) or "it is no name of a host"
         raise CommandError(
-            f"cannot listen at {host} port {port}: {error.strerror or type(error).__name__}",
+            f"cannot listen at {host} port {port}: {why}",
             f"give an address of this machine, and a free port with {setting} (0 takes any)",
             ExitCode.CONFIGURATION,
         ) from error

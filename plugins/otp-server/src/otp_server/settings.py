@@ -6,18 +6,18 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 
+from otp_server.addresses import parts_of
 from otp_server.console_settings import ConsoleSettings
 from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
 from otpcore import PhoneNumber
-from otpcore.runners import SettingsError, structure
+from otpcore.runners import Settings, SettingsError, structure
 
-__all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "read_settings"]
+__all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "check", "read_settings"]
 
 _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
@@ -44,7 +44,7 @@ def _good_countries(_: Any, __: Any, value: Sequence[str]) -> None:
 
 
 def _good_address(_: Any, __: Any, value: str) -> None:
-    parts = urlsplit(value)
+    parts = parts_of(value)
     if value and (parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment):
         raise SettingsError("must be the address under which others reach it, such as https://otp.example.com")
 
@@ -69,7 +69,7 @@ def _good_apps(_: Any, __: Any, value: Mapping[str, AppSettings]) -> None:
 
 
 def _good_webhook(_: Any, __: Any, value: str) -> None:
-    parts = urlsplit(value)
+    parts = parts_of(value)
     if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or parts.username):
         raise SettingsError("must be an address such as https://shop.example.com/otp-events")
 
@@ -169,3 +169,15 @@ def read_settings(values: Mapping[str, Any]) -> ServerSettings:
         SettingsError: All that is wrong, each with its key.
     """
     return structure(values, ServerSettings, prefix="server")
+
+
+def check(settings: Settings) -> ServerSettings:
+    """The section ``server`` beside all others, as a start and ``otp doctor`` want it.
+
+    Raises:
+        SettingsError: With these the server does not start.
+    """
+    own = read_settings(settings.server)
+    if own.tells_anybody and not settings.storage.outbox:
+        raise SettingsError("storage.outbox: is off, and webhooks are told from it. Fix: in [storage]: outbox = true")
+    return own
