@@ -107,6 +107,7 @@ TESTS = (
     "tests/service/test_lacking_keys.py",
     "tests/test_routing.py",
     "tests/service/test_worlds.py",
+    "tests/operator/test_instance_tests.py",
 )
 
 
