@@ -25,7 +25,9 @@ from otpcore import (
     hookimpl,
 )
 from otpcore.stores.memory.store import MemoryStore
-from otpcore.testing import EventRecorder, Outbox
+from otpcore.testing import EventRecorder, Outbox, wrong_code
+
+from .carriers import Carrier
 
 PHONE, OTHER = "+359871234567", "+359881234567"
 RIGHT, WRONG = "1234", "4321"
@@ -171,3 +173,39 @@ async def test_an_attempt_whose_caller_left_while_the_vendor_was_asked_is_given_
         (view,) = await otp._service.store.view(challenge_id=challenge.id)
         assert (view.challenge.attempts, view.challenge.givebacks) == (0, 1)
     assert [one.challenge_id for one in events.of(EventType.ATTEMPT_GIVEN_BACK)] == [challenge.id]
+
+
+async def test_a_vendors_code_that_the_hosts_own_has_replaced_meanwhile_is_wrong(otp_outbox: Outbox) -> None:
+    owner, carrier = Owner(), Carrier()
+    rules = {"otp_sms_provider": "owner;carrier"}
+    async with otp_outbox.service(rules, providers={"owner": owner, "carrier": carrier}) as otp:
+        await otp.send_sms(PHONE)
+
+        async def replace() -> None:
+            otp_outbox.clock.advance(31)
+            await otp.send_sms(PHONE, code="246810")
+
+        owner.meanwhile = replace
+        refused = await otp.verify(PHONE, RIGHT)
+        assert (refused.status, refused.attempts_left) == (VerificationStatus.INCORRECT, 4)
+        assert [one.code for one in carrier.messages] == ["246810"]
+        assert (await otp.verify(PHONE, "246810")).status is VerificationStatus.APPROVED
+
+
+async def test_who_locks_a_phone_for_good_is_told_of_as_that(otp_outbox: Outbox) -> None:
+    """A hundred wrong codes in all, of as many clients."""
+    events = EventRecorder()
+    settings = {"limits": {"phone": []}}
+    async with otp_outbox.service(settings, observers=[events]) as otp:
+        for number in range(100):
+            if number % 5 == 0:
+                challenge = await otp.send_sms(PHONE, purpose=f"purpose {number}")
+            code = wrong_code(otp_outbox.code)
+            assert not await otp.verify(
+                PHONE,
+                code,
+                purpose=f"purpose {number - number % 5}",
+                client=f"192.0.{number}.1",
+                challenge_id=challenge.id,
+            )
+    assert [one.reason for one in events.of(EventType.PHONE_LOCKED)] == ["until_reset"]
