@@ -105,8 +105,8 @@ RULES = (
     # Tools: what is written or told in several forms.
     Rule(
         place="tests/cli/test_new_provider.py",
-        tests=r"passes_as_it_is_written\[(get|json|none)\]|suite_of_a_table",
-        instead="the suite of a form, as a wheel",
+        tests=r"passes_as_it_is_written\[(get|json|none)\]|its_wheel_passes",
+        instead="the suite of a form, and of a table; `nox -s scaffold` makes the wheel",
     ),
     Rule(
         place="tests/testing/test_contract_supervision.py",
@@ -153,8 +153,19 @@ RULES = (
     ),
     Rule(
         place="plugins/otp-django/tests/test_project.py",
-        tests=r"\[(preloaded|uvicorn|--parallel 2)\]",
+        tests=r"\[(preloaded|uvicorn|--parallel 2)\]|runserver_opens_anew",
         instead="the project under gunicorn and under its own server",
+    ),
+    Rule(place=f"{_PLUGIN}/console/test_inbox.py", tests="a_long_inbox", instead="the pages of other lists"),
+    Rule(
+        place=f"{_PLUGIN}/console/test_everywhere.py",
+        tests="store_that_is_away",
+        instead="a store that hangs, as the API tells of it",
+    ),
+    Rule(
+        place="plugins/otp-flask/tests/test_project.py",
+        tests="with_two_workers",
+        instead="the readme's app under the same server",
     ),
     # Chromium: every page in every state, width and scheme.
     Rule(place=f"{_PLUGIN}/console/test_frame_browser.py", but=r"page_is_fine\[/-light|by_keyboard", instead=_BROWSER),
