@@ -18,6 +18,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "licences.md"
 KINDS = ("Apache", "BSD", "ISC", "LGPL", "MIT", "MPL", "Python Software Foundation", "PSF")
 """What stands in the names of licences that ask nothing of an application which changes none of the packages."""
 
+OLDER_ONLY = frozenset({"async-timeout"})
+"""What comes with some patch releases only, here with those before Python 3.11.3; the page has it whichever asks."""
+
 _OURS = re.compile(r"otp-[a-z]+|otpcore")
 _ROW = re.compile(r"^\| `([^`]+)` \| (.+) \|$", re.MULTILINE)
 
@@ -27,7 +30,8 @@ def main(python: str) -> int:
     found = installed(python)
     strange = sorted(name for name, licence in found.items() if not any(kind in licence for kind in KINDS))
     rows = [f"| `{name}` | {licence} |" for name, licence in sorted(found.items())]
-    wrong = ["docs/licences.md should have this table:", *rows] if listed() != found else []
+    page = {name: licence for name, licence in listed().items() if name in found or name not in OLDER_ONLY}
+    wrong = ["docs/licences.md should have this table:", *rows] if page != found else []
     wrong += [f"{name}: {found[name]} is a kind of licence that tests/licences.py does not know" for name in strange]
     for line in wrong:
         print(line)  # noqa: T201 - a program that says what is wrong
