@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 EPOCH = "1767225600"  # 2026-01-01; the time that every file in an archive has, where a release does not set its own
@@ -89,7 +90,8 @@ def different(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
 def unpacked(archive: Path, place: Path) -> Path:
     """The folder in a source archive."""
     with tarfile.open(archive) as opened:
-        opened.extractall(place, filter="data")
+        careful: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4
+        opened.extractall(place, **careful)
     return place / archive.name.removesuffix(".tar.gz")
 
 
