@@ -247,7 +247,7 @@ def test_a_parameter_that_is_none_is_named(url, told):
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg2://h/db", "postgresql+pg8000://h/db", "sqlite:////tmp/x.sqlite3"])
+@pytest.mark.parametrize("url", ["postgresql+psycopg2://h/db", "postgresql+pg8000://h/db", "sqlite:///x.sqlite3"])
 def test_an_engine_of_another_driver_is_refused_with_those_that_work(url):
     with pytest.raises(SettingsError, match=r"psycopg2?|pg8000|SQLite"):
         SqlStore(create_engine(url))
