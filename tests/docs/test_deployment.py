@@ -121,7 +121,7 @@ class Place:
     def started(self, *words: str, fd: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
         """A process, until SIGTERM, after which it ends in good order and leaves no sign of life."""
         with (self.data / "log").open("wb") as log:
-            process = subprocess.Popen(
+            self.process = process = subprocess.Popen(
                 words, cwd=self.code, env=self.environment, stdout=log, stderr=log, pass_fds=[fd] if fd else []
             )
         with process:
@@ -133,6 +133,14 @@ class Place:
                 process.kill()
         assert self.workers() == 0, self.log
         assert "Traceback" not in self.log, self.log
+
+    def until(self, holds: Callable[[], object]) -> None:
+        """Wait for the process that was started, and for no longer than it lives."""
+        given_up = time.monotonic() + PATIENCE
+        while not holds():
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}\n{self.log}"
+            assert time.monotonic() < given_up, self.log
+            time.sleep(0.05)
 
     @contextlib.contextmanager
     def served(self, *words: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
@@ -147,14 +155,6 @@ class Place:
                 httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client,
             ):
                 yield client, process
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for another process."""
-    given_up = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < given_up
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_the_worker_of_the_unit_runs_until_it_is_stopped(place):
     _, *words = shlex.split(re.search("^ExecStart=(.*)$", unit, re.MULTILINE)[1])
     place.lock()
     with place.started(*UNPRIVILEGED, str(BIN / "otp"), *words):
-        until(place.workers)
+        place.until(place.workers)
 
 
 def test_the_container_needs_nothing_but_its_volume(place):
@@ -225,32 +225,32 @@ def test_the_container_needs_nothing_but_its_volume(place):
     place.lock()
     with place.served(*UNPRIVILEGED, str(BIN / program), "--bind", "fd://{fd}") as (client, _):
         assert client.post("/codes", json={"phone": PHONE}).status_code == 202
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
 
 
 @pytest.mark.parametrize("preload", [[], ["--preload"]])
 def test_gunicorn_opens_in_each_worker_and_again_when_it_is_reloaded(place, preload):
     flask_app(place)
     with place.served(str(BIN / "gunicorn"), "--bind", "fd://{fd}", *preload) as (client, server):
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
         before = place.rows("SELECT name FROM otp_worker ORDER BY name")
         assert client.post("/codes", json={"phone": PHONE}).status_code == 202
         server.send_signal(signal.SIGHUP)
-        until(lambda: place.workers() == 2 and not set(before) & set(place.rows("SELECT name FROM otp_worker")))
+        place.until(lambda: place.workers() == 2 and not set(before) & set(place.rows("SELECT name FROM otp_worker")))
 
 
 def test_gevent(place):
     needs("gevent")
     flask_app(place)
     with place.served(*command("gevent"), "--bind", "fd://{fd}") as (client, _):
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
         assert client.post("/codes", json={"phone": PHONE}).status_code == 202
 
 
 def test_uvicorn_opens_in_each_worker(place):
     shutil.copy(ROOT / "examples" / "fastapi" / "app.py", place.code)
     with place.served(*command("uvicorn"), "--fd", "{fd}") as (client, _):
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
         assert client.post("/codes", json={"phone": PHONE}).status_code == 202
 
 
@@ -267,7 +267,7 @@ def test_celery_opens_in_each_child(place):
     place.environment["CELERY_CONFIG_MODULE"] = "celeryconfig"
     ask = f"from tasks import send_code; print(send_code.delay({PHONE!r}).get(timeout={PATIENCE}))"
     with place.started(*command("Celery")):
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
         asked = place.run(sys.executable, "-c", ask)
         assert asked.returncode == 0, asked.stderr
         assert place.rows("SELECT id FROM otp_challenge") == [(asked.stdout.strip(),)]
@@ -314,10 +314,10 @@ def test_uwsgi_opens_in_each_worker_and_says_where_threads_stand_still(place, th
     if not (BIN / "uwsgi").exists():
         needs("uwsgi")
     with place.served(*uwsgi(place, threads=threads)) as (client, _):
-        until(lambda: place.workers() == 2)
+        place.until(lambda: place.workers() == 2)
         assert client.post("/codes", json={"phone": PHONE}).status_code == 202
         assert ("enable-threads = true" in place.log) is not threads
-        until(lambda: "POST /codes" in place.log)
+        place.until(lambda: "POST /codes" in place.log)
         time.sleep(0.5)  # until its worker is at nothing: one that is ends without Python's exit handlers
 
 
