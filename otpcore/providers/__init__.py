@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from otpcore.models import Channel, CodeOwner, EarlierTry, Receipt, ReceiptStatus
     from otpcore.phone.numbers import PhoneNumber
     from otpcore.prices import Price
+    from otpcore.providers.discovery import HTTP_GATEWAYS, InstalledPlugin, installed
     from otpcore.providers.hooks import ProviderContext, hookimpl
     from otpcore.providers.requests import (
         AccountState,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CARRIES_ALL",
     "CARRIES_NOTHING",
+    "HTTP_GATEWAYS",
     "AccountState",
     "CancelRequest",
     "Carries",
@@ -42,6 +44,7 @@ __all__ = [
     "EarlierTry",
     "ErrorKind",
     "Feature",
+    "InstalledPlugin",
     "Network",
     "OutcomeRequest",
     "PhoneNumber",
@@ -57,6 +60,7 @@ __all__ = [
     "ReceiptStatus",
     "SettingsError",
     "hookimpl",
+    "installed",
 ]
 
 _MODULES = {
@@ -65,6 +69,7 @@ _MODULES = {
     "otpcore.models": ("Channel", "CodeOwner", "EarlierTry", "Receipt", "ReceiptStatus"),
     "otpcore.phone.numbers": ("PhoneNumber",),
     "otpcore.prices": ("Price",),
+    "otpcore.providers.discovery": ("HTTP_GATEWAYS", "InstalledPlugin", "installed"),
     "otpcore.providers.hooks": ("ProviderContext", "hookimpl"),
     "otpcore.providers.requests": (
         "AccountState",

@@ -35,7 +35,7 @@ STORES = "otpcore.stores"
 RETRY_RUNNERS = "otpcore.retry_runners"
 SIMULATORS = "otpcore.simulators"
 HTTP_GATEWAYS = "otpcore.http_gateways"
-"""Tables of gateways, which the plugin ``http`` reads; each may be named by ``gateway``."""
+"""Tables of gateways, which the plugin ``http`` reads: the name of one, and the package that has ``<name>.toml`` in it."""
 CHECKS = "otpcore.checks"
 """Functions that are given the ``Settings``, and refuse what their distribution reads of them; ``otp doctor`` calls each."""
 

@@ -7,12 +7,12 @@ from importlib.metadata import entry_points
 
 import pytest
 from otp_http import catalogue, create_provider
-from otp_http.catalogue import GROUP, built_in
+from otp_http.catalogue import built_in
 from otp_http.simulator import GatewaySimulator
 
 from otpcore import AsyncOTPService
 from otpcore.errors import UnknownProviderError
-from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
+from otpcore.providers import HTTP_GATEWAYS, Channel, Feature, ProviderContext, SettingsError
 from otpcore.providers.provider import load_provider
 from otpcore.testing import Outbox
 
@@ -84,7 +84,7 @@ def test_settings_that_are_wrong_are_refused(settings, problem):
 
 
 def test_each_gateway_in_the_box_is_registered_so_that_the_core_knows_its_name():
-    found = {point.name: point.value for point in entry_points(group=GROUP) if point.dist.name == "otp-http"}
+    found = {point.name: point.value for point in entry_points(group=HTTP_GATEWAYS) if point.dist.name == "otp-http"}
     assert found == dict.fromkeys(built_in(), "otp_http.gateways")
     for name, plugin in (("infobip", None), ("acme", "infobip")):
         with pytest.raises(UnknownProviderError) as refused:
@@ -92,26 +92,49 @@ def test_each_gateway_in_the_box_is_registered_so_that_the_core_knows_its_name()
         assert f'Fix: in [providers.{name}]: gateway = "infobip"' in str(refused.value)
 
 
-def test_a_package_brings_a_table_by_an_entry_point(tmp_path, monkeypatch):
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Installs a package of this name with these gateways in the module ``acme_gateways``, which has the table of acme."""
+
+    def install(name: str, gateways: bytes) -> None:
+        place = tmp_path / name
+        information = place / f"{name}-1.dist-info"
+        information.mkdir(parents=True)
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (information / "entry_points.txt").write_bytes(b"[otpcore.http_gateways]\n" + gateways)
+        monkeypatch.syspath_prepend(str(place))
+
     package = tmp_path / "acme_gateways"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "acme.toml").write_text(TOML)
-    information = tmp_path / "acme_gateways-1.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-gateways\nVersion: 1\n")
-    points = "[otpcore.http_gateways]\nacme = acme_gateways\n"
-    (information / "entry_points.txt").write_text(points)
     monkeypatch.syspath_prepend(str(tmp_path))
+    yield install
+    sys.modules.pop("acme_gateways", None)
+
+
+def test_a_package_brings_a_table_by_an_entry_point(install):
+    install("acme-gateways", b"acme = acme_gateways\n")
     assert made(gateway="acme").describe().display_name == "Acme"
     assert "acme" in dict(catalogue.every_table())
-    (information / "entry_points.txt").write_text(f"{points}infobip = acme_gateways\ngone = acme_gateways\n")
-    with pytest.raises(SettingsError, match=r"the gateway 'infobip' is in otp_http\.gateways and in acme_gateways"):
-        made(gateway="acme")
-    (information / "entry_points.txt").write_text(f"{points}gone = acme_gateways\n")
+    install("acme-more", b"gone = acme_gateways\n")
     with pytest.raises(SettingsError, match=r"gone.toml cannot be read .FileNotFoundError.. Fix: reinstall"):
         made(gateway="gone")
-    sys.modules.pop("acme_gateways", None)
+
+
+def test_a_gateway_that_two_packages_bring_is_refused_and_hurts_no_other(install):
+    install("acme-gateways", b"acme = acme_gateways\ninfobip = acme_gateways\n")
+    with pytest.raises(
+        SettingsError, match=r"'infobip' is claimed by acme-gateways 1 .* and by otp-http .*Fix: uninstall"
+    ):
+        made(gateway="infobip")
+    assert made(gateway="acme").describe().display_name == "Acme"
+
+
+def test_a_distribution_whose_entry_points_cannot_be_read_hurts_no_gateway(install):
+    install("broken", b"\xff\xfe\n")
+    install("acme-gateways", b"acme = acme_gateways\n")
+    assert made(gateway="acme").describe().display_name == "Acme"
 
 
 def test_what_is_carried_is_what_the_request_has_a_place_for(own_table):

@@ -6,19 +6,15 @@ import functools
 import importlib.resources
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from otp_http.checks import problems
 from otp_http.meanings import nearest
 from otp_http.tables import Table
-from otpcore.providers import ProviderContext, SettingsError
+from otpcore.providers import HTTP_GATEWAYS, InstalledPlugin, ProviderContext, SettingsError, installed
 
-__all__ = ["GROUP", "built_in", "every_table", "find", "from_file", "packaged", "read_table", "table_of"]
-
-GROUP = "otpcore.http_gateways"
-"""Entry points of packages that bring tables: the name of a gateway, and the package that has ``<name>.toml`` in it."""
+__all__ = ["built_in", "every_table", "find", "from_file", "packaged", "read_table", "table_of"]
 
 _OURS = "otp_http.gateways"
 _INSTANCE = "table"  # stands where a table's own keys begin, and goes out of each message
@@ -31,20 +27,9 @@ def built_in() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
 
 
-def packaged() -> Mapping[str, str]:
-    """Each gateway that is installed, and the package that has its table.
-
-    Raises:
-        SettingsError: Two packages bring one of the same name.
-    """
-    found = dict.fromkeys(built_in(), _OURS)
-    for point in entry_points(group=GROUP):
-        if found.setdefault(point.name, point.value) != point.value:
-            raise SettingsError(
-                f"the gateway {point.name!r} is in {found[point.name]} and in {point.value}. "
-                "Fix: uninstall the package of one of them"
-            )
-    return found
+def packaged() -> Mapping[str, InstalledPlugin]:
+    """Each gateway that is installed, by its name, with the package that has its table as ``target``."""
+    return {gateway.name: gateway for gateway in installed(HTTP_GATEWAYS)}
 
 
 def table_of(context: ProviderContext) -> Table:
@@ -81,12 +66,14 @@ def find(gateway: str) -> Table:
     """The table of a gateway that is installed.
 
     Raises:
-        SettingsError: There is none of this name, or it is wrong.
+        SettingsError: There is none of this name, two packages bring one, or it is wrong.
     """
     known = packaged()
     if gateway not in known:
         raise SettingsError(f"there is no gateway {gateway!r}; {nearest(gateway, known)}")
-    return _of_package(known[gateway], gateway)
+    if known[gateway].problem:
+        raise SettingsError(f"{known[gateway].problem}. Fix: uninstall all but one of them")
+    return _of_package(known[gateway].target, gateway)
 
 
 def read_table(said: Mapping[str, Any], key: str, origin: str) -> Table:
