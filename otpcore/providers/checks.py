@@ -149,7 +149,6 @@ def _wrong_hooks(
     """What pluggy accepts and nobody would ever call rightly."""
     elsewhere = {name for specs in (ProviderHooks, ObserverHooks) for name in vars(specs) if not name.startswith("_")}
     for name, impl in impls.items():
-        near = difflib.get_close_matches(name, known, 1)
         if name in known:
             if impl.wrapper or impl.hookwrapper:
                 yield f"{name} is a wrapper", "make it a plain hook; nothing else is there to be wrapped"
@@ -161,6 +160,7 @@ def _wrong_hooks(
                 "put it into an object of its own and hand that in where it belongs",
             )
         elif not impl.optionalhook:
+            near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the hooks of {role} are {', '.join(sorted(known))}"
             yield f"there is no hook {name!r}; {hint}", "rename it, or take the mark @hookimpl off"
     for name in known:
