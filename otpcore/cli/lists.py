@@ -60,7 +60,7 @@ def list_challenges(
     from otpcore.cli.operate import lists as _lists
 
     asked = {"phone": phone, "instance": instance, "purpose": purpose, "app": of_app, "state": state}
-    return _lists.challenges(_options(context), _lists.Asked(since, until, after, limit), asked)
+    return _lists.challenges(_options(context), _lists.PageRequest(since, until, after, limit), asked)
 
 
 def list_deliveries(
@@ -87,7 +87,7 @@ def list_deliveries(
         "outcome": outcome,
         "provider_code": provider_code,
     }
-    return _lists.deliveries(_options(context), _lists.Asked(since, until, after, limit), asked)
+    return _lists.deliveries(_options(context), _lists.PageRequest(since, until, after, limit), asked)
 
 
 def cost_of_deliveries(

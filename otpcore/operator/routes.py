@@ -32,7 +32,7 @@ from otpcore.providers.loading import Loaded, forced_names
 from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules, rule_setting
 from otpcore.service.arguments import check_storable, check_text
 from otpcore.service.measures import checked_count, checked_moment
-from otpcore.service.routes import Asked, asked_of
+from otpcore.service.routes import Needs, needs_of
 from otpcore.service.service import recipient
 from otpcore.stores.records import AuditRecord, ChallengeRecord
 
@@ -101,17 +101,17 @@ class AsyncRoutes:
         number = recipient(self._desk.number(phone), over)
         check_storable(message=message)
         check_text(locale=locale)
-        asked = asked_of(
+        needs = needs_of(
             message=message, locale=locale, purpose="default", settings=service.settings.otp, own_code=own_code
         )
         table = None if proposed is None else _read(proposed, "proposed")
         async with open_view(self._desk, *filter(None, [proposed])) as view:
             in_force = view.rules.in_force(over)
             source, rules = (str(in_force.source), in_force.table) if in_force is not None else (None, None)
-            explained = self._explained(view, rules, source, number, over, asked, reveal=reveal)
+            explained = self._explained(view, rules, source, number, over, needs, reveal=reveal)
             if table is None:
                 return explained
-            after = self._explained(view, table, _PROPOSED, number, over, asked, reveal=reveal)
+            after = self._explained(view, table, _PROPOSED, number, over, needs, reveal=reveal)
             return attrs.evolve(explained, proposed=after)
 
     async def validate(self, rules: str, channel: str = "sms") -> Checked:
@@ -281,12 +281,12 @@ class AsyncRoutes:
         source: str | None,
         number: PhoneNumber,
         channel: Channel,
-        asked: Asked,
+        needs: Needs,
         *,
         reveal: bool,
     ) -> Explained:
         settings, now = self._desk.service.settings, self._desk.service.clock()
-        steps = _steps(view, table, number.e164, channel, asked) if table is not None else ()
+        steps = _steps(view, table, number.e164, channel, needs) if table is not None else ()
         return Explained(
             phone=number.e164 if reveal else number.masked,
             channel=str(channel),
@@ -319,9 +319,9 @@ def _checked(loaded: Loaded, rules: str, channel: Channel) -> Checked:
     return Checked(rules=format_rules(table), instances=tuple(table.instances), idle=idle)
 
 
-def _steps(view: RoutingView, table: RoutingTable, e164: str, channel: Channel, asked: Asked) -> Sequence[RouteStep]:
+def _steps(view: RoutingView, table: RoutingTable, e164: str, channel: Channel, needs: Needs) -> Sequence[RouteStep]:
     """The route and its reasons: the rules', then what of them is broken, then who is drained."""
-    lacking = {name: asked.lacking(one.info, channel) for name, one in view.loaded.providers.items()}
+    lacking = {name: needs.lacking(one.info, channel) for name, one in view.loaded.providers.items()}
     steps = table.explain(
         e164,
         capable=view.loaded.capable(channel),

@@ -20,7 +20,7 @@ from otpcore.retrying import backoff
 from otpcore.service.cancelling import cancel_at_vendor, cancel_verification
 from otpcore.service.charging import stronger
 from otpcore.service.extras import NOTHING_SAID, Extras, unseal_extras
-from otpcore.service.routes import asked_of
+from otpcore.service.routes import needs_of
 from otpcore.service.service import Deadline, Service, new_id, recipient
 from otpcore.settings.by_use import text_for
 from otpcore.settings.sections import OtpSettings
@@ -330,7 +330,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
     """The failover of a challenge as it is stored, over the route of now: with its number, code and message unsealed."""
     phone, sealed = service.recipient_of(challenge, ref.channel), challenge.message_sealed
     message = service.keys.unseal(challenge.id, "message", sealed) if sealed is not None else None
-    asked = asked_of(
+    needs = needs_of(
         message=message,
         locale=challenge.locale,
         purpose=challenge.purpose,
@@ -338,7 +338,7 @@ def stored_failover(service: Service, ref: FailoverRef, challenge: ChallengeReco
         own_code=challenge.code_number > 0,
         relayed=not challenge.verifiable,
     )
-    route = service.live.rules.route(phone, ref.channel, asked, forced=challenge.forced)
+    route = service.live.rules.route(phone, ref.channel, needs, forced=challenge.forced)
     barrier = stronger(service.live.barrier(phone.e164, ref.channel), _DRAINED if route.is_drained else None)
     return Failover(
         service=service,

@@ -22,21 +22,21 @@ from otpcore.settings.tree import Settings
 from otpcore.stores.steps import Candidate
 
 __all__ = [
-    "NOTHING_ASKED",
-    "Asked",
+    "NO_NEEDS",
+    "Needs",
     "Route",
     "RuleSource",
     "Rules",
     "RulesInForce",
-    "asked_of",
+    "needs_of",
 ]
 
 _SHOWN_LOCALE = 35  # characters; no language tag in use is longer (RFC 5646, 4.4.1)
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
-    """What the caller named for one send; the settings' own wishes stop nobody.
+class Needs:
+    """What an instance must carry for one send, as the caller named it; the settings' own wishes stop nobody.
 
     Args:
         own_text: A text of the caller's.
@@ -79,10 +79,10 @@ def _too_much(carried: Carries, text: str) -> Iterator[str]:
         yield f"a text of {counted.count} SMS"
 
 
-NOTHING_ASKED = Asked()
+NO_NEEDS = Needs()
 
 
-def asked_of(
+def needs_of(
     *,
     message: str | None,
     locale: str,
@@ -90,7 +90,7 @@ def asked_of(
     settings: OtpSettings,
     own_code: bool = False,
     relayed: bool = False,
-) -> Asked:
+) -> Needs:
     """What a send asks for beyond a code that arrives, by what the caller named for it.
 
     Args:
@@ -103,7 +103,7 @@ def asked_of(
         InvalidArgument: The message has no place for the code.
     """
     if message is None and not locale:
-        return Asked(own_code=True, relayed=relayed) if own_code else NOTHING_ASKED
+        return Needs(own_code=True, relayed=relayed) if own_code else NO_NEEDS
     worded = locale
     if locale and message is None:
         worded = text_locale(
@@ -121,7 +121,7 @@ def asked_of(
         android_hash=settings.android_hash,
         default_locale=settings.locale,
     )
-    return Asked(
+    return Needs(
         own_text=message is not None,
         own_code=own_code,
         relayed=relayed,
@@ -269,7 +269,7 @@ class Rules:
         self,
         phone: PhoneNumber,
         channel: Channel,
-        asked: Asked = NOTHING_ASKED,
+        needs: Needs = NO_NEEDS,
         *,
         forced: tuple[str, ...] | None = None,
         is_test: bool = False,
@@ -291,26 +291,26 @@ class Rules:
             )
             for provider in known
             if (test_number or channel in provider.channels)
-            and (asked is NOTHING_ASKED or not asked.lacking(provider.info, channel))
+            and (needs is NO_NEEDS or not needs.lacking(provider.info, channel))
         )
         out = frozenset[str]() if is_test else self.drained
         candidates = tuple(one for one in able if one.instance not in out) if out else able
         is_drained = bool(able) and not candidates
         return Route(candidates=candidates, prefix=prefix, test_number=test_number, is_drained=is_drained)
 
-    def drained_of(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> tuple[str, ...]:
+    def drained_of(self, phone: PhoneNumber, channel: Channel, needs: Needs) -> tuple[str, ...]:
         """Who would serve a send, but for being drained; empty where somebody serves it."""
-        if not self.route(phone, channel, asked).is_drained:
+        if not self.route(phone, channel, needs).is_drained:
             return ()
         names, _, _ = self._found(phone.e164, channel, None)
         able = [self._providers[name] for name in names if name in self._providers and name in self.drained]
-        return tuple(one.instance for one in able if channel in one.channels and not asked.lacking(one.info, channel))
+        return tuple(one.instance for one in able if channel in one.channels and not needs.lacking(one.info, channel))
 
-    def unfit(self, phone: PhoneNumber, channel: Channel, asked: Asked) -> dict[str, str]:
+    def unfit(self, phone: PhoneNumber, channel: Channel, needs: Needs) -> dict[str, str]:
         """Who serves a number and cannot carry what the send asks for, and what of it."""
         names, _, _ = self._found(phone.e164, channel, None)
         able = {name: self._providers[name] for name in names if name in self._providers and name not in self.drained}
-        lacks = {name: asked.lacking(one.info, channel) for name, one in able.items() if channel in one.channels}
+        lacks = {name: needs.lacking(one.info, channel) for name, one in able.items() if channel in one.channels}
         return {name: what for name, what in lacks.items() if what}
 
     def _found(self, e164: str, channel: Channel, forced: tuple[str, ...] | None) -> tuple[tuple[str, ...], str, str]:

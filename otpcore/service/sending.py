@@ -18,7 +18,7 @@ from otpcore.service.charging import Origin, block_of, budget_of, charges_of, cl
 from otpcore.service.extras import NOTHING_SAID, Extras, seal_extras
 from otpcore.service.failover import Failover, report_ended
 from otpcore.service.no_route import why_nobody
-from otpcore.service.routes import Asked, Route, asked_of
+from otpcore.service.routes import Needs, Route, needs_of
 from otpcore.service.service import Deadline, Service, new_id, recipient
 from otpcore.stores.commands import Begun, CoolingDown, NewCode, NewSend, Raced, Refusal, Refused
 from otpcore.stores.lifecycle import STOPS, is_living
@@ -195,9 +195,9 @@ async def _other_way(service: Service, order: SendOrder, failover: Failover) -> 
     """
     if not any(error.kind is ErrorKind.REJECTED_NUMBER for error in failover.errors):
         return None
-    rules, asked = service.live.rules, _asked(service, order)
+    rules, needs = service.live.rules, _needs(service, order)
     others = [one for one in rules.channels if one != order.channel]
-    others = [one for one in others if rules.route(recipient(order.phone, one), one, asked).candidates]
+    others = [one for one in others if rules.route(recipient(order.phone, one), one, needs).candidates]
     if not others:
         return None
     try:
@@ -221,20 +221,20 @@ def _refused(service: Service, order: SendOrder, refused: Refused) -> RateLimite
 
 def _route(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Route:
     """Who is to be tried, in order, also for a challenge that lives; the use of a test number is logged."""
-    rules, asked = service.live.rules, _asked(service, order, living)
+    rules, needs = service.live.rules, _needs(service, order, living)
     forced = None if order.test is None else (order.test,)
-    route = rules.route(order.phone, order.channel, asked, forced=forced, is_test=order.test is not None)
+    route = rules.route(order.phone, order.channel, needs, forced=forced, is_test=order.test is not None)
     if not route.candidates:
-        raise why_nobody(rules, order.phone, order.channel, asked)
+        raise why_nobody(rules, order.phone, order.channel, needs)
     if name := route.test_number:
         about = fields("test_number_used", phone=order.phone.masked, channel=order.channel, detail=name)
         _logger.warning("test number %s (%s) is used: no provider is called", name, order.phone, extra=about)
     return route
 
 
-def _asked(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Asked:
+def _needs(service: Service, order: SendOrder, living: ChallengeRecord | None = None) -> Needs:
     own_code = order.code is not None or (living is not None and _is_hosts(living))
-    return asked_of(
+    return needs_of(
         message=order.message,
         locale=order.locale,
         purpose=order.purpose,

@@ -14,11 +14,11 @@ from otpcore.cli.layout import table
 from otpcore.cli.options import Options, parse_span
 from otpcore.operator.results.lists import CostSeen, SeriesStep
 
-__all__ = ["Asked", "challenges", "cost", "deliveries", "series"]
+__all__ = ["PageRequest", "challenges", "cost", "deliveries", "series"]
 
 
 @attrs.frozen
-class Asked:
+class PageRequest:
     """Of which time rows are listed, and where the page begins; times as a person writes them."""
 
     since: str | None
@@ -40,9 +40,9 @@ class Asked:
         }
 
 
-def challenges(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> ExitCode:
+def challenges(options: Options, request: PageRequest, wanted: Mapping[str, Any]) -> ExitCode:
     """A page of challenges."""
-    arguments = {**asked.arguments(), **wanted, "reveal": options.reveal}
+    arguments = {**request.arguments(), **wanted, "reveal": options.reveal}
     page = operate(load_host(options), lambda operator: operator.challenges.list(**arguments))
     options.say(
         {"challenges": [one.to_dict() for one in page.items], "cursor": page.cursor},
@@ -58,9 +58,9 @@ def challenges(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> Exi
     return ExitCode.OK
 
 
-def deliveries(options: Options, asked: Asked, wanted: Mapping[str, Any]) -> ExitCode:
+def deliveries(options: Options, request: PageRequest, wanted: Mapping[str, Any]) -> ExitCode:
     """A page of deliveries."""
-    arguments = {**asked.arguments(), **wanted}
+    arguments = {**request.arguments(), **wanted}
     page = operate(load_host(options), lambda operator: operator.deliveries.list(**arguments))
     is_priced = any(one.price is not None for one in page.items)  # most vendors say no price, and columns are dear
     options.say(
