@@ -17,7 +17,7 @@ class RetryPolicy:
     """Exponential backoff with jitter: each delay doubles, up to the longest. Seconds throughout.
 
     Args:
-        max_retries: Exactly this many attempts after the first.
+        max_retries: So many retries after the first failover, those that are put off not counted.
         first_delay: Before the first retry; each next delay doubles.
         max_delay: No delay is longer, unless a provider asked for it.
         jitter: Fraction by which a delay may be longer or shorter.

@@ -31,7 +31,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 class LimitReason(enum.StrEnum):
-    """Which limit refused, as ``RateLimited.reason`` says it; NEIGHBOURS is only ever recorded."""
+    """Which limit refused, as ``RateLimited.reason`` says it, each with a row in ``ANSWERS``; NEIGHBOURS is only ever recorded."""
 
     PHONE = "phone"
     CLIENT = "client"

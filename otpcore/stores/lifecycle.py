@@ -244,7 +244,7 @@ def failure_keys(phone_key: str, client: str) -> tuple[str, str]:
 
 
 def lock_wait(failures: int, lock_after: int) -> timedelta | None:
-    """How long a phone is locked after this many failures in a row; None: not at all."""
+    """How long a client is locked out of a phone after this many failures in a row; None: not at all."""
     if failures < lock_after:
         return None
     doublings = min(failures - lock_after, 20)

@@ -108,6 +108,7 @@ class ChallengeRecord:
         phone_sealed: The number, sealed with ``id`` as associated data; what a retry sends to.
         phone_masked: What people see.
         key_id: The code key under which everything of this challenge is digested and sealed.
+        provider: The instance of the delivery that was recorded or accepted last; None: there was none yet.
         attempts: Verification attempts used up; never reset by a resend.
         givebacks: Attempts given back because no provider answered.
         first_sent_at: Start of the first send; the life is capped from here.
@@ -163,7 +164,7 @@ class ChallengeRecord:
 
 @attrs.frozen(kw_only=True)
 class DeliveryRecord:
-    """One attempt to hand the code to one provider, recorded before the network call.
+    """One try to hand the code to one instance, recorded before the network call.
 
     Args:
         send_id: The send (what somebody asked for once) that it belongs to.
@@ -289,7 +290,7 @@ class SlotRecord:
 
 @attrs.frozen(kw_only=True)
 class FailureRecord:
-    """Verification failures in a row, and until when they lock the phone (None: not)."""
+    """Wrong codes in a row, of one client on a phone or of all on it, and until when they lock that (None: not)."""
 
     key: str
     failures: int

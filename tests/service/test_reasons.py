@@ -40,6 +40,7 @@ from otpcore import (
     hookimpl,
 )
 from otpcore.errors import ANSWERS, known_as
+from otpcore.rate_limits.admission import LimitReason
 from otpcore.service.switches import PAUSED, Switch, switch_text
 from otpcore.stores.memory.store import MemoryStore
 from otpcore.testing import EventRecorder, Outbox
@@ -356,6 +357,11 @@ def every_error() -> list[type[OTPError]]:
 
 def test_every_error_has_its_answers() -> None:
     assert {name for name, _ in ANSWERS} == {kind.__name__ for kind in every_error()}
+
+
+def test_every_limit_that_refuses_has_its_answer() -> None:
+    refusing = {*LimitReason} - {LimitReason.NEIGHBOURS}
+    assert refusing <= {reason for name, reason in ANSWERS if name == "RateLimited"}
 
 
 @pytest.mark.parametrize(
