@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from console_client import text_of
 from console_scenes import Scene, gateways, rows
+from otp_server.console.outcomes import REFUSALS, WHY_REFUSED
 from otp_server.console.refused import grouped
 
 from otpcore.operator import RefusalSeen
+from otpcore.rate_limits.admission import LimitReason
+from otpcore.stores.commands import Refusal
 
 LIMITS = {"phone": ["1/1d"], "client": [], "prefix": {"+4474001": ["2/1d"]}, "unverified": ["1/1h"]}
 
@@ -108,3 +111,9 @@ def test_one_person_who_tries_again_is_no_suspect() -> None:
     assert (one.prefix, one.count, one.numbers, one.is_suspect) == ("+3598", 40, 1, False)
     assert (unnamed.prefix, unnamed.count, unnamed.is_suspect) == ("", 20, False)
     assert (suspect.prefix, suspect.count, suspect.numbers, suspect.is_suspect) == ("+9471", 6, 6, True)
+
+
+@pytest.mark.parametrize("words", [REFUSALS, WHY_REFUSED], ids=["of many", "of one"])
+def test_each_reason_has_words_of_its_own(words):
+    assert words.keys() == {*LimitReason, *Refusal}
+    assert len({*words.values()}) == len(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
@@ -16,6 +16,7 @@ from otp_server.console.asking import person_of
 from otp_server.console.desk import Desk
 from otp_server.console.figures import WINDOWS, Figures, read
 from otp_server.console.frame import show
+from otp_server.console.outcomes import REFUSALS
 from otp_server.console.sentence import lead_of
 from otpcore import ObstacleKind
 from otpcore.operator import Finding, RefusalSeen
@@ -26,21 +27,6 @@ _LOOKED_AT = 500  # refusals
 _MOST_SHOWN = 6
 _LOOK_EVERY = 60.0  # seconds
 _TOLD = "sending"  # what findings tell of it, the first sentence has said
-_REASONS: Mapping[str, str] = {
-    "phone": "Too many for a phone",
-    "client": "Too many by a client",
-    "prefix": "Too many to a prefix",
-    "country": "Too many to a country",
-    "channel": "Too many over a channel",
-    "global": "Too many in all",
-    "denied": "Denied number",
-    "unverified": "Too few were verified",
-    "paused": "Sending is paused",
-    "renewal": "Too late for this code",
-    "max_attempts": "Guessed too often",
-    "locked": "Locked phone",
-    "provider_busy": "Held by another purpose",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +125,7 @@ def _refused(refusals: Sequence[RefusalSeen], since: datetime) -> list[Refused]:
             found[one.reason, one.enforced].append(one)
     made = [
         Refused(
-            reason=_REASONS.get(reason, reason.replace("_", " ").capitalize()),
+            reason=REFUSALS.get(reason, reason.replace("_", " ").capitalize()),
             is_enforced=is_enforced,
             phones=len({one.phone for one in ones}) if all(one.phone for one in ones) else 0,
             count=sum(one.count for one in ones),

@@ -10,7 +10,18 @@ from otpcore import ChallengeState
 from otpcore.operator import ChallengeListed, ChallengeSeen, DeliveryListed, DeliverySeen
 from otpcore.stores import Outcome
 
-__all__ = ["COUNTERS", "OUTCOMES", "REASONS", "STATES", "WHY_REFUSED", "Word", "end_of", "outcome_of", "way"]
+__all__ = [
+    "COUNTERS",
+    "OUTCOMES",
+    "REASONS",
+    "REFUSALS",
+    "STATES",
+    "WHY_REFUSED",
+    "Word",
+    "end_of",
+    "outcome_of",
+    "way",
+]
 
 
 @attrs.frozen
@@ -96,6 +107,25 @@ WHY_REFUSED: Mapping[str, str] = {
     "provider_busy": "the vendor still had an earlier code",
     "breaker_open": "every instance was left out",
 }
+"""Of one send, by the reason that `RateLimited` or a recorded refusal gives."""
+REFUSALS: Mapping[str, str] = {
+    "phone": "Too many for a phone",
+    "client": "Too many by a client",
+    "prefix": "Too many to a prefix",
+    "country": "Too many to a country",
+    "channel": "Too many over a channel",
+    "global": "Too many in all",
+    "denied": "Denied number",
+    "unverified": "Too few were verified",
+    "paused": "Sending is paused",
+    "neighbours": "Neighbouring numbers",
+    "renewal": "Too late for this code",
+    "max_attempts": "Guessed too often",
+    "locked": "Locked phone",
+    "provider_busy": "Held by another purpose",
+    "breaker_open": "All are left out",
+}
+"""Of many sends that were refused alike, by the same reasons."""
 
 
 COUNTERS: Mapping[str, str] = {
