@@ -1,8 +1,8 @@
 """``python -m benchmarks.passage``: what a reader passes through, counted.
 
 The files and functions of ``otpcore`` that one accepted send and one verification run through, with the memory store and a
-provider in this process, and the types of ``otpcore`` that these functions name; the lines of code; and what is too long to be
-read in one sitting, by ``lengths.py``.
+provider in this process, and the types of ``otpcore`` that these functions name; how many they are with a file of SQLite, whose
+rows are written in a thread; the lines of code; and what is too long to be read in one sitting, by ``lengths.py``.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ import importlib
 import io
 import logging
 import sys
+import tempfile
+import threading
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
 
 import otpcore
 from benchmarks.lengths import LONGEST_FILE, LONGEST_FUNCTION, docstring, long_files, long_functions, spanned
-from benchmarks.ours import Gateway, settings
+from benchmarks.ours import Gateway, emptied, settings
 from otpcore import AsyncOTPService
 
 __all__ = ["MOST_FILES", "Passage", "code_lines", "main", "of_send_and_verification"]
 
 MOST_FILES = {"an accepted send": 28, "a verification": 18}
-"""A reader who follows one opens no more."""
+"""A reader who follows one over the memory store opens no more."""
 
 _ROOT = Path(otpcore.__file__).parent
 _REPOSITORY = _ROOT.parent
 _PHONE = "+359888123456"
+_MEMORY = {"store": "memory"}
 _NOT_CODE = frozenset(
     {
         tokenize.COMMENT,
@@ -73,18 +76,31 @@ class Passage:
         return {name for place, _, name in (one.partition(":") for one in self.functions) if place == file}
 
 
-async def of_send_and_verification() -> tuple[Passage, Passage]:
-    """One accepted send, and the right code typed in; both are done once before, so that nothing is made at first use."""
-    async with AsyncOTPService(settings({"store": "memory"}), providers={"gateway": Gateway()}) as otp:
+async def of_send_and_verification(storage: Mapping[str, str] = _MEMORY) -> tuple[Passage, Passage]:
+    """One accepted send, and the right code typed in; both are done once before, so that nothing is made at first use.
+
+    Args:
+        storage: As in the settings; a database has its tables.
+    """
+    threading.setprofile(_Watch.note_of_a_thread)
+    async with AsyncOTPService(settings(storage), providers={"gateway": Gateway()}) as otp:
+        threading.setprofile(None)
         first = await otp.send_sms(f"{_PHONE[:-1]}7")
         await otp.verify(code=first.code or "", challenge_id=first.id)
-        with _Watch() as sending:
+        sending, verifying = _Watch(), _Watch()
+        with sending:
             challenge = await otp.send_sms(_PHONE)
-        with _Watch() as verifying:
+        with verifying:
             verification = await otp.verify(_PHONE, challenge.code or "", challenge_id=challenge.id)
     if not verification:
         raise RuntimeError("the code was not accepted")
     return sending.passage, verifying.passage
+
+
+async def _over_a_file() -> tuple[Passage, Passage]:
+    with tempfile.TemporaryDirectory() as directory:
+        async with emptied({"store": "sql"}, directory) as storage:
+            return await of_send_and_verification(storage)
 
 
 def _types_named(file: str, functions: set[str]) -> set[type]:
@@ -120,17 +136,27 @@ def _names_in(tree: ast.Module, functions: set[str]) -> Iterator[str]:
 
 
 class _Watch:
-    """Notes the functions of the package that are called in this thread while the block runs."""
+    """Notes the functions of the package that are called in this thread, and in the store's, while the block runs."""
+
+    _on: ClassVar[_Watch | None] = None
 
     def __init__(self) -> None:
         self._codes: set[CodeType] = set()
 
     def __enter__(self) -> Self:
-        sys.setprofile(self._note)
+        _Watch._on = self
+        sys.setprofile(self.note)
         return self
 
     def __exit__(self, *about: object) -> None:
         sys.setprofile(None)
+        _Watch._on = None
+
+    @staticmethod
+    def note_of_a_thread(frame: FrameType, event: str, argument: Any) -> None:
+        """For threads that begin before the block."""
+        if (watch := _Watch._on) is not None:
+            watch.note(frame, event, argument)
 
     @property
     def passage(self) -> Passage:
@@ -144,7 +170,7 @@ class _Watch:
             )
         )
 
-    def _note(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ARG002 - as the interpreter calls it
+    def note(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ARG002 - as the interpreter calls it
         if event == "call":
             self._codes.add(frame.f_code)
 
@@ -178,6 +204,8 @@ def main() -> int:
         for file in passage.files:
             mine = sorted(one.partition(":")[2] for one in passage.functions if one.startswith(f"{file}:"))
             print(f"  {file}: {', '.join(mine)}")
+    for name, passage in zip(MOST_FILES, asyncio.run(_over_a_file()), strict=True):
+        print(f"{name}, SQLite: {len(passage.files)} files, {len(passage.functions)} functions")
     print(f"lines of code without testing: {code_lines()}")
     for what, found, limit in (
         ("files", long_files(), LONGEST_FILE),
