@@ -64,7 +64,7 @@ SHORTER = [
         *("tests/test_benchmarks.py", "tests/faults/test_vendors.py"),  # minutes, and nothing of an interpreter in them
     )
     for part in ("--deselect", place)
-] + ["-k", "not trio"]  # which differs from asyncio in its own code, not in the interpreter's
+] + ["-k", "not trio", "-m", "not whole"]  # trio differs from asyncio in its own code, not in the interpreter's
 MEASURED = ["--cov", "--cov-report", "term:skip-covered"]
 # A test that fails is tried once more and told of with its trace, as a machine that stalls for seconds breaks one of the
 # thousands; a race that shows once has shown, so tests/races has no second try, and more than five are no accident.
@@ -191,8 +191,8 @@ def coverage(session: nox.Session) -> None:
 def pythons(session: nox.Session) -> None:
     """``unit`` on every CPython that starts here but nox's own, which has ``tests``. Says what this machine lacks.
 
-    They leave out commands, pages, plugins, the bench, what is tried on broken plugins and vendors, and trio; ``coverage`` runs
-    these too.
+    They leave out commands, pages, plugins, the bench, what is tried on broken plugins and vendors, trio, and what tests/whole.py
+    names; ``coverage`` runs these too.
     """
     own = "{}.{}".format(*sys.version_info)
     here = _here()
@@ -203,12 +203,6 @@ def pythons(session: nox.Session) -> None:
     session.log(
         f"The unit tests run on CPython {', '.join(others)}, and nox -s tests on {own}; not on this machine: {lacking}."
     )
-
-
-@nox.session(venv_backend="none")
-def newest(session: nox.Session) -> None:
-    """The same on the newest CPython that starts here, which is as far from nox's own as this machine goes."""
-    session.notify(f"unit-{_here()[-1]}", [*SHORTER, *session.posargs])
 
 
 def _here() -> list[str]:
