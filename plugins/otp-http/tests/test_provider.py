@@ -131,6 +131,11 @@ def test_a_gateway_that_two_packages_bring_is_refused_and_hurts_no_other(install
     assert made(gateway="acme").describe().display_name == "Acme"
 
 
+def test_our_own_gateways_are_there_without_metadata_as_in_a_frozen_app(monkeypatch):
+    monkeypatch.setattr(catalogue, "installed", lambda group: ())
+    assert catalogue.find("infobip").name == "Infobip"
+
+
 def test_a_distribution_whose_entry_points_cannot_be_read_hurts_no_gateway(install):
     install("broken", b"\xff\xfe\n")
     install("acme-gateways", b"acme = acme_gateways\n")

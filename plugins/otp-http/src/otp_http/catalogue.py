@@ -21,6 +21,7 @@ _INSTANCE = "table"  # stands where a table's own keys begin, and goes out of ea
 _LARGEST = 1_000_000  # bytes of a file
 
 
+@functools.cache
 def built_in() -> tuple[str, ...]:
     """The gateways whose tables are in this package."""
     files = importlib.resources.files(_OURS).iterdir()
@@ -28,8 +29,12 @@ def built_in() -> tuple[str, ...]:
 
 
 def packaged() -> Mapping[str, InstalledPlugin]:
-    """Each gateway that is installed, by its name, with the package that has its table as ``target``."""
-    return {gateway.name: gateway for gateway in installed(HTTP_GATEWAYS)}
+    """Each gateway that is installed, by its name, with the package that has its table as ``target``.
+
+    Those of this package are there without its metadata too, which a frozen app may lack.
+    """
+    ours = {name: InstalledPlugin(name=name, target=_OURS) for name in built_in()}
+    return ours | {gateway.name: gateway for gateway in installed(HTTP_GATEWAYS)}
 
 
 def table_of(context: ProviderContext) -> Table:
