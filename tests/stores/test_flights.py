@@ -36,10 +36,10 @@ class SqliteWire(Wire):
                 return Exchanged(landed, ConnectionError("gone"))
             try:
                 cursor = self.raw.execute(one.text, one.values)
-                if one.is_sure and cursor.rowcount != 1:
-                    raise LookupError
-            except (sqlite3.Error, LookupError) as error:
+            except sqlite3.Error as error:
                 return Exchanged(landed, error, place)
+            if one.is_sure and cursor.rowcount != 1:
+                return Exchanged(landed, LookupError(one.text), place)
             landed.append(Landed(cursor.fetchall(), cursor.rowcount))
         return Exchanged(landed)
 
