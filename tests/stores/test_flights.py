@@ -12,48 +12,13 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from otpcore.stores.rows import OutrunError
-from otpcore.stores.sql.server.wire import Cargo, Exchanged, Landed, Wire
+from otpcore.stores.sql.server.wire import Cargo
+
+from .ahead import SqliteWire
 
 ONE = "INSERT INTO seat VALUES (?)"
 TAKE = "UPDATE seat SET number = number + 100 WHERE number = ?"
 BROKEN = "INSERT INTO nowhere VALUES (1)"
-
-
-class SqliteWire(Wire):
-    """Runs each statement by itself, as a server does with a flight, and tells how many there were in each."""
-
-    def __init__(self, raw):
-        super().__init__(sqlite.dialect())
-        self.raw = raw
-        self.flights = []
-        self.loses_commit = False
-
-    def _exchange(self, sent):
-        self.flights.append([one.text for one in sent])
-        landed = []
-        for place, one in enumerate(sent):
-            if self.loses_commit and one.text == "COMMIT":
-                return Exchanged(landed, ConnectionError("gone"))
-            try:
-                cursor = self.raw.execute(one.text, one.values)
-            except sqlite3.Error as error:
-                return Exchanged(landed, error, place)
-            if one.is_sure and cursor.rowcount != 1:
-                return Exchanged(landed, LookupError(one.text), place)
-            landed.append(Landed(cursor.fetchall(), cursor.rowcount))
-        return Exchanged(landed)
-
-    def _checked(self, text):
-        return f"{text} -- must change one row"
-
-    def _is_outrun(self, error):
-        return isinstance(error, LookupError | sqlite3.IntegrityError)  # a row of this key is there by now
-
-    def _look(self):
-        pass
-
-    def _has_begun(self):
-        return self.raw.in_transaction
 
 
 @pytest.fixture
@@ -65,7 +30,7 @@ def raw():
 
 @pytest.fixture
 def wire(raw):
-    made = SqliteWire(raw)
+    made = SqliteWire(raw, sqlite.dialect())
     made.begin("BEGIN")
     return made
 
