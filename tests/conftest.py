@@ -64,6 +64,7 @@ LONGEST = (
     "tests/stores/test_contract_postgres.py",
     "tests/stores/test_contract_mariadb.py",
     "tests/stores/test_contract_sqlite.py",
+    "tests/stores/test_contract_ahead.py",
     "tests/stores/test_contract_memory.py",
     "plugins/otp-redis/tests/test_contract.py",
     "plugins/otp-rabbitmq/tests/test_contract.py",

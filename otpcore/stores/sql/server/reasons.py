@@ -48,6 +48,7 @@ _RIGHTS = Cause(
 )
 _LOCKED = Cause("let the server's administrator unlock this user: ALTER USER … ACCOUNT UNLOCK")
 _EXPIRED = Cause("give this user a new password (ALTER USER … IDENTIFIED BY …), and write it in storage.url")
+_STRANGER = Cause("correct host and port in storage.url: something else answers there")
 _PARAMETER = Cause("correct the parameters of storage.url, which follow its '?'")
 
 # libpq hands over no SQLSTATE of a connection that was refused, only the words; the first that fits decides.
@@ -69,12 +70,12 @@ _POSTGRES = (
         r"connection refused|timeout expired|timed out|could not connect|unreachable|no such file or directory.*socket|is the server running",
         _AWAY,
     ),
-    (
-        r"invalid response to SSL negotiation",
-        Cause("correct host and port in storage.url: something else answers there"),
-    ),
+    (r"invalid response to SSL negotiation", _STRANGER),
     (r"\bSSL\b|certificate|\bTLS\b", _TLS),
 )
+
+# PyMySQL's own error, which has no code: the greeting of a server has the number 0.
+_NO_GREETING = re.compile(r"Packet sequence number wrong - got \d+ expected 0")
 
 # Of statements; their words quote no value.
 _SQLSTATES = {
@@ -120,6 +121,8 @@ def cause_of(error: BaseException) -> Cause | None:
     if sqlstate := getattr(error, "sqlstate", None):  # of a statement
         return _SQLSTATES.get(sqlstate)
     words = " ".join(str(error).split())
+    if _NO_GREETING.match(words):
+        return _STRANGER
     return next((cause for pattern, cause in _POSTGRES if re.search(pattern, words, re.IGNORECASE)), None)
 
 
