@@ -157,6 +157,7 @@ RULES = (
     Rule(place="tests/docs/test_operating.py", tests="night_in_python", instead="the night in commands"),
     # Stores: one of two servers that take the same statements, or the same scripts.
     Rule(place="tests/stores/test_contract_mariadb.py", but=_MAIN, instead=f"{_SOME}PostgreSQL"),
+    Rule(place="tests/stores/test_contract_ahead.py", but=_MAIN, instead=f"{_SOME}PostgreSQL, whose rows it tries"),
     Rule(place="tests/stores/test_contract_example.py", but=_MAIN, instead=f"{_SOME}four stores"),
     Rule(
         place="plugins/otp-redis/tests/test_contract.py", tests="^TestCluster", but=_MAIN, instead=f"{_SOME}one server"
