@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otpcore.embedding.sentences import ENTER_CODE, ENTER_PHONE, SENTENCES, Translation, said_of, said_of_code
     from otpcore.embedding.settings import Embedding, Hidden, in_sandbox
     from otpcore.embedding.spelling import Spelling
+    from otpcore.phone.regions import check_region
     from otpcore.rate_limits.clients import same_client
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Translation",
     "TrustedProxies",
     "answer_to",
+    "check_region",
     "in_sandbox",
     "phone_typed",
     "said_of",
@@ -49,6 +51,7 @@ _MODULES = {
     ),
     "otpcore.embedding.settings": ("Embedding", "Hidden", "in_sandbox"),
     "otpcore.embedding.spelling": ("Spelling",),
+    "otpcore.phone.regions": ("check_region",),
     "otpcore.rate_limits.clients": ("same_client",),
 }
 
