@@ -148,3 +148,29 @@ def test_the_repr_shows_no_secret():
     provider = made(gateway="telegram", sender="acme")
     assert "t0ken" not in repr(provider)
     assert "t0ken" not in repr(provider.settings)
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("t0ken\n", "begins or ends with a space or a line break"),
+        ("\u00a0t0ken", "begins or ends with a space or a line break"),
+        ("t0\nken", "holds a line break or a character that nobody sees"),
+        ("t0\u202aken", "holds a line break or a character that nobody sees"),
+        ("t\u043eken", "goes out in a header, which carries ASCII alone"),
+    ],
+)
+def test_a_token_that_no_request_could_carry_is_refused_at_the_start_and_not_shown(tmp_path, token, problem):
+    (tmp_path / "acme.toml").write_text(TOML)
+    with pytest.raises(SettingsError, match=rf"providers\.acme\.token: {problem}") as refused:
+        made(str(tmp_path), gateway_file="acme.toml", token=token)
+    assert "ken" not in str(refused.value).replace("token", "")
+
+
+def test_what_is_no_secret_and_is_not_written_in_a_header_may_have_letters_of_any_script(tmp_path):
+    account = '[settings.account]\nmeaning = "its name"\n[auth]'
+    query = 'query = { account = "{account}" }\npath ='
+    (tmp_path / "acme.toml").write_text(TOML.replace("[auth]", account).replace("path =", query))
+    assert made(str(tmp_path), gateway_file="acme.toml", account="Пламен").settings.values["account"] == "Пламен"
+    with pytest.raises(SettingsError, match=r"providers\.acme\.account: begins or ends with a space"):
+        made(str(tmp_path), gateway_file="acme.toml", account="Plamen ")
