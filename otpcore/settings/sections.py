@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from otpcore.errors import SettingsError, quoted
+from otpcore.errors import SettingsError
 from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
 from otpcore.phone.numbers import same_phone

@@ -101,5 +101,5 @@ def test_a_region_that_is_none_is_told_where_the_form_is_made():
     class Abroad(Form):
         phone = PhoneField(region="UK")
 
-    with pytest.raises(SettingsError, match="region: .*the United Kingdom is GB"):
+    with pytest.raises(SettingsError, match=r"region: .*the United Kingdom is GB"):
         Abroad()
