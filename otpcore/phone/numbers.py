@@ -67,6 +67,11 @@ class PhoneNumber:
         """
         return region_of(self.e164)
 
+    @property
+    def kept_as(self) -> str:
+        """One E.164 spelling for all of this phone: what an account is kept by. What is sent to is ``e164``."""
+        return same_phone(self.e164)
+
     def __str__(self) -> str:
         return self.masked
 

@@ -233,6 +233,7 @@ def test_two_spellings_of_a_phone_are_one(one, other):
     assert parse_phone(one).e164 != parse_phone(other).e164
     assert same_phone(one) == same_phone(other)
     assert set(spellings_of(one)) == set(spellings_of(other)) == {one, other}
+    assert parse_phone(one).kept_as == parse_phone(other).kept_as in (one, other)
     assert same_phone(same_phone(one)) == same_phone(one)
 
 
