@@ -117,9 +117,7 @@ def valkey(session: nox.Session) -> None:
 def hosts(session: nox.Session) -> None:
     """The recipes of docs/deployment.md, with the hosts that are heavy to install: Celery, uWSGI (built here), a frozen app, pytest-asyncio."""
     session.install("-q", ".[testing]", *PLUGINS_WITH_TESTS, *group("tests"))
-    session.install(
-        "-q", "--no-cache-dir", *group("hosts")
-    )  # pip's cache gives away a uWSGI built for another Python 3.11
+    session.install("-q", "--no-cache-dir", *group("hosts"))  # pip's cache gives away a uWSGI built for another Python 3.11
     run_tests(
         session,
         *("-q", "-n", "2", "-k", "celery or frozen_app or pytest_asyncio or uwsgi"),  # `tests` runs the rest
