@@ -136,6 +136,7 @@ def test_what_it_does_not_start_with_is_what_doctor_finds(
     (problem,) = (one for one in document["checks"] if one["level"] == "problem")
     assert code == 1
     assert told in problem["detail"]
+    assert {one["about"] for one in document["checks"]} >= {"limits", "rules", "providers", "retries"}
 
 
 @pytest.mark.parametrize("host", ["a..b", ".", "nowhere.invalid"])
