@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from importlib.metadata import entry_points
 
 import pytest
@@ -10,7 +12,7 @@ from otp_http import catalogue, create_provider
 from otp_http.catalogue import GROUP, built_in
 from otp_http.simulator import GatewaySimulator
 
-from otpcore import AsyncOTPService
+from otpcore import AsyncOTPService, OTPConfigurationError, OTPService
 from otpcore.errors import UnknownProviderError
 from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
 from otpcore.providers.provider import load_provider
@@ -66,7 +68,7 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path, content, proble
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({}, "providers.acme.gateway: give the name of a gateway (africastalking, "),
+        ({}, "providers.acme.gateway: is required: the name of a gateway (africastalking, "),
         ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: is there, and gateway_file too"),
         ({"gateway": "infobob"}, "providers.acme.gateway: there is no gateway 'infobob'; did you mean 'infobip'?"),
         ({"gateway": 5}, "providers.acme.gateway: must be the name of a gateway, or its table"),
@@ -174,3 +176,27 @@ def test_what_is_no_secret_and_is_not_written_in_a_header_may_have_letters_of_an
     assert made(str(tmp_path), gateway_file="acme.toml", account="Пламен").settings.values["account"] == "Пламен"
     with pytest.raises(SettingsError, match=r"providers\.acme\.account: begins or ends with a space"):
         made(str(tmp_path), gateway_file="acme.toml", account="Plamen ")
+
+
+def fix_of(providers):
+    """The fix that the start of a service tells, as it can be pasted below ``[providers.<name>]``."""
+    (name,) = providers
+    outbox = {**Outbox().settings, "otp_sms_provider": name, "providers": providers}
+    with pytest.raises(OTPConfigurationError) as refused, OTPService(outbox):
+        pass
+    told = str(refused.value)
+    pasted = re.search(rf'in \[providers\.{name}\]: (.* = ".*")$', told)
+    return told, tomllib.loads(pasted[1]) if pasted else {}
+
+
+@pytest.mark.parametrize(("name", "gateway"), [("gw", "webhook"), ("sms_api", "smsapi"), ("mobica_bg", "mobica")])
+def test_an_instance_without_a_gateway_is_told_what_can_be_pasted_until_its_account_is_asked_for(name, gateway):
+    said = {}
+    told, pasted = fix_of({name: said})
+    assert pasted == {"plugin": "http"}, told
+    said |= pasted
+    told, pasted = fix_of({name: said})
+    assert pasted == {"gateway": gateway}, told
+    told, pasted = fix_of({name: {**said, **pasted}})
+    assert "is required: " in told
+    assert "gateway" not in pasted
