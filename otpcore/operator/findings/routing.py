@@ -15,6 +15,7 @@ from otpcore.operator.findings.checks import Found, Level
 from otpcore.operator.findings.key_states import KeyStanding, key_states
 from otpcore.operator.fixes import told_of
 from otpcore.operator.loading import RoutingView
+from otpcore.phone.numbers import begins_numbers
 from otpcore.providers.provider import PROVIDERS, installed
 from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
@@ -127,6 +128,17 @@ def _rules(routing: Routing) -> Iterator[Found]:
             yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
 
 
+def _prefixes(routing: Routing) -> Iterator[Found]:
+    """Those that no number can match, which nobody is told of otherwise."""
+    for channel in routing.view.rules.channels:
+        in_force = routing.view.rules.in_force(channel)
+        prefixes = (prefix for rule in in_force.table.rules for prefix in rule.prefixes) if in_force else ()
+        idle = ", ".join(dict.fromkeys(prefix for prefix in prefixes if not begins_numbers(prefix)))
+        if idle:
+            fix = f"correct it with `otp routes set RULES{_over(channel)}`, or where the rules stand in the settings"
+            yield Found(Level.NOTE, f"{channel}: no country's numbers begin with {idle}", fix)
+
+
 def _providers(routing: Routing) -> Iterator[Found]:
     view = routing.view
     in_force = [rules for channel in view.rules.channels if (rules := view.rules.in_force(channel)) is not None]
@@ -221,6 +233,7 @@ ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Found]]] = {
     "kept keys": _kept_keys,
     "store": _store_facts,
     "rules": _rules,
+    "prefixes": _prefixes,
     "providers": _providers,
     "carrying": _carrying,
     "alphabets": _alphabets,

@@ -11,8 +11,8 @@ import attrs
 from otp_http.placeholders import names_in
 from otp_http.proofs import filled
 from otp_http.requests import Composer
-from otp_http.sections import Setting
-from otp_http.tables import Table
+from otp_http.sections import Request, Setting
+from otp_http.tables import Account, Outcome, Table
 from otpcore.http import check_base_url
 from otpcore.providers import ProviderContext, SettingsError
 
@@ -78,7 +78,8 @@ def _class_of(table: Table) -> type[object]:
 
 def _names_in_headers(table: Table) -> frozenset[str]:
     """The settings that go out in a header as they are; Basic authentication writes them in Base64."""
-    requests = [*table.send.values(), *table.outcomes.values(), *filter(None, [table.account])]
+    requests: list[Request | Account | Outcome] = [*table.send.values(), *table.outcomes.values()]
+    requests += [table.account] if table.account is not None else []
     headers = (node for request in requests for node in Composer.of(request, table.auth).headers.values())
     return frozenset(name for node in headers for name in names_in(node))
 
