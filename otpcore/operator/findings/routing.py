@@ -126,12 +126,13 @@ def _rules(routing: Routing) -> Iterator[Found]:
             yield Found(level, f"{channel}: no instance of the rules can do it", fix)
         else:
             yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
+    yield from _idle_prefixes(view)
 
 
-def _prefixes(routing: Routing) -> Iterator[Found]:
+def _idle_prefixes(view: RoutingView) -> Iterator[Found]:
     """Those that no number can match, which nobody is told of otherwise."""
-    for channel in routing.view.rules.channels:
-        in_force = routing.view.rules.in_force(channel)
+    for channel in view.rules.channels:
+        in_force = view.rules.in_force(channel)
         prefixes = (prefix for rule in in_force.table.rules for prefix in rule.prefixes) if in_force else ()
         idle = ", ".join(dict.fromkeys(prefix for prefix in prefixes if not begins_numbers(prefix)))
         if idle:
@@ -233,7 +234,6 @@ ROUTING_CHECKS: dict[str, Callable[[Routing], Iterator[Found]]] = {
     "kept keys": _kept_keys,
     "store": _store_facts,
     "rules": _rules,
-    "prefixes": _prefixes,
     "providers": _providers,
     "carrying": _carrying,
     "alphabets": _alphabets,
