@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from otpcore.embedding.sentences import ENTER_CODE, ENTER_PHONE, SENTENCES, Translation, said_of, said_of_code
     from otpcore.embedding.settings import Embedding, Hidden, in_sandbox
     from otpcore.embedding.spelling import Spelling
+    from otpcore.phone.regions import check_region
     from otpcore.rate_limits.clients import same_client
+    from otpcore.service.arguments import LONGEST_METADATA, LONGEST_METADATA_NAME, MOST_METADATA
 
 __all__ = [
     "CODE_ATTRIBUTES",
     "ENTER_CODE",
     "ENTER_PHONE",
+    "LONGEST_METADATA",
+    "LONGEST_METADATA_NAME",
+    "MOST_METADATA",
     "PHONE_ATTRIBUTES",
     "SENTENCES",
     "Embedding",
@@ -28,6 +33,7 @@ __all__ = [
     "Translation",
     "TrustedProxies",
     "answer_to",
+    "check_region",
     "in_sandbox",
     "phone_typed",
     "said_of",
@@ -49,7 +55,9 @@ _MODULES = {
     ),
     "otpcore.embedding.settings": ("Embedding", "Hidden", "in_sandbox"),
     "otpcore.embedding.spelling": ("Spelling",),
+    "otpcore.phone.regions": ("check_region",),
     "otpcore.rate_limits.clients": ("same_client",),
+    "otpcore.service.arguments": ("LONGEST_METADATA", "LONGEST_METADATA_NAME", "MOST_METADATA"),
 }
 
 if not TYPE_CHECKING:

@@ -62,7 +62,7 @@ class Embedding:
     """How the configuration of one framework holds otpcore's settings.
 
     What is held is a dictionary with the settings of otpcore as nested dictionaries, and keys that otpcore does not
-    know: ``settings_file``, a file that then has all the other settings, ``trusted_proxies`` (see ``TrustedProxies``),
+    know: ``settings_file``, a file that then has all the other settings (None: there is none), ``trusted_proxies`` (see ``TrustedProxies``),
     and the framework package's own.
 
     Args:
@@ -121,7 +121,7 @@ class Embedding:
 
     def spelling(self, given: object) -> Spelling:
         """How what helps is told: settings as they are written here, or as in the settings file that is named."""
-        is_in_file = isinstance(given, Mapping) and _FILE in given
+        is_in_file = isinstance(given, Mapping) and _names_a_file(given)
         return Spelling(command=self.command, settings="" if is_in_file else self.written)
 
     def error(self, text: str) -> SettingsError:
@@ -135,14 +135,19 @@ class Embedding:
 
     def _read(self, values: Mapping[str, Any]) -> Settings:
         tree = {name: value for name, value in values.items() if name not in self.keys}
-        if _FILE not in values:
+        if not _names_a_file(values):
             return Settings.from_mapping(tree)
         if tree:
             there = ", ".join(map(str, tree))
             raise self.error(f"{_FILE} names a file, and {there} stand here. Fix: write them there")
-        if not isinstance(file := values[_FILE], str | os.PathLike | None):
+        if not isinstance(file := values[_FILE], str | os.PathLike):
             raise self.error(f"{_FILE}: must be the path of a settings file")
         return load_settings(file)
+
+
+def _names_a_file(values: Mapping[str, Any]) -> bool:
+    """None and an empty text name none, as a variable of the environment that is not set."""
+    return values.get(_FILE) not in (None, "")
 
 
 def in_sandbox(settings: Settings, *, refused: SettingsError) -> Settings:

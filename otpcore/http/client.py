@@ -56,7 +56,7 @@ def check_base_url(url: str, *, key: str, allow_plain_http: bool | None = None) 
     Raises:
         SettingsError: It is not such a URL. The message never quotes it, since it might hold a password.
     """
-    parts = split(url)
+    parts = split(url, key=key)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise SettingsError(f"{key}: not a URL; write it as https://host/path")
     if "@" in parts.netloc:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         KeyNeed,
         PluginFound,
     )
-    from otpcore.operator.words import checked_name, checked_reason, setting_in_words
+    from otpcore.operator.words import checked_name, checked_reason, setting_in_words, typed_prefix, typed_rules
 
 __all__ = [
     "AsyncOperator",
@@ -109,6 +109,8 @@ __all__ = [
     "checked_name",
     "checked_reason",
     "setting_in_words",
+    "typed_prefix",
+    "typed_rules",
 ]
 
 _MODULES = {
@@ -165,7 +167,7 @@ _MODULES = {
         "KeyNeed",
         "PluginFound",
     ),
-    "otpcore.operator.words": ("checked_name", "checked_reason", "setting_in_words"),
+    "otpcore.operator.words": ("checked_name", "checked_reason", "setting_in_words", "typed_prefix", "typed_rules"),
 }
 
 if not TYPE_CHECKING:

@@ -11,7 +11,7 @@ import attrs
 from otpcore.errors import InvalidArgument
 from otpcore.events import EventType
 from otpcore.models import Channel
-from otpcore.operator.words import checked_name, checked_reason
+from otpcore.operator.words import checked_name, checked_reason, typed_prefix
 from otpcore.phone.numbers import PhoneNumber, is_whole_number, look_up_phone
 from otpcore.service.arguments import named_channel
 from otpcore.service.service import Service
@@ -108,7 +108,7 @@ def checked_target(prefix: str) -> str:
     Raises:
         InvalidArgument: It is neither, or a whole number; that is not quoted.
     """
-    target = prefix.upper() if isinstance(prefix, str) else prefix
+    target = typed_prefix(prefix) if isinstance(prefix, str) else prefix
     if not is_target(target):
         raise InvalidArgument(
             "this is neither a prefix nor a region. "

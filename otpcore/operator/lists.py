@@ -21,6 +21,7 @@ from otpcore.operator.results.lists import (
     DeliveryPage,
     SeriesStep,
 )
+from otpcore.operator.words import typed_prefix
 from otpcore.service.arguments import check_app, check_storable, check_text
 from otpcore.service.measures import checked_count, checked_moment, checked_period, checked_seconds
 from otpcore.settings.tree import is_prefix
@@ -243,6 +244,7 @@ def _instance(name: str) -> str:
 def _prefix(prefix: str | None) -> str | None:
     if prefix is not None:
         check_text(prefix=prefix)
+        prefix = typed_prefix(prefix)
         if prefix and not is_prefix(prefix):
             raise InvalidArgument("prefix: is none. Fix: write + and digits, such as +35987; empty: by default")
     return prefix

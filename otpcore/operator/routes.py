@@ -27,6 +27,7 @@ from otpcore.operator.results.routes import (
     RulesSet,
     Version,
 )
+from otpcore.operator.words import typed_rules
 from otpcore.phone.numbers import PhoneNumber, parse_phone
 from otpcore.providers.loading import Loaded, forced_names
 from otpcore.routing import RouteStep, RoutingTable, format_rules, parse_rules, rule_setting
@@ -104,7 +105,8 @@ class AsyncRoutes:
         needs = needs_of(
             message=message, locale=locale, purpose="default", settings=service.settings.otp, own_code=own_code
         )
-        table = None if proposed is None else _read(proposed, "proposed")
+        proposed = None if proposed is None else _typed(proposed, "proposed")
+        table = None if proposed is None else parse_rules(proposed)
         async with open_view(self._desk, *filter(None, [proposed])) as view:
             in_force = view.rules.in_force(over)
             source, rules = (str(in_force.source), in_force.table) if in_force is not None else (None, None)
@@ -127,7 +129,7 @@ class AsyncRoutes:
             InvalidArgument: It is no word that a channel could have, or the rules hold a whole number.
         """
         over = checked_channel(channel)
-        return await self._checked(rules, over)
+        return await self._checked(_typed(rules), over)
 
     async def set(
         self,
@@ -156,6 +158,7 @@ class AsyncRoutes:
         """
         over = checked_channel(channel)
         record = self._desk.record(_SET, by, reason, target=str(over))
+        rules = None if rules is None else _typed(rules)
         return await self._store(rules, over, replaces, record)
 
     async def preview(self, rules: str, since: datetime, channel: str = "sms") -> Preview:
@@ -175,7 +178,8 @@ class AsyncRoutes:
         """
         over, store = checked_channel(channel), self._desk.service.store
         since = checked_moment("since", since)
-        proposed = _read(rules)
+        rules = _typed(rules)
+        proposed = parse_rules(rules)
         challenges = await store.recent(since, over, _PREVIEWED)
         async with open_view(self._desk, rules) as view:
             in_force = view.rules.in_force(over)
@@ -248,7 +252,7 @@ class AsyncRoutes:
         )
 
     async def _checked(self, rules: str, channel: Channel) -> Checked:
-        for prefix in (prefix for rule in _read(rules).rules for prefix in rule.prefixes):
+        for prefix in (prefix for rule in parse_rules(rules).rules for prefix in rule.prefixes):
             check_prefix(prefix)
         async with instances_of(self._desk, rules) as loaded:
             return _checked(loaded, rules, channel)
@@ -299,10 +303,10 @@ class AsyncRoutes:
         )
 
 
-def _read(rules: str, name: str = "rules") -> RoutingTable:
-    """Rules, by the name of the argument."""
+def _typed(rules: str, name: str = "rules") -> str:
+    """Rules as they were typed or pasted, by the name of the argument."""
     check_text(**{name: rules})
-    return parse_rules(rules)
+    return typed_rules(rules)
 
 
 def _checked(loaded: Loaded, rules: str, channel: Channel) -> Checked:

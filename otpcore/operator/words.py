@@ -7,10 +7,20 @@ from collections.abc import Callable
 from datetime import datetime
 
 from otpcore.errors import InvalidArgument
+from otpcore.phone.characters import plain
+from otpcore.phone.written import read_prefix
 from otpcore.service.arguments import check_storable, check_text
 from otpcore.service.switches import PAUSED, drain_setting, drained, prefix_setting, stored_switches
 
-__all__ = ["LONGEST_NAME", "LONGEST_REASON", "checked_name", "checked_reason", "setting_in_words"]
+__all__ = [
+    "LONGEST_NAME",
+    "LONGEST_REASON",
+    "checked_name",
+    "checked_reason",
+    "setting_in_words",
+    "typed_prefix",
+    "typed_rules",
+]
 
 LONGEST_NAME = 100
 """Characters of who made a change."""
@@ -47,13 +57,26 @@ def checked_reason(reason: object) -> str:
     return _checked("reason", reason, LONGEST_REASON)
 
 
+def typed_prefix(text: str) -> str:
+    """A prefix or a region as it was typed or pasted, ready to be looked at: what nobody sees and what divides digits is gone.
+
+    As numbers are read: ``+359 87`` is ``+35987``, and ``bg`` is ``BG``. Whether it is either is not looked at.
+    """
+    return read_prefix(text)
+
+
+def typed_rules(text: str) -> str:
+    """Routing rules as they were typed or pasted: what nobody sees is gone, and each space or line break is a space."""
+    return plain(text).strip()
+
+
 def _checked(name: str, text: object, longest: int) -> str:
     check_text(**{name: text})
     check_storable(**{name: text})
-    plain = " ".join(str(text).split())
-    if len(plain) > longest:
-        raise InvalidArgument(f"{name}: has {len(plain)} characters; it may have {longest} at most")
-    return _DIGITS.sub(_masked, plain)
+    one_line = " ".join(str(text).split())
+    if len(one_line) > longest:
+        raise InvalidArgument(f"{name}: has {len(one_line)} characters; it may have {longest} at most")
+    return _DIGITS.sub(_masked, one_line)
 
 
 def _masked(found: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from otpcore.errors import InvalidPhoneNumber
+from otpcore.errors import InvalidArgument, InvalidPhoneNumber
 from otpcore.phone.plans import ARGENTINA, RENUMBERED, TWO_SPELLINGS
 from otpcore.phone.written import LOST_PLUS, Written, read_written, why_not_understood
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PhoneNumber",
+    "begins_numbers",
     "calling_code_of",
     "is_region",
     "is_whole_number",
@@ -66,6 +67,11 @@ class PhoneNumber:
         """
         return region_of(self.e164)
 
+    @property
+    def kept_as(self) -> str:
+        """One E.164 spelling for all of this phone: what an account is kept by. What is sent to is ``e164``."""
+        return same_phone(self.e164)
+
     def __str__(self) -> str:
         return self.masked
 
@@ -88,6 +94,7 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     Raises:
         InvalidPhoneNumber: It is not a number, or not one that could exist, or nobody can tell which. The message never
             quotes it.
+        InvalidArgument: ``default_region`` is no region.
     """
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
@@ -123,6 +130,7 @@ def look_up_phone(text: str, *, default_region: str | None = None) -> PhoneNumbe
 
     Raises:
         InvalidPhoneNumber: It is not one number. The message never quotes it.
+        InvalidArgument: ``default_region`` is no region.
     """
     number = _taken_apart(text)
     if number is not None and _is_possible(number):
@@ -183,6 +191,15 @@ def is_region(text: str) -> bool:
     return text in phonenumbers.SUPPORTED_REGIONS
 
 
+def begins_numbers(prefix: str) -> bool:
+    """Whether numbers of some calling code begin so, or ``prefix`` is the beginning of a calling code: ``+35``, not ``+999``."""
+    import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
+
+    digits = prefix.removeprefix("+")
+    codes = map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    return any(digits.startswith(code) or code.startswith(digits) for code in codes)
+
+
 def calling_code_of(e164: str) -> str:
     """The beginning with which all numbers of its country are dialled, such as ``+359``; ``+`` where there is none."""
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
@@ -231,6 +248,8 @@ def _understood(written: Written, default_region: str | None) -> phonenumbers.Ph
         InvalidPhoneNumber: It could be two people's.
     """
     region = default_region.upper() if default_region else None
+    if region and not is_region(region):
+        raise InvalidArgument("default_region: there is no such region. Fix: write two letters, such as BG")
     number = _libphonenumber(f"+{written.digits}" if written.has_plus else written.digits, region)
     if written.without_zero is not None and written.has_plus:
         number = _zero_in_brackets(number, _libphonenumber(f"+{written.without_zero}", None))

@@ -14,7 +14,7 @@ import attrs
 from otpcore.errors import InvalidPhoneNumber
 from otpcore.phone.characters import plain
 
-__all__ = ["LOST_PLUS", "Written", "read_written", "why_not_understood"]
+__all__ = ["LOST_PLUS", "Written", "read_prefix", "read_written", "why_not_understood"]
 
 LOST_PLUS = "; write it with a leading + and country code (a form sends + as %2B: as + it arrives as a space)"
 """What may have happened to a number without a plus sign, and what to do."""
@@ -85,6 +85,19 @@ def read_written(text: str) -> Written:
         has_plus=bool(found[1]),
         begins_with_space=seen.startswith(" "),
     )
+
+
+def read_prefix(text: str) -> str:
+    """The beginning of numbers, or a region, as it was typed or pasted: read as a number is, ``+35987`` or ``BG``.
+
+    What is neither comes back as a person sees it, to be refused.
+    """
+    seen = plain(text).strip()
+    try:
+        written = read_written(text)
+    except InvalidPhoneNumber:
+        return seen.upper()
+    return f"+{written.digits}" if written.has_plus and written.without_zero is None else seen.upper()
 
 
 def _bare(text: str) -> str:

@@ -39,6 +39,9 @@ HTTP_GATEWAYS = "otpcore.http_gateways"
 CHECKS = "otpcore.checks"
 """Functions that are given the ``Settings``, and refuse what their distribution reads of them; ``otp doctor`` calls each."""
 
+_USUAL = "http"
+"""The plugin for gateways that have none of their own; it says itself how a gateway is named."""
+
 _OUR_GROUPS = "otpcore."  # how their names begin
 
 _OURS = frozenset({"aws", "http", "mada", "sinch", "twilio"})  # the packages otp-… that are known to be there
@@ -128,7 +131,7 @@ def find(group: str, name: str, *, subject: str, section: str = "providers.NAME"
         )
     names = [plugin.name for plugin in every]
     near = difflib.get_close_matches(name.casefold(), names, 1)
-    meant = near[0] if near else "module:factory"
+    meant = near[0] if near else _USUAL if _USUAL in names else "module:factory"
     there = f"{f'did you mean {near[0]!r}? ' if near else ''}installed: {', '.join(names) or 'none'}"
     if group == PROVIDERS:
         raise UnknownProviderError(

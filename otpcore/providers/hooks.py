@@ -93,12 +93,18 @@ class ProviderContext:
     def structure(self, cls: type[T]) -> T:
         """The settings as a frozen attrs class; every error names ``providers.<instance>.<key>``.
 
-        Raises:
-            SettingsError: A key is unknown, missing or of the wrong type.
-        """
-        from otpcore.settings.structuring import structure  # noqa: PLC0415 - its parsers are needed at start only
+        A text that is hidden (``repr=False``) is a credential: one line, without spaces around it, or a key in PEM.
 
-        return structure(self.settings, cls, prefix=f"providers.{self.instance}")
+        Raises:
+            SettingsError: A key is unknown, missing or of the wrong type, or a credential cannot be right.
+        """
+        from otpcore.providers.credentials import check_secrets  # noqa: PLC0415 - needed at start only
+        from otpcore.settings.structuring import structure  # noqa: PLC0415 - the same
+
+        prefix = f"providers.{self.instance}"
+        read = structure(self.settings, cls, prefix=prefix)
+        check_secrets(read, prefix=prefix)
+        return read
 
 
 class ProviderHooks(Protocol):

@@ -10,7 +10,8 @@ import attrs
 
 from otpcore.errors import SettingsError, quoted
 from otpcore.models import Channel
-from otpcore.phone.numbers import is_region
+from otpcore.phone.numbers import begins_numbers, is_region
+from otpcore.phone.regions import check_region, region_hint
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
 from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit
 from otpcore.settings.fields import between, full_key, one_of, setting
@@ -41,6 +42,7 @@ def _good_limits_by_prefix(
         if not is_prefix(prefix) or prefix == "+":
             hint = "; a country has limits.countries" if is_region(prefix.upper()) else ""
             raise SettingsError(f"limits.prefix: a prefix is + and 1 to 15 digits, not {quoted(prefix)}{hint}")
+        _known_prefix(instance, attribute, prefix)
         _good_limits(instance, attribute, texts)
 
 
@@ -48,10 +50,7 @@ def _good_limits_by_region(
     instance: LimitSettings, attribute: attrs.Attribute[Any], value: Mapping[str, tuple[str, ...]]
 ) -> None:
     for region, texts in value.items():
-        if not is_region(region):
-            raise SettingsError(
-                f"limits.countries: a region is two letters in capitals like BG, not {quoted(region)}{_hint(region)}"
-            )
+        check_region(region, key=full_key(instance, attribute))
         _good_limits(instance, attribute, texts)
 
 
@@ -83,12 +82,14 @@ def _good_targets(instance: LimitSettings, attribute: attrs.Attribute[tuple[str,
         if not is_target(target):
             raise SettingsError(
                 f"{full_key(instance, attribute)}: must be a prefix (+ and up to 15 digits) or a region (two letters like BG), "
-                f"not {quoted(target)}{_hint(target)}"
+                f"not {quoted(target)}{region_hint(target)}"
             )
+        _known_prefix(instance, attribute, target)
 
 
-def _hint(region: Any) -> str:
-    return "; the United Kingdom is GB" if region == "UK" else ""
+def _known_prefix(instance: LimitSettings, attribute: attrs.Attribute[Any], target: str) -> None:
+    if is_prefix(target) and not begins_numbers(target):
+        raise SettingsError(f"{full_key(instance, attribute)}: no country's numbers begin with {quoted(target)}")
 
 
 def _not_allowed_too(instance: LimitSettings, _: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ DIRECT = "direct"
 """In place of a proxy's URL: none, whatever is set for all."""
 
 _CA_VARIABLE = "SSL_CERT_FILE"
+_HIGHEST_PORT = 65_535
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +103,7 @@ def parse_proxy(text: str, *, key: str) -> Proxy:
     Raises:
         SettingsError: It is no such URL. The message never quotes it, since it may hold a password.
     """
-    parts = split(text)
+    parts = split(text, key=key)
     if parts is not None and parts.scheme.startswith("socks"):
         raise SettingsError(f"{key}: SOCKS is not spoken; name a proxy for HTTP, as http://host:3128")
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -127,7 +128,7 @@ def check_public_url(text: str, *, key: str) -> None:
     Raises:
         SettingsError: It cannot.
     """
-    parts = split(text)
+    parts = split(text, key=key)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise SettingsError(f"{key}: not a public URL; write it as https://example.com/receipts")
     if "?" in text or "#" in text or text.endswith("/"):
@@ -144,15 +145,27 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def split(text: str) -> SplitResult | None:
-    """The parts of a URL; None: it is none."""
+def split(text: str, *, key: str) -> SplitResult | None:
+    """The parts of a URL; None: it is none.
+
+    Args:
+        text: As the settings give it.
+        key: The setting that holds it, for the error.
+
+    Raises:
+        SettingsError: Its port is a number that no port has. The message never quotes it.
+    """
     if not text.isascii() or not text.isprintable() or " " in text:
         return None
     try:
         parts = urlsplit(text)
-        _ = parts.port  # raises when it is no number
     except ValueError:
         return None
+    port = parts.netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+    if port and not port.isdecimal():
+        return None
+    if port and not 1 <= int(port) <= _HIGHEST_PORT:
+        raise SettingsError(f"{key}: the port of an address must be 1 to {_HIGHEST_PORT}")
     return parts
 
 

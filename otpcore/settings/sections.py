@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from otpcore.errors import SettingsError, quoted
+from otpcore.errors import SettingsError
 from otpcore.messages.checks import check_android_reads
 from otpcore.messages.texts import check_android_hash, check_template, check_web_otp_host
-from otpcore.phone.numbers import is_region, same_phone
+from otpcore.phone.numbers import same_phone
+from otpcore.phone.regions import check_region
 from otpcore.settings.apps import AppSettings, good_apps, with_app
 from otpcore.settings.by_use import check_by_use
 from otpcore.settings.fields import between, compliant, full_key, matching, one_of, setting
@@ -53,9 +54,9 @@ def _not_below_first_delay(instance: RetrySettings, attribute: attrs.Attribute[f
         raise SettingsError(f"{full_key(instance, attribute)}: must be at least {allowed}")
 
 
-def _known_region(_: OtpSettings, __: attrs.Attribute[str | None], value: str | None) -> None:
-    if value and not is_region(value):
-        raise SettingsError(f"otp.default_region: must be a two-letter region in capitals like BG, not {quoted(value)}")
+def _known_region(instance: OtpSettings, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value:
+        check_region(value, key=full_key(instance, attribute))
 
 
 def _good_templates(_: OtpSettings, __: attrs.Attribute[Any], value: Mapping[str, Mapping[str, str]]) -> None:

@@ -135,6 +135,14 @@ def test_a_broken_provider_is_a_problem_only_where_rules_need_it(otp: Otp, desk:
     assert "providers.sinch.application_key" in found(needed, "providers", "problem")[0]
 
 
+def test_a_prefix_of_the_rules_that_no_number_can_match_is_noted(otp: Otp, desk: Desk) -> None:
+    desk.write(otp_sms_provider="Mada;Mada:+35987,+999,+3")
+    noted = [one for one in otp("doctor", "--json").document["checks"] if one["about"] == "rules"]
+    assert [(one["level"], one["detail"]) for one in noted if "begin with" in one["detail"]][:1] == [
+        ("note", "sms: no country's numbers begin with +999")
+    ]
+
+
 def test_whether_retries_are_on_and_how_they_run_is_said(otp: Otp, desk: Desk) -> None:
     off = found(otp("doctor", "--json"), "retries", "note")
     assert "sms: not retried when no provider takes it" in off

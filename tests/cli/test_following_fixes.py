@@ -99,7 +99,7 @@ CASES = [
     Case("keys", ("status",), _lose_the_keys, "otp keys new --into {}/.otpcore.secrets.toml", _write_new_keys),
     Case("file", ("--settings", "other.toml", "status"), nothing, "correct the path, or run `otp init`", nothing, ("status",)),
     Case("local file", ("status",), _write("otpcore.local.json", "{}"), "move what it says into otpcore.json", _remove("otpcore.local.json")),
-    Case("plugin", ("send", PHONE), _set(otp_sms_provider="Acme"), 'install the package that brings it, or in [providers.acme]: plugin = "module:factory"', _set()),
+    Case("plugin", ("send", PHONE), _set(otp_sms_provider="Acme"), 'install the package that brings it, or in [providers.acme]: plugin = "http"', _set()),
     Case("section", ("send", PHONE), _misspell, "write [providers.mada] there, or madda in the rules", _set()),
     Case("section and rules", ("send", PHONE), _misspell_everywhere, "write mada there and in the rules", _set()),
     Case("section's plugin", ("send", PHONE), _misspell_everywhere, 'in [providers.madda]: plugin = "mada"', _name_the_plugin),

@@ -80,6 +80,7 @@ def test_doctor_tells_what_another_distribution_would_not_start_with(site: Path,
     assert ended.code == 1
     problem = next(one for one in ended.document["checks"] if one["level"] == "problem")
     assert (problem["detail"], problem["fix"]) == ("greet.name: must be a name", 'in [greet]: name = "Ann"')
+    assert {"rules", "providers", "retries"} <= {one["about"] for one in ended.document["checks"]}
 
 
 def test_it_may_stand_below_a_group_of_ours_and_below_one_of_its_own(site: Path, otp: Otp) -> None:

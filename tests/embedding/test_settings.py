@@ -92,6 +92,18 @@ def test_a_settings_file_has_the_rest_and_its_own_spelling(tmp_path, monkeypatch
     assert SHOP.spelling({}) == Spelling(command="shop otp", settings='shop["SHOP_OTP"]')
 
 
+@pytest.mark.parametrize("none", [None, ""])
+def test_a_settings_file_that_is_none_is_no_file_and_not_one_that_lies_about(tmp_path, monkeypatch, none):
+    (tmp_path / "otpcore.toml").write_text("[otp]\nlength = 7\n")
+    other = tmp_path / "other.toml"
+    other.write_text("[otp]\nlength = 8\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OTPCORE_SETTINGS_FILE", str(other))
+    assert SHOP.settings({"settings_file": none}).otp.length == 6
+    assert SHOP.settings({"settings_file": none, "otp": {"length": 9}}).otp.length == 9
+    assert SHOP.spelling({"settings_file": none}).settings == SHOP.written
+
+
 def test_in_tests_the_sandbox_stands_in_for_every_provider_but_not_in_production():
     refused = SettingsError("no")
     assert in_sandbox(Settings.from_mapping({}), refused=refused).sms.sandbox

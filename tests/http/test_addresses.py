@@ -82,6 +82,7 @@ async def test_the_shared_ssl_context_is_the_one_that_decides(tls_port, certific
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://[::1]:80", "http://[::1]:80"),
+        ("https://api.acme.example:65535", "https://api.acme.example:65535"),
         ("http://LOCALHOST/x", "http://LOCALHOST/x"),
     ],
 )
@@ -99,6 +100,9 @@ def test_https_and_loopback_are_good_base_urls(url, result):
         ("api.acme.example", "https://host"),
         ("https://", "https://host"),
         ("https://api.acme.example:port", "https://host"),
+        ("https://api.acme.example:0", "port of an address must be 1 to 65535"),
+        ("https://api.acme.example:65536/a", "port of an address must be 1 to 65535"),
+        ("http://[::1]:0", "port of an address must be 1 to 65535"),
         ("https://api acme.example", "https://host"),
         ("https://пример.example", "https://host"),
         ("https://user:correct-horse@api.acme.example", "user name"),

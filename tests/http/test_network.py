@@ -264,6 +264,8 @@ async def test_what_the_environment_names_and_cannot_be_used_is_told_by_its_vari
         (f"proxy:{PASSWORD}", "not the URL of a proxy; write it as http://host:3128, or direct"),
         (f"http://otp:{PASSWORD}@", "not the URL of a proxy"),
         (f"http://otp:{PASSWORD}@proxy:port", "not the URL of a proxy"),
+        (f"http://otp:{PASSWORD}@proxy:0", "the port of an address must be 1 to 65535"),
+        (f"http://otp:{PASSWORD}@proxy:99999", "the port of an address must be 1 to 65535"),
         (f"http://otp:{PASSWORD}@proxy:3128/path", "a proxy has no path"),
     ],
 )

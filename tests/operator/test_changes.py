@@ -93,6 +93,17 @@ async def test_what_cannot_be_meant_changes_nothing(scene: Scene, given: dict[st
     assert await scene.changes() == []
 
 
+@pytest.mark.parametrize("typed", ["\u202a+359\u00a087\u202c", "\uff0b35987", "+359-87", "tel:+35987", "\u200b+35987"])
+async def test_a_prefix_is_read_as_a_number_is(scene: Scene, typed: str) -> None:
+    assert (await scene.otp.operator.sending.deny(typed, by="ann")).prefix == "+35987"
+    assert await scene.changes() == [("sending.deny", "+35987")]
+
+
+async def test_rules_are_read_without_what_nobody_sees(scene: Scene) -> None:
+    stored = await scene.otp.operator.routes.set("\u202aoutbox:\u200b+359\u202c", by="ann")
+    assert stored.rules == "outbox:+359"
+
+
 @pytest.mark.parametrize("prefix", ["35987", "", "+0", "BGR", PHONE, None])
 async def test_no_whole_number_and_no_nonsense_is_stored_as_a_prefix(scene: Scene, prefix: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:

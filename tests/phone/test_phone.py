@@ -7,13 +7,14 @@ import functools
 import re
 import subprocess
 import sys
+from typing import Any
 
 import phonenumbers
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from otpcore.errors import InvalidPhoneNumber
+from otpcore.errors import InvalidArgument, InvalidPhoneNumber
 from otpcore.phone.numbers import (
     PhoneNumber,
     is_whole_number,
@@ -232,6 +233,7 @@ def test_two_spellings_of_a_phone_are_one(one, other):
     assert parse_phone(one).e164 != parse_phone(other).e164
     assert same_phone(one) == same_phone(other)
     assert set(spellings_of(one)) == set(spellings_of(other)) == {one, other}
+    assert parse_phone(one).kept_as == parse_phone(other).kept_as in (one, other)
     assert same_phone(same_phone(one)) == same_phone(one)
 
 
@@ -336,3 +338,9 @@ def test_importing_the_pure_modules_loads_no_heavy_library():
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("read", [parse_phone, look_up_phone])
+def test_a_default_region_that_is_none_is_the_programs_fault_and_not_the_persons(read: Any) -> None:
+    with pytest.raises(InvalidArgument, match="default_region: there is no such region"):
+        read("0871234567", default_region="XX")

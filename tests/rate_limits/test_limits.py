@@ -41,12 +41,12 @@ PHONE = "+359871234567"
 
 few_prefixes = [
     f"+{country}{''.join(more)}"
-    for country in "12"
+    for country in "17"
     for length in range(4)
     for more in itertools.product("012", repeat=length)
 ]
 prefixes = st.sampled_from(["+", *few_prefixes])
-numbers = st.builds("+{}{}".format, st.sampled_from("12"), st.text("012", min_size=1, max_size=6))
+numbers = st.builds("+{}{}".format, st.sampled_from("17"), st.text("012", min_size=1, max_size=6))
 
 
 def limits(**values: Any) -> Any:

@@ -82,6 +82,8 @@ def test_the_documents_settings_are_read() -> None:
                     "ftp://example.com",
                     "https://",
                     "https://example.com:x/",
+                    "https://example.com:0/r",
+                    "https://example.com:65536/r",
                     "https://bücher.example",
                 ),
                 *("http://example.com/receipts", "https://user:secret@example.com/receipts"),

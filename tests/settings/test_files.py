@@ -126,6 +126,10 @@ def test_regions_are_taken_from_files_and_the_environment_in_any_case(
         ('allow = ["UK"]', "the United Kingdom is GB"),
         ('deny = ["uk"]', "the United Kingdom is GB"),
         ('countries.UK = ["1/1h"]', "the United Kingdom is GB"),
+        ('allow = ["+999"]', r"no country's numbers begin with '\+999'"),
+        ('deny = ["+21099"]', r"no country's numbers begin with '\+21099'"),
+        ('prefix."+999" = ["1/1h"]', r"no country's numbers begin with '\+999'"),
+        ('countries."+359" = ["1/1h"]', r"did you mean BG, whose numbers begin with \+359\?"),
         ('prefix.bg = ["1/1h"]', "a country has limits.countries"),
     ],
 )

@@ -11,7 +11,7 @@ import anyio.to_thread
 from otpcore.errors import OTPConfigurationError, OTPError
 from otpcore.operator.desk import Desk
 from otpcore.operator.findings.checks import Found, Level
-from otpcore.operator.findings.host import CHECKS
+from otpcore.operator.findings.host import CHECKS, OF_SETTINGS
 from otpcore.operator.findings.key_states import keys_in_use
 from otpcore.operator.findings.online import ask_vendors
 from otpcore.operator.findings.places import database_file, database_url
@@ -95,7 +95,8 @@ def _guarded(check: Callable[[], Iterator[Found]]) -> list[Found]:
 
 
 def _is_bad(found: Sequence[tuple[str, Found]]) -> bool:
-    return any(one.level is Level.PROBLEM for _, one in found)
+    """The rest cannot be looked at; what another distribution reads of the settings is not needed for it."""
+    return any(one.level is Level.PROBLEM for about, one in found if about != OF_SETTINGS)
 
 
 def _rest() -> tuple[str, Found]:

@@ -11,10 +11,12 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from otpcore.clock import utc_now
+from otpcore.errors import OTPConfigurationError
 from otpcore.operator.findings import checks as _checks
 from otpcore.operator.findings import wishes as _wishes
 from otpcore.operator.findings.checks import Found, Level
 from otpcore.operator.findings.places import database_file, database_url
+from otpcore.operator.fixes import told_of
 from otpcore.providers.discovery import CHECKS as CHECKS_OF_OTHERS
 from otpcore.providers.discovery import import_target, installed
 from otpcore.service.assembly import make_keys, make_store
@@ -22,12 +24,12 @@ from otpcore.service.setup import Setup
 from otpcore.settings.files import read_settings
 from otpcore.settings.tree import Settings
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "OF_SETTINGS"]
 
 
 def _settings(host: Setup) -> Iterator[Found]:
     settings = host.settings
-    _see_what_others_read(settings)
+    yield from _refused_by_others(settings)
     if not settings.files and settings.keys.missing:
         yield Found(
             Level.NOTE,
@@ -46,15 +48,14 @@ def _settings(host: Setup) -> Iterator[Found]:
             yield Found(Level.NOTE, f"other users can read {file}", f"chmod 600 {shlex.quote(str(file))}")
 
 
-def _see_what_others_read(settings: Settings) -> None:
-    """What a distribution beside otpcore reads of them, such as the section ``server``, and would not start with.
-
-    Raises:
-        OTPConfigurationError: One of them refuses.
-    """
+def _refused_by_others(settings: Settings) -> Iterator[Found]:
+    """What a distribution beside otpcore reads of them, such as the section ``server``, and would not start with."""
     for plugin in installed(CHECKS_OF_OTHERS):
-        check = import_target(plugin, CHECKS_OF_OTHERS, subject=f"the settings of {plugin.origin}")
-        check(settings)
+        try:
+            check = import_target(plugin, CHECKS_OF_OTHERS, subject=f"the settings of {plugin.origin}")
+            check(settings)
+        except OTPConfigurationError as error:
+            yield Found(Level.PROBLEM, *told_of(error))
 
 
 def _keys(host: Setup) -> Iterator[Found]:
@@ -149,8 +150,11 @@ def _texts(host: Setup) -> Iterator[Found]:
     yield from _wishes.texts(host.settings.otp)
 
 
+OF_SETTINGS = "settings"
+"""What findings about settings are called that could all be read."""
+
 CHECKS: dict[str, Callable[[Setup], Iterator[Found]]] = {
-    "settings": _settings,
+    OF_SETTINGS: _settings,
     "keys": _keys,
     "store": _store,
     "sandbox": _sandbox,

@@ -15,6 +15,7 @@ from otpcore.operator.findings.checks import Found, Level
 from otpcore.operator.findings.key_states import KeyStanding, key_states
 from otpcore.operator.fixes import told_of
 from otpcore.operator.loading import RoutingView
+from otpcore.phone.numbers import begins_numbers
 from otpcore.providers.provider import PROVIDERS, installed
 from otpcore.routing import channel_of, format_rules, rule_setting
 from otpcore.service.assembly import make_store
@@ -125,6 +126,18 @@ def _rules(routing: Routing) -> Iterator[Found]:
             yield Found(level, f"{channel}: no instance of the rules can do it", fix)
         else:
             yield Found(Level.OK, f"{channel}: {format_rules(in_force.table)} (from: {in_force.source})")
+    yield from _idle_prefixes(view)
+
+
+def _idle_prefixes(view: RoutingView) -> Iterator[Found]:
+    """Those that no number can match, which nobody is told of otherwise."""
+    for channel in view.rules.channels:
+        in_force = view.rules.in_force(channel)
+        prefixes = (prefix for rule in in_force.table.rules for prefix in rule.prefixes) if in_force else ()
+        idle = ", ".join(dict.fromkeys(prefix for prefix in prefixes if not begins_numbers(prefix)))
+        if idle:
+            fix = f"correct it with `otp routes set RULES{_over(channel)}`, or where the rules stand in the settings"
+            yield Found(Level.NOTE, f"{channel}: no country's numbers begin with {idle}", fix)
 
 
 def _providers(routing: Routing) -> Iterator[Found]:

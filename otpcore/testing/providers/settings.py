@@ -26,6 +26,12 @@ class SettingsTests(ContractBase):
     def test_a_required_setting_must_not_be_blank(self, bench: Bench, required_setting: str) -> None:
         _refused(bench, required_setting, **{required_setting: ""})
 
+    @pytest.mark.parametrize("stray", ["{}\n", " {}", "{}\u200b"])
+    def test_a_credential_with_what_nobody_sees_is_refused(self, bench: Bench, stray: str) -> None:
+        for key in sorted(self.secret_settings or ()):
+            if isinstance(right := bench.settings[key], str) and "\n" not in right:
+                _refused(bench, key, **{key: stray.format(right)})
+
     @pytest.mark.anyio
     async def test_plain_http_beyond_loopback_is_refused(self, bench: Bench) -> None:
         key = self.base_url_setting

@@ -64,7 +64,14 @@ def test_the_address_is_the_one_of_the_environment(bench, monkeypatch, relative,
 
 @pytest.mark.parametrize(
     "full",
-    ["http://lender.example/v1", "http://169.254.169.254/v1", "ftp://169.254.170.2/", "http://u:p@127.0.0.1/", "x"],
+    [
+        "http://lender.example/v1",
+        "http://169.254.169.254/v1",
+        "ftp://169.254.170.2/",
+        "http://u:p@127.0.0.1/",
+        "http://127.0.0.1:0/",
+        "x",
+    ],
 )
 def test_an_address_that_anybody_could_have_is_refused(bench, monkeypatch, full):
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", full)

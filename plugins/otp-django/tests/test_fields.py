@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 from otp_django import OTPCodeField, PhoneField
 from otp_django.forms import CodeForm, PhoneForm
 
+from otpcore import SettingsError
+
 
 @pytest.mark.parametrize(
     ("typed", "digits"),
@@ -68,3 +70,9 @@ def test_what_is_no_phone_is_refused_without_being_quoted(typed):
     with pytest.raises(ValidationError) as refused:
         PhoneField().clean(typed)
     assert typed not in str(refused.value)
+
+
+@pytest.mark.parametrize(("region", "hint"), [("XX", "two-letter region"), ("uk", "the United Kingdom is GB")])
+def test_a_region_that_is_none_is_told_where_the_form_is_written(region: str, hint: str) -> None:
+    with pytest.raises(SettingsError, match=f"region: .*{hint}"):
+        PhoneField(region=region)

@@ -11,6 +11,8 @@ from werkzeug.datastructures import MultiDict
 from wtforms import Form
 from wtforms.validators import InputRequired, Optional
 
+from otpcore import SettingsError
+
 
 class Fields(Form):
     phone = PhoneField(validators=[InputRequired()])
@@ -93,3 +95,11 @@ def test_without_wtforms_the_fix_is_said_and_the_rest_works(monkeypatch):
     monkeypatch.delitem(sys.modules, "otp_flask.forms")
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'otp-flask\[forms\]'"):
         importlib.import_module("otp_flask.forms")
+
+
+def test_a_region_that_is_none_is_told_where_the_form_is_made():
+    class Abroad(Form):
+        phone = PhoneField(region="UK")
+
+    with pytest.raises(SettingsError, match=r"region: .*the United Kingdom is GB"):
+        Abroad()

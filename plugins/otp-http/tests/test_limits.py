@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from otp_http import create_provider
-from otp_http.catalogue import find
+from otp_http.catalogue import built_in, find
 
 from otpcore import OTPService
-from otpcore.providers import ProviderContext, SettingsError
+from otpcore.providers import Channel, Feature, ProviderContext, SettingsError
 from otpcore.testing import Outbox
 
 VONAGE = {"gateway": "vonage_sms", "api_key": "a1b2c3d4", "api_secret": "s3cret", "sender": "Acme"}
@@ -74,3 +76,32 @@ def test_a_sender_that_the_gateway_refuses_is_refused_at_start(gateway, right, w
             create_provider(
                 ProviderContext(instance="acme", settings={**settings, "gateway": gateway, "sender": sender})
             )
+
+
+def _sms_with_a_sender():
+    return [name for name in built_in() if "sms" in find(name).send and "sender" in find(name).settings]
+
+
+@pytest.mark.parametrize("gateway", [name for name in _sms_with_a_sender() if name != "webhook"])
+def test_a_name_of_an_sms_that_no_network_shows_is_refused_at_start_and_from_the_host(gateway):
+    settings = {
+        name: setting.example or "given" for name, setting in find(gateway).settings.items() if setting.must_be_given
+    }
+    if not find(gateway).base_url:
+        settings["base_url"] = "https://gateway.example"
+    wide = ProviderContext(instance="acme", settings={**settings, "gateway": gateway, "sender": "TwelveLetter"})
+    with pytest.raises(SettingsError, match=r"providers\.acme\.sender: is no sender that .* takes"):
+        create_provider(wide)
+    number = ProviderContext(instance="acme", settings={**settings, "gateway": gateway, "sender": "359888123456"[:11]})
+    form = create_provider(number).describe().carries[Channel.SMS].forms[Feature.SENDER]
+    assert not re.fullmatch(form, "TwelveLetter")
+
+
+def test_a_gateway_of_ones_own_names_senders_as_it_likes():
+    own = {
+        "gateway": "webhook",
+        "base_url": "https://gateway.example",
+        "signing_secret": "bWFkZS11cC1zaWduaW5nLWtleQ==",
+    }
+    sender = "the sender of the shop in Sofia"
+    assert create_provider(ProviderContext(instance="acme", settings={**own, "sender": sender}))

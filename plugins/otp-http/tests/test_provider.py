@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from importlib.metadata import entry_points
 
 import pytest
@@ -10,7 +12,7 @@ from otp_http import catalogue, create_provider
 from otp_http.catalogue import built_in
 from otp_http.simulator import GatewaySimulator
 
-from otpcore import AsyncOTPService
+from otpcore import AsyncOTPService, OTPConfigurationError, OTPService
 from otpcore.errors import UnknownProviderError
 from otpcore.providers import HTTP_GATEWAYS, Channel, Feature, ProviderContext, SettingsError
 from otpcore.providers.provider import load_provider
@@ -66,7 +68,7 @@ def test_a_file_that_is_wrong_is_refused_with_its_name(tmp_path, content, proble
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({}, "providers.acme.gateway: give the name of a gateway (africastalking, "),
+        ({}, "providers.acme.gateway: is required: the name of a gateway (africastalking, "),
         ({"gateway": "infobip", "gateway_file": "x"}, "providers.acme.gateway: is there, and gateway_file too"),
         ({"gateway": "infobob"}, "providers.acme.gateway: there is no gateway 'infobob'; did you mean 'infobip'?"),
         ({"gateway": 5}, "providers.acme.gateway: must be the name of a gateway, or its table"),
@@ -176,3 +178,53 @@ def test_the_repr_shows_no_secret():
     provider = made(gateway="telegram", sender="acme")
     assert "t0ken" not in repr(provider)
     assert "t0ken" not in repr(provider.settings)
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("t0ken\n", "begins or ends with a space or a line break"),
+        ("\u00a0t0ken", "begins or ends with a space or a line break"),
+        ("t0\nken", "holds a line break or a character that nobody sees"),
+        ("t0\u202aken", "holds a line break or a character that nobody sees"),
+        ("t\u043eken", "goes out in a header, which carries ASCII alone"),
+    ],
+)
+def test_a_token_that_no_request_could_carry_is_refused_at_the_start_and_not_shown(tmp_path, token, problem):
+    (tmp_path / "acme.toml").write_text(TOML)
+    with pytest.raises(SettingsError, match=rf"providers\.acme\.token: {problem}") as refused:
+        made(str(tmp_path), gateway_file="acme.toml", token=token)
+    assert "ken" not in str(refused.value).replace("token", "")
+
+
+def test_what_is_no_secret_and_is_not_written_in_a_header_may_have_letters_of_any_script(tmp_path):
+    account = '[settings.account]\nmeaning = "its name"\n[auth]'
+    query = 'query = { account = "{account}" }\npath ='
+    (tmp_path / "acme.toml").write_text(TOML.replace("[auth]", account).replace("path =", query))
+    assert made(str(tmp_path), gateway_file="acme.toml", account="Пламен").settings.values["account"] == "Пламен"
+    with pytest.raises(SettingsError, match=r"providers\.acme\.account: begins or ends with a space"):
+        made(str(tmp_path), gateway_file="acme.toml", account="Plamen ")
+
+
+def fix_of(providers):
+    """The fix that the start of a service tells, as it can be pasted below ``[providers.<name>]``."""
+    (name,) = providers
+    outbox = {**Outbox().settings, "otp_sms_provider": name, "providers": providers}
+    with pytest.raises(OTPConfigurationError) as refused, OTPService(outbox):
+        pass
+    told = str(refused.value)
+    pasted = re.search(rf'in \[providers\.{name}\]: (.* = ".*")$', told)
+    return told, tomllib.loads(pasted[1]) if pasted else {}
+
+
+@pytest.mark.parametrize(("name", "gateway"), [("gw", "webhook"), ("sms_api", "smsapi"), ("mobica_bg", "mobica")])
+def test_an_instance_without_a_gateway_is_told_what_can_be_pasted_until_its_account_is_asked_for(name, gateway):
+    said = {}
+    told, pasted = fix_of({name: said})
+    assert pasted == {"plugin": "http"}, told
+    said |= pasted
+    told, pasted = fix_of({name: said})
+    assert pasted == {"gateway": gateway}, told
+    told, pasted = fix_of({name: {**said, **pasted}})
+    assert "is required: " in told
+    assert "gateway" not in pasted

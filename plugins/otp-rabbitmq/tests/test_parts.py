@@ -67,6 +67,7 @@ def test_every_queue_is_replicated_and_loses_nothing() -> None:
     [
         ({}, "retry.options.url: is required"),
         ({"url": "http://secret@host"}, "retry.options.url: must be the URL of the broker"),
+        ({"url": "amqp://secret:secret@host:0/"}, "retry.options.url: must be the URL of the broker"),
         ({"url": "amqp://"}, "retry.options.url: must be the URL of the broker"),
         ({"url": "amqp://secret:secret@[broken"}, "retry.options.url: must be the URL of the broker"),
         ({"url": "amqp://host", "prefix": "amq.mine"}, "retry.options.prefix: must begin"),

@@ -65,7 +65,10 @@ def test_a_country_that_is_taken_away_is_sent_nothing_and_the_page_looks_the_sam
         assert answer.json()["reason"] == "not_this_country"
 
 
-@pytest.mark.parametrize(("country", "fix"), [("bg", "two letters in capitals"), ("UK", "GB"), ("+359", "two letters")])
+@pytest.mark.parametrize(
+    ("country", "fix"),
+    [("bg", "did you mean BG"), ("UK", "is GB"), ("+359", "did you mean BG"), ("XX", "region in capitals like BG")],
+)
 def test_what_is_no_country_stops_the_start(country: str, fix: str) -> None:
     with pytest.raises(SettingsError, match=fix) as caught:
         read_settings({"apps": {"shop": {"countries": [country]}}})

@@ -42,6 +42,18 @@ def test_without_settings_a_code_is_in_the_inbox_and_verified(serve: Callable[..
     assert running.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize("host", ["::", "0.0.0.0"])
+def test_the_inbox_is_seen_from_this_machine_wherever_it_listens(
+    serve: Callable[..., Any], tmp_path: Path, host: str
+) -> None:
+    running = serve(tmp_path, "--host", host)
+    port = httpx.URL(running.url).port
+    for address in (running.told["inbox"], f"http://127.0.0.1:{port}/inbox", f"http://localhost:{port}/inbox"):
+        assert httpx.get(address).status_code == 200, address
+    assert httpx.get(f"http://127.0.0.1:{port}/inbox", headers={"Host": "evil.example"}).status_code == 404
+    assert running.end(signal.SIGTERM) == 0
+
+
 def test_told_to_end_it_answers_what_is_under_way(
     site: Path, otp: Callable[..., Any], serve: Callable[..., Any]
 ) -> None:
@@ -124,6 +136,7 @@ def test_what_it_does_not_start_with_is_what_doctor_finds(
     (problem,) = (one for one in document["checks"] if one["level"] == "problem")
     assert code == 1
     assert told in problem["detail"]
+    assert {one["about"] for one in document["checks"]} >= {"limits", "rules", "providers", "retries"}
 
 
 @pytest.mark.parametrize("host", ["a..b", ".", "nowhere.invalid"])

@@ -19,7 +19,7 @@ import attrs
 
 from otp_aws.lending import credentials_in, text_of
 from otp_aws.signing import Credentials
-from otpcore.http import HttpClient, open_client
+from otpcore.http import HttpClient, check_base_url, open_client
 from otpcore.providers import ErrorKind, Network, ProviderContext, ProviderError, SettingsError
 
 __all__ = ["DIRECT", "ContainerRole", "Endpoint", "endpoint_of"]
@@ -66,8 +66,9 @@ def endpoint_of(environment: Mapping[str, str], *, key: str) -> Endpoint | None:
         raise SettingsError(
             f"{key}: AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http at an address of ECS, EKS or loopback"
         )
+    named = f"{key}: AWS_CONTAINER_CREDENTIALS_FULL_URI"
     return Endpoint(
-        base_url=f"{parts.scheme}://{parts.netloc}",
+        base_url=check_base_url(f"{parts.scheme}://{parts.netloc}", key=named, allow_plain_http=True),
         path=path,
         token=environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""),
         token_file=environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", ""),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from otp_django.running import service
 from otpcore import InvalidArgument, InvalidPhoneNumber, parse_code
-from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, phone_typed
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, check_region, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
 
@@ -55,11 +55,16 @@ class PhoneField(forms.CharField):
 
     Args:
         region: Of numbers without ``+``, such as ``BG``; None: ``otp.default_region``.
+
+    Raises:
+        SettingsError: There is no such region.
     """
 
     default_error_messages = {"invalid": _(ENTER_PHONE)}
 
     def __init__(self, *, region: str | None = None, **kwargs: Any) -> None:
+        if region is not None:
+            check_region(region.upper(), key="region")
         self.region = region
         kwargs.setdefault("label", _("Phone number"))
         kwargs.setdefault("max_length", 64)

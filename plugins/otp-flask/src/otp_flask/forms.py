@@ -14,7 +14,7 @@ except ModuleNotFoundError as missing:
 
 from otp_flask.extension import current_otp
 from otpcore import InvalidArgument, InvalidPhoneNumber, parse_code
-from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, phone_typed
+from otpcore.embedding import CODE_ATTRIBUTES, ENTER_CODE, ENTER_PHONE, PHONE_ATTRIBUTES, check_region, phone_typed
 
 __all__ = ["OTPCodeField", "PhoneField"]
 
@@ -24,6 +24,9 @@ class PhoneField(StringField):
 
     Args:
         region: Of numbers without ``+``, such as ``BG``; None: ``otp.default_region``.
+
+    Raises:
+        SettingsError: There is no such region.
     """
 
     widget = TelInput()
@@ -31,6 +34,8 @@ class PhoneField(StringField):
     def __init__(self, label: str = "Phone number", *args: Any, region: str | None = None, **kwargs: Any) -> None:
         kwargs["render_kw"] = {**PHONE_ATTRIBUTES, **(kwargs.get("render_kw") or {})}
         super().__init__(label, *args, **kwargs)
+        if region is not None:
+            check_region(region.upper(), key="region")
         self.region = region
 
     def process_formdata(self, valuelist: Sequence[Any]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib.resources
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from otpcore.providers import HTTP_GATEWAYS, InstalledPlugin, ProviderContext, S
 __all__ = ["built_in", "every_table", "find", "from_file", "packaged", "read_table", "table_of"]
 
 _OURS = "otp_http.gateways"
+_OWN = "webhook"
 _INSTANCE = "table"  # stands where a table's own keys begin, and goes out of each message
 _LARGEST = 1_000_000  # bytes of a file
 
@@ -49,7 +51,8 @@ def table_of(context: ProviderContext) -> Table:
         raise SettingsError(f"{prefix}.gateway: is there, and gateway_file too; write one of the two, not both")
     if gateway is None and file is None:
         raise SettingsError(
-            f"{prefix}.gateway: give the name of a gateway ({', '.join(packaged())}) or its table, or gateway_file"
+            f"{prefix}.gateway: is required: the name of a gateway ({', '.join(known := packaged())}), or its table; or "
+            f'gateway_file. Fix: in [{prefix}]: gateway = "{_likely(context.instance, known)}"'
         )
     if file is not None:
         if not isinstance(file, str) or not file:
@@ -65,6 +68,12 @@ def table_of(context: ProviderContext) -> Table:
     except SettingsError as error:
         failure = SettingsError(f"{prefix}.gateway: {error}")
     raise failure
+
+
+def _likely(instance: str, known: Collection[str]) -> str:
+    """The gateway that an instance may be named after, else one's own."""
+    near = difflib.get_close_matches(instance.casefold(), sorted(known), 1)
+    return near[0] if near else _OWN
 
 
 def find(gateway: str) -> Table:

@@ -8,9 +8,11 @@ from typing import Any
 
 import attrs
 
+from otp_http.placeholders import names_in
 from otp_http.proofs import filled
-from otp_http.sections import Setting
-from otp_http.tables import Table
+from otp_http.requests import Composer
+from otp_http.sections import Request, Setting
+from otp_http.tables import Account, Outcome, Table
 from otpcore.http import check_base_url
 from otpcore.providers import ProviderContext, SettingsError
 
@@ -69,13 +71,40 @@ def _class_of(table: Table) -> type[object]:
         "base_url": attrs.field(type=str, default="", validator=_must_be_there(not table.base_url)),
         "allow_plain_http": attrs.field(type=bool, default=False),
     }
-    own = {name: _field(setting) for name, setting in table.settings.items()}
+    in_headers = _names_in_headers(table)
+    own = {name: _field(setting, in_header=name in in_headers) for name, setting in table.settings.items()}
     return attrs.make_class("GatewaySettings", {**of_all, **own}, frozen=True, kw_only=True)
 
 
-def _field(setting: Setting) -> Any:
+def _names_in_headers(table: Table) -> frozenset[str]:
+    """The settings that go out in a header as they are; Basic authentication writes them in Base64."""
+    requests: list[Request | Account | Outcome] = [*table.send.values(), *table.outcomes.values()]
+    requests += [table.account] if table.account is not None else []
+    headers = (node for request in requests for node in Composer.of(request, table.auth).headers.values())
+    return frozenset(name for node in headers for name in names_in(node))
+
+
+def _field(setting: Setting, *, in_header: bool) -> Any:
     """One that must be given has a default too: what is missing is then told by the check, with its meaning."""
-    return attrs.field(type=str, default=setting.default, repr=not setting.secret, validator=_of_form(setting))
+    checks = [_visible(in_header=in_header), _of_form(setting)]
+    return attrs.field(type=str, default=setting.default, repr=not setting.secret, validator=checks)
+
+
+def _visible(*, in_header: bool) -> Callable[[Any, attrs.Attribute[str], str], None]:
+    """Refuses what no gateway has given out, and what a header cannot carry."""
+
+    def check(_: Any, __: attrs.Attribute[str], value: str) -> None:
+        if value.strip() and value != value.strip():
+            raise ValueError(
+                "begins or ends with a space or a line break, as a text read from a file often does. Fix: cut it off, "
+                "and nothing else"
+            )
+        if not value.strip().isprintable():
+            raise ValueError("holds a line break or a character that nobody sees. Fix: copy it again, in one line")
+        if in_header and not value.isascii():
+            raise ValueError("goes out in a header, which carries ASCII alone. Fix: copy it again from the gateway")
+
+    return check
 
 
 def _must_be_there(needed: bool) -> Callable[[Any, attrs.Attribute[str], str], None]:

@@ -61,8 +61,8 @@ def _one_of(allowed: frozenset[int], meaning: str) -> _Validator:
 
 
 def _is_user(_: MadaSettings, __: attrs.Attribute[str], value: str) -> None:
-    if not value or ":" in value or _CONTROLS.search(value):
-        raise ValueError("must be the user name of the account, without ':' and control characters")
+    if not value or ":" in value or value != value.strip() or not value.isprintable():
+        raise ValueError("must be the user name of the account, without ':', spaces around it and control characters")
 
 
 def _is_password(_: MadaSettings, __: attrs.Attribute[str], value: str) -> None:

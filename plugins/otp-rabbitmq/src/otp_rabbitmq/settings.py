@@ -19,7 +19,7 @@ _HEARTBEAT = "5"  # seconds; the client gives a silent peer up after three of th
 def _good_url(_: RabbitMQSettings, __: attrs.Attribute[str], value: str) -> None:
     try:
         url = URL(value)
-        good = url.scheme in _PORTS and bool(url.host)
+        good = url.scheme in _PORTS and bool(url.host) and url.port != 0
     except ValueError:
         good = False
     if not good:

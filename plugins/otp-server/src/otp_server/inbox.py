@@ -13,6 +13,7 @@ from otp_server import html
 from otp_server.api.auth import caller_of
 from otp_server.console.inbox import at_home
 from otp_server.keys import Kind, Scope
+from otp_server.networks import is_among
 from otp_server.problems import ProblemError
 from otp_server.received import received
 from otp_server.server import Server
@@ -20,7 +21,7 @@ from otpcore import DeliveredMessage
 
 __all__ = ["routes"]
 
-_LOOPBACK = {"127.0.0.1", "::1"}
+_LOOPBACK = ("127.0.0.1", "::1")
 _NAMES = {*_LOOPBACK, "localhost"}
 
 
@@ -56,7 +57,7 @@ def _is_at_home(server: Server, request: Request) -> bool:
     A stranger's page can have its own name resolve to this machine; then the browser says that name.
     """
     caller = request.client.host if request.client is not None else ""
-    return server.is_sandbox and caller in _LOOPBACK and request.url.hostname in _NAMES
+    return server.is_sandbox and is_among(caller, _LOOPBACK) and request.url.hostname in _NAMES
 
 
 def _told(message: DeliveredMessage) -> dict[str, Any]:

@@ -207,6 +207,11 @@ def _address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _here(address: str) -> str:
+    """The same by a name of this machine, where it is that of all its addresses: only from here the inbox is seen."""
+    return address.replace("//[::]:", "//[::1]:").replace("//0.0.0.0:", "//127.0.0.1:")
+
+
 def configured(app: ASGIApp, server: Server, *, lifespan: Literal["on", "off"] = "on") -> uvicorn.Config:
     """How uvicorn serves it: no log of addresses beside ours, and word of the caller's address from trusted proxies only."""
     logging.getLogger("uvicorn.access").disabled = True
@@ -256,8 +261,8 @@ def _tell(options: Options, server: Server, addresses: Sequence[str], more: Mapp
         document["console"] = f"{at}{console.path}/" if console.path else f"{addresses[1]}/"
         told.append(f"console: {document['console']}")
     if server.is_sandbox:
-        document["inbox"] = f"{at}/inbox"
-        told += ["this is the sandbox: nobody is sent anything", f"inbox: {at}/inbox"]
+        document["inbox"] = f"{_here(at)}/inbox"
+        told += ["this is the sandbox: nobody is sent anything", f"inbox: {document['inbox']}"]
     options.say({**document, **more}, *told, *lines)
 
 

@@ -15,6 +15,7 @@ from otp_server.page_settings import PageSettings
 from otp_server.relay_settings import RelaysSettings
 from otp_server.webhooks.signing import is_secret
 from otpcore import PhoneNumber
+from otpcore.embedding import check_region
 from otpcore.runners import Settings, SettingsError, structure
 
 __all__ = ["AppSettings", "ServerSettings", "WebhookSettings", "check", "read_settings"]
@@ -23,7 +24,6 @@ _CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,19}")
 _APP = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _LONGEST_NAME = 100
 _HIGHEST_PORT = 65_535
-_COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def _good_names(_: Any, __: Any, value: Sequence[str]) -> None:
@@ -37,10 +37,8 @@ def _good_channels(_: Any, __: Any, value: Sequence[str]) -> None:
 
 
 def _good_countries(_: Any, __: Any, value: Sequence[str]) -> None:
-    if not all(map(_COUNTRY.fullmatch, value)):
-        raise SettingsError("countries are two letters in capitals, such as BG")
-    if "UK" in value:
-        raise SettingsError("the United Kingdom is GB")
+    for one in value:
+        check_region(one, key="countries")
 
 
 def _good_address(_: Any, __: Any, value: str) -> None:

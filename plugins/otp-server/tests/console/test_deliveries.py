@@ -52,6 +52,7 @@ def test_each_delivery_says_what_became_of_it_and_whose_it_was(scene: Scene) -> 
         ({"channel": "call"}, []),
         ({"prefix": "default"}, ["Blocked", "Throttled", "Delivered", "Misconfigured"]),
         ({"prefix": "+359"}, []),
+        ({"prefix": "\u202a+359\u202c"}, []),
         ({"instance": "mada", "outcome": "throttled"}, ["Throttled"]),
         ({"from": f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}", "outcome": "accepted"}, ["Delivered"]),
         ({"from": "1h", "outcome": "blocked"}, ["Blocked"]),

@@ -101,6 +101,8 @@ def test_a_prefix_is_in_the_address(scene: Scene, phone: str) -> None:
     assert path == "/limits/prefix/+35987"
     assert any(row.startswith("Sends to its prefix Room left 1 day") for row in rows(browser.get(path)))
     assert found(browser, prefix="jm") == "/limits/prefix/JM"
+    assert found(browser, prefix="\u202a+359\u00a087\u202c") == path
+    assert found(browser, prefix="\u200bjm") == "/limits/prefix/JM"
     assert "JM has used up nothing." in text_of(browser.get("/limits/prefix/JM"))
 
 

@@ -139,7 +139,7 @@ def test_all_of_a_prefix_are_counted_shown_and_dropped(scene: Scene) -> None:
         scene.queue(phone)
     otto = scene.console.browser("otto")
     otto.get("/queue")
-    asked = otto.does("/queue", do="drop", prefix=" +3598 ")
+    asked = otto.does("/queue", do="drop", prefix=" \u202a+359\u200b8\u202c ")
     assert "Drop 2 waiting sends to +3598?" in text_of(asked)
     scene.queue("+359891234567")
     more = otto.post("/queue/drop?prefix=%2B3598", reason="pumped", count="2")

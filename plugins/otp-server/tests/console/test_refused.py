@@ -56,6 +56,7 @@ def test_groups_are_by_prefix_and_reason_the_most_frequent_first(scene: Scene) -
     [
         ({"reason": "phone"}, ["+3598…"]),
         ({"prefix": "+44", "only": "refused"}, ["+4474…"]),
+        ({"prefix": "\u202a+44\u200b", "only": "refused"}, ["+4474…"]),
         ({"prefix": "+1"}, []),
         ({"only": "refused"}, ["+4474…", "+3598…"]),
         ({"last": "7d", "only": "refused"}, ["+4474…", "+3598…"]),

@@ -130,26 +130,26 @@ def test_what_cannot_be_put_in_force_is_not(console: Console, otto: Browser, rul
 
 
 def test_rules_are_put_in_force_for_a_reason_and_gone_back_from(console: Console, otto: Browser) -> None:
-    form = saving(tried(otto, "sinch;mada:+359"))
+    form = saving(tried(otto, "\u202asinch;\u00a0mada:\u200b+359\u202c"))
     nameless = otto.post("/rules/sms", do="save", reason="", **form)
     assert nameless.status_code == 422
     assert "Say why." in text_of(nameless)
-    assert "sinch;mada:+359" in nameless.text
+    assert "sinch; mada:+359" in nameless.text
     said = text_of(otto.does("/rules/sms", do="save", reason="twilio is slow", **form))
     assert "The rules for text messages are stored. Every process follows within 5 s." in said
     assert "Text messages go to sinch; 1 prefix has a way of its own." in said
     assert "by otto: “twilio is slow”" in said
-    assert stored(console) == "sinch;mada:+359"
+    assert stored(console) == "sinch; mada:+359"
     otto.does("/rules/sms", do="save", reason="as it was", **saving(tried(otto, "twilio")))
     (latest, first, *_) = console.server.do(operator(console).routes.history())
     assert [(one.by, one.rules, one.reason) for one in (latest, first)] == [
         ("otto", "twilio", "as it was"),
-        ("otto", "sinch;mada:+359", "twilio is slow"),
+        ("otto", "sinch; mada:+359", "twilio is slow"),
     ]
     back = otto.get("/rules/sms", to=str(first.number))
     assert "Nothing is saved yet." in text_of(back)
     otto.does("/rules/sms", do="save", reason="twilio again", **saving(back))
-    assert stored(console) == "sinch;mada:+359"
+    assert stored(console) == "sinch; mada:+359"
     assert console.server.do(operator(console).audit(1))[0].detail["restored"] == first.number
     removing = otto.get("/rules/sms", to="file")
     assert "In force" in text_of(otto.does("/rules/sms", do="save", reason="the file again", **saving(removing)))

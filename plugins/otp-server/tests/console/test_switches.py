@@ -104,6 +104,14 @@ def test_a_region_is_allowed_until_it_is_switched_again(console: Console, otto: 
     assert [(one.prefix, one.state, one.until) for one in seen(console).prefixes] == [("KP", "allowed", None)]
 
 
+@pytest.mark.parametrize(
+    "typed", ["\u202a+35987\u202c", "\uff0b359\u00a087", "\u200b+359-87", "+\u0663\u0665\u0669 87"]
+)
+def test_a_pasted_prefix_is_read_as_a_number_is(console: Console, otto: Browser, typed: str) -> None:
+    asked = otto.does("/switches", do="deny", prefix=typed, lasts="")
+    assert "Deny +35987?" in text_of(asked)
+
+
 def test_an_instance_is_drained_and_taken_back(console: Console, otto: Browser) -> None:
     console.server.do(console.server.server.service.send_sms(PHONE))
     said = text_of(otto.get("/switches/drain", instance="MADA"))

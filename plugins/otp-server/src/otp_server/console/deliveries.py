@@ -80,7 +80,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
 
 
 def _wanted(asked: Read) -> dict[str, Any]:
-    prefix = asked.given("prefix")
+    prefix = asked.prefix()
     if prefix not in (None, _BY_DEFAULT) and not _PREFIX.fullmatch(prefix or ""):
         asked.errors["prefix"] = _SAID["prefix"]
     return {

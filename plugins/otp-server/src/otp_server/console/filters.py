@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import attrs
 from starlette.datastructures import QueryParams
 
+from otpcore.operator import typed_prefix
+
 __all__ = ["Read", "read_time"]
 
 _LONGEST = 200
@@ -42,6 +44,11 @@ class Read:
     def given(self, name: str) -> str | None:
         """A field; None: any."""
         return self.typed[name] or None
+
+    def prefix(self, name: str = "prefix") -> str | None:
+        """A field that is the beginning of numbers, as it was typed or pasted; a word stays as it is. None: any."""
+        typed = self.typed[name]
+        return (typed_prefix(typed) if any(character.isdigit() for character in typed) else typed) or None
 
     def time(self, name: str) -> datetime | None:
         """A field that is a time in UTC; None: it is empty, or none, which is noted."""

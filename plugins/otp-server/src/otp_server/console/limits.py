@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from otp_server.console.outcomes import COUNTERS
 from otp_server.console.references import Named, named_by, reference_of
 from otp_server.console.words import clock, plural
 from otpcore import InvalidArgument, InvalidPhoneNumber
-from otpcore.operator import LimitsSeen
+from otpcore.operator import LimitsSeen, typed_prefix
 
 __all__ = ["routes"]
 
@@ -30,6 +30,8 @@ _SAID = {
     "client": "This names nobody. Write an address, such as 203.0.113.9, or what your application passes.",
     _PREFIX: "This is no prefix and no region. Write + and a few digits, such as +35987, or two letters, such as BG.",
 }
+
+_READ: Mapping[str, Callable[[str], str]] = {"phone": str, "client": str.strip, _PREFIX: typed_prefix}
 
 
 @attrs.frozen(kw_only=True)
@@ -76,8 +78,8 @@ class _Pages:
         kind = next((one for one in _KINDS if form.get(one, "").strip()), None)
         if kind is None:
             return await self._search(request, {"phone": "Fill one of the three."})
-        # The space before a number stays: it may be the + that a form did not escape.
-        target = _Target(kind=kind, name=form[kind] if kind == "phone" else form[kind].strip())
+        # The space before a phone stays: it may be the + that a form did not escape.
+        target = _Target(kind=kind, name=_READ[kind](form[kind]))
         try:
             await self._desk.operator.limits.show(**target.arguments)
         except (InvalidArgument, InvalidPhoneNumber):

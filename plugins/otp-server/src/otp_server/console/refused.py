@@ -161,7 +161,7 @@ def _prefix(one: RefusalSeen) -> str:
 
 
 def _fits(one: RefusalSeen, asked: Read) -> bool:
-    reason, prefix, only = asked.given("reason"), asked.given("prefix"), asked.given("only")
+    reason, prefix, only = asked.given("reason"), asked.prefix(), asked.given("only")
     return (
         reason in (None, one.reason)
         and (prefix is None or _prefix(one).startswith(prefix))

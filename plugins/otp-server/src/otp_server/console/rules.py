@@ -18,6 +18,7 @@ from otp_server.console.frame import done, show
 from otp_server.console.rules_view import CutOut, Effect, InPlace, clauses, cut_out, effect_of, in_place, name_of
 from otp_server.problems import ProblemError
 from otpcore import InvalidArgument, InvalidPhoneNumber, OTPConfigurationError, RoutingSyntaxError
+from otpcore.operator import typed_rules
 
 __all__ = ["routes"]
 
@@ -110,7 +111,7 @@ async def _shown(desk: Desk, request: Request, channel: str) -> Response:
 async def _tried(desk: Desk, place: InPlace, form: Form) -> _Draft:
     """What the rules of a form would change."""
     back = form.get("back", "")
-    text = _rules_of(place, back) if back else form.get("rules", "").strip()
+    text = _rules_of(place, back) if back else typed_rules(form.get("rules", ""))
     typed = [one.strip() for one in _BETWEEN.split(form.get("samples", "")) if one.strip()]
     draft = _Draft(
         text=text, back=back, phones=typed or _opened(desk, form.get("kept", "")), reason=form.get("reason", "")
@@ -150,7 +151,7 @@ async def _save(desk: Desk, request: Request, place: InPlace, asked: Asked) -> R
             _rules_of(place, back)
             await operator.routes.restore(int(back), **who)
         else:
-            await operator.routes.set(None if back else form.get("rules", "").strip(), place.channel, **who)
+            await operator.routes.set(None if back else typed_rules(form.get("rules", "")), place.channel, **who)
     except (InvalidArgument, OTPConfigurationError):
         place = await _place(desk, place.channel)
         draft = await _tried(desk, place, form)

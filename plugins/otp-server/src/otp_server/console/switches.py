@@ -18,6 +18,7 @@ from otp_server.console.switches_view import Concerned, concerned_by, switches_o
 from otp_server.console.words import lasting
 from otp_server.problems import ProblemError
 from otpcore import InvalidArgument
+from otpcore.operator import typed_prefix
 
 __all__ = ["LASTS", "routes"]
 
@@ -79,7 +80,7 @@ async def _picked(desk: Desk, request: Request) -> Response:
     """On to the question whether it is really meant; what is no prefix does not come into an address."""
     person = await person_of(desk, request, Role.OPERATOR)
     form = await read_form(desk, request, person.binding)
-    action, target, lasts = form.get("do", ""), form.get("prefix", "").strip().upper(), form.get("lasts", "")
+    action, target, lasts = form.get("do", ""), typed_prefix(form.get("prefix", "")), form.get("lasts", "")
     if action not in ("deny", "allow"):
         raise ProblemError("malformed")
     try:

@@ -17,7 +17,7 @@ from otp_server.console.waiting_view import Meant, meant_by, queue_of
 from otp_server.console.words import plural
 from otp_server.problems import ProblemError
 from otpcore import InvalidArgument
-from otpcore.operator import Ended
+from otpcore.operator import Ended, typed_prefix
 
 __all__ = ["routes"]
 
@@ -70,7 +70,7 @@ async def _picked(desk: Desk, request: Request) -> Response:
         if not 0 < len(ids) <= _MOST_PICKED:
             return await _queue(desk, request, {"picked": "Pick a send first."})
         return done(desk, request, f"/queue/{do}?{urlencode([('id', one) for one in ids])}")
-    prefix = form["prefix"].strip().upper()
+    prefix = typed_prefix(form["prefix"])
     try:
         found = await desk.operator.retries.count(prefix)
     except InvalidArgument:
