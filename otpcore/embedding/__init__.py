@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     from otpcore.embedding.spelling import Spelling
     from otpcore.phone.regions import check_region
     from otpcore.rate_limits.clients import same_client
-    from otpcore.service.arguments import LONGEST_METADATA, LONGEST_METADATA_NAME, MOST_METADATA
 
 __all__ = [
     "CODE_ATTRIBUTES",
     "ENTER_CODE",
     "ENTER_PHONE",
-    "LONGEST_METADATA",
-    "LONGEST_METADATA_NAME",
-    "MOST_METADATA",
     "PHONE_ATTRIBUTES",
     "SENTENCES",
     "Embedding",
@@ -57,7 +53,6 @@ _MODULES = {
     "otpcore.embedding.spelling": ("Spelling",),
     "otpcore.phone.regions": ("check_region",),
     "otpcore.rate_limits.clients": ("same_client",),
-    "otpcore.service.arguments": ("LONGEST_METADATA", "LONGEST_METADATA_NAME", "MOST_METADATA"),
 }
 
 if not TYPE_CHECKING:

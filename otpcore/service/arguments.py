@@ -22,10 +22,7 @@ from otpcore.settings.apps import APP
 from otpcore.settings.sections import OtpSettings
 
 __all__ = [
-    "LONGEST_METADATA",
-    "LONGEST_METADATA_NAME",
     "LONGEST_NAME",
-    "MOST_METADATA",
     "Clients",
     "check_app",
     "check_short",
@@ -43,15 +40,9 @@ _logger = logging.getLogger("otpcore.limits")
 LONGEST_NAME = 100
 """Characters of a purpose or a locale; the same for every store."""
 
-MOST_METADATA = 10
-"""Items of the metadata of a send."""
-
-LONGEST_METADATA_NAME = 40
-"""Characters of the name of one."""
-
-LONGEST_METADATA = 200
-"""Characters of its text."""
-
+_MOST_ITEMS = 10  # of metadata
+_LONGEST_ITEM_NAME = 40  # characters
+_LONGEST_ITEM = 200  # characters
 _LONGEST_CLIENT = 1_000  # characters; of more, the end: the nearest proxy wrote it
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _ID = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{16,}")
@@ -273,11 +264,11 @@ def _checked_metadata(given: object) -> dict[str, str]:
         return {}
     if not isinstance(given, Mapping):
         raise InvalidArgument(f"metadata must be a mapping of names to texts, not {type(given).__name__}")
-    if len(given) > MOST_METADATA:
-        raise InvalidArgument(f"metadata: has {len(given)} items; it may have {MOST_METADATA} at most")
+    if len(given) > _MOST_ITEMS:
+        raise InvalidArgument(f"metadata: has {len(given)} items; it may have {_MOST_ITEMS} at most")
     for place, (name, text) in enumerate(given.items(), 1):
-        _check_item(f"the name of metadata item {place}", name, least=1, most=LONGEST_METADATA_NAME)
-        _check_item(f"metadata {name!r}", text, least=0, most=LONGEST_METADATA)
+        _check_item(f"the name of metadata item {place}", name, least=1, most=_LONGEST_ITEM_NAME)
+        _check_item(f"metadata {name!r}", text, least=0, most=_LONGEST_ITEM)
     return {str(name): str(text) for name, text in given.items()}
 
 

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otpcore.embedding import LONGEST_METADATA, LONGEST_METADATA_NAME, MOST_METADATA
-
 START = "/v1/verifications"
 CANARY = "+359877700777"
 SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -223,12 +221,3 @@ def test_no_log_line_holds_a_number_a_code_or_a_key(
     assert phone[1:] not in said
     assert code not in said
     assert client.headers["authorization"].split("_", 3)[3] not in said
-
-
-def test_metadata_may_be_what_a_send_of_the_core_may_carry(client: httpx.Client, phone: str) -> None:
-    most = {f"{item:0{LONGEST_METADATA_NAME}}": "x" * LONGEST_METADATA for item in range(MOST_METADATA)}
-    answer = client.post(START, json={"to": phone, "metadata": most})
-    assert (answer.status_code, answer.json()["metadata"]) == (202, most)
-    name, text = next(iter(most.items()))
-    for wrong in ({name: text + "x"}, {name + "x": text}, {**most, "one": "more"}):
-        assert client.post(START, json={"to": phone, "metadata": wrong}).json()["reason"] == "invalid"

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from otpcore import Payment
-from otpcore.embedding import LONGEST_METADATA, LONGEST_METADATA_NAME, MOST_METADATA
 
 __all__ = [
     "Attempt",
@@ -62,8 +61,8 @@ Purpose = Annotated[Plain, Field(min_length=1, max_length=100, description="What
 Locale = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$", description="BCP 47.", examples=["pt-BR"])
 ]
-MetadataName = Annotated[Plain, Field(min_length=1, max_length=LONGEST_METADATA_NAME)]
-MetadataText = Annotated[Plain, Field(max_length=LONGEST_METADATA)]
+MetadataName = Annotated[Plain, Field(min_length=1, max_length=40)]
+MetadataText = Annotated[Plain, Field(max_length=128)]
 
 
 class Body(BaseModel):
@@ -126,7 +125,7 @@ class StartBody(Body):
     metadata: Annotated[
         dict[MetadataName, MetadataText],
         Field(
-            max_length=MOST_METADATA,
+            max_length=16,
             description="Yours; returned and never sent.",
             json_schema_extra={"additionalProperties": False},  # else a name of another pattern could have any value
         ),
