@@ -94,7 +94,7 @@ def parse_phone(text: str, *, default_region: str | None = None, require_valid: 
     Raises:
         InvalidPhoneNumber: It is not a number, or not one that could exist, or nobody can tell which. The message never
             quotes it.
-        InvalidArgument: ``default_region`` is no region.
+        InvalidArgument: ``default_region`` is no region, and the number needs one.
     """
     import phonenumbers  # noqa: PLC0415 - heavy: imported at first use
 
@@ -130,7 +130,7 @@ def look_up_phone(text: str, *, default_region: str | None = None) -> PhoneNumbe
 
     Raises:
         InvalidPhoneNumber: It is not one number. The message never quotes it.
-        InvalidArgument: ``default_region`` is no region.
+        InvalidArgument: ``default_region`` is no region, and the number needs one.
     """
     number = _taken_apart(text)
     if number is not None and _is_possible(number):
@@ -248,7 +248,7 @@ def _understood(written: Written, default_region: str | None) -> phonenumbers.Ph
         InvalidPhoneNumber: It could be two people's.
     """
     region = default_region.upper() if default_region else None
-    if region and not is_region(region):
+    if region and not written.has_plus and not is_region(region):
         raise InvalidArgument("default_region: there is no such region. Fix: write two letters, such as BG")
     number = _libphonenumber(f"+{written.digits}" if written.has_plus else written.digits, region)
     if written.without_zero is not None and written.has_plus:
