@@ -17,6 +17,8 @@ from otpcore.settings.fields import between, full_key, one_of, setting
 
 __all__ = ["LimitSettings", "is_target"]
 
+_MANY_DIGITS = 8  # of a prefix there are fewer; so many may be somebody's number
+
 
 def is_target(text: Any) -> bool:
     """A prefix, or a region in capitals such as ``BG``."""
@@ -40,7 +42,7 @@ def _good_limits_by_prefix(
     for prefix, texts in value.items():
         if not is_prefix(prefix) or prefix == "+":
             hint = "; a country has limits.countries" if is_region(prefix.upper()) else ""
-            raise SettingsError(f"limits.prefix: a prefix is + and 1 to 15 digits, not {quoted(prefix)}{hint}")
+            raise SettingsError(f"limits.prefix: a prefix is + and 1 to 15 digits, not {_told(prefix)}{hint}")
         _good_limits(instance, attribute, texts)
 
 
@@ -50,7 +52,7 @@ def _good_limits_by_region(
     for region, texts in value.items():
         if not is_region(region):
             raise SettingsError(
-                f"limits.countries: a region is two letters in capitals like BG, not {quoted(region)}{_hint(region)}"
+                f"limits.countries: a region is two letters in capitals like BG, not {_told(region)}{_hint(region)}"
             )
         _good_limits(instance, attribute, texts)
 
@@ -83,8 +85,15 @@ def _good_targets(instance: LimitSettings, attribute: attrs.Attribute[tuple[str,
         if not is_target(target):
             raise SettingsError(
                 f"{full_key(instance, attribute)}: must be a prefix (+ and up to 15 digits) or a region (two letters like BG), "
-                f"not {quoted(target)}{_hint(target)}"
+                f"not {_told(target)}{_hint(target)}"
             )
+
+
+def _told(written: Any) -> str:
+    """What was written, for an error; somebody's number is not shown."""
+    if sum(character.isdigit() for character in str(written)) >= _MANY_DIGITS:
+        return "a whole number"
+    return quoted(written)
 
 
 def _hint(region: Any) -> str:
