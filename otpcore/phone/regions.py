@@ -8,9 +8,10 @@ from typing import Any
 from otpcore.errors import SettingsError, quoted
 from otpcore.phone.numbers import calling_code_of, is_region, region_of
 
-__all__ = ["check_region", "region_hint"]
+__all__ = ["check_region", "quoted_target", "region_hint"]
 
 _CALLING_CODE = re.compile(r"\+?([1-9][0-9]{0,2})", re.ASCII)
+_MANY_DIGITS = 8  # a prefix has fewer; so many may be somebody's number
 _OTHER_NAMES = {"UK": "the United Kingdom is GB", "EL": "Greece is GR"}
 
 
@@ -26,8 +27,15 @@ def check_region(value: Any, *, key: str) -> None:
     """
     if not (isinstance(value, str) and is_region(value)):
         raise SettingsError(
-            f"{key}: must be a two-letter region in capitals like BG, not {quoted(value)}{region_hint(value)}"
+            f"{key}: must be a two-letter region in capitals like BG, not {quoted_target(value)}{region_hint(value)}"
         )
+
+
+def quoted_target(written: Any) -> str:
+    """What was written where a region or a prefix belongs, for an error; somebody's number is not shown."""
+    if sum(character.isdigit() for character in str(written)) >= _MANY_DIGITS:
+        return "a whole number"
+    return quoted(written)
 
 
 def region_hint(value: Any) -> str:

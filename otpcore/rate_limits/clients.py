@@ -30,8 +30,10 @@ _SOCKET = re.compile(
     r"""\w*\((?:host=)?b?['"]([^'"]*)['"],\s*(?:port=)?[0-9]+(?:,\s*[0-9]+)*\)"""
 )  # str() of a peer in Python
 _SCHEME = re.compile(r"(?:ipv[46]|tcp[46]?|https?):(?://)?", re.IGNORECASE)  # as gRPC and URLs name a peer
-_BRACKETS = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
-_PORT = re.compile(r"(?::|\s*[;#|]\s*|\s+(?::\s*)?)[0-9]{1,5}$")
+_BRACKETS = re.compile(r"\[([^\]]*)\](?:[:.][0-9]{0,5})?")
+_PORT = re.compile(  # behind a dot in BSD's tools, behind a slash in firewalls; after a bare colon there is none
+    r"(?::$|(?::|\.|\s*[;#|]\s*|\s+(?::\s*)?)[0-9]{1,5}$|/[0-9]{4,5}$)"
+)
 _PREFIX_LENGTH = re.compile(r"/(?:32|64|128)$")
 _ZERO = re.compile(r"(?<![0-9])0+(?=[0-9])")
 

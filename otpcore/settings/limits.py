@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 
-from otpcore.errors import SettingsError, quoted
+from otpcore.errors import SettingsError
 from otpcore.models import Channel
 from otpcore.phone.numbers import begins_numbers, is_region
-from otpcore.phone.regions import check_region, region_hint
+from otpcore.phone.regions import check_region, quoted_target, region_hint
 from otpcore.rate_limits.admission import BudgetRule, BudgetWindow
 from otpcore.rate_limits.parsing import Limit, is_prefix, parse_limit
 from otpcore.settings.fields import between, full_key, one_of, setting
@@ -41,7 +41,7 @@ def _good_limits_by_prefix(
     for prefix, texts in value.items():
         if not is_prefix(prefix) or prefix == "+":
             hint = "; a country has limits.countries" if is_region(prefix.upper()) else ""
-            raise SettingsError(f"limits.prefix: a prefix is + and 1 to 15 digits, not {quoted(prefix)}{hint}")
+            raise SettingsError(f"limits.prefix: a prefix is + and 1 to 15 digits, not {quoted_target(prefix)}{hint}")
         _known_prefix(instance, attribute, prefix)
         _good_limits(instance, attribute, texts)
 
@@ -82,14 +82,14 @@ def _good_targets(instance: LimitSettings, attribute: attrs.Attribute[tuple[str,
         if not is_target(target):
             raise SettingsError(
                 f"{full_key(instance, attribute)}: must be a prefix (+ and up to 15 digits) or a region (two letters like BG), "
-                f"not {quoted(target)}{region_hint(target)}"
+                f"not {quoted_target(target)}{region_hint(target)}"
             )
         _known_prefix(instance, attribute, target)
 
 
 def _known_prefix(instance: LimitSettings, attribute: attrs.Attribute[Any], target: str) -> None:
     if is_prefix(target) and not begins_numbers(target):
-        raise SettingsError(f"{full_key(instance, attribute)}: no country's numbers begin with {quoted(target)}")
+        raise SettingsError(f"{full_key(instance, attribute)}: no country's numbers begin with {quoted_target(target)}")
 
 
 def _not_allowed_too(instance: LimitSettings, _: attrs.Attribute[tuple[str, ...]], value: tuple[str, ...]) -> None:

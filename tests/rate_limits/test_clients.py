@@ -191,3 +191,19 @@ async def test_a_client_that_is_no_text_is_refused_at_the_edge(otp_outbox: Outbo
 )
 def test_the_address_that_a_client_names_is_told_whole(client: str, address: str) -> None:
     assert client_address(client) == address
+
+
+@pytest.mark.parametrize(
+    "written", ["203.0.113.9.50101", "203.0.113.9/50101", "203.0.113.9:", "::ffff:203.0.113.9.50101"]
+)
+def test_a_port_as_other_tools_write_it_does_not_make_another_client(written):
+    assert same_client(written) == "203.0.113.9"
+
+
+@pytest.mark.parametrize("written", ["2001:db8::1.50101", "[2001:db8::1].50101", "[2001:db8::1]:", "2001:db8::1/50101"])
+def test_nor_does_it_behind_an_ipv6_address(written):
+    assert same_client(written) == "2001:db8::/64"
+
+
+def test_a_network_is_no_address_with_a_port():
+    assert same_client("203.0.113.0/24") == "203.0.113.0/24"
