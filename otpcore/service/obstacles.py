@@ -41,6 +41,7 @@ class Scene:
         stored: All settings of the store.
         found: Its counts, since ``since``.
         next_due: When the earliest retry is due.
+        full_until: Until when ``limits.global`` lets nothing through; None: it has something left, or is not set.
         forced: The host's own list of instances, or None.
     """
 
@@ -48,6 +49,7 @@ class Scene:
     stored: Mapping[str, str]
     found: StoreStatus
     next_due: datetime | None
+    full_until: datetime | None
     forced: Sequence[str] | None
     since: datetime
     now: datetime
@@ -78,6 +80,14 @@ def _paused(scene: Scene) -> Iterator[Obstacle]:
 
 def _refused(scene: Scene) -> Iterator[Obstacle]:
     yield from refusing(scene.settings.limits, stored_switches(scene.stored), scene.now)
+    if scene.full_until is not None:
+        yield Obstacle(
+            kind=ObstacleKind.LIMIT_REACHED,
+            stops=Stops.EVERYBODY,
+            detail=f"limits.global ({', '.join(scene.settings.limits.global_)}) is used up: every send is refused",
+            fix="wait; or in [limits]: global = [] or a higher count",
+            until=scene.full_until,
+        )
 
 
 def _rules(scene: Scene) -> Iterator[Obstacle]:

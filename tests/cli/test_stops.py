@@ -8,7 +8,7 @@ import pytest
 
 from otpcore.cli.exits import ExitCode
 
-from .desk import PHONE, Desk, Otp
+from .desk import OTHER_PHONE, PHONE, Desk, Otp
 
 _EVERYBODY, _SOME = "everybody", "some"
 
@@ -106,6 +106,20 @@ def test_a_denial_of_all_that_the_settings_allow_stops_everybody(otp: Otp, desk:
     otp("limits", "deny", "+4")
     assert _stops(otp) == {"BG": _EVERYBODY, "+4": _EVERYBODY}
     assert otp("status", "--check").code == ExitCode.REFUSED
+
+
+def test_a_limit_of_all_sends_that_is_used_up_stops_everybody_until_its_window_ends(otp: Otp, desk: Desk) -> None:
+    desk.write(limits={"global": ["2/1h"]})
+    assert otp("send", PHONE).code == ExitCode.OK
+    assert _stops(otp) == {}
+    assert otp("send", OTHER_PHONE).code == ExitCode.OK
+    assert _stops(otp) == {"limit_reached": _EVERYBODY}
+    assert otp("send", "+359891234567").code == ExitCode.RATE_LIMITED
+    assert "limits.global (2/1h) is used up: every send is refused, until 20" in otp("status", "--check").out
+    assert otp("doctor").code == ExitCode.REFUSED
+    for right in (["5/1h"], []):
+        desk.write(limits={"global": right})
+        assert _stops(otp) == {}
 
 
 def test_who_is_allowed_goes_before_a_denial_of_everybody(otp: Otp, desk: Desk) -> None:

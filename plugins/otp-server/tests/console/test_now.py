@@ -168,6 +168,17 @@ def test_one_that_is_drained_is_an_aside(console: Console, phone: str) -> None:
     assert "twilio default Drained since" in said
 
 
+def test_a_limit_of_all_sends_that_is_used_up_is_the_first_sentence(
+    serve_console: Any, tmp_path: Any, phone: str
+) -> None:
+    limits = {"global": ["1/1d"], "client": []}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", limits=limits) as console:
+        send(console, phone)
+        said = looked(console)
+        assert "Every send is refused, until " in said
+        assert "In the settings, limits.global (1/1d) is used up" in said
+
+
 def test_one_that_failed_and_is_in_no_rules_any_more_is_not_the_first_sentence(
     serve_console: Any, tmp_path: Any, outboxes: dict[str, Outbox], phone: str
 ) -> None:

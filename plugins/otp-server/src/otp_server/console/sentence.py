@@ -75,6 +75,13 @@ async def _down(desk: Desk, figures: Figures, obstacle: Obstacle) -> Lead:
                 more=f"{await _who(desk, 'sending.deny')}{waits}",
                 actions=[("Go to the switches", "/switches")],
             )
+        case ObstacleKind.LIMIT_REACHED:
+            return Lead(
+                text=f"Every send is refused{_until(figures, obstacle)}.",
+                is_down=True,
+                more=f"In the settings, {obstacle.detail}. What helps: {obstacle.fix}. {waits}".rstrip(),
+                actions=[("See who is refused", "/refused")],
+            )
         case ObstacleKind.NO_RULES:
             return Lead(
                 text="Nothing can be sent: no rules name a provider.",
