@@ -12,6 +12,7 @@ from otpcore.rate_limits.admission import Barrier, Charge, LimitReason
 from otpcore.settings.tree import Limit, LimitSettings
 
 __all__ = [
+    "EVERY_SEND",
     "Origin",
     "TargetMap",
     "block_of",
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+EVERY_SEND = "all"
+"""Whose counters ``limits.global`` has."""
 
 _NO_COUNTRY = "none"
 _BLOCK_DIGITS = 2  # the last digits in which neighbours differ
@@ -146,7 +150,7 @@ def _charges(origin: Origin, settings: LimitSettings) -> Iterator[Charge]:
     for limit in settings.channel_limits.get(origin.channel, ()):
         yield _charge(LimitReason.CHANNEL, origin.channel, limit)
     for limit in settings.lists["global_"]:
-        yield _charge(LimitReason.GLOBAL, "all", limit)
+        yield _charge(LimitReason.GLOBAL, EVERY_SEND, limit)
 
 
 def _charge(reason: LimitReason, whose: str, limit: Limit, count: int | None = None) -> Charge:

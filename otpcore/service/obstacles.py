@@ -11,8 +11,9 @@ from otpcore.errors import RoutingSyntaxError
 from otpcore.models import Outcome
 from otpcore.routing import channel_of, parse_rules
 from otpcore.service.overdue import is_overdue
+from otpcore.service.refusing import refusing
 from otpcore.service.status import Obstacle, ObstacleKind, Stops
-from otpcore.service.switches import Switch, drained, stored_switches
+from otpcore.service.switches import drained, stored_switches
 from otpcore.settings.tree import Settings
 from otpcore.stores.counts import StoreStatus
 from otpcore.stores.records import BreakerRecord
@@ -40,6 +41,7 @@ class Scene:
         stored: All settings of the store.
         found: Its counts, since ``since``.
         next_due: When the earliest retry is due.
+        full_until: Until when ``limits.global`` lets nothing through; None: it has something left, or is not set.
         forced: The host's own list of instances, or None.
     """
 
@@ -47,6 +49,7 @@ class Scene:
     stored: Mapping[str, str]
     found: StoreStatus
     next_due: datetime | None
+    full_until: datetime | None
     forced: Sequence[str] | None
     since: datetime
     now: datetime
@@ -54,7 +57,7 @@ class Scene:
 
 def obstacles(scene: Scene) -> tuple[Obstacle, ...]:
     """Everything that is in the way; what stops everybody first."""
-    checks = (_switches, _rules, _drained, _instances, _retries, _clients, _sandbox)
+    checks = (_paused, _refused, _rules, _drained, _instances, _retries, _clients, _sandbox)
     found = [obstacle for check in checks for obstacle in check(scene)]
     return tuple(sorted(found, key=lambda obstacle: _ORDER.index(obstacle.stops)))
 
@@ -62,34 +65,29 @@ def obstacles(scene: Scene) -> tuple[Obstacle, ...]:
 _ORDER = (Stops.EVERYBODY, Stops.SOME, Stops.NOBODY)
 
 
-def _switches(scene: Scene) -> Iterator[Obstacle]:
+def _paused(scene: Scene) -> Iterator[Obstacle]:
     for switch in stored_switches(scene.stored):
-        if switch.is_on(scene.now) and not switch.allows:
-            yield _paused(switch) if not switch.prefix else _denied(switch)
+        if not switch.prefix and switch.is_on(scene.now):
+            yield Obstacle(
+                kind=ObstacleKind.PAUSED,
+                stops=Stops.EVERYBODY,
+                detail="sending is paused",
+                fix="otp resume",
+                since=switch.since,
+                until=switch.until,
+            )
 
 
-def _paused(switch: Switch) -> Obstacle:
-    return Obstacle(
-        kind=ObstacleKind.PAUSED,
-        stops=Stops.EVERYBODY,
-        detail="sending is paused",
-        fix="otp resume",
-        since=switch.since,
-        until=switch.until,
-    )
-
-
-def _denied(switch: Switch) -> Obstacle:
-    everybody = switch.prefix == "+"
-    return Obstacle(
-        kind=ObstacleKind.DENIED,
-        stops=Stops.EVERYBODY if everybody else Stops.SOME,
-        detail="every number is denied (+)" if everybody else f"numbers that begin {switch.prefix} are denied",
-        fix=f"otp limits deny {switch.prefix} --clear",
-        since=switch.since,
-        until=switch.until,
-        prefix=switch.prefix,
-    )
+def _refused(scene: Scene) -> Iterator[Obstacle]:
+    yield from refusing(scene.settings.limits, stored_switches(scene.stored), scene.now)
+    if scene.full_until is not None:
+        yield Obstacle(
+            kind=ObstacleKind.LIMIT_REACHED,
+            stops=Stops.EVERYBODY,
+            detail=f"limits.global ({', '.join(scene.settings.limits.global_)}) is used up: every send is refused",
+            fix="wait; or in [limits]: global = [] or a higher count",
+            until=scene.full_until,
+        )
 
 
 def _rules(scene: Scene) -> Iterator[Obstacle]:
@@ -104,12 +102,11 @@ def _rules(scene: Scene) -> Iterator[Obstacle]:
 
 def _drained(scene: Scene) -> Iterator[Obstacle]:
     """Instances that an operator has taken out of all routes."""
-    routed, out = _routed(scene), drained(scene.stored)
-    stops = Stops.EVERYBODY if routed and routed <= out.keys() else Stops.SOME
-    for instance in sorted(routed & out.keys()):
+    out = drained(scene.stored)
+    for instance in sorted(_routed(scene) & out.keys()):
         yield Obstacle(
             kind=ObstacleKind.DRAINED,
-            stops=stops,
+            stops=_without(scene, instance),
             detail=f"{instance} is drained: it gets no new sends and no retries",
             fix=f"otp instances take-back {instance}",
             since=out[instance],
@@ -137,19 +134,33 @@ def _routed(scene: Scene) -> frozenset[str]:
 
 def _instances(scene: Scene) -> Iterator[Obstacle]:
     """Open breakers and refused credentials."""
-    threshold = scene.settings.retry.breaker_threshold
-    opened = [one for one in scene.found.breakers if one.failures >= threshold]
-    misconfigured = [one for one in scene.found.breakers if one.misconfigured_at is not None]
-    out = {one.instance for one in (*opened, *misconfigured)}
-    routed = _routed(scene)
-    stops = Stops.EVERYBODY if routed and routed <= out else Stops.SOME
+    opened = _open_breakers(scene)
     for breaker in opened:
-        yield _opened(scene, breaker, stops, is_only=len(opened) == 1)
-    for breaker in misconfigured:
-        yield _misconfigured(scene, breaker, stops)
+        yield _opened(scene, breaker, is_only=len(opened) == 1)
+    for breaker in _refused_accounts(scene):
+        yield _misconfigured(scene, breaker)
 
 
-def _opened(scene: Scene, breaker: BreakerRecord, stops: Stops, *, is_only: bool) -> Obstacle:
+def _open_breakers(scene: Scene) -> list[BreakerRecord]:
+    threshold = scene.settings.retry.breaker_threshold
+    return [one for one in scene.found.breakers if one.failures >= threshold]
+
+
+def _refused_accounts(scene: Scene) -> list[BreakerRecord]:
+    return [one for one in scene.found.breakers if one.misconfigured_at is not None]
+
+
+def _without(scene: Scene, instance: str) -> Stops:
+    """Whom it stops that this instance is out: nobody where no rules name it, everybody where each that they name is out."""
+    routed = _routed(scene)
+    if instance not in routed:
+        return Stops.NOBODY
+    failing = {one.instance for one in (*_open_breakers(scene), *_refused_accounts(scene))}
+    return Stops.EVERYBODY if routed <= failing | drained(scene.stored).keys() else Stops.SOME
+
+
+def _opened(scene: Scene, breaker: BreakerRecord, *, is_only: bool) -> Obstacle:
+    stops = _without(scene, breaker.instance)
     waiting = sum(
         one.count
         for one in scene.found.waiting
@@ -161,7 +172,9 @@ def _opened(scene: Scene, breaker: BreakerRecord, stops: Stops, *, is_only: bool
         detail=f"{breaker.instance} has failed {_times(breaker.failures)} in a row, and is left out"
         + (f"; {_sends(waiting)} for it" if waiting else ""),
         fix=f"the first message that {breaker.instance} takes ends it, and it is tried once a second; "
-        "`otp routes set` can leave it out until then",
+        "`otp routes set` can leave it out until then"
+        if stops is not Stops.NOBODY
+        else f"no rules name {breaker.instance}: {_try_alone(breaker.instance)} before they do again",
         since=breaker.opened_at,
         instance=breaker.instance,
         count=waiting,
@@ -170,7 +183,12 @@ def _opened(scene: Scene, breaker: BreakerRecord, stops: Stops, *, is_only: bool
     )
 
 
-def _misconfigured(scene: Scene, breaker: BreakerRecord, stops: Stops) -> Obstacle:
+def _try_alone(instance: str) -> str:
+    return f"`otp instances test {instance} PHONE` tries it, and a message that it takes ends this,"
+
+
+def _misconfigured(scene: Scene, breaker: BreakerRecord) -> Obstacle:
+    stops = _without(scene, breaker.instance)
     often = sum(
         one.count
         for one in scene.found.deliveries
@@ -183,7 +201,10 @@ def _misconfigured(scene: Scene, breaker: BreakerRecord, stops: Stops) -> Obstac
         stops=stops,
         detail=f"{breaker.instance} refuses our account or our settings{how_often}",
         fix=f"correct providers.{breaker.instance} (URL, credentials, credit, permissions) and restart; "
-        "the first message that it takes ends this, such as one of `otp send`",
+        "the first message that it takes ends this, such as one of `otp send`"
+        if stops is not Stops.NOBODY
+        else f"no rules name {breaker.instance}: correct providers.{breaker.instance}, and "
+        f"{_try_alone(breaker.instance)} before they do again",
         since=breaker.misconfigured_at,
         instance=breaker.instance,
         count=often,

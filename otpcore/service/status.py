@@ -30,6 +30,7 @@ class ObstacleKind(enum.StrEnum):
 
     PAUSED = "paused"
     DENIED = "denied"
+    LIMIT_REACHED = "limit_reached"
     NO_RULES = "no_rules"
     DRAINED = "drained"
     BREAKER_OPEN = "breaker_open"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from otpcore.models import Outcome
 from otpcore.providers.loading import named_by
+from otpcore.rate_limits.admission import LimitReason
 from otpcore.routing import channel_of
+from otpcore.service.charging import EVERY_SEND, counter_key
 from otpcore.service.measures import checked_window
 from otpcore.service.obstacles import Scene, obstacles
 from otpcore.service.service import Service
 from otpcore.service.status import BreakerStatus, RouteStatus, Status, WorkerStatus
 from otpcore.stores.counts import StoreStatus
-from otpcore.stores.records import BreakerRecord
+from otpcore.stores.records import BreakerRecord, CounterRecord
 
 
 async def read_status(service: Service, window: float) -> Status:
@@ -33,6 +36,7 @@ async def read_status(service: Service, window: float) -> Status:
         stored=stored,
         found=found,
         next_due=await service.store.next_due(),
+        full_until=await _full_until(service, now),
         forced=service.forced,
         since=since,
         now=now,
@@ -53,6 +57,20 @@ async def read_status(service: Service, window: float) -> Status:
         ),
         obstacles=obstacles(scene),
     )
+
+
+async def _full_until(service: Service, now: datetime) -> datetime | None:
+    """When the last window of ``limits.global`` that is used up ends."""
+    counts = {
+        counter_key(LimitReason.GLOBAL, EVERY_SEND, limit.seconds): limit.count
+        for limit in service.settings.limits.lists["global_"]
+        if limit.count  # a limit of 0 does not end
+    }
+    if not counts:
+        return None
+    found = await service.store.counters(f"{EVERY_SEND}/", now)
+    full = [one for one in found if isinstance(one, CounterRecord) and one.count >= counts.get(one.key, one.count + 1)]
+    return max((one.window_ends_at for one in full), default=None)
 
 
 def _routes(service: Service, found: StoreStatus, stored: Mapping[str, str]) -> tuple[RouteStatus, ...]:

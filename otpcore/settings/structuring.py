@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import enum
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date
@@ -24,6 +25,7 @@ __all__ = ["key_of", "structure"]
 
 T = TypeVar("T")
 
+_FROM_ENVIRONMENT = "environment variable"
 _COLLECTIONS: dict[Any, Callable[[list[Any]], Any]] = {
     tuple: tuple,
     Sequence: tuple,
@@ -59,7 +61,7 @@ def structure(
     except Exception as failure:  # noqa: BLE001 - sorted by _problems, which raises what is not about settings again
         problems.extend(_problems(failure, prefix, secret=False))
     if not prefix:
-        problems = [_misplaced(problem, cls) for problem in problems]
+        problems = [_of_variable(_misplaced(problem, cls), cls, where) for problem in problems]
     # Outside the handler: the original exceptions quote values, secrets too, and must not travel along as context.
     if len(problems) == 1 and problems[0].error is not None:
         raise problems[0].error
@@ -122,6 +124,25 @@ def _misplaced(problem: _Problem, cls: Any) -> _Problem:
     is_table = attrs.has(known[name] or str) or name in ("providers", "server")
     there = f"under a [{name}] of its own" if is_table else "above the first [section]"
     return attrs.evolve(problem, text=f"unknown key; {name} is no part of [{section}]: write it {there}")
+
+
+def _of_variable(problem: _Problem, cls: Any, where: Callable[[str], str] | None) -> _Problem:
+    """An environment variable whose name would be right with two underscores for each dot, and with none elsewhere."""
+    origin = where(problem.key) if where else ""
+    if not origin.startswith(_FROM_ENVIRONMENT) or not problem.text.startswith("unknown key"):
+        return problem
+    meant = {re.sub(r"\W", "_", key): key for key in _keys_below(cls)}
+    key = meant.get(re.sub(r"\W|__", "_", problem.key))
+    if key is None:
+        return problem
+    name = f"OTPCORE_{key.upper().replace('.', '__')}"
+    return attrs.evolve(problem, text=f"unknown key; the variable of {key} is {name}")
+
+
+def _keys_below(cls: Any, prefix: str = "") -> Iterator[str]:
+    for field in _settings_of(cls):
+        key = _join(prefix, key_of(field))
+        yield from _keys_below(field.type, key) if attrs.has(field.type or str) else (key,)
 
 
 def _narrowest(key: str, text: str) -> _Problem:

@@ -271,7 +271,7 @@ async def test_a_damaged_page_is_named_and_a_backup_put_in_its_place_is_used(otp
         with database.open("r+b") as file:
             file.seek(4096)
             file.write(os.urandom(size - 4096))
-        damage = re.compile("is damaged: restore it from a backup")
+        damage = re.compile("is damaged. Fix: restore it from a backup")
         for act in (otp.send_sms(OTHER), otp.verify(PHONE, otp_outbox.code)):
             with pytest.raises(StoreError, match=damage):
                 await act

@@ -194,6 +194,26 @@ def test_an_error_names_the_key_the_place_and_the_fix(write: Write, monkeypatch:
     assert "sms.retries (environment variable OTPCORE_SMS__RETRIES): unknown key" in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "right", "text"),
+    [
+        ("OTPCORE_SMS_RETRY", "OTPCORE_SMS__RETRY", "true"),
+        ("OTPCORE_SMS.RETRY", "OTPCORE_SMS__RETRY", "true"),
+        ("OTPCORE_OTP_PROVIDER_TIMEOUT", "OTPCORE_OTP__PROVIDER_TIMEOUT", "3"),
+        ("OTPCORE_LIMITS_GLOBAL", "OTPCORE_LIMITS__GLOBAL", "3/1h"),
+        ("OTPCORE_OTP__SMS_PROVIDER", "OTPCORE_OTP_SMS_PROVIDER", "Mada"),
+    ],
+)
+def test_a_variable_with_the_wrong_underscores_is_told_its_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, right: str, text: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert refusal(load_settings).endswith(f" is {right}")
+    monkeypatch.delenv(variable)
+    monkeypatch.setenv(right, text)
+    assert load_settings() != Settings()
+
+
 def test_a_wrong_type_in_the_environment_is_found_also_below_a_plain_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTPCORE_SMS", "yes")
     assert "sms (environment variable OTPCORE_SMS): must be a table" in refusal(load_settings)

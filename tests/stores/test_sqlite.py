@@ -18,9 +18,11 @@ import pytest
 
 from otpcore.errors import SettingsError, StoreError
 from otpcore.models import Outcome
+from otpcore.operator.fixes import FIXES, told_of
 from otpcore.stores.sql import statements as sql
 from otpcore.stores.sql.prepared import prepared_for
 from otpcore.stores.sql.schema import HEAD
+from otpcore.stores.sql.sqlite.database import _MEANING
 from otpcore.stores.sql.sqlite.writer import raw_connection
 from otpcore.stores.sql.store import SqlStore, create_store
 from otpcore.testing.stores.world import CHANNELS
@@ -112,6 +114,32 @@ def test_a_url_that_cannot_be_used_is_refused_by_name(url, complaint):
     assert "secret" not in "".join(traceback.format_exception(caught.value.with_traceback(None)))
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:se@c:r/et@host/db", "mysql://u:secret@host:port/db", "postgres://u:sec?r@et:x@h:p/db"]
+)
+def test_a_password_that_breaks_the_url_is_told_how_it_is_written(url):
+    with pytest.raises(SettingsError) as caught:
+        SqlStore(url)
+    message, _, fix = str(caught.value).partition("Fix: ")
+    assert message == "storage.url: not a database URL: what follows :// cannot be read. "
+    assert "in user and password as %40 %3A %2F" in fix
+    assert "sqlite" not in fix
+    assert not any(part in str(caught.value) for part in ("secret", "se@c", "r/et", "sec?r", "et:x"))
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a?b.sqlite3", "sqlite:///a.sqlite3?"])
+def test_a_question_mark_in_the_name_of_a_file_is_not_dropped(url):
+    with pytest.raises(SettingsError, match="write it as %3F"):
+        SqlStore(url)
+
+
+def test_every_cause_that_sqlite_names_has_a_fix_of_its_own():
+    for words in _MEANING.values():
+        told, fix = told_of(StoreError(f"/srv/otp.sqlite3 {words}"))
+        assert fix not in FIXES.values(), words
+        assert told == f"/srv/otp.sqlite3 {words.partition('. Fix: ')[0]}"
+
+
 async def test_a_missing_directory_is_named(tmp_path):
     error = await start_error(f"sqlite:///{tmp_path / 'missing' / 'otp.sqlite3'}")
     assert isinstance(error, SettingsError)
@@ -127,7 +155,7 @@ async def test_a_file_of_another_kind_is_left_alone(tmp_path):
     path.write_text("not a database, and longer than the header of one, so that SQLite has something to read\n" * 20)
     before = path.read_bytes()
     error = await start_error(f"sqlite:///{path}")
-    assert f"{path} is not an SQLite database: move it away" in str(error)
+    assert f"{path} is not an SQLite database. Fix: move it away" in str(error)
     assert path.read_bytes() == before
 
 
@@ -137,7 +165,7 @@ async def test_a_damaged_file_is_named(database):
     damaged = bytearray(database.read_bytes())
     damaged[100:8000] = b"\xff" * 7900
     database.write_bytes(damaged)
-    assert f"{database} is damaged: restore it" in str(await start_error(f"sqlite:///{database}"))
+    assert f"{database} is damaged. Fix: restore it" in str(await start_error(f"sqlite:///{database}"))
 
 
 @contextmanager
@@ -160,9 +188,9 @@ def permissions(directory, of_directory, path=None, of_file=0o600):
 @pytest.mark.parametrize(
     ("of_file", "of_directory", "complaint"),
     [
-        (0o444, 0o777, "cannot be written: give this user write permission on the file and its directory"),
-        (0o000, 0o777, "cannot be opened: give this user read and write permission"),
-        (0o666, 0o555, "cannot be written: give this user write permission on the file and its directory"),
+        (0o444, 0o777, "cannot be written. Fix: give this user write permission on the file and its directory"),
+        (0o000, 0o777, "cannot be opened. Fix: give this user read and write permission"),
+        (0o666, 0o555, "cannot be written. Fix: give this user write permission on the file and its directory"),
     ],
 )
 async def test_a_file_that_may_not_be_written_says_so(migrated, public, of_file, of_directory, complaint):

@@ -6,12 +6,13 @@ import os
 import shlex
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import distribution
 from pathlib import Path
 
 from otpcore.clock import utc_now
-from otpcore.errors import OTPConfigurationError
+from otpcore.errors import OTPConfigurationError, SettingsError
 from otpcore.operator.findings import checks as _checks
 from otpcore.operator.findings import wishes as _wishes
 from otpcore.operator.findings.checks import Found, Level
@@ -121,8 +122,9 @@ def _sandbox(host: Setup) -> Iterator[Found]:
 
 def _clock(host: Setup) -> Iterator[Found]:
     files = [Path(__file__), *map(Path, host.settings.files)]
-    if (database := database_file(host)) is not None:
-        files += [database, database.with_name(f"{database.name}-wal")]
+    with suppress(SettingsError):  # of a URL that cannot be used the store's own check tells
+        if (database := database_file(host)) is not None:
+            files += [database, database.with_name(f"{database.name}-wal")]
     written = {str(file): datetime.fromtimestamp(file.stat().st_mtime, UTC) for file in files if file.exists()}
     yield from _checks.clock(utc_now(), written)
 

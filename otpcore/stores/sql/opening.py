@@ -197,8 +197,11 @@ def _parse(url: str) -> URL:
         return parsed
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SettingsError(f"storage.url: sqlite, postgresql, mariadb or mysql is supported, not {parsed.drivername}")
-    if parsed.query:
-        raise SettingsError("storage.url: an sqlite URL takes no parameters here; remove what follows the '?'")
+    if parsed.query or "?" in url:  # what follows it and is no parameter is dropped without a word
+        raise SettingsError(
+            "storage.url: an sqlite URL takes no parameters here. Fix: remove what follows the '?', or write it as %3F where "
+            "it belongs to the file's name"
+        )
     if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
         raise SettingsError(
             "storage.url: name a file, as in sqlite:////var/lib/otp/otp.sqlite3 (or, in [storage]: store = 'memory')"

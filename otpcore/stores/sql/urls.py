@@ -31,9 +31,20 @@ def parse_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         url = None
     if url is None:  # not chained: the cause quotes the text
-        raise SettingsError("storage.url: not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3")
+        raise SettingsError(f"storage.url: {_not_one(text)}")
     name, _, driver = url.drivername.partition("+")
     return url.set(drivername=f"postgresql{driver and '+'}{driver}") if name == "postgres" else url
+
+
+def _not_one(text: str) -> str:
+    """Why a text is no URL. Before the last @ there are a user and a password, of which nothing is said."""
+    start, there, _ = text.partition("://")
+    if not there or start.partition("+")[0].casefold() not in {*_SERVERS, "postgres"}:
+        return "not a database URL; for example sqlite:////var/lib/otp/otp.sqlite3"
+    return (
+        "not a database URL: what follows :// cannot be read. Fix: write @ : / ? # [ ] and % in user and password as %40 "
+        "%3A %2F %3F %23 %5B %5D and %25, and the port as a number, as in postgresql://user:password@host:5432/database"
+    )
 
 
 def is_server(url: URL) -> bool:

@@ -54,6 +54,7 @@ _PARAMETER = Cause("correct the parameters of storage.url, which follow its '?'"
 # libpq hands over no SQLSTATE of a connection that was refused, only the words; the first that fits decides.
 _POSTGRES = (
     (r"unsupported startup parameter", _OPTIONS),
+    (r"invalid port number", Cause("correct the port in storage.url: a number from 1 to 65535")),
     (r"invalid connection option|invalid \w+ value|invalid (integer )?value .* for connection option", _PARAMETER),
     (
         r"authentication failed|no password supplied|role .* does not exist|role .* is not permitted to log in|28P01",

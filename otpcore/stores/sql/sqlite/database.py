@@ -39,14 +39,14 @@ _START_PAUSE = 0.01
 _LOG_PAGES = 4000
 
 _MEANING = {
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full, or a quota is reached",
-    sqlite3.SQLITE_READONLY: "cannot be written: give this user write permission on the file and its directory",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: give this user read and write permission on the file and its directory",
-    sqlite3.SQLITE_PERM: "cannot be opened: give this user read and write permission on the file and its directory",
-    sqlite3.SQLITE_NOTADB: "is not an SQLite database: move it away, or set storage.url to another file",
-    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reported an error",
-    sqlite3.SQLITE_BUSY: "is locked by another process; is something holding it open?",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full, or a quota is reached. Fix: make room there, or raise the quota",
+    sqlite3.SQLITE_READONLY: "cannot be written. Fix: give this user write permission on the file and its directory",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened. Fix: give this user read and write permission on the file and its directory",
+    sqlite3.SQLITE_PERM: "cannot be opened. Fix: give this user read and write permission on the file and its directory",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database. Fix: move it away, or let storage.url name another file",
+    sqlite3.SQLITE_CORRUPT: "is damaged. Fix: restore it from a backup",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reported an error. Fix: look at the system's log, and move the file to a disk that is well",
+    sqlite3.SQLITE_BUSY: "is locked by another process. Fix: try again; if it lasts, end what holds it open",
 }
 """What SQLite's primary result codes mean to an operator (https://www.sqlite.org/rescode.html)."""
 

@@ -168,11 +168,41 @@ def test_one_that_is_drained_is_an_aside(console: Console, phone: str) -> None:
     assert "twilio default Drained since" in said
 
 
+def test_a_limit_of_all_sends_that_is_used_up_is_the_first_sentence(
+    serve_console: Any, tmp_path: Any, phone: str
+) -> None:
+    limits = {"global": ["1/1d"], "client": []}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", limits=limits) as console:
+        send(console, phone)
+        said = looked(console)
+        assert "Every send is refused, until " in said
+        assert "In the settings, limits.global (1/1d) is used up" in said
+
+
+def test_one_that_failed_and_is_in_no_rules_any_more_is_not_the_first_sentence(
+    serve_console: Any, tmp_path: Any, outboxes: dict[str, Outbox], phone: str
+) -> None:
+    outboxes["mada"].fail("misconfigured")
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", outboxes) as console:
+        send(console, phone)
+        assert "Mada has refused our account or settings since " in looked(console)
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", {"twilio": outboxes["twilio"]}) as console:
+        assert "Mada has refused our account or settings since " not in looked(console)
+
+
 def test_what_is_denied_is_an_aside(console: Console) -> None:
     console.server.do(console.server.server.service.operator.sending.deny("+8835", **BY))
     said = looked(console)
     assert "1 prefix is denied: +8835 ." in said
     assert "What else needs somebody" not in said
+
+
+def test_a_limit_of_zero_in_the_settings_is_the_first_sentence(serve_console: Any, tmp_path: Any) -> None:
+    limits = {"global": ["0/1d"], "client": []}
+    with serve_console(f"sqlite:///{tmp_path}/otp.sqlite3", limits=limits) as console:
+        said = looked(console)
+        assert "Every number is denied. In the settings, limits.global is 0" in said
+        assert "What helps: in [limits]: global = []." in said
 
 
 def test_what_is_refused_is_counted_by_reason(serve_console: Any, tmp_path: Any, phone: str) -> None:

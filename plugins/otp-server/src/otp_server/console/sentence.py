@@ -61,12 +61,26 @@ async def _down(desk: Desk, figures: Figures, obstacle: Obstacle) -> Lead:
                 more=f"{await _who(desk, 'sending.pause')}{waits} Codes that expire meanwhile are not sent.",
                 actions=[("Go to the switches", "/switches")],
             )
+        case ObstacleKind.DENIED if obstacle.since is None:  # by the settings: no operator did it
+            return Lead(
+                text="Every number is denied.",
+                is_down=True,
+                more=f"In the settings, {obstacle.detail}. What helps: {obstacle.fix}. {waits}".rstrip(),
+                actions=[("Go to the switches", "/switches")],
+            )
         case ObstacleKind.DENIED:
             return Lead(
                 text=f"Every number has been denied{_since(figures, obstacle)}.",
                 is_down=True,
                 more=f"{await _who(desk, 'sending.deny')}{waits}",
                 actions=[("Go to the switches", "/switches")],
+            )
+        case ObstacleKind.LIMIT_REACHED:
+            return Lead(
+                text=f"Every send is refused{_until(figures, obstacle)}.",
+                is_down=True,
+                more=f"In the settings, {obstacle.detail}. What helps: {obstacle.fix}. {waits}".rstrip(),
+                actions=[("See who is refused", "/refused")],
             )
         case ObstacleKind.NO_RULES:
             return Lead(
@@ -96,7 +110,7 @@ def _all_out(figures: Figures) -> Lead:
 
 
 def _partly_out(figures: Figures) -> Lead | None:
-    found = [one for one in figures.status.obstacles if one.kind in _OUT]
+    found = [one for one in figures.status.obstacles if one.kind in _OUT and one.stops is not Stops.NOBODY]
     if not found:
         return None
     names = sorted({one.instance for one in found})
