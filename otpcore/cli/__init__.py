@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from otpcore.cli.exits import CommandError, ExitCode
     from otpcore.cli.host import operator_for, operator_name, run, service_for, settings_for
     from otpcore.cli.options import Options
+    from otpcore.cli.signals import ENDING, let_another_stop_at_once
     from otpcore.embedding.spelling import Spelling
 
 __all__ = [
+    "ENDING",
     "CommandError",
     "ExitCode",
     "Options",
+    "let_another_stop_at_once",
     "main",
     "operator_for",
     "operator_name",
@@ -31,6 +34,7 @@ _MODULES = {
     "otpcore.cli.exits": ("CommandError", "ExitCode"),
     "otpcore.cli.host": ("operator_for", "operator_name", "run", "service_for", "settings_for"),
     "otpcore.cli.options": ("Options",),
+    "otpcore.cli.signals": ("ENDING", "let_another_stop_at_once"),
 }
 
 if not TYPE_CHECKING:

@@ -176,6 +176,35 @@ def test_a_worker_that_is_told_to_stop_finishes_what_is_under_way(
     assert otp("verify", PHONE, desk.code()).code == ExitCode.OK
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.002, 0.02])
+def test_a_signal_that_comes_twice_as_groups_pass_it_on_ends_a_worker_in_good_order(
+    directory: Path, desk: Desk, gateway: Gateway, otp: Otp, start: Start, apart: float
+) -> None:
+    worker = start()
+    worker.send_signal(signal.SIGINT)
+    time.sleep(apart)
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(PATIENCE) == ExitCode.OK
+    assert otp("status", "--json").document["workers"] == []
+
+
+def test_another_signal_stops_a_worker_at_once(otp: Otp, desk: Desk, gateway: Gateway, start: Start) -> None:
+    desk.write(**PATIENT)
+    gateway.down()
+    otp("send", PHONE)
+    gateway.may_answer.clear()
+    gateway.up()
+    worker = start()
+    gateway.requests.wait_for(1)
+    worker.send_signal(signal.SIGINT)
+    assert worker.stderr is not None
+    assert "SIGINT: finishing what is under way" in worker.stderr.readline()
+    time.sleep(0.6)  # those that come together are one
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(PATIENCE) == -signal.SIGINT
+    gateway.may_answer.set()
+
+
 def test_a_running_worker_follows_new_rules(otp: Otp, desk: Desk, gateway: Gateway, start: Start) -> None:
     with Gateway() as other:
         spare = {**other.provider_settings(), "plugin": "mada"}

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from importlib.util import find_spec
 
 import anyio
@@ -15,6 +14,7 @@ import attrs
 from otpcore.cli.exits import CommandError, ExitCode
 from otpcore.cli.host import load_host, make_service, run
 from otpcore.cli.options import Options
+from otpcore.cli.signals import ENDING, let_another_stop_at_once
 from otpcore.errors import SettingsError
 from otpcore.runners.background import BackgroundRunner
 from otpcore.runners.contract import RetryRunner
@@ -48,17 +48,16 @@ async def _work(options: Options, host: Setup) -> None:
     runner: RetryRunner | str = retry.runner
     if runner in _OVER_THE_STORE:
         runner = BackgroundRunner(concurrency=retry.concurrency, poll=retry.poll, kind="worker")
-    service = make_service(host, runner)
-    async with AsyncExitStack() as stack:
-        # From here on a signal waits for its turn: what a worker has claimed, it finishes.
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            await stack.enter_async_context(service)
+    # From here on a signal waits for its turn: what a worker has claimed, it finishes.
+    with anyio.open_signal_receiver(*ENDING) as signals:
+        async with make_service(host, runner) as service:
             await _announce(options, service, retry.concurrency)
             with _collector_at_rest():
                 async for number in signals:
                     name = signal.Signals(number).name
                     options.note(f"{name}: finishing what is under way; another one stops at once")
                     break
+                let_another_stop_at_once()
 
 
 @contextlib.contextmanager

@@ -67,6 +67,8 @@ def test_told_to_end_it_answers_what_is_under_way(
         asked.start()
         time.sleep(0.7)
         running.process.send_signal(signal.SIGTERM)
+        time.sleep(0.02)
+        running.process.send_signal(signal.SIGTERM)  # a group is told, and a supervisor passes the same one on
         asked.join(60)
         assert answers[0].status_code < 500
         assert running.process.wait(60) == 0

@@ -29,13 +29,22 @@ from otp_server.peers import Peered
 from otp_server.server import Server
 from otp_server.workers import Crew
 from otpcore import AsyncOTPService, Settings
-from otpcore.cli import CommandError, ExitCode, Options, run, service_for, settings_for
+from otpcore.cli import (
+    ENDING,
+    CommandError,
+    ExitCode,
+    Options,
+    let_another_stop_at_once,
+    run,
+    service_for,
+    settings_for,
+)
 
 __all__ = ["configured", "serve", "settle"]
 
 _SANDBOX = {"sms": {"sandbox": True}, "otp_sms_provider": "sandbox", "storage": {"store": "memory"}}
 """What holds where nothing is set: nobody is reached, and nothing is kept."""
-_AT_ONCE = 1.0  # seconds within which a signal is no second one for a worker
+_AT_ONCE = 1.0  # seconds within which a signal is no second one
 _TO_CLOSE = 10  # seconds beyond what is under way, for the store and the providers
 
 
@@ -141,7 +150,7 @@ async def _serve(
         if beside is not None:
             places.append(_Place.of(create_console(server), server, beside))
         settle()
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with _told_to_end() as signals:
 
             async def work() -> None:
                 async with anyio.create_task_group() as serving:
@@ -153,7 +162,7 @@ async def _serve(
             tasks.start_soon(_announce, options, server, places, ready)
             if ready is not None:
                 tasks.start_soon(_until_alone, places)
-            async for number in _apart(signals, 0 if ready is None else _AT_ONCE):
+            async for number in _apart(signals):
                 if ready is None:
                     options.note(f"{number.name}: finishing what is under way; another one stops at once")
                 for place in places:
@@ -161,11 +170,21 @@ async def _serve(
                     place.runs.should_exit = True
 
 
-async def _apart(signals: AsyncIterator[signal.Signals], seconds: float) -> AsyncIterator[signal.Signals]:
-    """Those that do not come together: where a whole group is told, the process that watches passes the same one on."""
-    latest = -seconds
+@contextlib.contextmanager
+def _told_to_end() -> Iterator[AsyncIterator[signal.Signals]]:
+    """The signals that tell it to end; once it has, another one stops the process while it closes."""
+    try:
+        with anyio.open_signal_receiver(*ENDING) as signals:
+            yield signals
+    finally:
+        let_another_stop_at_once()
+
+
+async def _apart(signals: AsyncIterator[signal.Signals]) -> AsyncIterator[signal.Signals]:
+    """Those that do not come together: a whole group is told, and the process that watches passes the same one on."""
+    latest = -_AT_ONCE
     async for number in signals:
-        if anyio.current_time() - latest >= seconds:
+        if anyio.current_time() - latest >= _AT_ONCE:
             latest = anyio.current_time()
             yield signal.Signals(number)
 
