@@ -43,9 +43,6 @@ _LOOK_UP_DIGITS = 32
 _BOUND = "bound."  # before the subject of a code that is bound to a payment
 _PROOF_BYTES = 16  # vendors take addresses of some hundred characters only (Vonage: 100)
 _CODE = re.compile(r"[0-9]{4,10}")
-_DECIMALS = re.compile(  # what a spreadsheet makes of a code; nobody divides one like that
-    r"(?:[0-9]{4,10}[.,\u066b]|[0-9]{1,3}(?:,[0-9]{3})+\.|[0-9]{1,3}(?:\.[0-9]{3})+,)0{1,2}(?![0-9])"
-)
 _LOOKED_AT = 1_000  # characters of a typed code, most of them invisible; nobody types so many
 _LONGEST_TYPED = 64  # no code is nearly so long
 _NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits for AES-GCM
@@ -59,14 +56,11 @@ def make_code(length: int) -> str:
 def normalise_code(text: str) -> str:
     """The code as it was meant: without spaces, marks of any kind, and what nobody sees; all digits in ASCII.
 
-    Anything else stays, so that it can be told apart from a code; so do the decimals that a spreadsheet gave it.
+    Anything else stays, so that it can be told apart from a code.
     """
     if text.isascii() and text.isdigit():
         return text
-    seen = plain(text).replace(" ", "")
-    if _DECIMALS.search(seen):
-        return seen
-    return "".join(character for character in seen if not is_mark(character))
+    return "".join(character for character in plain(text) if character != " " and not is_mark(character))
 
 
 def typed_code(text: object) -> str:

@@ -155,16 +155,3 @@ def test_a_form_reads_a_code_as_verify_does(typed):
 def test_what_can_be_no_code_is_refused(typed):
     with pytest.raises(InvalidArgument, match=r"^code"):
         parse_code(typed)
-
-
-@pytest.mark.parametrize(
-    "typed", ["163406.0", "163406,00", " 163406.00 ", "1634.0", "163,406.00", "163.406,0", "163406\u066b0"]
-)
-def test_the_decimals_of_a_spreadsheet_are_no_digits_of_a_code(typed):
-    with pytest.raises(InvalidArgument, match=r"^code"):
-        parse_code(typed)
-
-
-@pytest.mark.parametrize(("typed", "meant"), [("163.000", "163000"), ("12.00", "1200"), ("123.456.00", "12345600")])
-def test_a_code_that_is_written_in_groups_keeps_its_zeros(typed, meant):
-    assert parse_code(typed) == meant
