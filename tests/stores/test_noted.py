@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import attrs
 import pytest
 from hypothesis import given
@@ -11,26 +9,11 @@ from hypothesis import strategies as st
 
 from otpcore.models import ChallengeState, Channel, CodeOwner, Outcome
 from otpcore.rate_limits.admission import BudgetRecord
-from otpcore.stores.records import ChallengeRecord, DeliveryRecord, FailureRecord, ScheduleRecord
+from otpcore.stores.records import DeliveryRecord, FailureRecord, ScheduleRecord
 from otpcore.stores.sql.server.noted import Noted
 from otpcore.testing.stores.contract import START
 
-LATER = START + timedelta(minutes=5)
-CHALLENGE = ChallengeRecord(
-    id="c",
-    subject="s",
-    phone_key="p",
-    phone_sealed=b"sealed",
-    phone_masked="+359",
-    key_id="k",
-    purpose="login",
-    state=ChallengeState.SENDING,
-    max_attempts=5,
-    first_sent_at=START,
-    expires_at=LATER,
-    code_digest="d",
-    locale="en",
-)
+from .samples import CHALLENGE, LATER
 
 
 def delivery(name, challenge_id="c"):

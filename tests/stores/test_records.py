@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import attrs
 import pytest
 
-from otpcore.models import ChallengeState, Channel, CodeOwner, ReceiptStatus
+from otpcore.models import Channel, CodeOwner, ReceiptStatus
 from otpcore.retrying import RetryPolicy
 from otpcore.stores import records
 from otpcore.stores.records import changed, made, names_of, values_of
 from otpcore.stores.steps import Candidate, FailoverPlan
 from otpcore.testing.stores.contract import START
 
-LATER = START + timedelta(minutes=5)
+from .samples import CHALLENGE, LATER
+
 SAMPLES = [
-    records.ChallengeRecord(
-        id="c",
-        subject="s",
-        phone_key="p",
-        phone_sealed=b"sealed",
-        phone_masked="+359",
-        key_id="k",
-        purpose="login",
-        state=ChallengeState.SENDING,
-        max_attempts=5,
-        first_sent_at=START,
-        expires_at=LATER,
-        code_digest="d",
-        locale="en",
-    ),
+    CHALLENGE,
     records.DeliveryRecord(
         id="d",
         challenge_id="c",
